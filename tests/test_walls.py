@@ -35,18 +35,22 @@ MAY_IMPORT = {
         "models",
         "runtimes",
     },
+    "facade": {"convert", "devices", "generate", "session"},
 }
 ABOVE_ALL = {"cli", "__init__", "__main__"}
 VENDOR_HOME = {
     "openvino": {"runtimes", "convert", "devices"},
     "openvino_genai": {"runtimes"},
     "openvino_tokenizers": {"convert"},
-    "transformers": {"convert"},
+    "onnx": {"convert"},
+    "onnxruntime": {"runtimes", "devices"},
+    "onnxruntime_genai": {"runtimes"},
+    "transformers": {"convert", "facade"},
     "huggingface_hub": {"models"},
     "gguf": {"checkpoint"},
     "tokenizers": {"checkpoint", "convert", "generate"},
     "jinja2": {"generate"},
-    "torch": set(),
+    "torch": {"facade"},
     "rich": {"cli"},
     "click": {"cli"},
 }

@@ -16,7 +16,7 @@ from aipc.checkpoint.jsonfile import read_object
 from aipc.choose import Plan, choose, read_artifact
 from aipc.conversion import Notify, announce, log, prepare
 from aipc.convert.recipe import Recipe
-from aipc.devices import reachable_devices
+from aipc.devices import kind_of, reachable_devices
 from aipc.errors import ArtifactError, UsageError
 from aipc.generate import (
     ChatTemplate,
@@ -35,7 +35,7 @@ from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.options import from_mapping
 from aipc.progress import Progress, silent
-from aipc.runtimes.base import Engine, Sampling
+from aipc.runtimes.base import Capabilities, Engine, Sampling
 from aipc.runtimes.registry import RUNTIMES
 
 if TYPE_CHECKING:
@@ -70,8 +70,11 @@ class Session:
     Several threads may stream from one session at once where its engine allows it.
     """
 
-    def __init__(self, engine: Engine, text: _TextSide, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self, engine: Engine, able: Capabilities, text: _TextSide, facts: Mapping[str, Any]
+    ) -> None:
         self._engine = engine
+        self._able = able
         self._text = text
         self.context = text.context
         """Tokens that a prompt and its answer may have together."""
@@ -91,12 +94,13 @@ class Session:
                 generation_config.json has it.
 
         Raises:
-            UsageError: an unknown option or a value out of bounds.
+            UsageError: an unknown option, a bad value, or one that the device can't honour.
             PromptTooLong: more tokens than the context holds.
             GenerationError: a prompt that the model's chat template refuses.
             EngineError: from the iteration, when the runtime fails.
         """
         asked = from_mapping(Sampling, sampling)
+        self._able.check_sampling(asked)
         text = self._text
         return stream(
             self._engine,
@@ -164,9 +168,10 @@ def load(
     folder = _artifact(source, recipe, store, progress, notify)
     started = time.perf_counter()
     plan, facts = _plan(folder, device, runtime, properties)
+    chosen = RUNTIMES.get(plan.runtime)
     with ThreadPoolExecutor(1) as pool:  # the text side is read while the weights are loaded
         reading = pool.submit(_TextSide.read, folder)
-        engine = RUNTIMES.get(plan.runtime).open(folder, plan.device, plan.properties)
+        engine = chosen.open(folder, plan.device, plan.properties)
         try:
             text = reading.result()
         except BaseException:
@@ -174,7 +179,7 @@ def load(
             raise
     facts = {"model": source.label, "artifact": str(folder), **facts, **engine.facts}
     facts["load_s"] = time.perf_counter() - started
-    return Session(engine, text, facts)
+    return Session(engine, chosen.capabilities(kind_of(plan.device)), text, facts)
 
 
 def _artifact(

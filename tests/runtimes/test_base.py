@@ -48,7 +48,6 @@ def test_decoding_answers_every_option_of_sampling():
 def test_option_that_a_runtime_does_not_honour_is_refused_before_any_work():
     able = Capabilities(
         runtime="small",
-        devices=frozenset({"npu"}),
         formats=frozenset({"openvino"}),
         concurrent=False,
         sampling=frozenset({"max_new_tokens", "temperature"}),

@@ -66,7 +66,7 @@ def _device(devices: Sequence[Device], asked: str, runtime: str) -> Device:
 
 
 def _check_reach(device: Device, runtime: str) -> None:
-    kinds = RUNTIMES.capabilities(runtime).devices
+    kinds = RUNTIMES.get(runtime).kinds
     if device.kind not in kinds:
         raise DeviceError(
             f"the runtime {runtime} can't generate on the {device.kind.upper()} here yet",

@@ -72,12 +72,10 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a runtime can do: declared, never found out by catching exceptions."""
+    """What a runtime can do on one kind of device: declared, never found out by exceptions."""
 
     runtime: str
     """Its name, as in ``--runtime``."""
-    devices: frozenset[str]
-    """Families that it can address, lower case: "cpu", "gpu", "npu" …"""
     formats: frozenset[str]
     """Kinds of artifact that it opens, as in `aipc.json`'s target: "openvino" …"""
     concurrent: bool
@@ -165,8 +163,12 @@ class Runtime(Protocol):
     def name(self) -> str:
         """As in ``--runtime``."""
 
-    def capabilities(self) -> Capabilities:
-        """Declared facts; loads no vendor package."""
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Families of devices that it can address: "cpu", "gpu", "npu", "cuda" …"""
+
+    def capabilities(self, kind: str) -> Capabilities:
+        """What it can do on one of its ``kinds``; loads no vendor package."""
 
     def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> Engine:
         """Load the artifact folder on ``device`` ("cpu", "gpu.0"), with vendor properties.

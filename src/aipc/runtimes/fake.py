@@ -146,11 +146,11 @@ class FakeRuntime:
     concurrent: bool = True
     engines: list[FakeEngine] = field(default_factory=list)
     name: str = "fake"
+    kinds: frozenset[str] = frozenset({"cpu"})
 
-    def capabilities(self) -> Capabilities:
+    def capabilities(self, kind: str) -> Capabilities:  # noqa: ARG002 - it has one kind only
         return Capabilities(
             runtime=self.name,
-            devices=frozenset({"cpu"}),
             formats=frozenset({"openvino", "fake"}),
             concurrent=self.concurrent,
         )
@@ -158,7 +158,7 @@ class FakeRuntime:
     def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> FakeEngine:
         if not artifact.is_dir():
             raise ArtifactError(f"{artifact} is no folder", "name an artifact folder")
-        if device.lower() not in self.capabilities().devices:
+        if device.lower() not in self.kinds:
             raise DeviceError(f"the runtime 'fake' has no device '{device}'", "use cpu")
         if properties:
             raise UsageError(

@@ -30,11 +30,11 @@ class OpenVINORuntime:
     """Opens OpenVINO IR folders, ours and the vendor's."""
 
     name = "openvino"
+    kinds = frozenset({"cpu", "gpu"})
 
-    def capabilities(self) -> Capabilities:
+    def capabilities(self, kind: str) -> Capabilities:  # noqa: ARG002 - CPU and GPU are alike
         return Capabilities(
             runtime=self.name,
-            devices=frozenset({"cpu", "gpu"}),
             formats=frozenset({"openvino"}),
             concurrent=True,
         )

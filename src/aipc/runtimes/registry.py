@@ -6,7 +6,7 @@ import importlib
 from typing import cast
 
 from aipc.errors import UsageError
-from aipc.runtimes.base import Capabilities, Runtime
+from aipc.runtimes.base import Runtime
 
 
 class Registry:
@@ -26,9 +26,6 @@ class Registry:
         self.check(name)
         module, _, attribute = self._places[name].partition(":")
         return cast("Runtime", getattr(importlib.import_module(module), attribute)())
-
-    def capabilities(self, name: str) -> Capabilities:
-        return self.get(name).capabilities()
 
 
 RUNTIMES = Registry({"openvino": "aipc.runtimes.openvino:OpenVINORuntime"})
