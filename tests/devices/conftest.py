@@ -9,19 +9,51 @@ from typing import Any
 
 import pytest
 
+MACHINES = Path(__file__).with_name("machines")
+_LINK = "-> "
+
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Callable[[Mapping[str, str]], Path]:
-    """Write files by their path below the root; give the root."""
+    """Write files by their path below the root, "-> TARGET" as a link; give the root."""
 
     def write(files: Mapping[str, str]) -> Path:
         for name, text in files.items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            if text.startswith(_LINK):
+                path.symlink_to(text.removeprefix(_LINK))
+            else:
+                path.write_text(text, encoding="utf-8")
         return tmp_path
 
     return write
+
+
+@pytest.fixture
+def recorded(tree: Callable[[Mapping[str, str]], Path]) -> Callable[[str], Path]:
+    """The root of a machine recorded in machines/NAME.txt: lines "PATH = CONTENT" or "PATH -> TO".
+
+    ``\\n`` in a content is a new line.
+    """
+
+    def lay_out(name: str) -> Path:
+        lines = (MACHINES / f"{name}.txt").read_text("utf-8").splitlines()
+        return tree(dict(map(_entry, filter(_is_entry, lines))))
+
+    return lay_out
+
+
+def _is_entry(line: str) -> bool:
+    return bool(line) and not line.startswith("#")
+
+
+def _entry(line: str) -> tuple[str, str]:
+    path, mark, content = line.partition(" -> ")
+    if mark:
+        return path, _LINK + content
+    path, _, content = line.partition(" =")
+    return path, content.lstrip(" ").replace("\\n", "\n") + "\n"
 
 
 @dataclass

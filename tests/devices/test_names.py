@@ -18,13 +18,18 @@ from aipc.errors import DeviceError, UsageError
         ("npu", ["CPU", "NPU"], "NPU"),
         ("auto", ["CPU", "GPU", "NPU"], "CPU"),
         ("auto", ["GPU"], "GPU"),
+        ("cuda", ["CPU", "CUDA.0", "CUDA.1"], "CUDA.0"),
+        ("CUDA.1", ["CPU", "CUDA.0", "CUDA.1"], "CUDA.1"),
+        ("cuda.0", ["CPU", "CUDA"], "CUDA"),
+        ("directml.1", ["DIRECTML.0", "DIRECTML.1"], "DIRECTML.1"),
+        ("webgpu", ["CPU", "WEBGPU"], "WEBGPU"),
     ],
 )
 def test_a_name_leads_to_the_vendors(asked: str, available: list[str], expected: str) -> None:
     assert resolve_device(asked, available) == expected
 
 
-@pytest.mark.parametrize("asked", ["tpu", "", "gpu.", "gpu.x", "cpu.0", "npu:1"])
+@pytest.mark.parametrize("asked", ["tpu", "", "gpu.", "gpu.x", "cpu.0", "npu:1", "webgpu.0"])
 def test_an_unknown_name_is_wrong_usage(asked: str) -> None:
     with pytest.raises(UsageError, match="choose one of auto, npu, gpu"):
         resolve_device(asked, ["CPU"])
@@ -51,6 +56,20 @@ def test_a_missing_second_gpu_names_the_first() -> None:
 def test_a_machine_without_any_device_says_so() -> None:
     with pytest.raises(DeviceError, match="no device at all"):
         resolve_device("auto", [])
+
+
+def test_a_missing_wheel_is_told_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Windows")
+    for name in ("cuda", "directml", "webgpu"):
+        with pytest.raises(DeviceError, match=rf'pip install "aipc\[{name}\]"'):
+            resolve_device(name, ["CPU"])
+
+
+def test_directml_is_not_promised_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    with pytest.raises(DeviceError) as caught:
+        resolve_device("directml", ["CPU"])
+    assert caught.value.fix == "ask for cpu (`aipc devices` shows what is here)"
 
 
 def test_driver_advice_is_for_the_system_at_hand() -> None:

@@ -3,39 +3,63 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import textwrap
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.output import notice, write_json, write_line, write_table
+from aipc.cli.output import columns, notice, write_json, write_line, write_table
 from aipc.models.disk import amount
 
 if TYPE_CHECKING:
+    from aipc.choose.explain import Explanation
     from aipc.devices.device import Device
-from aipc.devices.machine import Machine
+    from aipc.devices.machine import Machine
+    from aipc.devices.missing import Unreached
+
+_LABEL = 9  # columns that the longest label and its space take
 
 
 @click.command()
+@click.option("--explain", "wants_reasons", is_flag=True, help="What --device auto takes, and why.")
 @click.option("--json", "wants_json", is_flag=True, help="One JSON object with every fact.")
-def devices(wants_json: bool) -> None:
+def devices(wants_reasons: bool, wants_json: bool) -> None:
     """Show what this machine can compute with, as its runtimes see it.
 
-    NAME is what --device takes, in lower case.
+    NAME is what --device takes, in lower case; a device without a name is here and no
+    runtime reaches it, for the reason told.
     """
     from aipc.devices.machine import this_machine
 
     machine = this_machine()
     if wants_json:
-        write_json(dataclasses.asdict(machine))
+        write_json(_facts(machine, wants_reasons=wants_reasons))
         return
-    if machine.devices:
-        columns = ("NAME", "DEVICE", "COMPUTES IN", "DRIVER", "MEMORY", "RUNTIMES")
-        write_table(columns, [_row(device) for device in machine.devices])
+    if wants_reasons:
+        _write_reasons(machine)
+    else:
+        _write_machine(machine)
+    for problem in machine.problems:
+        notice(f"problem: {problem}")
+
+
+def _facts(machine: Machine, *, wants_reasons: bool) -> dict[str, Any]:
+    facts = dataclasses.asdict(machine)
+    if wants_reasons:
+        from aipc.choose import explain
+
+        told = explain(machine.devices, machine.adapters)
+        facts["order"] = [dataclasses.asdict(one) for one in told]
+    return facts
+
+
+def _write_machine(machine: Machine) -> None:
+    rows = [*map(_row, machine.devices), *map(_unreached_row, machine.unreached)]
+    if rows:
+        write_table(("NAME", "DEVICE", "COMPUTES IN", "DRIVER", "MEMORY", "RUNTIMES"), rows)
         write_line()
     for line in _machine_lines(machine):
         write_line(line)
-    for problem in machine.problems:
-        notice(f"problem: {problem}")
 
 
 def _row(device: Device) -> tuple[str, ...]:
@@ -49,6 +73,18 @@ def _row(device: Device) -> tuple[str, ...]:
     )
 
 
+def _unreached_row(one: Unreached) -> tuple[str, ...]:
+    memory = one.adapter.memory_bytes
+    return (
+        "-",
+        one.adapter.name,
+        "",
+        one.adapter.driver or "-",
+        "-" if memory is None else amount(memory),
+        f"none: {one.missing}",
+    )
+
+
 def _machine_lines(machine: Machine) -> list[str]:
     cpu, memory = machine.cpu, machine.memory
     cores = "" if cpu.physical_cores is None else f"{cpu.physical_cores} cores, "
@@ -59,5 +95,35 @@ def _machine_lines(machine: Machine) -> list[str]:
         f"           {' '.join(cpu.features) or 'no matrix instructions known'}",
         f"memory     {amount(memory.total)}{free}",
         f"system     {machine.system}, Python {machine.python}",
-        f"versions   {versions or 'no runtime installed'}",
+        *textwrap.wrap(
+            f"versions   {versions or 'no runtime installed'}",
+            columns(),
+            subsequent_indent=" " * 11,
+            break_on_hyphens=False,
+        ),
     ]
+
+
+def _write_reasons(machine: Machine) -> None:
+    from aipc.choose import explain
+
+    write_line("--device auto takes the first of these that is here and can run the model:")
+    for at, one in enumerate(explain(machine.devices, machine.adapters), start=1):
+        write_line()
+        for line in _reasons(at, one):
+            write_line(line)
+
+
+def _reasons(at: int, one: Explanation) -> list[str]:
+    place = one.place
+    device = f"{place.type} {place.kind}".strip()
+    lines = [f"{at}. {device}, through {place.runtime}: {', '.join(one.devices) or '-'}"]
+    for label, text in (("", one.state), ("for", place.why), ("against", place.but)):
+        lines += textwrap.wrap(
+            f"   {label:{_LABEL}}{text}",
+            columns(),
+            subsequent_indent=" " * (_LABEL + 3),
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+    return lines

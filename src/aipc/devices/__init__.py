@@ -2,6 +2,6 @@
 
 from aipc.devices.device import Device, kind_of
 from aipc.devices.names import resolve_device
-from aipc.devices.openvino import reachable_devices
+from aipc.devices.reach import reachable_devices
 
 __all__ = ["Device", "kind_of", "reachable_devices", "resolve_device"]

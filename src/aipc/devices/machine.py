@@ -5,21 +5,24 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 
+from aipc.devices.adapters import Adapter, read_adapters
 from aipc.devices.cpu import Cpu, read_cpu
 from aipc.devices.device import Device
 from aipc.devices.memory import Memory, read_memory
-from aipc.devices.nodes import unseen_devices
-from aipc.devices.openvino import list_devices, open_core
-from aipc.errors import DeviceError
-
-_PACKAGES = ("openvino", "openvino-genai", "openvino-tokenizers")
+from aipc.devices.missing import Unreached, unreached
+from aipc.devices.reach import ask_runtimes
+from aipc.devices.wheels import clashes, installed
 
 
 @dataclass(frozen=True)
 class Machine:
     devices: tuple[Device, ...]
+    """Those that a runtime reaches."""
+    adapters: tuple[Adapter, ...]
+    """GPUs and NPUs that the operating system sees."""
+    unreached: tuple[Unreached, ...]
+    """Those among ``adapters`` that no runtime reaches, each with what is missing."""
     cpu: Cpu
     memory: Memory
     system: str
@@ -34,34 +37,19 @@ class Machine:
 def this_machine() -> Machine:
     """Ask everything; what fails is told in `Machine.problems`.
 
-    Loads OpenVINO and its plugins: about half a second.
+    Loads OpenVINO and its plugins (about half a second), and ONNX Runtime where its wheel is
+    one for an accelerator.
     """
-    devices, problems = _openvino_devices()
+    adapters = read_adapters()
+    devices, problems = ask_runtimes(adapters=lambda: adapters)
     return Machine(
         devices=devices,
+        adapters=adapters,
+        unreached=unreached(adapters, devices),
         cpu=read_cpu(),
         memory=read_memory(),
         system=platform.platform(),
         python=platform.python_version(),
-        versions=_versions(),
-        problems=problems + unseen_devices({device.kind for device in devices}),
+        versions=installed(),
+        problems=(*map(str, problems), *map(str, clashes())),
     )
-
-
-def _openvino_devices() -> tuple[tuple[Device, ...], tuple[str, ...]]:
-    try:
-        return list_devices(open_core())
-    except DeviceError as error:
-        return (), (str(error),)
-
-
-def _versions() -> dict[str, str]:
-    found = {package: _version(package) for package in _PACKAGES}
-    return {package: version for package, version in found.items() if version}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

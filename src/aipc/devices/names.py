@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 from aipc.devices.device import kind_of
+from aipc.devices.wheels import install_command, wheel_for
 from aipc.errors import DeviceError, UsageError
 
-NAMES = ("auto", "npu", "gpu", "gpu.0", "cpu")
-_PATTERN = re.compile(r"auto|npu|cpu|gpu(\.\d+)?")
+NAMES = ("auto", "npu", "gpu", "gpu.0", "cpu", "cuda", "directml", "webgpu")
+_PATTERN = re.compile(r"auto|npu|cpu|webgpu|(gpu|cuda|directml)(\.\d+)?")
 
 _DRIVERS = {
     ("npu", "Linux"): "Intel's NPU driver from github.com/intel/linux-npu-driver",
@@ -18,23 +19,26 @@ _DRIVERS = {
     ("gpu", "Linux"): "Intel's compute runtime, the package intel-opencl-icd",
     ("gpu", "Windows"): "Intel's graphics driver from intel.com or Windows Update",
 }
-_HARDWARE = {"npu": "an Intel Core Ultra processor", "gpu": "an Intel GPU"}
+_HARDWARE = {
+    "npu": "an Intel Core Ultra processor",
+    "gpu": "an Intel GPU",
+    "cuda": "an NVIDIA GPU",
+    "directml": "a GPU with DirectX 12",
+    "webgpu": "a GPU",
+}
 
 
 def resolve_device(asked: str, available: Sequence[str]) -> str:
     """The vendor's name ("CPU", "GPU.0", "NPU") for what a user asked for, in any case.
 
-    ``available`` are the vendor's own names, as ``openvino.Core().available_devices`` has
-    them.  "auto" is the CPU, or the first device where there is none: what runs better
-    than the CPU is told by measuring, not by its name.
+    ``available`` are names as in `Device.name`.  "auto" is the CPU, or the first device where
+    there is none: `aipc.choose` decides better, from all that is known of the devices.
 
     Raises:
         UsageError: ``asked`` is no device name.
         DeviceError: this machine has no such device; says which it has and what to do.
     """
-    name = asked.strip().lower()
-    if not _PATTERN.fullmatch(name):
-        raise UsageError(f"unknown device '{asked}'", f"choose one of {', '.join(NAMES)}")
+    name = plain_name(asked)
     if not available:
         raise DeviceError("the runtime finds no device at all", "`aipc devices` says why")
     if name == "auto":
@@ -42,9 +46,25 @@ def resolve_device(asked: str, available: Sequence[str]) -> str:
     return _find(name, available)
 
 
+def plain_name(asked: str) -> str:
+    """In lower case and without spaces around it.
+
+    Raises:
+        UsageError: it is no device name.
+    """
+    name = asked.strip().lower()
+    if not _PATTERN.fullmatch(name):
+        raise UsageError(f"unknown device '{asked}'", f"choose one of {', '.join(NAMES)}")
+    return name
+
+
 def driver_advice(kind: str, system: str | None = None) -> str:
     """What to install for a device of this kind, on this operating system; may be empty."""
-    driver = _DRIVERS.get((kind, system or platform.system()))
+    system = system or platform.system()
+    extra = wheel_for(kind, system)
+    if extra and kind != "cpu":
+        return install_command(extra)
+    driver = _DRIVERS.get((kind, system))
     return f"install {driver}" if driver else ""
 
 

@@ -14,6 +14,7 @@ _MEMORY = {"gpu": "GPU_DEVICE_TOTAL_MEM_SIZE", "npu": "NPU_DEVICE_TOTAL_MEM_SIZE
 _FACTS = {
     "architecture": "DEVICE_ARCHITECTURE",
     "execution_units": "GPU_EXECUTION_UNITS_COUNT",
+    "type": "DEVICE_TYPE",
     "capabilities": "OPTIMIZATION_CAPABILITIES",
 }
 
@@ -40,15 +41,6 @@ def open_core() -> Core:
     except (ImportError, RuntimeError) as error:
         fix = "install it again: pip install --force-reinstall openvino"
         raise DeviceError(f"OpenVINO can't be loaded: {reason(error)}", fix) from error
-
-
-def reachable_devices() -> tuple[Device, ...]:
-    """The devices alone, for who is about to use one.
-
-    Raises:
-        DeviceError: no runtime can be asked.
-    """
-    return list_devices(open_core())[0]
 
 
 def list_devices(core: Core) -> tuple[tuple[Device, ...], tuple[str, ...]]:
@@ -80,7 +72,7 @@ def describe_device(core: Core, name: str) -> Device:
         memory_bytes=ask(_MEMORY.get(kind, "")),
         precisions=tuple(p.lower() for p in PRECISIONS if p in (facts["capabilities"] or ())),
         runtimes=("openvino",),
-        facts={fact: value for fact, value in facts.items() if value is not None},
+        facts={fact: _plain(value) for fact, value in facts.items() if value is not None},
     )
 
 
@@ -95,6 +87,13 @@ def reason(error: Exception) -> str:
     """The last line of a vendor's message: those before it name places in its source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
+
+
+def _plain(value: Any) -> Any:
+    """Ready for JSON; an enumeration such as Type.DISCRETE becomes "discrete"."""
+    if isinstance(value, (str, int, float, list, tuple)):
+        return value
+    return str(value).rpartition(".")[2].lower()
 
 
 def _text(value: Any) -> str | None:

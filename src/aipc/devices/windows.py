@@ -1,7 +1,8 @@
 """What Windows tells of its machine, through kernel32 and the registry.
 
 Names and layouts are those of Microsoft's reference pages for GlobalMemoryStatusEx,
-IsProcessorFeaturePresent and GetLogicalProcessorInformationEx.
+IsProcessorFeaturePresent, GetLogicalProcessorInformationEx, GetSystemTimes, GetSystemMetrics
+and GetSystemPowerStatus.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 _ELSEWHERE = "this needs Windows"
 _AVX2, _AVX512F = 40, 41
 _PROCESSOR_CORE = 0
+_REMOTE_SESSION = 0x1000
 
 
 class MemoryStatus(ctypes.Structure):
@@ -75,6 +77,51 @@ def physical_cores() -> int:
     if not ask(_PROCESSOR_CORE, buffer, ctypes.byref(length)):
         raise _last_error()
     return sum(kind == _PROCESSOR_CORE for kind in record_kinds(buffer.raw[: length.value]))
+
+
+def system_times() -> tuple[int, int, int]:
+    """(idle, kernel with idle, user) of all cores since the start, in units of 100 ns.
+
+    Raises:
+        OSError: Windows refused, or this is not Windows.
+    """
+    times = (ctypes.c_uint64 * 3)()  # three FILETIMEs, each a low and a high half
+    step = ctypes.sizeof(ctypes.c_uint64)
+    if not _kernel32().GetSystemTimes(*(ctypes.byref(times, step * at) for at in range(3))):
+        raise _last_error()
+    return times[0], times[1], times[2]
+
+
+def is_remote_session() -> bool:
+    """Whether this is a remote desktop (SM_REMOTESESSION)."""
+    if sys.platform == "win32":
+        return bool(ctypes.WinDLL("user32").GetSystemMetrics(_REMOTE_SESSION))
+    raise OSError(_ELSEWHERE)
+
+
+class PowerStatus(ctypes.Structure):
+    """SYSTEM_POWER_STATUS."""
+
+    _fields_ = (
+        ("ac_line", ctypes.c_uint8),
+        ("battery_flag", ctypes.c_uint8),
+        ("battery_percent", ctypes.c_uint8),
+        ("battery_saver", ctypes.c_uint8),
+        ("seconds_left", ctypes.c_uint32),
+        ("seconds_full", ctypes.c_uint32),
+    )
+
+
+def saves_battery() -> bool:
+    """Whether the battery saver is on.
+
+    Raises:
+        OSError: Windows refused, or this is not Windows.
+    """
+    status = PowerStatus()
+    if not _kernel32().GetSystemPowerStatus(ctypes.byref(status)):
+        raise _last_error()
+    return bool(status.battery_saver == 1)
 
 
 def record_kinds(buffer: bytes) -> Iterator[int]:

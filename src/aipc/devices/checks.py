@@ -1,0 +1,232 @@
+"""What can be wrong with a machine, each with what mends it: `aipc doctor`."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from aipc.devices.drivers import requirement
+from aipc.devices.machine import Machine
+from aipc.devices.surroundings import Surroundings
+from aipc.devices.wheels import clashes
+
+PASS, WARN, FAIL = "pass", "warn", "fail"
+ROOM, MEMORY = 10 * 10**9, 6 * 10**9
+"""Bytes that Phi-3-mini in int4 takes: its checkpoint and the artifact; weights, cache, Python."""
+_SLOW_PROFILES = {"power-saver", "low-power", "quiet", "power", "battery saver"}
+_OLDEST_PYTHON = (3, 10)
+_NPU_KERNEL = (6, 6)
+
+
+@dataclass(frozen=True)
+class Check:
+    """``what`` says what was found; ``fix`` what to do, empty when there is nothing."""
+
+    name: str
+    outcome: str
+    what: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """All that the checks look at."""
+
+    machine: Machine
+    surroundings: Surroundings
+    store: str
+    room: int
+    """Free bytes where the store is."""
+    system: str = platform.system()
+
+
+def run_checks(patient: Patient) -> tuple[Check, ...]:
+    """Every check that means something on this machine, in a fixed order."""
+    return tuple(check for checks in _CHECKS for check in checks(patient))
+
+
+def _python(patient: Patient) -> Iterator[Check]:
+    machine = patient.machine
+    told = f"Python {machine.python}, {'64' if sys.maxsize > 2**32 else '32'} bits"
+    if sys.version_info < _OLDEST_PYTHON or sys.maxsize <= 2**32:
+        yield Check("python", FAIL, told, "install Python 3.10 or newer, for 64 bits")
+    else:
+        yield Check("python", PASS, told)
+
+
+def _processor(patient: Patient) -> Iterator[Check]:
+    cpu = patient.machine.cpu
+    told = f"{cpu.name}: {' '.join(cpu.features) or 'no matrix instructions known'}"
+    is_old_x86 = cpu.architecture in {"x86_64", "AMD64"} and "avx2" not in cpu.features
+    if is_old_x86:
+        yield Check("processor", WARN, f"{told}; without AVX2 every model is slow here")
+    else:
+        yield Check("processor", PASS, told)
+
+
+def _packages(patient: Patient) -> Iterator[Check]:
+    versions = patient.machine.versions
+    found = clashes()
+    for clash in found:
+        yield Check("packages", FAIL, clash.what, clash.fix)
+    if not found:
+        yield Check("packages", PASS, _listed(versions) or "no runtime installed")
+
+
+def _runtimes(patient: Patient) -> Iterator[Check]:
+    """Whether each installed runtime answers, and reaches something."""
+    reached = {name for device in patient.machine.devices for name in device.runtimes}
+    for runtime, package in (("openvino", "openvino"), ("onnx", "onnxruntime-genai")):
+        is_here = any(name.startswith(package) for name in patient.machine.versions)
+        if runtime in reached:
+            names = [d.name.lower() for d in patient.machine.devices if runtime in d.runtimes]
+            yield Check(f"runtime {runtime}", PASS, f"reaches {', '.join(names)}")
+        elif is_here:
+            fix = "the problems below say why" if patient.machine.problems else "install it again"
+            yield Check(f"runtime {runtime}", FAIL, "is installed and reaches no device", fix)
+
+
+def _problems(patient: Patient) -> Iterator[Check]:
+    """What the runtimes themselves complained of; clashes of packages are told already."""
+    told = {str(clash) for clash in clashes()}
+    for problem in patient.machine.problems:
+        if problem not in told:
+            what, _, fix = problem.partition("; ")
+            yield Check("device", FAIL, what, fix)
+
+
+def _adapters(patient: Patient) -> Iterator[Check]:
+    missing = {one.adapter: one.missing for one in patient.machine.unreached}
+    for adapter in patient.machine.adapters:
+        if not adapter.may_open:
+            continue  # the check of permissions tells
+        if adapter not in missing:
+            yield Check(adapter.kind, PASS, f"{adapter.name}: a runtime reaches it")
+        elif missing[adapter].startswith("no runtime"):
+            yield Check(adapter.kind, WARN, f"{adapter.name}: {missing[adapter]}")
+        else:
+            yield Check(
+                adapter.kind, WARN, f"{adapter.name}: no runtime reaches it", missing[adapter]
+            )
+
+
+def _drivers(patient: Patient) -> Iterator[Check]:
+    for adapter in patient.machine.adapters:
+        needed = requirement(adapter, patient.system)
+        if needed is None or adapter.driver is None:
+            continue
+        told = f"{needed.what} {adapter.driver}"
+        if needed.is_met(adapter.driver):
+            yield Check("driver", PASS, told)
+        else:
+            yield Check("driver", FAIL, f"{told} is older than {needed.minimum}", needed.fix)
+
+
+def _npu_kernel(patient: Patient) -> Iterator[Check]:
+    """Source of the number: docs.openvino.ai, Configurations for Intel NPU."""
+    kernel = patient.surroundings.kernel
+    has_npu = any(one.kind == "npu" and one.maker == "intel" for one in patient.machine.adapters)
+    if not kernel or not has_npu:
+        return
+    parts = kernel.split("-")[0].split(".")
+    if tuple(int(part) for part in parts[:2] if part.isdigit()) < _NPU_KERNEL:
+        yield Check("kernel", FAIL, f"Linux {kernel}", "the NPU wants Linux 6.6 or newer")
+
+
+def _permissions(patient: Patient) -> Iterator[Check]:
+    nodes = [adapter for adapter in patient.machine.adapters if adapter.node]
+    for adapter in nodes:
+        if not adapter.may_open:
+            yield Check(
+                "permission",
+                FAIL,
+                f"you may not open {adapter.node}, which is {adapter.name}'s",
+                "`sudo usermod -aG render $USER`, then log in again",
+            )
+    if nodes and all(adapter.may_open for adapter in nodes):
+        yield Check("permission", PASS, "you may open every device's file")
+
+
+def _hiding(patient: Patient) -> Iterator[Check]:
+    if patient.surroundings.is_remote_desktop:
+        yield Check(
+            "session",
+            WARN,
+            "this is a remote desktop, which hides GPUs from DirectX",
+            "sit at the machine itself, or reach it through ssh",
+        )
+    if patient.surroundings.is_wsl:
+        yield Check(
+            "session",
+            WARN,
+            "this is Linux within Windows (WSL), which has no NPU",
+            "run aipc in Windows itself to use the NPU",
+        )
+
+
+def _vulkan(patient: Patient) -> Iterator[Check]:
+    if "onnxruntime-ep-webgpu" not in patient.machine.versions or patient.system != "Linux":
+        return
+    if patient.surroundings.has_vulkan:
+        yield Check("vulkan", PASS, "a Vulkan loader is installed")
+    else:
+        yield Check(
+            "vulkan",
+            FAIL,
+            "WebGPU is installed and there is no Vulkan loader",
+            "`sudo apt install libvulkan1 mesa-vulkan-drivers`",
+        )
+
+
+def _power(patient: Patient) -> Iterator[Check]:
+    profile = patient.surroundings.power_profile
+    if profile in _SLOW_PROFILES:
+        fix = "plug it in and choose balanced or performance"
+        yield Check("power", WARN, f"the power profile is '{profile}': everything is slower", fix)
+    elif profile:
+        yield Check("power", PASS, f"the power profile is '{profile}'")
+
+
+def _memory(patient: Patient) -> Iterator[Check]:
+    memory = patient.machine.memory
+    left = memory.total if memory.available is None else memory.available
+    told = f"{left / 1e9:.1f} GB of {memory.total / 1e9:.1f} GB available"
+    if left < MEMORY:
+        wanted = f"Phi-3-mini in int4 wants {MEMORY / 1e9:.0f} GB"
+        fix = f"{wanted}: close programs, or take a smaller model"
+        yield Check("memory", WARN, told, fix)
+    else:
+        yield Check("memory", PASS, told)
+
+
+def _disk(patient: Patient) -> Iterator[Check]:
+    told = f"{patient.room / 1e9:.1f} GB free for {patient.store}"
+    if patient.room < ROOM:
+        fix = f"Phi-3-mini wants {ROOM / 1e9:.0f} GB: free some, or set AIPC_HOME to a larger disk"
+        yield Check("disk", WARN, told, fix)
+    else:
+        yield Check("disk", PASS, told)
+
+
+def _listed(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+_CHECKS: tuple[Callable[[Patient], Iterator[Check]], ...] = (
+    _python,
+    _processor,
+    _memory,
+    _disk,
+    _power,
+    _hiding,
+    _packages,
+    _runtimes,
+    _problems,
+    _adapters,
+    _drivers,
+    _npu_kernel,
+    _permissions,
+    _vulkan,
+)

@@ -1,0 +1,22 @@
+"""Small files of the kernel's: one value each, gone or forbidden at any time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def read_text(file: Path) -> str | None:
+    """The content without surrounding white space; None when it can't be read."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
+def read_number(file: Path) -> int | None:
+    """The whole number that the file holds; None when it can't be read or holds none."""
+    text = read_text(file)
+    try:
+        return None if text is None else int(text)
+    except ValueError:
+        return None

@@ -1,0 +1,154 @@
+"""What ONNX Runtime reaches here: the wheels that are installed, asked where they could reach more.
+
+A plain wheel computes on the CPU and is not loaded to learn that.  One for an accelerator is
+asked for its providers and devices; the functions named ``is_…_available`` in ONNX Runtime GenAI
+answer yes on every machine and are not used.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from aipc.devices.adapters import Adapter, read_adapters
+from aipc.devices.cpu import read_cpu
+from aipc.devices.device import Device
+from aipc.devices.openvino import reason
+from aipc.devices.wheels import extras, installed
+
+PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "webgpu": "WebGpuExecutionProvider",
+}
+PRECISIONS = {
+    "cpu": ("fp32", "int8"),
+    "cuda": ("fp32", "bf16", "fp16", "int8"),
+    "directml": ("fp32", "fp16", "int8"),
+    "webgpu": ("fp32", "fp16"),
+}
+"""That the provider has kernels for, in onnxruntime.ai's pages on execution providers."""
+
+_ABSENT = {
+    "cuda": "no NVIDIA GPU here",
+    "directml": "no GPU with DirectX 12 here",
+    "webgpu": "no GPU here through Vulkan, Direct3D 12 or Metal",
+}
+
+Answer = tuple[tuple[Device, ...], tuple[str, ...]]
+
+
+def onnx_kinds(found: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The kinds of device that the installed wheels are for; empty without ONNX Runtime GenAI."""
+    here = installed() if found is None else found
+    whole = [extra for extra in extras() if all(package in here for package in extra.packages)]
+    return tuple(dict.fromkeys(kind for extra in whole for kind in extra.kinds))
+
+
+def onnx_devices(adapters: Callable[[], Sequence[Adapter]] = read_adapters) -> Answer:
+    """(devices, problems), the CPU first; loads ONNX Runtime only where a wheel could reach more.
+
+    ``adapters`` is asked for the machine's GPUs when that is the case.
+    """
+    kinds = onnx_kinds()
+    if not kinds:
+        return (), ()
+    cpu = Device("CPU", "cpu", read_cpu().name, precisions=PRECISIONS["cpu"], runtimes=("onnx",))
+    wanted = [kind for kind in kinds if kind != "cpu"]
+    if not wanted:
+        return (cpu,), ()
+    try:
+        import onnxruntime
+    except ImportError as error:
+        return (), (f"ONNX Runtime can't be loaded: {reason(error)}",)
+    devices, problems = ask(onnxruntime, wanted, adapters())
+    return (cpu, *devices), problems
+
+
+def ask(module: Any, kinds: Iterable[str], adapters: Sequence[Adapter]) -> Answer:
+    """Ask ONNX Runtime, the package ``module``, for its devices of these kinds."""
+    devices: list[Device] = []
+    problems: list[str] = []
+    with _plugins(module, kinds, problems):
+        listed = list(module.get_ep_devices())
+    for kind in kinds:
+        found = _of_kind(kind, module.get_available_providers(), listed, adapters)
+        devices += _numbered(kind, found)
+        if not found:
+            problems.append(_nothing(kind, module.get_available_providers()))
+    return tuple(devices), tuple(problems)
+
+
+def _of_kind(
+    kind: str, providers: Sequence[str], listed: Sequence[Any], adapters: Sequence[Adapter]
+) -> list[Adapter]:
+    """The GPUs that this provider drives."""
+    own = [entry for entry in listed if entry.ep_name == PROVIDERS[kind]]
+    if own:
+        return [_adapter(entry.device, adapters) for entry in own]
+    if PROVIDERS[kind] not in providers:
+        return []
+    # A provider that is built in and lists no devices of its own takes the machine's.
+    makers = {"nvidia"} if kind == "cuda" else {adapter.maker for adapter in adapters}
+    return [adapter for adapter in adapters if adapter.kind == "gpu" and adapter.maker in makers]
+
+
+def _adapter(device: Any, adapters: Sequence[Adapter]) -> Adapter:
+    """What the system knows of a device, found by its maker's number."""
+    number = f"0x{device.device_id:04x}"
+    name = str(device.metadata.get("Description") or device.vendor or "GPU")
+    for adapter in adapters:
+        if adapter.device_id == number:
+            return adapter
+    return Adapter("gpu", str(device.vendor).lower(), name, device_id=number)
+
+
+def _numbered(kind: str, adapters: Sequence[Adapter]) -> Iterator[Device]:
+    for at, adapter in enumerate(adapters):
+        yield Device(
+            name=kind.upper() if len(adapters) == 1 else f"{kind.upper()}.{at}",
+            kind=kind,
+            full_name=adapter.name,
+            driver=adapter.driver,
+            memory_bytes=adapter.memory_bytes,
+            precisions=PRECISIONS[kind],
+            runtimes=("onnx",),
+            facts={"provider": PROVIDERS[kind], "maker": adapter.maker, "slot": adapter.slot},
+        )
+
+
+def _nothing(kind: str, providers: Sequence[str]) -> str:
+    wheel = next(extra for extra in extras() if extra.kinds[-1] == kind)
+    if PROVIDERS[kind] in providers or kind == "webgpu":
+        return f"{wheel.packages[-1]} is installed, and ONNX Runtime finds {_ABSENT[kind]}"
+    return (
+        f"{wheel.packages[0]} is installed, and the ONNX Runtime that is loaded has no "
+        f"{PROVIDERS[kind]}: it offers {', '.join(providers)}; `aipc doctor` says what clashes"
+    )
+
+
+@contextmanager
+def _plugins(module: Any, kinds: Iterable[str], problems: list[str]) -> Iterator[None]:
+    """WebGPU's provider is a library of its own, registered while its devices are listed."""
+    if "webgpu" not in kinds:
+        yield
+        return
+    import onnxruntime_ep_webgpu as plugin
+
+    name = "aipc.devices.webgpu"
+    try:
+        module.register_execution_provider_library(name, plugin.get_library_path())
+    except RuntimeError as error:
+        problems.append(f"the WebGPU provider can't be loaded: {reason(error)}{_vulkan_advice()}")
+        yield
+        return
+    try:
+        yield
+    finally:
+        module.unregister_execution_provider_library(name)
+
+
+def _vulkan_advice() -> str:
+    return "; on Linux it needs `sudo apt install libvulkan1`" if sys.platform == "linux" else ""

@@ -1,0 +1,224 @@
+"""Which of the runtimes' packages are installed, which of them break each other, what mends it.
+
+Read from the installed packages' metadata alone: nothing is imported.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from aipc.tables import read_table
+
+
+@dataclass(frozen=True)
+class Clash:
+    """``packages`` that can't be together, or can't be alone; ``fix`` has the commands."""
+
+    packages: tuple[str, ...]
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.fix}"
+
+
+@dataclass(frozen=True)
+class Extra:
+    """One entry of wheels.toml: what ``pip install "aipc[name]"`` adds."""
+
+    name: str
+    kinds: tuple[str, ...]
+    systems: tuple[str, ...]
+    pins: tuple[str, ...]
+    source: str
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The pins' names, without version."""
+        return tuple(_package(pin) for pin in self.pins)
+
+
+def installed() -> Mapping[str, str]:
+    """Package → version, of those in wheels.toml that are installed here."""
+    known = [package for group in _modules().values() for package in group]
+    known += [pair["package"] for pair in _table()["pair"]]
+    versions = {package: _version(package) for package in dict.fromkeys(known)}
+    return {package: version for package, version in versions.items() if version is not None}
+
+
+def clashes(found: Mapping[str, str] | None = None) -> tuple[Clash, ...]:
+    """What is wrong with ``found`` (`installed()`, when left out), worst first."""
+    here = installed() if found is None else found
+    lost = _lost_files() if found is None else ()
+    return (*_doubles(here), *lost, *_lonely(here), *_misfits(here))
+
+
+def extras() -> tuple[Extra, ...]:
+    """Every extra of wheels.toml, in its order."""
+    return tuple(
+        Extra(
+            name=entry["name"],
+            kinds=tuple(entry["kinds"]),
+            systems=tuple(entry["systems"]),
+            pins=tuple(entry["pins"]),
+            source=entry["source"],
+        )
+        for entry in _table()["extra"]
+    )
+
+
+def wheel_for(kind: str, system: str | None = None) -> str | None:
+    """The extra that brings ONNX Runtime to devices of this kind; None where there is none.
+
+    ``system`` is what `platform.system` says; this machine's when left out.
+    """
+    system = system or platform.system()
+    for extra in extras():
+        if extra.kinds[-1] == kind and system in extra.systems:
+            return extra.name
+    return None
+
+
+def install_command(extra: str, found: Mapping[str, str] | None = None) -> str:
+    """How to get this extra here: what it can't stand beside is removed first."""
+    here = installed() if found is None else found
+    wanted = next(entry for entry in extras() if entry.name == extra)
+    in_the_way = [package for package in _rivals(wanted) if package in here]
+    install = f'`pip install "aipc[{extra}]"`'
+    if not in_the_way:
+        return install
+    # Removing one package takes the files that it shares with another: all go, then come back.
+    shared = [package for package in _shared(wanted) if package in here]
+    return f"`pip uninstall -y {' '.join(shared)}`, then {install}"
+
+
+def _doubles(found: Mapping[str, str]) -> Iterator[Clash]:
+    for module, packages in _modules().items():
+        here = [package for package in packages if package in found]
+        if len(here) > 1:
+            yield Clash(
+                tuple(here),
+                f"{_listed(here, found)} write into one folder, '{module}': "
+                "what runs is a mixture, often without its accelerator",
+                _reinstall(here),
+            )
+
+
+def _lonely(found: Mapping[str, str]) -> Iterator[Clash]:
+    for pair in _table()["pair"]:
+        package, needs = pair["package"], pair["needs"]
+        if package in found and needs not in found and not _is_doubled(package, found):
+            yield Clash(
+                (package, needs),
+                f"{package} {found[package]} is here without {needs}, the one it works with",
+                _reinstall([package, *_siblings(needs, found)]),
+            )
+
+
+def _misfits(found: Mapping[str, str]) -> Iterator[Clash]:
+    for pair in _table()["pair"]:
+        package, needs = pair["package"], pair["needs"]
+        if not pair.get("same_release") or package not in found or needs not in found:
+            continue
+        if _release(found[package]) != _release(found[needs]):
+            yield Clash(
+                (package, needs),
+                f"{package} {found[package]} does not belong to {needs} {found[needs]}",
+                "`pip install --force-reinstall aipc` brings the versions that belong together",
+            )
+
+
+def _lost_files() -> Iterator[Clash]:
+    for module, packages in _modules().items():
+        for package in packages:
+            if _version(package) is not None and not _has_files(package, module):
+                yield Clash(
+                    (package,),
+                    f"{package} is listed as installed and its files are gone: another package "
+                    f"that writes into '{module}' was removed",
+                    _reinstall([package]),
+                )
+
+
+def _has_files(package: str, module: str) -> bool:
+    distribution = metadata.distribution(package)
+    listed = [file for file in distribution.files or () if file.parts == (module, "__init__.py")]
+    # None listed: an install in place, whose files are wherever its owner keeps them.
+    return all(Path(str(distribution.locate_file(file))).is_file() for file in listed)
+
+
+def _reinstall(packages: list[str]) -> str:
+    remove = f"`pip uninstall -y {' '.join(packages)}`"
+    extra = _extra_of(packages)
+    again = f'"aipc[{extra}]"' if extra else "--force-reinstall aipc"
+    return f"{remove}, then `pip install {again}`"
+
+
+def _extra_of(packages: list[str]) -> str | None:
+    """The most able extra that one of these belongs to: its wheels compute on the CPU too."""
+    able = sorted(extras(), key=lambda extra: -len(extra.kinds))
+    for extra in able:
+        if any(package in extra.packages and _is_telling(package) for package in packages):
+            return extra.name
+    return "onnx" if any(package.startswith("onnxruntime") for package in packages) else None
+
+
+def _is_telling(package: str) -> bool:
+    """Whether only one extra has it."""
+    return sum(package in extra.packages for extra in extras()) == 1
+
+
+def _rivals(extra: Extra) -> list[str]:
+    return [package for package in _shared(extra) if package not in extra.packages]
+
+
+def _shared(extra: Extra) -> list[str]:
+    """Every package that writes into a folder of the extra's own."""
+    groups = [group for group in _modules().values() if set(group) & set(extra.packages)]
+    return [package for group in groups for package in group]
+
+
+def _siblings(package: str, found: Mapping[str, str]) -> list[str]:
+    group = next((group for group in _modules().values() if package in group), ())
+    return [sibling for sibling in group if sibling in found]
+
+
+def _is_doubled(package: str, found: Mapping[str, str]) -> bool:
+    return len(_siblings(package, found)) > 1
+
+
+def _listed(packages: list[str], found: Mapping[str, str]) -> str:
+    return " and ".join(f"{package} {found[package]}" for package in packages)
+
+
+def _release(version: str) -> tuple[str, ...]:
+    """OpenVINO 2026.4.1 and OpenVINO GenAI 2026.4.1.0 are one release."""
+    return tuple(version.split(".")[:3])
+
+
+def _package(pin: str) -> str:
+    for mark in "[=<>":
+        pin = pin.partition(mark)[0]
+    return pin
+
+
+def _modules() -> Mapping[str, tuple[str, ...]]:
+    return {entry["name"]: tuple(entry["packages"]) for entry in _table()["module"]}
+
+
+@cache
+def _table() -> Mapping[str, Any]:
+    return read_table(__package__, "wheels.toml")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

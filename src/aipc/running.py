@@ -1,0 +1,183 @@
+"""What sessions are running on this machine and how fast, told from process to process.
+
+Each session keeps one small JSON file in a folder that all of this user's processes know.  It is
+written at most once a second, replaced whole, and removed at the end; what a killed process left
+is recognised by its number and start, and removed by the next reader.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_EVERY_S = 1.0
+_STILL_ACTIVE = 259
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Running:
+    """One session of any process; times are seconds since 1970."""
+
+    pid: int
+    model: str
+    runtime: str
+    device: str
+    started: float
+    updated: float
+    answers: int = 0
+    """Being generated now."""
+    tokens: int = 0
+    """Generated since the start."""
+    tokens_per_second: float | None = None
+    """Over the last second or so of generating; None until an answer's first tokens have come."""
+    host: str = ""
+    process_started: str | None = None
+    """In the system's own units; tells two processes of one number apart."""
+
+
+class Publication:
+    """A session's own file, from `begin` of an answer to `end`; any thread may call."""
+
+    def __init__(self, folder: Path, model: str, runtime: str, device: str) -> None:
+        """Made in ``folder``, which need not exist."""
+        pid, now = os.getpid(), time.time()
+        self._file = folder / f"{pid}-{next(_numbers)}.json"
+        self._fixed = Running(
+            pid, model, runtime, device, now, now, 0, 0, None, platform.node(), _started(pid)
+        )
+        self._lock = threading.Lock()
+        self._answers = self._tokens = self._tokens_then = 0
+        self._then = self._written = time.monotonic()
+        self._rate: float | None = None
+        self._usable = True
+        self._write()
+
+    def begin(self) -> None:
+        """An answer is asked for."""
+        with self._lock:
+            if not self._answers:
+                self._then, self._tokens_then = time.monotonic(), self._tokens
+                self._rate = None
+            self._answers += 1
+            self._write()
+
+    def note(self, tokens: int = 1) -> None:
+        """More tokens have come."""
+        with self._lock:
+            self._tokens += tokens
+            if time.monotonic() - self._written >= _EVERY_S:
+                self._measure()
+                self._write()
+
+    def end(self) -> None:
+        """An answer is whole, cancelled or has failed."""
+        with self._lock:
+            self._answers -= 1
+            if self._tokens > self._tokens_then:
+                self._measure()
+            self._write()
+
+    def close(self) -> None:
+        """The session has ended; a second call does nothing."""
+        with self._lock, suppress(OSError):
+            self._usable = False
+            self._file.unlink(missing_ok=True)
+
+    def _measure(self) -> None:
+        now = time.monotonic()
+        if now > self._then:
+            self._rate = (self._tokens - self._tokens_then) / (now - self._then)
+        self._then, self._tokens_then = now, self._tokens
+
+    def _write(self) -> None:
+        if not self._usable:
+            return
+        self._written = time.monotonic()
+        told = {
+            **asdict(self._fixed),
+            "updated": time.time(),
+            "answers": self._answers,
+            "tokens": self._tokens,
+            "tokens_per_second": self._rate,
+        }
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = self._file.with_suffix(".part")
+            unfinished.write_text(json.dumps(told), encoding="utf-8")
+            unfinished.replace(self._file)
+        except OSError:
+            self._usable = False  # a full or read-only disk ends the display, not the answer
+
+
+def read_running(folder: Path) -> tuple[Running, ...]:
+    """Every session that runs, oldest first; files of processes that are gone are removed."""
+    return tuple(sorted(_alive(folder), key=lambda running: running.started))
+
+
+def _alive(folder: Path) -> Iterator[Running]:
+    for file in folder.glob("*.json"):
+        running = _read(file)
+        if running is None or running.host != platform.node():
+            continue
+        if _is_alive(running.pid) and _started(running.pid) == running.process_started:
+            yield running
+        else:
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+
+
+def _read(file: Path) -> Running | None:
+    """None for a file that is going away or is none of ours."""
+    try:
+        return Running(**json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _started(pid: int) -> str | None:
+    """When a process began, in clock ticks since the machine did; None where nobody tells."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
+    except OSError:
+        return None
+    # The name in brackets may hold spaces; the start is field 22, the name field 2.
+    return text.rpartition(")")[2].split()[19]
+
+
+def _is_alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        return _is_alive_on_windows(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_alive_on_windows(pid: int) -> bool:
+    """By the exit code; there os.kill would end the process instead of asking."""
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel32 = ctypes.WinDLL("kernel32")
+        query_limited_information = 0x1000
+        handle = kernel32.OpenProcess(query_limited_information, False, pid)
+        if not handle:
+            return False
+        code = ctypes.c_uint32()
+        kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
+        kernel32.CloseHandle(handle)
+        return code.value == _STILL_ACTIVE
+    return False

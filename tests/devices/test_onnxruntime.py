@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from aipc.devices import onnxruntime as source
+from aipc.devices.adapters import Adapter
+from aipc.devices.onnxruntime import ask, onnx_devices, onnx_kinds
+
+RTX = Adapter("gpu", "nvidia", "GeForce RTX 4090", "0000:01:00.0", "0x2684", driver="580.82.07")
+ARC = Adapter("gpu", "intel", "Arc", "0000:00:02.0", "0x7d55")
+NPU = Adapter("npu", "intel", "AI Boost", "0000:00:0b.0", "0x7d1d")
+
+
+@dataclass
+class RecordedModule:
+    """ONNX Runtime's answers: its providers, and devices as (provider, maker, number)."""
+
+    providers: tuple[str, ...]
+    devices: tuple[tuple[str, str, int], ...] = ()
+    registered: list[str] = field(default_factory=list)
+
+    def get_available_providers(self) -> list[str]:
+        return list(self.providers)
+
+    def get_ep_devices(self) -> list[SimpleNamespace]:
+        return [
+            SimpleNamespace(
+                ep_name=provider,
+                device=SimpleNamespace(vendor=maker, device_id=number, metadata={}),
+            )
+            for provider, maker, number in self.devices
+        ]
+
+    def register_execution_provider_library(self, name: str, path: str) -> None:
+        self.registered.append(name)
+
+    def unregister_execution_provider_library(self, name: str) -> None:
+        self.registered.remove(name)
+
+
+CUDA = RecordedModule(("CUDAExecutionProvider", "CPUExecutionProvider"))
+PLAIN = RecordedModule(("CPUExecutionProvider",))
+
+
+def test_the_wheels_tell_what_they_are_for() -> None:
+    assert onnx_kinds({}) == ()
+    assert onnx_kinds({"onnxruntime": "1.31.1"}) == ()
+    assert onnx_kinds({"onnxruntime": "1.31.1", "onnxruntime-genai": "0.18.0"}) == ("cpu",)
+    cuda = {"onnxruntime-gpu": "1.31.1", "onnxruntime-genai-cuda": "0.18.0"}
+    assert onnx_kinds(cuda) == ("cpu", "cuda")
+
+
+def test_a_cuda_gpu_is_the_machines_own() -> None:
+    (device,), problems = ask(CUDA, ["cuda"], [ARC, RTX, NPU])
+    assert problems == ()
+    assert (device.name, device.kind, device.full_name) == ("CUDA", "cuda", "GeForce RTX 4090")
+    assert (device.driver, device.runtimes) == ("580.82.07", ("onnx",))
+    assert device.facts["slot"] == "0000:01:00.0"
+
+
+def test_two_of_a_kind_are_numbered() -> None:
+    devices, _ = ask(CUDA, ["cuda"], [RTX, RTX])
+    assert [device.name for device in devices] == ["CUDA.0", "CUDA.1"]
+
+
+def test_a_cuda_wheel_without_a_gpu_is_a_problem_and_no_device() -> None:
+    devices, (problem,) = ask(CUDA, ["cuda"], [ARC])
+    assert devices == ()
+    assert problem == "onnxruntime-gpu is installed, and ONNX Runtime finds no NVIDIA GPU here"
+
+
+def test_a_wheel_that_another_has_overwritten_is_found_out_by_asking() -> None:
+    devices, (problem,) = ask(PLAIN, ["cuda"], [RTX])
+    assert devices == ()
+    assert "has no CUDAExecutionProvider: it offers CPUExecutionProvider" in problem
+    assert "aipc doctor" in problem
+
+
+def test_a_provider_that_lists_its_devices_is_believed() -> None:
+    module = RecordedModule(
+        ("DmlExecutionProvider", "CPUExecutionProvider"),
+        (("DmlExecutionProvider", "Intel", 0x7D55), ("CPUExecutionProvider", "Intel", 0)),
+    )
+    (device,), _ = ask(module, ["directml"], [ARC, RTX])
+    assert (device.name, device.full_name) == ("DIRECTML", "Arc")
+
+
+def test_webgpus_library_is_registered_only_while_it_is_asked(monkeypatch) -> None:
+    plugin = ModuleType("onnxruntime_ep_webgpu")
+    plugin.get_library_path = lambda: "x.so"
+    monkeypatch.setitem(sys.modules, "onnxruntime_ep_webgpu", plugin)
+    module = RecordedModule(PLAIN.providers, (("WebGpuExecutionProvider", "AMD", 0x7480),))
+    (device,), problems = ask(module, ["webgpu"], [])
+    assert (device.name, device.full_name, problems) == ("WEBGPU", "AMD", ())
+    assert module.registered == []
+
+
+def test_webgpu_that_can_not_be_loaded_is_told(monkeypatch) -> None:
+    plugin = ModuleType("onnxruntime_ep_webgpu")
+    plugin.get_library_path = lambda: "x.so"
+    monkeypatch.setitem(sys.modules, "onnxruntime_ep_webgpu", plugin)
+    monkeypatch.setattr(sys, "platform", "linux")
+
+    class Broken(RecordedModule):
+        def register_execution_provider_library(self, name: str, path: str) -> None:
+            raise RuntimeError("cannot open libvulkan.so.1")
+
+    devices, problems = ask(Broken(PLAIN.providers), ["webgpu"], [])
+    assert devices == ()
+    assert problems[0].endswith("libvulkan.so.1; on Linux it needs `sudo apt install libvulkan1`")
+
+
+def test_a_plain_wheel_is_not_loaded_and_no_gpu_is_looked_for(monkeypatch) -> None:
+    monkeypatch.setattr(source, "onnx_kinds", lambda: ("cpu",))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    (cpu,), problems = onnx_devices(lambda: pytest.fail("looked for GPUs"))
+    assert (cpu.name, cpu.runtimes, problems) == ("CPU", ("onnx",), ())
+
+
+def test_without_the_wheel_there_is_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(source, "onnx_kinds", lambda: ())
+    assert onnx_devices() == ((), ())
+
+
+def test_a_broken_package_is_a_problem(monkeypatch) -> None:
+    monkeypatch.setattr(source, "onnx_kinds", lambda: ("cpu", "cuda"))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    devices, (problem,) = onnx_devices(list)
+    assert devices == ()
+    assert problem.startswith("ONNX Runtime can't be loaded")
+
+
+def test_the_real_package_is_asked_and_believed() -> None:
+    module = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in module.get_available_providers():
+        pytest.skip("this wheel has CUDA")
+    devices, (problem,) = ask(module, ["cuda"], [RTX])
+    assert devices == ()
+    assert "CPUExecutionProvider" in problem
