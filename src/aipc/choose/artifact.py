@@ -10,18 +10,38 @@ from typing import Any
 
 from aipc.errors import ArtifactError
 from aipc.models import manifest
+from aipc.runtimes.onnx_provider import PROVIDERS, normal_name
 
-_MODEL_FILES = {"openvino": "openvino_model.xml"}  # target -> the file that tells it
+GENAI_CONFIG = "genai_config.json"
+_MODEL_FILES = {"openvino": "openvino_model.xml", "onnx": GENAI_CONFIG}
+"""Runtime → the file that tells a folder of its own."""
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """``weights`` is "fp16", "int8" or "int4"; None where a vendor's folder does not tell."""
+    """``target`` is the runtime that it was made for: "openvino" or "onnx".
+
+    ``weights`` is "fp16", "int8" or "int4"; None where a vendor's folder does not tell.
+    """
 
     path: Path
     target: str
     weights: str | None
     facts: Mapping[str, Any]
+    provider: str = ""
+    """ONNX Runtime's execution provider that the folder names; empty: none, the CPU's."""
+
+    @property
+    def kinds(self) -> frozenset[str] | None:
+        """Families of devices that its graph can run on; None: whichever the runtime has."""
+        if self.target != "onnx":
+            return None
+        return frozenset(one.kind for one in PROVIDERS if self.provider in one.takes)
+
+    @property
+    def nbytes(self) -> int:
+        """Its files together, which is near enough what its weights take in memory."""
+        return sum(file.stat().st_size for file in self.path.glob("*") if file.is_file())
 
 
 def read_artifact(folder: Path) -> Artifact:
@@ -33,7 +53,8 @@ def read_artifact(folder: Path) -> Artifact:
     for target, file in _MODEL_FILES.items():
         if (folder / file).is_file():
             facts = _facts(folder)
-            return Artifact(folder, target, _weights(facts, folder), facts)
+            provider = _provider(folder) if target == "onnx" else ""
+            return Artifact(folder, target, _weights(facts, folder), facts, provider)
     raise ArtifactError(f"'{folder}' holds no model that a runtime here opens", "convert it first")
 
 
@@ -55,3 +76,20 @@ def _optimum_weights(folder: Path) -> str | None:
     except (OSError, ValueError, AttributeError):
         return None
     return f"int{bits}" if bits in {4, 8} else None
+
+
+def _provider(folder: Path) -> str:
+    """From genai_config.json: the first name in the decoder's list of provider options.
+
+    Raises:
+        ArtifactError: the file is damaged.
+    """
+    try:
+        config = json.loads((folder / GENAI_CONFIG).read_text("utf-8"))
+        listed = config["model"]["decoder"].get("session_options", {}).get("provider_options", [])
+        named = [name for entry in listed for name in entry]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(
+            f"'{folder / GENAI_CONFIG}' can't be read: {error}", "convert the model again"
+        ) from error
+    return normal_name(named[0]) if named else ""

@@ -6,12 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aipc.choose.artifact import Artifact
+from aipc.choose.emulation import check_emulation, emulated_npu, emulation_properties
+from aipc.choose.order import rank
 from aipc.choose.rules import rules
+from aipc.convert import targets
 from aipc.convert.recipe import Recipe
-from aipc.convert.targets import TARGETS
 from aipc.devices import Device, resolve_device
+from aipc.devices.names import plain_name
+from aipc.devices.wheels import install_command
 from aipc.errors import ArtifactError, DeviceError
 from aipc.runtimes.registry import RUNTIMES
+
+_GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,8 @@ class Plan:
     device: str
     properties: Mapping[str, str]
     why: tuple[str, ...]
+    device_name: str = ""
+    """What the maker calls the device, or that it is emulated."""
 
 
 def choose(
@@ -31,22 +39,55 @@ def choose(
     device: str = "auto",
     runtime: str = "auto",
     properties: Mapping[str, str] | None = None,
+    emulate: bool = False,
+    measured: Mapping[str, float] | None = None,
 ) -> Plan:
     """Decide, on ``devices`` (what this machine has); what the user asked for is kept to.
 
+    Args:
+        artifact: what is to be run.
+        devices: as `aipc.devices.reachable_devices` gives them.
+        device: auto, npu, gpu, gpu.N, cpu, cuda, cuda.N, directml, directml.N or webgpu.
+        runtime: auto, openvino or onnx.
+        properties: the vendor's own; they go before those that the rules choose.
+        emulate: run the NPU's pipeline on the CPU; goes with ``device="npu"`` alone.
+        measured: tokens a second by device name, of this artifact on this machine; "auto"
+            takes the fastest of them before it takes the default order.
+
     Raises:
-        UsageError: a name that is no device or runtime.
+        UsageError: a name that is no device or runtime, or ``emulate`` with another device.
         DeviceError: this machine does not have what was asked for.
-        ArtifactError: the artifact was made for another runtime than was asked for, or with a
-            recipe that the device can't run.
+        ArtifactError: the artifact was made for another runtime or provider than was asked
+            for, or with a recipe that the device can't run.
     """
     name = _runtime(artifact, runtime)
-    found = _device(devices, device, name)
-    _check_recipe(artifact, found)
-    _check_reach(found, name)
+    wanted = plain_name(device)
+    if emulate:
+        check_emulation(wanted, name)
+        devices = [emulated_npu(devices)]
+    reachable = _reachable(devices, name)
+    if wanted == "auto":
+        found, why = _best(artifact, reachable, name, measured)
+    else:
+        found, why = _asked_for(artifact, reachable, name, wanted)
     asked = dict(properties or {})
-    chosen, why = _properties(name, found, artifact.weights, asked)
-    return Plan(name, found.name, {**chosen, **asked}, (_device_reason(device, found), *why))
+    chosen, reasons = _properties(name, found, artifact.weights, asked)
+    if emulate:
+        chosen, reasons = emulation_properties()
+    return Plan(name, found.name, {**chosen, **asked}, (*why, *reasons), found.full_name)
+
+
+def objection(artifact: Artifact, device: Device, runtime: str) -> str:
+    """Why ``device`` can't run ``artifact`` with its runtime; empty: it can."""
+    kinds = RUNTIMES.get(runtime).kinds
+    if device.kind not in kinds:
+        return f"the runtime {runtime} can't generate on the {device.kind.upper()} here yet"
+    if artifact.kinds is not None and device.kind not in artifact.kinds:
+        return f"'{artifact.path.name}' was made for {artifact.provider or 'the CPU'}"
+    misfit = _misfit(artifact, device, runtime)
+    if misfit:
+        return f"the {device.kind.upper()} can't run '{artifact.path.name}': {misfit}"
+    return ""
 
 
 def _runtime(artifact: Artifact, asked: str) -> str:
@@ -59,36 +100,68 @@ def _runtime(artifact: Artifact, asked: str) -> str:
     return artifact.target
 
 
-def _device(devices: Sequence[Device], asked: str, runtime: str) -> Device:
+def _reachable(devices: Sequence[Device], runtime: str) -> list[Device]:
     reachable = [device for device in devices if runtime in device.runtimes]
-    name = resolve_device(asked, [device.name for device in reachable])
-    return next(device for device in reachable if device.name == name)
+    if not reachable and runtime == "onnx":
+        raise DeviceError("ONNX Runtime GenAI is not installed here", install_command("onnx"))
+    return reachable
 
 
-def _check_reach(device: Device, runtime: str) -> None:
-    kinds = RUNTIMES.get(runtime).kinds
-    if device.kind not in kinds:
+def _asked_for(
+    artifact: Artifact, reachable: Sequence[Device], runtime: str, wanted: str
+) -> tuple[Device, list[str]]:
+    name = resolve_device(wanted, [device.name for device in reachable])
+    found = next(device for device in reachable if device.name == name)
+    against = objection(artifact, found, runtime)
+    if against and found.kind not in RUNTIMES.get(runtime).kinds:
+        kinds = " or ".join(sorted(RUNTIMES.get(runtime).kinds))
+        raise DeviceError(against, f"ask for {kinds}")
+    if against:
+        raise ArtifactError(against, f"convert the model again with --for {found.kind}")
+    return found, [f"{found.name}: asked for"]
+
+
+def _best(
+    artifact: Artifact,
+    reachable: Sequence[Device],
+    runtime: str,
+    measured: Mapping[str, float] | None,
+) -> tuple[Device, list[str]]:
+    nbytes = artifact.nbytes
+
+    def against(device: Device, place_runtime: str) -> str:
+        if place_runtime != runtime:
+            return f"'{artifact.path.name}' was made for {runtime}"
+        return objection(artifact, device, runtime) or _too_small(device, nbytes)
+
+    own = [device for device in reachable if runtime in device.runtimes]
+    verdicts = [one for one in rank(own, against, measured) if one.runtime == runtime]
+    why = [
+        f"{one.device}: {one.why}" if one.taken else f"{one.device}: passed over, {one.why}"
+        for one in verdicts
+    ]
+    if not verdicts or not verdicts[-1].taken:
         raise DeviceError(
-            f"the runtime {runtime} can't generate on the {device.kind.upper()} here yet",
-            f"ask for {' or '.join(sorted(kinds))}",
+            f"no device of this machine can run '{artifact.path.name}': {'; '.join(why)}",
+            "`aipc devices --explain` shows what is here",
         )
+    taken = next(device for device in own if device.name == verdicts[-1].device)
+    return taken, [why[-1], *why[:-1]]
 
 
-def _check_recipe(artifact: Artifact, device: Device) -> None:
+def _too_small(device: Device, nbytes: int) -> str:
+    if device.memory_bytes is None or nbytes <= device.memory_bytes:
+        return ""
+    has, takes = device.memory_bytes / _GB, nbytes / _GB
+    return f"it has {has:.1f} GB of memory, and the model takes {takes:.1f} GB"
+
+
+def _misfit(artifact: Artifact, device: Device, runtime: str) -> str:
     """Asymmetric int4, say, makes an NPU answer nonsense without any error."""
-    stated, target = artifact.facts.get("recipe"), TARGETS.get(device.kind)
-    misfit = target.misfit(Recipe(**stated)) if stated and target else ""
-    if misfit:
-        raise ArtifactError(
-            f"the {device.kind.upper()} can't run '{artifact.path.name}': {misfit}",
-            f"convert the model again with --for {device.kind}",
-        )
-
-
-def _device_reason(asked: str, device: Device) -> str:
-    if asked.lower() != "auto":
-        return f"{device.name}: asked for"
-    return f"{device.name}: the default; nothing was measured on this machine yet"
+    stated = artifact.facts.get("recipe")
+    named = (target for target in targets.ALL if target.name == device.kind)
+    target = next((one for one in named if one.runtime == runtime), None)
+    return target.misfit(Recipe(**stated)) if stated and target else ""
 
 
 def _properties(
@@ -100,5 +173,9 @@ def _properties(
         new = {k: v for k, v in rule.properties.items() if k not in asked and k not in chosen}
         if new and rule.holds(runtime, device, weights):
             chosen |= new
-            why.append(f"{', '.join(f'{k}={v}' for k, v in new.items())}: {rule.why}")
+            why.append(f"{_joined(new)}: {rule.why}")
     return chosen, why
+
+
+def _joined(properties: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in properties.items())

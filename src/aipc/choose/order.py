@@ -1,0 +1,82 @@
+"""The default order of order.toml, and who comes first in it on a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from aipc.devices import Device
+from aipc.tables import read_table
+
+
+@dataclass(frozen=True)
+class Place:
+    """One entry; the fields are explained in the file."""
+
+    kind: str
+    runtime: str
+    type: str
+    why: str
+    but: str
+    source: str
+
+    def holds(self, device: Device) -> bool:
+        fits = device.kind == self.kind and self.runtime in device.runtimes
+        return fits and self.type in {"", device.facts.get("type")}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one device, or of a place that no device of this machine takes (``device`` is "")."""
+
+    kind: str
+    runtime: str
+    device: str
+    taken: bool
+    why: str
+
+
+@cache
+def order() -> tuple[Place, ...]:
+    """Every place, the best first."""
+    return tuple(Place(**entry) for entry in read_table(__package__, "order.toml")["place"])
+
+
+def rank(
+    devices: Sequence[Device],
+    objection: Callable[[Device, str], str],
+    measured: Mapping[str, float] | None = None,
+) -> tuple[Verdict, ...]:
+    """A verdict on each device, in order, until one is taken; the last is that one, if any is.
+
+    ``objection`` says why a device can't run the model with a runtime, or nothing.
+    ``measured`` is tokens a second by device name, as measured here, and goes before the order.
+    """
+    verdicts = []
+    for place, device in _candidates(devices, measured or {}):
+        against = objection(device, place.runtime)
+        why = against or _reason(place, device, measured or {})
+        verdicts.append(Verdict(place.kind, place.runtime, device.name, not against, why))
+        if not against:
+            break
+    return tuple(verdicts)
+
+
+def _candidates(
+    devices: Sequence[Device], measured: Mapping[str, float]
+) -> Iterator[tuple[Place, Device]]:
+    """Each device once with each runtime: the measured ones by speed, the others by place."""
+    pairs: dict[tuple[str, str], tuple[Place, Device]] = {}
+    for place in order():
+        for device in devices:
+            if place.holds(device):
+                pairs.setdefault((device.name, place.runtime), (place, device))
+    yield from sorted(pairs.values(), key=lambda pair: -measured.get(pair[1].name, 0.0))
+
+
+def _reason(place: Place, device: Device, measured: Mapping[str, float]) -> str:
+    speed = measured.get(device.name)
+    if speed is not None:
+        return f"measured here: {speed:.1f} tokens a second, the fastest of {len(measured)}"
+    return f"{place.why}; nothing was measured on this machine yet"

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from aipc.choose.destination import choose_target
+from aipc.convert.recipe import Recipe
+from aipc.errors import DeviceError, UsageError
+
+
+def told(target):
+    return target.name, target.runtime
+
+
+@pytest.mark.parametrize(
+    ("has", "device", "runtime", "expected"),
+    [
+        (("amx",), "auto", "auto", ("cpu", "openvino")),
+        (("amx",), "auto", "onnx", ("cpu", "onnx")),
+        (("amx",), "cpu", "onnx", ("cpu", "onnx")),
+        (("amx", "npu"), "auto", "auto", ("npu", "openvino")),
+        (("amx", "npu"), "cpu", "auto", ("cpu", "openvino")),
+        (("amx", "npu", "cuda"), "auto", "auto", ("cuda", "onnx")),
+        (("amx", "npu", "cuda"), "auto", "openvino", ("npu", "openvino")),
+        (("amx", "directml"), "DirectML", "auto", ("directml", "onnx")),
+    ],
+)
+def test_a_model_is_converted_for_the_device_that_will_run_it(
+    has, device, runtime, expected, machine
+):
+    devices = [machine[name] for name in has]
+    assert told(choose_target(devices, device=device, runtime=runtime)) == expected
+
+
+def test_auto_passes_over_a_device_that_the_recipe_does_not_suit(machine):
+    devices = [machine["amx"], machine["npu"]]
+    assert told(choose_target(devices, recipe=Recipe("int4", sym=False))) == ("cpu", "openvino")
+    assert told(choose_target(devices, recipe=Recipe("int8"))) == ("npu", "openvino")
+
+
+def test_the_emulated_npu_needs_none(machine):
+    assert told(choose_target([machine["amx"]], device="npu", emulate=True)) == ("npu", "openvino")
+    with pytest.raises(UsageError, match="--emulate"):
+        choose_target([machine["amx"]], device="cpu", emulate=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "match"),
+    [
+        ({"device": "npu"}, DeviceError, "no NPU"),
+        ({"device": "cuda"}, DeviceError, "no CUDA"),
+        ({"device": "tpu"}, UsageError, "unknown device"),
+        ({"device": "cuda", "runtime": "openvino"}, UsageError, "has no target 'cuda'"),
+        ({"runtime": "torch"}, UsageError, "unknown runtime"),
+    ],
+)
+def test_what_is_not_here_is_refused(asked, error, match, machine):
+    with pytest.raises(error, match=match):
+        choose_target([machine["amx"]], **asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "extra"), [({"runtime": "onnx"}, "onnx"), ({"device": "cuda"}, "cuda")]
+)
+def test_a_runtime_that_is_not_installed_is_named_with_its_wheel(asked, extra, machine):
+    with pytest.raises(DeviceError, match=rf"not installed here; .*aipc\[{extra}\]"):
+        choose_target([machine["npu"]], **asked)
