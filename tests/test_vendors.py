@@ -14,6 +14,7 @@ from huggingface_hub import constants
 print(json.dumps({
     "openvino": telemetry_utils.tm.__name__,
     "hub": constants.HF_HUB_DISABLE_TELEMETRY,
+    "onnxruntime": os.environ["ORT_DISABLE_TELEMETRY"],
     "verbosity": os.environ["TRANSFORMERS_VERBOSITY"],
 }))
 """
@@ -30,5 +31,6 @@ def test_vendors_send_nothing_and_the_user_may_make_them_talk() -> None:
     assert json.loads(done.stdout) == {
         "openvino": "openvino.tools.ovc.telemetry_stub",
         "hub": True,
+        "onnxruntime": "1",
         "verbosity": "info",
     }

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from aipc.checkpoint.generation import read_generation_config, read_stop_ids
+from aipc.checkpoint.generation import read_context, read_generation_config, read_stop_ids
 from aipc.errors import CheckpointError
 
 
@@ -41,3 +41,25 @@ def test_what_is_no_id(tmp_path, stated):
         CheckpointError, match=r"generation_config.json' is damaged: its eos_token_id"
     ):
         read_stop_ids(tmp_path)
+
+
+def test_a_builders_folder_says_the_same_in_genai_config(tmp_path):
+    genai = {
+        "model": {"context_length": 8192, "eos_token_id": [2, 0]},
+        "search": {"do_sample": False, "top_k": 50},
+    }
+    (tmp_path / "genai_config.json").write_text(json.dumps(genai))
+    assert read_context(tmp_path) == 8192
+    assert read_stop_ids(tmp_path) == {0, 2}
+    assert read_generation_config(tmp_path) == {"do_sample": False, "top_k": 50}
+    write(tmp_path, {"eos_token_id": 7, "top_k": 3}, {"max_position_embeddings": 4096})
+    assert read_context(tmp_path) == 4096
+    assert read_stop_ids(tmp_path) == {0, 2, 7}
+    assert read_generation_config(tmp_path) == {"eos_token_id": 7, "top_k": 3}
+
+
+@pytest.mark.parametrize("stated", [None, 0, -1, "4096", 4096.0, True])
+def test_a_context_that_is_none(stated, tmp_path):
+    assert read_context(tmp_path) is None
+    write(tmp_path, config={"max_position_embeddings": stated})
+    assert read_context(tmp_path) is None

@@ -5,34 +5,70 @@ import tiny
 from openvino_scorer import EXACT
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.openvino_artifact import plan
+from aipc.convert import onnx_artifact, openvino_artifact
 from aipc.convert.recipe import Recipe
+from aipc.convert.targets import find_target
 from aipc.runtimes.fake import FakeEngine
+from aipc.runtimes.onnx import ONNXRuntime
 from aipc.runtimes.openvino import OpenVINORuntime
 
 
 @pytest.fixture(scope="session")
-def tiny_artifact(tmp_path_factory):
-    """Make the OpenVINO artifact of a tiny network: (folder, config, tensors)."""
+def tiny_checkpoint(tmp_path_factory):
+    """Write the checkpoint of a tiny network: (folder, config, tensors)."""
 
     def make(name):
         config = tiny.CONFIGS[name]
         tensors = tiny.random_tensors(config)
-        source = tiny.write_checkpoint(tmp_path_factory.mktemp(name), config, tensors)
+        return (
+            tiny.write_checkpoint(tmp_path_factory.mktemp(name), config, tensors),
+            config,
+            tensors,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(tiny_checkpoint, tmp_path_factory):
+    """Make the OpenVINO artifact of a tiny network: (folder, config, tensors)."""
+
+    def make(name):
+        source, config, tensors = tiny_checkpoint(name)
         folder = tmp_path_factory.mktemp(f"{name}-artifact")
         with open_checkpoint(source) as checkpoint:
-            plan(checkpoint, Recipe("fp16")).write(folder)
+            openvino_artifact.plan(checkpoint, Recipe("fp16")).write(folder)
         return folder, config, tensors
 
     return make
 
 
-@pytest.fixture(scope="module", params=["fake", "openvino"])
-def engine(request, tiny_artifact):
+@pytest.fixture(scope="session")
+def tiny_onnx(tiny_checkpoint, tmp_path_factory):
+    """The same for ONNX Runtime GenAI, for one of its targets."""
+    pytest.importorskip("onnxruntime_genai", reason="pip install 'aipc[onnx]'")
+
+    def make(name, target="cpu"):
+        source, config, tensors = tiny_checkpoint(name)
+        folder = tmp_path_factory.mktemp(f"{name}-onnx")
+        with open_checkpoint(source) as checkpoint:
+            aim = find_target(target, "onnx")
+            onnx_artifact.plan(checkpoint, Recipe("fp16"), aim).write(folder)
+        return folder, config, tensors
+
+    return make
+
+
+@pytest.fixture(scope="module", params=["fake", "openvino", "onnx"])
+def engine(request):
     """One loaded engine of every runtime that this machine can run."""
     if request.param == "fake":
         opened = FakeEngine()
+    elif request.param == "openvino":
+        make = request.getfixturevalue("tiny_artifact")
+        opened = OpenVINORuntime().open(make("llama-gqa")[0], "cpu", EXACT)
     else:
-        opened = OpenVINORuntime().open(tiny_artifact("llama-gqa")[0], "cpu", EXACT)
+        make = request.getfixturevalue("tiny_onnx")
+        opened = ONNXRuntime().open(make("llama-gqa")[0], "cpu", {})
     yield opened
     opened.close()

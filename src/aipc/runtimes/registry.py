@@ -28,4 +28,9 @@ class Registry:
         return cast("Runtime", getattr(importlib.import_module(module), attribute)())
 
 
-RUNTIMES = Registry({"openvino": "aipc.runtimes.openvino:OpenVINORuntime"})
+RUNTIMES = Registry(
+    {
+        "openvino": "aipc.runtimes.openvino:OpenVINORuntime",
+        "onnx": "aipc.runtimes.onnx:ONNXRuntime",
+    }
+)

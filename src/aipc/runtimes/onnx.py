@@ -1,0 +1,233 @@
+"""ONNX Runtime GenAI behind the runtime protocol.
+
+One model serves every request; each has a key-value cache of its own.  Tokens are chosen here
+(`Sampler`), so that a cache serves any options and the same seed gives the same answer
+wherever it runs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+from aipc import vendors
+from aipc.devices import kind_of
+from aipc.devices.cpu import read_cpu
+from aipc.errors import AipcError, DeviceError, EngineError
+from aipc.runtimes.base import Capabilities, Decoding
+from aipc.runtimes.onnx_folder import GenAIFolder, open_folder
+from aipc.runtimes.onnx_placement import read_placement
+from aipc.runtimes.onnx_properties import PROVIDER, Settings, read_properties
+from aipc.runtimes.onnx_provider import (
+    KINDS,
+    Provider,
+    check_installed,
+    device_name,
+    find_provider,
+    tell,
+)
+from aipc.runtimes.onnx_sequence import CachedSequence, SequencePool
+from aipc.runtimes.sampler import Sampler
+
+THREADS = "intra_op_num_threads"
+LOG, FATAL = "log_severity_level", 4  # errors are raised, and need no second way to the user
+CPU = "CPUExecutionProvider"
+
+
+class ONNXRuntime:
+    """Opens ONNX Runtime GenAI folders, ours and the model builder's."""
+
+    name = "onnx"
+    kinds = KINDS
+
+    def capabilities(self, kind: str) -> Capabilities:  # noqa: ARG002 - its devices are alike
+        return Capabilities(runtime=self.name, formats=frozenset({"onnx"}), concurrent=True)
+
+    def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> ONNXEngine:
+        vendors.silence()  # also for callers that come without a session: these packages send
+        provider = find_provider(kind_of(device), properties.get(PROVIDER))
+        settings = read_properties(properties, provider)
+        check_installed(provider)
+        folder = open_folder(artifact)
+        folder.check_provider(provider)
+        name = device_name(provider, device)
+        return ONNXEngine(folder, provider, name, settings, properties)
+
+
+class ONNXEngine:
+    """A model loaded by ONNX Runtime GenAI; see `aipc.runtimes.base.Engine`."""
+
+    def __init__(
+        self,
+        folder: GenAIFolder,
+        provider: Provider,
+        device: str,
+        settings: Settings,
+        properties: Mapping[str, str],
+    ) -> None:
+        import onnxruntime_genai
+
+        with _translated(f"the model could not be loaded on {device}"):
+            model = _load(folder, provider, device, settings)
+            placement = read_placement(model) if provider.profiled else None
+        _check_placement(model, provider, device, placement)
+        self.device = device
+        self.facts: Mapping[str, Any] = {
+            "runtime": "onnx",
+            "version": onnxruntime_genai.__version__,
+            "device": device,
+            "provider": provider.name,
+            "properties": dict(properties),
+        }
+        if placement is not None:
+            self.facts = {**self.facts, "placement": placement}
+        self._vocabulary = folder.vocabulary
+        self._pool: SequencePool | None = SequencePool(model, folder, provider)
+        self._running: WeakSet[ONNXGeneration] = WeakSet()
+
+    def start(
+        self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
+    ) -> ONNXGeneration:
+        if not prompt:
+            raise EngineError("the prompt has no tokens", "give at least one")
+        if self._pool is None:
+            raise EngineError("the model has been closed", "load it again")
+        self._check_ids(prompt)
+        generation = ONNXGeneration(self._pool, prompt, decoding, stop_ids)
+        self._running.add(generation)
+        return generation
+
+    def _check_ids(self, prompt: Sequence[int]) -> None:
+        """The vendor's kernels read past their tables for some others."""
+        for token in (min(prompt), max(prompt)):
+            if not 0 <= token < self._vocabulary:
+                raise EngineError(
+                    f"the prompt has the token {token} and the model knows 0 to "
+                    f"{self._vocabulary - 1:,}",
+                    "use the model's own tokenizer",
+                )
+
+    def close(self) -> None:
+        for generation in list(self._running):
+            generation.cancel()
+        if self._pool is not None:
+            self._pool.close()
+        self._pool = None
+
+
+class ONNXGeneration:
+    """One request: the token chosen last is computed when the next one is asked for."""
+
+    def __init__(
+        self,
+        pool: SequencePool,
+        prompt: Sequence[int],
+        decoding: Decoding,
+        stop_ids: frozenset[int],
+    ) -> None:
+        self._pool = pool
+        self._prompt = list(prompt)
+        self._sampler = Sampler(decoding, prompt)
+        self._stop_ids = stop_ids
+        self._left = decoding.max_new_tokens
+        self._chosen: int | None = None
+        self._sequence: CachedSequence | None = None
+        self._cancelled = threading.Event()
+        self._turn = threading.Lock()
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        with self._turn:
+            token = self._step()
+        if self._cancelled.is_set():
+            self.cancel()  # gives back what a cancel during the step could not
+        if token is None:
+            raise StopIteration
+        return token
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+        if self._turn.acquire(blocking=False):
+            try:
+                self._finish()
+            finally:
+                self._turn.release()
+
+    def _step(self) -> int | None:
+        if self._left == 0 or self._cancelled.is_set():
+            return None
+        try:
+            with _translated("ONNX Runtime GenAI failed while generating"):
+                token = self._choose()
+        except BaseException:
+            self._sequence, self._left = None, 0  # the cache may hold half of a step
+            raise
+        if token is not None:
+            self._chosen = token
+            self._left = 0 if token in self._stop_ids else self._left - 1
+        if self._left == 0:
+            self._finish()
+        return token
+
+    def _choose(self) -> int | None:
+        if self._sequence is None:
+            self._sequence = self._pool.take(self._prompt, self._left)
+            pending = self._prompt[len(self._sequence.tokens) :]
+        else:
+            pending = [] if self._chosen is None else [self._chosen]
+        if not self._sequence.append(pending, self._cancelled.is_set):
+            return None
+        return self._sampler.choose(self._sequence.logits())
+
+    def _finish(self) -> None:
+        self._left = 0
+        sequence, self._sequence = self._sequence, None
+        if sequence is not None:
+            self._pool.give_back(sequence)
+
+
+def _load(folder: GenAIFolder, provider: Provider, device: str, settings: Settings) -> Any:
+    import onnxruntime_genai
+
+    config = onnxruntime_genai.Config(str(folder.path))
+    tell(config, provider, device, settings.provider)
+    session = {THREADS: folder.threads or _threads(), LOG: FATAL} | dict(settings.session)
+    config.overlay(Settings(session, {}).overlay())
+    return onnxruntime_genai.Model(config)
+
+
+def _check_placement(
+    model: Any, provider: Provider, device: str, placement: Mapping[str, int] | None
+) -> None:
+    """Refuse a model that computes elsewhere than it was told to."""
+    ran = set(placement or ())
+    if model.device_type != provider.device_type or ran == {CPU}:
+        where = CPU if ran == {CPU} else model.device_type
+        raise DeviceError(
+            f"{device} was asked for and ONNX Runtime took {where}", "`aipc doctor` looks into it"
+        )
+
+
+def _threads() -> int:
+    """Every core: GenAI takes half of the hardware threads, too few where cores have but one."""
+    cpu = read_cpu()
+    return min(cpu.physical_cores or cpu.usable_threads, cpu.usable_threads)
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    """Turn the vendor's errors into ours, with their first line."""
+    try:
+        yield
+    except AipcError:
+        raise
+    except (RuntimeError, MemoryError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = (lines or ["no memory left" if isinstance(error, MemoryError) else "no reason"])[0]
+        raise EngineError(f"{what}: {reason[:200]}", "run with --debug for all of it") from error

@@ -1,0 +1,146 @@
+"""ONNX Runtime's execution providers: which is meant, and whether this installation has it."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from aipc.devices import kind_of, resolve_device
+from aipc.devices.onnxruntime import onnx_devices, onnx_kinds
+from aipc.devices.wheels import clashes, install_command, wheel_for
+from aipc.errors import DeviceError, UsageError
+from aipc.tables import read_table
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One entry of onnx_providers.toml, where the fields are explained."""
+
+    name: str
+    kind: str
+    device_type: str
+    takes: tuple[str, ...]
+    plugin: str
+    number: str
+    continues: bool
+    piece: int
+    profiled: bool
+    host_memory: bool
+    options: Mapping[str, str]
+    source: str
+
+
+_TABLE = read_table(__package__, "onnx_providers.toml")
+PROVIDERS = tuple(
+    Provider(**entry | {"takes": tuple(entry["takes"])}) for entry in _TABLE["provider"]
+)
+SESSION_OPTIONS: Mapping[str, str] = _TABLE["session"]
+KINDS = frozenset(provider.kind for provider in PROVIDERS)
+
+
+def find_provider(kind: str, name: str | None = None) -> Provider:
+    """The provider for devices of ``kind``; ``name`` asks for another than the usual one.
+
+    Raises:
+        DeviceError: a kind that no provider computes on.
+        UsageError: a provider that there isn't, for this kind of device.
+    """
+    able = [provider for provider in PROVIDERS if provider.kind == kind]
+    if not able:
+        raise DeviceError(
+            f"the runtime 'onnx' has no device '{kind}'", f"use {', '.join(sorted(KINDS))}"
+        )
+    if name is None:
+        return able[0]
+    for provider in able:
+        if provider.name.lower() == name.lower():
+            return provider
+    known = [provider.name for provider in able]
+    near = difflib.get_close_matches(name, known, n=1)
+    fix = f"did you mean {near[0]}?" if near else f"there is {' and '.join(known)}"
+    raise UsageError(f"no provider '{name}' computes on {kind}", fix)
+
+
+def normal_name(name: str) -> str:
+    """The provider's name as the table has it, from any of the forms that GenAI takes."""
+    bare = name.lower().removesuffix("executionprovider")
+    return next((known.name for known in PROVIDERS if known.name.lower() == bare), name)
+
+
+def check_installed(provider: Provider) -> None:
+    """Refuse where the installed packages can't be what `provider` needs.
+
+    Raises:
+        DeviceError: with the commands that mend it.
+    """
+    for clash in clashes():
+        if any(package.startswith("onnxruntime") for package in clash.packages):
+            raise DeviceError(clash.what, clash.fix)
+    if provider.kind not in onnx_kinds():
+        raise DeviceError(
+            f"no installed package brings ONNX Runtime to {provider.kind}", _install(provider.kind)
+        )
+    if provider.plugin and find_spec(provider.plugin) is None:
+        package = provider.plugin.replace("_", "-")
+        raise DeviceError(
+            f"the provider {provider.name} is not installed", f"`pip install {package}`"
+        )
+
+
+def device_name(provider: Provider, asked: str) -> str:
+    """The device that ``asked`` names, "CPU" or "CUDA.1", among those that ONNX Runtime finds.
+
+    Raises:
+        DeviceError: it finds no such device; says why, or which there are.
+    """
+    if provider.kind == "cpu":
+        return "CPU"
+    devices, problems = onnx_devices()
+    names = [device.name for device in devices if device.kind == provider.kind]
+    if not names:
+        why = problems[0] if problems else f"ONNX Runtime finds no {provider.kind} device"
+        raise DeviceError(why, "`aipc doctor` looks into it; `--device cpu` runs without it")
+    return resolve_device(asked, names)
+
+
+def tell(config: Any, provider: Provider, device: str, options: Mapping[str, str]) -> None:
+    """Make ``config``, an ``og.Config``, use this provider and no other."""
+    config.clear_providers()
+    if provider.name == "CPU":
+        return
+    if provider.plugin:
+        _register(provider)
+    config.append_provider(provider.name)
+    number = device.partition(".")[2]
+    if number and not provider.number:
+        raise DeviceError(
+            f"the provider {provider.name} can't choose among devices",
+            f"ask for {kind_of(device)} without a number",
+        )
+    numbered = {provider.number: number} if number else {}
+    for name, value in (numbered | dict(options)).items():
+        config.set_provider_option(provider.name, name, value)
+
+
+def _install(kind: str) -> str:
+    extra = wheel_for(kind)
+    if extra is None:
+        return "there is none for this operating system: choose another device"
+    return install_command(extra)
+
+
+def _register(provider: Provider) -> None:
+    import onnxruntime_genai
+
+    plugin = importlib.import_module(provider.plugin)
+    try:
+        onnxruntime_genai.register_execution_provider_library(
+            plugin.get_ep_name(), plugin.get_library_path()
+        )
+    except RuntimeError as error:
+        if "already registered" not in str(error):
+            raise

@@ -1,0 +1,21 @@
+"""Where a model's rotary embedding switches to its long factors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def rope_switch(config: Mapping[str, Any]) -> int | None:
+    """The longest sequence, in tokens, that is computed with the short factors.
+
+    Keys turned by one set can't be compared with queries turned by the other, so a cache is
+    computed anew past it, as transformers does for Phi-3.  ``config`` is a model's config.json;
+    None where its embedding has no such switch.
+    """
+    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if scaling.get("rope_type", scaling.get("type")) not in {"longrope", "su"}:
+        return None
+    names = "original_max_position_embeddings"
+    switch = config.get(names) or scaling.get(names)
+    return int(switch) if switch else None
