@@ -21,12 +21,11 @@ from aipc.models.source import ArtifactSource, Source, describe
 from aipc.models.staging import staged
 from aipc.models.store import Store
 from aipc.progress import Progress, silent
-from aipc.runtimes.registry import RUNTIMES
 
 if TYPE_CHECKING:
     from aipc.checkpoint import Checkpoint
+    from aipc.convert.blueprint import Blueprint
     from aipc.convert.export import Export
-    from aipc.convert.openvino_artifact import Conversion
 
 Notify = Callable[[str], None]
 """Told, in one line each, what a user should know."""
@@ -55,21 +54,20 @@ def convert(
     *,
     target: str = "cpu",
     output: Path | None = None,
-    runtime: str = "openvino",
+    runtime: str = "auto",
     store: Store | None = None,
     progress: Progress = silent,
     notify: Notify = log,
 ) -> Converted:
     """Make an artifact, in ``output`` or in the store; fetch the checkpoint where it is missing.
 
-    Without a ``recipe`` the target's own is taken.
+    Without a ``recipe`` the target's own is taken; "auto" is the target's first runtime.
 
     Raises:
         AipcError: what failed and what to do.  Nothing half made is left.
     """
     vendors.silence()
-    RUNTIMES.check(runtime)
-    meant_for = find_target(target)
+    meant_for = find_target(target, runtime)
     store = store or Store()
     source = names.resolve(name)
     announce(name, source, store, notify)
@@ -189,28 +187,46 @@ def _make(
 
 def _work(
     order: _Order, checkpoint: Checkpoint, parent: Path, progress: Progress, notify: Notify
-) -> Conversion | Export:
+) -> Blueprint | Export:
     """Our own conversion, or the exporter's for a network that has no graph here."""
-    from aipc.convert import export, openvino_artifact
-
     try:
-        conversion = openvino_artifact.plan(checkpoint, order.recipe, order.target, progress)
+        blueprint = _plan(order, checkpoint, progress)
     except UnsupportedModel as unknown:
         if not checkpoint.path.is_dir():
             raise
-        if not export.is_installed():
-            extra = "or have optimum-intel try it: pip install 'aipc[export]' (torch, 2 GB)"
-            raise UnsupportedModel(unknown.what, f"{unknown.fix}, {extra}") from unknown
-        if order.recipe.is_calibrated:
-            fix = "optimum-intel's exporter can convert it with --quantizer rtn"
-            raise UnsupportedModel(unknown.what, fix) from unknown
-        notify(f"{unknown.what}; optimum-intel exports it instead")
-        return export.Export(checkpoint.path, order.recipe, order.target)
-    _foretell(conversion, parent, notify)
-    return conversion
+        return _export(order, checkpoint, unknown, notify)
+    _foretell(blueprint, parent, notify)
+    return blueprint
 
 
-def _foretell(conversion: Conversion, parent: Path, notify: Notify) -> None:
+def _plan(order: _Order, checkpoint: Checkpoint, progress: Progress) -> Blueprint:
+    from aipc.convert import onnx_artifact, openvino_artifact
+
+    if order.target.runtime == "onnx":
+        return onnx_artifact.plan(checkpoint, order.recipe, order.target, progress)
+    return openvino_artifact.plan(checkpoint, order.recipe, order.target, progress)
+
+
+def _export(
+    order: _Order, checkpoint: Checkpoint, unknown: UnsupportedModel, notify: Notify
+) -> Export:
+    from aipc.convert.onnx_export import BuilderExport
+    from aipc.convert.openvino_export import OptimumExport
+
+    kind = BuilderExport if order.target.runtime == "onnx" else OptimumExport
+    if not kind.is_installed():
+        extra = f"or have {kind.exporter} try it: pip install 'aipc[export]' (torch, 2 GB)"
+        raise UnsupportedModel(unknown.what, f"{unknown.fix}, {extra}") from unknown
+    misfit = kind.misfit(order.recipe)
+    if misfit:
+        raise UnsupportedModel(
+            unknown.what, f"{kind.exporter} can convert it with {misfit}"
+        ) from unknown
+    notify(f"{unknown.what}; {kind.exporter} exports it instead")
+    return kind(checkpoint.path, order.recipe, order.target)
+
+
+def _foretell(conversion: Blueprint, parent: Path, notify: Notify) -> None:
     """Say what it will take; refuse what can't fit, with the recipe that would."""
     from aipc.convert.forecast import forecast, smaller_recipe
 

@@ -33,7 +33,7 @@ def test_the_seeds_own_flags(aipc, asked) -> None:
     assert asked["name"] == "phi-3-mini"
     assert asked["recipe"] == Recipe("int4", 128, 0.6, sym=True)
     assert asked["output"] == Path("there")
-    assert asked["runtime"] == "openvino"
+    assert (asked["runtime"], asked["target"]) == ("auto", "cpu")
 
 
 def test_no_flags_are_the_recipes_defaults(aipc, asked) -> None:
@@ -41,6 +41,22 @@ def test_no_flags_are_the_recipes_defaults(aipc, asked) -> None:
     assert asked["recipe"] == Recipe()
     assert asked["output"] is None
     assert "made before: 2.0 MB" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "group"),
+    [(("--runtime", "onnx"), 128), (("--for", "cuda"), 32), (("--for", "npu"), 128)],
+)
+def test_what_it_is_for_sets_the_flags_not_given(aipc, asked, flags, group) -> None:
+    assert aipc("convert", "old", *flags).status == 0
+    assert asked["recipe"] == Recipe("int4", group)
+
+
+def test_a_device_that_the_runtime_does_not_have(aipc, asked) -> None:
+    outcome = aipc("convert", "old", "--for", "npu", "--runtime", "onnx")
+    assert outcome.status == 2
+    assert "--runtime openvino" in outcome.stderr
+    assert asked == {}
 
 
 def test_json(aipc, asked) -> None:

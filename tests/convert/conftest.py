@@ -6,7 +6,8 @@ import pytest
 import tiny
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.openvino_artifact import plan
+from aipc.convert import onnx_artifact, openvino_artifact
+from aipc.convert.targets import find_target
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,26 @@ def convert_anew(tmp_path_factory):
     def convert(source, recipe):
         folder = tmp_path_factory.mktemp("artifact")
         with open_checkpoint(source) as checkpoint:
-            plan(checkpoint, recipe).write(folder)
+            openvino_artifact.plan(checkpoint, recipe).write(folder)
+        return folder
+
+    return convert
+
+
+@pytest.fixture(scope="session")
+def converted_to_onnx(convert_to_onnx_anew):
+    """The ONNX artifact's folder of a checkpoint, a recipe and a target's name, made once."""
+    return functools.cache(convert_to_onnx_anew)
+
+
+@pytest.fixture(scope="session")
+def convert_to_onnx_anew(tmp_path_factory):
+    """Convert a checkpoint folder or file for ONNX Runtime; the artifact's folder."""
+
+    def convert(source, recipe, target="cpu"):
+        folder = tmp_path_factory.mktemp("artifact")
+        with open_checkpoint(source) as checkpoint:
+            onnx_artifact.plan(checkpoint, recipe, find_target(target, "onnx")).write(folder)
         return folder
 
     return convert

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.activations import embed, read_matrix, run_block
-from aipc.convert.calibrated import PREPARE, measure_disturbance, quantise_blocks, taker
+from aipc.convert.activations import matrix_inputs, read_matrix
+from aipc.convert.calibrated import PREPARE, measure_disturbance, quantise_reached, taker
 from aipc.convert.encoding import Encoding
 from aipc.convert.families import read_network
 from aipc.convert.quantise import dequantise, symmetric
@@ -26,45 +26,72 @@ def every(network, encoding):
     return {matrix.name: encoding for matrix in network.matrices()}
 
 
-def hidden_with(checkpoint, network, weights):
-    hidden = embed(checkpoint, network, HELD_OUT)
-    for block in network.blocks:
-        hidden = run_block(checkpoint, network, block, hidden, lambda m, _: weights[m.name])
-    return hidden
+class Replaced:
+    """A checkpoint some of whose matrices have other weights, given by name."""
+
+    def __init__(self, checkpoint, network, weights):
+        self.tensors, self.checkpoint, self.own = checkpoint.tensors, checkpoint, {}
+        for matrix in network.matrices():
+            if matrix.name in weights:
+                edges = np.cumsum([self.tensors[tensor].shape[0] for tensor in matrix.tensors])
+                parts = np.split(weights[matrix.name], edges[:-1])
+                self.own |= dict(zip(matrix.tensors, parts, strict=True))
+
+    def rows(self, name, start=0, stop=None):
+        if name in self.own:
+            return self.own[name][start:stop]
+        return self.checkpoint.rows(name, start, stop)
 
 
-def test_every_block_matrix_comes_once_and_in_order(opened):
+def logits_with(checkpoint, network, weights):
+    replaced = Replaced(checkpoint, network, weights)
+    *_, (head, inputs) = matrix_inputs(replaced, network, HELD_OUT)
+    return inputs @ read_matrix(replaced, head).T
+
+
+def test_every_reached_matrix_comes_once_and_in_order(opened):
     checkpoint, network = opened
     encodings = every(network, Encoding(4, 32))
     encodings[network.blocks[1].down.name] = Encoding(16)
-    found = list(quantise_blocks(checkpoint, network, encodings, IDS, PREPARE["search"]))
-    expected = [m for block in network.blocks for m in block.matrices][:-1]
-    assert [matrix for matrix, _ in found] == expected
+    found = list(quantise_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
+    blocks = [m for block in network.blocks for m in block.matrices]
+    assert [matrix for matrix, _ in found] == [*blocks[:-1], network.head]
     assert all(q.codes.shape == (matrix.rows, matrix.columns) for matrix, q in found)
 
 
-def test_a_taker_gives_the_blocks_and_nothing_for_the_rest(opened):
+@pytest.mark.parametrize("name", ["llama-gqa", "llama-mha-tied"])
+def test_a_taker_gives_what_text_reaches_and_nothing_for_the_rest(name, tiny_checkpoint):
+    with open_checkpoint(tiny_checkpoint(name)[0]) as checkpoint:
+        network = read_network(checkpoint)
+        encodings = every(network, Encoding(4, 32))
+        take = taker(quantise_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
+        given = {matrix.name for matrix in network.matrices() if take(matrix) is not None}
+    blocks = {m.name for block in network.blocks for m in block.matrices}
+    assert given == {*blocks, network.head.name}
+
+
+def test_an_artifact_without_a_head_in_four_bits_takes_none(opened):
     checkpoint, network = opened
-    encodings = every(network, Encoding(4, 32))
-    take = taker(quantise_blocks(checkpoint, network, encodings, IDS, PREPARE["search"]))
-    given = {matrix.name for matrix in network.matrices() if take(matrix) is not None}
-    assert given == {m.name for block in network.blocks for m in block.matrices}
+    encodings = every(network, Encoding(4, 32)) | {"head": Encoding(8, 64)}
+    found = list(quantise_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
+    assert network.head not in [matrix for matrix, _ in found]
 
 
 @pytest.mark.parametrize("sym", [True, False])
 def test_calibration_lessens_what_the_network_loses(opened, sym):
     checkpoint, network = opened
-    exact = {m.name: read_matrix(checkpoint, m) for block in network.blocks for m in block.matrices}
-    truth = hidden_with(checkpoint, network, exact)
+    exact = {m.name: read_matrix(checkpoint, m) for m in network.matrices()}
+    del exact["embedding"]
+    truth = logits_with(checkpoint, network, {})
 
     def loss(weights):
-        return float(np.square(hidden_with(checkpoint, network, weights) - truth).mean())
+        return float(np.square(logits_with(checkpoint, network, weights) - truth).mean())
 
     plain = {name: dequantise(symmetric(rows, 4, 32)) for name, rows in exact.items()}
     encodings = every(network, Encoding(4, 32, sym))
     errors = {"plain": loss(plain)}
     for name, prepare in PREPARE.items():
-        pairs = quantise_blocks(checkpoint, network, encodings, IDS, prepare)
+        pairs = quantise_reached(checkpoint, network, encodings, IDS, prepare)
         errors[name] = loss({matrix.name: dequantise(q) for matrix, q in pairs})
     assert errors["gptq"] < errors["search"] < errors["plain"]
 
@@ -73,7 +100,7 @@ def test_twice_gives_the_same(opened):
     checkpoint, network = opened
     encodings = every(network, Encoding(4, 32))
     first, second = (
-        list(quantise_blocks(checkpoint, network, encodings, IDS, PREPARE["gptq"]))
+        list(quantise_reached(checkpoint, network, encodings, IDS, PREPARE["gptq"]))
         for _ in range(2)
     )
     for (_, one), (_, other) in zip(first, second, strict=True):
@@ -101,4 +128,4 @@ def test_a_bad_weight_is_named(opened):
         return quantise
 
     with pytest.raises(ConversionError, match=r"q_proj.*4-bit"):
-        list(quantise_blocks(checkpoint, network, every(network, Encoding(4, 32)), IDS, refuse))
+        list(quantise_reached(checkpoint, network, every(network, Encoding(4, 32)), IDS, refuse))

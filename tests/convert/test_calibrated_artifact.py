@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import reference
@@ -31,6 +33,16 @@ def test_gptq_answers_closer_to_the_float_network_than_rounding(name, tiny_check
     rounded = error_of(converted(folder, Recipe(group_size=32)), config, tensors)
     calibrated = converted(folder, Recipe(group_size=32, quantizer="gptq"))
     assert error_of(calibrated, config, tensors) < rounded
+
+
+@pytest.mark.parametrize("sym", [True, False])
+@pytest.mark.parametrize("name", ["phi3", "phi3-partial-tied", "gemma"])
+def test_all_layers_calibrated_answers_closer_than_rounded(name, sym, tiny_checkpoint, converted):
+    folder, config, tensors = tiny_checkpoint(name)
+    recipe = Recipe(group_size=32, sym=sym, all_layers=True)
+    rounded = converted(folder, recipe)
+    calibrated = converted(folder, replace(recipe, quantizer="gptq"))
+    assert error_of(calibrated, config, tensors) < error_of(rounded, config, tensors) < 0.5
 
 
 def test_the_manifest_says_what_it_was_calibrated_on(tiny_checkpoint, tmp_path):

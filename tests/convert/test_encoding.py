@@ -35,6 +35,11 @@ def test_embedding_and_head_keep_eight_bits_in_an_int4_recipe(network):
     assert encodings["block.0.down"] == Encoding(4, 32, sym=True)
 
 
+def test_embedding_and_head_get_four_bits_where_the_recipe_says_all_layers(network):
+    encodings = assign(network, Recipe("int4", group_size=32, all_layers=True))
+    assert set(encodings.values()) == {Encoding(4, 32, sym=True)}
+
+
 def test_ratio_keeps_whole_blocks_in_eight_bits_from_the_ends_inwards(network):
     from dataclasses import replace
 
@@ -57,7 +62,12 @@ def test_int8_and_fp16_treat_all_matrices_alike(network):
 
 @pytest.mark.parametrize(
     ("weight_format", "option"),
-    [("int8", {"group_size": 32}), ("int8", {"ratio": 0.5}), ("fp16", {"sym": False})],
+    [
+        ("int8", {"group_size": 32}),
+        ("int8", {"ratio": 0.5}),
+        ("fp16", {"sym": False}),
+        ("int8", {"all_layers": True}),
+    ],
 )
 def test_an_option_without_a_meaning_is_refused(weight_format, option):
     with pytest.raises(UsageError, match=f"means nothing with --weight-format {weight_format}"):
@@ -68,3 +78,10 @@ def test_a_recipe_has_a_short_name():
     assert Recipe("int8", sym=False).tag == "int8-asym"
     assert Recipe("int4").tag == "int4-g128-sym"
     assert Recipe("int4", group_size=-1, sym=False, ratio=0.6).tag == "int4-row-asym-r0.6"
+    assert Recipe(all_layers=True, quantizer="gptq").tag == "int4-g128-sym-all-gptq"
+
+
+def test_a_recipe_is_told_as_the_flags_that_ask_for_it():
+    assert Recipe("int4", all_layers=True).flags == (
+        "--weight-format int4 --group-size 128 --ratio 1 --sym --all-layers"
+    )

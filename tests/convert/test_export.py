@@ -7,12 +7,15 @@ import pytest
 import tiny
 
 from aipc.conversion import convert
-from aipc.convert import export
-from aipc.convert.export import Export, is_installed
+from aipc.convert.export import Export
+from aipc.convert.onnx_export import BuilderExport
+from aipc.convert.openvino_export import OptimumExport
 from aipc.convert.recipe import Recipe
-from aipc.convert.targets import TARGETS
+from aipc.convert.targets import find_target
 from aipc.errors import ConversionError, UnsupportedModel
 from aipc.models.store import Store
+
+KINDS = {"openvino": OptimumExport, "onnx": BuilderExport}
 
 
 @pytest.fixture
@@ -21,52 +24,96 @@ def unknown_network(tmp_path):
     return tiny.write_checkpoint(tmp_path / "neox", config, tiny.random_tensors(tiny.LLAMA))
 
 
+@pytest.mark.parametrize("runtime", KINDS)
 def test_without_the_extra_an_unknown_network_says_how_to_get_it(
-    unknown_network, tmp_path, monkeypatch
+    runtime, unknown_network, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(export, "is_installed", lambda: False)
-    with pytest.raises(UnsupportedModel, match=r"'gpt_neox' is not known .*aipc\[export\]"):
-        convert(str(unknown_network), Recipe("int8"), store=Store(tmp_path / "home"))
+    monkeypatch.setattr(Export, "is_installed", classmethod(lambda _: False))
+    store = Store(tmp_path / "home")
+    exporter = KINDS[runtime].exporter
+    with pytest.raises(UnsupportedModel, match=rf"'gpt_neox' .* have {exporter}.*aipc\[export\]"):
+        convert(str(unknown_network), Recipe("int8"), runtime=runtime, store=store)
 
 
-def test_a_quantiser_that_the_exporter_does_not_have_is_refused(
-    unknown_network, tmp_path, monkeypatch
+@pytest.mark.parametrize(
+    ("runtime", "recipe", "fix"),
+    [
+        ("openvino", Recipe(quantizer="gptq"), "with --quantizer rtn"),
+        ("onnx", Recipe(quantizer="gptq"), "with --quantizer rtn"),
+        ("onnx", Recipe(ratio=0.5), "with --ratio 1"),
+    ],
+)
+def test_what_the_exporter_does_not_have_is_refused(
+    runtime, recipe, fix, unknown_network, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(export, "is_installed", lambda: True)
-    with pytest.raises(UnsupportedModel, match="with --quantizer rtn"):
-        convert(str(unknown_network), Recipe(quantizer="gptq"), store=Store(tmp_path / "home"))
+    monkeypatch.setattr(Export, "is_installed", classmethod(lambda _: True))
+    with pytest.raises(UnsupportedModel, match=fix):
+        convert(str(unknown_network), recipe, runtime=runtime, store=Store(tmp_path / "home"))
 
 
-def test_the_recipe_becomes_the_exporters_flags(tmp_path):
-    def flags(recipe):
-        return " ".join(Export(tmp_path, recipe, TARGETS["cpu"])._flags())
+def test_the_recipe_becomes_optimums_flags(tmp_path):
+    def command(recipe):
+        return " ".join(OptimumExport(tmp_path, recipe, find_target("cpu")).command(tmp_path))
 
-    assert flags(Recipe("int4", group_size=64, ratio=0.6)) == (
-        "--weight-format int4 --group-size 64 --ratio 0.6 --sym"
-    )
-    assert "--sym" not in flags(Recipe("int4", sym=False))
-    assert flags(Recipe("int8", sym=False)) == "--weight-format int8"
-    assert "trust" not in " ".join(Export(tmp_path, Recipe(), TARGETS["cpu"])._command(tmp_path))
+    mixed = command(Recipe("int4", group_size=64, ratio=0.6))
+    assert "--weight-format int4 --group-size 64 --ratio 0.6 --sym" in mixed
+    assert "--sym" not in command(Recipe("int4", sym=False))
+    assert "--group-size" not in command(Recipe("int8", sym=False))
+    assert "trust" not in mixed
 
 
+@pytest.mark.parametrize(
+    ("recipe", "target", "flags"),
+    [
+        (
+            Recipe("int4", group_size=64, sym=False),
+            "directml",
+            "-e dml -p int4 --extra_options is_symmetric=false block_size=64",
+        ),
+        (Recipe("int8"), "cpu", "-e cpu -p int8 --extra_options is_symmetric=true"),
+        (Recipe("fp16"), "cpu", "-e cpu -p fp32"),
+        (Recipe("fp16"), "cuda", "-e cuda -p fp16"),
+    ],
+)
+def test_the_recipe_becomes_the_builders_flags(recipe, target, flags, tmp_path):
+    export = BuilderExport(tmp_path, recipe, find_target(target, "onnx"))
+    command = " ".join(export.command(tmp_path))
+    assert command.endswith(flags)
+    assert "hf_remote" not in command
+
+
+def test_the_builders_result_gets_a_sane_length_and_the_models_config(unknown_network, tmp_path):
+    search = {"max_length": 131072, "num_beams": 1}
+    (tmp_path / "genai_config.json").write_text(json.dumps({"model": {}, "search": search}))
+    (tmp_path / "model.onnx").write_bytes(b"")
+    BuilderExport(unknown_network, Recipe("int8"), find_target("cpu", "onnx")).finish(tmp_path)
+    kept = json.loads((tmp_path / "genai_config.json").read_text())["search"]
+    assert kept == {"max_length": 4096, "num_beams": 1}
+    assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "gpt_neox"
+
+
+@pytest.mark.parametrize("runtime", KINDS)
 @pytest.mark.parametrize(
     ("program", "message"),
     [
         ("import sys; sys.exit('ValueError: no such task')", "no such task"),
-        ("pass", "could not write"),
+        ("pass", "could not write|left out"),
     ],
 )
 def test_an_exporter_that_fails_or_leaves_something_out_is_an_error(
-    program, message, unknown_network, tmp_path, monkeypatch
+    program, message, runtime, unknown_network, tmp_path, monkeypatch
 ):
     """The child process is a real one; only what it runs is another program."""
     tiny.write_tokenizer(tmp_path)
-    monkeypatch.setattr(Export, "_command", lambda *_: [sys.executable, "-c", program])
+    kind = KINDS[runtime]
+    monkeypatch.setattr(kind, "command", lambda *_: [sys.executable, "-c", program])
     with pytest.raises(ConversionError, match=message):
-        Export(unknown_network, Recipe("int8"), TARGETS["cpu"]).write(tmp_path)
+        kind(unknown_network, Recipe("int8"), find_target("cpu", runtime)).write(tmp_path)
 
 
-@pytest.mark.skipif(not is_installed(), reason="needs the extra: pip install 'aipc[export]'")
+@pytest.mark.skipif(
+    not OptimumExport.is_installed(), reason="needs the extra: pip install 'aipc[export]'"
+)
 def test_the_exporters_artifact_is_one_of_ours(tmp_path):
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
@@ -83,5 +130,30 @@ def test_the_exporters_artifact_is_one_of_ours(tmp_path):
     made = convert(
         str(tmp_path / "neox"), Recipe("int8", sym=False), store=Store(tmp_path / "home")
     )
-    assert made.facts["exporter"] == "optimum-intel"
+    assert made.facts["exporter"] == OptimumExport.exporter
     assert json.loads((made.path / "aipc.json").read_text())["kind"] == "artifact"
+
+
+@pytest.mark.skipif(
+    not BuilderExport.is_installed(), reason="needs the extra: pip install 'aipc[export]'"
+)
+def test_the_builders_artifact_is_one_of_ours(tmp_path):
+    from transformers import OlmoConfig, OlmoForCausalLM
+
+    config = OlmoConfig(
+        vocab_size=260,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=128,
+        eos_token_id=257,
+        pad_token_id=257,
+    )
+    OlmoForCausalLM(config).save_pretrained(tmp_path / "olmo")
+    tiny.write_tokenizer(tmp_path / "olmo")
+    store = Store(tmp_path / "home")
+    made = convert(str(tmp_path / "olmo"), Recipe("int8"), runtime="onnx", store=store)
+    assert made.facts["exporter"] == BuilderExport.exporter
+    assert json.loads((made.path / "aipc.json").read_text())["kind"] == "artifact"
+    assert not (made.path / "cache").exists()

@@ -37,3 +37,14 @@ def test_the_recipe_that_fits_is_one_that_the_target_runs(checkpoint):
     found = smaller_recipe(wanted, 10**9)
     assert found is not None
     assert TARGETS["npu"].misfit(found) == ""
+
+
+def test_calibration_takes_more_and_a_head_in_four_bits_more_again(checkpoint):
+    recipes = [
+        Recipe(),
+        Recipe(quantizer="search"),
+        Recipe(quantizer="gptq"),
+        Recipe(quantizer="gptq", all_layers=True),
+    ]
+    memory = [forecast(plan(checkpoint, recipe)).memory for recipe in recipes]
+    assert memory == sorted(set(memory))

@@ -80,3 +80,10 @@ def test_rows_do_not_depend_on_each_other():
     spread = feedback(hessian(inputs()), TOKENS)
     whole, part = gptq(rows, 4, 64, spread), gptq(rows[8:16], 4, 64, spread)
     assert (whole.codes[8:16] != part.codes).mean() < 0.01  # BLAS may sum in another order
+
+
+def test_inputs_that_are_not_finite_are_refused():
+    moment = hessian(inputs())
+    moment[5, 5] = np.inf
+    with pytest.raises(FloatingPointError, match="not finite"):
+        feedback(moment, TOKENS)

@@ -89,3 +89,22 @@ def test_the_plugin_fuses_what_it_can(tiny_checkpoint, converted):
     assert kinds.count("RoPE") == 2 * layers
     assert kinds.count("ScaledDotProductAttention") == layers
     assert kinds.count("FullyConnected") == 4 * layers + 1
+
+
+@pytest.mark.parametrize("sym", [True, False])
+@pytest.mark.parametrize("name", ["phi3", "llama-mha-tied"])
+def test_embedding_and_head_in_four_bits_stay_so_in_the_plugin(
+    name, sym, tiny_checkpoint, converted
+):
+    import openvino
+
+    folder, config, _ = tiny_checkpoint(name)
+    artifact = converted(folder, Recipe(group_size=32, sym=sym, all_layers=True))
+    compiled = openvino.Core().compile_model(artifact / "openvino_model.xml", "CPU")
+    table = [config["vocab_size"], config["hidden_size"]]
+    readers = [str(node.get_rt_info()["layerType"].astype(str))
+               for node in compiled.get_runtime_model().get_ops()
+               for source in node.inputs()
+               if source.get_element_type().bitwidth == 4
+               and source.get_partial_shape().to_shape() == table]  # fmt: skip
+    assert sorted(readers) == ["FullyConnected", "Gather"]

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from aipc.convert.onnx_provider import PROVIDERS
 from aipc.convert.recipe import Recipe
-from aipc.convert.targets import TARGETS, check_recipe, find_target
+from aipc.convert.targets import ALL, check_recipe, find_target
 from aipc.errors import UsageError
 
 
-@pytest.mark.parametrize("name", TARGETS)
-def test_every_target_can_run_its_own_recipe_and_names_its_source(name):
-    target = TARGETS[name]
+@pytest.mark.parametrize("target", ALL, ids=lambda target: f"{target.runtime}-{target.name}")
+def test_every_target_can_run_its_own_recipe_and_names_its_source(target):
     assert target.misfit(target.recipe) == ""
     assert len(target.source) > 20
 
@@ -37,7 +37,44 @@ def test_a_cpu_runs_everything():
     check_recipe(find_target("cpu"), Recipe("int4", group_size=32, sym=False, ratio=0.3))
 
 
-@pytest.mark.parametrize(("name", "message"), [("tpu", "choose one of"), ("cuda", "yet")])
-def test_a_target_that_nothing_writes_for_is_refused(name, message):
+@pytest.mark.parametrize("name", ["cpu", "cuda", "directml", "webgpu"])
+def test_onnx_runtime_takes_blocks_and_no_whole_rows(name):
+    target = find_target(name, "onnx")
+    with pytest.raises(UsageError, match=rf"the {name} .* group size is -1; give .*--group-size"):
+        check_recipe(target, Recipe("int4", group_size=-1))
+    check_recipe(target, Recipe("int4", group_size=32, sym=False, ratio=0.5))
+    check_recipe(target, Recipe("int8", sym=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "found"),
+    [
+        ("cpu", "auto", "openvino"),
+        ("cpu", "openvino", "openvino"),
+        ("cpu", "onnx", "onnx"),
+        ("npu", "auto", "openvino"),
+        ("cuda", "auto", "onnx"),
+        ("webgpu", "onnx", "onnx"),
+    ],
+)
+def test_a_device_brings_its_runtime(name, runtime, found):
+    target = find_target(name, runtime)
+    assert (target.name, target.runtime) == (name, found)
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "message"),
+    [
+        ("tpu", "auto", "unknown target 'tpu'; choose one of cpu, gpu, npu, cuda, .*webgpu"),
+        ("cpu", "tflite", "unknown runtime 'tflite'; choose one of openvino, onnx"),
+        ("npu", "onnx", "onnx has no target 'npu'; choose one of cpu, cuda, .*--runtime openvino"),
+        ("cuda", "openvino", "openvino has no target 'cuda'; choose one of .*--runtime onnx"),
+    ],
+)
+def test_what_nothing_writes_for_is_refused_with_the_fix(name, runtime, message):
     with pytest.raises(UsageError, match=message):
-        find_target(name)
+        find_target(name, runtime)
+
+
+def test_every_target_of_onnx_runtime_has_its_provider():
+    assert list(PROVIDERS) == [target.name for target in ALL if target.runtime == "onnx"]

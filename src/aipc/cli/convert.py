@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     help="Write it here; without it, into the store.",
 )
 @click.option(
-    "--runtime", default="openvino", show_default=True, metavar="NAME", help="Who shall open it."
+    "--runtime",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="Who shall open it: openvino or onnx; auto: openvino, or what the device needs.",
 )
 @click.option(
     "--for",
@@ -37,7 +41,8 @@ if TYPE_CHECKING:
     default="cpu",
     show_default=True,
     metavar="DEVICE",
-    help="The device that it is meant for: cpu, gpu or npu. It sets the flags not given.",
+    help="The device that it is meant for: cpu, gpu, npu (OpenVINO), cuda, directml, webgpu (ONNX "
+    "Runtime; it has cpu as well). It sets the flags not given.",
 )
 @click.option("--json", "wants_json", is_flag=True, help="One JSON object: path, size, facts.")
 def convert(
@@ -47,7 +52,7 @@ def convert(
 
     MODEL is a short name, a hub id (org/name[@revision]), a checkpoint folder or a .gguf file.
     """
-    recipe = given(Recipe, flags, find_target(target).recipe)
+    recipe = given(Recipe, flags, find_target(target, runtime).recipe)
     from aipc import conversion
 
     with display() as progress:

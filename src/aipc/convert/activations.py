@@ -1,12 +1,13 @@
-"""Run a network a block at a time on the CPU, in numpy, to see what reaches each matrix.
+"""Run a network on the CPU, in numpy, to see what reaches each matrix.
 
-Only one block's weights and the hidden states of the calibration windows are in memory.  Windows
-start at position 0 and are shorter than any rotary switch or attention window that matters here.
+Weights are read a few rows at a time: in memory are the hidden states of the calibration windows
+and what is computed of them, no matrix.  Windows start at position 0 and are shorter than any
+rotary switch or attention window that matters here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +16,27 @@ from aipc.checkpoint import Checkpoint
 from aipc.convert.network import Block, Matrix, Network, Vector
 from aipc.convert.quantise import Floats
 
-Decide = Callable[[Matrix, Floats], Floats]
-"""A matrix and all its inputs [tokens, columns] to the weights [rows, columns] to go on with."""
-
-READ_ROWS = 4096
+READ_WEIGHTS = 2**22  # at once: 17 MB in float32, and enough for products to run at full speed
 
 
-def read_matrix(checkpoint: Checkpoint, matrix: Matrix) -> Floats:
-    """The float32 weights [rows, columns] of a matrix stacked from its tensors."""
-    return np.concatenate([checkpoint.rows(tensor) for tensor in matrix.tensors])
+def read_matrix(
+    checkpoint: Checkpoint, matrix: Matrix, start: int = 0, stop: int | None = None
+) -> Floats:
+    """Rows [start, stop), float32, of a matrix stacked from its tensors."""
+    stop, found, first = matrix.rows if stop is None else stop, [], 0
+    for tensor in matrix.tensors:
+        height = checkpoint.tensors[tensor].shape[0]
+        low, high = max(start - first, 0), min(stop - first, height)
+        if low < high:
+            found.append(checkpoint.rows(tensor, low, high))
+        first += height
+    return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+def row_ranges(rows: int, columns: int, weights: int) -> Iterator[tuple[int, int]]:
+    """Ranges [start, stop) of rows, each of at most ``weights`` weights or one row."""
+    height = max(1, weights // columns)
+    return ((start, min(start + height, rows)) for start in range(0, rows, height))
 
 
 def read_vector(checkpoint: Checkpoint, vector: Vector) -> Floats:
@@ -32,36 +45,78 @@ def read_vector(checkpoint: Checkpoint, vector: Vector) -> Floats:
     return values + np.float32(vector.offset)
 
 
+def matrix_inputs(
+    checkpoint: Checkpoint, network: Network, ids: npt.NDArray[np.int64]
+) -> Iterator[tuple[Matrix, Floats]]:
+    """Each matrix of the blocks, then the head, with all that reaches it [tokens, columns].
+
+    Matrices come in the order of use; ``ids`` are [windows, tokens].  What comes is the float
+    network's, whatever becomes of a matrix meanwhile.
+
+    Raises:
+        CheckpointError: a checkpoint that can't be read on.
+    """
+    hidden = embed(checkpoint, network, ids)
+    for block in network.blocks:
+        yield from _block_inputs(checkpoint, network, block, hidden, ids.shape[1])
+    gain = read_vector(checkpoint, network.final_norm)
+    yield network.head, norm(hidden, gain, network.norm_epsilon)
+
+
 def embed(checkpoint: Checkpoint, network: Network, ids: npt.NDArray[np.int64]) -> Floats:
-    """Hidden states float32 [windows, tokens, hidden] of token ids [windows, tokens]."""
-    scale = np.float32(network.embedding_scale)
-    hidden = np.empty((*ids.shape, network.hidden), np.float32)
-    (tensor,) = network.embedding.tensors
-    for start in range(0, network.embedding.rows, READ_ROWS):
-        stop = min(start + READ_ROWS, network.embedding.rows)
-        here = (ids >= start) & (ids < stop)
-        hidden[here] = checkpoint.rows(tensor, start, stop)[ids[here] - start] * scale
+    """Hidden states float32 [tokens, hidden] of token ids, one window after another."""
+    matrix, flat = network.embedding, ids.reshape(-1)
+    hidden = np.empty((flat.size, network.hidden), np.float32)
+    for start, stop in row_ranges(matrix.rows, matrix.columns, READ_WEIGHTS):
+        here = (flat >= start) & (flat < stop)
+        hidden[here] = read_matrix(checkpoint, matrix, start, stop)[flat[here] - start]
+    hidden *= np.float32(network.embedding_scale)
     return hidden
 
 
-def run_block(
-    checkpoint: Checkpoint, network: Network, block: Block, hidden: Floats, decide: Decide
-) -> Floats:
-    """The hidden states [windows, tokens, hidden] after ``block``.
-
-    Each matrix is asked of ``decide`` once, in the order of use, when everything that reaches it
-    is known; the returned weights make what reaches the next one.
-    """
+def _block_inputs(
+    checkpoint: Checkpoint, network: Network, block: Block, hidden: Floats, window: int
+) -> Iterator[tuple[Matrix, Floats]]:
+    """The block's matrices and their inputs; ``hidden`` is moved past the block in place."""
     normed = norm(hidden, read_vector(checkpoint, block.attention_norm), network.norm_epsilon)
-    weights = _decided(block.query_key_value, normed, decide)
-    attention = _Attention(checkpoint, network, block, hidden.shape[1])
-    attended = np.stack([attention(window @ weights.T) for window in normed])
-    hidden = hidden + attended @ _decided(block.attention_out, attended, decide).T
+    yield block.query_key_value, normed
+    joint = _product(checkpoint, block.query_key_value, normed)
+    attention = _Attention(checkpoint, network, block, window)
+    attended = np.concatenate([attention(part) for part in np.split(joint, len(joint) // window)])
+    del joint
+    yield block.attention_out, attended
+    _add_product(checkpoint, block.attention_out, attended, hidden)
+    del attended
     normed = norm(hidden, read_vector(checkpoint, block.feed_forward_norm), network.norm_epsilon)
-    weights = _decided(block.gate_up, normed, decide)
-    gated = np.stack([_gate(window @ weights.T, network.activation) for window in normed])
-    moved: Floats = hidden + gated @ _decided(block.down, gated, decide).T
-    return moved
+    yield block.gate_up, normed
+    gated = _gated(checkpoint, block.gate_up, normed, network.activation)
+    yield block.down, gated
+    _add_product(checkpoint, block.down, gated, hidden)
+
+
+def _product(checkpoint: Checkpoint, matrix: Matrix, inputs: Floats) -> Floats:
+    outputs = np.zeros((len(inputs), matrix.rows), np.float32)
+    _add_product(checkpoint, matrix, inputs, outputs)
+    return outputs
+
+
+def _add_product(checkpoint: Checkpoint, matrix: Matrix, inputs: Floats, outputs: Floats) -> None:
+    """Add to ``outputs`` [tokens, rows] the matrix makes of ``inputs``."""
+    for start, stop in row_ranges(matrix.rows, matrix.columns, READ_WEIGHTS):
+        outputs[:, start:stop] += inputs @ read_matrix(checkpoint, matrix, start, stop).T
+
+
+def _gated(checkpoint: Checkpoint, matrix: Matrix, inputs: Floats, activation: str) -> Floats:
+    """What leaves the gate [tokens, inner]; of ``matrix``, the first half of the rows is it."""
+    inner = matrix.rows // 2
+    gated = np.empty((len(inputs), inner), np.float32)
+    for start, stop in row_ranges(inner, matrix.columns, READ_WEIGHTS):
+        gate = inputs @ read_matrix(checkpoint, matrix, start, stop).T
+        gated[:, start:stop] = _ACTIVATIONS[activation](gate)
+        gated[:, start:stop] *= (
+            inputs @ read_matrix(checkpoint, matrix, inner + start, inner + stop).T
+        )
+    return gated
 
 
 def norm(hidden: Floats, gain: Floats, epsilon: float) -> Floats:
@@ -69,16 +124,6 @@ def norm(hidden: Floats, gain: Floats, epsilon: float) -> Floats:
     square = np.square(hidden).mean(axis=-1, keepdims=True)
     normed: Floats = hidden / np.sqrt(square + np.float32(epsilon)) * gain
     return normed
-
-
-def _decided(matrix: Matrix, inputs: Floats, decide: Decide) -> Floats:
-    return decide(matrix, inputs.reshape(-1, matrix.columns))
-
-
-def _gate(both: Floats, activation: str) -> Floats:
-    gate, up = np.split(both, 2, axis=-1)
-    gated: Floats = _ACTIVATIONS[activation](gate) * up
-    return gated
 
 
 def _silu(values: Floats) -> Floats:

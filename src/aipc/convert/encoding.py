@@ -26,8 +26,8 @@ def assign(
 ) -> dict[str, Encoding]:
     """The encoding of every matrix, by name; ``groups`` are the sizes allowed, empty for any.
 
-    Embedding and head, which every token passes and which 4 bits hurt most, keep 8 bits in an
-    int4 recipe (as NNCF's and llama.cpp's defaults do); so do the blocks' matrices named in
+    Embedding and head, which every token passes, keep 8 bits in an int4 recipe (as NNCF's and
+    llama.cpp's defaults do) unless it says ``all_layers``; so do the blocks' matrices named in
     ``in_eight_bits``, by default those of `outer_matrices`.
     """
     if recipe.weight_format == "fp16":
@@ -38,7 +38,7 @@ def assign(
     if recipe.weight_format == "int8":
         return encodings
     kept = outer_matrices(network, recipe.ratio) if in_eight_bits is None else in_eight_bits
-    for matrix in _block_matrices(network):
+    for matrix in network.matrices() if recipe.all_layers else _block_matrices(network):
         # two codes a byte: a row has to end on a whole one
         if matrix.name not in kept and matrix.columns % 2 == 0:
             group = dividing_group(matrix.columns, recipe.group_size, groups)

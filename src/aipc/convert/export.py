@@ -1,22 +1,20 @@
-"""Networks that have no graph here: optimum-intel's exporter, in a process of its own.
+"""Networks that have no graph here: the vendor's own exporter, in a process of its own.
 
-It needs torch, so it is an extra (``pip install 'aipc[export]'``).  No code of the model's own is
-ever run: a checkpoint that asks for it is refused by the exporter.
+Exporters need torch, so they are an extra (``pip install 'aipc[export]'``).  No code of the
+model's own is ever run: a checkpoint that asks for it is refused by them.
 """
 
 from __future__ import annotations
 
 import subprocess
-import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from aipc.convert.openvino_file import check_whole
-from aipc.convert.openvino_tokenizer import DETOKENIZER, TOKENIZER, write_tokenizer
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import Target
 from aipc.errors import ConversionError
@@ -26,17 +24,29 @@ SHARES = {"fp16": 1.0, "int8": 0.55, "int4": 0.35}
 """Of a 16-bit checkpoint's bytes, generously: the room to ask for."""
 
 
-def is_installed() -> bool:
-    return find_spec("optimum") is not None and find_spec("optimum.intel") is not None
-
-
 @dataclass(frozen=True)
-class Export:
-    """An export of the checkpoint folder ``source``."""
+class Export(ABC):
+    """An export of the checkpoint folder ``source``; one subclass an exporter."""
 
     source: Path
     recipe: Recipe
     target: Target
+
+    exporter: ClassVar[str]
+    """Its name for people."""
+    modules: ClassVar[tuple[str, ...]]
+    """What has to be installed, as Python imports it."""
+    packages: ClassVar[tuple[str, ...]]
+    """The same as the package index calls it."""
+
+    @classmethod
+    def is_installed(cls) -> bool:
+        return all(_is_there(module) for module in cls.modules)
+
+    @classmethod
+    def misfit(cls, recipe: Recipe) -> str:
+        """The flags to give instead of what this exporter does not have; empty when it can."""
+        return "--quantizer rtn" if recipe.is_calibrated else ""
 
     @property
     def nbytes(self) -> int:
@@ -47,14 +57,13 @@ class Export:
     @property
     def facts(self) -> Mapping[str, Any]:
         """What the artifact's manifest says of it."""
-        packages = ("optimum-intel", "nncf", "torch", "transformers", "openvino")
         return {
-            "runtime": "openvino",
+            "runtime": self.target.runtime,
             "target": self.target.name,
-            "exporter": "optimum-intel",
+            "exporter": self.exporter,
             "recipe": asdict(self.recipe),
-            "notes": ["made by optimum-intel, which has the whole model in memory"],
-            "versions": {name: metadata.version(name) for name in packages},
+            "notes": [f"made by {self.exporter}, which has the whole model in memory"],
+            "versions": {name: metadata.version(name) for name in self.packages},
         }
 
     def write(self, folder: Path, progress: Progress = silent) -> None:
@@ -63,31 +72,31 @@ class Export:
         Raises:
             ConversionError: the exporter failed, or left something out.
         """
-        progress("exporting with optimum-intel", 0, 0)
+        progress(f"exporting with {self.exporter}", 0, 0)
         done = subprocess.run(
-            self._command(folder), capture_output=True, text=True, errors="replace", check=False
+            self.command(folder), capture_output=True, text=True, errors="replace", check=False
         )
         if done.returncode:
             raise ConversionError(
-                f"optimum-intel can't export '{self.source.name}': {_last_line(done.stderr)}",
+                f"{self.exporter} can't export '{self.source.name}': {_last_line(done.stderr)}",
                 "choose a network that aipc knows, or an artifact made elsewhere",
             )
-        if not (folder / TOKENIZER).exists() or not (folder / DETOKENIZER).exists():
-            write_tokenizer(folder)  # the exporter only warns when it has failed at that
-        check_whole(folder / "openvino_model.xml")
+        self.finish(folder)
 
-    def _command(self, folder: Path) -> list[str]:
-        task = ["--task", "text-generation-with-past"]
-        exporter = [sys.executable, "-m", "optimum.commands.optimum_cli", "export", "openvino"]
-        return [*exporter, "--model", str(self.source), *task, *self._flags(), str(folder)]
+    @abstractmethod
+    def command(self, folder: Path) -> list[str]:
+        """What runs in the child process."""
 
-    def _flags(self) -> list[str]:
-        recipe = self.recipe
-        flags = ["--weight-format", recipe.weight_format]
-        if recipe.weight_format == "int4":
-            flags += ["--group-size", str(recipe.group_size), "--ratio", str(recipe.ratio)]
-            flags += ["--sym"] if recipe.sym else []
-        return flags
+    @abstractmethod
+    def finish(self, folder: Path) -> None:
+        """Mend and check what the exporter left in ``folder``."""
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package above it
+        return False
 
 
 def _last_line(text: str) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from aipc.convert.openvino_artifact import Conversion, plan
+from aipc.convert.blueprint import Blueprint
+from aipc.convert.calibrated import PART_WEIGHTS
+from aipc.convert.network import Matrix
 from aipc.convert.recipe import WHOLE_ROW, Recipe
 from aipc.convert.weights_file import CHUNK_WEIGHTS, chunks, encode, in_flight
 
@@ -17,6 +20,12 @@ INTERPRETER_BYTES = 120 * 10**6
 WORKING_BYTES = 12
 """A weight under way: float32, scaled float32, codes, packed codes."""
 TOKENIZER_SECONDS = 3.0
+SEARCHING_BYTES = 32
+"""The same, where scales are searched and errors are fed back."""
+CODES_BYTES = 4
+"""A calibrated weight: its code in a part, in the whole, and in the matrix before, packed too."""
+ALLOCATOR_OVERHEAD = 1.1
+"""What is asked for to what is taken (measured: 1.03 GB at Phi-3-mini's width)."""
 CALIBRATION_OVERHEAD = 3.0
 """Everything but the products, as a multiple of them (measured on networks of 0.1 billion
 weights; less on larger ones)."""
@@ -32,7 +41,7 @@ class Forecast:
     seconds: float
 
 
-def forecast(conversion: Conversion) -> Forecast:
+def forecast(conversion: Blueprint) -> Forecast:
     """Sizes are computed; time is that of a small part of the work, done here and now."""
     cores = os.cpu_count() or 1
     streaming = WORKING_BYTES * CHUNK_WEIGHTS * (in_flight() + cores)
@@ -43,48 +52,61 @@ def forecast(conversion: Conversion) -> Forecast:
     )
 
 
-def smaller_recipe(conversion: Conversion, room: int) -> Recipe | None:
+def smaller_recipe(conversion: Blueprint, room: int) -> Recipe | None:
     """The least drastic recipe for the same target whose artifact takes at most ``room`` bytes."""
-    target, checkpoint = conversion.target, conversion.checkpoint
-    fitting = (recipe for recipe in SMALLER if not target.misfit(recipe))
-    return next((r for r in fitting if plan(checkpoint, r, target).nbytes <= room), None)
+    fitting = (recipe for recipe in SMALLER if not conversion.target.misfit(recipe))
+    return next((r for r in fitting if conversion.again(r).nbytes <= room), None)
 
 
-def _seconds(conversion: Conversion) -> float:
+def _seconds(conversion: Blueprint) -> float:
     """Of one core, for every weight."""
     layout, checkpoint = conversion.layout, conversion.checkpoint
     largest = max(layout.matrices.values(), key=lambda stored: stored.matrix.weights)
     chunk = next(chunks(checkpoint, largest.matrix))
     started = time.perf_counter()
-    encode(checkpoint, chunk, largest.encoding)
+    encode(checkpoint, chunk, largest.encoding, layout.packing)
     per_weight = (time.perf_counter() - started) / chunk.weights(largest.matrix.columns)
     return per_weight * sum(stored.matrix.weights for stored in layout.matrices.values())
 
 
-def _calibration_memory(conversion: Conversion) -> int:
-    """The largest matrix, its Hessian and what its factorising takes, its inputs, in float32."""
+def _calibration_memory(conversion: Blueprint) -> int:
+    """The tokens' states and widest products, a Hessian, codes on their way, rows under way."""
     if conversion.calibration is None:
         return 0
-    tokens = conversion.calibration.ids.size
-    matrices = conversion.network.blocks[0].matrices
-    block = sum(matrix.weights for matrix in matrices)
-    widest = max(matrix.columns for matrix in matrices)
-    largest = max(matrix.weights for matrix in matrices)
-    hidden = tokens * (3 * conversion.network.hidden + 2 * widest)
-    return 4 * (2 * largest + 8 * widest**2 + hidden) + block
+    network, reached = conversion.network, _calibrated(conversion)
+    block = network.blocks[0]
+    widest = max(block.query_key_value.rows, block.down.columns)
+    states = 4 * conversion.calibration.ids.size * (3 * network.hidden + widest)
+    moments = 4 * max(map(_moments(conversion), reached), default=0)
+    codes = CODES_BYTES * max((matrix.weights for matrix in reached), default=0)
+    rows = SEARCHING_BYTES * PART_WEIGHTS * (os.cpu_count() or 1)
+    return int(ALLOCATOR_OVERHEAD * (states + moments + codes + rows))
 
 
-def _calibration_seconds(conversion: Conversion) -> float:
+def _calibration_seconds(conversion: Blueprint) -> float:
     """The products of calibrating, at the rate that one of them runs at now."""
     if conversion.calibration is None:
         return 0.0
-    tokens = conversion.calibration.ids.size
-    products = 0
-    for block in conversion.network.blocks:
-        for matrix in block.matrices:
-            moments = matrix.columns**2 if conversion.recipe.quantizer == "gptq" else 0
-            products += tokens * (matrix.weights + moments) + matrix.rows * moments
+    tokens, moments = conversion.calibration.ids.size, _moments(conversion)
+    products = tokens * sum(
+        m.weights for block in conversion.network.blocks for m in block.matrices
+    )
+    for matrix in _calibrated(conversion):
+        products += (tokens + matrix.rows) * moments(matrix)
     return CALIBRATION_OVERHEAD * products / _product_rate()
+
+
+def _calibrated(conversion: Blueprint) -> list[Matrix]:
+    """The matrices that text reaches and that get 4 bits."""
+    network, encodings = conversion.network, conversion.encodings
+    blocks = [matrix for block in network.blocks for matrix in block.matrices]
+    return [matrix for matrix in (*blocks, network.head) if encodings[matrix.name].bits == 4]
+
+
+def _moments(conversion: Blueprint) -> Callable[[Matrix], int]:
+    """The numbers of a matrix's Hessian, for quantisers that make one."""
+    makes_one = conversion.recipe.quantizer == "gptq"
+    return lambda matrix: matrix.columns**2 if makes_one else 0
 
 
 def _product_rate() -> float:

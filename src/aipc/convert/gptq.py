@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from aipc.convert.cholesky import PANEL, factorise
 from aipc.convert.quantise import SYMMETRIC_CODES, Floats, Quantised, reciprocal
 from aipc.convert.search import searched_asymmetric, searched_symmetric
 
@@ -25,7 +26,7 @@ class Feedback:
     """H = U D U^T in the order of quantising, U upper with a unit diagonal, D diagonal."""
 
     order: npt.NDArray[np.int64]  # [columns]
-    upper: Floats  # U [columns, columns]: U[i, j] of the error in column i goes to column j
+    upper: Floats  # U [columns, columns]: for i < j, U[i, j] of column i's error goes to column j
     importance: Floats  # D [columns], in the matrix's own order: what a rounding error costs
 
 
@@ -37,36 +38,40 @@ def hessian(inputs: Floats) -> Floats:
 
 
 def feedback(second_moment: Floats, tokens: int) -> Feedback:
-    """Factorise the Hessian that ``tokens`` inputs gave; it is overwritten.
+    """Factorise the Hessian that ``tokens`` inputs gave, in its own memory.
 
     Off the diagonal it is shrunk, as the covariance of a few thousand tokens is uncertain
     there: on text that was not calibrated on, this took a fifth off the error.  Columns are
     taken in the order of falling activation, the paper's act-order.
+
+    Raises:
+        FloatingPointError: the inputs were no finite numbers.
     """
-    # a factor of 8,192 columns takes 268 MB: no more than two of them at once
-    damped = _shrunk(second_moment, tokens)
-    backward = np.argsort(np.diag(damped), kind="stable")
-    ordered = damped[np.ix_(backward, backward)]
-    del second_moment, damped
-    lower = np.linalg.cholesky(ordered)
-    del ordered
-    upper = np.ascontiguousarray(lower[::-1, ::-1])
-    del lower
-    diagonal = np.diag(upper).copy()
-    upper /= diagonal
-    order = backward[::-1]
+    if not np.isfinite(np.diag(second_moment)).all():
+        raise FloatingPointError("what reaches the matrix is not finite")
+    _shrink(second_moment, tokens)
+    order = np.argsort(np.diag(second_moment), kind="stable")[::-1]
+    _reorder(second_moment, order)
     importance = np.empty(len(order), np.float32)
-    importance[order] = np.square(diagonal)
-    return Feedback(order, upper, importance)
+    importance[order] = factorise(second_moment)
+    return Feedback(order, second_moment, importance)
 
 
-def _shrunk(second_moment: Floats, tokens: int) -> Floats:
+def _shrink(second_moment: Floats, tokens: int) -> None:
     columns = len(second_moment)
     diagonal = np.diag(second_moment).copy()
     second_moment *= np.float32(2 * tokens / (columns + 2 * tokens))
     damping = DAMPING * max(float(diagonal.mean()), 1e-12)
     second_moment[np.diag_indices(columns)] = diagonal + np.float32(damping)
-    return second_moment
+
+
+def _reorder(matrix: Floats, order: npt.NDArray[np.int64]) -> None:
+    """Permute rows and columns alike, a panel at a time."""
+    panels = [slice(start, start + PANEL) for start in range(0, len(matrix), PANEL)]
+    for panel in panels:
+        matrix[panel] = matrix[panel][:, order]
+    for panel in panels:
+        matrix[:, panel] = matrix[order, panel]
 
 
 def gptq(rows: Floats, bits: int, group: int, spread: Feedback, sym: bool = True) -> Quantised:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from aipc.convert.encoding import Encoding
 from aipc.convert.network import Matrix, Network, Vector
+from aipc.convert.packing import Form, Packing
+from aipc.convert.rotation import Table
 
 ALIGNMENT = 64  # a cache line, so that a mapped array can be used where it lies
 
 
 @dataclass(frozen=True)
 class Array:
-    """One constant: OpenVINO's name of its element type, its shape and place in bytes."""
+    """One constant: its element type ("f32", "u4" …), its shape and place in bytes."""
 
     name: str
     element: str
@@ -41,14 +43,25 @@ class StoredVector:
 
 
 @dataclass(frozen=True)
+class StoredTable:
+    table: Table
+    array: Array
+
+
+@dataclass(frozen=True)
 class Layout:
+    """What lies in one weights file, in the order matrices, vectors, tables."""
+
+    packing: Packing
     matrices: Mapping[str, StoredMatrix]
     vectors: Mapping[str, StoredVector]
     nbytes: int
+    tables: Mapping[str, StoredTable] = field(default_factory=dict)
 
     def arrays(self) -> list[Array]:
         """Every array, in the order of the file."""
         found = [stored.array for stored in self.vectors.values()]
+        found += [stored.array for stored in self.tables.values()]
         for stored in self.matrices.values():
             found += [a for a in (stored.weight, stored.scale, stored.zero) if a is not None]
         return sorted(found, key=lambda array: array.offset)
@@ -61,39 +74,48 @@ class _Placer:
     def __init__(self) -> None:
         self.end = 0
 
-    def place(self, name: str, element: str, shape: tuple[int, ...]) -> Array:
-        nbytes = (math.prod(shape) * BITS[element] + 7) // 8
-        array = Array(name, element, shape, self.end, nbytes)
+    def place(self, name: str, form: Form) -> Array:
+        nbytes = (math.prod(form.shape) * BITS[form.element] + 7) // 8
+        array = Array(name, form.element, form.shape, self.end, nbytes)
         self.end += -(-nbytes // ALIGNMENT) * ALIGNMENT
         return array
 
 
-def lay_out(network: Network, encodings: Mapping[str, Encoding]) -> Layout:
-    """Place matrices in the network's order, then the vectors."""
+def lay_out(
+    network: Network,
+    encodings: Mapping[str, Encoding],
+    packing: Packing,
+    tables: Sequence[Table] = (),
+) -> Layout:
+    """Place matrices in the network's order, then the vectors, then ``tables``."""
     placer = _Placer()
     matrices = {
-        matrix.name: _place_matrix(placer, matrix, encodings[matrix.name])
+        matrix.name: _place_matrix(placer, matrix, encodings[matrix.name], packing)
         for matrix in network.matrices()
     }
     vectors = {
-        vector.name: StoredVector(vector, placer.place(vector.name, "f32", (vector.length,)))
+        vector.name: StoredVector(
+            vector, placer.place(vector.name, Form(packing.vector, (vector.length,)))
+        )
         for vector in network.vectors()
     }
-    return Layout(matrices, vectors, placer.end)
+    stored = {
+        table.name: StoredTable(
+            table, placer.place(table.name, Form(packing.vector, (table.rows, table.columns)))
+        )
+        for table in tables
+    }
+    return Layout(packing, matrices, vectors, placer.end, stored)
 
 
-def _place_matrix(placer: _Placer, matrix: Matrix, encoding: Encoding) -> StoredMatrix:
-    name, rows, columns = matrix.name, matrix.rows, matrix.columns
-    if encoding.bits == 16:
-        return StoredMatrix(matrix, encoding, placer.place(name, "f16", (rows, columns)))
-    groups = columns // encoding.group
-    codes = (rows, columns) if groups == 1 else (rows, groups, encoding.group)
-    scales = (rows, 1) if groups == 1 else (rows, groups, 1)
-    element = f"{'i' if encoding.sym else 'u'}{encoding.bits}"
+def _place_matrix(
+    placer: _Placer, matrix: Matrix, encoding: Encoding, packing: Packing
+) -> StoredMatrix:
+    forms = packing.forms(matrix, encoding)
     return StoredMatrix(
         matrix,
         encoding,
-        placer.place(name, element, codes),
-        placer.place(f"{name}.scale", "f16", scales),
-        None if encoding.sym else placer.place(f"{name}.zero", f"u{encoding.bits}", scales),
+        placer.place(matrix.name, forms.weight),
+        None if forms.scale is None else placer.place(f"{matrix.name}.scale", forms.scale),
+        None if forms.zero is None else placer.place(f"{matrix.name}.zero", forms.zero),
     )

@@ -93,12 +93,12 @@ class Network:
         return self.head is self.embedding
 
     def matrices(self) -> Iterator[Matrix]:
-        """Every matrix once, in the order in which the network uses them."""
-        yield self.embedding
+        """Every matrix once, in the order in which the network is done with them."""
+        if not self.tied:
+            yield self.embedding
         for block in self.blocks:
             yield from block.matrices
-        if not self.tied:
-            yield self.head
+        yield self.head
 
     def vectors(self) -> Iterator[Vector]:
         for block in self.blocks:

@@ -208,16 +208,17 @@ def _attention_mask(inputs: _Inputs, window: int | None) -> Any:
     present = ops.not_equal(ops.unsqueeze(inputs.attention_mask, _ints(1, 2)), _int(0))
     if window is None:
         return ops.select(ops.logical_and(causal, present), np.float32(0), np.float32(MASKED))
-    return _window_mask(keys, queries, causal, present, window, total)
+    return _window_mask(inputs, causal, present, window, total)
 
 
-def _window_mask(
-    keys: Any, queries: Any, causal: Any, present: Any, window: int, total: Any
-) -> Any:
+def _window_mask(inputs: _Inputs, causal: Any, present: Any, window: int, total: Any) -> Any:
+    """Distances are counted in positions: the NPU pipeline pads the cache between tokens."""
     from openvino import opset15 as ops
 
     always = ops.constant(np.array(True))
-    recent = ops.greater(keys, ops.add(queries, _int(-window)))
+    keys = ops.cum_sum(inputs.attention_mask, _int(1), exclusive=True)
+    queries = ops.unsqueeze(inputs.position_ids, _ints(1, 3))
+    recent = ops.greater(ops.unsqueeze(keys, _ints(1, 2)), ops.add(queries, _int(-window)))
     allowed = ops.bitwise_and(causal, recent)
     allowed = ops.bitwise_and(allowed, present)
     allowed = ops.bitwise_and(always, allowed)

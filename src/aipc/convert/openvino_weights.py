@@ -10,8 +10,42 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from aipc.convert.encoding import Encoding
 from aipc.convert.layout import Array, Layout, StoredMatrix
+from aipc.convert.network import Matrix
+from aipc.convert.packing import Form, Forms
+from aipc.convert.quantise import Quantised, pack_nibbles
+
+
+class OpenVINOPacking:
+    """[rows, groups, group] codes in OpenVINO's own element types, float16 scales beside them."""
+
+    vector = "f32"
+
+    def forms(self, matrix: Matrix, encoding: Encoding) -> Forms:
+        rows, columns = matrix.rows, matrix.columns
+        if encoding.bits == 16:
+            return Forms(Form("f16", (rows, columns)))
+        groups = columns // encoding.group
+        codes = (rows, columns) if groups == 1 else (rows, groups, encoding.group)
+        scales = (rows, 1) if groups == 1 else (rows, groups, 1)
+        sign = "i" if encoding.sym else "u"
+        return Forms(
+            Form(f"{sign}{encoding.bits}", codes),
+            Form("f16", scales),
+            None if encoding.sym else Form(f"u{encoding.bits}", scales),
+        )
+
+    def codes(self, quantised: Quantised, encoding: Encoding) -> npt.NDArray[Any]:
+        return pack_nibbles(quantised.codes) if encoding.bits == 4 else quantised.codes
+
+    def scale(self, scale: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
+        return scale
+
+    def zero(self, zero: npt.NDArray[np.uint8], encoding: Encoding) -> npt.NDArray[np.uint8]:
+        return pack_nibbles(zero) if encoding.bits == 4 else zero
 
 
 class PlaceholderWeights:

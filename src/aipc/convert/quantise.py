@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from aipc.errors import ConversionError
 
 SYMMETRIC_CODES = {4: (-8, 7), 8: (-127, 127)}
 """Least and greatest code.  Never -128: OpenVINO's CPU kernels answer nonsense to it when they
@@ -117,3 +121,19 @@ def reciprocal(values: npt.NDArray[Any]) -> Floats:
 def by_row(values: npt.NDArray[Any], rows: Floats) -> npt.NDArray[Any]:
     """One value a group, as [n, groups]."""
     return values.reshape(rows.shape[0], -1)
+
+
+@contextmanager
+def naming(tensor: str, bits: int) -> Iterator[None]:
+    """Name the tensor whose weights a quantiser refused.
+
+    Raises:
+        ConversionError: in place of FloatingPointError.
+    """
+    try:
+        yield
+    except FloatingPointError as error:
+        raise ConversionError(
+            f"{tensor} has weights that {bits}-bit formats can't hold ({error})",
+            "the checkpoint is damaged or needs bfloat16",
+        ) from error

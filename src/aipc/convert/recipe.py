@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aipc.errors import UsageError
 from aipc.options import check, option
 
-REVISION = 1
+REVISION = 2
 """Part of an artifact's name in the store: raised when the same recipe gives other bytes."""
 GROUP_SIZES = (32, 64, 128)
 WHOLE_ROW = -1
@@ -36,6 +36,9 @@ class Recipe:
         maximum=1.0,
     )
     sym: bool = option(True, "symmetric (no zero point) or asymmetric quantisation")
+    all_layers: bool = option(
+        False, "embedding and head in int4 as well; without it they keep 8 bits"
+    )
     quantizer: str = option(
         "rtn",
         "how the blocks' codes are found: rtn rounds to nearest; search and gptq read "
@@ -78,6 +81,8 @@ class Recipe:
             flags += [f"--group-size {self.group_size}", f"--ratio {self.ratio:g}"]
         if self.weight_format != "fp16":
             flags.append("--sym" if self.sym else "--asym")
+        if self.all_layers:
+            flags.append("--all-layers")
         if self.is_calibrated:
             flags.append(f"--quantizer {self.quantizer} --calibration {self.calibration}")
         return " ".join(flags)
@@ -92,13 +97,14 @@ class Recipe:
             return f"int8-{symmetry}"
         group = "row" if self.group_size == WHOLE_ROW else f"g{self.group_size}"
         mixed = "" if self.ratio == 1.0 else f"-r{self.ratio:g}"
+        everywhere = "-all" if self.all_layers else ""
         quantizer = "" if self.quantizer == "rtn" else f"-{self.quantizer}"
-        return f"int4-{group}-{symmetry}{mixed}{quantizer}"
+        return f"int4-{group}-{symmetry}{mixed}{everywhere}{quantizer}"
 
 
 _MEANINGLESS = {
-    "fp16": ("group_size", "ratio", "sym", "quantizer", "calibration"),
-    "int8": ("group_size", "ratio", "quantizer", "calibration"),
+    "fp16": ("group_size", "ratio", "sym", "all_layers", "quantizer", "calibration"),
+    "int8": ("group_size", "ratio", "all_layers", "quantizer", "calibration"),
     "int4": (),
 }
 """Options that a weight format has no use for: given all the same, they are a mistake."""

@@ -9,7 +9,7 @@ then chosen by disturbance a weight, greedily, until the asked share is left to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -17,11 +17,16 @@ from aipc.convert.network import Matrix
 from aipc.convert.quantise import Floats, Quantised, dequantise
 
 
-def disturbance(rows: Floats, quantised: Quantised, importance: Floats) -> float:
-    """Relative squared output error of float32 ``rows`` [n, k] with ``importance`` [k]."""
-    lost = np.square(dequantise(quantised) - rows).sum(axis=0) @ importance
-    whole = np.square(rows).sum(axis=0) @ importance
-    return float(lost / whole) if whole > 0 else 0.0
+def disturbance(parts: Iterable[tuple[Floats, Quantised]], importance: Floats) -> float:
+    """Relative squared output error of a matrix, given some rows [n, k] after the other.
+
+    ``parts`` are float32 rows and what was made of them, ``importance`` is [k].
+    """
+    lost = whole = 0.0
+    for rows, quantised in parts:
+        lost += float(np.square(dequantise(quantised) - rows).sum(axis=0) @ importance)
+        whole += float(np.square(rows).sum(axis=0) @ importance)
+    return lost / whole if whole > 0 else 0.0
 
 
 def choose_eight_bits(matrices: Mapping[Matrix, float], ratio: float) -> frozenset[str]:

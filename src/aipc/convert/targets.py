@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,21 +43,31 @@ class Target:
         return ""
 
 
-def find_target(name: str) -> Target:
-    """The target of that name.
+def find_target(name: str, runtime: str = "auto") -> Target:
+    """The target of that name and runtime; "auto" is the first runtime that has it.
 
     Raises:
-        UsageError: there is none, or nothing here writes for it yet.
+        UsageError: there is none such.
     """
-    target = TARGETS.get(name)
-    if target is None:
-        raise UsageError(f"unknown target '{name}'", f"choose one of {', '.join(TARGETS)}")
-    if target.runtime != "openvino":
+    runtimes = _distinct(target.runtime for target in ALL)
+    if runtime not in {"auto", *runtimes}:
+        raise UsageError(f"unknown runtime '{runtime}'", f"choose one of {', '.join(runtimes)}")
+    named = [target for target in ALL if target.name == name]
+    if not named:
+        names = _distinct(target.name for target in ALL)
+        raise UsageError(f"unknown target '{name}'", f"choose one of {', '.join(names)}")
+    fitting = [target for target in named if runtime in {"auto", target.runtime}]
+    if not fitting:
+        own = [target.name for target in ALL if target.runtime == runtime]
         raise UsageError(
-            f"nothing here writes for {name} yet: that takes ONNX Runtime",
-            "choose cpu, gpu or npu",
+            f"the runtime {runtime} has no target '{name}'",
+            f"choose one of {', '.join(own)}, or --runtime {named[0].runtime}",
         )
-    return target
+    return fitting[0]
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 def check_recipe(target: Target, recipe: Recipe) -> None:
@@ -73,10 +83,8 @@ def check_recipe(target: Target, recipe: Recipe) -> None:
         )
 
 
-def _read() -> Mapping[str, Target]:
-    return {
-        entry["name"]: _target(entry) for entry in read_table(__package__, "targets.toml")["target"]
-    }
+def _read() -> tuple[Target, ...]:
+    return tuple(_target(entry) for entry in read_table(__package__, "targets.toml")["target"])
 
 
 def _target(entry: dict[str, Any]) -> Target:
@@ -91,5 +99,7 @@ def _target(entry: dict[str, Any]) -> Target:
     )
 
 
-TARGETS = _read()
-"""By name, in the file's order."""
+ALL = _read()
+"""In the file's order: the first of a name is what the name alone means."""
+TARGETS: Mapping[str, Target] = {target.name: target for target in reversed(ALL)}
+"""By name alone."""

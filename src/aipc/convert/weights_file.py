@@ -21,10 +21,11 @@ import numpy.typing as npt
 from aipc.checkpoint import Checkpoint
 from aipc.convert.activations import read_vector
 from aipc.convert.encoding import Encoding
-from aipc.convert.layout import Array, Layout, StoredMatrix
+from aipc.convert.layout import Array, Layout, StoredMatrix, StoredTable
 from aipc.convert.network import Matrix, Vector
-from aipc.convert.quantise import Quantised, asymmetric, pack_nibbles, symmetric
-from aipc.errors import CheckpointError, ConversionError
+from aipc.convert.packing import Packing
+from aipc.convert.quantise import Floats, Quantised, asymmetric, naming, symmetric
+from aipc.errors import CheckpointError
 from aipc.progress import Progress, silent
 
 Take = Callable[[Matrix], Quantised | None]
@@ -69,14 +70,16 @@ def write_weights(
         for stored in layout.matrices.values():
             ready = take(stored.matrix)
             parts = (
-                _in_order(pool, checkpoint, stored)
+                _in_order(pool, checkpoint, stored, layout.packing)
                 if ready is None
-                else [_pack(ready, stored.encoding)]
+                else [_pack(ready, stored.encoding, layout.packing)]
             )
-            _write_matrix(stored, parts, file)
+            _write_matrix(stored, parts, layout.packing, file)
             progress("quantising", file.tell(), layout.nbytes)
         for vector in layout.vectors.values():
-            _append(file, vector.array, _values(checkpoint, vector.vector))
+            _append(file, vector.array, _narrow(vector.array, _values(checkpoint, vector.vector)))
+        for table in layout.tables.values():
+            _write_table(table, file)
         _pad_to(file, layout.nbytes)
         progress("quantising", layout.nbytes, layout.nbytes)
 
@@ -86,7 +89,9 @@ def in_flight() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
-def _write_matrix(stored: StoredMatrix, parts: Iterable[Encoded], file: BinaryIO) -> None:
+def _write_matrix(
+    stored: StoredMatrix, parts: Iterable[Encoded], packing: Packing, file: BinaryIO
+) -> None:
     _pad_to(file, stored.weight.offset)
     scales, zeros = [], []
     for encoded in parts:
@@ -95,10 +100,22 @@ def _write_matrix(stored: StoredMatrix, parts: Iterable[Encoded], file: BinaryIO
             scales.append(encoded.quantised.scale)
             zeros.append(encoded.quantised.zero)
     if stored.scale is not None:
-        _append(file, stored.scale, np.concatenate(scales))
+        _append(file, stored.scale, packing.scale(np.concatenate(scales)))
     if stored.zero is not None:
         zero = np.concatenate([part for part in zeros if part is not None])
-        _append(file, stored.zero, pack_nibbles(zero) if stored.encoding.bits == 4 else zero)
+        _append(file, stored.zero, packing.zero(zero, stored.encoding))
+
+
+def _write_table(stored: StoredTable, file: BinaryIO) -> None:
+    table, height = stored.table, max(1, CHUNK_WEIGHTS // stored.table.columns)
+    _pad_to(file, stored.array.offset)
+    for start in range(0, table.rows, height):
+        values = table.values(start, min(start + height, table.rows))
+        file.write(_narrow(stored.array, values).data)
+
+
+def _narrow(array: Array, values: Floats) -> npt.NDArray[Any]:
+    return values.astype(np.float16) if array.element == "f16" else values
 
 
 def chunks(checkpoint: Checkpoint, matrix: Matrix) -> Iterator[Chunk]:
@@ -118,41 +135,34 @@ class Encoded:
     quantised: Quantised | None
 
 
-def encode(checkpoint: Checkpoint, chunk: Chunk, encoding: Encoding) -> Encoded:
+def encode(checkpoint: Checkpoint, chunk: Chunk, encoding: Encoding, packing: Packing) -> Encoded:
     """Read a chunk and turn it into what the file holds.
 
     Raises:
         ConversionError: a weight that the format can't hold.
     """
     rows = checkpoint.rows(chunk.tensor, chunk.start, chunk.stop)
-    try:
+    with naming(chunk.tensor, encoding.bits):
         if encoding.bits == 16:
             with np.errstate(over="raise", invalid="raise"):
                 return Encoded(rows.astype(np.float16), None)
         method = symmetric if encoding.sym else asymmetric
-        quantised = method(rows, encoding.bits, encoding.group)
-    except FloatingPointError as error:
-        raise ConversionError(
-            f"{chunk.tensor} has weights that {encoding.bits}-bit formats can't hold ({error})",
-            "the checkpoint is damaged or needs bfloat16",
-        ) from error
-    return _pack(quantised, encoding)
+        return _pack(method(rows, encoding.bits, encoding.group), encoding, packing)
 
 
-def _pack(quantised: Quantised, encoding: Encoding) -> Encoded:
-    packed = pack_nibbles(quantised.codes) if encoding.bits == 4 else quantised.codes
-    return Encoded(packed, quantised)
+def _pack(quantised: Quantised, encoding: Encoding, packing: Packing) -> Encoded:
+    return Encoded(packing.codes(quantised, encoding), quantised)
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, checkpoint: Checkpoint, stored: StoredMatrix
+    pool: ThreadPoolExecutor, checkpoint: Checkpoint, stored: StoredMatrix, packing: Packing
 ) -> Iterator[Encoded]:
     """The matrix's chunks, encoded on every core, in their order."""
     waiting: deque[Future[Encoded]] = deque()
     for chunk in chunks(checkpoint, stored.matrix):
         if len(waiting) == in_flight():
             yield waiting.popleft().result()
-        waiting.append(pool.submit(encode, checkpoint, chunk, stored.encoding))
+        waiting.append(pool.submit(encode, checkpoint, chunk, stored.encoding, packing))
     while waiting:
         yield waiting.popleft().result()
 

@@ -1,0 +1,73 @@
+"""A growing list of ONNX nodes, each named for what it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+MICROSOFT = "com.microsoft"
+ELEMENTS = {"f32": "FLOAT", "f16": "FLOAT16", "i32": "INT32", "i64": "INT64"}
+
+
+class Nodes:
+    """``element`` is the type that activations have, "f32" or "f16"."""
+
+    def __init__(self, element: str) -> None:
+        self._element = element
+        self._constants: dict[str, Any] = {}
+        self.made: list[Any] = []
+
+    @property
+    def constants(self) -> list[Any]:
+        """Small initialisers, content included."""
+        return list(self._constants.values())
+
+    def add(
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        name: str,
+        *,
+        domain: str = "",
+        more: tuple[str, ...] = (),
+        **attributes: Any,
+    ) -> str:
+        """Append a node; its first output, named as itself. ``more`` names those after it."""
+        from onnx import helper
+
+        node = helper.make_node(kind, inputs, [name, *more], name, domain=domain, **attributes)
+        self.made.append(node)
+        return name
+
+    def cast(self, value: str, element: str) -> str:
+        from onnx import TensorProto
+
+        to = getattr(TensorProto, ELEMENTS[element])
+        return self.add("Cast", [value], f"{value}.{element}", to=to)
+
+    def widened(self, value: str) -> str:
+        """A stored float16 value as activations are."""
+        return value if self._element == "f16" else self.cast(value, self._element)
+
+    def whole(self, value: int) -> str:
+        """A scalar i64 constant."""
+        return self._constant(f"int.{value}", "i64", (), [value])
+
+    def wholes(self, *values: int) -> str:
+        """A vector i64 constant."""
+        name = "ints." + ".".join(map(str, values))
+        return self._constant(name, "i64", (len(values),), values)
+
+    def real(self, value: float) -> str:
+        """A scalar constant of the activations' type."""
+        return self._constant(f"real.{value:g}", self._element, (), [value])
+
+    def _constant(
+        self, name: str, element: str, shape: tuple[int, ...], values: Sequence[float]
+    ) -> str:
+        from onnx import TensorProto, helper
+
+        if name not in self._constants:
+            kind = getattr(TensorProto, ELEMENTS[element])
+            self._constants[name] = helper.make_tensor(name, kind, shape, values)
+        return name
