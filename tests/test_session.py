@@ -16,9 +16,10 @@ import aipc
 from aipc.conversion import convert
 from aipc.convert.recipe import Recipe
 from aipc.errors import ArtifactError, ConversionError, PromptTooLong, UsageError
-from aipc.generate import Finished
+from aipc.generate import Finished, collect, encode_prompt
 from aipc.models import manifest
 from aipc.models.store import Store
+from aipc.session import is_artifact
 
 QUESTION = "What is the capital of France?"
 
@@ -74,6 +75,17 @@ def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(session):
         session.stream("word " * 9000)
 
 
+def test_token_ids_are_answered_as_their_text_is(session):
+    text = session._text
+    ids = encode_prompt(QUESTION, text.tokenizer, text.template)
+    reply = session.generate(QUESTION, max_new_tokens=24)
+    assert collect(session.stream_ids(ids, max_new_tokens=24)).tokens == reply.tokens
+    second = reply.tokens[1]
+    assert collect(session.stream_ids(ids, stop_ids={second})).tokens == reply.tokens[:2]
+    with pytest.raises(UsageError, match="did you mean 'seed'"):
+        session.stream_ids(ids, sed=1)
+
+
 def test_an_unknown_option_is_refused(session):
     with pytest.raises(UsageError, match="did you mean 'temperature'"):
         session.stream(QUESTION, temprature=1.0)
@@ -101,6 +113,11 @@ def test_a_property_of_the_user_overrides_the_rule(session):
     with aipc.load(folder, properties={"INFERENCE_PRECISION_HINT": "bf16"}) as again:
         assert again.facts["properties"]["INFERENCE_PRECISION_HINT"] == "bf16"
         assert not any("INFERENCE_PRECISION_HINT" in reason for reason in again.facts["why"])
+
+
+def test_an_artifact_is_known_by_its_name(session, tiny_phi3):
+    assert is_artifact(session.facts["artifact"])
+    assert not is_artifact(str(tiny_phi3))
 
 
 def test_a_recipe_can_not_apply_to_an_artifact(session):

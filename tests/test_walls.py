@@ -10,11 +10,12 @@ import pytest
 import aipc
 
 PACKAGE = Path(aipc.__file__).parent
-FOUNDATION = {"errors", "options", "progress", "tables", "vendors"}
+FOUNDATION = {"errors", "options", "progress", "running", "tables", "vendors"}
 MAY_IMPORT = {
     "errors": set(),
     "options": set(),
     "progress": set(),
+    "running": set(),
     "tables": set(),
     "vendors": set(),
     "devices": set(),
@@ -25,6 +26,8 @@ MAY_IMPORT = {
     "generate": {"runtimes", "checkpoint"},
     "choose": {"convert", "devices", "models", "runtimes"},
     "conversion": {"checkpoint", "convert", "models", "runtimes"},
+    "observed": {"devices", "runtimes"},
+    "placement": {"choose", "convert", "devices", "models", "runtimes"},
     "session": {
         "checkpoint",
         "choose",
@@ -33,6 +36,8 @@ MAY_IMPORT = {
         "devices",
         "generate",
         "models",
+        "observed",
+        "placement",
         "runtimes",
     },
     "facade": {"convert", "devices", "generate", "session"},

@@ -3,65 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from aipc import vendors
-from aipc.checkpoint.generation import CONFIG, read_generation_config, read_stop_ids
-from aipc.checkpoint.jsonfile import read_object
-from aipc.choose import Plan, choose, read_artifact
+from aipc.choose import read_artifact
 from aipc.conversion import Notify, announce, log, prepare
 from aipc.convert.recipe import Recipe
-from aipc.devices import kind_of, reachable_devices
-from aipc.errors import ArtifactError, UsageError
-from aipc.generate import (
-    ChatTemplate,
-    Message,
-    Reply,
-    Stream,
-    Tokenizer,
-    collect,
-    encode_prompt,
-    resolve,
-    stream,
-)
+from aipc.convert.targets import Target
+from aipc.devices import Device, reachable_devices
+from aipc.errors import UsageError
+from aipc.generate import Message, Reply, Stream, TextSide, collect, resolve, stream
 from aipc.models import names
 from aipc.models.catalogue import CATALOGUE
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
+from aipc.observed import ObservedEngine
 from aipc.options import from_mapping
+from aipc.placement import Placement, Wanted
 from aipc.progress import Progress, silent
-from aipc.runtimes.base import Capabilities, Engine, Sampling
-from aipc.runtimes.registry import RUNTIMES
+from aipc.running import Publication
+from aipc.runtimes.base import Capabilities, Decoding, Engine, Sampling
+from aipc.runtimes.static_shape import NpuOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-
-@dataclass(frozen=True)
-class _TextSide:
-    """What an artifact says about text, above the runtimes' token ids."""
-
-    tokenizer: Tokenizer
-    template: ChatTemplate | None
-    defaults: Mapping[str, Any]
-    stop_ids: frozenset[int]
-    context: int
-
-    @classmethod
-    def read(cls, folder: Path) -> _TextSide:
-        tokenizer = Tokenizer.from_folder(folder)
-        return cls(
-            tokenizer,
-            ChatTemplate.from_folder(folder, tokenizer.special_tokens),
-            read_generation_config(folder),
-            read_stop_ids(folder),
-            _context(folder),
-        )
 
 
 class Session:
@@ -71,15 +40,22 @@ class Session:
     """
 
     def __init__(
-        self, engine: Engine, able: Capabilities, text: _TextSide, facts: Mapping[str, Any]
+        self, engine: Engine, able: Capabilities, text: TextSide, facts: Mapping[str, Any]
     ) -> None:
         self._engine = engine
         self._able = able
         self._text = text
+        self._facts = facts
         self.context = text.context
         """Tokens that a prompt and its answer may have together."""
-        self.facts: Mapping[str, Any] = facts
-        """What runs, where, how and why; ready for JSON."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What was asked and what runs, where, how and why; ready for JSON.
+
+        ``seen`` has the device's load during the latest answer, where a counter tells it.
+        """
+        return {**self._facts, **self._engine.facts}
 
     def stream(
         self, prompt: str | Sequence[Message], *, stop: Sequence[str] = (), **sampling: Any
@@ -99,18 +75,55 @@ class Session:
             GenerationError: a prompt that the model's chat template refuses.
             EngineError: from the iteration, when the runtime fails.
         """
+        decoding = self._decoding(sampling)
+        ids = self._text.encode(prompt)
+        return self._stream(ids, decoding, stop, self._text.stop_ids)
+
+    def stream_ids(
+        self,
+        prompt: Sequence[int],
+        *,
+        stop: Sequence[str] = (),
+        stop_ids: Collection[int] | None = None,
+        **sampling: Any,
+    ) -> Stream:
+        """As `stream`, for a program with a tokenizer of its own: ``prompt`` is token ids.
+
+        The answer's ids are the events' ``tokens``.  ``stop_ids`` end the answer in place of
+        the model's own.
+
+        Raises:
+            AipcError: as `stream`.
+        """
+        ends = self._text.stop_ids if stop_ids is None else stop_ids
+        return self._stream(prompt, self._decoding(sampling), stop, ends)
+
+    def _decoding(self, sampling: Mapping[str, Any]) -> Decoding:
         asked = from_mapping(Sampling, sampling)
         self._able.check_sampling(asked)
-        text = self._text
+        return resolve(asked, self._text.defaults)
+
+    def _stream(
+        self,
+        prompt: Sequence[int],
+        decoding: Decoding,
+        stop: Sequence[str],
+        stop_ids: Collection[int],
+    ) -> Stream:
         return stream(
             self._engine,
-            text.tokenizer,
-            encode_prompt(prompt, text.tokenizer, text.template),
-            resolve(asked, text.defaults),
+            self._text.tokenizer,
+            prompt,
+            decoding,
             context=self.context,
             stops=stop,
-            stop_ids=text.stop_ids,
+            stop_ids=stop_ids,
         )
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether several answers can be under way at once."""
+        return self._able.concurrent
 
     def generate(
         self, prompt: str | Sequence[Message], *, stop: Sequence[str] = (), **sampling: Any
@@ -141,6 +154,10 @@ def load(
     runtime: str = "auto",
     recipe: Recipe | None = None,
     properties: Mapping[str, str] | None = None,
+    npu: NpuOptions | None = None,
+    emulate: bool = False,
+    overflow: str | None = None,
+    canary: bool = True,
     store: Store | None = None,
     progress: Progress = silent,
     notify: Notify = log,
@@ -150,10 +167,15 @@ def load(
     Args:
         name: short name, hub id (org/name[@revision]), checkpoint folder, .gguf file or
             artifact folder; None is the catalogue's small default.
-        device: auto, npu, gpu, gpu.0 or cpu.
-        runtime: auto or openvino.
-        recipe: how to quantise; None is the CPU's own.  Not for an artifact folder.
-        properties: the vendor's own, such as {"NUM_STREAMS": "1"}.
+        device: auto, npu, gpu, gpu.N, cpu, cuda, cuda.N, directml, directml.N or webgpu.
+        runtime: auto, openvino or onnx.
+        recipe: how to quantise; None is the device's own.  Not for an artifact folder.
+        properties: the runtime's own, such as {"NUM_STREAMS": "1"}.
+        npu: the NPU's static shapes; what is left out is sized from the requests.
+        emulate: run the NPU's pipeline on the CPU; goes with ``device="npu"``.
+        overflow: cpu or gpu: where a prompt too long for the NPU goes, each time with a
+            notice; None: such a prompt is an error.
+        canary: before a model is first used on an accelerator, have the CPU judge some tokens.
         store: where models are kept; None is the user's own.
         progress: told of long work.
         notify: told, in one line each, what a user should know.
@@ -163,34 +185,57 @@ def load(
     """
     vendors.silence()
     store = store or Store()
+    wanted = Wanted(
+        device, runtime, properties or {}, emulate, overflow, canary, npu or NpuOptions()
+    )
     source = names.resolve(name or CATALOGUE.default.name)
-    announce(name, source, store, notify)
-    folder = _artifact(source, recipe, store, progress, notify)
+    devices = _devices(source, runtime)
+    if isinstance(source, ArtifactSource):
+        folder = _own_folder(source, recipe)
+    else:
+        target = wanted.target(devices, recipe)  # a device that is missing costs no download
+        announce(name, source, store, notify)
+        folder = _made(source, recipe, target, store, progress, notify)
     started = time.perf_counter()
-    plan, facts = _plan(folder, device, runtime, properties)
-    chosen = RUNTIMES.get(plan.runtime)
+    placement = Placement(read_artifact(folder), wanted, devices, store, progress, notify)
+    engine, text = _open(placement, folder)
+    facts = {"model": source.label, "artifact": str(folder), **placement.facts}
+    facts["load_s"] = time.perf_counter() - started
+    publication = Publication(store.running, source.label, placement.plan.runtime, engine.device)
+    observed = ObservedEngine(engine, placement.computing, publication)
+    return Session(observed, placement.capabilities, text, facts)
+
+
+def _devices(source: Source, runtime: str) -> tuple[Device, ...]:
+    """Those that may come into question; of a runtime that does not, nothing is loaded."""
+    if isinstance(source, ArtifactSource):
+        return reachable_devices({read_artifact(source.path).target})
+    return reachable_devices() if runtime == "auto" else reachable_devices({runtime})
+
+
+def _open(placement: Placement, folder: Path) -> tuple[Engine, TextSide]:
     with ThreadPoolExecutor(1) as pool:  # the text side is read while the weights are loaded
-        reading = pool.submit(_TextSide.read, folder)
-        engine = chosen.open(folder, plan.device, plan.properties)
+        reading = pool.submit(TextSide.read, folder)
+        engine = placement.open()
         try:
             text = reading.result()
+            placement.check(engine, text.encode)
         except BaseException:
             engine.close()
             raise
-    facts = {"model": source.label, "artifact": str(folder), **facts, **engine.facts}
-    facts["load_s"] = time.perf_counter() - started
-    return Session(engine, chosen.capabilities(kind_of(plan.device)), text, facts)
+    return engine, text
 
 
-def _artifact(
-    source: Source, recipe: Recipe | None, store: Store, progress: Progress, notify: Notify
-) -> Path:
-    """The folder to run: the user's own, or the one that the recipe makes."""
-    if not isinstance(source, ArtifactSource):
-        made = prepare(source, recipe, store, progress=progress, notify=notify)
-        for note in () if made.reused else made.notes:
-            notify(note)
-        return made.path
+def is_artifact(name: str) -> bool:
+    """Whether ``name`` is a folder that is converted already, to which no recipe can apply.
+
+    Raises:
+        ModelError: it leads to no usable model.
+    """
+    return isinstance(names.resolve(name), ArtifactSource)
+
+
+def _own_folder(source: ArtifactSource, recipe: Recipe | None) -> Path:
     if recipe is not None:
         raise UsageError(
             f"'{source.path}' is converted already, so a recipe can't apply",
@@ -199,26 +244,15 @@ def _artifact(
     return source.path
 
 
-def _plan(
-    folder: Path, device: str, runtime: str, properties: Mapping[str, str] | None
-) -> tuple[Plan, dict[str, Any]]:
-    artifact = read_artifact(folder)
-    devices = reachable_devices()
-    plan = choose(artifact, devices, device=device, runtime=runtime, properties=properties)
-    found = next(one for one in devices if one.name == plan.device)
-    return plan, {
-        "weights": artifact.weights,
-        "device_name": found.full_name,
-        "why": list(plan.why),
-    }
-
-
-def _context(folder: Path) -> int:
-    """The model's longest sequence in tokens, prompt and answer together."""
-    stated = read_object(folder / CONFIG).get("max_position_embeddings")
-    if type(stated) is not int or stated < 1:
-        raise ArtifactError(
-            f"'{folder / CONFIG}' does not state max_position_embeddings",
-            "convert the model again",
-        )
-    return stated
+def _made(
+    source: Source,
+    recipe: Recipe | None,
+    target: Target,
+    store: Store,
+    progress: Progress,
+    notify: Notify,
+) -> Path:
+    made = prepare(source, recipe, store, target=target, progress=progress, notify=notify)
+    for note in () if made.reused else made.notes:
+        notify(note)
+    return made.path

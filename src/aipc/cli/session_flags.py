@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -10,9 +10,11 @@ import click
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.progress_bar import display
 from aipc.convert.recipe import Recipe
+from aipc.devices.names import NAMES
 from aipc.errors import UsageError
 from aipc.options import describe
 from aipc.runtimes.base import Sampling
+from aipc.runtimes.static_shape import NpuOptions
 
 if TYPE_CHECKING:
     from aipc.session import Session
@@ -28,19 +30,29 @@ def session_flags(command: F) -> F:
     """Which model, made how, on which device, answering how."""
     decorators = (
         click.option("-m", "--model", metavar="MODEL", help=MODEL_HELP),
+        click.option("--device", default="auto", metavar="NAME", help=f"One of {_either(NAMES)}."),
         click.option(
-            "--device", default="auto", metavar="NAME", help="auto, npu, gpu, gpu.0 or cpu."
+            "--runtime",
+            default="auto",
+            metavar="NAME",
+            help="Who computes: auto, openvino or onnx.",
+        ),
+        _properties_flag("--ov-config", "OpenVINO's"),
+        _properties_flag("--onnx-config", "ONNX Runtime's"),
+        click.option(
+            "--emulate", is_flag=True, help="With --device npu: its pipeline on the CPU; slow."
         ),
         click.option(
-            "--runtime", default="auto", metavar="NAME", help="Who computes: auto or openvino."
+            "--overflow",
+            metavar="NAME",
+            help="Where prompts too long for the NPU go: cpu or gpu. Without it they are refused.",
         ),
         click.option(
-            "--ov-config",
-            multiple=True,
-            metavar="KEY=VALUE",
-            callback=_properties,
-            help="One of OpenVINO's own properties; repeat it for more.",
+            "--canary/--no-canary",
+            default=True,
+            help="Have the CPU judge a model's first tokens on an accelerator.",
         ),
+        flags_of(NpuOptions),
         flags_of(Sampling),
         flags_of(Recipe),
     )
@@ -56,15 +68,20 @@ def open_session(flags: Mapping[str, Any]) -> Session:
         AipcError: whatever `aipc.session.load` raises.
     """
     recipe = given(Recipe, flags)
+    runtime, properties = _runtime_and_properties(flags)
     from aipc import session
 
     with display() as progress:
         return session.load(
             flags["model"],
             device=flags["device"],
-            runtime=flags["runtime"],
+            runtime=runtime,
             recipe=recipe,
-            properties=flags["ov_config"],
+            properties=properties,
+            npu=given(NpuOptions, flags),
+            emulate=flags["emulate"],
+            overflow=flags["overflow"],
+            canary=flags["canary"],
             progress=progress,
             notify=progress.notice,
         )
@@ -81,17 +98,47 @@ def sampling_of(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {name: flags[name] for name in names if flags[name] is not None}
 
 
+def _runtime_and_properties(flags: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
+    """A property belongs to one runtime, and so asks for it."""
+    runtime: str = flags["runtime"]
+    for name, flag in (("openvino", "ov_config"), ("onnx", "onnx_config")):
+        if not flags[flag]:
+            continue
+        if runtime not in {"auto", name} or (flags["ov_config"] and flags["onnx_config"]):
+            raise UsageError(
+                f"--{flag.replace('_', '-')} is for the runtime {name} alone",
+                "give the properties of the runtime that computes",
+            )
+        return name, flags[flag]
+    return runtime, {}
+
+
+def _properties_flag(name: str, owner: str) -> Callable[[F], F]:
+    return click.option(
+        name,
+        multiple=True,
+        metavar="KEY=VALUE",
+        callback=_properties,
+        help=f"One of {owner} own properties; repeat it for more.",
+    )
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
 def _properties(
     context: click.Context,  # noqa: ARG001 - click's signature
-    parameter: click.Parameter,  # noqa: ARG001
+    parameter: click.Parameter,
     pairs: tuple[str, ...],
 ) -> dict[str, str]:
+    flag = parameter.opts[0]
     properties: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not key or not equals:
-            raise UsageError(f"--ov-config '{pair}' is no KEY=VALUE", "write NUM_STREAMS=1, say")
+            raise UsageError(f"{flag} '{pair}' is no KEY=VALUE", "write NUM_STREAMS=1, say")
         if key in properties:
-            raise UsageError(f"--ov-config gives {key} twice", "give it once")
+            raise UsageError(f"{flag} gives {key} twice", "give it once")
         properties[key] = value
     return properties

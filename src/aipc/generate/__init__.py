@@ -9,6 +9,7 @@ from aipc.generate.generator import Stream, stream
 from aipc.generate.prompt import Prompt, encode_prompt
 from aipc.generate.sampling import resolve
 from aipc.generate.template import ChatTemplate, Message
+from aipc.generate.text_side import TextSide
 from aipc.generate.tokenizer import Tokenizer
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Reply",
     "Stream",
     "Text",
+    "TextSide",
     "Timings",
     "Tokenizer",
     "Usage",

@@ -1,4 +1,4 @@
-"""aipc.json: what a whole checkpoint or artifact folder holds.
+"""aipc.json: what a whole checkpoint, artifact or blob folder holds.
 
     {"schema": 1, "kind": "artifact", "name": "…", "created": "2026-11-22T10:00:00+00:00",
      "facts": {…}, "files": {"config.json": {"size": 967, "sha256": "…"}, …}}
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from aipc.errors import ArtifactError
 from aipc.models import digest
@@ -25,7 +25,7 @@ from aipc.progress import Progress, silent
 
 FILE = "aipc.json"
 SCHEMA = 1
-Kind = Literal["checkpoint", "artifact"]
+Kind = Literal["checkpoint", "artifact", "blob"]
 
 _LONGEST = 8 << 20  # bytes; a manifest of a thousand files takes about 100 kB
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -213,9 +213,7 @@ def _parse(table: Any) -> Manifest:
     _expect(
         table.get("schema") == SCHEMA, f"its schema is {_short(table.get('schema'))}, not {SCHEMA}"
     )
-    _expect(
-        table.get("kind") in ("checkpoint", "artifact"), f"its kind is {_short(table.get('kind'))}"
-    )
+    _expect(table.get("kind") in get_args(Kind), f"its kind is {_short(table.get('kind'))}")
     for key, wanted in (("name", str), ("created", str), ("facts", dict), ("files", dict)):
         _expect(isinstance(table.get(key), wanted), f"its '{key}' is missing or of a wrong type")
     _expect(table["name"].isprintable(), "its name is not printable")

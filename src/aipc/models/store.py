@@ -50,6 +50,10 @@ class Store:
 
     def __init__(self, home: Path | None = None) -> None:
         self.home = home or _default_home()
+        self.blobs = self.home / "blobs"
+        """Models compiled for a device: `aipc.models.blobs`."""
+        self.running = self.home / "running"
+        """What the sessions of this user tell of themselves: `aipc.running`."""
 
     def fetch(self, source: Source, progress: Progress = silent) -> Path:
         """The checkpoint of a source, as `open_checkpoint` takes it: a folder or a GGUF file.

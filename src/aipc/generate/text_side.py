@@ -1,0 +1,59 @@
+"""What an artifact says about text, above the runtimes' token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aipc.checkpoint.generation import (
+    CONFIG,
+    read_context,
+    read_generation_config,
+    read_stop_ids,
+)
+from aipc.errors import ArtifactError
+from aipc.generate.prompt import Prompt, encode_prompt
+from aipc.generate.template import ChatTemplate
+from aipc.generate.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True)
+class TextSide:
+    """Tokenizer, chat template, sampling defaults, the ids that end an answer, and the context."""
+
+    tokenizer: Tokenizer
+    template: ChatTemplate | None
+    defaults: Mapping[str, Any]
+    stop_ids: frozenset[int]
+    context: int
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        tokenizer = Tokenizer.from_folder(folder)
+        return cls(
+            tokenizer,
+            ChatTemplate.from_folder(folder, tokenizer.special_tokens),
+            read_generation_config(folder),
+            read_stop_ids(folder),
+            _context(folder),
+        )
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """A prompt's token ids; errors are those of `encode_prompt`."""
+        return encode_prompt(prompt, self.tokenizer, self.template)
+
+
+def _context(folder: Path) -> int:
+    """The model's longest sequence in tokens, prompt and answer together."""
+    stated = read_context(folder)
+    if stated is None:
+        raise ArtifactError(
+            f"'{folder / CONFIG}' does not state max_position_embeddings",
+            "convert the model again",
+        )
+    return stated

@@ -1,0 +1,179 @@
+"""Compiled models ("blobs"), kept so that a device's compiler runs once.
+
+    FOLDER/KEY/model.blob     FOLDER/KEY/aipc.json
+
+KEY is a hash of the identity: everything that the compiled bytes depend on, the model's own
+hash, the device, its driver, OpenVINO's version and the configuration.  The identity stands in
+the manifest too and is compared in full.  A blob is used only if every byte of it has the hash
+that was taken when it was made: it goes to a vendor's loader that trusts what it reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aipc.errors import ArtifactError
+from aipc.models import digest, disk, manifest, staging
+from aipc.progress import Progress, silent
+
+BLOB = "model.blob"
+_ROOM_LEFT = 1 << 20  # bytes; the vendor writes on when a disk is full, and says nothing
+
+
+@dataclass(frozen=True)
+class Blob:
+    """One whole compiled model on the disk; ``nbytes`` is its size."""
+
+    name: str
+    path: Path
+    nbytes: int
+    created: str
+    identity: Mapping[str, Any]
+
+
+class Blobs:
+    """The cache as one model on one device sees it.
+
+    ``about`` is the part of the identity that holds for all of its blobs: the model's hash and
+    where it lies, the driver.  ``notify`` is told when a kept blob turns out to be damaged.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        about: Mapping[str, Any],
+        *,
+        progress: Progress = silent,
+        notify: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._folder = folder
+        self._about = about
+        self._progress = progress
+        self._notify = notify
+
+    def find(self, configuration: Mapping[str, Any]) -> Path | None:
+        """The sound blob of exactly this configuration, or None; a damaged one is removed."""
+        identity = self._identity(configuration)
+        place = self._folder / _key(identity)
+        if not place.exists():
+            return None
+        problem = _problem(place, identity, self._progress)
+        if problem is None:
+            return place / BLOB
+        self._notify(f"a compiled model in the cache is unusable ({problem}); it is made anew")
+        self.discard(configuration)
+        return None
+
+    @contextmanager
+    def making(self, configuration: Mapping[str, Any], needed: int) -> Iterator[Path | None]:
+        """Where to write the blob, about ``needed`` bytes; None where another process just has.
+
+        It appears whole or not at all.
+
+        Raises:
+            ArtifactError: the disk is full or forbidden, or nothing was written.
+        """
+        identity = self._identity(configuration)
+        final = self._folder / _key(identity)
+        with staging.staged(
+            final, owned=True, needed=needed, error=ArtifactError, progress=self._progress
+        ) as folder:
+            if folder is None:
+                yield None
+                return
+            yield folder / BLOB
+            _check_written(folder / BLOB)
+            manifest.write(folder, "blob", final.name, identity)
+
+    def discard(self, configuration: Mapping[str, Any]) -> None:
+        """Forget one that can't be used after all."""
+        with suppress(staging.BusyError):
+            staging.remove(self._folder / _key(self._identity(configuration)))
+
+    def _identity(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        identity: dict[str, Any] = json.loads(json.dumps({**self._about, **configuration}))
+        return identity
+
+
+def list_blobs(folder: Path) -> list[Blob]:
+    """Every whole blob, oldest first; their bytes are not read."""
+    found = []
+    for place in _places(folder):
+        whole = manifest.find(place)
+        if whole is not None:
+            found.append(Blob(place.name, place, whole.nbytes, whole.created, whole.facts))
+    return sorted(found, key=lambda blob: (blob.created, blob.name))
+
+
+def remove_blob(folder: Path, name: str) -> None:
+    """Remove one.
+
+    Raises:
+        ArtifactError: another process is at work on it.
+    """
+    staging.remove(folder / name)
+
+
+def tidy_blobs(folder: Path) -> list[str]:
+    """Remove what is not whole and nobody works on; the names concerned."""
+    tidied = []
+    broken = {place for place in _places(folder) if manifest.find(place) is None}
+    for place in sorted(broken | staging.leftovers(folder)):
+        with suppress(staging.BusyError):
+            staging.tidy(place)
+            tidied.append(place.name)
+    return tidied
+
+
+def fingerprint(folder: Path, names: tuple[str, ...]) -> str:
+    """One SHA-256 for these files of an artifact, in hexadecimal.
+
+    Their own hashes come from a valid manifest where there is one, else they are read.
+
+    Raises:
+        ArtifactError: a file can't be read.
+    """
+    made = manifest.find(folder)
+    known = {} if made is None else {name: facts.sha256 for name, facts in made.files.items()}
+    try:
+        hashes = {name: known.get(name) or digest.sha256(folder / name) for name in names}
+    except OSError as error:
+        fix = "convert the model again"
+        raise ArtifactError(f"'{error.filename}' can't be read ({error.strerror})", fix) from error
+    return _hash(hashes)
+
+
+def _problem(place: Path, identity: Mapping[str, Any], progress: Progress) -> str | None:
+    try:
+        if manifest.read(place).facts != identity:
+            return "it was made for something else"
+        problems = manifest.verify(place, progress)
+    except (ArtifactError, OSError) as error:
+        return str(error)
+    return problems[0] if problems else None
+
+
+def _check_written(blob: Path) -> None:
+    if not blob.is_file() or blob.stat().st_size == 0:
+        raise ArtifactError("the compiler left no blob")
+    disk.require(blob.parent, _ROOM_LEFT, "the compiled model", ArtifactError)
+
+
+def _places(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+
+def _key(identity: Mapping[str, Any]) -> str:
+    return _hash(identity)[:24]
+
+
+def _hash(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

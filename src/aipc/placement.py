@@ -1,0 +1,161 @@
+"""A model on a device: chosen, opened there, and shown to answer as the CPU does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aipc.choose import Artifact, Plan, choose
+from aipc.choose.canary import PROMPTS, Canary
+from aipc.choose.destination import choose_target
+from aipc.convert.recipe import Recipe
+from aipc.convert.targets import Target
+from aipc.devices import Device, kind_of
+from aipc.errors import UsageError
+from aipc.models.blobs import Blobs, fingerprint
+from aipc.models.store import Store
+from aipc.progress import Progress
+from aipc.runtimes.base import Capabilities, Engine
+from aipc.runtimes.overflow import OverflowEngine
+from aipc.runtimes.registry import RUNTIMES
+from aipc.runtimes.static_shape import NpuOptions
+
+Notify = Callable[[str], None]
+_MODEL_FILES = frozenset({".xml", ".bin", ".onnx", ".data"})
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Where and how a model is to run, as the user asks; the words are `aipc.load`'s."""
+
+    device: str = "auto"
+    runtime: str = "auto"
+    properties: Mapping[str, str] = field(default_factory=dict)
+    emulate: bool = False
+    overflow: str | None = None
+    canary: bool = True
+    npu: NpuOptions = field(default_factory=NpuOptions)
+
+    def __post_init__(self) -> None:
+        if self.overflow not in {None, "cpu", "gpu"}:
+            raise UsageError(f"no overflow to '{self.overflow}'", "choose cpu or gpu")
+
+    def target(self, devices: Sequence[Device], recipe: Recipe | None) -> Target:
+        """What to convert a model for; errors are those of `choose_target`."""
+        return choose_target(
+            devices,
+            device=self.device,
+            runtime=self.runtime,
+            recipe=recipe,
+            emulate=self.emulate,
+        )
+
+
+class Placement:
+    """One artifact's way onto one device."""
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        wanted: Wanted,
+        devices: Sequence[Device],
+        store: Store,
+        progress: Progress,
+        notify: Notify,
+    ) -> None:
+        """Decide; nothing is loaded yet.  Errors are those of `aipc.choose.choose`."""
+        self.plan: Plan = choose(
+            artifact,
+            devices,
+            device=wanted.device,
+            runtime=wanted.runtime,
+            properties=wanted.properties,
+            emulate=wanted.emulate,
+        )
+        self.kind = kind_of(self.plan.device)
+        self._artifact = artifact
+        self._wanted = wanted
+        self._store = store
+        self._report = (progress, notify)
+        found = (device for device in devices if device.name == self.plan.device)
+        self._driver = next((device.driver for device in found), None)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return RUNTIMES.get(self.plan.runtime).capabilities(self.kind)
+
+    @property
+    def computing(self) -> str:
+        """The kind of device that computes: an emulated NPU's work is the CPU's."""
+        return "cpu" if self._wanted.emulate else self.kind
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "asked": {"device": self._wanted.device, "runtime": self._wanted.runtime},
+            "device_name": self.plan.device_name,
+            "weights": self._artifact.weights,
+            "why": list(self.plan.why),
+        }
+
+    def open(self) -> Engine:
+        """Load the model; a prompt too long for the NPU goes elsewhere only where that is wanted.
+
+        Raises:
+            AipcError: as `aipc.runtimes.base.Runtime.open`.
+        """
+        engine = self._open_npu() if self.kind == "npu" else self._open_on(self.plan.device)
+        overflow = self._wanted.overflow
+        if overflow is None:
+            return engine
+        return OverflowEngine(engine, lambda: self._open_on(overflow), self._report[1])
+
+    def check(self, engine: Engine, encode: Callable[[str], Sequence[int]]) -> None:
+        """Have the CPU judge an accelerator's first tokens, once for a model and a driver.
+
+        ``encode`` makes a prompt's token ids.
+
+        Raises:
+            DeviceError: the device answers otherwise than the CPU.
+        """
+        if self.kind == "cpu" or not self._wanted.canary:
+            return
+        prompts = [encode(prompt) for prompt in PROMPTS]
+        canary = Canary(self._store.home / "canary", self._identity(engine))
+        canary.check(engine, lambda: self._open_on("cpu"), prompts, self._report[1])
+
+    def _open_on(self, device: str) -> Engine:
+        is_planned = device == self.plan.device
+        properties = self.plan.properties if is_planned else {}
+        return RUNTIMES.get(self.plan.runtime).open(self._artifact.path, device, properties)
+
+    def _open_npu(self) -> Engine:
+        from aipc.runtimes.openvino_npu import open_npu
+
+        progress, notify = self._report
+        blobs = Blobs(self._store.blobs, self._about(), progress=progress, notify=notify)
+        return open_npu(
+            self._artifact.path,
+            self.plan.properties,
+            self._wanted.npu,
+            blobs=blobs,
+            progress=progress,
+            notify=notify,
+        )
+
+    def _identity(self, engine: Engine) -> dict[str, Any]:
+        """All that a verdict on the device holds for."""
+        kept = ("runtime", "version", "properties")
+        return {**self._about(), **{name: engine.facts[name] for name in kept}}
+
+    def _about(self) -> dict[str, Any]:
+        folder = self._artifact.path
+        files = sorted(file.name for file in folder.iterdir() if file.suffix in _MODEL_FILES)
+        return {
+            "model": fingerprint(folder, tuple(files)),
+            "artifact": str(folder.resolve()),
+            "device": self.plan.device,
+            "driver": self._driver,
+        }

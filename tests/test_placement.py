@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from aipc import placement as module
+from aipc.choose import Artifact
+from aipc.devices import Device
+from aipc.errors import DeviceError, PromptTooLong, UsageError
+from aipc.models.store import Store
+from aipc.placement import Placement, Wanted
+from aipc.runtimes.base import Decoding
+from aipc.runtimes.fake import FakeEngine, FakeRuntime
+
+CPU = Device("CPU", "cpu", "A CPU", runtimes=("openvino",))
+GPU = Device("GPU", "gpu", "A GPU", driver="1", runtimes=("openvino",))
+
+
+class Machine(FakeRuntime):
+    """A runtime whose GPU computes as the CPU does, or is ``gpu``."""
+
+    gpu = None
+
+    def open(self, artifact, device, properties):
+        engine = (device == "GPU" and self.gpu) or FakeEngine((5,), device=device.upper())
+        self.engines.append(engine)
+        return engine
+
+
+@pytest.fixture
+def runtime(monkeypatch):
+    machine = Machine(kinds=frozenset({"cpu", "gpu"}))
+    monkeypatch.setattr(module.RUNTIMES.__class__, "get", lambda self, name: machine)
+    return machine
+
+
+@pytest.fixture
+def place(tmp_path, runtime):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "openvino_model.xml").write_text("<net/>")
+    (folder / "openvino_model.bin").write_bytes(b"weights")
+    artifact = Artifact(folder, "openvino", "int4", {})
+    told = []
+
+    def make(devices=(CPU, GPU), **wanted):
+        made = Placement(
+            artifact, Wanted(**wanted), devices, Store(tmp_path), lambda *_: None, told.append
+        )
+        made.told = told
+        return made
+
+    return make
+
+
+def encode(text):
+    return list(text.encode())
+
+
+def test_what_was_asked_and_what_came_of_it_is_told(place):
+    facts = place(device="gpu").facts
+    assert facts["asked"] == {"device": "gpu", "runtime": "auto"}
+    assert facts["device_name"] == "A GPU"
+    assert facts["why"][0] == "GPU: asked for"
+
+
+def test_the_cpu_needs_no_judge(place, runtime):
+    placed = place(device="cpu")
+    placed.check(placed.open(), encode)
+    assert len(runtime.engines) == 1
+    assert placed.told == []
+
+
+def test_an_accelerator_is_judged_once(place, runtime):
+    for expected in (2, 3):  # engine and reference, then the engine alone
+        placed = place(device="gpu")
+        placed.check(placed.open(), encode)
+        assert len(runtime.engines) == expected
+    assert [line for line in placed.told if "once for this model" in line] == placed.told[:1]
+    updated = dataclasses.replace(GPU, driver="2")
+    placed = place((CPU, updated), device="gpu")
+    placed.check(placed.open(), encode)
+    assert len(runtime.engines) == 5
+
+
+def test_a_device_that_computes_nonsense_is_refused_unless_trusted(place, runtime):
+    runtime.gpu = FakeEngine((7, 7, 7), device="GPU")
+    placed = place(device="gpu")
+    with pytest.raises(DeviceError, match=r"GPU computes this model wrongly.*--no-canary"):
+        placed.check(placed.open(), encode)
+    trusted = place(device="gpu", canary=False)
+    trusted.check(trusted.open(), encode)
+
+
+class Short(FakeEngine):
+    def start(self, prompt, decoding, stop_ids):
+        if len(prompt) > 4:
+            raise PromptTooLong("the prompt's 5 tokens are too many")
+        return super().start(prompt, decoding, stop_ids)
+
+
+def test_a_prompt_too_long_is_refused_where_no_overflow_is_allowed(place, runtime):
+    runtime.gpu = Short()
+    with pytest.raises(PromptTooLong):
+        place(device="gpu").open().start(range(5), Decoding(3), frozenset())
+
+
+def test_overflow_goes_where_it_may_and_says_so(place, runtime):
+    runtime.gpu = Short()
+    placed = place(device="gpu", overflow="cpu")
+    engine = placed.open()
+    assert len(list(engine.start(range(5), Decoding(3), frozenset()))) == 3
+    assert placed.told == ["the prompt's 5 tokens are too many: answering on CPU"]
+
+
+def test_overflow_to_nowhere_is_refused():
+    with pytest.raises(UsageError, match="no overflow to 'moon'"):
+        Wanted(overflow="moon")
