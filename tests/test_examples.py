@@ -1,27 +1,95 @@
-"""The examples run as they are, with the small real model."""
+"""The examples run as they are, as scripts and as notebooks, with the small real model.
+
+AIPC_EXAMPLE_MODEL names another one for them.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
+EXTRA = "transformers' models need torch: pip install 'aipc[transformers]'"
+DEMOS = {
+    "npu_demo": ("torch", EXTRA),
+    "directml_demo": ("onnxruntime_genai", "needs ONNX Runtime: pip install 'aipc[onnx]'"),
+    "openvino_demo": ("torch", EXTRA),
+}
+"""The package beyond aipc's own that each needs."""
+EXECUTE = "from nbclient.cli import main; main()"
 
 
-def test_hello(smollm_gguf, tmp_path):
+@pytest.fixture(scope="module")
+def environment(smollm_gguf, tmp_path_factory):
+    """As a user's, with a store that all examples share."""
+    kept = {name: value for name, value in os.environ.items() if name != "AIPC_DEVICE"}
+    kept.setdefault("AIPC_EXAMPLE_MODEL", str(smollm_gguf))
+    return kept | {"AIPC_HOME": str(tmp_path_factory.mktemp("examples-home"))}
+
+
+@pytest.fixture(params=DEMOS)
+def demo(request):
+    package, reason = DEMOS[request.param]
+    pytest.importorskip(package, reason=reason)
+    return EXAMPLES / request.param
+
+
+def run(environment, *arguments):
     done = subprocess.run(
-        [sys.executable, EXAMPLES / "hello.py", smollm_gguf],
-        env=os.environ | {"AIPC_HOME": str(tmp_path)},
+        [sys.executable, *arguments],
+        env=environment | {"PYTHONIOENCODING": "utf-8"},
         capture_output=True,
-        text=True,
-        check=True,
+        encoding="utf-8",
+        check=False,
     )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_hello(environment):
+    done = run(environment, EXAMPLES / "hello.py", environment["AIPC_EXAMPLE_MODEL"])
     assert "Paris" in done.stdout
     assert "running on" in done.stderr
 
 
-def test_every_example_has_a_test():
+def test_a_demo_answers_as_a_script(demo, environment):
+    answer = run(environment, demo.with_suffix(".py")).stdout
+    assert answer.startswith("running on ")
+    assert "capital of France" in answer
+
+
+def test_a_demo_answers_as_a_notebook(demo, environment, tmp_path):
+    pytest.importorskip("nbclient", reason="needs nbclient and ipykernel: pip install 'aipc[dev]'")
+    executed = tmp_path / "executed.ipynb"
+    run(environment, "-c", EXECUTE, f"--output={executed}", demo.with_suffix(".ipynb"))
+    answer = "".join(
+        "".join(output["text"])
+        for cell in json.loads(executed.read_text("utf-8"))["cells"]
+        for output in cell.get("outputs", ())
+        if output.get("name") == "stdout"
+    )
+    assert answer.startswith("running on ")
+    assert "capital of France" in answer
+
+
+def test_the_notebooks_are_the_scripts():
+    spec = importlib.util.spec_from_file_location("notebooks", EXAMPLES / "notebooks.py")
+    notebooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(notebooks)
+    assert {script.stem for script in notebooks.scripts()} == DEMOS.keys()
+    for script in notebooks.scripts():
+        wanted = notebooks.notebook_of(script.read_text("utf-8"))
+        assert script.with_suffix(".ipynb").read_text("utf-8") == wanted, (
+            f"{script.stem}.ipynb is older than its script: python examples/notebooks.py"
+        )
+
+
+def test_every_example_is_tested():
     tested = Path(__file__).read_text("utf-8")
-    assert all(path.name in tested for path in EXAMPLES.iterdir() if path.suffix == ".py")
+    assert all(path.stem in tested for path in EXAMPLES.iterdir() if path.is_file())

@@ -1,0 +1,181 @@
+"""A `Session` that looks like one of transformers' models: token ids in tensors, in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from aipc.errors import UsageError
+from aipc.facade import tensors
+from aipc.facade.generation import Order, check_names, read_order
+from aipc.facade.pretrained import read_config, read_generation_config
+from aipc.facade.watcher import Watcher
+from aipc.generate import Stream
+from aipc.session import Session
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import GenerationConfig, PretrainedConfig
+    from typing_extensions import Self
+
+_AT_ONCE = 64
+"""Rows of a batch, a thread each."""
+
+
+class CausalLM:
+    """What transformers' pipelines and programs ask of a model that writes text.
+
+    ``generate`` runs on the session's device.  Tensors stay where torch has them: ``device``
+    is torch's CPU, and the answer lies on the device that the prompt lies on.
+    """
+
+    main_input_name = "input_ids"
+    input_modalities = "text"
+    output_modalities = "text"
+
+    def __init__(self, session: Session, config: PretrainedConfig | None = None) -> None:
+        """Take ``session`` over; ``config`` is the artifact's own where it is None.
+
+        Raises:
+            ArtifactError: a config.json that transformers can't read, or ``config`` of
+                another kind of network.
+        """
+        import torch
+        from transformers import GenerationConfig
+
+        self.session = session
+        self.facts = session.facts
+        """What runs, where, how and why."""
+        self.name_or_path = str(session.facts["artifact"])
+        """The artifact's folder, which AutoTokenizer.from_pretrained opens."""
+        self.config = read_config(self.name_or_path, config)
+        self.generation_config = read_generation_config(self.name_or_path)
+        self.device = torch.device("cpu")
+        self._blank = frozenset(GenerationConfig().to_dict())
+        self._own = _stated(self.generation_config)
+
+    @classmethod
+    def wrap(cls, session: Session, config: PretrainedConfig | None = None) -> Self:
+        """A model of a subclass named as the network is ("Phi3ForCausalLM").
+
+        transformers tells models apart by the name of their class, and complains of one
+        that it does not know.
+        """
+        model = cls(session, config)
+        names = model.config.architectures or [cls.__name__]
+        model.__class__ = type(names[0], (cls,), {"__module__": cls.__module__})
+        return model
+
+    def generate(
+        self,
+        inputs: torch.Tensor | None = None,
+        generation_config: GenerationConfig | None = None,
+        *,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        streamer: Any = None,
+        stopping_criteria: Any = None,
+        **parameters: Any,
+    ) -> torch.Tensor:
+        """Answer each row of ``input_ids``.
+
+        Args:
+            inputs: the same as ``input_ids``.
+            generation_config: transformers' own; goes before the model's.
+            input_ids: int64 [batch, length].
+            attention_mask: [batch, length], 0 where a row is padded, on either side.
+            token_type_ids: all 0, as tokenizers give them.
+            streamer: is given the prompt, then each token; one prompt at a time.
+            stopping_criteria: transformers' own, asked after each token about
+                int64 [1, tokens so far], with ``scores`` None.
+            parameters: do_sample, temperature, top_p, top_k, repetition_penalty,
+                max_new_tokens, max_length, eos_token_id, pad_token_id, stop_strings.
+
+        Returns:
+            int64 [batch, length + longest answer]: the prompts as given, then the answers.
+
+        Raises:
+            UsageError: an argument that can't be honoured.
+            AipcError: as `Session.stream_ids`.
+        """
+        prompt = tensors.check_prompt(inputs if input_ids is None else input_ids, token_type_ids)
+        order = self._order(generation_config, parameters, prompt.shape[1])
+        rows = tensors.rows(prompt, attention_mask)
+        if streamer is not None and len(rows) > 1:
+            raise UsageError(
+                f"a streamer takes one prompt at a time, not {len(rows)}", "leave it out"
+            )
+        watcher = Watcher(streamer, stopping_criteria)
+        watcher.begin(prompt)
+        try:
+            answers = self._answer_all(rows, order, watcher)
+        finally:
+            watcher.end()
+        return tensors.joined(prompt, answers, order.pad_id)
+
+    def can_generate(self) -> bool:
+        return True
+
+    def eval(self) -> Self:
+        """Itself: it is never in training."""
+        return self
+
+    def to(self, *where: Any, **options: Any) -> Self:
+        """Itself, for a device of torch's: the model stays where it was placed.
+
+        Raises:
+            UsageError: a type, or OpenVINO's name of a device.
+        """
+        import torch
+
+        asked = [*where, *options.values()]
+        try:
+            for one in asked:
+                torch.device(one)
+        except (TypeError, RuntimeError) as error:
+            raise UsageError(
+                f"a model that is loaded can't be moved to {asked}",
+                "say device=… to from_pretrained, which places it",
+            ) from error
+        return self
+
+    def close(self) -> None:
+        """Free the model and the device."""
+        self.session.close()
+
+    def _order(
+        self, given: GenerationConfig | None, parameters: Mapping[str, Any], length: int
+    ) -> Order:
+        check_names(parameters, self._blank)
+        stated = _stated(self.generation_config) | ({} if given is None else _stated(given))
+        asked = {name: stated[name] for name in stated if stated[name] != self._own.get(name)}
+        asked |= {name: value for name, value in parameters.items() if value is not None}
+        return read_order(asked, self._own, length)
+
+    def _answer_all(
+        self, rows: Sequence[Sequence[int]], order: Order, watcher: Watcher
+    ) -> list[list[int]]:
+        """The ids of each row's answer; all rows at once where the engine can."""
+        seeds = tensors.draw_seeds(len(rows)) if order.is_sampled else [None] * len(rows)
+        streams = [self._start(row, order, seed) for row, seed in zip(rows, seeds, strict=True)]
+        if len(rows) == 1 or not self.session.concurrent:
+            return list(map(watcher.read, rows, streams))
+        with ThreadPoolExecutor(min(len(rows), _AT_ONCE)) as pool:
+            try:
+                return list(pool.map(watcher.read, rows, streams))
+            except BaseException:
+                for stream in streams:
+                    stream.cancel()
+                raise
+
+    def _start(self, row: Sequence[int], order: Order, seed: int | None) -> Stream:
+        return self.session.stream_ids(
+            row, stop=order.stop, stop_ids=order.stop_ids, seed=seed, **order.sampling
+        )
+
+
+def _stated(config: GenerationConfig) -> dict[str, Any]:
+    """What a generation config says beyond transformers' defaults."""
+    return {name: value for name, value in config.to_diff_dict().items() if value is not None}

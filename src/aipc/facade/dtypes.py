@@ -1,0 +1,41 @@
+"""int4, int8 and float16: the NPU library's names for how weights are stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aipc.convert.recipe import Recipe
+from aipc.convert.targets import TARGETS
+from aipc.errors import UsageError
+
+
+@dataclass(frozen=True)
+class NPUDtype:
+    """``recipe`` is what a conversion to this type is, for the NPU: always symmetric."""
+
+    name: str
+    recipe: Recipe
+
+    def __str__(self) -> str:
+        return self.name
+
+
+int4 = NPUDtype("int4", TARGETS["npu"].recipe)
+int8 = NPUDtype("int8", Recipe("int8"))
+float16 = NPUDtype("float16", Recipe("fp16"))
+
+_DTYPES = {dtype.name: dtype for dtype in (int4, int8, float16)}
+
+
+def find_dtype(dtype: object) -> NPUDtype:
+    """One of the three above: itself, its name, or torch's type of the same name.
+
+    Raises:
+        UsageError: any other.
+    """
+    found = _DTYPES.get(str(dtype).removeprefix("torch."))
+    if found is None:
+        raise UsageError(
+            f"weights can't be stored as {dtype}", "give int4, int8 or float16 of aipc.facade"
+        )
+    return found

@@ -1,0 +1,72 @@
+"""From a name to a loaded session, and to transformers' view of its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aipc.convert.recipe import Recipe
+from aipc.errors import ArtifactError, DeviceError
+from aipc.facade.placement import Placement
+from aipc.session import Session, load
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PretrainedConfig
+
+GENERATION_CONFIG = "generation_config.json"
+
+
+def open_session(name: str, recipe: Recipe | None, placement: Placement, **options: Any) -> Session:
+    """`aipc.load`, after making sure that torch is there for what comes next.
+
+    Raises:
+        DeviceError: torch is missing, or the device.
+        AipcError: as `aipc.load`.
+    """
+    _require_torch()
+    try:
+        return load(name, recipe=recipe, **placement.options, **options)
+    except DeviceError as error:
+        raise placement.advise(error) from error
+
+
+def _require_torch() -> None:
+    try:
+        import torch  # noqa: F401 - its absence is the question
+    except ImportError as error:
+        raise DeviceError(
+            "transformers' models take and give torch's tensors, and torch is not installed",
+            "pip install 'aipc[transformers]', or use aipc.load, which needs no torch",
+        ) from error
+
+
+def read_config(folder: str, given: PretrainedConfig | None) -> PretrainedConfig:
+    """The config of an artifact for transformers, or the one ``given`` in its place.
+
+    Raises:
+        ArtifactError: transformers can't read the folder's, or ``given`` is another network's.
+    """
+    from transformers import AutoConfig
+
+    try:
+        own = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"transformers knows no network as '{folder}/config.json' describes it",
+            "use aipc.load, which does without transformers",
+        ) from error
+    if given is not None and given.model_type != own.model_type:
+        raise ArtifactError(
+            f"config is a {given.model_type}'s, and '{folder}' holds a {own.model_type}",
+            f"say AutoConfig.from_pretrained('{folder}'), or leave it out",
+        )
+    return own if given is None else given
+
+
+def read_generation_config(folder: str) -> GenerationConfig:
+    """generation_config.json, or transformers' own where a vendor's folder has none."""
+    from transformers import GenerationConfig
+
+    if not (Path(folder) / GENERATION_CONFIG).is_file():
+        return GenerationConfig()
+    return GenerationConfig.from_pretrained(folder)
