@@ -19,6 +19,7 @@ from aipc.errors import ArtifactError, ConversionError, PromptTooLong, UsageErro
 from aipc.generate import Finished, collect, encode_prompt
 from aipc.models import manifest
 from aipc.models.store import Store
+from aipc.runtimes.static_shape import NpuOptions
 from aipc.session import is_artifact
 
 QUESTION = "What is the capital of France?"
@@ -84,6 +85,26 @@ def test_token_ids_are_answered_as_their_text_is(session):
     assert collect(session.stream_ids(ids, stop_ids={second})).tokens == reply.tokens[:2]
     with pytest.raises(UsageError, match="did you mean 'seed'"):
         session.stream_ids(ids, sed=1)
+
+
+def test_the_emulated_npu_answers_as_the_cpu_does(smollm_gguf, home):
+    answers = []
+    for placed in ({"device": "cpu"}, {"device": "npu", "emulate": True}):
+        numerics = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
+        with aipc.load(
+            str(smollm_gguf),
+            recipe=Recipe("int4", group_size=-1),
+            properties={**numerics, "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
+            npu=NpuOptions(max_prompt_len=64, min_response_len=64),
+            store=home,
+            **placed,
+        ) as session:
+            answers.append(session.generate(QUESTION, max_new_tokens=12).text)
+    assert answers[0] == answers[1]
+    assert session.facts["device"] == "NPU (emulated)"
+    assert session.facts["asked"]["device"] == "npu"
+    assert session.context == 128
+    assert not session.concurrent
 
 
 def test_an_unknown_option_is_refused(session):

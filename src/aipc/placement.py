@@ -22,6 +22,10 @@ from aipc.runtimes.registry import RUNTIMES
 from aipc.runtimes.static_shape import NpuOptions
 
 Notify = Callable[[str], None]
+_EXACT = {
+    "openvino": {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
+}
+"""What makes the CPU a judge: only the device's own rounding shall count."""
 _MODEL_FILES = frozenset({".xml", ".bin", ".onnx", ".data"})
 
 
@@ -106,11 +110,13 @@ class Placement:
         Raises:
             AipcError: as `aipc.runtimes.base.Runtime.open`.
         """
-        engine = self._open_npu() if self.kind == "npu" else self._open_on(self.plan.device)
+        plan = self.plan
+        is_npu = self.kind == "npu"
+        engine = self._open_npu() if is_npu else self._open_on(plan.device, plan.properties)
         overflow = self._wanted.overflow
         if overflow is None:
             return engine
-        return OverflowEngine(engine, lambda: self._open_on(overflow), self._report[1])
+        return OverflowEngine(engine, lambda: self._open_on(overflow, {}), self._report[1])
 
     def check(self, engine: Engine, encode: Callable[[str], Sequence[int]]) -> None:
         """Have the CPU judge an accelerator's first tokens, once for a model and a driver.
@@ -124,11 +130,15 @@ class Placement:
             return
         prompts = [encode(prompt) for prompt in PROMPTS]
         canary = Canary(self._store.home / "canary", self._identity(engine))
-        canary.check(engine, lambda: self._open_on("cpu"), prompts, self._report[1])
+        exact = _EXACT.get(self.plan.runtime, {})
+        canary.check(engine, lambda: self._open_on("cpu", exact), prompts, self._report[1])
 
-    def _open_on(self, device: str) -> Engine:
-        is_planned = device == self.plan.device
-        properties = self.plan.properties if is_planned else {}
+    def context(self, model: int) -> int:
+        """Tokens of a prompt and its answer together, of a model that can hold ``model``."""
+        is_bounded = self.kind == "npu" and self._wanted.overflow is None
+        return self._wanted.npu.context(model) if is_bounded else model
+
+    def _open_on(self, device: str, properties: Mapping[str, str]) -> Engine:
         return RUNTIMES.get(self.plan.runtime).open(self._artifact.path, device, properties)
 
     def _open_npu(self) -> Engine:

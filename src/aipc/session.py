@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -203,6 +204,7 @@ def load(
     facts["load_s"] = time.perf_counter() - started
     publication = Publication(store.running, source.label, placement.plan.runtime, engine.device)
     observed = ObservedEngine(engine, placement.computing, publication)
+    text = replace(text, context=placement.context(text.context))
     return Session(observed, placement.capabilities, text, facts)
 
 

@@ -17,7 +17,10 @@ COMMANDS = {
     "models": "List what the store holds, or what can be fetched by a short name.",
     "rm": "Remove models and artifacts from the store.",
     "verify": "Check every file of the store against its hash.",
+    "cache": "List, make and remove the models compiled for the NPU.",
     "devices": "Show what this machine can compute with.",
+    "doctor": "Check the machine, and say what mends what is wrong.",
+    "top": "Watch the load of NPU, GPU and CPU, and the speed of running sessions.",
 }
 """Name → what it does; the command is the object of that name in aipc.cli's module of that name."""
 

@@ -10,6 +10,16 @@ from aipc.errors import UsageError
 
 ANY_DEVICE = frozenset({"CACHE_DIR", "CACHE_MODE", "ENABLE_MMAP", "ATTENTION_BACKEND"})
 """Known to OpenVINO's core and to GenAI themselves, so that no device lists them."""
+NPU_OPTIONS = {
+    "MAX_PROMPT_LEN": "--max-prompt-len",
+    "MIN_RESPONSE_LEN": "--min-response-len",
+    "PREFILL_HINT": "--prefill-hint",
+    "GENERATE_HINT": "--generate-hint",
+    "EXPORT_BLOB": "",
+    "BLOB_PATH": "",
+    "WEIGHTS_PATH": "",
+}
+"""What the NPU's pipeline is given by an option of ours, or by the cache of blobs."""
 
 
 def check_properties(core: Any, device: str, properties: Mapping[str, str]) -> None:
@@ -27,3 +37,22 @@ def check_properties(core: Any, device: str, properties: Mapping[str, str]) -> N
             near = difflib.get_close_matches(name.upper(), known, n=1)
             fix = f"did you mean {near[0]}?" if near else "see OpenVINO's list of its properties"
             raise UsageError(f"{device} has no property {name}", fix)
+
+
+def check_npu_properties(core: Any, properties: Mapping[str, str]) -> None:
+    """Refuse for the NPU a property that has an option here, or that nobody knows.
+
+    The NPU's pipeline lists none of its own properties (NPUW_…), and hands what it does not
+    know to the devices that compute.
+
+    Raises:
+        UsageError: naming the option, or the nearest known property.
+    """
+    for name in properties:
+        if name in NPU_OPTIONS:
+            fix = f"give {NPU_OPTIONS[name]}" if NPU_OPTIONS[name] else "leave it out"
+            raise UsageError(f"aipc sets {name} itself", fix)
+    own = ("NPU_", "NPUW_", "++NPUW_")
+    others = {k: v for k, v in properties.items() if not k.startswith(own)}
+    emulated = properties.get("NPUW_DEVICES", "NPU").startswith("CPU")
+    check_properties(core, "CPU" if emulated else "NPU", others)

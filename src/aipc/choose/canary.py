@@ -1,0 +1,135 @@
+"""A canary: does an accelerator answer as the CPU would?
+
+Vendors' accelerators have answered nonsense without any error.  Before a model is trusted to
+one, it continues a few prompts greedily there, and the CPU is asked of every token whether it
+would have come next, given the tokens before it.  Judged so, one near-tie that falls the other
+way costs one token, not all that follow it; a device that computes nonsense agrees on next to
+none.  Both phases are tried: the prompt's, and token by token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aipc.errors import DeviceError
+from aipc.runtimes.base import Decoding, Engine
+
+TOKENS = 8
+"""Of each answer."""
+ENOUGH = 0.5
+"""Share of tokens that have to agree.  Measured on the emulated NPU with each side's own number
+formats (bf16), of 16 tokens: fp16 and int8 16, int4 14, NNCF's int4 of whole rows 13.  A device
+that computes nonsense agrees on next to none."""
+PROMPTS = (
+    "What is the capital of France?",
+    "Count from one to twenty in words, separated by commas.",
+)
+REVISION = 1
+"""Of this check: one more when a verdict of before no longer counts."""
+
+_NOTHING: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How many tokens of ``asked`` the CPU would have chosen as well."""
+
+    agreed: int
+    asked: int
+
+    @property
+    def passed(self) -> bool:
+        return self.agreed >= ENOUGH * self.asked
+
+
+def compare(
+    engine: Engine, open_reference: Callable[[], Engine], prompts: Sequence[Sequence[int]]
+) -> Verdict:
+    """Have ``engine`` answer ``prompts`` (token ids) and the reference judge every token.
+
+    The reference is opened after ``engine`` has answered, and closed again.
+
+    Raises:
+        AipcError: one of them can't be run.
+    """
+    answers = [list(engine.start(prompt, Decoding(TOKENS), _NOTHING)) for prompt in prompts]
+    reference = open_reference()
+    try:
+        agreed = sum(
+            _next(reference, [*prompt, *answer[:at]]) == token
+            for prompt, answer in zip(prompts, answers, strict=True)
+            for at, token in enumerate(answer)
+        )
+    finally:
+        reference.close()
+    return Verdict(agreed, sum(len(answer) for answer in answers))
+
+
+class Canary:
+    """The check of one model on one device, with its verdict kept.
+
+    ``identity`` is everything that the verdict holds for: the model's hash, the device, its
+    driver, the versions, the properties.  Only a pass is kept, in ``folder``; a device that
+    disagreed is asked again the next time.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        text = json.dumps({**identity, "canary": REVISION}, sort_keys=True)
+        self._identity = text
+        self._file = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
+
+    def check(
+        self,
+        engine: Engine,
+        open_reference: Callable[[], Engine],
+        prompts: Sequence[Sequence[int]],
+        notify: Callable[[str], None],
+    ) -> Verdict:
+        """The verdict, kept or new.
+
+        Raises:
+            DeviceError: the device disagrees with the CPU.
+            AipcError: the check could not be made.
+        """
+        kept = self._read()
+        if kept is not None:
+            return kept
+        notify(f"comparing {engine.device} with the CPU (once for this model and driver)")
+        verdict = compare(engine, open_reference, prompts)
+        if not verdict.passed:
+            raise DeviceError(
+                f"{engine.device} computes this model wrongly: of {verdict.asked} tokens the CPU "
+                f"would have chosen {verdict.agreed}",
+                "update its driver, take --device cpu, or trust it all the same with --no-canary",
+            )
+        self._write(verdict)
+        return verdict
+
+    def _read(self) -> Verdict | None:
+        try:
+            table = json.loads(self._file.read_text("utf-8"))
+            verdict = Verdict(table["agreed"], table["asked"])
+            is_usable = table["identity"] == self._identity and verdict.asked > 0
+            is_usable = is_usable and verdict.passed
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # whatever can't be read is found out again
+        return verdict if is_usable else None
+
+    def _write(self, verdict: Verdict) -> None:
+        text = json.dumps({"identity": self._identity, **asdict(verdict)})
+        draft = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+        with suppress(OSError):  # a full disk costs the next start this check again
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(text, "utf-8")
+            draft.replace(self._file)
+
+
+def _next(reference: Engine, tokens: Sequence[int]) -> int | None:
+    return next(iter(reference.start(tokens, Decoding(1), _NOTHING)), None)

@@ -1,0 +1,153 @@
+"""``aipc cache``: the models that were compiled for this machine's NPU."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aipc.cli.option_flags import flags_of, given
+from aipc.cli.output import notice, write_json, write_line, write_table
+from aipc.cli.progress_bar import display
+from aipc.models.disk import amount
+from aipc.runtimes.static_shape import NpuOptions
+
+if TYPE_CHECKING:
+    from aipc.models.blobs import Blob
+
+_json = click.option("--json", "wants_json", is_flag=True, help="JSON, with every fact.")
+
+
+@click.group()
+def cache() -> None:
+    """List, make and remove the models compiled for the NPU.
+
+    A compiled model serves only the model, driver, OpenVINO and options that it was made with.
+    """
+
+
+@cache.command("list")
+@_json
+def list_(wants_json: bool) -> None:
+    """What is compiled, and whether it can still be used."""
+    told = [(blob, _staleness(blob)) for blob in _blobs()]
+    if wants_json:
+        write_json([_facts(blob, stale) for blob, stale in told])
+    elif told:
+        columns = ("KEY", "SIZE", "CREATED", "PROMPT", "STATE", "MODEL")
+        write_table(columns, [_row(blob, stale) for blob, stale in told], right={"SIZE", "PROMPT"})
+        notice(f"{amount(sum(blob.nbytes for blob, _ in told))} in {_folder()}")
+    else:
+        notice(f"nothing in {_folder()}; `aipc cache prebuild MODEL` fills it")
+
+
+@cache.command()
+@click.argument("model")
+@click.option("--emulate", is_flag=True, help="For the NPU's pipeline on the CPU.")
+@flags_of(NpuOptions)
+def prebuild(model: str, emulate: bool, **flags: Any) -> None:
+    """Compile MODEL for the NPU now, so that its first answer does not wait for it."""
+    from aipc import session
+
+    options = given(NpuOptions, flags) or NpuOptions()
+    with (
+        display() as progress,
+        session.load(
+            model,
+            device="npu",
+            emulate=emulate,
+            npu=options,
+            progress=progress,
+            notify=progress.notice,
+        ) as loaded,
+    ):
+        facts = loaded.facts
+    write_line(f"ready for prompts up to {facts['max_prompt_len']:,} tokens: {facts['model']}")
+
+
+@cache.command()
+@click.argument("key", required=False)
+@_json
+def explain(key: str | None, wants_json: bool) -> None:
+    """What each compiled model, or the one of KEY, was made for, and why it is stale."""
+    chosen = [blob for blob in _blobs() if key is None or blob.name.startswith(key)]
+    if key is not None and not chosen:
+        raise click.BadParameter(f"the cache has no '{key}'", param_hint="KEY")
+    told = [(blob, _staleness(blob)) for blob in chosen]
+    if wants_json:
+        write_json([_facts(blob, stale) for blob, stale in told])
+        return
+    for blob, stale in told:
+        write_line(f"{blob.name}: {stale or 'usable'}")
+        for name, value in blob.identity.items():
+            write_line(f"  {name}: {value}")
+
+
+@cache.command()
+@click.option("--all", "everything", is_flag=True, help="The usable ones too.")
+def prune(everything: bool) -> None:
+    """Remove what is stale or half made."""
+    from aipc.models import blobs
+
+    folder = _folder()
+    removed = [f"{name} (half made)" for name in blobs.tidy_blobs(folder)]
+    for blob in blobs.list_blobs(folder):
+        stale = _staleness(blob)
+        if stale or everything:
+            blobs.remove_blob(folder, blob.name)
+            removed.append(f"{blob.name} ({stale or 'usable'})")
+    for line in removed:
+        write_line(f"removed {line}")
+    if not removed:
+        notice("nothing to remove")
+
+
+def _folder() -> Path:
+    from aipc.models.store import Store
+
+    return Store().blobs
+
+
+def _blobs() -> Sequence[Blob]:
+    from aipc.models.blobs import list_blobs
+
+    return list_blobs(_folder())
+
+
+def _staleness(blob: Blob) -> str:
+    """Why no load on this machine would use it; empty where one would."""
+    made_with, installed = blob.identity["openvino"].partition("-")[0], version("openvino")
+    if made_with != installed:
+        return f"made with OpenVINO {made_with}, and {installed} is installed"
+    driver, now = blob.identity["driver"], _npu_driver()
+    if driver not in {None, now}:
+        return f"made with the driver {driver}, and this machine has {now or 'no NPU'}"
+    artifact = Path(blob.identity["artifact"])
+    if not artifact.is_dir():
+        return f"its model is gone ({artifact})"
+    return ""
+
+
+@functools.cache
+def _npu_driver() -> str | None:
+    from aipc.devices import reachable_devices
+
+    return next((device.driver for device in reachable_devices() if device.kind == "npu"), None)
+
+
+def _facts(blob: Blob, stale: str) -> dict[str, Any]:
+    return {**dataclasses.asdict(blob), "path": str(blob.path), "stale": stale or None}
+
+
+def _row(blob: Blob, stale: str) -> tuple[str, ...]:
+    created = datetime.fromisoformat(blob.created).astimezone().strftime("%Y-%m-%d")
+    name = Path(blob.identity["artifact"]).name
+    prompt = f"{blob.identity['max_prompt_len']:,}"
+    state = "stale" if stale else "usable"
+    return blob.name[:8], amount(blob.nbytes), created, prompt, state, name
