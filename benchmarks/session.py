@@ -1,6 +1,6 @@
-"""A session against a bare openvino_genai script: the same artifact, options and prompt, one run.
+"""A session against a bare script of the runtime's: the same artifact, options, prompt, one run.
 
-    python benchmarks/session.py [MODEL] [--tokens 128] [--rounds 5]
+    python benchmarks/session.py [MODEL] [--runtime openvino|onnx] [--tokens 128] [--rounds 16]
 
 Speed is measured in one process with both loaded, loading in processes of their own; either in
 turn, and what is quoted is the median of the pairs.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -39,7 +40,36 @@ def load_genai(artifact: str, properties: dict[str, str]) -> Callable[[int], int
     return generate
 
 
-CONTESTANTS = {"aipc": load_aipc, "genai": load_genai}
+def load_onnx_genai(artifact: str, properties: dict[str, str]) -> Callable[[int], int]:
+    import onnxruntime_genai
+
+    config = onnxruntime_genai.Config(artifact)
+    session = {name: int(value) for name, value in properties.items()}
+    config.overlay(json.dumps({"model": {"decoder": {"session_options": session}}}))
+    model = onnxruntime_genai.Model(config)
+    tokenizer = onnxruntime_genai.Tokenizer(model)
+    messages = json.dumps([{"role": "user", "content": QUESTION}])
+    prompt = tokenizer.encode(
+        tokenizer.apply_chat_template(messages=messages, add_generation_prompt=True)
+    )
+
+    def generate(tokens: int) -> int:
+        parameters = onnxruntime_genai.GeneratorParams(model)
+        parameters.set_search_options(max_length=len(prompt) + tokens, do_sample=False)
+        generator, text, count = onnxruntime_genai.Generator(model, parameters), [], 0
+        pieces = tokenizer.create_stream()
+        generator.append_tokens(prompt)
+        while not generator.is_done():
+            generator.generate_next_token()
+            text.append(pieces.decode(generator.get_next_tokens()[0]))
+            count += 1
+        return count
+
+    return generate
+
+
+CONTESTANTS = {"aipc": load_aipc, "genai": load_genai, "onnx-genai": load_onnx_genai}
+PEERS = {"openvino": "genai", "onnx": "onnx-genai"}
 
 
 def load_time(contestant: str, artifact: str, properties: dict[str, str]) -> float:
@@ -55,17 +85,21 @@ def speed(generate: Callable[[int], int], tokens: int) -> float:
     return generate(tokens) / (time.perf_counter() - started)
 
 
-def prepare(model: str | None) -> tuple[str, dict[str, str]]:
+def prepare(model: str | None, runtime: str) -> tuple[str, dict[str, str]]:
     """The artifact's folder, and the properties that aipc chooses for it here."""
     import aipc
 
-    with aipc.load(model, device="cpu") as session:
-        return session.facts["artifact"], dict(session.facts["properties"])
+    with aipc.load(model, device="cpu", runtime=runtime) as session:
+        properties = dict(session.facts["properties"])
+        if runtime == "onnx":  # as many threads for the peer, whose own default is half as many
+            properties["intra_op_num_threads"] = str(os.cpu_count())
+        return session.facts["artifact"], properties
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?")
+    parser.add_argument("--runtime", choices=PEERS, default="openvino")
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--as", nargs=3, dest="contestant", help=argparse.SUPPRESS)
@@ -76,39 +110,46 @@ def main() -> None:
         CONTESTANTS[name](artifact, json.loads(properties))
         print(time.perf_counter() - started)
         return
-    artifact, properties = prepare(asked.model)
+    artifact, properties = prepare(asked.model, asked.runtime)
     print(f"{Path(artifact).name}  {properties}")
-    compare_speed(artifact, properties, asked.tokens, asked.rounds)
-    compare_load(artifact, properties, asked.rounds)
+    names = ("aipc", PEERS[asked.runtime])
+    compare_speed(names, artifact, properties, asked.tokens, asked.rounds)
+    compare_load(names, artifact, properties, asked.rounds)
 
 
-def compare_speed(artifact: str, properties: dict[str, str], tokens: int, rounds: int) -> None:
-    loaded = {name: load(artifact, properties) for name, load in CONTESTANTS.items()}
+def compare_speed(
+    names: tuple[str, str], artifact: str, properties: dict[str, str], tokens: int, rounds: int
+) -> None:
+    loaded = {name: CONTESTANTS[name](artifact, properties) for name in names}
     for generate in loaded.values():
         generate(8)  # the first inference repacks the weights
-    runs = [{name: speed(loaded[name], tokens) for name in in_turn(number)}
+    runs = [{name: speed(loaded[name], tokens) for name in in_turn(names, number)}
             for number in range(rounds)]  # fmt: skip
-    show("tokens/s", runs)
-    ratios = [run["aipc"] / run["genai"] for run in runs]
-    print(f"aipc / genai: {statistics.median(ratios):.3f} (pairs {span(ratios)})")
+    show("tokens/s", names, runs)
+    ours, theirs = names
+    ratios = [run[ours] / run[theirs] for run in runs]
+    print(f"{ours} / {theirs}: {statistics.median(ratios):.3f} (pairs {span(ratios)})")
 
 
-def compare_load(artifact: str, properties: dict[str, str], rounds: int) -> None:
-    runs = [{name: load_time(name, artifact, properties) for name in in_turn(number)}
+def compare_load(
+    names: tuple[str, str], artifact: str, properties: dict[str, str], rounds: int
+) -> None:
+    runs = [{name: load_time(name, artifact, properties) for name in in_turn(names, number)}
             for number in range(rounds)]  # fmt: skip
-    show("s to load", runs)
-    extra = [run["aipc"] - run["genai"] for run in runs]
-    print(f"aipc - genai: {statistics.median(extra):+.3f} s (pairs {span(extra)})")
+    show("s to load", names, runs)
+    ours, theirs = names
+    extra = [run[ours] - run[theirs] for run in runs]
+    print(f"{ours} - {theirs}: {statistics.median(extra):+.3f} s (pairs {span(extra)})")
 
 
-def in_turn(number: int) -> list[str]:
+def in_turn(names: tuple[str, str], number: int) -> list[str]:
     """Either goes first in every second round."""
-    return sorted(CONTESTANTS, reverse=number % 2 == 1)
+    return sorted(names, reverse=number % 2 == 1)
 
 
-def show(unit: str, runs: list[dict[str, float]]) -> None:
-    for name in CONTESTANTS:
-        print(f"{name:8} {statistics.median(run[name] for run in runs):8.2f} {unit} (median)")
+def show(unit: str, names: tuple[str, str], runs: list[dict[str, float]]) -> None:
+    for name in names:
+        print(f"{name:10} {statistics.median(run[name] for run in runs):8.2f} {unit} (median)")
 
 
 def span(values: list[float]) -> str:
