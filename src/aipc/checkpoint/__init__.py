@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aipc.checkpoint.checkpoint import Checkpoint, open_checkpoint
-    from aipc.checkpoint.tensors import TensorInfo
+    from aipc.checkpoint.tensors import TensorInfo, Weights
 
-__all__ = ["Checkpoint", "TensorInfo", "open_checkpoint"]
+__all__ = ["Checkpoint", "TensorInfo", "Weights", "open_checkpoint"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the readers at first use: who only asks for a chat template needs none of them."""
     if name in __all__:
-        from aipc.checkpoint import checkpoint
+        from aipc.checkpoint import checkpoint, tensors
 
-        return getattr(checkpoint, name)
+        return getattr(tensors if name == "Weights" else checkpoint, name)
     raise AttributeError(f"module 'aipc.checkpoint' has no attribute '{name}'")

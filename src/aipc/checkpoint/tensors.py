@@ -39,6 +39,19 @@ class TensorFile(Protocol):
         ...
 
 
+class Weights(Protocol):
+    """Named tensors read by rows: a checkpoint's, or what was made of them."""
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """By Hugging Face name."""
+        ...
+
+    def rows(self, name: str, start: int = 0, stop: int | None = None) -> Floats:
+        """Rows [start, stop) of the first axis, float32; without bounds all."""
+        ...
+
+
 def find_tensor(tensors: Mapping[str, TensorInfo], name: str) -> TensorInfo:
     """Look up a tensor.
 

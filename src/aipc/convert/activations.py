@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from aipc.checkpoint import Checkpoint
+from aipc.checkpoint import Weights
 from aipc.convert.network import Block, Matrix, Network, Vector
 from aipc.convert.quantise import Floats
 
@@ -20,7 +20,7 @@ READ_WEIGHTS = 2**22  # at once: 17 MB in float32, and enough for products to ru
 
 
 def read_matrix(
-    checkpoint: Checkpoint, matrix: Matrix, start: int = 0, stop: int | None = None
+    checkpoint: Weights, matrix: Matrix, start: int = 0, stop: int | None = None
 ) -> Floats:
     """Rows [start, stop), float32, of a matrix stacked from its tensors."""
     stop, found, first = matrix.rows if stop is None else stop, [], 0
@@ -39,14 +39,14 @@ def row_ranges(rows: int, columns: int, weights: int) -> Iterator[tuple[int, int
     return ((start, min(start + height, rows)) for start in range(0, rows, height))
 
 
-def read_vector(checkpoint: Checkpoint, vector: Vector) -> Floats:
+def read_vector(checkpoint: Weights, vector: Vector) -> Floats:
     """The float32 values [length] of a vector, its offset added."""
     values = np.concatenate([checkpoint.rows(tensor) for tensor in vector.tensors])
     return values + np.float32(vector.offset)
 
 
 def matrix_inputs(
-    checkpoint: Checkpoint, network: Network, ids: npt.NDArray[np.int64]
+    checkpoint: Weights, network: Network, ids: npt.NDArray[np.int64]
 ) -> Iterator[tuple[Matrix, Floats]]:
     """Each matrix of the blocks, then the head, with all that reaches it [tokens, columns].
 
@@ -63,7 +63,7 @@ def matrix_inputs(
     yield network.head, norm(hidden, gain, network.norm_epsilon)
 
 
-def embed(checkpoint: Checkpoint, network: Network, ids: npt.NDArray[np.int64]) -> Floats:
+def embed(checkpoint: Weights, network: Network, ids: npt.NDArray[np.int64]) -> Floats:
     """Hidden states float32 [tokens, hidden] of token ids, one window after another."""
     matrix, flat = network.embedding, ids.reshape(-1)
     hidden = np.empty((flat.size, network.hidden), np.float32)
@@ -75,7 +75,7 @@ def embed(checkpoint: Checkpoint, network: Network, ids: npt.NDArray[np.int64]) 
 
 
 def _block_inputs(
-    checkpoint: Checkpoint, network: Network, block: Block, hidden: Floats, window: int
+    checkpoint: Weights, network: Network, block: Block, hidden: Floats, window: int
 ) -> Iterator[tuple[Matrix, Floats]]:
     """The block's matrices and their inputs; ``hidden`` is moved past the block in place."""
     normed = norm(hidden, read_vector(checkpoint, block.attention_norm), network.norm_epsilon)
@@ -94,19 +94,19 @@ def _block_inputs(
     _add_product(checkpoint, block.down, gated, hidden)
 
 
-def _product(checkpoint: Checkpoint, matrix: Matrix, inputs: Floats) -> Floats:
+def _product(checkpoint: Weights, matrix: Matrix, inputs: Floats) -> Floats:
     outputs = np.zeros((len(inputs), matrix.rows), np.float32)
     _add_product(checkpoint, matrix, inputs, outputs)
     return outputs
 
 
-def _add_product(checkpoint: Checkpoint, matrix: Matrix, inputs: Floats, outputs: Floats) -> None:
+def _add_product(checkpoint: Weights, matrix: Matrix, inputs: Floats, outputs: Floats) -> None:
     """Add to ``outputs`` [tokens, rows] the matrix makes of ``inputs``."""
     for start, stop in row_ranges(matrix.rows, matrix.columns, READ_WEIGHTS):
         outputs[:, start:stop] += inputs @ read_matrix(checkpoint, matrix, start, stop).T
 
 
-def _gated(checkpoint: Checkpoint, matrix: Matrix, inputs: Floats, activation: str) -> Floats:
+def _gated(checkpoint: Weights, matrix: Matrix, inputs: Floats, activation: str) -> Floats:
     """What leaves the gate [tokens, inner]; of ``matrix``, the first half of the rows is it."""
     inner = matrix.rows // 2
     gated = np.empty((len(inputs), inner), np.float32)
@@ -141,14 +141,14 @@ def _gelu_tanh(values: Floats) -> Floats:
 _ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh}
 
 
-def _optional(checkpoint: Checkpoint, vector: Vector | None) -> Floats | None:
+def _optional(checkpoint: Weights, vector: Vector | None) -> Floats | None:
     return None if vector is None else read_vector(checkpoint, vector)
 
 
 class _Attention:
     """One block's causal attention over windows of ``tokens`` tokens."""
 
-    def __init__(self, checkpoint: Checkpoint, network: Network, block: Block, tokens: int) -> None:
+    def __init__(self, checkpoint: Weights, network: Network, block: Block, tokens: int) -> None:
         self._network = network
         self._bias = _optional(checkpoint, block.bias)
         self._query_norm = _optional(checkpoint, block.query_norm)

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from aipc.checkpoint import Checkpoint
+from aipc.checkpoint import Weights
 from aipc.convert.activations import read_vector
 from aipc.convert.encoding import Encoding
 from aipc.convert.layout import Array, Layout, StoredMatrix, StoredTable
@@ -51,7 +51,7 @@ def round_all(matrix: Matrix) -> None:
 
 
 def write_weights(
-    checkpoint: Checkpoint,
+    checkpoint: Weights,
     layout: Layout,
     path: Path,
     progress: Progress = silent,
@@ -118,7 +118,7 @@ def _narrow(array: Array, values: Floats) -> npt.NDArray[Any]:
     return values.astype(np.float16) if array.element == "f16" else values
 
 
-def chunks(checkpoint: Checkpoint, matrix: Matrix) -> Iterator[Chunk]:
+def chunks(checkpoint: Weights, matrix: Matrix) -> Iterator[Chunk]:
     """Row ranges of about CHUNK_WEIGHTS; their even height keeps packed rows on whole bytes."""
     height = max(2, CHUNK_WEIGHTS // matrix.columns // 2 * 2)
     for tensor in matrix.tensors:
@@ -135,7 +135,7 @@ class Encoded:
     quantised: Quantised | None
 
 
-def encode(checkpoint: Checkpoint, chunk: Chunk, encoding: Encoding, packing: Packing) -> Encoded:
+def encode(checkpoint: Weights, chunk: Chunk, encoding: Encoding, packing: Packing) -> Encoded:
     """Read a chunk and turn it into what the file holds.
 
     Raises:
@@ -155,7 +155,7 @@ def _pack(quantised: Quantised, encoding: Encoding, packing: Packing) -> Encoded
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, checkpoint: Checkpoint, stored: StoredMatrix, packing: Packing
+    pool: ThreadPoolExecutor, checkpoint: Weights, stored: StoredMatrix, packing: Packing
 ) -> Iterator[Encoded]:
     """The matrix's chunks, encoded on every core, in their order."""
     waiting: deque[Future[Encoded]] = deque()
@@ -167,7 +167,7 @@ def _in_order(
         yield waiting.popleft().result()
 
 
-def _values(checkpoint: Checkpoint, vector: Vector) -> npt.NDArray[np.float32]:
+def _values(checkpoint: Weights, vector: Vector) -> npt.NDArray[np.float32]:
     values = read_vector(checkpoint, vector)
     if not np.isfinite(values).all():
         raise CheckpointError(
