@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import pytest
 import tiny
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert import onnx_artifact, openvino_artifact
+from aipc.convert import blueprint, onnx_artifact, openvino_artifact
+from aipc.convert.folding import foldable
+from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 
 
@@ -59,3 +62,38 @@ def tiny_checkpoint(tmp_path_factory):
         return folder, config, tensors
 
     return make
+
+
+@pytest.fixture(scope="session")
+def uneven_checkpoint(tmp_path_factory):
+    """Like `tiny_checkpoint`, with norms that make some channels much stronger than others."""
+
+    def make(name):
+        config = tiny.CONFIGS[name]
+        offset, random = float(config["model_type"] == "gemma"), np.random.default_rng(8)
+        tensors = tiny.random_tensors(config)
+        for tensor in [tensor for tensor in tensors if tensor.endswith("layernorm.weight")]:
+            strength = np.exp(random.standard_normal(config["hidden_size"]))
+            tensors[tensor] = tiny.as_float16((tensors[tensor] + offset) * strength - offset)
+        folder = tiny.write_checkpoint(tmp_path_factory.mktemp(name), config, tensors)
+        return folder, config, tensors
+
+    return make
+
+
+@pytest.fixture
+def scales_at_random(tmp_path, monkeypatch):
+    """A recipe that keeps 8 bits everywhere, in networks folded by random scales all the same."""
+    random = np.random.default_rng(9)
+
+    def scales(_weights, network, _encodings, _ids):
+        return {
+            matrix.name: np.exp(random.uniform(-1, 1, matrix.columns)).astype(np.float32)
+            for block in network.blocks
+            for matrix in foldable(block)
+        }
+
+    monkeypatch.setattr(blueprint, "choose_scales", scales)
+    text = tmp_path / "text.txt"
+    text.write_text("The quick brown fox jumps over the lazy dog. " * 40)
+    return Recipe(group_size=32, ratio=0.0, quantizer="awq", calibration=str(text))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from replaced import Replaced
 
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.activations import matrix_inputs, read_matrix
@@ -24,23 +25,6 @@ def opened(tiny_checkpoint):
 
 def every(network, encoding):
     return {matrix.name: encoding for matrix in network.matrices()}
-
-
-class Replaced:
-    """A checkpoint some of whose matrices have other weights, given by name."""
-
-    def __init__(self, checkpoint, network, weights):
-        self.tensors, self.checkpoint, self.own = checkpoint.tensors, checkpoint, {}
-        for matrix in network.matrices():
-            if matrix.name in weights:
-                edges = np.cumsum([self.tensors[tensor].shape[0] for tensor in matrix.tensors])
-                parts = np.split(weights[matrix.name], edges[:-1])
-                self.own |= dict(zip(matrix.tensors, parts, strict=True))
-
-    def rows(self, name, start=0, stop=None):
-        if name in self.own:
-            return self.own[name][start:stop]
-        return self.checkpoint.rows(name, start, stop)
 
 
 def logits_with(checkpoint, network, weights):

@@ -35,6 +35,24 @@ def test_gptq_answers_closer_to_the_float_network_than_rounding(name, tiny_check
     assert error_of(calibrated, config, tensors) < rounded
 
 
+@pytest.mark.parametrize("name", ["phi3", "gemma"])
+def test_awq_answers_closer_to_the_float_network_than_rounding(name, uneven_checkpoint, converted):
+    folder, config, tensors = uneven_checkpoint(name)
+    rounded = error_of(converted(folder, Recipe(group_size=32)), config, tensors)
+    calibrated = converted(folder, Recipe(group_size=32, quantizer="awq"))
+    assert error_of(calibrated, config, tensors) < rounded
+
+
+@pytest.mark.parametrize("name", ["phi3", "qwen2", "qwen3", "gemma"])
+def test_what_keeps_eight_bits_is_folded_as_well(
+    name, tiny_checkpoint, convert_anew, scales_at_random
+):
+    folder, config, tensors = tiny_checkpoint(name)
+    eight_bits = error_of(convert_anew(folder, Recipe("int8")), config, tensors)
+    folded = convert_anew(folder, scales_at_random)
+    assert error_of(folded, config, tensors) < 4 * eight_bits
+
+
 @pytest.mark.parametrize("sym", [True, False])
 @pytest.mark.parametrize("name", ["phi3", "phi3-partial-tied", "gemma"])
 def test_all_layers_calibrated_answers_closer_than_rounded(name, sym, tiny_checkpoint, converted):

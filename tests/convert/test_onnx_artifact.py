@@ -137,6 +137,21 @@ def test_calibrated_codes_are_those_of_the_other_writer(tiny_checkpoint, tmp_pat
     assert (nibbles["onnx"] == nibbles["openvino"] ^ 0x88).all()
 
 
+@pytest.mark.parametrize("name", ["qwen2", "gemma"])
+def test_folded_networks_give_the_references_logits(
+    name, tiny_checkpoint, convert_to_onnx_anew, scales_at_random
+):
+    folder, config, tensors = tiny_checkpoint(name)
+    ids = np.random.default_rng(3).integers(0, 250, 24)
+    wanted = reference.logits(config, tensors, ids)
+
+    def error(recipe):
+        got = Scorer(convert_to_onnx_anew(folder, recipe)).logits(ids)
+        return np.linalg.norm(got - wanted) / np.linalg.norm(wanted)
+
+    assert error(scales_at_random) < 4 * error(Recipe("int8"))
+
+
 def test_the_plan_knows_the_size_before_and_tells_what_differs(smollm_gguf, converted_to_onnx):
     with open_checkpoint(smollm_gguf) as checkpoint:
         conversion = plan(checkpoint, Recipe("int4"))

@@ -10,17 +10,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from aipc.checkpoint import Checkpoint
+from aipc.checkpoint import Checkpoint, Weights
+from aipc.convert.awq import choose_scales
 from aipc.convert.calibrated import PREPARE, measure_disturbance, quantise_reached, taker
 from aipc.convert.calibration import CALIBRATION_TOKENS, Calibration, read_calibration
 from aipc.convert.encoding import Encoding, assign
 from aipc.convert.families import read_network
+from aipc.convert.folding import Folded
 from aipc.convert.layout import Layout
 from aipc.convert.network import Network
 from aipc.convert.recipe import WHOLE_ROW, Recipe
 from aipc.convert.sensitivity import choose_eight_bits
 from aipc.convert.targets import Target
-from aipc.convert.weights_file import Take, round_all
+from aipc.convert.weights_file import Take, round_all, write_weights
 from aipc.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -124,16 +126,30 @@ class Blueprint(ABC):
             "versions": {name: version(name) for name in self.packages},
         }
 
-    def take(self) -> Take:
+    def write_weights(self, path: Path, progress: Progress = silent) -> None:
+        """Quantise every weight into the file ``path``.
+
+        Raises:
+            ConversionError, CheckpointError: as `weights_file.write_weights` does.
+        """
+        weights = self._weights(progress)
+        write_weights(weights, self.layout, path, progress, self._take(weights))
+
+    def _weights(self, progress: Progress) -> Weights:
+        """Those to quantise: the checkpoint's, or with AWQ those folded by its scales."""
+        if self.calibration is None or self.recipe.quantizer != "awq":
+            return self.checkpoint
+        progress("choosing the scales of channels", 0, 0)
+        ids = self.calibration.ids
+        scales = choose_scales(self.checkpoint, self.network, self.encodings, ids)
+        return Folded(self.checkpoint, self.network, scales)
+
+    def _take(self, weights: Weights) -> Take:
         """Where the blocks' codes come from: calibration, or rounding as the weights stream by."""
         if self.calibration is None:
             return round_all
-        prepare = PREPARE[self.recipe.quantizer]
-        return taker(
-            quantise_reached(
-                self.checkpoint, self.network, self.encodings, self.calibration.ids, prepare
-            )
-        )
+        prepare, ids = PREPARE[self.recipe.quantizer], self.calibration.ids
+        return taker(quantise_reached(weights, self.network, self.encodings, ids, prepare))
 
 
 def _calibration(checkpoint: Checkpoint, recipe: Recipe) -> Calibration:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from aipc.checkpoint import Checkpoint
+from aipc.checkpoint import Weights
 from aipc.convert.activations import matrix_inputs, read_matrix, row_ranges
 from aipc.convert.encoding import Encoding
 from aipc.convert.gptq import feedback, gptq, hessian
@@ -31,7 +31,7 @@ Prepare = Callable[[Floats], Prepared]
 
 def searched(inputs: Floats) -> Prepared:
     """Scales searched for least error weighted by each input channel's mean square."""
-    importance = _mean_square(inputs)
+    importance = mean_square(inputs)
 
     def quantise(rows: Floats, encoding: Encoding) -> Quantised:
         search = searched_symmetric if encoding.sym else searched_asymmetric
@@ -50,11 +50,12 @@ def error_feedback(inputs: Floats) -> Prepared:
     return quantise
 
 
-PREPARE: Mapping[str, Prepare] = {"search": searched, "gptq": error_feedback}
+PREPARE: Mapping[str, Prepare] = {"search": searched, "awq": searched, "gptq": error_feedback}
+"""By quantizer; what tells awq from search is the network: a folded one."""
 
 
 def quantise_reached(
-    checkpoint: Checkpoint,
+    checkpoint: Weights,
     network: Network,
     encodings: Mapping[str, Encoding],
     ids: npt.NDArray[np.int64],
@@ -99,7 +100,7 @@ def taker(reached: Iterator[tuple[Matrix, Quantised]]) -> Callable[[Matrix], Qua
 
 
 def measure_disturbance(
-    checkpoint: Checkpoint,
+    checkpoint: Weights,
     network: Network,
     encodings: Mapping[str, Encoding],
     ids: npt.NDArray[np.int64],
@@ -115,12 +116,12 @@ def measure_disturbance(
         if encoding.bits < 16 and matrix is not network.head:
             with naming(matrix.tensors[0], encoding.bits):
                 parts = _rounded(checkpoint, matrix, encoding)
-                found[matrix] = disturbance(parts, _mean_square(inputs))
+                found[matrix] = disturbance(parts, mean_square(inputs))
     return found
 
 
 def _rounded(
-    checkpoint: Checkpoint, matrix: Matrix, encoding: Encoding
+    checkpoint: Weights, matrix: Matrix, encoding: Encoding
 ) -> Iterator[tuple[Floats, Quantised]]:
     """A matrix's rows, some at a time, and what plain rounding makes of them."""
     method = symmetric if encoding.sym else asymmetric
@@ -131,7 +132,7 @@ def _rounded(
 
 def _quantised(
     pool: ThreadPoolExecutor,
-    checkpoint: Checkpoint,
+    checkpoint: Weights,
     matrix: Matrix,
     quantise: Prepared,
     encoding: Encoding,
@@ -153,7 +154,7 @@ def _quantised(
     )
 
 
-def _mean_square(inputs: Floats) -> Floats:
+def mean_square(inputs: Floats) -> Floats:
     """Of each column, without a copy of them all."""
     total: Floats = np.einsum("tk,tk->k", inputs, inputs)
     return total / np.float32(len(inputs))

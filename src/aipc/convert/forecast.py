@@ -91,6 +91,10 @@ def _calibration_seconds(conversion: Blueprint) -> float:
     products = tokens * sum(
         m.weights for block in conversion.network.blocks for m in block.matrices
     )
+    if (
+        conversion.recipe.quantizer == "awq"
+    ):  # the network runs twice, the scales being chosen first
+        products *= 2
     for matrix in _calibrated(conversion):
         products += (tokens + matrix.rows) * moments(matrix)
     return CALIBRATION_OVERHEAD * products / _product_rate()

@@ -20,7 +20,6 @@ from aipc.convert.onnx_weights import ExternalWeights, ONNXPacking, blocked
 from aipc.convert.recipe import Recipe
 from aipc.convert.rotation import rotation_tables
 from aipc.convert.targets import Target, find_target
-from aipc.convert.weights_file import write_weights
 from aipc.errors import ConversionError
 from aipc.progress import Progress, silent
 
@@ -61,7 +60,7 @@ class Conversion(Blueprint):
         self.checkpoint.write_text_files(folder)
         adapt_tokenizer(folder)
         write_genai_config(folder, MODEL, self.network, self.provider)
-        write_weights(self.checkpoint, self.layout, folder / WEIGHTS, progress, self.take())
+        self.write_weights(folder / WEIGHTS, progress)
         weights = ExternalWeights(self.layout, WEIGHTS)
         graph = build_graph(self.network, weights, self.provider)
         (folder / MODEL).write_bytes(graph.SerializeToString(deterministic=True))

@@ -16,7 +16,6 @@ from aipc.convert.openvino_weights import OpenVINOPacking, PlaceholderWeights
 from aipc.convert.openvino_xml import write_xml
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import TARGETS, Target
-from aipc.convert.weights_file import write_weights
 from aipc.progress import Progress, silent
 
 MODEL = "openvino_model.xml"
@@ -35,7 +34,7 @@ class Conversion(Blueprint):
         progress("converting the tokenizer", 0, 0)
         self.checkpoint.write_text_files(folder)
         write_tokenizer(folder)
-        write_weights(self.checkpoint, self.layout, folder / WEIGHTS, progress, self.take())
+        self.write_weights(folder / WEIGHTS, progress)
         placeholders = PlaceholderWeights(self.layout)  # the graph only borrows their memory
         graph = build_graph(self.network, placeholders)
         write_xml(graph, self.layout, folder / MODEL, folder / WEIGHTS)

@@ -41,12 +41,13 @@ class Recipe:
     )
     quantizer: str = option(
         "rtn",
-        "how the blocks' codes are found: rtn rounds to nearest; search and gptq read "
-        "calibration text first, which takes minutes and keeps more of the model's quality",
-        choices=("rtn", "search", "gptq"),
+        "how the blocks' codes are found: rtn rounds to nearest; search, awq and gptq read "
+        "calibration text first, which takes minutes and keeps more of the model's quality, the "
+        "last of them most",
+        choices=("rtn", "search", "awq", "gptq"),
     )
     calibration: str = option(
-        BUILTIN, "text for search and gptq: builtin, a text file of your own, or none"
+        BUILTIN, "text for search, awq and gptq: builtin, a text file of your own, or none"
     )
 
     def __post_init__(self) -> None:
@@ -65,7 +66,8 @@ class Recipe:
             )
         if not self.is_calibrated and self.calibration not in {BUILTIN, NO_TEXT}:
             raise UsageError(
-                "--calibration means nothing with --quantizer rtn", "choose search or gptq"
+                "--calibration means nothing with --quantizer rtn",
+                "choose search, awq or gptq",
             )
 
     @property
