@@ -26,7 +26,7 @@ from aipc.convert.quantise import Floats, dequantise, naming
 from aipc.convert.search import searched_asymmetric, searched_symmetric
 
 POWERS = (0.0, 0.15, 0.3, 0.45)
-"""Tried ones; above them a matrix never gained (measured on the 135-million model)."""
+"""Those that are tried; 0 leaves the matrix as it is."""
 ROWS_STEP = 4
 TOKENS_STEP = 8
 """Every so many rows and tokens are tried."""
