@@ -91,10 +91,8 @@ def _calibration_seconds(conversion: Blueprint) -> float:
     products = tokens * sum(
         m.weights for block in conversion.network.blocks for m in block.matrices
     )
-    if (
-        conversion.recipe.quantizer == "awq"
-    ):  # the network runs twice, the scales being chosen first
-        products *= 2
+    if conversion.recipe.quantizer == "awq":
+        products *= 2  # the network runs twice: scales are chosen before anything is quantised
     for matrix in _calibrated(conversion):
         products += (tokens + matrix.rows) * moments(matrix)
     return CALIBRATION_OVERHEAD * products / _product_rate()
