@@ -101,7 +101,7 @@ def test_files_that_another_package_took_along_are_missed(monkeypatch, tmp_path)
             return tmp_path / file
 
     monkeypatch.setattr(wheels, "_version", {"onnxruntime": "1.31.1"}.get)
-    monkeypatch.setattr(wheels.metadata, "distribution", lambda name: Distribution())
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: Distribution())
     (clash,) = clashes()
     assert clash.what.startswith("onnxruntime is listed as installed and its files are gone")
     assert 'then `pip install "aipc[onnx]"`' in clash.fix

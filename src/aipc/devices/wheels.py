@@ -9,7 +9,6 @@ import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +146,8 @@ def _lost_files() -> Iterator[Clash]:
 
 
 def _has_files(package: str, module: str) -> bool:
+    from importlib import metadata  # 30 ms, which no command's help shall wait for
+
     distribution = metadata.distribution(package)
     listed = [file for file in distribution.files or () if file.parts == (module, "__init__.py")]
     # None listed: an install in place, whose files are wherever its owner keeps them.
@@ -218,6 +219,8 @@ def _table() -> Mapping[str, Any]:
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
