@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from aipc.choose import explain
+from aipc.choose.explain import explain
 from aipc.choose.order import order
 from aipc.devices.adapters import Adapter
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from aipc.errors import ArtifactError
 from aipc.models import manifest
-from aipc.runtimes.onnx_provider import PROVIDERS, normal_name
 
 GENAI_CONFIG = "genai_config.json"
 _MODEL_FILES = {"openvino": "openvino_model.xml", "onnx": GENAI_CONFIG}
@@ -36,6 +35,8 @@ class Artifact:
         """Families of devices that its graph can run on; None: whichever the runtime has."""
         if self.target != "onnx":
             return None
+        from aipc.runtimes.onnx_provider import PROVIDERS
+
         return frozenset(one.kind for one in PROVIDERS if self.provider in one.takes)
 
     @property
@@ -92,4 +93,8 @@ def _provider(folder: Path) -> str:
         raise ArtifactError(
             f"'{folder / GENAI_CONFIG}' can't be read: {error}", "convert the model again"
         ) from error
-    return normal_name(named[0]) if named else ""
+    if not named:
+        return ""
+    from aipc.runtimes.onnx_provider import normal_name
+
+    return normal_name(named[0])

@@ -46,7 +46,7 @@ def devices(wants_reasons: bool, wants_json: bool) -> None:
 def _facts(machine: Machine, *, wants_reasons: bool) -> dict[str, Any]:
     facts = dataclasses.asdict(machine)
     if wants_reasons:
-        from aipc.choose import explain
+        from aipc.choose.explain import explain
 
         told = explain(machine.devices, machine.adapters)
         facts["order"] = [dataclasses.asdict(one) for one in told]
@@ -105,7 +105,7 @@ def _machine_lines(machine: Machine) -> list[str]:
 
 
 def _write_reasons(machine: Machine) -> None:
-    from aipc.choose import explain
+    from aipc.choose.explain import explain
 
     write_line("--device auto takes the first of these that is here and can run the model:")
     for at, one in enumerate(explain(machine.devices, machine.adapters), start=1):
