@@ -44,6 +44,11 @@ def test_tokens_and_answers_are_told_and_nothing_else_changes(observe, tmp_path)
     assert read_running(tmp_path) == ()
 
 
+def test_logprobs_are_passed_on(observe):
+    generation = observe(FakeEngine()).start((1,), Decoding(4, logprobs=True), frozenset())
+    assert len(list(generation)) == len(generation.logprobs) == 4
+
+
 def test_the_load_of_the_latest_answer_stands_in_the_facts(observe):
     engine = observe(FakeEngine())
     assert engine.facts["seen"] == {}

@@ -101,6 +101,10 @@ class _Observed:
         self._publication.note()
         return token
 
+    @property
+    def logprobs(self) -> Sequence[float]:
+        return self._generation.logprobs
+
     def cancel(self) -> None:
         self._generation.cancel()
         self._end()

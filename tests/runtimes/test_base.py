@@ -6,7 +6,7 @@ import pytest
 
 from aipc.errors import UsageError
 from aipc.options import describe, from_mapping
-from aipc.runtimes.base import Capabilities, Decoding, Sampling
+from aipc.runtimes.base import Capabilities, Constraint, Decoding, Sampling
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,9 @@ def test_unknown_option_names_the_nearest():
 
 
 def test_decoding_answers_every_option_of_sampling():
-    assert [f.name for f in dataclasses.fields(Decoding)] == [d.name for d in describe(Sampling)]
+    options = [declared.name for declared in describe(Sampling)]
+    fields = [field.name for field in dataclasses.fields(Decoding)]
+    assert fields == [*options, "constraint", "logprobs"]
 
 
 def test_option_that_a_runtime_does_not_honour_is_refused_before_any_work():
@@ -56,3 +58,16 @@ def test_option_that_a_runtime_does_not_honour_is_refused_before_any_work():
     expected = "'small' does not honour --top-k; leave it out; it honours max_new_tokens, temp"
     with pytest.raises(UsageError, match=expected):
         able.check_sampling(Sampling(top_k=5))
+
+
+def test_constraints_and_probabilities_that_are_not_there_are_refused_before_any_work():
+    able = Capabilities(
+        "small", frozenset({"onnx"}), concurrent=True, constraints=frozenset({"regex"})
+    )
+    able.check_decoding(Decoding(3, constraint=Constraint("regex", "a+")))
+    with pytest.raises(
+        UsageError, match=r"'small' can't enforce a json_schema .*; it enforces reg"
+    ):
+        able.check_decoding(Decoding(3, constraint=Constraint("json_schema", "{}")))
+    with pytest.raises(UsageError, match=r"tells no probabilities of tokens .* leave logprobs out"):
+        able.check_decoding(Decoding(3, logprobs=True))

@@ -93,6 +93,38 @@ def test_an_empty_prompt_is_refused(engine):
         answer(engine, prompt=())
 
 
+def test_logprobs_come_with_the_tokens_and_are_the_same_each_time(engine):
+    def told(**decoding):
+        generation = engine.start(PROMPT, Decoding(6, logprobs=True, **decoding), NOTHING)
+        lengths = [len(generation.logprobs) for _ in generation]
+        assert lengths == [1, 2, 3, 4, 5, 6]
+        return list(generation.logprobs)
+
+    assert told() == pytest.approx(told(), abs=1e-4)
+    assert all(-20 < each <= 0 for each in told(temperature=1.5, seed=3))
+    silent = engine.start(PROMPT, Decoding(6), NOTHING)
+    assert (len(list(silent)), list(silent.logprobs)) == (6, [])
+
+
+def test_many_cancelled_generations_leave_the_engine_as_it_was(engine):
+    alone = answer(engine)
+    for n in range(60):
+        generation = engine.start((n, 20, 30), Decoding(100), NOTHING)
+        if n % 3:
+            next(generation)
+        generation.cancel()
+    assert answer(engine) == alone
+
+
+def test_an_interrupted_reader_does_not_hold_up_another(engine):
+    alone = answer(engine)
+    kept = engine.start(PROMPT, Decoding(12), NOTHING)
+    left = engine.start((1, 2, 3), Decoding(50), NOTHING)
+    next(left)  # and nobody reads on
+    assert list(kept) == alone
+    left.cancel()
+
+
 def test_facts_say_what_runs_and_where(engine):
     assert engine.facts["device"] == engine.device == "CPU"
     assert {"runtime", "version", "properties"} <= set(engine.facts)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import math
 import threading
 import time
 
 import pytest
 
 from aipc.errors import ArtifactError, DeviceError, EngineError, UsageError
-from aipc.runtimes.base import Decoding, Engine, Generation, Runtime
+from aipc.runtimes.base import Constraint, Decoding, Engine, Generation, Runtime
 from aipc.runtimes.fake import FakeEngine, FakeRuntime, Request
 
 STOP = frozenset({9})
@@ -117,3 +118,26 @@ def test_runtime_refuses_what_it_does_not_have(tmp_path):
     with pytest.raises(ArtifactError, match="no folder"):
         runtime.open(tmp_path / "missing", "cpu", {})
     assert runtime.engines == []
+
+
+def test_logprobs_are_of_the_tokens_so_far_and_only_where_asked():
+    generation = FakeEngine(vocabulary=4).start([1], Decoding(5, logprobs=True), STOP)
+    next(generation)
+    assert generation.logprobs == pytest.approx([-math.log(4)])
+    list(generation)
+    assert len(generation.logprobs) == 5
+    certain = FakeEngine([5]).start([1], Decoding(5, logprobs=True), STOP)
+    assert (list(certain), certain.logprobs) == ([5, 9], [0.0, 0.0])
+    silent = FakeEngine([5]).start([1], Decoding(5), STOP)
+    assert (list(silent), silent.logprobs) == ([5, 9], [])
+
+
+def test_constraint_is_taken_where_it_is_declared(tmp_path):
+    asked = Decoding(5, constraint=Constraint("regex", "a"))
+    runtime = FakeRuntime([5], constraints=frozenset({"regex"}))
+    engine = runtime.open(tmp_path, "cpu", {})
+    runtime.capabilities("cpu").check_decoding(asked)
+    assert list(engine.start([1], asked, STOP)) == [5, 9]
+    assert engine.requests[0].decoding.constraint == Constraint("regex", "a")
+    with pytest.raises(UsageError, match="can't enforce a regex"):
+        FakeEngine([5]).start([1], asked, STOP)

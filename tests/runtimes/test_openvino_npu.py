@@ -235,6 +235,7 @@ def test_hints_are_handed_to_openvino(artifact):
         ({"MAX_PROMPT_LEN": "64"}, "sets MAX_PROMPT_LEN itself; give --max-prompt-len"),
         ({"BLOB_PATH": "x.blob"}, "sets BLOB_PATH itself; leave it out"),
         ({"INFERENCE_PRECISION": "f32"}, "did you mean INFERENCE_PRECISION_HINT"),
+        ({"prompt_lookup": "YES"}, "the NPU has no prompt lookup"),
     ],
 )
 def test_a_property_that_can_not_be_meant_is_refused(properties, message, artifact):
@@ -261,6 +262,8 @@ def test_the_runtime_opens_it_by_its_kind(artifact, tmp_path):
     runtime = OpenVINORuntime()
     assert "npu" in runtime.kinds
     assert not runtime.capabilities("npu").concurrent
+    assert not runtime.capabilities("npu").logprobs
+    assert runtime.capabilities("npu").constraints == runtime.capabilities("cpu").constraints
     assert runtime.capabilities("npu").sampling == runtime.capabilities("cpu").sampling
     with contextlib.closing(runtime.open(artifact, "npu", EMULATED)) as engine:
         # The model's context is 128 tokens, so that the automatic shape is as small.

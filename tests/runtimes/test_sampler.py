@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.sampler import Sampler
+from aipc.runtimes.sampler import Sampler, logprob
 
 SHARES = np.array([0.4, 0.3, 0.2, 0.1])
 SCORES = np.log(SHARES).astype(np.float32)
@@ -73,3 +73,26 @@ def test_repetition_penalty_divides_what_was_seen_in_prompt_and_answer():
 def test_repetition_penalty_lowers_negative_scores_too():
     sampler = Sampler(Decoding(9, repetition_penalty=2.0), [0, 12345])
     assert sampler.choose(np.array([-1.0, -1.5], np.float32)) == 1
+
+
+def ranked_shares(allowed, **decoding):
+    sampler = Sampler(Decoding(4000, **({"temperature": 1.0} | decoding)), ())
+    found = Counter(allowed[int(sampler.rank(SCORES)[allowed].argmax())] for _ in range(4000))
+    return np.array([found[token] for token in range(4)]) / 4000
+
+
+def test_the_highest_rank_is_a_sample_of_whatever_is_allowed():
+    assert np.abs(ranked_shares([0, 1, 2, 3]) - SHARES).max() < 0.03
+    assert np.abs(ranked_shares([1, 3]) - [0, 0.75, 0, 0.25]).max() < 0.03
+    assert np.abs(ranked_shares([0, 1, 2, 3], top_k=2) - [4 / 7, 3 / 7, 0, 0]).max() < 0.03
+    assert np.abs(ranked_shares([0, 1, 2, 3], temperature=0.0) - [1, 0, 0, 0]).max() == 0
+
+
+def test_a_rank_without_any_kept_token_falls_back_on_the_rest():
+    assert np.abs(ranked_shares([2, 3], top_k=2) - [0, 0, 2 / 3, 1 / 3]).max() < 0.03
+    assert np.abs(ranked_shares([1, 3], top_p=0.3) - [0, 0.75, 0, 0.25]).max() < 0.03
+
+
+def test_logprob_is_a_softmax_of_the_scores():
+    assert [logprob(SCORES + 50, token) for token in range(4)] == pytest.approx(np.log(SHARES))
+    assert logprob(np.array([0, -1e30], np.float32), 0) == 0

@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from aipc.errors import UsageError
 from aipc.options import check, describe, option
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,23 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """What an engine is told: a `Sampling` with every question answered.
+class Constraint:
+    """What the text of an answer must match, whole, from its first character to its last.
 
-    The names are those of `Sampling`, the values already checked.
+    The runtime enforces it a token at a time, on the text that its own tokenizer files make
+    of the tokens.  It fails closed: where it can't be enforced there is no answer.
+    """
+
+    kind: Literal["json_schema", "regex"]
+    text: str
+    """The schema as JSON, or the regular expression."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What an engine is told: a `Sampling` with every question answered, and what is more.
+
+    The first names are those of `Sampling`, the values already checked.
     """
 
     max_new_tokens: int
@@ -68,6 +85,9 @@ class Decoding:
     repetition_penalty: float = 1.0
     """1 is off; counts the tokens of the prompt and of the answer, also when greedy."""
     seed: int = 0
+    constraint: Constraint | None = None
+    logprobs: bool = False
+    """Whether `Generation.logprobs` is wanted."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +102,12 @@ class Capabilities:
     """Whether one engine runs several generations at once."""
     sampling: frozenset[str] = frozenset(declared.name for declared in describe(Sampling))
     """Names of the fields of `Sampling` that it honours."""
+    constraints: frozenset[str] = frozenset()
+    """The kinds of `Constraint` that it enforces."""
+    logprobs: bool = False
+    """Whether it tells the probability of each token that it chose."""
+    logits: bool = False
+    """Whether it gives the scores of all tokens at every place of a text."""
 
     def check_sampling(self, asked: Sampling) -> None:
         """Refuse, before any work, an option that this runtime does not honour.
@@ -96,6 +122,25 @@ class Capabilities:
                     f"the runtime '{self.runtime}' does not honour {declared.flag}",
                     f"leave it out; it honours {', '.join(sorted(self.sampling))}",
                 )
+
+    def check_decoding(self, asked: Decoding) -> None:
+        """Refuse, before any work, a constraint or probabilities that this runtime has not.
+
+        Raises:
+            UsageError: naming what was asked for and what it has instead.
+        """
+        constraint = asked.constraint
+        if constraint is not None and constraint.kind not in self.constraints:
+            raise UsageError(
+                f"the runtime '{self.runtime}' can't enforce a {constraint.kind} on this device",
+                f"it enforces {', '.join(sorted(self.constraints)) or 'none'}; choose another "
+                "with --runtime or --device",
+            )
+        if asked.logprobs and not self.logprobs:
+            raise UsageError(
+                f"the runtime '{self.runtime}' tells no probabilities of tokens on this device",
+                "leave logprobs out, or choose another with --runtime or --device",
+            )
 
 
 class Generation(Protocol):
@@ -113,6 +158,15 @@ class Generation(Protocol):
     def __iter__(self) -> Iterator[int]: ...
 
     def __next__(self) -> int: ...
+
+    @property
+    def logprobs(self) -> Sequence[float]:
+        """Natural logarithm of the probability of each token yielded so far, in their order.
+
+        Of the model's own distribution over its whole vocabulary: a softmax of its scores
+        before repetition penalty, temperature, top_k, top_p and constraint.  Empty where
+        ``Decoding.logprobs`` did not ask for it.
+        """
 
     def cancel(self) -> None:
         """End the request and give back what it holds; from any thread, any number of times.
@@ -148,12 +202,37 @@ class Engine(Protocol):
         second one is refused while the first has neither ended nor been cancelled.
 
         Raises:
+            UsageError: for a constraint that is no valid schema or expression, or can't be
+                enforced with this artifact or these properties.
             EngineError: for an empty prompt, a second generation where only one can run,
                 a closed engine, or a request that the vendor's runtime refuses.
         """
 
     def close(self) -> None:
         """Cancel what runs and free the model and the device; a second call does nothing."""
+
+
+class Scorer(Protocol):
+    """A model loaded to judge texts: the scores of every token at every place of a sequence."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What is stated about it, ready for JSON: runtime, version, device, properties."""
+
+    def logits(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+        """Unnormalised log-probabilities of what follows each of ``ids``, in pieces, in order.
+
+        A piece is float32 [places, vocabulary] and holds few enough places to be small beside
+        the model; the pieces together have one row for each of ``ids``.  A sequence starts
+        with an empty cache.  One sequence at a time; one thread at a time.
+
+        Raises:
+            EngineError: no tokens, tokens outside the vocabulary, a closed scorer, or the
+                vendor's runtime failed.
+        """
+
+    def close(self) -> None:
+        """Free the model and the device; a second call does nothing."""
 
 
 class Runtime(Protocol):
@@ -178,4 +257,13 @@ class Runtime(Protocol):
             DeviceError: this machine has no such device, or the package is not installed.
             UsageError: a property that the vendor does not know.
             EngineError: the vendor's runtime failed; its own error is the cause.
+        """
+
+    def scorer(self, artifact: Path, device: str, properties: Mapping[str, str]) -> Scorer:
+        """Load the artifact to score texts; ``properties`` set its numerics as with `open`.
+
+        Only where `Capabilities.logits` is true.
+
+        Raises:
+            AipcError: as `open`; DeviceError where the device gives no scores.
         """

@@ -6,6 +6,7 @@ with it: no download, no vendor package, the same tokens each time.
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 
 from aipc.errors import ArtifactError, DeviceError, EngineError, UsageError
 from aipc.runtimes.base import Capabilities, Decoding
+from aipc.runtimes.fake_scorer import FakeScorer
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,20 @@ class Request:
 class FakeGeneration:
     """Yields what it was given, ``delay`` seconds a token, until it ends or is cancelled."""
 
-    def __init__(self, tokens: Iterator[int], stop_ids: frozenset[int], delay: float) -> None:
+    def __init__(
+        self,
+        tokens: Iterator[int],
+        stop_ids: frozenset[int],
+        delay: float,
+        logprob: float | None = None,
+    ) -> None:
+        """``logprob`` is the one of every token; None where nobody asked."""
         self._tokens = tokens
         self._stop_ids = stop_ids
         self._delay = delay
+        self._logprob = logprob
         self._ended = threading.Event()
+        self.logprobs: list[float] = []
 
     @property
     def ended(self) -> bool:
@@ -53,6 +64,8 @@ class FakeGeneration:
             raise
         if token in self._stop_ids:
             self.cancel()
+        if self._logprob is not None:
+            self.logprobs.append(self._logprob)
         return token
 
     def cancel(self) -> None:
@@ -64,7 +77,9 @@ class FakeEngine:
     """An engine that answers with ``script``, and then with a stop id where one is known.
 
     Without a script the tokens are drawn from ``range(vocabulary)``: greedy ones follow
-    from the prompt alone, sampled ones also from the seed.
+    from the prompt alone, sampled ones also from the seed.  A script is certain (logprobs of
+    0), what is drawn is as likely as any other.  A constraint of a kind in ``constraints`` is
+    taken, and it is the script that has to keep it.
     """
 
     script: Sequence[int] | None = None
@@ -74,6 +89,7 @@ class FakeEngine:
     vocabulary: int = 256
     fails_after: int | None = None
     """Raise EngineError after this many tokens."""
+    constraints: frozenset[str] = frozenset()
     device: str = "CPU"
     requests: list[Request] = field(default_factory=list)
     generations: list[FakeGeneration] = field(default_factory=list)
@@ -92,7 +108,8 @@ class FakeEngine:
         request = Request(tuple(prompt), decoding, stop_ids)
         with self._lock:
             self._refuse(request)
-            generation = FakeGeneration(self._tokens(request), stop_ids, self.delay)
+            logprob = self._logprob() if decoding.logprobs else None
+            generation = FakeGeneration(self._tokens(request), stop_ids, self.delay, logprob)
             self.requests.append(request)
             self.generations.append(generation)
         return generation
@@ -108,10 +125,14 @@ class FakeEngine:
             raise EngineError("the engine is closed", "open another one")
         if not request.prompt:
             raise EngineError("the prompt has no tokens", "give at least one")
+        _capabilities(self.concurrent, self.constraints).check_decoding(request.decoding)
         if not self.concurrent and not all(running.ended for running in self.generations):
             raise EngineError(
                 "this engine runs one generation at a time", "wait for the first or cancel it"
             )
+
+    def _logprob(self) -> float:
+        return -math.log(self.vocabulary) if self.script is None else 0.0
 
     def _tokens(self, request: Request) -> Iterator[int]:
         limit = request.decoding.max_new_tokens
@@ -144,16 +165,13 @@ class FakeRuntime:
     script: Sequence[int] | None = None
     delay: float = 0.0
     concurrent: bool = True
+    constraints: frozenset[str] = frozenset()
     engines: list[FakeEngine] = field(default_factory=list)
     name: str = "fake"
     kinds: frozenset[str] = frozenset({"cpu"})
 
     def capabilities(self, kind: str) -> Capabilities:  # noqa: ARG002 - it has one kind only
-        return Capabilities(
-            runtime=self.name,
-            formats=frozenset({"openvino", "fake"}),
-            concurrent=self.concurrent,
-        )
+        return _capabilities(self.concurrent, self.constraints)
 
     def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> FakeEngine:
         if not artifact.is_dir():
@@ -164,6 +182,27 @@ class FakeRuntime:
             raise UsageError(
                 f"the runtime 'fake' does not know the property '{min(properties)}'", "leave it out"
             )
-        engine = FakeEngine(self.script, self.delay, self.concurrent, device=device.upper())
+        engine = FakeEngine(
+            self.script,
+            self.delay,
+            self.concurrent,
+            constraints=self.constraints,
+            device=device.upper(),
+        )
         self.engines.append(engine)
         return engine
+
+    def scorer(self, artifact: Path, device: str, properties: Mapping[str, str]) -> FakeScorer:
+        self.open(artifact, device, properties).close()  # refuses what `open` does
+        return FakeScorer()
+
+
+def _capabilities(concurrent: bool, constraints: frozenset[str]) -> Capabilities:
+    return Capabilities(
+        runtime="fake",
+        formats=frozenset({"openvino", "fake"}),
+        concurrent=concurrent,
+        constraints=constraints,
+        logprobs=True,
+        logits=True,
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, wait
 from typing import Any
+
+from aipc.runtimes.arrivals import Arrivals, Chunk
 
 
 class NpuRequest:
@@ -18,28 +19,22 @@ class NpuRequest:
 
     def __init__(self, generate: Callable[[Any], object], worker: Executor) -> None:
         self._generate: Callable[[Any], object] | None = generate
-        self._arrived: queue.SimpleQueue[list[int] | BaseException | None] = queue.SimpleQueue()
+        self._arrivals = Arrivals()
         self._cancelled = threading.Event()
         self._work = worker.submit(self._run)
 
-    def read(self) -> list[int]:
-        """Wait for the next tokens; an empty list at the end, for ever.
+    def read(self) -> Chunk:
+        """Wait for the next tokens; none at the end, for ever.
 
         Raises:
             RuntimeError: the vendor's own, where it failed.
         """
-        arrived = self._arrived.get()
-        if isinstance(arrived, list):
-            return arrived
-        self._arrived.put(None)
-        if arrived is not None:
-            raise arrived
-        return []
+        return self._arrivals.read()
 
     def cancel(self) -> None:
         """End it at the next token; returns at once and wakes who waits in `read`."""
         self._cancelled.set()
-        self._arrived.put(None)
+        self._arrivals.end()
 
     def wait(self) -> None:
         """Until the device is free of it."""
@@ -50,16 +45,16 @@ class NpuRequest:
             if self._generate is not None and not self._cancelled.is_set():
                 self._generate(_streamer(self._push))
         except BaseException as error:  # noqa: BLE001 - raised again in `read`
-            self._arrived.put(error)
+            self._arrivals.fail(error)
         else:
-            self._arrived.put(None)
+            self._arrivals.end()
         finally:
             self._generate = None  # it holds the pipeline and all its memory
 
     def _push(self, tokens: list[int]) -> bool:
         """Whether to go on."""
         if not self._cancelled.is_set():
-            self._arrived.put(tokens)
+            self._arrivals.put(Chunk(tokens, []))
         return not self._cancelled.is_set()
 
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from aipc import vendors
 from aipc.devices import kind_of
 from aipc.devices.cpu import read_cpu
-from aipc.errors import AipcError, DeviceError, EngineError
+from aipc.errors import DeviceError, EngineError
 from aipc.runtimes.base import Capabilities, Decoding
+from aipc.runtimes.constrained import check_constrained
+from aipc.runtimes.onnx_errors import translated
 from aipc.runtimes.onnx_folder import GenAIFolder, open_folder
+from aipc.runtimes.onnx_guided import GuidedSequence, check_end
 from aipc.runtimes.onnx_placement import read_placement
 from aipc.runtimes.onnx_properties import PROVIDER, Settings, read_properties
 from aipc.runtimes.onnx_provider import (
@@ -31,7 +33,11 @@ from aipc.runtimes.onnx_provider import (
     tell,
 )
 from aipc.runtimes.onnx_sequence import CachedSequence, SequencePool
-from aipc.runtimes.sampler import Sampler
+from aipc.runtimes.sampler import Sampler, logprob
+from aipc.stages import stage
+
+if TYPE_CHECKING:
+    from aipc.runtimes.onnx_scorer import ONNXScorer
 
 THREADS = "intra_op_num_threads"
 LOG, FATAL = "log_severity_level", 4  # errors are raised, and need no second way to the user
@@ -45,7 +51,14 @@ class ONNXRuntime:
     kinds = KINDS
 
     def capabilities(self, kind: str) -> Capabilities:  # noqa: ARG002 - its devices are alike
-        return Capabilities(runtime=self.name, formats=frozenset({"onnx"}), concurrent=True)
+        return Capabilities(
+            runtime=self.name,
+            formats=frozenset({"onnx"}),
+            concurrent=True,
+            constraints=frozenset({"json_schema", "regex"}),
+            logprobs=True,
+            logits=True,
+        )
 
     def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> ONNXEngine:
         vendors.silence()  # also for callers that come without a session: these packages send
@@ -56,6 +69,11 @@ class ONNXRuntime:
         folder.check_provider(provider)
         name = device_name(provider, device)
         return ONNXEngine(folder, provider, name, settings, properties)
+
+    def scorer(self, artifact: Path, device: str, properties: Mapping[str, str]) -> ONNXScorer:
+        from aipc.runtimes.onnx_scorer import ONNXScorer
+
+        return ONNXScorer(self.open(artifact, device, properties))
 
 
 class ONNXEngine:
@@ -69,9 +87,10 @@ class ONNXEngine:
         settings: Settings,
         properties: Mapping[str, str],
     ) -> None:
-        import onnxruntime_genai
+        with stage("import the runtime"):
+            import onnxruntime_genai
 
-        with _translated(f"the model could not be loaded on {device}"):
+        with translated(f"the model could not be loaded on {device}"):
             model = _load(folder, provider, device, settings)
             placement = read_placement(model) if provider.profiled else None
         _check_placement(model, provider, device, placement)
@@ -85,6 +104,7 @@ class ONNXEngine:
         }
         if placement is not None:
             self.facts = {**self.facts, "placement": placement}
+        self._folder = folder
         self._vocabulary = folder.vocabulary
         self._pool: SequencePool | None = SequencePool(model, folder, provider)
         self._running: WeakSet[ONNXGeneration] = WeakSet()
@@ -92,14 +112,26 @@ class ONNXEngine:
     def start(
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
     ) -> ONNXGeneration:
-        if not prompt:
+        pool = self._checked_pool(prompt)
+        check_constrained(decoding, len(prompt), stop_ids, self._folder.switch)
+        if decoding.constraint is not None:
+            check_end(self._folder.ends, stop_ids)
+        with translated("ONNX Runtime GenAI refused the request"):
+            generation = ONNXGeneration(pool, prompt, decoding, stop_ids)
+        self._running.add(generation)
+        return generation
+
+    def sequence(self, ids: Sequence[int]) -> CachedSequence:
+        """An empty one with room for these tokens, which are checked."""
+        return self._checked_pool(ids).fresh(len(ids))
+
+    def _checked_pool(self, ids: Sequence[int]) -> SequencePool:
+        if not ids:
             raise EngineError("the prompt has no tokens", "give at least one")
         if self._pool is None:
             raise EngineError("the model has been closed", "load it again")
-        self._check_ids(prompt)
-        generation = ONNXGeneration(self._pool, prompt, decoding, stop_ids)
-        self._running.add(generation)
-        return generation
+        self._check_ids(ids)
+        return self._pool
 
     def _check_ids(self, prompt: Sequence[int]) -> None:
         """The vendor's kernels read past their tables for some others."""
@@ -134,8 +166,11 @@ class ONNXGeneration:
         self._sampler = Sampler(decoding, prompt)
         self._stop_ids = stop_ids
         self._left = decoding.max_new_tokens
-        self._chosen: int | None = None
+        self._pending = self._prompt
         self._sequence: CachedSequence | None = None
+        if decoding.constraint is not None:
+            self._sequence = pool.guided(len(prompt), self._left, decoding.constraint)
+        self._logprobs: list[float] | None = [] if decoding.logprobs else None
         self._cancelled = threading.Event()
         self._turn = threading.Lock()
 
@@ -151,6 +186,10 @@ class ONNXGeneration:
             raise StopIteration
         return token
 
+    @property
+    def logprobs(self) -> Sequence[float]:
+        return self._logprobs or ()
+
     def cancel(self) -> None:
         self._cancelled.set()
         if self._turn.acquire(blocking=False):
@@ -163,13 +202,12 @@ class ONNXGeneration:
         if self._left == 0 or self._cancelled.is_set():
             return None
         try:
-            with _translated("ONNX Runtime GenAI failed while generating"):
+            with translated("ONNX Runtime GenAI failed while generating"):
                 token = self._choose()
         except BaseException:
             self._sequence, self._left = None, 0  # the cache may hold half of a step
             raise
         if token is not None:
-            self._chosen = token
             self._left = 0 if token in self._stop_ids else self._left - 1
         if self._left == 0:
             self._finish()
@@ -178,17 +216,25 @@ class ONNXGeneration:
     def _choose(self) -> int | None:
         if self._sequence is None:
             self._sequence = self._pool.take(self._prompt, self._left)
-            pending = self._prompt[len(self._sequence.tokens) :]
-        else:
-            pending = [] if self._chosen is None else [self._chosen]
-        if not self._sequence.append(pending, self._cancelled.is_set):
+            self._pending = self._prompt[len(self._sequence.tokens) :]
+        if not self._sequence.append(self._pending, self._cancelled.is_set):
             return None
-        return self._sampler.choose(self._sequence.logits())
+        scores = self._sequence.logits()
+        if isinstance(self._sequence, GuidedSequence):
+            token = self._sequence.choose(self._sampler.rank(scores))
+            self._sampler.note(token)
+            self._pending = []
+        else:
+            token = self._sampler.choose(scores)
+            self._pending = [token]
+        if self._logprobs is not None:
+            self._logprobs.append(logprob(scores, token))
+        return token
 
     def _finish(self) -> None:
         self._left = 0
         sequence, self._sequence = self._sequence, None
-        if sequence is not None:
+        if sequence is not None and not isinstance(sequence, GuidedSequence):
             self._pool.give_back(sequence)
 
 
@@ -218,16 +264,3 @@ def _threads() -> int:
     """Every core: GenAI takes half of the hardware threads, too few where cores have but one."""
     cpu = read_cpu()
     return min(cpu.physical_cores or cpu.usable_threads, cpu.usable_threads)
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """Turn the vendor's errors into ours, with their first line."""
-    try:
-        yield
-    except AipcError:
-        raise
-    except (RuntimeError, MemoryError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = (lines or ["no memory left" if isinstance(error, MemoryError) else "no reason"])[0]
-        raise EngineError(f"{what}: {reason[:200]}", "run with --debug for all of it") from error

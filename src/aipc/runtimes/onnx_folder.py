@@ -40,6 +40,8 @@ class GenAIFolder:
     """Memory that the key-value cache takes for each token of a sequence."""
     switch: int | None
     """See `rope_switch`."""
+    ends: tuple[int, ...]
+    """Its eos_token_id, one or several."""
     providers: frozenset[str]
     """Those that it names, as in onnx_providers.toml; none for the CPU."""
     threads: int | None
@@ -80,6 +82,7 @@ def open_folder(path: Path) -> GenAIFolder:
         vocabulary=_number(path, model, "vocab_size"),
         token_bytes=_token_bytes(path, decoder, references),
         switch=_switch(path, model),
+        ends=_ends(model),
         providers=frozenset(_providers(decoder)),
         threads=decoder.get("session_options", {}).get("intra_op_num_threads"),
     )
@@ -208,6 +211,11 @@ def _token_bytes(path: Path, decoder: Mapping[str, Any], references: References)
         raise ArtifactError(f"the model in '{path}' has no input '{pattern}'", _AGAIN)
     heads = _number(path, decoder, "num_key_value_heads") * _number(path, decoder, "head_size")
     return 2 * _number(path, decoder, "num_hidden_layers") * heads * ELEMENT_BYTES[element]
+
+
+def _ends(model: Mapping[str, Any]) -> tuple[int, ...]:
+    stated = model.get("eos_token_id", ())
+    return (stated,) if isinstance(stated, int) else tuple(stated)
 
 
 def _switch(path: Path, model: Mapping[str, Any]) -> int | None:

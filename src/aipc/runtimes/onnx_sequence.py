@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aipc.devices.memory import read_memory
 from aipc.errors import EngineError
+from aipc.runtimes.base import Constraint
 from aipc.runtimes.onnx_folder import GenAIFolder
 from aipc.runtimes.onnx_provider import Provider
+
+if TYPE_CHECKING:
+    from aipc.runtimes.onnx_guided import GuidedSequence
 
 
 class CachedSequence:
@@ -45,6 +49,13 @@ class CachedSequence:
                 return False
             self._compute(pending[start : start + size])
         return True
+
+    def score(self, tokens: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+        """Compute ``tokens`` in an empty cache: scores [places, vocabulary] of each piece."""
+        size = len(tokens) if self._crosses(len(tokens)) else self._piece(len(tokens))
+        for start in range(0, len(tokens), size):
+            self._compute(list(tokens[start : start + size]))
+            yield self._generator.get_output("logits")[0].astype(np.float32)
 
     def logits(self) -> npt.NDArray[np.float32]:
         """Scores [vocabulary] of what may follow the last token."""
@@ -126,13 +137,7 @@ class SequencePool:
         Raises:
             EngineError: more tokens than the model's context or the free memory hold.
         """
-        wanted = len(prompt) + answer
-        if wanted > self._folder.context:
-            raise EngineError(
-                f"prompt and answer need {wanted:,} tokens and the model's context holds "
-                f"{self._folder.context:,}",
-                "shorten the prompt or lower --max-new-tokens",
-            )
+        wanted = self._checked_length(len(prompt), answer)
         with self._lock:
             idle, self._idle = self._idle, None
         shared = idle.reusable(prompt) if idle else 0
@@ -142,6 +147,23 @@ class SequencePool:
         del idle  # its memory is free before the next is asked for
         # A conversation that outgrew its room gets twice as much, so that it seldom does again.
         return self._make(wanted, 2 * wanted if shared else wanted, len(prompt))
+
+    def guided(self, prompt: int, answer: int, constraint: Constraint) -> GuidedSequence:
+        """An empty one whose answer keeps ``constraint``; lengths in tokens, errors as `take`'s.
+
+        Raises:
+            UsageError: the constraint can't be enforced.
+        """
+        from aipc.runtimes.onnx_guided import GuidedSequence, guided_generator
+
+        wanted = self._checked_length(prompt, answer)
+        model, params = self._parameters(wanted, prompt)
+        generator = guided_generator(model, params, constraint)
+        return GuidedSequence(generator, wanted, self._provider, self._switch)
+
+    def fresh(self, tokens: int) -> CachedSequence:
+        """One with an empty cache and room for ``tokens``; errors are those of `take`."""
+        return self._make(tokens, tokens, tokens)
 
     def give_back(self, sequence: CachedSequence) -> None:
         """Keep it for a prompt that begins like it."""
@@ -153,14 +175,31 @@ class SequencePool:
         with self._lock:
             self._idle = self._model = None
 
+    def _checked_length(self, prompt: int, answer: int) -> int:
+        wanted = prompt + answer
+        if wanted > self._folder.context:
+            raise EngineError(
+                f"prompt and answer need {wanted:,} tokens and the model's context holds "
+                f"{self._folder.context:,}",
+                "shorten the prompt or lower --max-new-tokens",
+            )
+        return wanted
+
     def _make(self, wanted: int, generous: int, prompt: int) -> CachedSequence:
+        import onnxruntime_genai
+
+        capacity = min(generous, self._folder.context)
+        if self._cost(capacity, prompt) > (self._available() or 0):
+            capacity = wanted
+        generator = onnxruntime_genai.Generator(*self._parameters(capacity, prompt))
+        return CachedSequence(generator, capacity, self._provider, self._switch)
+
+    def _parameters(self, capacity: int, prompt: int) -> tuple[Any, Any]:
+        """The model, and how it shall generate."""
         import onnxruntime_genai
 
         if self._model is None:
             raise EngineError("the model has been closed", "load it again")
-        capacity = min(generous, self._folder.context)
-        if self._cost(capacity, prompt) > (self._available() or 0):
-            capacity = wanted
         self._check_memory(capacity, prompt)
         params = onnxruntime_genai.GeneratorParams(self._model)
         params.set_search_options(
@@ -173,8 +212,7 @@ class SequencePool:
             repetition_penalty=1.0,
             no_repeat_ngram_size=0,
         )
-        generator = onnxruntime_genai.Generator(self._model, params)
-        return CachedSequence(generator, capacity, self._provider, self._switch)
+        return self._model, params
 
     def _check_memory(self, capacity: int, prompt: int) -> None:
         available, cost = self._available(), self._cost(capacity, prompt)

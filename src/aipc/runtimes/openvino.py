@@ -1,29 +1,30 @@
 """OpenVINO GenAI behind the runtime protocol, on the CPU and the GPU.
 
-One continuous-batching pipeline serves one user and many alike: `Generation.__next__` steps
-it until its own token has come, and every step advances all requests.  The NPU has another
-pipeline: `aipc.runtimes.openvino_npu`.
+One continuous-batching pipeline serves one user and many alike: `aipc.runtimes.openvino_batch`
+steps it.  The NPU has another pipeline: `aipc.runtimes.openvino_npu`.
 """
 
 from __future__ import annotations
 
-import itertools
-import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aipc.devices import resolve_device
-from aipc.errors import ArtifactError, EngineError
-from aipc.runtimes.base import Capabilities, Decoding, Engine
+from aipc.errors import ArtifactError, DeviceError
+from aipc.runtimes.arrivals import Chunk
+from aipc.runtimes.base import Capabilities, Decoding, Engine, Scorer
+from aipc.runtimes.cache_room import cache_room
+from aipc.runtimes.constrained import check_constrained
+from aipc.runtimes.grammar_check import GrammarCheck
+from aipc.runtimes.openvino_batch import Batch, BatchRequest
+from aipc.runtimes.openvino_config import generation_config, token_tensor
 from aipc.runtimes.openvino_errors import translated
-from aipc.runtimes.openvino_generation import (
-    OpenVINOGeneration,
-    generation_config,
-    rope_switch,
-    token_tensor,
-)
+from aipc.runtimes.openvino_generation import OpenVINOGeneration, rope_switch
 from aipc.runtimes.openvino_properties import check_properties
+from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
+from aipc.stages import stage
 
 MODEL = "openvino_model.xml"
 PROMPT_CHUNK = 4096  # tokens of prompts computed in one step, of all requests together
@@ -41,11 +42,13 @@ class OpenVINORuntime:
             runtime=self.name,
             formats=frozenset({"openvino"}),
             concurrent=kind != "npu",
+            constraints=frozenset({"json_schema", "regex"}),
+            logprobs=kind != "npu",  # its pipeline gives ids and no more
+            logits=kind != "npu",
         )
 
     def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> Engine:
-        if not (artifact / MODEL).is_file():
-            raise ArtifactError(f"{artifact} has no {MODEL}", "convert it with --runtime openvino")
+        _check_folder(artifact)
         if device.lower() == "npu":
             from aipc.runtimes.openvino_npu import open_npu
 
@@ -57,12 +60,21 @@ class OpenVINORuntime:
         check_properties(core, name, properties)
         return OpenVINOEngine(artifact, name, properties)
 
+    def scorer(self, artifact: Path, device: str, properties: Mapping[str, str]) -> Scorer:
+        from aipc.runtimes.openvino_scorer import OpenVINOScorer
+
+        _check_folder(artifact)
+        if device.lower().startswith("npu"):
+            raise DeviceError("the NPU's pipeline gives no scores", "score on cpu or gpu")
+        return OpenVINOScorer(artifact, device, properties)
+
 
 class OpenVINOEngine:
     """A model loaded in a continuous-batching pipeline; see `aipc.runtimes.base.Engine`."""
 
     def __init__(self, artifact: Path, device: str, properties: Mapping[str, str]) -> None:
-        import openvino_genai
+        with stage("import the runtime"):
+            import openvino_genai
 
         self.device = device
         self.facts: Mapping[str, Any] = {
@@ -72,53 +84,63 @@ class OpenVINOEngine:
             "properties": dict(properties),
         }
         self.switch = rope_switch(artifact)
-        self.lock = threading.Lock()
-        self._ids = itertools.count()
+        self._lookup = read_lookup(properties)
         scheduler = _scheduler(chunked=self.switch is None)
         with translated("the model could not be loaded on " + device):
-            self._pipeline: Any = openvino_genai.ContinuousBatchingPipeline(
-                artifact, scheduler, device, dict(properties)
+            pipeline: Any = openvino_genai.ContinuousBatchingPipeline(
+                artifact, scheduler, device, _typed(properties, self._lookup)
             )
+        self._grammars = GrammarCheck(artifact)
+        self._batch = Batch(pipeline, cache_room(artifact) if device == "CPU" else None)
+        # Neither thread nor process outlives the engine or, in C++ code, the interpreter.
+        self._finalizers = [
+            weakref.finalize(self, each.close) for each in (self._batch, self._grammars)
+        ]
 
     def start(
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
     ) -> OpenVINOGeneration:
+        check_constrained(decoding, len(prompt), stop_ids, self.switch)
+        if decoding.constraint is not None:
+            self._grammars.check(decoding.constraint)
         return OpenVINOGeneration(self, prompt, decoding, stop_ids)
 
-    def submit(self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]) -> Any:
-        """The pipeline's own handle for a new request."""
+    def submit(
+        self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
+    ) -> BatchRequest:
+        """A request of the batch, which begins as soon as there is room for it."""
         tokens = token_tensor(prompt)
         config = generation_config(decoding, stop_ids)
-        with self.lock, translated("OpenVINO GenAI refused the request"):
-            return self._open_pipeline().add_request(next(self._ids), tokens, config)
+        if self._lookup is not None:
+            self._lookup.apply(config)
+        request = BatchRequest(tokens, config, len(prompt) + decoding.max_new_tokens)
+        self._batch.add(request)
+        return request
 
-    def advance(self, handle: Any) -> list[int]:
-        """Step until ``handle`` has tokens; an empty list when it has ended."""
-        with self.lock, translated("OpenVINO GenAI failed while generating"):
-            while not handle.can_read():
-                if not _is_running(handle):
-                    return []
-                self._open_pipeline().step()
-            return [token for output in handle.read().values() for token in output.generated_ids]
+    def advance(self, handle: BatchRequest) -> Chunk:
+        """Wait for the tokens of ``handle``; none when it has ended."""
+        return handle.read()
 
-    def release(self, handle: Any) -> None:
-        """Cancel a request and, at the next step, free its part of the cache."""
+    def release(self, handle: BatchRequest) -> None:
+        """Cancel a request; its part of the cache is free after the step under way."""
         handle.cancel()
 
     def close(self) -> None:
-        with self.lock:
-            self._pipeline = None
-
-    def _open_pipeline(self) -> Any:
-        if self._pipeline is None:
-            raise EngineError("the model has been closed", "load it again")
-        return self._pipeline
+        for finalize in self._finalizers:
+            finalize()
 
 
-def _is_running(handle: Any) -> bool:
-    import openvino_genai
+def _check_folder(artifact: Path) -> None:
+    if not (artifact / MODEL).is_file():
+        raise ArtifactError(f"{artifact} has no {MODEL}", "convert it with --runtime openvino")
 
-    return bool(handle.get_status() == openvino_genai.GenerationStatus.RUNNING)
+
+def _typed(properties: Mapping[str, str], lookup: PromptLookup | None) -> dict[str, Any]:
+    """The properties as GenAI's pipeline takes them; those of each request are not for it."""
+    own: dict[str, Any] = {
+        name: value for name, value in properties.items() if name not in PROPERTIES
+    }
+    return own if lookup is None else {**own, SWITCH: True}
 
 
 def _scheduler(*, chunked: bool) -> Any:

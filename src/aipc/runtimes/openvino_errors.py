@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aipc.errors import EngineError
+from aipc.errors import AipcError, EngineError
 
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn OpenVINO's RuntimeError into ours, with its first telling line.
+    """Turn whatever OpenVINO raises into ours, with its first telling line.
 
     Raises:
         EngineError: with the vendor's error as its cause.
     """
     try:
         yield
-    except RuntimeError as error:
-        raise EngineError(f"{what}: {_reason(error)}", "run with --debug for all of it") from error
+    except AipcError:
+        raise
+    except Exception as error:
+        raise EngineError(
+            f"{what}: {telling_line(error)}", "run with --debug for all of it"
+        ) from error
 
 
-def _reason(error: RuntimeError) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+_PLACE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")
+
+
+def telling_line(error: Exception) -> str:
+    """What a vendor's error says, without where in its sources."""
+    lines = [_PLACE.sub("", line.strip()) for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
     return (telling or lines or ["no reason given"])[0][:200]

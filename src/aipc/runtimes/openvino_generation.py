@@ -7,10 +7,12 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
 
 from aipc.errors import EngineError
+from aipc.runtimes.arrivals import Chunk
 from aipc.runtimes.base import Decoding
 
 
@@ -24,8 +26,8 @@ class Requests(Protocol):
     def submit(self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]) -> Any:
         """Begin a request; its handle."""
 
-    def advance(self, handle: Any) -> list[int]:
-        """The next tokens of a request; an empty list when it has ended."""
+    def advance(self, handle: Any) -> Chunk:
+        """Wait for the next tokens of a request; none when it has ended."""
 
     def release(self, handle: Any) -> None:
         """Cancel a request and free what it holds; returns without waiting."""
@@ -50,7 +52,8 @@ class OpenVINOGeneration:
         self._decoding = decoding
         self._sequence = list(prompt)
         self._left = decoding.max_new_tokens
-        self._ready: deque[int] = deque()
+        self._ready: deque[tuple[int, float]] = deque()
+        self._logprobs: list[float] = []
         self._cancelled = threading.Event()
         self._handle = self._submit()
 
@@ -67,27 +70,33 @@ class OpenVINOGeneration:
             self._ready.extend(self._more())
         if not self._ready or self._cancelled.is_set():
             raise StopIteration
-        token = self._ready.popleft()
+        token, logprob = self._ready.popleft()
         self._sequence.append(token)
+        if self._decoding.logprobs:
+            self._logprobs.append(logprob)
         self._left = 0 if token in self._stop_ids else self._left - 1
         return token
+
+    @property
+    def logprobs(self) -> Sequence[float]:
+        return self._logprobs
 
     def cancel(self) -> None:
         self._cancelled.set()
         self._engine.release(self._handle)
 
-    def _more(self) -> list[int]:
+    def _more(self) -> Iterator[tuple[int, float]]:
         if self.ended:
-            return []
+            return iter(())
         try:
-            tokens = self._engine.advance(self._handle)
-            if not tokens and not self._cancelled.is_set():
+            chunk = self._engine.advance(self._handle)
+            if not chunk.ids and not self._cancelled.is_set():
                 self._restart()
-                tokens = self._engine.advance(self._handle)
+                chunk = self._engine.advance(self._handle)
         except EngineError:
             self._left = 0
             raise
-        return tokens
+        return zip(chunk.ids, chunk.logprobs or repeat(0.0), strict=False)
 
     def _restart(self) -> None:
         """Begin the leg after the rotary switch; a request has no other reason to end early."""
@@ -111,40 +120,6 @@ class OpenVINOGeneration:
         if switch is None or len(self._sequence) > switch:
             return self._left
         return min(self._left, switch - len(self._sequence) + 1)
-
-
-def token_tensor(prompt: Sequence[int]) -> Any:
-    """Token ids as OpenVINO GenAI takes them, i64 [1, tokens].
-
-    Raises:
-        EngineError: there are none.
-    """
-    if not prompt:
-        raise EngineError("the prompt has no tokens", "give at least one")
-    import numpy as np
-    import openvino
-
-    return openvino.Tensor(np.array([prompt], np.int64))
-
-
-def generation_config(decoding: Decoding, stop_ids: frozenset[int]) -> Any:
-    """GenAI's own words for how to choose the next token and where to stop."""
-    import openvino_genai
-
-    config = openvino_genai.GenerationConfig()
-    config.max_new_tokens = decoding.max_new_tokens
-    config.repetition_penalty = decoding.repetition_penalty
-    config.set_eos_token_id(min(stop_ids, default=0))
-    config.stop_token_ids = set(stop_ids) or {0}
-    config.ignore_eos = not stop_ids
-    if decoding.temperature > 0:
-        config.do_sample = True
-        config.temperature = decoding.temperature
-        config.top_p = decoding.top_p
-        config.rng_seed = decoding.seed
-        if decoding.top_k:
-            config.top_k = decoding.top_k
-    return config
 
 
 def model_context(artifact: Path) -> int | None:

@@ -19,7 +19,10 @@ from typing import Any
 from aipc.devices import resolve_device
 from aipc.errors import EngineError, PromptTooLong
 from aipc.progress import Progress, silent
+from aipc.runtimes.arrivals import Chunk
 from aipc.runtimes.base import Decoding
+from aipc.runtimes.constrained import check_constrained
+from aipc.runtimes.grammar_check import GrammarCheck
 from aipc.runtimes.npu_compiler import (
     EMULATION,
     BlobCache,
@@ -29,14 +32,9 @@ from aipc.runtimes.npu_compiler import (
     unheard,
 )
 from aipc.runtimes.npu_request import NpuRequest
+from aipc.runtimes.openvino_config import generation_config, token_tensor
 from aipc.runtimes.openvino_errors import translated
-from aipc.runtimes.openvino_generation import (
-    OpenVINOGeneration,
-    generation_config,
-    model_context,
-    rope_switch,
-    token_tensor,
-)
+from aipc.runtimes.openvino_generation import OpenVINOGeneration, model_context, rope_switch
 from aipc.runtimes.openvino_properties import check_npu_properties
 from aipc.runtimes.openvino_recipe import check_npu_recipe
 from aipc.runtimes.static_shape import (
@@ -97,6 +95,7 @@ class NpuEngine:
         self._context = model_context(artifact) or LONGEST
         self._compiler = NpuCompiler(artifact, properties, options, self.switch, blobs)
         self._report = (progress, notify)
+        self._grammars = GrammarCheck(artifact)
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, "aipc-npu")
         self._running: weakref.ref[OpenVINOGeneration] | None = None
@@ -128,6 +127,7 @@ class NpuEngine:
         """
         with self._lock:
             self._refuse_second()
+            self._check_constraint(len(prompt), decoding, stop_ids)
             self._fit(len(prompt), decoding.max_new_tokens)
             generation = OpenVINOGeneration(self, prompt, decoding, stop_ids)
             self._running = weakref.ref(generation)
@@ -142,11 +142,11 @@ class NpuEngine:
         self._request = NpuRequest(generate, self._worker)
         return self._request
 
-    def advance(self, handle: NpuRequest) -> list[int]:
+    def advance(self, handle: NpuRequest) -> Chunk:
         with translated("OpenVINO GenAI failed while generating"):
-            tokens = handle.read()
+            chunk = handle.read()
         self._check_open()
-        return tokens
+        return chunk
 
     def release(self, handle: NpuRequest) -> None:
         handle.cancel()
@@ -157,10 +157,16 @@ class NpuEngine:
             self._stop()
             self._pipeline = None
             self._worker.shutdown()
+            self._grammars.close()
 
     def _check_open(self) -> None:
         if self._closed:
             raise EngineError("the model has been closed", "load it again")
+
+    def _check_constraint(self, prompt: int, decoding: Decoding, stop_ids: frozenset[int]) -> None:
+        check_constrained(decoding, prompt, stop_ids, self.switch)
+        if decoding.constraint is not None:
+            self._grammars.check(decoding.constraint)
 
     def _refuse_second(self) -> None:
         running = None if self._running is None else self._running()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aipc.errors import UsageError
+from aipc.runtimes.prompt_lookup import PROPERTIES
 
 ANY_DEVICE = frozenset({"CACHE_DIR", "CACHE_MODE", "ENABLE_MMAP", "ATTENTION_BACKEND"})
 """Known to OpenVINO's core and to GenAI themselves, so that no device lists them."""
@@ -31,12 +32,19 @@ def check_properties(core: Any, device: str, properties: Mapping[str, str]) -> N
     if not properties:
         return
     supported = core.get_property(device, "SUPPORTED_PROPERTIES")
-    known = ANY_DEVICE | {name for name, access in supported.items() if access != "RO"}
+    known = ANY_DEVICE | PROPERTIES | {name for name, access in supported.items() if access != "RO"}
     for name in properties:
         if name not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1)
-            fix = f"did you mean {near[0]}?" if near else "see OpenVINO's list of its properties"
+            near = _nearest(name, known)
+            fix = f"did you mean {near}?" if near else "see OpenVINO's list of its properties"
             raise UsageError(f"{device} has no property {name}", fix)
+
+
+def _nearest(name: str, known: frozenset[str]) -> str:
+    """Whatever the case: GenAI writes its own properties in small letters."""
+    by_capitals = {each.upper(): each for each in known}
+    near = difflib.get_close_matches(name.upper(), by_capitals, n=1)
+    return by_capitals[near[0]] if near else ""
 
 
 def check_npu_properties(core: Any, properties: Mapping[str, str]) -> None:
@@ -52,6 +60,8 @@ def check_npu_properties(core: Any, properties: Mapping[str, str]) -> None:
         if name in NPU_OPTIONS:
             fix = f"give {NPU_OPTIONS[name]}" if NPU_OPTIONS[name] else "leave it out"
             raise UsageError(f"aipc sets {name} itself", fix)
+        if name in PROPERTIES:
+            raise UsageError(f"the NPU has no prompt lookup ({name})", "leave it out, or use cpu")
     own = ("NPU_", "NPUW_", "++NPUW_")
     others = {k: v for k, v in properties.items() if not k.startswith(own)}
     emulated = properties.get("NPUW_DEVICES", "NPU").startswith("CPU")

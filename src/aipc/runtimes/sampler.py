@@ -5,6 +5,7 @@ The order is transformers': repetition penalty, temperature, top-k, top-p.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from aipc.runtimes.base import Decoding
 
 Scores = npt.NDArray[np.float32]
+_BEHIND = 1e5  # more than any score, and float32 still tells apart those behind
 
 
 class Sampler:
@@ -25,14 +27,34 @@ class Sampler:
 
     def choose(self, scores: Scores) -> int:
         """The next token, an index of ``scores`` (logits [vocabulary], float32, left unchanged)."""
-        if self._decoding.repetition_penalty != 1.0:
-            scores = self._penalised(scores)
+        scores = self._penalised(scores)
         token = int(scores.argmax()) if self._decoding.temperature == 0 else self._draw(scores)
-        self._seen.add(token)
+        self.note(token)
         return token
+
+    def note(self, token: int) -> None:
+        """Count a token that was chosen otherwise, for the repetition penalty."""
+        self._seen.add(token)
+
+    def rank(self, scores: Scores) -> Scores:
+        """Scores whose highest is the choice, among all tokens or whichever of them are allowed.
+
+        Sampled with noise in place of a draw (Gumbel-max: Maddison et al. 2014, A* Sampling,
+        section 2).  What top_k and top_p take away comes after all that they keep.
+        """
+        scores = self._penalised(scores)
+        if self._decoding.temperature == 0:
+            return scores
+        kept, _ = self._kept(scores)
+        ranked = scores.astype(np.float64) / self._decoding.temperature
+        ranked -= ranked.max() + _BEHIND
+        ranked[kept] += _BEHIND
+        return (ranked + self._random.gumbel(size=scores.size)).astype(np.float32)
 
     def _penalised(self, scores: Scores) -> Scores:
         """Keskar et al. 2019, CTRL, section 4.1: a negative score is multiplied instead."""
+        if self._decoding.repetition_penalty == 1.0:
+            return scores
         seen = np.fromiter((t for t in self._seen if t < scores.size), np.int64)
         penalty = np.float32(self._decoding.repetition_penalty)
         changed = scores.copy()
@@ -41,6 +63,13 @@ class Sampler:
         return changed
 
     def _draw(self, scores: Scores) -> int:
+        candidates, shares = self._kept(scores)
+        sums = shares.cumsum()
+        at = int(np.searchsorted(sums, self._random.random() * sums[-1], side="right"))
+        return int(candidates[min(at, candidates.size - 1)])
+
+    def _kept(self, scores: Scores) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """The tokens that top_k and top_p leave, and their shares of anything."""
         candidates = _likeliest(scores, self._decoding.top_k)
         scaled = scores[candidates].astype(np.float64) / self._decoding.temperature
         shares = np.exp(scaled - scaled.max())
@@ -49,9 +78,14 @@ class Sampler:
             candidates, shares = candidates[order], shares[order]
             kept = _nucleus(shares, self._decoding.top_p)
             candidates, shares = candidates[:kept], shares[:kept]
-        sums = shares.cumsum()
-        at = int(np.searchsorted(sums, self._random.random() * sums[-1], side="right"))
-        return int(candidates[min(at, candidates.size - 1)])
+        return candidates, shares
+
+
+def logprob(scores: Scores, token: int) -> float:
+    """Natural logarithm of the share that a softmax of ``scores`` [vocabulary] gives ``token``."""
+    highest = float(scores.max())
+    total = np.exp(scores.astype(np.float64) - highest).sum()
+    return float(scores[token]) - highest - math.log(total)
 
 
 def _likeliest(scores: Scores, count: int) -> npt.NDArray[np.int64]:
