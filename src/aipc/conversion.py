@@ -21,6 +21,7 @@ from aipc.models.source import ArtifactSource, Source, describe
 from aipc.models.staging import staged
 from aipc.models.store import Store
 from aipc.progress import Progress, silent
+from aipc.stages import stage
 
 if TYPE_CHECKING:
     from aipc.checkpoint import Checkpoint
@@ -141,6 +142,12 @@ def prepare(
     )
 
 
+def find_artifact(source: Source, recipe: Recipe, store: Store, target: Target) -> Path | None:
+    """The artifact that `prepare` would find in the store; None: it would make one."""
+    path = store.artifact_path(_Order(source, recipe, target).key)
+    return None if manifest.find(path) is None else path
+
+
 class _Order:
     """What is to be made; ``key`` is its name in the store, fixed before anything is read."""
 
@@ -173,7 +180,9 @@ def _make(
     from aipc.checkpoint import open_checkpoint
 
     identity = order.source.name
-    with open_checkpoint(store.fetch(order.source, progress)) as checkpoint:
+    with stage("fetch"):
+        fetched = store.fetch(order.source, progress)
+    with stage("convert"), open_checkpoint(fetched) as checkpoint:
         work = _work(order, checkpoint, final.parent, progress, notify)
         owned = final == store.artifact_path(order.key)
         with staged(final, owned=owned, needed=work.nbytes, progress=progress) as folder:

@@ -13,6 +13,7 @@ AipcError                    what happened; what to do next
 ├── ArtifactError            a folder that is no whole artifact, or not for this use
 ├── DeviceError              a device or runtime that this machine does not have
 ├── EngineError              the vendor's runtime failed; its own error is the cause
+├── MeasurementError         a measurement that can't be made, read or compared
 └── GenerationError          a request that this model can't answer
     └── PromptTooLong        more tokens than the context holds
 """
@@ -79,6 +80,10 @@ class DeviceError(AipcError):
 
 
 class EngineError(AipcError):
+    pass
+
+
+class MeasurementError(AipcError):
     pass
 
 

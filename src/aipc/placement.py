@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aipc.choose import Artifact, Plan, choose
 from aipc.choose.canary import PROMPTS, Canary
@@ -20,6 +20,10 @@ from aipc.runtimes.base import Capabilities, Engine
 from aipc.runtimes.overflow import OverflowEngine
 from aipc.runtimes.registry import RUNTIMES
 from aipc.runtimes.static_shape import NpuOptions
+from aipc.stages import stage
+
+if TYPE_CHECKING:
+    from aipc.choose.measured import Tuned
 
 Notify = Callable[[str], None]
 _EXACT = {
@@ -67,8 +71,14 @@ class Placement:
         store: Store,
         progress: Progress,
         notify: Notify,
+        *,
+        tuned: Tuned | None = None,
+        note: str = "",
     ) -> None:
-        """Decide; nothing is loaded yet.  Errors are those of `aipc.choose.choose`."""
+        """Decide; nothing is loaded yet.  Errors are those of `aipc.choose.choose`.
+
+        ``tuned`` is what was measured for this artifact here; ``note`` is one more reason.
+        """
         self.plan: Plan = choose(
             artifact,
             devices,
@@ -76,7 +86,10 @@ class Placement:
             runtime=wanted.runtime,
             properties=wanted.properties,
             emulate=wanted.emulate,
+            tuned=tuned,
         )
+        self._why = (*self.plan.why, note) if note else self.plan.why
+        self._tuned = tuned
         self.kind = kind_of(self.plan.device)
         self._artifact = artifact
         self._wanted = wanted
@@ -101,7 +114,8 @@ class Placement:
             "asked": {"device": self._wanted.device, "runtime": self._wanted.runtime},
             "device_name": self.plan.device_name,
             "weights": self._artifact.weights,
-            "why": list(self.plan.why),
+            "why": list(self._why),
+            "tuned": self._tuned.when if self._tuned else None,
         }
 
     def open(self) -> Engine:
@@ -128,6 +142,10 @@ class Placement:
         """
         if self.kind == "cpu" or not self._wanted.canary:
             return
+        with stage("compare with the CPU"):
+            self._compare(engine, encode)
+
+    def _compare(self, engine: Engine, encode: Callable[[str], Sequence[int]]) -> None:
         prompts = [encode(prompt) for prompt in PROMPTS]
         canary = Canary(self._store.home / "canary", self._identity(engine))
         exact = _EXACT.get(self.plan.runtime, {})

@@ -10,28 +10,38 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from aipc import vendors
-from aipc.choose import read_artifact
-from aipc.conversion import Notify, announce, log, prepare
+from aipc.conversion import Notify, log
 from aipc.convert.recipe import Recipe
-from aipc.convert.targets import Target
-from aipc.devices import Device, reachable_devices
-from aipc.errors import UsageError
-from aipc.generate import Message, Reply, Stream, TextSide, collect, resolve, stream
+from aipc.generate import (
+    CallReader,
+    Prompt,
+    Reply,
+    Request,
+    Stream,
+    TextSide,
+    Tokenizer,
+    Tool,
+    collect,
+    resolve,
+    stream,
+)
 from aipc.models import names
-from aipc.models.catalogue import CATALOGUE
-from aipc.models.source import ArtifactSource, Source
+from aipc.models.source import ArtifactSource
 from aipc.models.store import Store
 from aipc.observed import ObservedEngine
 from aipc.options import from_mapping
 from aipc.placement import Placement, Wanted
+from aipc.preparation import Prepared, prepare_session
 from aipc.progress import Progress, silent
 from aipc.running import Publication
 from aipc.runtimes.base import Capabilities, Decoding, Engine, Sampling
 from aipc.runtimes.static_shape import NpuOptions
+from aipc.stages import Stage, beside, recorded, stage
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+WARM_TOKENS = 12
 
 
 class Session:
@@ -49,6 +59,8 @@ class Session:
         self._facts = facts
         self.context = text.context
         """Tokens that a prompt and its answer may have together."""
+        self.stages: tuple[Stage, ...] = ()
+        """Where the time of `load` went."""
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -58,27 +70,72 @@ class Session:
         """
         return {**self._facts, **self._engine.facts}
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """What can be asked of it on its device."""
+        return self._able
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether several answers can be under way at once."""
+        return self._able.concurrent
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self._text.tokenizer
+
+    def encode(self, prompt: Prompt, *, tools: Sequence[Tool] = (), raw: bool = False) -> list[int]:
+        """The token ids that `stream` gives the model for the same arguments.
+
+        Raises:
+            AipcError: as `stream`.
+        """
+        return self._text.prepare(Request(prompt, tools=tools, raw=raw)).tokens
+
     def stream(
-        self, prompt: str | Sequence[Message], *, stop: Sequence[str] = (), **sampling: Any
+        self,
+        prompt: Prompt,
+        *,
+        stop: Sequence[str] = (),
+        schema: Mapping[str, Any] | None = None,
+        tools: Sequence[Tool] = (),
+        tool_choice: str = "auto",
+        logprobs: bool = False,
+        raw: bool = False,
+        **sampling: Any,
     ) -> Stream:
-        """Answer as an iterator of events: `Text` pieces, then one `Finished`.
+        """Answer as an iterator of events: `Text` and `ToolCall`, then one `Finished`.
 
         Args:
             prompt: one user message, or a conversation in OpenAI's form.
             stop: texts before any of which the answer ends.
+            schema: a JSON schema that the answer's text must fit; {"type": "object"} asks
+                for any JSON object.  An answer cut by its length is a cut JSON.
+            tools: functions that the model may ask to be called, in OpenAI's form.
+            tool_choice: "auto" leaves it to the model, "none" shows it no tools, "required"
+                makes it call one, and a tool's name makes it call that one.
+            logprobs: have the events tell each token's probability.
+            raw: continue ``prompt``, a text, without the model's chat template.
             sampling: fields of `Sampling`: max_new_tokens, temperature, top_p, top_k,
                 repetition_penalty, seed; what is left out is as the model's own
                 generation_config.json has it.
 
         Raises:
-            UsageError: an unknown option, a bad value, or one that the device can't honour.
+            UsageError: an unknown option, a bad value, a schema or a tool beyond what is
+                allowed, or something that the device can't honour.
             PromptTooLong: more tokens than the context holds.
             GenerationError: a prompt that the model's chat template refuses.
             EngineError: from the iteration, when the runtime fails.
         """
         decoding = self._decoding(sampling)
-        ids = self._text.encode(prompt)
-        return self._stream(ids, decoding, stop, self._text.stop_ids)
+        asked = self._text.prepare(Request(prompt, schema, tools, tool_choice, raw))
+        decoding = replace(decoding, constraint=asked.constraint, logprobs=logprobs)
+        self._able.check_decoding(decoding)
+        return self._stream(asked.tokens, decoding, stop, self._text.stop_ids, asked.reader)
+
+    def generate(self, prompt: Prompt, **options: Any) -> Reply:
+        """The whole answer; arguments and errors are those of `stream`."""
+        return collect(self.stream(prompt, **options))
 
     def stream_ids(
         self,
@@ -110,6 +167,7 @@ class Session:
         decoding: Decoding,
         stop: Sequence[str],
         stop_ids: Collection[int],
+        reader: CallReader | None = None,
     ) -> Stream:
         return stream(
             self._engine,
@@ -119,18 +177,8 @@ class Session:
             context=self.context,
             stops=stop,
             stop_ids=stop_ids,
+            reader=reader,
         )
-
-    @property
-    def concurrent(self) -> bool:
-        """Whether several answers can be under way at once."""
-        return self._able.concurrent
-
-    def generate(
-        self, prompt: str | Sequence[Message], *, stop: Sequence[str] = (), **sampling: Any
-    ) -> Reply:
-        """The whole answer; arguments and errors are those of `stream`."""
-        return collect(self.stream(prompt, stop=stop, **sampling))
 
     def close(self) -> None:
         """Free the model and the device."""
@@ -184,41 +232,56 @@ def load(
     Raises:
         AipcError: what failed and what to do; the tree is in `aipc.errors`.
     """
-    vendors.silence()
-    store = store or Store()
     wanted = Wanted(
         device, runtime, properties or {}, emulate, overflow, canary, npu or NpuOptions()
     )
-    source = names.resolve(name or CATALOGUE.default.name)
-    devices = _devices(source, runtime)
-    if isinstance(source, ArtifactSource):
-        folder = _own_folder(source, recipe)
-    else:
-        target = wanted.target(devices, recipe)  # a device that is missing costs no download
-        announce(name, source, store, notify)
-        folder = _made(source, recipe, target, store, progress, notify)
-    started = time.perf_counter()
-    placement = Placement(read_artifact(folder), wanted, devices, store, progress, notify)
-    engine, text = _open(placement, folder)
-    facts = {"model": source.label, "artifact": str(folder), **placement.facts}
-    facts["load_s"] = time.perf_counter() - started
-    publication = Publication(store.running, source.label, placement.plan.runtime, engine.device)
+    with recorded() as stages:
+        prepared = prepare_session(
+            name, wanted, recipe=recipe, store=store, progress=progress, notify=notify
+        )
+        session = open_session(prepared)
+    session.stages = tuple(stages)
+    return session
+
+
+def open_session(prepared: Prepared, *, warm: bool = False) -> Session:
+    """Load what `prepare_session` made ready.
+
+    ``warm`` has it answer a few tokens before anybody asks, so that what a runtime does once, at
+    its first inference, is done: OpenVINO rearranges int4 weights then, for seconds.
+
+    Raises:
+        AipcError: as `load`.
+    """
+    placement, started = prepared.placement, time.perf_counter()
+    with stage("load"):
+        engine, text = _open(placement, prepared.folder)
+    if warm:
+        with stage("warm up"):
+            _warm_up(engine, text)
+    facts = {**prepared.facts, "load_s": time.perf_counter() - started}
+    runtime, label = placement.plan.runtime, prepared.source.label
+    publication = Publication(prepared.store.running, label, runtime, engine.device)
     observed = ObservedEngine(engine, placement.computing, publication)
     text = replace(text, context=placement.context(text.context))
     return Session(observed, placement.capabilities, text, facts)
 
 
-def _devices(source: Source, runtime: str) -> tuple[Device, ...]:
-    """Those that may come into question; of a runtime that does not, nothing is loaded."""
-    if isinstance(source, ArtifactSource):
-        return reachable_devices({read_artifact(source.path).target})
-    return reachable_devices() if runtime == "auto" else reachable_devices({runtime})
+def _warm_up(engine: Engine, text: TextSide) -> None:
+    """Compute a prompt, and a token after it: the two have kernels of their own.
+
+    Shorter than any block of a prefix cache, so that none is left in it.
+    """
+    prompt = text.tokenizer.encode("Hello. " * WARM_TOKENS, add_special_tokens=False)[:WARM_TOKENS]
+    for _ in engine.start(prompt, Decoding(2), frozenset()):
+        pass
 
 
 def _open(placement: Placement, folder: Path) -> tuple[Engine, TextSide]:
     with ThreadPoolExecutor(1) as pool:  # the text side is read while the weights are loaded
-        reading = pool.submit(TextSide.read, folder)
-        engine = placement.open()
+        reading = pool.submit(beside("tokenizer, at the same time", TextSide.read), folder)
+        with stage("read and compile"):
+            engine = placement.open()
         try:
             text = reading.result()
             placement.check(engine, text.encode)
@@ -235,26 +298,3 @@ def is_artifact(name: str) -> bool:
         ModelError: it leads to no usable model.
     """
     return isinstance(names.resolve(name), ArtifactSource)
-
-
-def _own_folder(source: ArtifactSource, recipe: Recipe | None) -> Path:
-    if recipe is not None:
-        raise UsageError(
-            f"'{source.path}' is converted already, so a recipe can't apply",
-            "leave out --weight-format, --group-size, --ratio and --sym",
-        )
-    return source.path
-
-
-def _made(
-    source: Source,
-    recipe: Recipe | None,
-    target: Target,
-    store: Store,
-    progress: Progress,
-    notify: Notify,
-) -> Path:
-    made = prepare(source, recipe, store, target=target, progress=progress, notify=notify)
-    for note in () if made.reused else made.notes:
-        notify(note)
-    return made.path

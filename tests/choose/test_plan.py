@@ -97,11 +97,23 @@ def test_auto_passes_over_a_gpu_that_is_too_small(artifact, machine, tmp_path):
     assert "passed over, it has 0.0 GB" in plan.why[1]
 
 
-def test_what_was_measured_goes_before_the_order(artifact, machine, npu_generates):
-    here = [machine["cpu"], machine["igpu"], machine["npu"]]
-    plan = choose(artifact(), here, measured={"CPU": 11.0, "NPU": 7.5})
-    assert plan.device == "CPU"
-    assert plan.why[0] == "CPU: measured here: 11.0 tokens a second, the fastest of 2"
+def test_what_was_measured_goes_before_the_order_and_the_rules(artifact, machine, tuned):
+    here = [machine["amx"], machine["igpu"], machine["npu"]]
+    plan = choose(artifact(), here, tuned=tuned("CPU", {"NUM_STREAMS": "1"}))
+    assert (plan.device, plan.properties) == ("CPU", {"NUM_STREAMS": "1"})
+    assert plan.why[0].startswith("CPU: measured here on 2026-11-22 for latency: 131 ms a token")
+    assert plan.why[1] == "NUM_STREAMS=1: measured with the device"
+
+
+def test_the_users_property_wins_over_what_was_measured(artifact, machine, tuned):
+    measured = tuned("CPU", {"NUM_STREAMS": "1", "INFERENCE_PRECISION_HINT": "f32"})
+    plan = choose(artifact(), [machine["amx"]], tuned=measured, properties={"NUM_STREAMS": "2"})
+    assert plan.properties == {"NUM_STREAMS": "2", "INFERENCE_PRECISION_HINT": "f32"}
+
+
+def test_a_device_that_is_gone_is_missed(artifact, machine, tuned):
+    with pytest.raises(DeviceError, match="no GPU"):
+        choose(artifact(), [machine["amx"]], tuned=tuned("GPU", {}))
 
 
 @pytest.mark.parametrize(

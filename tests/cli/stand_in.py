@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aipc.errors import EngineError
 from aipc.generate import Reply, Stream, collect, stream
 from aipc.runtimes.base import Decoding, Sampling
 from aipc.runtimes.fake import FakeEngine
+from aipc.stages import Stage
 
 END = 0
 
@@ -42,7 +45,13 @@ class StandIn:
     )
     asked: list[list[dict[str, str]]] = field(default_factory=list)
     sampled: list[dict[str, Any]] = field(default_factory=list)
+    schemas: list[Any] = field(default_factory=list)
+    stages: tuple[Stage, ...] = (Stage("load", 0, 1.5), Stage("read and compile", 1, 1.25))
     loaded: dict[str, Any] = field(default_factory=dict)
+    loading_s: float = 0.0
+    """That loading takes in a chat, after what is told of it at once."""
+    refuses: str = ""
+    """Why it can't be loaded then."""
     closed: bool = False
 
     def __enter__(self):
@@ -57,7 +66,23 @@ class StandIn:
         options["progress"]("fetching", 5_000_000, 5_000_000)
         return self
 
-    def stream(self, prompt: Any, *, stop: tuple[str, ...] = (), **sampling: Any) -> Stream:
+    def prepare_session(self, name: str | None, wanted: Any, **options: Any) -> StandIn:
+        return self.load(name, wanted=wanted, **options)
+
+    def open_session(self, prepared: StandIn, *, warm: bool) -> StandIn:
+        time.sleep(prepared.loading_s)
+        if prepared.refuses:
+            raise EngineError(prepared.refuses)
+        self.loaded["warm"] = warm
+        return self
+
+    def close(self) -> None:
+        self.closed = True
+
+    def stream(
+        self, prompt: Any, *, stop: tuple[str, ...] = (), schema: Any = None, **sampling: Any
+    ) -> Stream:
+        self.schemas.append(schema)
         self.asked.append([dict(message) for message in prompt])
         self.sampled.append(sampling)
         text = self.answer.format(turns=len(prompt), last=prompt[-1]["content"])
@@ -77,8 +102,11 @@ class StandIn:
 
 
 if __name__ == "__main__":
-    from aipc import session
+    from aipc import preparation, session
     from aipc.cli import main
 
-    session.load = StandIn(**json.loads(os.environ.get("STAND_IN", "{}"))).load
+    stand_in = StandIn(**json.loads(os.environ.get("STAND_IN", "{}")))
+    session.load = stand_in.load
+    session.open_session = stand_in.open_session
+    preparation.prepare_session = stand_in.prepare_session
     main()

@@ -161,3 +161,51 @@ def test_ctrl_c_during_a_run_ends_the_program_quietly(tmp_path: Path) -> None:
     terminal.expect("\r\n")
     assert "Traceback" not in terminal._text
     terminal.close()
+
+
+def test_the_question_may_come_before_the_model_is_ready(chat) -> None:
+    terminal = chat(answer="answer to {last}.", loading_s=1.0)
+    terminal.type("/system Be brief.\n")
+    terminal.expect("[system message set]\r\n> ")
+    terminal.type("early\n")
+    terminal.expect("[still loading; the answer comes as soon as that is done]\r\n")
+    terminal.expect("answer to early.\r\n> ")
+    terminal.type("late\n")
+    terminal.expect("answer to late.\r\n> ")
+    assert terminal._text.count("still loading") == 1
+    terminal.type(CTRL_D)
+    assert terminal.leave() == 0
+
+
+@pytest.mark.parametrize(
+    ("keys", "status"), [(CTRL_C, 0), (CTRL_D, 0), ("/exit\n", 0), ("a question\n", 130)]
+)
+def test_one_may_leave_while_it_loads(chat, keys, status) -> None:
+    terminal = chat(loading_s=60.0)
+    time.sleep(0.3)  # readline waits for keys and signals
+    started = time.monotonic()
+    terminal.type(keys)
+    if status:
+        terminal.expect("[still loading")
+        terminal.type(CTRL_C)
+    assert terminal.leave() == status
+    assert time.monotonic() - started < 5
+    assert "Traceback" not in terminal._text
+
+
+@pytest.mark.parametrize("typed", ["", "half a question"])
+def test_a_model_that_can_not_be_loaded_ends_the_chat_at_once(chat, typed) -> None:
+    terminal = chat(loading_s=0.8, refuses="the model is broken")
+    terminal.type(typed)
+    terminal.expect("aipc: the model is broken\r\n")
+    assert terminal.leave() == 1
+    assert terminal._text.count("the model is broken") == 1
+
+
+def test_a_question_that_waits_hears_why_there_is_no_answer(chat) -> None:
+    terminal = chat(loading_s=0.8, refuses="the model is broken")
+    terminal.type("early\n")
+    terminal.expect("[still loading")
+    terminal.expect("aipc: the model is broken\r\n")
+    assert terminal.leave() == 1
+    assert terminal._text.count("the model is broken") == 1

@@ -93,3 +93,35 @@ def test_wrong_usage_is_found_before_anything_is_loaded(aipc, stand_in) -> None:
 def test_a_pipe_is_the_prompt(process) -> None:
     outcome = process("run", stdin="Grüße an 今日\n", answer="{last}!")
     assert (outcome.status, outcome.stdout) == (0, "Grüße an 今日!\n")
+
+
+def test_timings_say_where_the_time_went(aipc, stand_in) -> None:
+    stand_in(answer="Paris.")
+    outcome = aipc("run", "--timings", "x")
+    assert outcome.stdout == "Paris.\n"
+    lines = outcome.stderr.splitlines()
+    assert all(len(line) <= 100 for line in lines)
+    table = [line for line in lines if " s" in line]
+    assert any(line.startswith("load    ") and line.endswith(" 1.50 s") for line in table)
+    assert any(line.startswith("  read and compile  ") for line in table)
+    assert any(line.startswith("prompt to first token, cold") for line in table)
+    assert any(line.startswith("further tokens") and "6 tokens" in line for line in table)
+    assert any(line.startswith("all together") for line in table)
+
+
+def test_json_has_the_stages(aipc, stand_in) -> None:
+    stand_in()
+    timings = json.loads(aipc("run", "--json", "x").stdout)["timings"]
+    assert timings["is_cold"] is True
+    assert timings["stages"][1] == {"name": "read and compile", "depth": 1, "seconds": 1.25}
+    assert timings["all_s"] >= 1.5 + timings["total_s"]
+
+
+def test_explain_says_what_was_chosen_and_why(aipc, stand_in) -> None:
+    why = ["CPU: measured here on 2026-11-22", "a longer reason " * 12]
+    stand_in(facts={"model": "stand-in", "device": "CPU", "runtime": "fake", "why": why})
+    outcome = aipc("run", "--explain", "x")
+    assert outcome.stdout == "Paris.\n"
+    assert "- CPU: measured here on 2026-11-22\n" in outcome.stderr
+    assert "- a longer reason" in outcome.stderr
+    assert all(len(line) <= 100 for line in outcome.stderr.splitlines())

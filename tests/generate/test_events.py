@@ -5,7 +5,7 @@ import json
 import pytest
 
 from aipc.errors import GenerationError
-from aipc.generate.events import Finished, Reply, Text, Timings, Usage, collect
+from aipc.generate.events import Finished, Reply, Text, Timings, ToolCall, Usage, collect
 
 END = Finished("stop", Usage(4, 3), Timings(0.5, 10.0, 0.7))
 
@@ -17,7 +17,17 @@ def test_reply_is_the_sum_of_the_events():
 
 
 def test_every_event_has_text_to_print():
-    assert "".join(event.text for event in [Text("Paris", (7,)), END]) == "Paris"
+    events = [Text("Paris", (7,)), ToolCall("1", "now", "{}"), END]
+    assert "".join(event.text for event in events) == "Paris"
+
+
+def test_calls_and_probabilities_are_in_the_reply():
+    call = ToolCall("1", "now", "{}")
+    reply = collect([Text("a", (7, 8), (-0.5, -1.0)), call, Text("", (2,), (-2.0,)), END])
+    assert (reply.tool_calls, reply.logprobs) == ((call,), (-0.5, -1.0, -2.0))
+    assert json.loads(json.dumps(reply.as_dict()))["tool_calls"] == [
+        {"id": "1", "name": "now", "arguments": "{}"}
+    ]
 
 
 def test_reply_is_plain_data_for_json():

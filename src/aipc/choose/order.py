@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -43,40 +43,26 @@ def order() -> tuple[Place, ...]:
     return tuple(Place(**entry) for entry in read_table(__package__, "order.toml")["place"])
 
 
-def rank(
-    devices: Sequence[Device],
-    objection: Callable[[Device, str], str],
-    measured: Mapping[str, float] | None = None,
-) -> tuple[Verdict, ...]:
+def rank(devices: Sequence[Device], objection: Callable[[Device, str], str]) -> tuple[Verdict, ...]:
     """A verdict on each device, in order, until one is taken; the last is that one, if any is.
 
     ``objection`` says why a device can't run the model with a runtime, or nothing.
-    ``measured`` is tokens a second by device name, as measured here, and goes before the order.
     """
     verdicts = []
-    for place, device in _candidates(devices, measured or {}):
+    for place, device in _candidates(devices):
         against = objection(device, place.runtime)
-        why = against or _reason(place, device, measured or {})
+        why = against or f"{place.why}; nothing was measured here: `aipc tune` does"
         verdicts.append(Verdict(place.kind, place.runtime, device.name, not against, why))
         if not against:
             break
     return tuple(verdicts)
 
 
-def _candidates(
-    devices: Sequence[Device], measured: Mapping[str, float]
-) -> Iterator[tuple[Place, Device]]:
-    """Each device once with each runtime: the measured ones by speed, the others by place."""
+def _candidates(devices: Sequence[Device]) -> Iterator[tuple[Place, Device]]:
+    """Each device once with each runtime, at its first place."""
     pairs: dict[tuple[str, str], tuple[Place, Device]] = {}
     for place in order():
         for device in devices:
             if place.holds(device):
                 pairs.setdefault((device.name, place.runtime), (place, device))
-    yield from sorted(pairs.values(), key=lambda pair: -measured.get(pair[1].name, 0.0))
-
-
-def _reason(place: Place, device: Device, measured: Mapping[str, float]) -> str:
-    speed = measured.get(device.name)
-    if speed is not None:
-        return f"measured here: {speed:.1f} tokens a second, the fastest of {len(measured)}"
-    return f"{place.why}; nothing was measured on this machine yet"
+    yield from pairs.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aipc.choose.artifact import Artifact
 from aipc.choose.emulation import check_emulation, emulated_npu, emulation_properties
@@ -16,6 +17,9 @@ from aipc.devices.names import plain_name
 from aipc.devices.wheels import install_command
 from aipc.errors import ArtifactError, DeviceError
 from aipc.runtimes.registry import RUNTIMES
+
+if TYPE_CHECKING:
+    from aipc.choose.measured import Tuned
 
 _GB = 1e9
 
@@ -40,7 +44,7 @@ def choose(
     runtime: str = "auto",
     properties: Mapping[str, str] | None = None,
     emulate: bool = False,
-    measured: Mapping[str, float] | None = None,
+    tuned: Tuned | None = None,
 ) -> Plan:
     """Decide, on ``devices`` (what this machine has); what the user asked for is kept to.
 
@@ -51,8 +55,8 @@ def choose(
         runtime: auto, openvino or onnx.
         properties: the vendor's own; they go before those that the rules choose.
         emulate: run the NPU's pipeline on the CPU; goes with ``device="npu"`` alone.
-        measured: tokens a second by device name, of this artifact on this machine; "auto"
-            takes the fastest of them before it takes the default order.
+        tuned: what was measured to be best for this artifact here; its device and properties
+            go before the default order and the rules.  ``device`` has to agree with it.
 
     Raises:
         UsageError: a name that is no device or runtime, or ``emulate`` with another device.
@@ -66,12 +70,18 @@ def choose(
         check_emulation(wanted, name)
         devices = [emulated_npu(devices)]
     reachable = _reachable(devices, name)
-    if wanted == "auto":
-        found, why = _best(artifact, reachable, name, measured)
+    if tuned:
+        found, _ = _asked_for(artifact, reachable, name, tuned.setup.device.lower())
+        why = [f"{found.name}: {tuned.why}"]
+    elif wanted == "auto":
+        found, why = _best(artifact, reachable, name)
     else:
         found, why = _asked_for(artifact, reachable, name, wanted)
     asked = dict(properties or {})
-    chosen, reasons = _properties(name, found, artifact.weights, asked)
+    if tuned:
+        chosen, reasons = _tuned_properties(tuned, asked)
+    else:
+        chosen, reasons = rule_properties(name, found, artifact.weights, asked)
     if emulate:
         chosen, reasons = emulation_properties()
     return Plan(name, found.name, {**chosen, **asked}, (*why, *reasons), found.full_name)
@@ -122,10 +132,7 @@ def _asked_for(
 
 
 def _best(
-    artifact: Artifact,
-    reachable: Sequence[Device],
-    runtime: str,
-    measured: Mapping[str, float] | None,
+    artifact: Artifact, reachable: Sequence[Device], runtime: str
 ) -> tuple[Device, list[str]]:
     nbytes = artifact.nbytes
 
@@ -135,7 +142,7 @@ def _best(
         return objection(artifact, device, runtime) or _too_small(device, nbytes)
 
     own = [device for device in reachable if runtime in device.runtimes]
-    verdicts = [one for one in rank(own, against, measured) if one.runtime == runtime]
+    verdicts = [one for one in rank(own, against) if one.runtime == runtime]
     why = [
         f"{one.device}: {one.why}" if one.taken else f"{one.device}: passed over, {one.why}"
         for one in verdicts
@@ -164,9 +171,10 @@ def _misfit(artifact: Artifact, device: Device, runtime: str) -> str:
     return target.misfit(Recipe(**stated)) if stated and target else ""
 
 
-def _properties(
+def rule_properties(
     runtime: str, device: Device, weights: str | None, asked: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
+    """(what the rules add to the properties asked for, a reason for each rule)."""
     chosen: dict[str, str] = {}
     why: list[str] = []
     for rule in rules():
@@ -175,6 +183,11 @@ def _properties(
             chosen |= new
             why.append(f"{_joined(new)}: {rule.why}")
     return chosen, why
+
+
+def _tuned_properties(tuned: Tuned, asked: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    chosen = {k: v for k, v in tuned.setup.properties.items() if k not in asked}
+    return chosen, [f"{_joined(chosen)}: measured with the device"] if chosen else []
 
 
 def _joined(properties: Mapping[str, str]) -> str:

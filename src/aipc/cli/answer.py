@@ -10,9 +10,10 @@ from aipc.cli.output import end_interrupted_line, notice, printable, write, writ
 
 if TYPE_CHECKING:
     from aipc.generate import Event, Reply, Stream
+    from aipc.serve.client import RemoteStream
 
 
-def show(events: Stream, shown: list[str] | None = None) -> Reply:
+def show(events: Stream | RemoteStream, shown: list[str] | None = None) -> Reply:
     """Write pieces as they come, then fold them into the reply.
 
     ``shown`` collects the pieces, for a caller that wants them after an interruption.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -12,17 +13,17 @@ from aipc.cli.chat_commands import ChatCommands
 from aipc.cli.command_group import Invocation
 from aipc.cli.conversation import Conversation
 from aipc.cli.line_input import LineInput
+from aipc.cli.loading import Loaded, Loading, Source
 from aipc.cli.output import notice
 from aipc.cli.prompt import check_text
+from aipc.cli.server_flags import find_server, server_flags
 from aipc.cli.session_flags import open_session, sampling_of, session_flags
 from aipc.errors import AipcError, PromptTooLong
-
-if TYPE_CHECKING:
-    from aipc.session import Session
 
 
 @click.command()
 @session_flags
+@server_flags
 @click.option("--system", metavar="TEXT", help="Instructions that come before the conversation.")
 def chat(system: str | None, **flags: Any) -> None:
     """Hold a conversation: the model is told all that was said so far.
@@ -33,11 +34,17 @@ def chat(system: str | None, **flags: Any) -> None:
     sampling = sampling_of(flags)
     conversation = Conversation(check_text(system) if system else None)
     lines = LineInput()
-    with open_session(flags) as session:
-        debug = click.get_current_context().ensure_object(Invocation).debug
-        talk = Talk(session, conversation, sampling, debug=debug)
+    debug = click.get_current_context().ensure_object(Invocation).debug
+    remote = find_server(flags, notice)
+    if lines.is_terminal and remote is None:
+        with Loading(flags) as loading:
+            notice(_greeting(loading.facts, "loading"))
+            Talk(loading, conversation, sampling, debug=debug).hold(lines)
+        return
+    with remote or open_session(flags) as session:
         if lines.is_terminal:
-            notice(_greeting(session))
+            notice(_greeting(session.facts, f"at {session.facts['server']}"))
+        talk = Talk(Loaded(session), conversation, sampling, debug=debug)
         talk.hold(lines)
     if talk.failures and not lines.is_terminal:
         raise click.exceptions.Exit(1)
@@ -48,7 +55,7 @@ class Talk:
 
     def __init__(
         self,
-        session: Session,
+        source: Source,
         conversation: Conversation,
         sampling: dict[str, Any],
         *,
@@ -56,15 +63,16 @@ class Talk:
     ) -> None:
         self.failures = 0
         self._debug = debug
-        self._session = session
+        self._source = source
         self._conversation = conversation
         self._sampling = sampling
-        self._commands = ChatCommands(conversation, session.facts)
+        self._commands = ChatCommands(conversation, lambda: source.facts)
 
     def hold(self, lines: LineInput) -> None:
         for line in lines.messages():
-            self._take(line)
-            if self._commands.wants_to_leave:
+            if not self._source.has_failed:
+                self._take(line)
+            if self._commands.wants_to_leave or self._source.has_failed:
                 return
 
     def _take(self, line: str) -> None:
@@ -72,15 +80,18 @@ class Talk:
             if not self._commands.obey(line) and line.strip():
                 self._answer(line.strip())
         except AipcError as error:
+            if self._source.has_failed:
+                raise
             self.failures += 1
             failure.report(_advised(error), debug=self._debug)
 
     def _answer(self, question: str) -> None:
+        session = self._source.session()
         self._conversation.ask(question)
         shown: list[str] = []
         try:
             messages = self._conversation.messages()
-            reply = show(self._session.stream(messages, **self._sampling), shown)
+            reply = show(session.stream(messages, **self._sampling), shown)
         except KeyboardInterrupt:
             self._keep_stopped("".join(shown))
         except BaseException:
@@ -109,7 +120,6 @@ def _advised(error: AipcError) -> AipcError:
     return advised
 
 
-def _greeting(session: Session) -> str:
-    facts = session.facts
+def _greeting(facts: Mapping[str, Any], state: str) -> str:
     place = f"{facts.get('device', '?')} ({facts.get('runtime', '?')})"
-    return f"{facts.get('model', 'The model')} on {place}. /help shows the commands."
+    return f"{facts.get('model', 'The model')} on {place}, {state}. /help shows the commands."

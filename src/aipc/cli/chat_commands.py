@@ -24,7 +24,7 @@ A message that begins with a slash: put a space before it."""
 class ChatCommands:
     """The commands of one chat; they change its conversation and talk on stderr."""
 
-    def __init__(self, conversation: Conversation, facts: Mapping[str, Any]) -> None:
+    def __init__(self, conversation: Conversation, facts: Callable[[], Mapping[str, Any]]) -> None:
         self.wants_to_leave = False
         self._conversation = conversation
         self._facts = facts
@@ -67,7 +67,7 @@ class ChatCommands:
         if not name:
             raise UsageError("/save needs a file name", "/save talk.md")
         path = Path(name).expanduser()
-        self._conversation.save(path, self._facts)
+        self._conversation.save(path, self._facts())
         notice(f"[saved to {path}]")
 
     def _help(self, _: str) -> None:

@@ -7,21 +7,36 @@ from typing import Any
 import click
 
 from aipc.cli.answer import as_json, show, warn_if_cut
-from aipc.cli.output import write_json
+from aipc.cli.output import notice, write_json
 from aipc.cli.prompt import check_text, read_prompt
+from aipc.cli.reasons import show_reasons
+from aipc.cli.schema_flag import check_whole, read_schema, schema_flag
+from aipc.cli.server_flags import find_server, server_flags
 from aipc.cli.session_flags import open_session, sampling_of, session_flags
+from aipc.cli.timings import show_timings, timing_facts
 
 
 @click.command()
 @click.argument("prompt", required=False)
 @session_flags
+@server_flags
 @click.option("--system", metavar="TEXT", help="Instructions that come before the prompt.")
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
+@schema_flag
+@click.option("--timings", "wants_timings", is_flag=True, help="Say where the time went.")
+@click.option("--explain", "wants_reasons", is_flag=True, help="Say what was chosen, and why.")
 @click.option(
     "--json", "wants_json", is_flag=True, help="One JSON object: text, tokens, timings, facts."
 )
 def run(
-    prompt: str | None, system: str | None, stop: tuple[str, ...], wants_json: bool, **flags: Any
+    prompt: str | None,
+    system: str | None,
+    stop: tuple[str, ...],
+    schema: str | None,
+    wants_timings: bool,
+    wants_reasons: bool,
+    wants_json: bool,
+    **flags: Any,
 ) -> None:
     """Answer PROMPT with a model on this computer, streamed to stdout.
 
@@ -29,13 +44,22 @@ def run(
     -m the default model answers; it is fetched and converted at its first use. Sampling options
     left out are taken from the model's own generation settings.
     """
-    sampling = sampling_of(flags)
+    asked = {**sampling_of(flags), **read_schema(schema)}
     messages = [{"role": "user", "content": read_prompt(prompt)}]
     if system:
         messages.insert(0, {"role": "system", "content": check_text(system)})
-    with open_session(flags) as session:
+    with find_server(flags, notice) or open_session(flags) as session:
+        if wants_reasons:
+            show_reasons(session.facts)
         if wants_json:
-            reply = session.generate(messages, stop=stop, **sampling)
-            write_json(as_json(reply, session.facts))
+            reply = session.generate(messages, stop=stop, **asked)
+            timings = timing_facts(reply, session.stages)
+            write_json({**as_json(reply, session.facts), "timings": timings})
         else:
-            warn_if_cut(show(session.stream(messages, stop=stop, **sampling)))
+            reply = show(session.stream(messages, stop=stop, **asked))
+            if schema is None:
+                warn_if_cut(reply)
+        if wants_timings:
+            show_timings(reply, session.stages)
+        if schema is not None:
+            check_whole(reply)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from aipc.cli.option_flags import flags_of, given
-from aipc.cli.progress_bar import display
+from aipc.cli.progress_bar import Display, display
 from aipc.convert.recipe import Recipe
 from aipc.devices.names import NAMES
 from aipc.errors import UsageError
 from aipc.options import describe
+from aipc.progress import Progress
 from aipc.runtimes.base import Sampling
 from aipc.runtimes.static_shape import NpuOptions
 
 if TYPE_CHECKING:
+    from aipc.placement import Notify
+    from aipc.preparation import Prepared
     from aipc.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,8 +32,18 @@ MODEL_HELP = (
 
 def session_flags(command: F) -> F:
     """Which model, made how, on which device, answering how."""
+    model = click.option("-m", "--model", metavar="MODEL", help=MODEL_HELP)
+    return model(loading_flags(flags_of(Sampling)(command)))
+
+
+def loading_flags(command: F) -> F:
+    """On which device, by which runtime, made how."""
+    return place_flags(flags_of(Recipe)(command))
+
+
+def place_flags(command: F) -> F:
+    """On which device, by which runtime, with what care."""
     decorators = (
-        click.option("-m", "--model", metavar="MODEL", help=MODEL_HELP),
         click.option("--device", default="auto", metavar="NAME", help=f"One of {_either(NAMES)}."),
         click.option(
             "--runtime",
@@ -53,38 +67,53 @@ def session_flags(command: F) -> F:
             help="Have the CPU judge a model's first tokens on an accelerator.",
         ),
         flags_of(NpuOptions),
-        flags_of(Sampling),
-        flags_of(Recipe),
     )
     for decorate in reversed(decorators):
         command = decorate(command)
     return command
 
 
-def open_session(flags: Mapping[str, Any]) -> Session:
-    """Load what the flags name, with progress on stderr.
+def open_session(flags: Mapping[str, Any], shown: Display | None = None) -> Session:
+    """Load what the flags name, with progress on stderr, or on the display that is shown already.
 
     Raises:
         AipcError: whatever `aipc.session.load` raises.
     """
+    asked = place_of(flags)
     recipe = given(Recipe, flags)
-    runtime, properties = _runtime_and_properties(flags)
     from aipc import session
 
-    with display() as progress:
+    with display() if shown is None else nullcontext(shown) as progress:
         return session.load(
-            flags["model"],
-            device=flags["device"],
-            runtime=runtime,
-            recipe=recipe,
-            properties=properties,
-            npu=given(NpuOptions, flags),
-            emulate=flags["emulate"],
-            overflow=flags["overflow"],
-            canary=flags["canary"],
-            progress=progress,
-            notify=progress.notice,
+            flags["model"], recipe=recipe, progress=progress, notify=progress.notice, **asked
         )
+
+
+def prepare(flags: Mapping[str, Any], progress: Progress, notify: Notify) -> Prepared:
+    """As `open_session`, up to the loading: `aipc.session.open_session` does that."""
+    asked = place_of(flags)
+    recipe = given(Recipe, flags)
+    from aipc import preparation
+    from aipc.placement import Wanted
+
+    wanted = Wanted(**{**asked, "npu": asked["npu"] or NpuOptions()})
+    return preparation.prepare_session(
+        flags["model"], wanted, recipe=recipe, progress=progress, notify=notify
+    )
+
+
+def place_of(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Where and how to run, in the words of `aipc.session.load`."""
+    runtime, properties = _runtime_and_properties(flags)
+    return {
+        "device": flags["device"],
+        "runtime": runtime,
+        "properties": properties,
+        "npu": given(NpuOptions, flags),
+        "emulate": flags["emulate"],
+        "overflow": flags["overflow"],
+        "canary": flags["canary"],
+    }
 
 
 def sampling_of(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,18 +1,34 @@
 """Text above every runtime, once: prompts in, events out.
 
-ChatTemplate.render ─► Tokenizer.encode ─► engine ─► Detokeniser ─► StopStrings ─► events
-└────────── encode_prompt ────────────┘   └────────────────── stream ──────────────────┘
+Request ─► arrange ─► ChatTemplate.render ─► Tokenizer.encode ─► engine
+                └── tools, schema ─► Constraint ────────────────┘   │
+events ◄─ CallReader ◄─ StopStrings ◄─ Detokeniser ◄────────────────┘
 """
 
-from aipc.generate.events import Event, Finished, FinishReason, Reply, Text, Timings, Usage, collect
+from aipc.generate.call_reader import CallReader
+from aipc.generate.conversation import Message
+from aipc.generate.events import (
+    Event,
+    Finished,
+    FinishReason,
+    Reply,
+    Text,
+    Timings,
+    ToolCall,
+    Usage,
+    collect,
+)
 from aipc.generate.generator import Stream, stream
 from aipc.generate.prompt import Prompt, encode_prompt
+from aipc.generate.request import Request
 from aipc.generate.sampling import resolve
-from aipc.generate.template import ChatTemplate, Message
+from aipc.generate.template import ChatTemplate
 from aipc.generate.text_side import TextSide
 from aipc.generate.tokenizer import Tokenizer
+from aipc.generate.tools import Tool
 
 __all__ = [
+    "CallReader",
     "ChatTemplate",
     "Event",
     "FinishReason",
@@ -20,11 +36,14 @@ __all__ = [
     "Message",
     "Prompt",
     "Reply",
+    "Request",
     "Stream",
     "Text",
     "TextSide",
     "Timings",
     "Tokenizer",
+    "Tool",
+    "ToolCall",
     "Usage",
     "collect",
     "encode_prompt",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from aipc.generate.tokenizer import Tokenizer
 
 _INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
@@ -19,10 +21,13 @@ class Detokeniser:
     U+FFFD each time, though perhaps another number of them.
 
     Each token costs two decodings of a window of a few tokens, however long the answer is.
+
+    Special tokens give no text, but for those whose written form is in ``spoken``.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, spoken: Collection[str] = ()) -> None:
         self._tokenizer = tokenizer
+        self._spoken = {tokenizer.id_of(text): text for text in spoken}
         self._window: list[int] = []
         self._fresh = 0  # where the tokens after the piece before begin
         self._written = ""  # text of the window that has been handed out
@@ -30,7 +35,7 @@ class Detokeniser:
     def feed(self, token: int) -> str:
         """Add one token id; the text that it completes, often empty."""
         if self._tokenizer.is_silent(token):
-            return ""
+            return self._speak(self._spoken[token]) if token in self._spoken else ""
         self._window.append(token)
         text = self._tokenizer.decode(self._window)
         whole = text.rstrip(_INCOMPLETE)
@@ -43,6 +48,12 @@ class Detokeniser:
     def finish(self) -> str:
         """What is held back, after the last token; an incomplete character as U+FFFD."""
         return self._rest(self._tokenizer.decode(self._window))
+
+    def _speak(self, text: str) -> str:
+        """A special token: what is held is all that was before it."""
+        piece = self.finish()
+        self._window, self._fresh, self._written = [], 0, ""
+        return piece + text
 
     def _close(self, text: str) -> str:
         """All of the window is whole: it becomes the piece before."""

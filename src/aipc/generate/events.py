@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from aipc.errors import GenerationError
 
-FinishReason = Literal["stop", "length", "cancelled"]
-"""A stop id or stop string; the token limit or the end of the context; ended from outside."""
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
+"""A stop id or stop string; the token limit or the end of the context; a stop after tool
+calls; ended from outside."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,25 @@ class Text:
     """May be empty where the last tokens made no text."""
     tokens: tuple[int, ...]
     """The ids that came in since the event before; all events together hold each id once."""
+    logprobs: tuple[float, ...] = ()
+    """Natural-log probability of each of ``tokens``; empty where they were not asked for."""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """The model wants a function called.  Its tokens come in the next `Text`."""
+
+    id: str
+    """Made up here, so that the result can be told to belong to it."""
+    name: str
+    """One of the tools that were offered."""
+    arguments: str
+    """A JSON object as text; not checked against the tool's schema unless it was enforced."""
+
+    @property
+    def text(self) -> str:
+        """Empty, so that a loop over events may print each one's text."""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +79,7 @@ class Finished:
         return ""
 
 
-Event = Text | Finished
+Event = Text | ToolCall | Finished
 
 
 @dataclass(frozen=True)
@@ -71,6 +91,9 @@ class Reply:
     finish_reason: FinishReason
     usage: Usage
     timings: Timings
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    """Natural-log probability of each of ``tokens``; empty where they were not asked for."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON, in the order of the fields."""
@@ -83,12 +106,25 @@ def collect(events: Iterable[Event]) -> Reply:
     Raises:
         GenerationError: the events end without a `Finished`.
     """
-    texts: list[str] = []
-    tokens: list[int] = []
+    texts: list[Text] = []
+    calls: list[ToolCall] = []
     for event in events:
         if isinstance(event, Finished):
-            answer = "".join(texts), tuple(tokens)
-            return Reply(*answer, event.reason, event.usage, event.timings)
-        texts.append(event.text)
-        tokens.extend(event.tokens)
+            return _reply(texts, calls, event)
+        if isinstance(event, ToolCall):
+            calls.append(event)
+        else:
+            texts.append(event)
     raise GenerationError("the events stopped before the answer was finished", "ask again")
+
+
+def _reply(texts: list[Text], calls: list[ToolCall], end: Finished) -> Reply:
+    return Reply(
+        text="".join(piece.text for piece in texts),
+        tokens=tuple(token for piece in texts for token in piece.tokens),
+        finish_reason=end.reason,
+        usage=end.usage,
+        timings=end.timings,
+        tool_calls=tuple(calls),
+        logprobs=tuple(value for piece in texts for value in piece.logprobs),
+    )

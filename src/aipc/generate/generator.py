@@ -8,10 +8,12 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from aipc.errors import GenerationError, PromptTooLong
+from aipc.generate.call_reader import CallReader
 from aipc.generate.detokenise import Detokeniser
-from aipc.generate.events import Event, Finished, FinishReason, Text, Timings, Usage
+from aipc.generate.events import Event, Finished, FinishReason, Timings, Usage
 from aipc.generate.stops import StopStrings
 from aipc.generate.tokenizer import Tokenizer
+from aipc.generate.writer import Writer
 from aipc.runtimes.base import Decoding, Engine, Generation
 
 
@@ -24,13 +26,15 @@ def stream(
     context: int,
     stops: Collection[str] = (),
     stop_ids: Collection[int] = (),
+    reader: CallReader | None = None,
 ) -> Stream:
-    """Answer ``prompt`` (token ids) as an iterator of `Text` events and a `Finished` at last.
+    """Answer ``prompt`` (token ids) as an iterator of events with a `Finished` at last.
 
     The engine starts at the first ``next``.  ``context`` is the most tokens that prompt
     and answer may have together; what the prompt leaves of it bounds max_new_tokens, and
     reaching either bound finishes with "length".  A stop id is counted and given, in an
     event without text; of ``stops``, the first to appear ends the answer and is not given.
+    ``reader`` finds the calls of the tools that were offered; it serves one answer.
 
     Raises:
         PromptTooLong: at once, when the context has no room for one token of an answer.
@@ -40,7 +44,8 @@ def stream(
     """
     room = _room(len(prompt), context)
     decoding = replace(decoding, max_new_tokens=min(decoding.max_new_tokens, room))
-    writer = _Writer(Detokeniser(tokenizer), StopStrings(stops))
+    detokeniser = Detokeniser(tokenizer, reader.markers if reader else ())
+    writer = Writer(detokeniser, StopStrings(stops), reader)
     return Stream(_Request(engine, tuple(prompt), decoding, frozenset(stop_ids)), writer)
 
 
@@ -53,7 +58,7 @@ class Stream(Iterator[Event]):
     generation too, without further events.  One thread at a time iterates and closes.
     """
 
-    def __init__(self, request: _Request, writer: _Writer) -> None:
+    def __init__(self, request: _Request, writer: Writer) -> None:
         self._control = _Control()
         # a plain function, not a method: a cycle through self would outlive the last reference
         self._events = _events(request, writer, self._control)
@@ -125,45 +130,12 @@ class _Clock:
         )
 
 
-class _Writer:
-    """Token ids in, `Text` out: detokenised, cut at the stop string."""
-
-    def __init__(self, detokeniser: Detokeniser, stops: StopStrings) -> None:
-        self._detokeniser = detokeniser
-        self._stops = stops
-        self._tokens: list[int] = []
-
-    @property
-    def stopped(self) -> bool:
-        return self._stops.matched is not None
-
-    def keep(self, token: int) -> None:
-        """Count a token that has no text."""
-        self._tokens.append(token)
-
-    def feed(self, token: int) -> Text | None:
-        self.keep(token)
-        return self._event(self._stops.feed(self._detokeniser.feed(token)))
-
-    def finish(self) -> Text | None:
-        rest = self._stops.feed(self._detokeniser.finish()) + self._stops.finish()
-        return self._event(rest) or (Text("", self._taken()) if self._tokens else None)
-
-    def _event(self, text: str) -> Text | None:
-        return Text(text, self._taken()) if text else None
-
-    def _taken(self) -> tuple[int, ...]:
-        tokens = tuple(self._tokens)
-        self._tokens.clear()
-        return tokens
-
-
 def _room(prompt_tokens: int, context: int) -> int:
     if prompt_tokens == 0:
         raise GenerationError("the prompt has no tokens", "write a question")
     if prompt_tokens >= context:
         raise PromptTooLong(
-            f"the prompt has {prompt_tokens:,} tokens and the context holds {context:,}, "
+            f"the prompt is too long: {prompt_tokens:,} tokens, and the context holds {context:,}, "
             "the answer's included",
             f"shorten it by {prompt_tokens - context + 1:,} tokens or more, "
             "or choose a model with a longer context",
@@ -171,18 +143,18 @@ def _room(prompt_tokens: int, context: int) -> int:
     return context - prompt_tokens
 
 
-def _events(request: _Request, writer: _Writer, control: _Control) -> Generator[Event, None, None]:
+def _events(request: _Request, writer: Writer, control: _Control) -> Generator[Event, None, None]:
     clock = _Clock()
-    reason = yield from _texts(request, writer, control, clock)
-    rest = writer.finish()
-    if rest is not None:
-        yield rest
+    reason = yield from _answer(request, writer, control, clock)
+    yield from writer.finish()
+    if reason == "stop" and writer.has_called:
+        reason = "tool_calls"
     yield Finished(reason, Usage(len(request.prompt), clock.tokens), clock.timings())
 
 
-def _texts(
-    request: _Request, writer: _Writer, control: _Control, clock: _Clock
-) -> Generator[Text, None, FinishReason]:
+def _answer(
+    request: _Request, writer: Writer, control: _Control, clock: _Clock
+) -> Generator[Event, None, FinishReason]:
     """Events while the engine runs; returns why it ended."""
     if control.is_cancelled():
         return "cancelled"
@@ -191,12 +163,11 @@ def _texts(
         control.attach(generation)
         for token in generation:
             clock.tick()
+            logprob = generation.logprobs[clock.tokens - 1] if request.decoding.logprobs else None
             if token in request.stop_ids:
-                writer.keep(token)
+                writer.keep(token, logprob)
                 return "stop"
-            text = writer.feed(token)
-            if text is not None:
-                yield text
+            yield from writer.feed(token, logprob)
             if writer.stopped:
                 return "stop"
             if clock.tokens == request.decoding.max_new_tokens:

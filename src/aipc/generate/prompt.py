@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aipc.errors import GenerationError
-from aipc.generate.template import ChatTemplate, Message
+from aipc.errors import GenerationError, UsageError
+from aipc.generate.conversation import Message, arrange
+from aipc.generate.template import ChatTemplate
 from aipc.generate.tokenizer import Tokenizer
+from aipc.generate.tools import Toolbox
 
 Prompt = str | Sequence[Message]
+NO_TOOLS = Toolbox()
 
 
 def encode_prompt(
-    prompt: Prompt, tokenizer: Tokenizer, template: ChatTemplate | None, *, raw: bool = False
+    prompt: Prompt,
+    tokenizer: Tokenizer,
+    template: ChatTemplate | None,
+    *,
+    raw: bool = False,
+    tools: Toolbox = NO_TOOLS,
 ) -> list[int]:
     """Token ids of ``prompt``.
 
@@ -28,6 +36,7 @@ def encode_prompt(
         if not prompt.strip():
             raise GenerationError("the prompt is empty", "write a question")
         if raw or template is None:
+            _refuse_tools(tools)
             return tokenizer.encode(prompt, add_special_tokens=True)
         prompt = [{"role": "user", "content": prompt}]
     if raw:
@@ -37,4 +46,16 @@ def encode_prompt(
             "this model has no chat template, so messages with roles mean nothing to it",
             "give one text to continue, or choose a model made for chat",
         )
-    return tokenizer.encode(template.render(prompt), add_special_tokens=False)
+    form = template.tool_format
+    messages = arrange(prompt, form, tools.shown)
+    text = template.render(messages, tools=tools.shown if form.shown == "template" else ())
+    opening = form.opening if tools.forced else ""
+    return tokenizer.encode(text + opening, add_special_tokens=False)
+
+
+def _refuse_tools(tools: Toolbox) -> None:
+    if tools.shown:
+        raise UsageError(
+            "text without a chat template can't offer tools",
+            "send messages to a model made for chat, or describe the tools in the text",
+        )

@@ -42,6 +42,11 @@ class StopStrings:
         """The text still held, when no more is to come."""
         return "" if self.matched is not None else self._release(len(self._held))
 
+    @property
+    def after(self) -> str:
+        """What came behind the stop string in the piece that completed it."""
+        return "" if self.matched is None else self._held[len(self.matched) :]
+
     def _step(self, character: str) -> str | None:
         found = [each.stop for each in self._matchers if each.step(character)]
         return max(found, key=len, default=None)

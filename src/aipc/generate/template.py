@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aipc.errors import GenerationError
-
-Message = Mapping[str, Any]
-"""{"role": "system" | "user" | "assistant" …, "content": text, …}, as OpenAI writes it."""
+from aipc.generate.conversation import Message, plain
+from aipc.generate.tool_format import ToolFormat, format_of
 
 MAX_SOURCE = 2**18
 """Characters; the longest templates of known models have about 30,000."""
@@ -31,6 +29,7 @@ class ChatTemplate:
                 f"more than the {MAX_SOURCE:,} that are allowed",
                 "choose another model",
             )
+        self.tool_format: ToolFormat = format_of(source)
         self._template = _compile(source)
         self._special_tokens = dict(special_tokens)
 
@@ -47,10 +46,17 @@ class ChatTemplate:
         source = read_chat_template(folder)
         return None if source is None else cls(source, special_tokens)
 
-    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        add_generation_prompt: bool = True,
+    ) -> str:
         """The text to encode, without adding special tokens: the template writes its own.
 
-        ``add_generation_prompt`` ends it where the model's answer begins.
+        ``tools`` are plain JSON in OpenAI's form; ``add_generation_prompt`` ends the text where
+        the model's answer begins.
 
         Raises:
             GenerationError: no messages, a message without a role, or a template that
@@ -60,8 +66,8 @@ class ChatTemplate:
 
         variables = {
             **self._special_tokens,
-            "messages": _plain(messages),
-            "tools": None,
+            "messages": plain(messages),
+            "tools": list(tools) or None,
             "documents": None,
             "add_generation_prompt": add_generation_prompt,
         }
@@ -85,29 +91,6 @@ def _compile(source: str) -> Any:
         raise GenerationError(
             f"the model's chat template is not valid: {_reason(error)}", "choose another model"
         ) from error
-
-
-def _plain(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Copies of plain JSON types: objects have methods that a template could call.
-
-    Keys with None are left out, as newer transformers do; templates would write "None".
-    """
-    if not messages:
-        raise GenerationError("the conversation is empty", "give at least one message")
-    for message in messages:
-        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
-            raise GenerationError(
-                f"a message has no role: {message!r:.80}",
-                "write each as {'role': 'user', 'content': '…'}",
-            )
-    kept = [{key: value for key, value in each.items() if value is not None} for each in messages]
-    try:
-        plain: list[dict[str, Any]] = json.loads(json.dumps(kept))
-    except (TypeError, ValueError) as error:
-        raise GenerationError(
-            f"a message holds something that is no JSON: {error}", "use text, numbers and lists"
-        ) from error
-    return plain
 
 
 def _reason(error: BaseException) -> str:

@@ -15,8 +15,10 @@ from aipc.checkpoint.generation import (
 )
 from aipc.errors import ArtifactError
 from aipc.generate.prompt import Prompt, encode_prompt
+from aipc.generate.request import Prepared, Request
 from aipc.generate.template import ChatTemplate
 from aipc.generate.tokenizer import Tokenizer
+from aipc.generate.tool_format import format_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -46,6 +48,21 @@ class TextSide:
     def encode(self, prompt: Prompt) -> list[int]:
         """A prompt's token ids; errors are those of `encode_prompt`."""
         return encode_prompt(prompt, self.tokenizer, self.template)
+
+    def prepare(self, request: Request) -> Prepared:
+        """What the engine is asked for ``request``, and what reads the answer.
+
+        Raises:
+            UsageError: tools or a schema that can't be offered or enforced.
+            GenerationError: as `encode_prompt`.
+        """
+        form = self.template.tool_format if self.template else format_of(None)
+        toolbox = request.toolbox()
+        constraint = request.constraint(toolbox, form)
+        tokens = encode_prompt(
+            request.prompt, self.tokenizer, self.template, raw=request.raw, tools=toolbox
+        )
+        return Prepared(tokens, constraint, toolbox.reader(form))
 
 
 def _context(folder: Path) -> int:

@@ -54,6 +54,8 @@ class Store:
         """Models compiled for a device: `aipc.models.blobs`."""
         self.running = self.home / "running"
         """What the sessions of this user tell of themselves: `aipc.running`."""
+        self.tuned = self.home / "tuned"
+        """What was measured to be best here: `aipc.choose.measured`."""
 
     def fetch(self, source: Source, progress: Progress = silent) -> Path:
         """The checkpoint of a source, as `open_checkpoint` takes it: a folder or a GGUF file.

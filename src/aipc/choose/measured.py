@@ -1,0 +1,212 @@
+"""What was measured on this machine for a model, kept for the sessions to come.
+
+    HOME/tuned/MODEL.json
+
+MODEL is the source's name in the store, so a checkpoint that was changed is another model.  A
+record holds only for the machine, drivers and versions that it was measured with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aipc.choose.fingerprint import Fingerprint
+from aipc.choose.setup import Setup
+from aipc.convert.recipe import Recipe
+from aipc.errors import AipcError, ArtifactError, ModelNotFound
+from aipc.models import disk
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one setup at one kind of work; None is "not measured", never zero."""
+
+    first_token_s: float
+    """To the first token of a prompt, when the model has answered before."""
+    token_s: float
+    """A further token of one answer, on average."""
+    nbytes: int
+    """Of the artifact's files, which is near enough what its weights take in memory."""
+    runs: int = 1
+    """How many of them the figures are medians of."""
+    spread: float | None = None
+    """Half the range of the runs' whole times, as a share of the median: 0.05 is ±5 %."""
+    tokens_per_s: float | None = None
+    """Of all answers together, where several are under way at once."""
+    joules_per_token: float | None = None
+    kl: float | None = None
+    """Mean divergence of the next token's distribution from the float16 model's, in nats."""
+    load_s: float | None = None
+    cold_s: float | None = None
+    """The first prompt after loading."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What was measured: prompts and answers of so many tokens, ``streams`` at a time.
+
+    ``kind`` is "plain", or "copy" where the answer repeats parts of the prompt.
+    """
+
+    kind: str = "plain"
+    prompt: int = 256
+    tokens: int = 64
+    streams: int = 1
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A setup and what it reached; ``frontier``: nothing else was better in every respect."""
+
+    setup: Setup
+    figures: Figures
+    frontier: bool = False
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The choice for one model, and all that it was made from."""
+
+    model: str
+    label: str
+    goal: str
+    work: Work
+    when: str
+    """ISO 8601, in UTC."""
+    machine: Fingerprint
+    choice: Trial
+    gain: float
+    """How many times better for the goal than the default order's choice, in the same run."""
+    trials: tuple[Trial, ...]
+
+    @property
+    def setup(self) -> Setup:
+        return self.choice.setup
+
+    @property
+    def why(self) -> str:
+        """In words for a user."""
+        work = "answers that copy from the prompt, " if self.work.kind == "copy" else ""
+        return (
+            f"measured here on {self.when[:10]} for {self.goal}: {work}{self._told}, "
+            f"{self.gain:.2f} times as good as the default choice"
+        )
+
+    @property
+    def _told(self) -> str:
+        figures = self.choice.figures
+        if self.goal == "throughput" and figures.tokens_per_s is not None:
+            return f"{figures.tokens_per_s:.0f} tokens a second in {self.work.streams} answers"
+        if self.goal == "energy" and figures.joules_per_token is not None:
+            return f"{figures.joules_per_token:.2f} J a token"
+        return f"{figures.token_s * 1000:.0f} ms a token"
+
+    def objection(self, device: str, runtime: str, recipe: Recipe | None) -> str:
+        """Why a session asked for so can't follow the record; empty: it can.
+
+        ``device`` is a plain name such as "auto", "gpu" or "gpu.1".
+        """
+        name = self.setup.device.lower()
+        if device not in {"auto", name, name.removesuffix(".0")}:
+            return f"--device {device} was asked for"
+        if runtime not in {"auto", self.setup.runtime}:
+            return f"--runtime {runtime} was asked for"
+        if recipe not in {None, self.setup.recipe}:
+            return "another recipe was asked for"
+        return ""
+
+
+class Records:
+    """The folder of records; ``folder`` need not exist."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def find(self, model: str) -> Tuned | None:
+        """The record of the source of that name, whatever machine it holds for.
+
+        Raises:
+            ArtifactError: there is one, and it can't be read.
+        """
+        file = self._file(model)
+        return _read(file) if file.is_file() else None
+
+    def save(self, tuned: Tuned) -> Path:
+        """Keep it, in place of an older one of the model; it appears whole or not at all."""
+        file = self._file(tuned.model)
+        text = json.dumps({"schema": SCHEMA, **asdict(tuned)}, indent=1, allow_nan=False) + "\n"
+        draft = file.with_name(f".{file.name}.{os.getpid()}")
+        with disk.explained(file, ArtifactError, len(text)):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            draft.write_text(text, "utf-8")
+            draft.replace(file)
+        return file
+
+    def forget(self, model: str) -> None:
+        """Remove the record of a model.
+
+        Raises:
+            ModelNotFound: there is none.
+        """
+        try:
+            self._file(model).unlink()
+        except FileNotFoundError as error:
+            raise ModelNotFound(
+                f"nothing is tuned for '{model}'", "`aipc tune --list` shows what is"
+            ) from error
+
+    def all(self) -> tuple[list[Tuned], list[ArtifactError]]:
+        """(readable records by label, what is wrong with the others)."""
+        read = [_attempt(file) for file in sorted(self._folder.glob("*.json"))]
+        found = [one for one in read if isinstance(one, Tuned)]
+        wrong = [one for one in read if isinstance(one, ArtifactError)]
+        return sorted(found, key=lambda tuned: tuned.label), wrong
+
+    def _file(self, model: str) -> Path:
+        return self._folder / f"{model}.json"
+
+
+def _attempt(file: Path) -> Tuned | ArtifactError:
+    try:
+        return _read(file)
+    except ArtifactError as error:
+        return error
+
+
+def _read(file: Path) -> Tuned:
+    try:
+        return _tuned(json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, AipcError) as error:
+        raise ArtifactError(
+            f"what was tuned can't be read from '{file}' ({error})", "run `aipc tune` again"
+        ) from error
+
+
+def _tuned(table: dict[str, Any]) -> Tuned:
+    if table.pop("schema") != SCHEMA:
+        raise ValueError("its schema is another version's")
+    made = {
+        "work": Work(**table["work"]),
+        "machine": Fingerprint(**table["machine"]),
+        "choice": _trial(table["choice"]),
+        "trials": _trials(table["trials"]),
+    }
+    return Tuned(**{**table, **made})
+
+
+def _trials(tables: Sequence[Mapping[str, Any]]) -> tuple[Trial, ...]:
+    return tuple(_trial(table) for table in tables)
+
+
+def _trial(table: Mapping[str, Any]) -> Trial:
+    setup = table["setup"]
+    recipe = Recipe(**setup["recipe"]) if setup["recipe"] else None
+    setup = Setup(**{**setup, "recipe": recipe})
+    return Trial(setup, Figures(**table["figures"]), table["frontier"])

@@ -1,0 +1,188 @@
+"""JSON schemas from callers who may be strangers: held to limits before anything reads them.
+
+The limits bound the time and memory of the engines' grammar compilers; OpenAI's own service
+has such limits too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aipc.errors import UsageError
+
+MAX_CHARACTERS = 2**16
+MAX_DEPTH = 40
+"""Levels of nested JSON."""
+MAX_NODES = 4096
+"""Values of the JSON, containers included."""
+MAX_ENUM = 1000
+MAX_PROPERTIES = 200
+"""Of one object: a grammar of optional ones grows with their square (1,000 took 12 s)."""
+_MAPS = ("properties", "patternProperties", "$defs", "definitions")
+_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_SINGLES = ("items", "additionalProperties", "not", "contains", "propertyNames")
+
+Schema = Mapping[str, Any]
+
+
+def check(schema: Schema) -> dict[str, Any]:
+    """A copy of ``schema`` in plain JSON types, found to be within the limits.
+
+    Raises:
+        UsageError: it is no JSON object, beyond a limit, points outside itself, or
+            defines something by nothing but itself.
+    """
+    plain = _plain(schema)
+    _check_size(plain)
+    known = {id(node) for node, _ in subschemas(plain)}
+    for node, place in subschemas(plain):
+        _check_lists(node, place)
+        if "$ref" in node and id(_resolve(plain, node["$ref"])) not in known:
+            raise UsageError(f"the schema refers to {node['$ref']!r:.80}, which is no schema")
+    _check_circles(plain)
+    return plain
+
+
+def moved(schema: Any, place: str) -> Any:
+    """A copy of a checked schema that is to stand at ``place`` in another one ("#/items")."""
+    if not isinstance(schema, dict):
+        return schema
+    copy = dict(schema)
+    if "$ref" in copy:
+        copy["$ref"] = place + copy["$ref"].removeprefix("#")
+    for keyword in _MAPS:
+        if keyword in copy:
+            copy[keyword] = {name: moved(inner, place) for name, inner in copy[keyword].items()}
+    for keyword in _LISTS:
+        if keyword in copy:
+            copy[keyword] = [moved(inner, place) for inner in copy[keyword]]
+    for keyword in _SINGLES:
+        if keyword in copy:
+            copy[keyword] = moved(copy[keyword], place)
+    return copy
+
+
+def _plain(schema: Schema) -> dict[str, Any]:
+    if not isinstance(schema, Mapping):
+        raise UsageError(f"a schema is a JSON object, not {schema!r:.40}", "write {...}")
+    try:
+        text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"the schema is no JSON: {error}", "use text, numbers and lists"
+        ) from error
+    check_limit("the schema", len(text), MAX_CHARACTERS, "characters")
+    plain: dict[str, Any] = json.loads(text)
+    return plain
+
+
+def _check_size(plain: dict[str, Any]) -> None:
+    nodes, level, depth = 0, [plain], 0
+    while level:
+        nodes, depth = nodes + len(level), depth + 1
+        check_limit("the schema", depth, MAX_DEPTH, "levels")
+        check_limit("the schema", nodes, MAX_NODES, "values")
+        level = [inner for value in level for inner in _inside(value)]
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+
+
+def subschemas(schema: Any, place: str = "#") -> Iterator[tuple[dict[str, Any], str]]:
+    """Every object of the schema that is itself one, and where it stands."""
+    if isinstance(schema, bool):
+        return
+    if not isinstance(schema, dict):
+        raise UsageError(f"{place} in the schema is no schema: {schema!r:.40}", "write {...} there")
+    yield schema, place
+    for inner, name in _inner_schemas(schema):
+        yield from subschemas(inner, f"{place}/{name}")
+
+
+def _inner_schemas(schema: dict[str, Any]) -> Iterator[tuple[Any, str]]:
+    for keyword in _MAPS:
+        for name, inner in _mapping_of(schema, keyword).items():
+            yield inner, f"{keyword}/{name}"
+    for keyword in _LISTS:
+        for number, inner in enumerate(list_of(schema, keyword)):
+            yield inner, f"{keyword}/{number}"
+    for keyword in _SINGLES:
+        if keyword in schema:
+            yield schema[keyword], keyword
+
+
+def _mapping_of(schema: dict[str, Any], keyword: str) -> dict[str, Any]:
+    value = schema.get(keyword, {})
+    if not isinstance(value, dict):
+        raise UsageError(f"'{keyword}' in the schema is no object: {value!r:.40}")
+    return value
+
+
+def list_of(schema: dict[str, Any], keyword: str) -> list[Any]:
+    value = schema.get(keyword, [])
+    if not isinstance(value, list) or (keyword in schema and not value):
+        raise UsageError(
+            f"'{keyword}' in the schema is no filled list: {value!r:.40}", "write [...]"
+        )
+    return value
+
+
+def _check_lists(node: dict[str, Any], place: str) -> None:
+    properties, values = len(_mapping_of(node, "properties")), len(list_of(node, "enum"))
+    check_limit(f"{place} of the schema", properties, MAX_PROPERTIES, "properties")
+    check_limit(f"'enum' at {place} of the schema", values, MAX_ENUM, "values")
+
+
+def check_limit(what: str, size: int, limit: int, unit: str) -> None:
+    """Raise UsageError where ``what`` has more than it may."""
+    if size > limit:
+        raise UsageError(
+            f"{what} has {size:,} {unit}, more than the {limit:,} that are allowed",
+            "ask for something simpler",
+        )
+
+
+def _resolve(root: dict[str, Any], reference: Any) -> Any:
+    """What a local reference ("#", "#/$defs/Name") points at."""
+    if not isinstance(reference, str) or not re.fullmatch(r"#(/.*)?", reference, re.DOTALL):
+        raise UsageError(
+            f"the schema refers to {reference!r:.80}, outside itself",
+            "move it under $defs and write #/$defs/NAME",
+        )
+    found: Any = root
+    for part in reference.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if not isinstance(found, dict) or name not in found:
+            raise UsageError(f"the schema has nothing at {reference!r:.80}, which it refers to")
+        found = found[name]
+    return found
+
+
+def _check_circles(root: dict[str, Any]) -> None:
+    """Refuse what is defined by itself with no character in between: a grammar of it has no end."""
+    done: set[int] = set()
+    for node, place in subschemas(root):
+        _follow(root, node, place, [], done)
+
+
+def _follow(root: dict[str, Any], node: Any, place: str, way: list[int], done: set[int]) -> None:
+    if not isinstance(node, dict) or id(node) in done:
+        return
+    if id(node) in way:
+        raise UsageError(
+            f"{place} of the schema is defined by itself", "put an object or a list in between"
+        )
+    way.append(id(node))
+    if "$ref" in node:
+        _follow(root, _resolve(root, node["$ref"]), place, way, done)
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        for inner in list_of(node, keyword):
+            _follow(root, inner, place, way, done)
+    done.add(way.pop())

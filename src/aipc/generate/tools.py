@@ -1,0 +1,138 @@
+"""The tools that a model is offered, and what it may or must do with them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aipc.errors import UsageError
+from aipc.generate.call_reader import CallReader
+from aipc.generate.constraint import constrain
+from aipc.generate.schema import check, moved
+from aipc.generate.tool_format import ToolFormat
+from aipc.runtimes.base import Constraint
+
+Tool = Mapping[str, Any]
+"""{"type": "function", "function": {"name", "description", "parameters"}}, as OpenAI writes it."""
+
+MAX_TOOLS = 128
+MAX_CHARACTERS = 2**18
+"""Of all definitions together, as JSON."""
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """Tools that were found sound."""
+
+    shown: tuple[dict[str, Any], ...] = ()
+    """In OpenAI's form, plain JSON."""
+    forced: tuple[str, ...] = ()
+    """The answer has to be a call of one of these; empty leaves it to the model."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(tool["function"]["name"] for tool in self.shown)
+
+    def constraint(self, form: ToolFormat) -> Constraint | None:
+        """What makes the answer the JSON of one call, as the model's own calls are written."""
+        if not self.forced:
+            return None
+        functions = [tool["function"] for tool in self.shown]
+        forced = [each for each in functions if each["name"] in self.forced]
+        call: dict[str, Any] = {"anyOf": [_call_of(each, form) for each in forced]}
+        if form.listed:
+            call = {"type": "array", "items": call, "minItems": 1, "maxItems": 1}
+        # by name at the top: compilers follow references through objects alone, not into lists
+        names = ((each["name"], each["parameters"]) for each in forced)
+        defined = {name: moved(parameters, f"#/$defs/{name}") for name, parameters in names}
+        return constrain({**call, "$defs": defined})
+
+    def reader(self, form: ToolFormat) -> CallReader | None:
+        """What finds the calls in one answer."""
+        if not self.shown:
+            return None
+        if self.forced:
+            return CallReader.of_constrained(form, self.names)
+        return CallReader(form, self.names)
+
+
+def choose_tools(tools: Sequence[Tool], choice: str) -> Toolbox:
+    """Check ``tools`` and apply ``choice``: "auto", "none", "required" or a tool's name.
+
+    Raises:
+        UsageError: a definition that is none, a name given twice, or a choice that names none.
+    """
+    if isinstance(tools, (str, Mapping)) or len(tools) > MAX_TOOLS:
+        raise UsageError(f"tools are a list of at most {MAX_TOOLS}", "offer fewer")
+    sound = tuple(_sound(tool) for tool in tools)
+    size = len(json.dumps(sound, ensure_ascii=False))
+    if size > MAX_CHARACTERS:
+        raise UsageError(
+            f"the tools have {size:,} characters, and {MAX_CHARACTERS:,} are allowed",
+            "offer fewer, or describe them more briefly",
+        )
+    names = [tool["function"]["name"] for tool in sound]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two tools are called '{name}'", "give each a name of its own")
+    if choice == "none":
+        return Toolbox()
+    if choice == "auto":
+        return Toolbox(sound)
+    if choice == "required" and names:
+        return Toolbox(sound, tuple(names))
+    if choice not in names:
+        raise UsageError(
+            f"tool_choice is {choice!r:.80}, and no such tool is offered",
+            f"choose auto, none, required or one of: {', '.join(names) or 'no tools'}",
+        )
+    return Toolbox(sound, (choice,))
+
+
+def _sound(tool: Tool) -> dict[str, Any]:
+    function = tool.get("function") if isinstance(tool, Mapping) else None
+    if not isinstance(function, Mapping) or tool.get("type") != "function":
+        raise UsageError(
+            f"a tool is no function: {tool!r:.80}",
+            'write {"type": "function", "function": {"name": …, "parameters": …}}',
+        )
+    name, description = function.get("name"), function.get("description") or ""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UsageError(
+            f"a tool can't be called {name!r:.80}", "use 1 to 64 letters, digits, _ and -"
+        )
+    if not isinstance(description, str):
+        raise UsageError(f"the description of the tool '{name}' is no text: {description!r:.40}")
+    parameters = _parameters(name, function.get("parameters"))
+    sound = {"name": name, "description": description, "parameters": parameters}
+    return {"type": "function", "function": sound}
+
+
+def _parameters(name: str, asked: Any) -> dict[str, Any]:
+    try:
+        parameters = check(_NO_PARAMETERS if asked is None else asked)
+    except UsageError as error:
+        raise UsageError(f"the parameters of the tool '{name}': {error.what}", error.fix) from error
+    if parameters.setdefault("type", "object") != "object":
+        raise UsageError(
+            f"the parameters of the tool '{name}' are of the type {parameters['type']!r:.40}",
+            "describe an object with one property for each parameter",
+        )
+    return parameters
+
+
+def _call_of(function: Mapping[str, Any], form: ToolFormat) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"const": function["name"]},
+            form.arguments: {"$ref": f"#/$defs/{function['name']}"},
+        },
+        "required": ["name", form.arguments],
+        "additionalProperties": False,
+    }

@@ -1,0 +1,168 @@
+"""From a name to a model that only has to be loaded: found, fetched, converted, placed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aipc import vendors
+from aipc.choose import read_artifact
+from aipc.conversion import Notify, announce, log, prepare
+from aipc.convert.recipe import Recipe
+from aipc.convert.targets import Target
+from aipc.devices import Device, reachable_devices
+from aipc.devices.names import plain_name
+from aipc.errors import ArtifactError, UsageError
+from aipc.models import names
+from aipc.models.catalogue import CATALOGUE
+from aipc.models.source import ArtifactSource, Source
+from aipc.models.store import Store
+from aipc.placement import Placement, Wanted
+from aipc.progress import Progress, silent
+from aipc.stages import stage
+
+if TYPE_CHECKING:
+    from aipc.choose.measured import Tuned
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A whole artifact and its place; `aipc.session.open_session` loads it."""
+
+    source: Source
+    folder: Path
+    placement: Placement
+    store: Store
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of the session before it is loaded, ready for JSON."""
+        return {
+            "model": self.source.label,
+            "artifact": str(self.folder),
+            "runtime": self.placement.plan.runtime,
+            "device": self.placement.plan.device,
+            **self.placement.facts,
+        }
+
+
+@dataclass(frozen=True)
+class _Recalled:
+    """What was tuned for a model, where it holds here and now; ``note``: why it does not."""
+
+    tuned: Tuned | None = None
+    note: str = ""
+
+
+def prepare_session(
+    name: str | None,
+    wanted: Wanted,
+    *,
+    recipe: Recipe | None = None,
+    store: Store | None = None,
+    progress: Progress = silent,
+    notify: Notify = log,
+) -> Prepared:
+    """All of `aipc.load`'s work up to the loading; arguments and errors are its own."""
+    vendors.silence()
+    store = store or Store()
+    with stage("resolve the name"):
+        source = names.resolve(name or CATALOGUE.default.name)
+    with stage("look for devices"):
+        devices = _devices(source, wanted.runtime)
+    recalled = _recall(source, wanted, recipe, devices, store)
+    if isinstance(source, ArtifactSource):
+        folder = _own_folder(source, recipe)
+    else:
+        target, recipe = _target(wanted, recipe, recalled, devices)
+        announce(name, source, store, notify)
+        folder = _made(source, recipe, target, store, progress, notify)
+    with stage("choose"):
+        placement = Placement(
+            read_artifact(folder),
+            wanted,
+            devices,
+            store,
+            progress,
+            notify,
+            tuned=recalled.tuned,
+            note=recalled.note,
+        )
+    return Prepared(source, folder, placement, store)
+
+
+def _devices(source: Source, runtime: str) -> tuple[Device, ...]:
+    """Those that may come into question; of a runtime that does not, nothing is loaded."""
+    if isinstance(source, ArtifactSource):
+        return reachable_devices({read_artifact(source.path).target})
+    return reachable_devices() if runtime == "auto" else reachable_devices({runtime})
+
+
+def _recall(
+    source: Source,
+    wanted: Wanted,
+    recipe: Recipe | None,
+    devices: Sequence[Device],
+    store: Store,
+) -> _Recalled:
+    from aipc.choose.measured import Records
+
+    try:
+        tuned = Records(store.tuned).find(source.name)
+    except ArtifactError as error:
+        return _Recalled(note=str(error))
+    if tuned is None:
+        return _Recalled()
+    against = _against(tuned, wanted, recipe, devices)
+    if against:
+        return _Recalled(note=f"what was tuned on {tuned.when[:10]} is not used: {against}")
+    return _Recalled(tuned)
+
+
+def _against(tuned: Tuned, wanted: Wanted, recipe: Recipe | None, devices: Sequence[Device]) -> str:
+    """Why the record does not count; empty: it does."""
+    from aipc.choose.fingerprint import fingerprint
+
+    if wanted.emulate:
+        return "--emulate was asked for"
+    asked = tuned.objection(plain_name(wanted.device), wanted.runtime, recipe)
+    changes = tuned.machine.changes(fingerprint(devices))
+    if changes and not asked:
+        return f"{'; '.join(changes)}; `aipc tune` measures again"
+    return asked
+
+
+def _target(
+    wanted: Wanted, recipe: Recipe | None, recalled: _Recalled, devices: Sequence[Device]
+) -> tuple[Target, Recipe | None]:
+    """What to convert for, and how; a device that is missing costs no download."""
+    if recalled.tuned is None:
+        return wanted.target(devices, recipe), recipe
+    setup = recalled.tuned.setup
+    there = replace(wanted, device=setup.device.lower(), runtime=setup.runtime)
+    return there.target(devices, setup.recipe), setup.recipe
+
+
+def _own_folder(source: ArtifactSource, recipe: Recipe | None) -> Path:
+    if recipe is not None:
+        raise UsageError(
+            f"'{source.path}' is converted already, so a recipe can't apply",
+            "leave out --weight-format, --group-size, --ratio and --sym",
+        )
+    return source.path
+
+
+def _made(
+    source: Source,
+    recipe: Recipe | None,
+    target: Target,
+    store: Store,
+    progress: Progress,
+    notify: Notify,
+) -> Path:
+    made = prepare(source, recipe, store, target=target, progress=progress, notify=notify)
+    for note in () if made.reused else made.notes:
+        notify(note)
+    return made.path

@@ -1,0 +1,71 @@
+"""Where the time goes: the stages of one piece of work, each with its wall seconds.
+
+`recorded` opens a recording, `stage` names a part of the work wherever in the program it is
+done; without a recording it costs nothing.  A recording belongs to the thread that opened it:
+`beside` carries it into another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass
+class Stage:
+    """``depth`` 0 is the work itself's, 1 is a part of the stage before it, and so on."""
+
+    name: str
+    depth: int
+    seconds: float = 0.0
+
+
+_recording: ContextVar[list[Stage] | None] = ContextVar("recording", default=None)
+_depth: ContextVar[int] = ContextVar("depth", default=0)
+
+
+@contextmanager
+def recorded() -> Iterator[list[Stage]]:
+    """The stages that are entered within the block, in the order in which they begin."""
+    stages: list[Stage] = []
+    was = _recording.set(stages), _depth.set(0)
+    try:
+        yield stages
+    finally:
+        _recording.reset(was[0])
+        _depth.reset(was[1])
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Time the block as a stage, its own stages included."""
+    stages = _recording.get()
+    if stages is None:
+        yield
+        return
+    begun = Stage(name, _depth.get())
+    stages.append(begun)
+    token = _depth.set(begun.depth + 1)
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        begun.seconds = time.perf_counter() - started
+        _depth.reset(token)
+
+
+def beside(name: str, work: Callable[..., T]) -> Callable[..., T]:
+    """``work`` as a stage of this thread's recording, to be called in another thread."""
+    context = copy_context()
+
+    def timed(*arguments: Any) -> T:
+        with stage(name):
+            return work(*arguments)
+
+    return lambda *arguments: context.run(timed, *arguments)

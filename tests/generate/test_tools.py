@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aipc.errors import UsageError
+from aipc.generate.tool_format import format_of
+from aipc.generate.tools import choose_tools
+
+CITY = {
+    "type": "object",
+    "properties": {"city": {"$ref": "#/$defs/City"}},
+    "required": ["city"],
+    "$defs": {"City": {"type": "string", "maxLength": 20}},
+}
+
+
+def tool(name, parameters=None, **others):
+    return {"type": "function", "function": {"name": name, "parameters": parameters, **others}}
+
+
+WEATHER = tool("weather", CITY, description="The weather in a city.", strict=True)
+NOW = tool("now")
+
+
+def test_tools_are_shown_as_plain_data_of_known_keys():
+    shown = choose_tools([WEATHER, NOW], "auto").shown
+    assert shown[0]["function"] == {
+        "name": "weather",
+        "description": "The weather in a city.",
+        "parameters": CITY,
+    }
+    assert shown[1]["function"]["parameters"] == {"type": "object", "properties": {}}
+
+
+def test_the_choice_says_which_are_shown_and_which_have_to_be_called():
+    assert choose_tools([WEATHER, NOW], "none").shown == ()
+    assert choose_tools([WEATHER, NOW], "auto").forced == ()
+    assert choose_tools([WEATHER, NOW], "required").forced == ("weather", "now")
+    assert choose_tools([WEATHER, NOW], "now").forced == ("now",)
+    assert choose_tools([WEATHER, NOW], "now").names == {"weather", "now"}
+
+
+def test_a_forced_call_is_the_json_of_the_family():
+    box = choose_tools([WEATHER, NOW], "weather")
+    schema = json.loads(box.constraint(format_of("<tool_call> <function-name>")).text)
+    assert schema["anyOf"][0]["properties"] == {
+        "name": {"const": "weather"},
+        "arguments": {"$ref": "#/$defs/weather"},
+    }
+    parameters = schema["$defs"]["weather"]
+    assert parameters["properties"]["city"] == {"$ref": "#/$defs/weather/$defs/City"}
+
+
+def test_a_forced_call_stands_in_a_list_where_the_family_writes_lists():
+    schema = json.loads(choose_tools([WEATHER, NOW], "required").constraint(format_of(None)).text)
+    assert (schema["type"], schema["minItems"], schema["maxItems"]) == ("array", 1, 1)
+    names = [each["properties"]["name"]["const"] for each in schema["items"]["anyOf"]]
+    assert names == ["weather", "now"]
+
+
+def test_what_is_left_to_the_model_is_not_constrained():
+    box = choose_tools([tool("odd", {"properties": {"n": {"multipleOf": 3}}})], "auto")
+    assert box.constraint(format_of(None)) is None
+    assert box.reader(format_of(None)) is not None
+    assert choose_tools([], "auto").reader(format_of(None)) is None
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "reason"),
+    [
+        ([NOW], "later", "tool_choice is 'later', .* choose auto, none, required or one of: now"),
+        ([], "required", "no such tool is offered"),
+        ([NOW, NOW], "auto", "two tools are called 'now'"),
+        ([{"type": "web_search"}], "auto", "a tool is no function"),
+        (["now"], "auto", "a tool is no function"),
+        (NOW, "auto", "tools are a list"),
+        ([NOW] * 200, "auto", "at most 128"),
+        ([tool("a b")], "auto", "can't be called 'a b'"),
+        ([tool("f", description=3)], "auto", "description of the tool 'f' is no text"),
+        ([tool("f", description="x" * 300_000)], "auto", "have 300,[0-9]+ characters"),
+        ([tool("f", {"type": "string"})], "auto", "parameters of the tool 'f' are of the type"),
+        ([tool("f", ["city"])], "auto", "parameters of the tool 'f': a schema is a JSON object"),
+        ([tool("f", {"$ref": "http://a.org"})], "auto", "tool 'f': the schema refers to 'http"),
+    ],
+)
+def test_tools_that_can_not_be_offered_are_refused(tools, choice, reason):
+    with pytest.raises(UsageError, match=reason):
+        choose_tools(tools, choice)
+
+
+def test_parameters_that_can_not_be_enforced_are_refused_where_they_would_have_to_be():
+    box = choose_tools([tool("odd", {"properties": {"n": {"multipleOf": 3}}})], "odd")
+    with pytest.raises(UsageError, match="'multipleOf' at #/\\$defs/odd/properties/n"):
+        box.constraint(format_of(None))

@@ -1,0 +1,255 @@
+"""What a session can be asked besides text: schemas, tools, probabilities; fake and real."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import aipc
+from aipc.convert.recipe import Recipe
+from aipc.errors import GenerationError, UsageError
+from aipc.generate import TextSide, collect
+from aipc.runtimes.base import Capabilities
+from aipc.runtimes.fake import FakeEngine
+from aipc.runtimes.registry import RUNTIMES
+from aipc.session import Session
+
+QUESTION = "What is the capital of France?"
+EXACT = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "KV_CACHE_PRECISION": "f32",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+}
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 10, "maximum": 99},
+        "code": {"type": "string", "pattern": "^[A-Z]{2}[0-9]$"},
+        "mood": {"enum": ["good", "bad"]},
+    },
+    "required": ["name", "age", "code", "mood"],
+    "additionalProperties": False,
+}
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "Tells the weather in a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"$ref": "#/$defs/City"},
+                "unit": {"enum": ["celsius", "fahrenheit"]},
+            },
+            "required": ["city", "unit"],
+            "$defs": {"City": {"type": "string", "maxLength": 12}},
+        },
+    },
+}
+NOW = {"type": "function", "function": {"name": "now", "description": "Tells the time."}}
+
+
+@pytest.fixture(scope="module")
+def session(smollm_gguf, small_store):
+    with aipc.load(str(smollm_gguf), recipe=Recipe("int8"), store=small_store) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def text_side(session):
+    return session._text
+
+
+@pytest.fixture
+def scripted(text_side):
+    """A session whose answer is chosen, with the small real model's tokenizer and template."""
+
+    def answering(answer, constraints=frozenset({"json_schema"})):
+        able = Capabilities("fake", frozenset(), True, constraints=constraints, logprobs=True)
+        script = text_side.tokenizer.encode(answer, add_special_tokens=False)
+        return Session(FakeEngine(script, constraints=constraints), able, text_side, {})
+
+    return answering
+
+
+def engine_of(session):
+    return session._engine
+
+
+def assert_is_person(text):
+    person = json.loads(text)
+    assert set(person) == set(PERSON["required"])
+    assert len(person["name"]) <= 12
+    assert 10 <= person["age"] <= 99
+    assert re.fullmatch("[A-Z]{2}[0-9]", person["code"])
+    assert person["mood"] in {"good", "bad"}
+
+
+def assert_is_weather(call):
+    assert call.name == "weather"
+    arguments = json.loads(call.arguments)
+    assert set(arguments) == {"city", "unit"}
+    assert len(arguments["city"]) <= 12
+    assert arguments["unit"] in {"celsius", "fahrenheit"}
+
+
+@pytest.mark.parametrize("sampling", [{}, {"temperature": 1.0, "seed": 1}])
+def test_the_real_model_keeps_to_a_schema(session, sampling):
+    reply = session.generate("Describe a person.", schema=PERSON, max_new_tokens=200, **sampling)
+    assert reply.finish_reason == "stop"
+    assert_is_person(reply.text)
+
+
+def test_json_mode_gives_an_object_whatever_the_question(session):
+    reply = session.generate(
+        'Give me a JSON object with the key "city".', schema={"type": "object"}, max_new_tokens=60
+    )
+    assert reply.text.lstrip().startswith("{")
+    if reply.finish_reason == "stop":
+        assert isinstance(json.loads(reply.text), dict)
+
+
+@pytest.mark.parametrize("choice", ["required", "weather"])
+def test_the_real_model_calls_a_tool_when_it_has_to(session, choice):
+    tools = [WEATHER] if choice == "required" else [NOW, WEATHER]
+    reply = session.generate(
+        "What is the weather in Paris?", tools=tools, tool_choice=choice, max_new_tokens=200
+    )
+    assert reply.finish_reason == "tool_calls"
+    assert reply.text == ""
+    (call,) = reply.tool_calls
+    assert_is_weather(call)
+    assert len(reply.tokens) == reply.usage.completion_tokens
+
+
+def test_the_real_model_answers_from_a_tool_s_result(session):
+    call = {
+        "id": "1",
+        "type": "function",
+        "function": {"name": "weather", "arguments": '{"city": "Paris"}'},
+    }
+    conversation = [
+        {"role": "user", "content": "What is the weather in Paris?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "17 degrees and sunny"},
+    ]
+    assert session.generate(conversation, tools=[WEATHER], max_new_tokens=40).text
+
+
+def test_probabilities_are_those_that_scoring_the_answer_gives(session):
+    artifact = session.facts["artifact"]
+    with aipc.load(artifact, properties=EXACT) as exact:
+        reply = exact.generate(QUESTION, logprobs=True, max_new_tokens=12)
+        prompt = exact.encode(QUESTION)
+    scorer = RUNTIMES.get("openvino").scorer(Path(artifact), "cpu", EXACT)
+    pieces = list(scorer.logits([*prompt, *reply.tokens[:-1]]))
+    scorer.close()
+    scores = np.concatenate(pieces)[len(prompt) - 1 :].astype(np.float64)
+    logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    assert reply.logprobs == pytest.approx(logs[range(len(reply.tokens)), reply.tokens], abs=0.01)
+
+
+def test_probabilities_come_only_where_they_are_asked_for(session):
+    assert session.generate(QUESTION, max_new_tokens=2).logprobs == ()
+
+
+def test_probabilities_stay_with_their_tokens_while_text_is_held_back(session):
+    options = {"logprobs": True, "stop": ["Paris is a city that is not there"]}
+    events = list(session.stream(QUESTION, max_new_tokens=12, **options))[:-1]
+    assert all(len(event.logprobs) == len(event.tokens) for event in events)
+    values = tuple(value for event in events for value in event.logprobs)
+    assert values == session.generate(QUESTION, logprobs=True, max_new_tokens=12).logprobs
+
+
+def test_raw_text_is_continued_without_the_template(session):
+    reply = session.generate("The capital of France is", raw=True, max_new_tokens=3)
+    assert "Paris" in reply.text
+    assert reply.usage.prompt_tokens == len(session.encode("The capital of France is", raw=True))
+
+
+def test_encode_gives_the_ids_that_the_model_gets(scripted):
+    session = scripted("Paris")
+    collect(session.stream(QUESTION, tools=[WEATHER]))
+    (request,) = engine_of(session).requests
+    assert list(request.prompt) == session.encode(QUESTION, tools=[WEATHER])
+    assert len(request.prompt) > len(session.encode(QUESTION))
+    assert "weather" in session.tokenizer.decode(request.prompt)
+
+
+def test_what_is_asked_reaches_the_engine(scripted):
+    session = scripted("{}")
+    session.generate("x", schema={"type": "object"}, logprobs=True)
+    session.generate("x")
+    asked, plain = (request.decoding for request in engine_of(session).requests)
+    assert (asked.constraint.kind, asked.constraint.text) == ("json_schema", '{"type": "object"}')
+    assert asked.logprobs
+    assert (plain.constraint, plain.logprobs) == (None, False)
+
+
+def test_a_call_that_the_model_makes_by_itself_is_found(scripted):
+    call = '<tool_call>[{"name": "weather", "arguments": {"city": "Paris"}}]</tool_call>'
+    session = scripted(f"Let me look.\n{call}")
+    reply = session.generate("Weather?", tools=[WEATHER, NOW])
+    assert (reply.text, reply.finish_reason) == ("Let me look.\n", "tool_calls")
+    assert [(each.name, each.arguments) for each in reply.tool_calls] == [
+        ("weather", '{"city": "Paris"}')
+    ]
+    assert len(reply.tokens) == reply.usage.completion_tokens
+    events = list(session.stream("Weather?", tools=[WEATHER, NOW]))
+    assert "".join(event.text for event in events) == "Let me look.\n"
+
+
+@pytest.mark.parametrize("options", [{}, {"tools": [WEATHER], "tool_choice": "none"}])
+def test_without_tools_the_same_answer_is_text(scripted, options):
+    call = '<tool_call>[{"name": "weather", "arguments": {}}]</tool_call>'
+    reply = scripted(call).generate("Weather?", **options)
+    assert (reply.text, reply.finish_reason, reply.tool_calls) == (call, "stop", ())
+
+
+def test_a_call_cut_by_the_length_is_text_and_no_call(scripted):
+    call = '<tool_call>[{"name": "weather", "arguments": {"city": "Paris"}}]</tool_call>'
+    reply = scripted(call).generate("Weather?", tools=[WEATHER], max_new_tokens=12)
+    assert (reply.finish_reason, reply.tool_calls) == ("length", ())
+    assert call.startswith(reply.text)
+    assert reply.text.startswith("<tool_call>[")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "reason"),
+    [
+        ({"schema": {"type": "object"}}, UsageError, "can't enforce a json_schema"),
+        ({"tools": [NOW], "tool_choice": "required"}, UsageError, "can't enforce a json_schema"),
+        ({"tools": [NOW], "tool_choice": "later"}, UsageError, "no such tool is offered"),
+        ({"tools": [NOW], "schema": {}}, UsageError, "can't be asked for together"),
+        ({"tools": [NOW], "raw": True}, UsageError, "can't offer tools"),
+        ({"schema": {"type": "integer", "multipleOf": 3}}, UsageError, "can't be enforced"),
+        ({"temprature": 1.0}, UsageError, "did you mean 'temperature'"),
+    ],
+)
+def test_what_can_not_be_had_is_refused_before_the_work(scripted, options, error, reason):
+    session = scripted("x", constraints=frozenset())
+    with pytest.raises(error, match=reason):
+        session.stream("x", **options)
+    assert not engine_of(session).requests
+
+
+def test_a_model_without_a_template_can_be_offered_no_tools(text_side, scripted):
+    session = Session(
+        FakeEngine([1]), scripted("x").capabilities, replace(text_side, template=None), {}
+    )
+    with pytest.raises(GenerationError, match="no chat template"):
+        session.stream([{"role": "user", "content": "x"}], tools=[NOW])
+    with pytest.raises(UsageError, match="can't offer tools"):
+        session.stream("x", tools=[NOW])
+
+
+def test_capabilities_are_those_of_the_device(session):
+    assert session.capabilities.runtime == "openvino"
+    assert "json_schema" in session.capabilities.constraints
+    assert isinstance(session._text, TextSide)

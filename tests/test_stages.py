@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from aipc.stages import beside, recorded, stage
+
+
+def test_stages_are_kept_in_the_order_they_begin_with_their_depth():
+    with recorded() as stages:
+        with stage("load"):
+            with stage("import"):
+                time.sleep(0.01)
+            with stage("compile"):
+                pass
+        with stage("warm up"):
+            pass
+    assert [(one.name, one.depth) for one in stages] == [
+        ("load", 0),
+        ("import", 1),
+        ("compile", 1),
+        ("warm up", 0),
+    ]
+    assert stages[0].seconds >= stages[1].seconds >= 0.01
+
+
+def test_without_a_recording_nothing_is_kept():
+    with stage("alone"):
+        pass
+    with recorded() as stages:
+        pass
+    assert stages == []
+
+
+def test_a_stage_that_fails_has_its_time_too():
+    with recorded() as stages:
+        with pytest.raises(KeyError), stage("fails"):
+            {}["missing"]
+        with stage("next"):
+            pass
+    assert stages[0].seconds > 0
+    assert stages[1].depth == 0
+
+
+def test_another_thread_joins_only_where_it_is_carried():
+    def alone():
+        with stage("not carried"):
+            pass
+
+    with recorded() as stages, stage("load"):
+        for work in (alone, beside("read", lambda: None)):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+    assert [(one.name, one.depth) for one in stages] == [("load", 0), ("read", 1)]
