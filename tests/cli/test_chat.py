@@ -80,7 +80,7 @@ def test_a_full_context_is_told_and_the_chat_goes_on(aipc, stand_in) -> None:
     outcome = aipc("chat", stdin=f"one\n{'x' * 40}\n/reset\ntwo\n")
     assert outcome.stdout == "ok\nok\n"
     (error,) = [line for line in outcome.stderr.splitlines() if line.startswith("aipc: ")]
-    assert "45 tokens and the context holds 30" in error
+    assert "45 tokens, and the context holds 30" in error
     assert error.endswith("/reset begins a new conversation")
     assert outcome.status == 1
 

@@ -140,7 +140,7 @@ def test_ctrl_c_drops_a_typed_line_and_leaves_on_an_empty_one(chat) -> None:
 def test_a_failure_does_not_end_it(chat) -> None:
     terminal = chat(answer="ok", context=30)
     terminal.type("x" * 40 + "\n")
-    terminal.expect("aipc: the prompt has 40 tokens")
+    terminal.expect("aipc: the prompt is too long: 40 tokens")
     terminal.expect("> ")
     terminal.type("short\n")
     terminal.expect("ok\r\n> ")

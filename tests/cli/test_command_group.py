@@ -18,9 +18,13 @@ VENDORS = {
     "openvino",
     "openvino_genai",
     "openvino_tokenizers",
+    "prometheus_client",
+    "pydantic",
     "rich",
+    "starlette",
     "tokenizers",
     "transformers",
+    "uvicorn",
 }
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -7,6 +8,9 @@ import sys
 
 import pytest
 
+from aipc.choose.fingerprint import fingerprint
+from aipc.choose.measured import Figures, Records, Trial, Tuned, Work
+from aipc.choose.setup import Setup
 from aipc.devices.adapters import Adapter
 from aipc.devices.cpu import Cpu
 from aipc.devices.device import Device
@@ -115,3 +119,21 @@ def test_nothing_is_loaded_that_is_not_needed(tmp_path) -> None:
     told = loaded_by(tmp_path, "devices")
     assert "openvino" in told
     assert not told & {"openvino_genai", "onnxruntime", "onnxruntime_genai", "transformers", "rich"}
+
+
+def test_what_was_tuned_is_named_with_whether_it_still_holds(aipc, laptop, tmp_path) -> None:
+    trial = Trial(Setup("openvino", "NPU", None), Figures(0.5, 0.05, 1000))
+    records = Records(tmp_path / "home" / "tuned")
+    now = fingerprint(laptop.devices)
+    for name, machine in (("fresh", now), ("stale", dataclasses.replace(now, versions={}))):
+        when = "2026-11-22T10:00:00+00:00"
+        work = Work()
+        records.save(Tuned(name, name, "latency", work, when, machine, trial, 2.0, (trial,)))
+    told = " ".join(aipc("devices", "--explain").stdout.split())
+    assert "Measured here, which goes first for these models:" in told
+    assert "- fresh: npu openvino as they are, the runtime's own defaults; measured here on" in told
+    assert (
+        "- stale: npu openvino as they are, the runtime's own defaults; not used any more" in told
+    )
+    listed = json.loads(aipc("devices", "--explain", "--json").stdout)["tuned"]
+    assert [one["label"] for one in listed] == ["fresh", "stale"]

@@ -12,14 +12,19 @@ import aipc
 COMMANDS = {
     "run": "Answer one prompt, streamed.",
     "chat": "Hold a conversation in the terminal.",
+    "serve": "Answer OpenAI's API and a page in the browser.",
     "convert": "Make an artifact from a model, quantised for a runtime and a device.",
+    "eval": "Judge how well a model answers, and what quantising cost it.",
     "pull": "Fetch a model into the store.",
     "models": "List what the store holds, or what can be fetched by a short name.",
     "rm": "Remove models and artifacts from the store.",
     "verify": "Check every file of the store against its hash.",
     "cache": "List, make and remove the models compiled for the NPU.",
+    "bench": "Measure speed, memory and energy, beside peers and beside what is possible.",
+    "report": "Make a page of tables and pictures from results.",
     "devices": "Show what this machine can compute with.",
     "doctor": "Check the machine, and say what mends what is wrong.",
+    "tune": "Measure what runs a model best on this machine, and keep to it.",
     "top": "Watch the load of NPU, GPU and CPU, and the speed of running sessions.",
 }
 """Name → what it does; the command is the object of that name in aipc.cli's module of that name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from aipc.models.disk import amount
 
 if TYPE_CHECKING:
     from aipc.choose.explain import Explanation
+    from aipc.choose.measured import Tuned
     from aipc.devices.device import Device
     from aipc.devices.machine import Machine
     from aipc.devices.missing import Unreached
@@ -50,6 +52,7 @@ def _facts(machine: Machine, *, wants_reasons: bool) -> dict[str, Any]:
 
         told = explain(machine.devices, machine.adapters)
         facts["order"] = [dataclasses.asdict(one) for one in told]
+        facts["tuned"] = [dataclasses.asdict(one) for one in _tuned()]
     return facts
 
 
@@ -112,6 +115,38 @@ def _write_reasons(machine: Machine) -> None:
         write_line()
         for line in _reasons(at, one):
             write_line(line)
+    _write_tuned(machine)
+
+
+def _write_tuned(machine: Machine) -> None:
+    """What goes before that order, for the models that it was measured with."""
+    from aipc.choose.fingerprint import fingerprint
+
+    found, now = _tuned(), fingerprint(machine.devices)
+    if found:
+        write_line()
+        write_line("Measured here, which goes first for these models:")
+    for one in found:
+        changes = "; ".join(one.machine.changes(now))
+        state = f"not used any more: {changes}" if changes else one.why
+        _write_folded(f"- {one.label}: {one.setup}; {state}")
+
+
+def _tuned() -> Sequence[Tuned]:
+    from aipc.choose.measured import Records
+    from aipc.models.store import Store
+
+    found, wrong = Records(Store().tuned).all()
+    for error in wrong:
+        notice(f"problem: {error}")
+    return found
+
+
+def _write_folded(line: str) -> None:
+    for part in textwrap.wrap(
+        line, columns(), subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
+    ):
+        write_line(part)
 
 
 def _reasons(at: int, one: Explanation) -> list[str]:

@@ -1,0 +1,221 @@
+"""``aipc bench``: how fast a model runs here, beside its peers and beside what is possible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aipc.cli.option_flags import flags_of, given
+from aipc.cli.output import notice, write_json, write_line
+from aipc.cli.progress_bar import display
+from aipc.cli.session_flags import loading_flags, place_of
+from aipc.convert.recipe import Recipe
+from aipc.errors import UsageError
+from aipc.measure.options import BenchOptions
+from aipc.runtimes.static_shape import NpuOptions
+
+if TYPE_CHECKING:
+    from aipc.measure.plan import BenchPlan
+    from aipc.measure.result import Result
+
+
+def _lengths(
+    context: click.Context,  # noqa: ARG001 - click's signature
+    parameter: click.Parameter,
+    text: str,
+) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise UsageError(
+            f"{parameter.opts[0]} '{text}' is no list of whole numbers", "write 32,256,1024, say"
+        )
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option(
+    "--prompt",
+    "prompts",
+    default="32,256",
+    show_default=True,
+    callback=_lengths,
+    metavar="N,N…",
+    help="Prompt lengths in tokens.",
+)
+@click.option(
+    "--tokens",
+    "outputs",
+    default="64",
+    show_default=True,
+    callback=_lengths,
+    metavar="N,N…",
+    help="Answer lengths in tokens; nothing ends an answer early.",
+)
+@click.option(
+    "--batch",
+    "batches",
+    default="1",
+    show_default=True,
+    callback=_lengths,
+    metavar="N,N…",
+    help="Prompts answered at once.",
+)
+@click.option(
+    "--text",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Cut the prompts from this file; without it they are random token ids.",
+)
+@flags_of(BenchOptions)
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="NAME[:defaults][=PATH]",
+    help="Measure this one in turn with aipc; repeatable. With aipc's properties where its runtime "
+    "is the same, or with its vendor's defaults; PATH is its own model. --peer list shows them.",
+)
+@click.option(
+    "--peer-python",
+    "pythons",
+    multiple=True,
+    metavar="NAME=PYTHON",
+    help="The interpreter that has the peer's packages; repeatable.",
+)
+@click.option(
+    "--install-peer",
+    "installs",
+    multiple=True,
+    metavar="NAME",
+    help="Make the peer's own environment, and end; repeatable.",
+)
+@click.option(
+    "--compare",
+    nargs=2,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="A B",
+    help="How many times as fast the result A is as the result B; nothing is measured.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The result file; without it, one in the store. Never overwritten.",
+)
+@click.option("--json", "wants_json", is_flag=True, help="The result file's content on stdout.")
+@loading_flags
+def bench(
+    model: str | None,
+    installs: tuple[str, ...],
+    compare: tuple[Path, Path] | None,
+    output: Path | None,
+    wants_json: bool,
+    **flags: Any,
+) -> None:
+    """Measure how fast MODEL answers on this computer, and how near that is to the possible.
+
+    Each contestant runs in a process of its own, in turn with the others; their speeds are
+    quoted as ratios with intervals. The raw samples go into a result file.
+    """
+    if compare is not None:
+        _compare(*compare, wants_json=wants_json)
+    elif "list" in flags["peers"]:
+        _list_peers()
+    elif installs:
+        _install(installs)
+    else:
+        _show(_measure(_plan(model, flags), output), wants_json=wants_json)
+
+
+def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
+    from aipc.measure.peers import read_entry, read_python
+    from aipc.measure.plan import BenchPlan
+    from aipc.placement import Wanted
+
+    if flags["emulate"]:
+        raise UsageError("an emulated NPU has no speed worth measuring", "leave out --emulate")
+    place = place_of(flags)
+    text: Path | None = flags["text"]
+    return BenchPlan(
+        model=model,
+        wanted=Wanted(**{**place, "npu": place["npu"] or NpuOptions()}),
+        recipe=given(Recipe, flags),
+        prompts=flags["prompts"],
+        outputs=flags["outputs"],
+        batches=flags["batches"],
+        text=None if text is None else text.read_text("utf-8", errors="replace"),
+        peers=tuple(map(read_entry, flags["peers"])),
+        pythons=dict(map(read_python, flags["pythons"])),
+        options=given(BenchOptions, flags) or BenchOptions(),
+    )
+
+
+def _measure(plan: BenchPlan, output: Path | None) -> Result:
+    from aipc.measure import result
+    from aipc.measure.bench import measure, new_file
+    from aipc.models.store import Store
+
+    store = Store()
+    if output is not None and output.exists():
+        raise UsageError(f"'{output}' exists already", "choose another name")
+    with display() as progress:
+        found = measure(plan, store=store, progress=progress, notify=progress.notice)
+    file = output or new_file(found, store)
+    result.write(found, file)
+    notice(f"result: {file}")
+    return found
+
+
+def _show(found: Result, *, wants_json: bool) -> None:
+    if wants_json:
+        from aipc.measure.record import plain
+
+        write_json(plain(found))
+        return
+    from aipc.cli.bench_tables import write_result
+
+    write_result(found)
+
+
+def _compare(first: Path, second: Path, *, wants_json: bool) -> None:
+    from aipc.measure import result
+    from aipc.measure.compare import between
+    from aipc.measure.record import plain
+
+    found = between(result.read(first), result.read(second))
+    if wants_json:
+        write_json(plain(found))
+        return
+    from aipc.cli.bench_tables import write_ratios
+
+    for note in found.notes:
+        notice(f"note: {note}")
+    write_line(f"How many times as fast {first} is as {second}:")
+    write_ratios(found.ratios)
+
+
+def _list_peers() -> None:
+    from aipc.cli.output import write_table
+    from aipc.measure.peers import peers
+
+    rows = [
+        (
+            one.name,
+            one.format,
+            " ".join(one.kinds),
+            one.what + (f" ({one.costs})" * bool(one.costs)),
+        )
+        for one in peers().values()
+    ]
+    write_table(("PEER", "LOADS", "DEVICES", "WHAT"), rows)
+
+
+def _install(names: tuple[str, ...]) -> None:
+    from aipc.measure.environment import install
+    from aipc.measure.peers import find_peer
+    from aipc.models.store import Store
+
+    for peer in map(find_peer, names):
+        install(peer, Store(), notice)

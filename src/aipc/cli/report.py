@@ -1,0 +1,56 @@
+"""``aipc report``: results as one page of tables and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aipc.cli.output import notice, write
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=_FILE, metavar="RESULT.json…")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The page; report.html where nothing else is asked for.",
+)
+@click.option("--svg", type=_FOLDER, metavar="DIR", help="Each picture as an SVG file, in DIR.")
+@click.option("--png", type=_FOLDER, metavar="DIR", help="Each picture as a PNG file, in DIR.")
+@click.option(
+    "--markdown", "wants_markdown", is_flag=True, help="Tables for a README, on stdout; no page."
+)
+def report(
+    files: tuple[Path, ...],
+    output: Path | None,
+    svg: Path | None,
+    png: Path | None,
+    wants_markdown: bool,
+) -> None:
+    """Make a page of what `aipc bench`, `aipc eval -o` and `aipc tune` found.
+
+    It needs no network and no script. Give results of several recipes, and their evaluations, to
+    see speed against quality. Contestants stand side by side where their work was the same; those
+    of different machines carry a letter each.
+    """
+    from aipc.measure import report as pages
+    from aipc.measure.report_files import read_findings
+
+    shown = pages.make_report(read_findings(files))
+    if wants_markdown:
+        from aipc.measure.report_markdown import markdown
+
+        write(markdown(shown))
+    for folder, form in ((svg, "svg"), (png, "png")):
+        for file in pages.write_pictures(shown, folder, form) if folder else ():
+            notice(f"picture: {file}")
+    if output is not None or not (wants_markdown or svg or png):
+        page = output or Path("report.html")
+        pages.write_page(shown, page)
+        notice(f"page: {page}")

@@ -1,0 +1,110 @@
+"""``aipc serve``: OpenAI's API and a page in the browser, on this computer."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aipc.cli.option_flags import flags_of, given
+from aipc.cli.output import notice
+from aipc.cli.session_flags import MODEL_HELP, place_flags, place_of
+from aipc.serve.api_key import VARIABLE, read_key
+from aipc.serve.binding import Binding
+from aipc.serve.pool_options import PoolOptions
+
+
+@click.command()
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL",
+    help=f"{MODEL_HELP} Repeat it for more; the first, or the default model, is loaded at once.",
+)
+@flags_of(Binding)
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A further name that clients call this server by; repeatable.",
+)
+@click.option(
+    "--allow-origin",
+    "allowed_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="A web page's origin (https://page.example) that may use this server; repeatable.",
+)
+@click.option(
+    "--api-key-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=f"The key that clients have to show; without it {VARIABLE} is taken, if it is set.",
+)
+@flags_of(PoolOptions)
+@place_flags
+def serve(
+    models: tuple[str, ...],
+    allowed_hosts: tuple[str, ...],
+    allowed_origins: tuple[str, ...],
+    api_key_file: Path | None,
+    **flags: Any,
+) -> None:
+    """Answer OpenAI's API, and people in a browser, from models on this computer.
+
+    Requests may name the models given here and those whole in the store; each is loaded when it
+    is first asked for, and the one unused for longest goes when memory is short. Ctrl-C or
+    SIGTERM lets answers under way end, a second Ctrl-C does not.
+    """
+    binding = Binding(
+        **_given(Binding, flags),
+        allowed_hosts=allowed_hosts,
+        allowed_origins=allowed_origins,
+        api_key=read_key(api_key_file),
+    )
+    options = given(PoolOptions, flags) or PoolOptions()
+    _serve(models, binding, options, place_of(flags))
+
+
+def _serve(
+    models: tuple[str, ...], binding: Binding, options: PoolOptions, place: dict[str, Any]
+) -> None:
+    from aipc.devices.counters import find_counters
+    from aipc.devices.monitor import Monitor
+    from aipc.models.catalogue import CATALOGUE
+    from aipc.models.store import Store
+    from aipc.serve import server
+    from aipc.serve.pool import Pool
+    from aipc.serve.shelf import Shelf
+
+    store = Store()
+    shelf = Shelf(models or (CATALOGUE.default.name,), store)
+    npu = place.pop("npu")
+    place["npu"] = dataclasses.asdict(npu) if npu else None
+    pool = Pool(shelf, options, device=place.pop("device"), loading=place)
+    monitor = Monitor(find_counters(), store.running)
+    listener, binding = server.listen(binding)
+    server.log_to(logging.StreamHandler())
+    first = pool.names()[0].name
+    _greet(binding, first)
+    server.serve(pool, monitor, listener, binding, first=first, tell=notice)
+
+
+def _greet(binding: Binding, model: str) -> None:
+    key = "asked of clients" if binding.api_key else f"none; {VARIABLE} sets one"
+    notice(f"page   {binding.url}")
+    notice(f"API    {binding.url}/v1")
+    notice(f"model  {model}, loading")
+    notice(f"key    {key}")
+
+
+def _given(cls: type, flags: dict[str, Any]) -> dict[str, Any]:
+    """The options of ``cls`` that were given: another of its fields decides what is allowed."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    return {name: value for name, value in flags.items() if name in names and value is not None}

@@ -1,0 +1,136 @@
+"""``aipc tune``: measure what runs a model best here, and keep to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aipc.cli.option_flags import flags_of, given
+from aipc.cli.output import notice, write_json, write_table
+from aipc.cli.progress_bar import display
+from aipc.cli.tuning_table import write_tuning
+from aipc.devices.names import NAMES
+from aipc.errors import UsageError
+from aipc.measure.tune_goal import GOALS
+from aipc.measure.tune_options import TuneOptions
+
+if TYPE_CHECKING:
+    from aipc.choose.measured import Tuned
+    from aipc.measure.tune import Tuning
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option(
+    "--for",
+    "goal",
+    type=click.Choice(GOALS),
+    default="latency",
+    show_default=True,
+    help="What the choice is made for: the time of one answer, eight answers at once, energy a "
+    "token, or the least loss of quality at about the default's speed.",
+)
+@flags_of(TuneOptions)
+@click.option("--device", default="auto", metavar="NAME", help=f"One of {', '.join(NAMES)}.")
+@click.option("--runtime", default="auto", metavar="NAME", help="auto, openvino or onnx.")
+@click.option("--list", "wants_list", is_flag=True, help="Show what was tuned on this computer.")
+@click.option("--forget", is_flag=True, help="Go back to the default choice for MODEL.")
+@click.option("--json", "wants_json", is_flag=True, help="One JSON object with every figure.")
+def tune(
+    model: str | None,
+    goal: str,
+    device: str,
+    runtime: str,
+    wants_list: bool,
+    forget: bool,
+    wants_json: bool,
+    **flags: Any,
+) -> None:
+    """Try runtimes, devices, weights and properties for MODEL, and keep the best.
+
+    Every later `aipc run -m MODEL` then takes it and says so with --explain; flags given there
+    win. What was measured counts until the processor, a driver or a runtime's version changes.
+    """
+    options = given(TuneOptions, flags)
+    if wants_list:
+        _list(wants_json=wants_json)
+        return
+    if model is None:
+        raise UsageError("no model was named", "write `aipc tune MODEL`, or --list")
+    if forget:
+        _forget(model)
+        return
+    from aipc.measure.tune import tune as measure
+
+    try:
+        with display() as progress:
+            tuning = measure(
+                model,
+                goal,
+                options,
+                device=device,
+                runtime=runtime,
+                progress=progress,
+                notify=progress.notice,
+            )
+    except KeyboardInterrupt:
+        notice("interrupted: nothing is kept, and sessions go on as before")
+        raise
+    if wants_json:
+        write_json(_facts(tuning))
+    else:
+        write_tuning(tuning)
+
+
+def _list(*, wants_json: bool) -> None:
+    from dataclasses import asdict
+
+    from aipc.choose.measured import Records
+    from aipc.models.store import Store
+
+    found, wrong = Records(Store().tuned).all()
+    if wants_json:
+        write_json({"tuned": [asdict(one) for one in found]})
+    elif found:
+        rows = [_row(one) for one in found]
+        write_table(("FOR", "DATE", "GAIN", "DEVICE", "WEIGHTS", "MODEL"), rows, {"GAIN"})
+    else:
+        notice("nothing is tuned; `aipc tune MODEL` measures")
+    for error in wrong:
+        notice(f"problem: {error}")
+
+
+def _row(tuned: Tuned) -> tuple[str, ...]:
+    setup = tuned.setup
+    place = f"{setup.device.lower()} {setup.runtime}"
+    return (
+        f"{tuned.goal} {'' if tuned.work.kind == 'plain' else tuned.work.kind}".strip(),
+        tuned.when[:10],
+        f"{tuned.gain:.2f}",
+        place,
+        setup.weights,
+        tuned.label,
+    )
+
+
+def _forget(model: str) -> None:
+    from aipc.choose.measured import Records
+    from aipc.models import names
+    from aipc.models.store import Store
+
+    Records(Store().tuned).forget(names.resolve(model).name)
+    notice(f"forgotten; {model} runs as the default order and the rules have it")
+
+
+def _facts(tuning: Tuning) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    outcome = tuning.outcome
+    return {
+        **asdict(tuning.tuned),
+        "default": asdict(outcome.default),
+        "verdict": outcome.verdict,
+        "skipped": [asdict(one) for one in outcome.skipped],
+        "seconds": outcome.seconds,
+    }

@@ -1,0 +1,73 @@
+"""Where the server listens, and who may ask it."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+
+from aipc.errors import UsageError
+from aipc.options import check, option
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_WEB_PORT = 80
+
+
+@dataclass(frozen=True)
+class Binding:
+    """An address of this machine, and the names and pages that may reach it."""
+
+    host: str = option("127.0.0.1", "address to listen on; all but loopback need a key")
+    port: int = option(8460, "port to listen on", minimum=0, maximum=65535)
+    drain_s: float = option(
+        30.0, "seconds that answers under way get to end when it is stopped", minimum=0.0
+    )
+    allowed_hosts: tuple[str, ...] = ()
+    """More names that a client may call it by: "pc.example", with a port if not this one."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins of other pages that may use it: "https://page.example"."""
+    api_key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if not self.is_loopback and not self.api_key:
+            raise UsageError(
+                f"'{self.host}' is reached from other machines, and there is no key",
+                "set AIPC_API_KEY or give --api-key-file, or listen on 127.0.0.1",
+            )
+        for origin in self.allowed_origins:
+            _check_origin(origin)
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def url(self) -> str:
+        return f"http://{_with_port(_bracketed(self.host), self.port)}"
+
+    def hosts(self) -> frozenset[str]:
+        """Every value that a request's Host may have, in small letters."""
+        names = {*LOOPBACK, _bracketed(self.host), *self.allowed_hosts}
+        full = {_with_port(name.lower(), self.port) for name in names}
+        bare = {name.lower() for name in names} if self.port == _WEB_PORT else set()
+        return frozenset(full | bare)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _with_port(name: str, port: int) -> str:
+    has_port = name.rpartition(":")[2].isdecimal() and not name.endswith("]")
+    return name if has_port else f"{name}:{port}"
+
+
+def _check_origin(origin: str) -> None:
+    scheme, _, rest = origin.partition("://")
+    if scheme not in {"http", "https"} or not rest or set(rest) & set("/*?# "):
+        raise UsageError(f"'{origin}' is no origin", "write https://page.example, without a path")

@@ -1,0 +1,135 @@
+"""Which models may be asked, and how they and the server are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from aipc.serve.catalogue_wire import (
+    Health,
+    MachineBody,
+    ModelBody,
+    ModelList,
+    ModelState,
+    Readiness,
+)
+from aipc.serve.failures import ModelUnknown
+from aipc.serve.json_body import json_response
+from aipc.serve.metrics import CONTENT_TYPE, Metrics
+from aipc.serve.refusal import SERVER, Refusal
+
+if TYPE_CHECKING:
+    from aipc.devices.monitor import Monitor
+    from aipc.serve.loaded_model import Ready
+    from aipc.serve.pool import Pool
+    from aipc.serve.shelf import ModelCard
+    from aipc.serve.status import Status
+
+_STATES = ("ready", "loading", "failed", "stopped")
+
+
+class Catalogue:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def list(self, _: Request) -> Response:
+        bodies = [self._body(card) for card in await self._cards()]
+        return json_response(ModelList(object="list", data=bodies))
+
+    async def one(self, request: Request) -> Response:
+        return json_response(self._body(await self._card(request.path_params["model"])))
+
+    async def _cards(self) -> tuple[ModelCard, ...]:
+        """Read beside the event loop: the store is on a disk."""
+        return await run_in_threadpool(self._pool.names)
+
+    async def _card(self, name: str) -> ModelCard:
+        for card in await self._cards():
+            if card.name == name:
+                return card
+        raise ModelUnknown(f"there is no model '{name}'", "GET /v1/models lists those there are")
+
+    def _body(self, card: ModelCard) -> ModelBody:
+        statuses = [one for one in self._pool.statuses() if one.model == card.name]
+        state = _state(card, statuses)
+        return ModelBody(
+            id=card.name, object="model", created=card.created, owned_by="aipc", aipc=state
+        )
+
+
+class State:
+    """Whether the server lives, whether it answers, and what the machine does."""
+
+    def __init__(self, pool: Pool, metrics: Metrics, monitor: Monitor) -> None:
+        self._pool = pool
+        self._metrics = metrics
+        self._monitor = monitor
+
+    async def alive(self, _: Request) -> Response:
+        return json_response(Health(status="alive"))
+
+    async def ready(self, _: Request) -> Response:
+        """Ready is a model that has produced a token since its worker began."""
+        states = _best_states(self._pool.statuses())
+        best = next((state for state in _STATES[:3] if state in states.values()), "idle")
+        if best not in {"ready", "idle"}:
+            message = f"no model is ready: {', '.join(map(': '.join, states.items()))}"
+            headers = {"Retry-After": "1"}
+            raise Refusal(503, message, kind=SERVER, code="not_ready", headers=headers)
+        return json_response(Readiness(status=best, models=states))  # type: ignore[arg-type]
+
+    async def metrics(self, _: Request) -> Response:
+        return Response(self._metrics.read(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def machine(self, _: Request) -> Response:
+        facts = await run_in_threadpool(lambda: self._monitor.snapshot().facts)
+        models = [_figures(one) for one in self._pool.statuses()]
+        body = MachineBody(**facts, models=models)
+        return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+
+
+def _best_states(statuses: Sequence[Status]) -> dict[str, str]:
+    """By model; of one that was asked for on several devices, that of the best."""
+    best_last = sorted(statuses, key=lambda one: _STATES.index(one.state), reverse=True)
+    return {one.model: one.state for one in best_last}
+
+
+def _state(card: ModelCard, statuses: list[Status]) -> ModelState:
+    """That of the place which answers soonest, where a model was asked for on several."""
+    best = min(statuses, key=lambda one: _STATES.index(one.state), default=None)
+    ready = best.ready if best else None
+    return ModelState(
+        what=card.what,
+        state=best.state if best else "stopped",
+        device=str(ready.facts.get("device", "")).lower() if ready else None,
+        runtime=ready.facts.get("runtime") if ready else None,
+        context=ready.context if ready else card.context,
+        doing=best.doing if best else "",
+        error=str(best.error) if best and best.error else None,
+        waiting=best.waiting if best else 0,
+        running=best.running if best else 0,
+        can=["embeddings"] if card.embeds else _abilities(ready),
+    )
+
+
+def _abilities(ready: Ready | None) -> list[str]:
+    """Of a model that writes text; known once it is loaded."""
+    if ready is None:
+        return []
+    return [*ready.constraints, *(["logprobs"] if ready.logprobs else [])]
+
+
+def _figures(status: Status) -> dict[str, Any]:
+    return {
+        "model": status.model,
+        "device": status.device,
+        "state": status.state,
+        "waiting": status.waiting,
+        "running": status.running,
+        "tokens": status.tokens,
+        "memory_bytes": status.memory_bytes,
+    }

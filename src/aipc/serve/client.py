@@ -1,0 +1,228 @@
+"""A running server's model, used like a session of this process."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from aipc.errors import AipcError, EngineError, PromptTooLong, UsageError
+from aipc.generate import Event, Finished, Message, Reply, Text, Timings, Usage, collect
+from aipc.stages import Stage
+
+if TYPE_CHECKING:
+    import httpx2
+    from typing_extensions import Self
+
+Notify = Callable[[str], None]
+
+_CONNECT_S = 2.0
+_ANSWER_S = 600.0
+_BAD_REQUEST = range(400, 500)
+
+
+class NotServed(AipcError):
+    """No server is there, or the model is not ready on it."""
+
+
+def connect(
+    url: str, model: str, device: str, *, key: str | None = None, notify: Notify
+) -> RemoteSession:
+    """A session whose model the server at ``url`` has ready on ``device`` ("auto": wherever).
+
+    Raises:
+        NotServed: it has not, or no server answers there.
+        UsageError: the server refuses to tell, for want of the right key.
+    """
+    import httpx2
+
+    client = httpx2.Client(
+        base_url=url,
+        headers={"Authorization": f"Bearer {key}"} if key else {},
+        timeout=httpx2.Timeout(_ANSWER_S, connect=_CONNECT_S),
+        trust_env=False,  # a proxy of the environment's does not lead to this machine
+    )
+    try:
+        state = _ready_state(client, url, model, device)
+    except BaseException:
+        client.close()
+        raise
+    facts = {"model": model, "device": state["device"], "runtime": state["runtime"], "server": url}
+    return RemoteSession(client, facts, state["context"], notify)
+
+
+class RemoteSession:
+    """What `aipc run` and `aipc chat` need of a `Session`, from a server; a context manager."""
+
+    stages: tuple[Stage, ...] = ()
+    """Nothing was loaded."""
+
+    def __init__(
+        self, client: httpx2.Client, facts: Mapping[str, Any], context: int, notify: Notify
+    ) -> None:
+        self._client = client
+        self._notify = notify
+        self.facts = facts
+        self.context = context
+
+    def stream(
+        self,
+        prompt: str | Sequence[Message],
+        *,
+        stop: Sequence[str] = (),
+        schema: Mapping[str, Any] | None = None,
+        **sampling: Any,
+    ) -> RemoteStream:
+        """As `aipc.session.Session.stream`; its events have no token ids.
+
+        Raises:
+            AipcError: from the iteration, as the server tells it.
+        """
+        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+        limit = sampling.pop("max_new_tokens", None)
+        body: dict[str, Any] = {
+            "model": self.facts["model"],
+            "device": self.facts["device"],
+            "messages": list(messages),
+            "stop": list(stop) or None,
+            "max_tokens": limit,
+            "response_format": _format(schema),
+            **sampling,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        return RemoteStream(self._client, body, self._notify)
+
+    def generate(self, prompt: str | Sequence[Message], **options: Any) -> Reply:
+        return collect(self.stream(prompt, **options))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class RemoteStream(Iterator[Event]):
+    """One answer's events.  `close` ends it, here and on the server; so does `cancel`."""
+
+    def __init__(self, client: httpx2.Client, body: Mapping[str, Any], notify: Notify) -> None:
+        self._cancelled = threading.Event()
+        given = {name: value for name, value in body.items() if value is not None}
+        self._events = _events(client, given, notify, self._cancelled)
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def cancel(self) -> None:
+        """End it at the next token, from any thread."""
+        self._cancelled.set()
+
+    def close(self) -> None:
+        self._events.close()
+
+
+def _events(
+    client: httpx2.Client, body: Mapping[str, Any], notify: Notify, cancelled: threading.Event
+) -> Generator[Event, None, None]:
+    import httpx2
+
+    answer = _Answer()
+    try:
+        with client.stream("POST", "/v1/chat/completions", json=body) as response:
+            if response.is_error:
+                response.read()
+                raise _error(response.status_code, _told(response))
+            for line in response.iter_lines():
+                if line.startswith(": waiting"):
+                    notify(f"[waiting, place {line.split()[-1]}]")
+                elif line.startswith("data: {"):
+                    yield from answer.read(json.loads(line.removeprefix("data: ")))
+                if cancelled.is_set():
+                    break
+    except httpx2.TransportError as error:
+        what = "the connection to the server ended before the answer was whole"
+        raise EngineError(what, "see that it runs, and ask again") from error
+    yield answer.end("cancelled" if cancelled.is_set() else None)
+
+
+class _Answer:
+    """Chunks of a completion as events."""
+
+    def __init__(self) -> None:
+        self._reason: Any = None
+        self._usage = Usage(0, 0)
+        self._timings = Timings(None, None, 0.0)
+
+    def read(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
+        if "error" in chunk:
+            raise _error(500, chunk["error"])
+        for choice in chunk["choices"]:
+            self._reason = choice["finish_reason"]
+            text = choice["delta"].get("content")
+            if text:
+                yield Text(text, ())
+        if chunk.get("usage"):
+            usage = chunk["usage"]
+            self._usage = Usage(usage["prompt_tokens"], usage["completion_tokens"])
+            self._timings = Timings(**chunk["timings"])
+
+    def end(self, reason: Any) -> Finished:
+        reason = reason or self._reason
+        if reason is None:
+            raise EngineError("the server stopped before the answer was whole", "ask again")
+        return Finished(reason, self._usage, self._timings)
+
+
+def _ready_state(client: httpx2.Client, url: str, model: str, device: str) -> Mapping[str, Any]:
+    import httpx2
+
+    try:
+        response = client.get("/v1/models")
+    except (httpx2.TransportError, httpx2.InvalidURL) as error:
+        raise NotServed(f"no server answers at {url}") from error
+    if response.is_error:
+        raise _error(response.status_code, _told(response))
+    try:
+        states = {one["id"]: one["aipc"] for one in response.json()["data"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotServed(f"what answers at {url} is no aipc server") from error
+    state: Mapping[str, Any] = states.get(model, {"state": "unknown"})
+    if state["state"] != "ready":
+        raise NotServed(f"the server at {url} has not '{model}' ready ({state['state']})")
+    if device not in {"auto", state["device"]}:
+        raise NotServed(f"the server at {url} has '{model}' on {state['device']}, not on {device}")
+    return state
+
+
+def _format(schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if schema is None:
+        return None
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+
+
+def _told(response: httpx2.Response) -> Mapping[str, Any]:
+    try:
+        error: Mapping[str, Any] = response.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        return {"message": f"the server answered {response.status_code}", "code": None}
+    return error
+
+
+def _error(status: int, told: Mapping[str, Any]) -> AipcError:
+    if told["code"] == "invalid_api_key":
+        return UsageError("the server asks for a key", "set AIPC_API_KEY to it")
+    if told["code"] == "context_length_exceeded":
+        return PromptTooLong(told["message"])
+    kind = UsageError if status in _BAD_REQUEST else EngineError
+    return kind(told["message"])

@@ -1,0 +1,48 @@
+"""What can go wrong between a request and the worker that shall answer it.
+
+AipcError
+├── ModelUnknown      no model of that name may be asked for
+├── WrongModel        it makes embeddings and text was asked for, or the other way round
+├── ModelTooLarge     it alone takes more memory than the budget
+├── ServerBusy        too many wait already; try again later
+├── Draining          the server is stopping
+└── WorkerDied        the process that held the model ended, was stuck, or does not come up
+"""
+
+from __future__ import annotations
+
+import math
+
+from aipc.errors import AipcError
+
+
+class ModelUnknown(AipcError):
+    pass
+
+
+class WrongModel(AipcError):
+    pass
+
+
+class ModelTooLarge(AipcError):
+    pass
+
+
+class TryLater(AipcError):
+    """``retry_after_s``: whole seconds after which another try makes sense, at least 1."""
+
+    def __init__(self, what: str, fix: str = "", *, retry_after_s: float = 1.0) -> None:
+        super().__init__(what, fix)
+        self.retry_after_s = max(1, math.ceil(retry_after_s))
+
+
+class ServerBusy(TryLater):
+    pass
+
+
+class Draining(TryLater):
+    pass
+
+
+class WorkerDied(TryLater):
+    pass

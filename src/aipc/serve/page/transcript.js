@@ -1,0 +1,21 @@
+import { element } from "./element.js";
+import { titleOf } from "./history.js";
+
+export function asMarkdown(conversation) {
+  const parts = conversation.messages.map(({ role, content, model, json }) => {
+    const heading = role === "user" ? "Question" : `Answer${model ? ` of ${model}` : ""}`;
+    return `## ${heading}\n\n${json ? fenced(content) : content}`;
+  });
+  return [`# ${titleOf(conversation)}`, ...parts].join("\n\n") + "\n";
+}
+
+export const asJson = (conversation) => JSON.stringify(conversation, null, 2) + "\n";
+
+export const fenced = (json) => "```json\n" + json + "\n```";
+
+/** Hand the browser a file to keep. */
+export function download(name, type, text) {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  element("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000); // the download has begun by then
+}

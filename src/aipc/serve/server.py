@@ -1,0 +1,183 @@
+"""The application on a socket, until it is told to stop; then what is under way may end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import math
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from aipc.errors import AipcError, UsageError
+from aipc.serve.app import Application
+from aipc.serve.binding import Binding
+
+if TYPE_CHECKING:
+    from aipc.devices.monitor import Monitor
+    from aipc.serve.pool import Pool
+
+Tell = Callable[[str], None]
+
+_SIGNALS = uvicorn.server.HANDLED_SIGNALS
+_MARGIN_S = 5
+_TELL_EVERY_S = 10
+_KEEP_ALIVE_S = 75
+
+
+def listen(binding: Binding) -> tuple[socket.socket, Binding]:
+    """A socket, and the binding with the port that it got.
+
+    Raises:
+        UsageError: the address is none of this machine's.
+        AipcError: the port is taken, or not for this user.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            binding.host.strip("[]"), binding.port, type=socket.SOCK_STREAM
+        )[0]
+    except OSError as error:
+        fix = "give an address of this machine, such as 127.0.0.1"
+        raise UsageError(f"'{binding.host}' is no address ({error.strerror})", fix) from error
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        _make_exclusive(listener)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise _no_socket(binding, error) from error
+    return listener, replace(binding, port=listener.getsockname()[1])
+
+
+def serve(
+    pool: Pool,
+    monitor: Monitor,
+    listener: socket.socket,
+    binding: Binding,
+    *,
+    first: str,
+    tell: Tell,
+) -> None:
+    """Answer until SIGINT or SIGTERM; the second SIGINT raises KeyboardInterrupt.
+
+    ``first`` is a model to load at once; ``tell`` gets one line each of what a person should know.
+    """
+    server = Server(pool, monitor, binding, tell)
+    asyncio.run(server.run_on(listener, first))
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's, which stops the pool's models with itself and ends without an error."""
+
+    def __init__(self, pool: Pool, monitor: Monitor, binding: Binding, tell: Tell) -> None:
+        self._pool = pool
+        self._drain_s = binding.drain_s
+        self._tell = tell
+        self.app = Application(pool, binding, monitor)
+        super().__init__(_config(self.app, binding.drain_s))
+        logging.getLogger("uvicorn.access").disabled = True  # its lines have whole addresses
+
+    async def run_on(self, listener: socket.socket, first: str | None = None) -> None:
+        loading = asyncio.ensure_future(self._load(first)) if first else None
+        try:
+            await self.serve([listener])
+        finally:
+            if loading is not None:
+                loading.cancel()
+            await self._pool.close()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        under_way = sum(one.running for one in self._pool.statuses())
+        if under_way:
+            self._tell(f"stopping; answers under way may end: {under_way}; Ctrl-C ends them now")
+        closing = asyncio.ensure_future(self._pool.close(self._drain_s))
+        await super().shutdown(sockets)
+        await closing
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Unlike uvicorn, let no signal go on to end the process by it: being told is no error."""
+        try:
+            before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        except ValueError:  # in a thread there are no signals
+            before = {}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self.should_exit and sig == signal.SIGINT:
+            logging.getLogger("uvicorn.error").disabled = True  # it would log each answer's end
+            raise KeyboardInterrupt
+        self.should_exit = True
+
+    async def _load(self, model: str) -> None:
+        loading = asyncio.ensure_future(self._pool.load(model))
+        try:
+            while not (await asyncio.wait({loading}, timeout=_TELL_EVERY_S))[0]:
+                self._tell_doing()
+            status = await loading
+        except AipcError as error:
+            self._tell(f"{model}: {error}")
+            return
+        for notice in status.notices:
+            self._tell(notice)
+        facts = status.ready.facts if status.ready else {}
+        place = f"{str(facts.get('device', '?')).lower()} ({facts.get('runtime', '?')})"
+        self._tell(f"{model} is ready on {place}")
+
+    def _tell_doing(self) -> None:
+        for one in self._pool.statuses():
+            if one.doing:
+                self._tell(f"{one.model}: {one.doing}")
+
+
+def log_to(handler: logging.Handler) -> None:
+    """Have the requests' lines, and what goes wrong in uvicorn, written."""
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    for name, level in (("aipc.serve", logging.INFO), ("uvicorn.error", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(level)
+        logger.propagate = False
+
+
+def _config(app: Application, drain_s: float) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=math.ceil(drain_s) + _MARGIN_S,
+    )
+
+
+def _make_exclusive(listener: socket.socket) -> None:
+    if sys.platform == "win32":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    else:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
+def _no_socket(binding: Binding, error: OSError) -> AipcError:
+    if error.errno == errno.EADDRINUSE:
+        what = f"port {binding.port} of {binding.host} is taken"
+        return AipcError(what, "stop what listens there, or give another --port")
+    what = f"can't listen on {binding.host} port {binding.port} ({error.strerror})"
+    return AipcError(what, "give another --host or --port")

@@ -1,0 +1,151 @@
+"""The models that may be asked for: those named by the operator, and those whole in the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from aipc.errors import UsageError
+from aipc.models import names
+from aipc.models.catalogue import CATALOGUE
+from aipc.models.source import ArtifactSource, GgufSource, HubSource, Source, WheelSource
+from aipc.models.store import Entry, Store
+from aipc.runtimes.sentence_model import makes_embeddings
+
+_INT4_SHARE = 0.3  # of 16-bit weights: what loading converts them to unless told otherwise
+_PROCESS_BYTES = 400_000_000  # Python, the vendor's runtime, and a small cache
+_FRESH_S = 5.0
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """One model that may be asked for, by exactly its ``name``."""
+
+    name: str
+    load_name: str
+    """What `aipc.load` is given; may be a path of this machine, so it is not for clients."""
+    what: str
+    """For people; may be empty."""
+    nbytes: int
+    """Of its weights, as they will be loaded, or nearly; 0 where nobody knows yet."""
+    created: int
+    """Seconds since 1970."""
+    context: int | None = None
+    """Tokens, as the catalogue has it; a loaded model's `Ready` tells what holds here."""
+    embeds: bool = False
+    """Whether it makes vectors of texts, and writes none."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that its worker will take, judged by its files."""
+        return self.nbytes + _PROCESS_BYTES
+
+
+class Shelf:
+    """Nothing gets onto it by a request: what is not here is unknown, path, address or hub id."""
+
+    def __init__(self, named: Sequence[str], store: Store) -> None:
+        """``named`` are models as `aipc.load` takes them.
+
+        Raises:
+            ModelError: a name that leads nowhere.
+            UsageError: two of them would be called the same.
+        """
+        self.store = store
+        self._made = int(time.time())
+        self._named = [(name, names.resolve(name)) for name in named]
+        public = [_public_name(name, source) for name, source in self._named]
+        for name in public:
+            if public.count(name) > 1:
+                raise UsageError(f"two models would be called '{name}'", "name one of them only")
+        self._cards: dict[str, ModelCard] = {}
+        self._looked_s = float("-inf")
+
+    def cards(self) -> Mapping[str, ModelCard]:
+        """By name, those named at the start first; what the store gets is seen soon after."""
+        if time.monotonic() - self._looked_s >= _FRESH_S:
+            entries = self.store.entries()
+            cards = [self._named_card(*one, entries) for one in self._named]
+            cards += self._catalogue_cards(entries)
+            cards += [_stored_card(entry) for entry in entries if entry.kind == "artifact"]
+            self._cards = {}
+            for card in cards:
+                self._cards.setdefault(card.name, card)
+            self._looked_s = time.monotonic()
+        return self._cards
+
+    def _named_card(self, name: str, source: Source, entries: Sequence[Entry]) -> ModelCard:
+        is_local = not isinstance(source, (HubSource, WheelSource))
+        known = CATALOGUE.get(name)
+        return ModelCard(
+            _public_name(name, source),
+            source.label if is_local else name,
+            known.what if known else "",
+            _weights(source, entries, known.nbytes if known else 0),
+            self._made,
+            known.context if known else None,
+            isinstance(source, ArtifactSource) and makes_embeddings(source.path),
+        )
+
+    def _catalogue_cards(self, entries: Sequence[Entry]) -> list[ModelCard]:
+        held = {entry.name: entry for entry in entries if entry.kind == "checkpoint"}
+        return [
+            ModelCard(
+                model.name,
+                model.name,
+                model.what,
+                _weights(model.source, entries),
+                _seconds(held[model.source.name]),
+                model.context,
+            )
+            for model in CATALOGUE.values()
+            if model.source.name in held
+        ]
+
+
+def _stored_card(entry: Entry) -> ModelCard:
+    return ModelCard(entry.name, str(entry.path), "", entry.nbytes, _seconds(entry))
+
+
+def _public_name(name: str, source: Source) -> str:
+    """Of a path its last part alone: clients need not know where it is."""
+    if isinstance(source, (HubSource, WheelSource)):
+        return name
+    return source.path.stem if source.path.suffix.lower() == ".gguf" else source.path.name
+
+
+def _weights(source: Source, entries: Sequence[Entry], download: int = 0) -> int:
+    """Of the largest artifact made from it, else of one as it will be made from its files.
+
+    ``download`` is the size of what is not here yet.
+    """
+    if isinstance(source, ArtifactSource):
+        return _size(source.path)
+    made = [
+        entry.nbytes
+        for entry in entries
+        if entry.kind == "artifact" and entry.name.startswith(f"{source.name}-")
+    ]
+    if made:
+        return max(made)
+    if isinstance(source, (GgufSource, WheelSource)):
+        return _checkpoint(source, entries) or download
+    return int(_INT4_SHARE * (_checkpoint(source, entries) or download))
+
+
+def _checkpoint(source: Source, entries: Sequence[Entry]) -> int:
+    if isinstance(source, (HubSource, WheelSource)):
+        return sum(entry.nbytes for entry in entries if entry.name == source.name)
+    return _size(source.path)
+
+
+def _size(path: Path) -> int:
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _seconds(entry: Entry) -> int:
+    return int(datetime.fromisoformat(entry.created).timestamp())

@@ -1,0 +1,159 @@
+"""``aipc serve`` as a process with the small real model, and ``--server`` from run and chat."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+
+MODEL = "smollm2-135m"
+KEY = "a-key-that-nobody-guesses"
+READY_S = 120
+
+
+class Served:
+    """The process, and what it has written on stderr so far."""
+
+    def __init__(self, store, *arguments: str, **environment: str) -> None:
+        command = [sys.executable, "-m", "aipc", "serve", "--port", "0", *arguments]
+        self.process = subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "AIPC_HOME": str(store.home), **environment},
+        )
+        self.lines: list[str] = []
+        self._heard: queue.Queue[str] = queue.Queue()
+        self._listener = threading.Thread(target=self._listen)
+        self._listener.start()
+        self.url = self.wait_for(r"page +(http://\S+)")
+
+    def wait_for(self, pattern: str) -> str:
+        while True:
+            line = self._heard.get(timeout=READY_S)
+            found = re.search(pattern, line)
+            if found:
+                return found[found.re.groups]
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._listener.join()
+
+    def _listen(self) -> None:
+        with self.process.stderr as stderr:
+            for line in stderr:
+                self.lines.append(line)
+                self._heard.put(line)
+
+
+@contextmanager
+def served(store, *arguments: str, **environment: str) -> Iterator[Served]:
+    running = Served(store, *arguments, **environment)
+    try:
+        yield running
+    finally:
+        running.end()
+
+
+@pytest.fixture(scope="module")
+def server(small_store, smollm_gguf) -> Iterator[Served]:
+    with served(small_store, "-m", MODEL, "--device", "cpu", AIPC_API_KEY=KEY) as running:
+        running.wait_for(f"{MODEL} is ready on cpu")
+        yield running
+
+
+@pytest.fixture
+def small_aipc(aipc, small_store, monkeypatch):
+    """A command that finds the server's key, and would find the small model's files."""
+
+    def call(*arguments: str, **more):
+        monkeypatch.setenv("AIPC_HOME", str(small_store.home))
+        monkeypatch.setenv("AIPC_API_KEY", KEY)
+        return aipc(*arguments, **more)
+
+    return call
+
+
+def test_a_request_and_the_log_of_it(server):
+    body = {"model": MODEL, "prompt": "The capital of France is", "temperature": 0}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    reply = httpx2.post(f"{server.url}/v1/completions", json=body, headers=headers, timeout=60)
+    assert "Paris" in reply.json()["choices"][0]["text"]
+    server.wait_for("POST /v1/completions 200, .* ms, 16 tokens")
+    assert KEY not in "".join(server.lines)
+    assert httpx2.get(f"{server.url}/v1/models").status_code == 401
+
+
+def test_run_and_chat_use_the_server(server, small_aipc, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is to be loaded here")
+
+    monkeypatch.setattr("aipc.session.load", refuse)
+    place = ("--server-url", server.url, "--temperature", "0", "--max-new-tokens", "12")
+    told = small_aipc("run", "What is the capital of France?", *place)
+    assert (told.status, "Paris" in told.stdout) == (0, True)
+    told = small_aipc("chat", *place, stdin="What is the capital of France?\n")
+    assert (told.status, "Paris" in told.stdout) == (0, True)
+
+
+def test_without_a_server_the_model_is_loaded_here_and_it_is_said(aipc, stand_in):
+    session = stand_in(answer="here")
+    outcome = aipc("run", "x", "--server-url", "http://127.0.0.1:1")
+    assert outcome.stdout == "here\n"
+    assert "no server answers at http://127.0.0.1:1; loading it here" in outcome.stderr
+    assert session.closed
+
+
+def test_how_to_load_is_no_question_for_a_server(aipc, stand_in):
+    stand_in()
+    for flags in (("--asym",), ("--runtime", "onnx"), ("--max-prompt-len", "9")):
+        outcome = aipc("run", "x", "--server", *flags)
+        assert outcome.status == 2
+        assert "is for a model that is loaded here" in outcome.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to be told by")
+def test_sigterm_lets_the_answer_under_way_end(small_store, smollm_gguf):
+    with served(small_store, "--device", "cpu") as running:
+        running.wait_for("is ready")
+        body = {"model": MODEL, "prompt": "Once", "max_tokens": 60, "stream": True}
+        with httpx2.stream(
+            "POST", f"{running.url}/v1/completions", json=body, timeout=60
+        ) as response:
+            lines = response.iter_lines()
+            next(lines)
+            running.process.send_signal(signal.SIGTERM)
+            *_, done = [line for line in lines if line]
+        assert done == "data: [DONE]"
+        assert running.process.wait(30) == 0
+    assert any("answers under way may end: 1" in line for line in running.lines)
+
+
+def test_what_cannot_be_served_is_one_line(aipc, small_store):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = aipc("serve", "--port", str(other.getsockname()[1]))
+    assert taken.status == 1
+    assert "is taken" in taken.stderr
+    for arguments, reason in (
+        (("--host", "0.0.0.0"), "there is no key"),
+        (("-m", "nothing-of-that-name"), "no model is called"),
+        (("--allow-origin", "*"), "is no origin"),
+        (("--api-key-file", "/nowhere"), "can't read the key"),
+    ):
+        outcome = aipc("serve", *arguments)
+        assert outcome.status in {1, 2}
+        assert reason in outcome.stderr
+        assert len(outcome.stderr.splitlines()) == 1

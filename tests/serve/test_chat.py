@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+PATH = "/v1/chat/completions"
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+
+
+def asked(text, **more):
+    return {"model": "fake", "messages": [{"role": "user", "content": text}], **more}
+
+
+def events(response):
+    """The data of each event, as it came."""
+    texts = response.text.split("\n\n")
+    assert texts.pop() == ""
+    return [text.removeprefix("data: ") for text in texts if not text.startswith(":")]
+
+
+def test_a_whole_answer_has_openais_shape(client):
+    reply = client.post(PATH, json=asked("count 3")).json()
+    assert reply["object"] == "chat.completion"
+    assert reply["model"] == "fake"
+    assert reply["choices"] == [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "0 1 2 ", "refusal": None},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+    ]
+    assert reply["usage"] == {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
+    assert set(reply["timings"]) == {"first_token_s", "decode_tokens_per_s", "total_s"}
+
+
+def test_a_stream_begins_with_the_role_and_ends_with_done(client):
+    body = asked("count 40 every 0.005", stream=True)
+    response = client.post(PATH, json=body)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    *chunks, done = events(response)
+    assert done == "[DONE]"
+    told = [json.loads(chunk) for chunk in chunks]
+    assert len({chunk["id"] for chunk in told}) == 1
+    assert {chunk["object"] for chunk in told} == {"chat.completion.chunk"}
+    first, *middle, last = [chunk["choices"][0] for chunk in told]
+    assert first["delta"] == {"role": "assistant", "content": ""}
+    assert "".join(one["delta"]["content"] for one in middle) == "".join(f"{n} " for n in range(40))
+    assert last["delta"] == {}
+    assert last["finish_reason"] == "stop"
+    assert all(one["finish_reason"] is None for one in (first, *middle))
+    assert not any("usage" in chunk for chunk in told)
+
+
+def test_usage_comes_in_a_chunk_of_its_own(client):
+    body = asked("count 3", stream=True, stream_options={"include_usage": True})
+    *chunks, last = [json.loads(data) for data in events(client.post(PATH, json=body))[:-1]]
+    assert all(chunk["usage"] is None for chunk in chunks)
+    assert last["choices"] == []
+    assert last["usage"]["completion_tokens"] == 3
+    assert "total_s" in last["timings"]
+
+
+def test_several_answers_are_told_apart(client):
+    reply = client.post(PATH, json=asked("count 5", n=3)).json()
+    assert [choice["index"] for choice in reply["choices"]] == [0, 1, 2]
+    assert {choice["message"]["content"] for choice in reply["choices"]} == {"0 1 2 3 4 "}
+    assert reply["usage"] == {"prompt_tokens": 2, "completion_tokens": 15, "total_tokens": 17}
+    data = events(client.post(PATH, json=asked("count 5", n=2, stream=True)))[:-1]
+    choices = [json.loads(one)["choices"][0] for one in data]
+    for index in (0, 1):
+        own = [one["delta"] for one in choices if one["index"] == index]
+        assert own[0]["role"] == "assistant"
+        assert "".join(one.get("content", "") for one in own) == "0 1 2 3 4 "
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_an_answer_that_is_cut_says_so(client, name):
+    choice = client.post(PATH, json=asked("count 9", **{name: 2})).json()["choices"][0]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("0 1 ", "length")
+
+
+def test_log_probabilities_stand_beside_their_tokens(client):
+    choice = client.post(PATH, json=asked("count 2", logprobs=True)).json()["choices"][0]
+    assert choice["logprobs"]["content"] == [
+        {"token": f"{n} ", "logprob": -0.5, "bytes": [48 + n, 32], "top_logprobs": []}
+        for n in (0, 1)
+    ]
+
+
+def test_a_tool_call_is_given_whole_or_as_a_delta(client):
+    message = client.post(PATH, json=asked("call", tools=[TOOL])).json()["choices"][0]["message"]
+    call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    assert message["tool_calls"] == [call]
+    data = events(client.post(PATH, json=asked("call", tools=[TOOL], stream=True)))[:-1]
+    deltas = [json.loads(one)["choices"][0]["delta"] for one in data]
+    assert [one["tool_calls"] for one in deltas if "tool_calls" in one] == [[{"index": 0, **call}]]
+
+
+REFUSED = {
+    "temperature": ({"temperature": 2.5}, "invalid_value"),
+    "a type": ({"temperature": "1"}, "invalid_value"),
+    "n": ({"n": 9}, "invalid_value"),
+    "stop": ({"stop": ["a"] * 5}, "invalid_value"),
+    "an empty stop": ({"stop": ""}, "invalid_value"),
+    "top_logprobs": ({"logprobs": True, "top_logprobs": 1}, "invalid_value"),
+    "penalty": ({"presence_penalty": 0.5}, "invalid_value"),
+    "functions": ({"functions": []}, "unsupported_parameter"),
+    "storing": ({"store": True}, "invalid_value"),
+    "unknown": ({"temprature": 1}, "unknown_parameter"),
+    "an image": (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]},
+        "invalid_value",
+    ),
+    "no message": ({"messages": []}, "invalid_value"),
+    "a role": ({"messages": [{"role": "king", "content": "x"}]}, "invalid_value"),
+    "the session's own": ({"messages": [{"role": "user", "content": "refuse"}]}, "invalid_value"),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("more", "code"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_honoured_is_refused(client, more, code, stream):
+    response = client.post(PATH, json=asked("x", stream=stream, **more) | more)
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", code)
+
+
+def test_what_changes_nothing_is_taken(client):
+    more = {
+        "user": "me",
+        "store": False,
+        "metadata": {"a": "b"},
+        "service_tier": "auto",
+        "presence_penalty": 0,
+        "frequency_penalty": 0.0,
+        "logit_bias": {},
+        "reasoning_effort": "low",
+        "parallel_tool_calls": True,
+    }
+    assert client.post(PATH, json=asked("x", **more)).status_code == 200
+
+
+def test_a_model_that_is_not_there_is_404(client):
+    response = client.post(PATH, json=asked("x") | {"model": "../fake"})
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "model_not_found"
+
+
+def test_a_failure_before_the_first_word_has_its_status_and_a_later_one_is_an_event(client):
+    response = client.post(PATH, json=asked("fail"))
+    assert response.status_code == 500
+    assert "the fake failed" in response.json()["error"]["message"]
+    response = client.post(PATH, json=asked("fail", stream=True))
+    assert response.status_code == 200
+    assert json.loads(events(response)[-1])["error"]["code"] == "engine_error"
+
+
+def test_a_worker_that_dies_is_503_and_comes_back(client):
+    response = client.post(PATH, json=asked("die"))
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) >= 1
+    assert response.json()["error"]["code"] == "worker_died"
+    assert client.post(PATH, json=asked("back")).json()["choices"][0]["message"]["content"]
+
+
+def test_whoever_comes_when_too_many_wait_is_told_when_to_come_back(serve_fakes):
+    server = serve_fakes("serial", options={"max_waiting": 0})
+    with server.client() as client:
+        client.post(PATH, json=asked("x") | {"model": "serial"})
+        long = asked("count 100000 every 0.01", stream=True) | {"model": "serial"}
+        with client.stream("POST", PATH, json=long) as under_way:
+            next(under_way.iter_lines())
+            response = client.post(PATH, json=asked("x") | {"model": "serial"})
+    assert response.status_code == 429
+    assert int(response.headers["retry-after"]) >= 1
+    assert response.json()["error"]["type"] == "rate_limit_error"
+
+
+def test_an_answer_that_waits_says_its_place(serve_fakes):
+    server = serve_fakes("serial")
+    with server.client() as client:
+        body = asked("count 60 every 0.01", stream=True) | {"model": "serial"}
+        with client.stream("POST", PATH, json=body) as first:
+            lines = first.iter_lines()
+            assert "chat.completion.chunk" in next(line for line in lines if line[:4] == "data")
+            waiting = client.post(PATH, json=asked("x", stream=True) | {"model": "serial"})
+            *_, done = [line for line in lines if line]
+    assert done == "data: [DONE]"
+    assert waiting.text.startswith(": waiting 1\n\n")
+    assert events(waiting)[-1] == "[DONE]"

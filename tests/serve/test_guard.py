@@ -1,0 +1,159 @@
+"""A web page, a rebound name and a stranger are kept out on every path there is."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.routing import Mount
+
+KEY = "a-key-that-nobody-guesses"
+
+# Changed headers, and the status that they get on every path.
+ATTACKS = {
+    "rebound name": ({"Host": "evil.example:{port}"}, 421),
+    "name without port": ({"Host": "127.0.0.1"}, 421),
+    "other port": ({"Host": "127.0.0.1:1"}, 421),
+    "name with a suffix": ({"Host": "localhost.evil.example:{port}"}, 421),
+    "any address": ({"Host": "0.0.0.0:{port}"}, 421),
+    "foreign origin": ({"Origin": "https://evil.example"}, 403),
+    "origin null": ({"Origin": "null"}, 403),
+    "origin of another port": ({"Origin": "http://127.0.0.1:1"}, 403),
+    "origin over tls": ({"Origin": "https://127.0.0.1:{port}"}, 403),
+    "another of our names": ({"Origin": "http://localhost:{port}"}, 403),
+    "cross-site": ({"Sec-Fetch-Site": "cross-site"}, 403),
+    "same-site": ({"Sec-Fetch-Site": "same-site"}, 403),
+    "too many headers": ({f"X-{n}": "1" for n in range(70)}, 431),
+    "headers too long": ({"X-Long": "1" * 20_000}, 431),
+}
+CONTENT_TYPES = (
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "application/json; charset=utf-16",
+    "application/jsonp",
+    "text/plain; application/json",
+    "",
+)
+
+
+@pytest.fixture(scope="module")
+def paths(server):
+    """(method, path) of every path that the application knows, and some that it doesn't."""
+    known = []
+    for route in _router(server).routes:
+        method = "GET" if isinstance(route, Mount) or "GET" in route.methods else "POST"
+        path = f"{route.path}/app.js" if isinstance(route, Mount) else route.path
+        known.append((method, path.replace("{model:path}", "fake")))
+    assert len(known) >= 13
+    return [*known, ("GET", "/none"), ("POST", "/none"), ("POST", "/"), ("GET", "/v1")]
+
+
+def _router(server):
+    guard = server.server.app._app._app
+    return guard._app._app
+
+
+def filled(headers, server):
+    return {name: value.format(port=server.binding.port) for name, value in headers.items()}
+
+
+@pytest.mark.parametrize(("headers", "status"), ATTACKS.values(), ids=ATTACKS)
+def test_every_path_refuses(client, server, paths, headers, status):
+    for method, path in paths:
+        response = client.request(
+            method, path, headers=filled(headers, server), json={} if method == "POST" else None
+        )
+        assert (path, response.status_code) == (path, status)
+        assert response.json()["error"]["type"] == "invalid_request_error"
+        assert "access-control-allow-origin" not in response.headers
+
+
+@pytest.mark.parametrize("content_type", CONTENT_TYPES)
+def test_a_form_or_a_text_is_no_question(client, paths, content_type):
+    headers = {"Content-Type": content_type}
+    for path in {path for method, path in paths if method == "POST"}:
+        response = client.post(path, headers=headers, content=b'{"model": "fake"}')
+        assert (path, response.status_code) == (path, 415)
+
+
+def test_a_preflight_of_a_stranger_gets_no_permission(client, paths):
+    for _, path in paths:
+        headers = {
+            "Origin": "https://evil.example",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type",
+        }
+        response = client.options(path, headers=headers)
+        assert response.status_code == 403
+        assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+def test_our_own_page_and_programs_pass(client, server):
+    own = server.url
+    for headers in (
+        {},
+        {"Origin": own, "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},
+        {"Host": f"localhost:{server.binding.port}"},
+        {"Host": f"LOCALHOST:{server.binding.port}"},
+    ):
+        assert client.get("/v1/models", headers=headers).status_code == 200
+
+
+def test_every_response_tells_browsers_to_be_careful(client, paths):
+    for method, path in paths:
+        headers = client.request(method, path, json={} if method == "POST" else None).headers
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert "server" not in headers
+
+
+def test_a_large_body_is_refused_with_and_without_its_length(client):
+    large = b'{"model": "' + b"x" * (4 * 2**20) + b'"}'
+    headers = {"Content-Type": "application/json"}
+    for body in (large, iter([large[:100], large[100:]])):
+        response = client.post("/v1/chat/completions", content=body, headers=headers)
+        assert response.status_code == 413
+
+
+def test_a_compressed_body_is_refused(client):
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    assert client.post("/v1/completions", content=b"x", headers=headers).status_code == 415
+
+
+def test_other_methods_are_refused(client, paths):
+    for _, path in paths:
+        for other in ("DELETE", "PUT", "PATCH", "TRACE"):
+            response = client.request(other, path, json=None if other == "TRACE" else {})
+            assert response.status_code in {404, 405}
+            assert response.json()["error"]["message"]
+
+
+def test_a_key_is_asked_for_on_every_path_but_the_page_and_health(serve_fakes, paths):
+    server = serve_fakes(api_key=KEY)
+    for_all = {"/", "/health", "/page/app.js"}
+    with server.client() as client:
+        for method, path in paths:
+            for shown in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}):
+                json = {} if method == "POST" else None
+                response = client.request(method, path, headers=shown, json=json)
+                assert (path, response.status_code == 401) == (path, path not in for_all)
+    assert response.json()["error"]["code"] == "invalid_api_key"
+    with server.client(Authorization=f"Bearer {KEY}") as client:
+        assert client.get("/v1/models").status_code == 200
+
+
+def test_a_name_and_a_page_that_were_allowed_pass(serve_fakes):
+    page = "https://page.example"
+    server = serve_fakes(allowed_hosts=("pc.example",), allowed_origins=(page,))
+    with server.client(Host=f"pc.example:{server.binding.port}") as client:
+        cross = {"Origin": page, "Sec-Fetch-Site": "cross-site"}
+        response = client.get("/v1/models", headers=cross)
+        assert response.status_code == 200
+        assert response.headers["access-control-allow-origin"] == page
+        preflight = client.options("/v1/chat/completions", headers=cross)
+        assert preflight.status_code == 204
+        assert preflight.headers["access-control-allow-origin"] == page
+        stranger = client.get("/v1/models", headers={"Origin": "https://page.example.evil"})
+        assert stranger.status_code == 403

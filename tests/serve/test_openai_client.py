@@ -1,0 +1,151 @@
+"""OpenAI's own Python client against the small real model."""
+
+from __future__ import annotations
+
+import json
+
+import openai
+import pytest
+from running_server import RunningServer
+
+from aipc.serve.pool import Pool
+from aipc.serve.shelf import Shelf
+
+MODEL = "smollm2-135m"
+ASKED = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "find_weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def openai_client(small_store, smollm_gguf):
+    running = RunningServer(
+        lambda: Pool(Shelf((MODEL,), small_store), device="cpu"), small_store.running
+    )
+    with openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+    running.stop()
+
+
+def test_a_chat_whole_and_streamed_is_the_same(openai_client):
+    options = {"model": MODEL, "messages": ASKED, "temperature": 0, "max_tokens": 24}
+    whole = openai_client.chat.completions.create(**options)
+    assert "Paris" in whole.choices[0].message.content
+    assert whole.usage.completion_tokens <= 24
+    chunks = list(
+        openai_client.chat.completions.create(
+            **options, stream=True, stream_options={"include_usage": True}
+        )
+    )
+    streamed = "".join(each.choices[0].delta.content or "" for each in chunks if each.choices)
+    assert streamed == whole.choices[0].message.content
+    assert chunks[-1].usage == whole.usage
+
+
+def test_a_seed_gives_the_same_answers_again(openai_client):
+    options = {"model": MODEL, "messages": ASKED, "temperature": 1.5, "max_tokens": 8, "n": 2}
+    first, second = (
+        [choice.message.content for choice in each.choices]
+        for each in (openai_client.chat.completions.create(**options, seed=7) for _ in range(2))
+    )
+    assert first == second
+    assert first[0] != first[1]
+
+
+def test_a_schema_is_kept_to(openai_client):
+    wanted = {"type": "json_schema", "json_schema": {"name": "city", "schema": SCHEMA}}
+    reply = openai_client.chat.completions.create(
+        model=MODEL, messages=ASKED, temperature=0, max_tokens=64, response_format=wanted
+    )
+    assert json.loads(reply.choices[0].message.content)["city"] in {"Paris", "Rome"}
+
+
+def test_a_schema_that_cannot_be_enforced_is_refused(openai_client):
+    for schema in ({"$ref": "http://evil.example/schema"}, {"type": "object", "not": {}}):
+        wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+        with pytest.raises(openai.BadRequestError):
+            openai_client.chat.completions.create(
+                model=MODEL, messages=ASKED, response_format=wanted
+            )
+
+
+def test_the_result_of_a_tool_is_read(openai_client):
+    function = {"name": "find_weather", "arguments": '{"city": "Paris"}'}
+    call = {"id": "call_1", "type": "function", "function": function}
+    told = [
+        {"role": "user", "content": "Weather in Paris?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
+    ]
+    reply = openai_client.chat.completions.create(
+        model=MODEL, messages=told, tools=[TOOL], temperature=0, max_tokens=16
+    )
+    assert reply.usage.prompt_tokens > 20
+    assert reply.choices[0].message.content
+
+
+def test_a_tool_that_must_be_called_is(openai_client):
+    reply = openai_client.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": "Weather in Paris?"}],
+        tools=[TOOL],
+        tool_choice="required",
+        temperature=0,
+        max_tokens=64,
+    )
+    (call,) = reply.choices[0].message.tool_calls
+    assert reply.choices[0].finish_reason == "tool_calls"
+    assert call.function.name == "find_weather"
+    assert json.loads(call.function.arguments)["city"] in {"Paris", "Rome"}
+
+
+def test_responses_whole_and_streamed(openai_client):
+    options = {"model": MODEL, "input": ASKED[0]["content"], "temperature": 0}
+    whole = openai_client.responses.create(**options, max_output_tokens=24)
+    assert "Paris" in whole.output_text
+    with openai_client.responses.stream(**options, max_output_tokens=24) as stream:
+        deltas = [one.delta for one in stream if one.type == "response.output_text.delta"]
+    assert "".join(deltas) == whole.output_text
+
+
+def test_a_plain_completion(openai_client):
+    reply = openai_client.completions.create(
+        model=MODEL, prompt="The capital of France is", temperature=0, max_tokens=4
+    )
+    assert "Paris" in reply.choices[0].text
+
+
+def test_models_are_listed(openai_client):
+    assert openai_client.models.list().data[0].id == MODEL
+    assert openai_client.models.retrieve(MODEL).owned_by == "aipc"
+
+
+def test_errors_are_of_the_clients_own_classes(openai_client):
+    create = openai_client.chat.completions.create
+    with pytest.raises(openai.NotFoundError) as missing:
+        create(model="none", messages=ASKED)
+    assert missing.value.code == "model_not_found"
+    long = [{"role": "user", "content": "word " * 9000}]
+    with pytest.raises(openai.BadRequestError) as too_long:
+        create(model=MODEL, messages=long)
+    assert too_long.value.code == "context_length_exceeded"
+    with pytest.raises(openai.BadRequestError, match="temperature"):
+        create(model=MODEL, messages=ASKED, temperature=3)
+    with pytest.raises(openai.BadRequestError, match="makes no embeddings"):
+        openai_client.embeddings.create(model=MODEL, input="x")

@@ -1,0 +1,181 @@
+"""A session without a model, for a real worker process: what it is asked says what it does.
+
+    count N [every S]   N tokens "0 ", "1 " …, S seconds apart
+    clock N every S     N tokens, each the time at which it was made
+    die / die after N   the process ends as a crash does, at once or after N tokens
+    hang                no token ever, and deaf to cancel
+    fail                EngineError with a vendor's error as its cause, after one token
+    refuse              UsageError before the first token
+    call                a tool call
+    print               a word on the process's standard output
+    anything else       that text again, a token a word
+
+The model's name says how it loads: "slow…" takes a second, "broken…" fails, "crash…" kills the
+process, "serial…" answers one at a time; "first-die…" dies at its first load alone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from aipc.errors import DeviceError, EngineError, UsageError
+from aipc.generate import Finished, Text, Timings, ToolCall, Usage
+from aipc.runtimes.base import Capabilities
+
+LOADER = "fake_session:load"
+
+
+class FakeStream:
+    def __init__(self, session: FakeSession, text: str, options: dict[str, Any]) -> None:
+        self._session = session
+        self._cancelled = threading.Event()
+        self._count = 0
+        self._started = time.perf_counter()
+        self._events = self._answer(text, options)
+
+    def __iter__(self) -> FakeStream:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._events)
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    def _answer(self, text: str, options: dict[str, Any]) -> Iterator[Any]:
+        with self._session.one_more():
+            if text == "call":
+                yield ToolCall("call_1", options["tools"][0]["function"]["name"], "{}")
+            words, every = _script(text)
+            reason = "stop"
+            for word in words:
+                if self._cancelled.wait(every) if every else self._cancelled.is_set():
+                    reason = "cancelled"
+                    break
+                if self._count == options.get("max_new_tokens", 1 << 30):
+                    reason = "length"
+                    break
+                logprobs = (-0.5,) if options.get("logprobs") else ()
+                yield Text(word or f"{time.perf_counter()} ", (self._count,), logprobs)
+                self._count += 1
+        total = time.perf_counter() - self._started
+        yield Finished(reason, Usage(len(text.split()), self._count), Timings(0.0, 1.0, total))
+
+
+class FakeSession:
+    context = 4096
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.concurrent = not order["model"].startswith("serial")
+        self.capabilities = Capabilities(
+            runtime="fake",
+            formats=frozenset({"fake"}),
+            concurrent=self.concurrent,
+            constraints=frozenset({"json_schema"}),
+            logprobs=True,
+        )
+        device = order["device"]
+        self.facts = {
+            "runtime": "fake",
+            "device": "CPU" if device == "auto" else device.upper(),
+            "artifact": str(Path(order["home"]) / order["model"]),
+        }
+        self._gate = threading.Semaphore(64 if self.concurrent else 1)
+
+    def one_more(self) -> _OneMore:
+        return _OneMore(self._gate)
+
+    def stream(self, prompt: Any, *, stop: Any = (), **options: Any) -> FakeStream:
+        text = prompt if isinstance(prompt, str) else prompt[-1].get("content")
+        text = text if isinstance(text, str) else "parts"
+        if text == "refuse":
+            raise UsageError("the fake refuses", "ask it otherwise")
+        return FakeStream(self, text, options)
+
+    def generate(self, prompt: str, **options: Any) -> Any:
+        (*_, end) = self.stream(prompt, **options)
+        return end
+
+    def close(self) -> None:
+        pass
+
+
+class _OneMore:
+    """Fails where a second answer is begun and only one can be under way."""
+
+    def __init__(self, gate: threading.Semaphore) -> None:
+        self._gate = gate
+
+    def __enter__(self) -> None:
+        if not self._gate.acquire(blocking=False):
+            raise EngineError("this engine runs one generation at a time")
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.release()
+
+
+def _script(text: str) -> tuple[Iterator[str], float]:
+    verb, *rest = text.split() or [""]
+    if verb == "count":
+        every = float(rest[2]) if len(rest) > 2 else 0.0
+        return (f"{n} " for n in range(int(rest[0]))), every
+    if verb == "clock":
+        return repeat("", int(rest[0])), float(rest[2])
+    if verb == "print":
+        os.write(1, b"printed by a library\n")
+    if verb == "die":
+        return _dying(int(rest[1]) if rest else 0), 0.0
+    if verb == "hang":
+        return _hanging(), 0.0
+    if verb == "fail":
+        return _failing(), 0.0
+    return iter([f"{word} " for word in text.split()]), 0.0
+
+
+def _dying(after: int) -> Iterator[str]:
+    for n in range(after):
+        yield f"{n} "
+    time.sleep(0.2 if after else 0.0)  # what was said is on its way
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+    time.sleep(10)
+
+
+def _hanging() -> Iterator[str]:
+    time.sleep(3600)
+    yield ""
+
+
+def _failing() -> Iterator[str]:
+    yield "0 "
+    raise EngineError("the fake failed", "ask again") from RuntimeError("vendor's own words")
+
+
+def load(order: dict[str, Any], progress: Any, notify: Any) -> FakeSession:
+    name = order["model"]
+    progress("loading", 1, 2)
+    notify(f"loading {name}")
+    if name.startswith("slow"):
+        time.sleep(1.0)
+    if name.startswith("endless"):
+        time.sleep(3600)
+    if name.startswith("broken"):
+        raise DeviceError("the fake has no such device", "ask for another")
+    if name.startswith("crash") or (name.startswith("first-die") and _is_first(order)):
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+    return FakeSession(order)
+
+
+def _is_first(order: dict[str, Any]) -> bool:
+    mark = Path(order["home"]) / "died"
+    if mark.exists():
+        return False
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    return True

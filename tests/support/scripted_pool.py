@@ -1,0 +1,69 @@
+"""A pool without workers, whose answers are what a test has written down."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from aipc.generate import Finished, Text, Timings, Usage
+from aipc.serve.asking import Waiting
+from aipc.serve.loaded_model import Ready
+from aipc.serve.shelf import ModelCard
+from aipc.serve.status import Status
+
+CARDS = (
+    ModelCard("tiny", "tiny", "a small one", 1, 0, 2048),
+    ModelCard("large", "large", "a large one", 1, 0, 131_072),
+)
+_READY = Ready(2048, True, ("json_schema",), True, {"device": "CPU", "runtime": "fake"})
+
+
+class ScriptedPool:
+    """``script`` is what the next answers are made of.
+
+    A text is a piece, of one token; a number a pause in seconds; an error is raised; `Waiting`
+    is said.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.script: list[str | float | Waiting | Exception] = []
+        self.asked = []
+        """(model, device, `Ask`) of each answer begun."""
+        self.left = threading.Event()
+        """Set when an answer was closed before its end."""
+        self.doing = ""
+
+    def names(self):
+        return CARDS
+
+    def statuses(self):
+        state = "loading" if self.doing else "ready"
+        ready = None if self.doing else _READY
+        none = dict.fromkeys(("waiting", "running", "tokens", "answers", "restarts"), 0)
+        rest = {"memory_bytes": None, "notices": (), "pid": None, "error": None}
+        return (Status("tiny", "auto", state, ready, self.doing, **none, **rest),)
+
+    async def load(self, model, device=None):
+        raise NotImplementedError
+
+    async def close(self, drain_s=0.0):
+        pass
+
+    async def answer(self, model, device, ask):
+        self.asked.append((model, device, ask))
+        try:
+            for step in self.script:
+                if isinstance(step, Exception):
+                    raise step
+                if isinstance(step, float):
+                    await asyncio.sleep(step)
+                else:
+                    yield Text(step, (1,)) if isinstance(step, str) else step
+        except (GeneratorExit, asyncio.CancelledError):
+            self.left.set()
+            raise
+        tokens = sum(isinstance(step, str) for step in self.script)
+        yield Finished("stop", Usage(9, tokens), Timings(0.1, 41.27, 1.0))
