@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from typing import NamedTuple
 
 
@@ -17,13 +18,44 @@ class Chunk(NamedTuple):
 END = Chunk([], [])
 
 
+class Readers:
+    """Those who read; lets each take what has come before more is made.
+
+    OpenVINO GenAI's ``step`` holds the interpreter's lock, so a reader that is not let run
+    between two steps has its token a whole step late.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._reading: set[Arrivals] = set()
+
+    def wait(self, timeout_s: float) -> None:
+        """Until all have taken what came; whoever has not by then is waited for no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._reading, timeout_s)
+            self._reading.clear()
+
+    def give(self, arrivals: Arrivals) -> None:
+        with self._changed:
+            self._reading.add(arrivals)
+
+    def take_back(self, arrivals: Arrivals) -> None:
+        with self._changed:
+            self._reading.discard(arrivals)
+            if not self._reading:
+                self._changed.notify()
+
+
 class Arrivals:
     """A queue with an end, after which `read` returns at once, for ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, readers: Readers | None = None) -> None:
+        self._readers = readers or Readers()
         self._queue: queue.SimpleQueue[Chunk | BaseException] = queue.SimpleQueue()
 
     def put(self, chunk: Chunk) -> None:
+        if self._queue.empty():  # a reader that is behind is not waited for
+            self._readers.give(self)
         self._queue.put(chunk)
 
     def fail(self, error: BaseException) -> None:
@@ -33,16 +65,23 @@ class Arrivals:
     def end(self) -> None:
         self._queue.put(END)
 
+    def leave(self) -> None:
+        """Nobody reads any more."""
+        self._readers.take_back(self)
+
     def read(self) -> Chunk:
         """Wait for what comes next; no ids at the end.
 
         Raises:
             BaseException: the one given to `fail`.
         """
+        if self._queue.empty():
+            self._readers.take_back(self)
         arrived = self._queue.get()
+        if isinstance(arrived, Chunk) and arrived.ids:
+            return arrived
+        self._queue.put(END)
+        self.leave()
         if isinstance(arrived, BaseException):
-            self._queue.put(END)
             raise arrived
-        if not arrived.ids:
-            self._queue.put(END)
-        return arrived
+        return END

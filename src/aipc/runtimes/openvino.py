@@ -113,7 +113,8 @@ class OpenVINOEngine:
         config = generation_config(decoding, stop_ids)
         if self._lookup is not None:
             self._lookup.apply(config)
-        request = BatchRequest(tokens, config, len(prompt) + decoding.max_new_tokens)
+        length = len(prompt) + decoding.max_new_tokens
+        request = BatchRequest(tokens, config, length, self._batch.readers)
         self._batch.add(request)
         return request
 

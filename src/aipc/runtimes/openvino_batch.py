@@ -12,20 +12,26 @@ from collections import deque
 from typing import Any
 
 from aipc.errors import EngineError
-from aipc.runtimes.arrivals import Arrivals, Chunk
+from aipc.runtimes.arrivals import Arrivals, Chunk, Readers
 from aipc.runtimes.openvino_errors import translated
+
+
+_PATIENCE_S = 0.02
+"""With a reader that keeps the others waiting."""
 
 
 class BatchRequest:
     """One request; what is made for it waits here until it is read."""
 
-    def __init__(self, prompt: Any, config: Any, length: int) -> None:
+    def __init__(
+        self, prompt: Any, config: Any, length: int, readers: Readers | None = None
+    ) -> None:
         """``prompt`` and ``config`` as the pipeline takes them; ``length``: most tokens of both."""
         self.length = length
         self.is_cancelled = False
         self._asked = (prompt, config)
         self._handle: Any = None
-        self._arrivals = Arrivals()
+        self._arrivals = Arrivals(readers)
 
     def read(self) -> Chunk:
         """Wait for the next tokens; none at the end, for ever.
@@ -40,6 +46,7 @@ class BatchRequest:
         self.is_cancelled = True
         self.drop()
         self._arrivals.end()
+        self._arrivals.leave()
 
     def drop(self) -> None:
         """Have the pipeline free what it holds at the next step."""
@@ -87,6 +94,7 @@ class Batch:
     def __init__(self, pipeline: Any, room: int | None) -> None:
         self._pipeline = pipeline
         self._room = room
+        self.readers = Readers()
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._waiting: deque[BatchRequest] = deque()
@@ -134,6 +142,7 @@ class Batch:
                 while self._admit():
                     self._pipeline.step()
                     self._running = [each for each in self._running if each.deliver()]
+                    self.readers.wait(_PATIENCE_S)
                 self._free_all()
             self._end(_closed())
         except EngineError as error:
