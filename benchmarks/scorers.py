@@ -1,4 +1,4 @@
-"""Next-token logits of a whole window from an artifact, by the runtime that it was made for.
+"""Scores of a whole window from an artifact of anybody's, by the runtime that it was made for.
 
 Numerics are pinned where the runtime lets one, so that the stored weights are what differs:
 OpenVINO and ONNX Runtime compute in float32; llama.cpp rounds activations to 8 bits whatever one
@@ -9,43 +9,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-EXACT = {
-    "INFERENCE_PRECISION_HINT": "f32",
-    "KV_CACHE_PRECISION": "f32",
-    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
-}
+from aipc.runtimes.base import Scorer
+from aipc.runtimes.openvino_scorer import EXACT, OpenVINOScorer
+
 FLOAT32_ACTIVATIONS = 1
 """MatMulNBits' accuracy_level; the model builder's default for CPUs is 4, 8-bit activations."""
-
-
-class Scorer(Protocol):
-    def __call__(self, window: np.ndarray) -> np.ndarray:
-        """Logits float32 [tokens, vocabulary] of the int64 [tokens] ids of one window."""
-
-
-class OpenVino:
-    def __init__(self, folder: Path) -> None:
-        import openvino
-
-        model = openvino.Core().compile_model(folder / "openvino_model.xml", "CPU", EXACT)
-        self._request = model.create_infer_request()
-
-    def __call__(self, window: np.ndarray) -> np.ndarray:
-        self._request.reset_state()
-        outputs = self._request.infer(
-            {
-                "input_ids": window[None],
-                "attention_mask": np.ones((1, len(window)), np.int64),
-                "position_ids": np.arange(len(window))[None],
-                "beam_idx": np.zeros(1, np.int32),
-            }
-        )
-        return outputs["logits"][0].astype(np.float32)
 
 
 class Onnx:
@@ -60,7 +33,8 @@ class Onnx:
         decoder = config["model"]["decoder"]
         self._cache = 1, decoder["num_key_value_heads"], 0, decoder["head_size"]
 
-    def __call__(self, window: np.ndarray) -> np.ndarray:
+    def logits(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
+        window = np.array(ids, np.int64)
         given = {
             "input_ids": window[None],
             "attention_mask": np.ones((1, len(window)), np.int64),
@@ -68,7 +42,7 @@ class Onnx:
         }
         feed = {one.name: given[one.name] if one.name in given else self._empty(one.type)
                 for one in self._session.get_inputs()}  # fmt: skip
-        return self._session.run(["logits"], feed)[0][0].astype(np.float32)
+        yield self._session.run(["logits"], feed)[0][0].astype(np.float32)
 
     def _empty(self, kind: str) -> np.ndarray:
         """Keys or values of nothing yet."""
@@ -91,16 +65,16 @@ class LlamaCpp:
             verbose=False,
         )
 
-    def __call__(self, window: np.ndarray) -> np.ndarray:
+    def logits(self, ids: Sequence[int]) -> Iterator[np.ndarray]:
         self._model.reset()
-        self._model.eval(window.tolist())
-        return self._model.scores[: len(window)]
+        self._model.eval(list(ids))
+        yield self._model.scores[: len(ids)]
 
 
 def open_scorer(folder: Path, context: int) -> Scorer:
     """The runtime for what lies in ``folder``, for windows of ``context`` tokens."""
     if (folder / "openvino_model.xml").exists():
-        return OpenVino(folder)
+        return OpenVINOScorer(folder, "cpu", EXACT)
     if (folder / "model.onnx").exists():
         return Onnx(folder)
     return LlamaCpp(folder, context)

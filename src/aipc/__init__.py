@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aipc.embedding import embedder
     from aipc.session import Session, load
 
 __version__ = "0.1.0"
-__all__ = ["Session", "__version__", "load"]
+__all__ = ["Session", "__version__", "embedder", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> Any:
         from aipc import session
 
         return getattr(session, name)
+    if name == "embedder":
+        from aipc import embedding
+
+        return embedding.embedder
     raise AttributeError(f"module 'aipc' has no attribute '{name}'")

@@ -146,6 +146,9 @@ def _target(
 
 
 def _own_folder(source: ArtifactSource, recipe: Recipe | None) -> Path:
+    if read_artifact(source.path).is_embedder:
+        what = f"'{source.path}' makes embeddings and writes no text"
+        raise ArtifactError(what, "use aipc.embedder, or /v1/embeddings of `aipc serve`")
     if recipe is not None:
         raise UsageError(
             f"'{source.path}' is converted already, so a recipe can't apply",

@@ -38,6 +38,7 @@ ANSWERS = {
     "nvmlDeviceGetMemoryInfo": give(total=150_000_000_000, used=3_000_000_000),
     "nvmlDeviceGetUtilizationRates": give(gpu=37),
     "nvmlDeviceGetPowerUsage": give(value=123_456),
+    "nvmlDeviceGetTotalEnergyConsumption": give(value=7_654_321),
 }
 
 
@@ -100,3 +101,10 @@ def test_without_its_driver_there_is_nothing_to_ask(monkeypatch) -> None:
     assert nvidia_counters() == ()
     monkeypatch.setattr(sys, "platform", "darwin")
     assert open_nvml() is None
+
+
+def test_energy_is_told_in_joules_or_not_at_all() -> None:
+    [gpu] = Nvml(RecordedLibrary()).gpus()
+    assert gpu.energy_j() == 7654.321
+    [silent] = Nvml(RecordedLibrary(("nvmlDeviceGetTotalEnergyConsumption",))).gpus()
+    assert silent.energy_j() is None

@@ -10,6 +10,7 @@ from typing import Any
 
 from aipc.errors import ArtifactError
 from aipc.models import manifest
+from aipc.runtimes.sentence_model import makes_embeddings
 
 GENAI_CONFIG = "genai_config.json"
 _MODEL_FILES = {"openvino": "openvino_model.xml", "onnx": GENAI_CONFIG}
@@ -29,6 +30,11 @@ class Artifact:
     facts: Mapping[str, Any]
     provider: str = ""
     """ONNX Runtime's execution provider that the folder names; empty: none, the CPU's."""
+
+    @property
+    def is_embedder(self) -> bool:
+        """Whether it makes vectors of texts, and writes none: `aipc.embedder` opens it."""
+        return self.target == "openvino" and makes_embeddings(self.path)
 
     @property
     def kinds(self) -> frozenset[str] | None:

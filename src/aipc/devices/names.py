@@ -11,7 +11,8 @@ from aipc.devices.wheels import install_command, wheel_for
 from aipc.errors import DeviceError, UsageError
 
 NAMES = ("auto", "npu", "gpu", "gpu.0", "cpu", "cuda", "directml", "webgpu")
-_PATTERN = re.compile(r"auto|npu|cpu|webgpu|(gpu|cuda|directml)(\.\d+)?")
+PATTERN = re.compile(r"auto|npu|cpu|webgpu|(gpu|cuda|directml)(\.\d+)?")
+"""Of every name there can be; `NAMES` are examples."""
 
 _DRIVERS = {
     ("npu", "Linux"): "Intel's NPU driver from github.com/intel/linux-npu-driver",
@@ -53,7 +54,7 @@ def plain_name(asked: str) -> str:
         UsageError: it is no device name.
     """
     name = asked.strip().lower()
-    if not _PATTERN.fullmatch(name):
+    if not PATTERN.fullmatch(name):
         raise UsageError(f"unknown device '{asked}'", f"choose one of {', '.join(NAMES)}")
     return name
 

@@ -87,6 +87,14 @@ class Gpu:
             return None
         return milliwatts.value / 1000
 
+    def energy_j(self) -> float | None:
+        """Since the driver was loaded."""
+        millijoules = ctypes.c_ulonglong()
+        counted = ctypes.byref(millijoules)
+        if self._library.nvmlDeviceGetTotalEnergyConsumption(self._handle, counted):
+            return None
+        return millijoules.value / 1000
+
 
 class Nvml:
     """The library, started."""

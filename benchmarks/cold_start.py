@@ -1,0 +1,100 @@
+"""What a start costs under OpenVINO's mapping and cache settings: load, first answer, second.
+
+    python benchmarks/cold_start.py ARTIFACT [--rounds 3] [--prompt 64] [--from-disk]
+
+Each start is a process of its own; the sets take turns. CACHE_DIR is filled by one start that
+does not count. --from-disk drops the artifact from the system's file cache before each start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from aipc.choose import choose, read_artifact
+from aipc.devices import reachable_devices
+from aipc.measure import tune_engine
+from aipc.measure.runner import ProcessRunner
+
+TOKENS = 2
+MMAP, CACHE, MODE = "ENABLE_MMAP", "CACHE_DIR", "CACHE_MODE"
+
+
+def sets(cache: Path) -> Mapping[str, Mapping[str, str]]:
+    size, speed = str(cache / "size"), str(cache / "speed")
+    return {
+        "mapped (OpenVINO's default)": {},
+        "not mapped": {MMAP: "NO"},
+        "cache, smallest": {CACHE: size, MODE: "OPTIMIZE_SIZE"},
+        "cache, fastest": {CACHE: speed, MODE: "OPTIMIZE_SPEED"},
+    }
+
+
+def start(
+    artifact: Path, properties: Mapping[str, str], prompt: int, seed: int
+) -> tuple[float, float, float, float]:
+    """(load, first answer, second answer, GB at the peak); times in seconds."""
+    source = random.Random(seed)
+    options = {"artifact": str(artifact), "runtime": "openvino", "device": "cpu"}
+    script = Path(tune_engine.__file__)
+    runner = ProcessRunner(
+        "openvino", sys.executable, script, {**options, "properties": dict(properties)}
+    )
+    try:
+        load = runner.load().seconds
+        runs = [runner.run([source.choices(range(300, 30000), k=prompt)], TOKENS) for _ in "ab"]
+    finally:
+        runner.close()
+    peak = (runs[-1].peak_memory_bytes or 0) / 1e9
+    return load, runs[0].times[0][0], runs[1].times[0][0], peak
+
+
+def forget(folder: Path) -> None:
+    """Drop a folder's files from the file cache."""
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--prompt", type=int, default=64)
+    parser.add_argument("--from-disk", action="store_true")
+    asked = parser.parse_args()
+    plan = choose(read_artifact(asked.artifact), reachable_devices({"openvino"}), device="cpu")
+    with tempfile.TemporaryDirectory(dir=asked.artifact.parent) as folder:
+        compare(asked, plan.properties, Path(folder))
+
+
+def compare(asked: argparse.Namespace, rule: Mapping[str, str], cache: Path) -> None:
+    found: dict[str, list[tuple[float, float, float, float]]] = {}
+    for number in range(-1, asked.rounds):  # the first fills the caches
+        for name, properties in sets(cache).items():
+            if asked.from_disk:
+                forget(asked.artifact)
+                forget(cache)
+            one = start(asked.artifact, {**rule, **properties}, asked.prompt, number + 1)
+            if number >= 0:
+                found.setdefault(name, []).append(one)
+    print(f"{'':28}{'load':>9}{'first':>9}{'together':>10}{'second':>9}{'peak':>9}")
+    for name, starts in found.items():
+        load, first, second, peak = (
+            statistics.median(column) for column in zip(*starts, strict=True)
+        )
+        together = statistics.median(one[0] + one[1] for one in starts)
+        print(f"{name:28}{load:7.2f} s{first:7.2f} s{together:8.2f} s{second:7.2f} s{peak:6.2f} GB")
+    stored = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
+    print(f"the caches took {stored / 1e9:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()

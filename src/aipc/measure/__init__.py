@@ -1,0 +1,1 @@
+"""Speed, memory, energy and quality of models on this machine, measured from outside."""

@@ -1,0 +1,100 @@
+"""Medians of a few noisy values, with intervals that assume no distribution and draw no numbers."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WANTED = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """``middle`` with bounds that hold the true value with probability ``confidence``, 0 to 1.
+
+    ``confidence`` is what the number of values allows: three of them give 75% at most.
+    """
+
+    low: float
+    middle: float
+    high: float
+    confidence: float
+
+    def overlaps(self, other: Interval) -> bool:
+        return self.low <= other.high and other.low <= self.high
+
+
+def of_median(values: Sequence[float], wanted: float = WANTED) -> Interval:
+    """The median of at least one value, bounded by order statistics.
+
+    The k-th smallest and the k-th largest of n values hold the median of what they were drawn
+    from with probability 1 - 2 P(Binomial(n, 1/2) < k); the largest k that keeps ``wanted`` is
+    taken, else 1 (David and Nagaraja, Order Statistics, section 7.1).
+    """
+    ordered, count = sorted(values), len(values)
+    best = 1
+    while 2 * (best + 1) <= count and _holds_median(count, best + 1) >= wanted:
+        best += 1
+    return Interval(
+        ordered[best - 1],
+        statistics.median(ordered),
+        ordered[-best],
+        max(_holds_median(count, best), 0.0),
+    )
+
+
+def of_ratio(ours: Sequence[float], theirs: Sequence[float], wanted: float = WANTED) -> Interval:
+    """How many times ``theirs`` goes into ``ours``, two unpaired sets of positive values.
+
+    The median of all quotients of one with one (Hodges and Lehmann's estimate, of logarithms),
+    bounded by the quotients that the distribution of Mann and Whitney's U allows.
+    """
+    quotients = sorted(one / other for one in ours for other in theirs)
+    counts = _arrangements(len(ours), len(theirs))
+    total = sum(counts)
+    best, confidence = 1, 1 - 2 * counts[0] / total
+    while 2 * (best + 1) <= len(quotients):
+        narrower = 1 - 2 * sum(counts[: best + 1]) / total
+        if narrower < wanted:
+            break
+        best, confidence = best + 1, narrower
+    middle = statistics.median(quotients)
+    return Interval(quotients[best - 1], middle, quotients[-best], max(confidence, 0.0))
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least ``share`` (0 to 1) of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+
+
+def spread(values: Sequence[float]) -> float:
+    """The range of the middle half of the values (all of fewer than four) over the median."""
+    ordered = sorted(values)
+    cut = len(ordered) // 4
+    middle = ordered[cut : len(ordered) - cut]
+    return (middle[-1] - middle[0]) / statistics.median(ordered)
+
+
+def _holds_median(count: int, rank: int) -> float:
+    below = sum(math.comb(count, k) for k in range(rank))
+    return 1 - below / 2.0 ** (count - 1)
+
+
+def _arrangements(first: int, second: int) -> list[int]:
+    """How many orders of ``first`` and ``second`` values give each U, from 0 up.
+
+    The coefficients of the Gaussian binomial, row by row.
+    """
+    table = [[[1] for _ in range(second + 1)] for _ in range(first + 1)]
+    for m in range(1, first + 1):
+        for n in range(1, second + 1):
+            counts = [0] * (m * n + 1)
+            for at, count in enumerate(table[m - 1][n]):
+                counts[at + n] += count
+            for at, count in enumerate(table[m][n - 1]):
+                counts[at] += count
+            table[m][n] = counts
+    return table[first][second]

@@ -1,0 +1,241 @@
+"""What one benchmark found: raw samples, with all that they hold for.
+
+A result is written once and never changed; reports, comparisons and tuning only read it.  The
+file is JSON, its ``schema`` a number: a file of an older schema is brought up to date as it is
+read (`UPGRADES`), one of a newer schema is refused.
+
+None everywhere means "not measured", or that this system does not tell; never zero.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aipc.errors import MeasurementError
+from aipc.measure import record
+
+SCHEMA = 1
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""Schema → what makes the next schema's table of one of its tables."""
+_LONGEST = 64 << 20  # bytes
+_NUMBERS = re.compile(r"\[[-+.\deE,\s]+\]")
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """One that a runtime reaches; the names are `aipc.devices.Device`'s."""
+
+    name: str
+    full_name: str
+    driver: str | None
+
+
+@dataclass(frozen=True)
+class MachineFacts:
+    """Where it was measured; results of machines that differ in this are not compared."""
+
+    processor: str
+    cores: int | None
+    threads: int
+    features: tuple[str, ...]
+    memory_bytes: int
+    system: str
+    devices: tuple[DeviceFacts, ...]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What every contestant was given: all combinations of prompt length, output length, batch.
+
+    Prompts are drawn anew for every repeat, so that no cache of prefixes answers them: random
+    token ids by ``seed`` or, where ``text_sha256`` is given, stretches of that text.
+    """
+
+    prompts: tuple[int, ...]
+    outputs: tuple[int, ...]
+    batches: tuple[int, ...]
+    repeats: int
+    seed: int
+    text_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A speed of the machine's: ``per_second`` bytes or operations, and how it was found."""
+
+    per_second: float
+    how: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the device allows at most; a matrix multiplication has 2 operations a weight."""
+
+    bandwidth: Rate | None
+    """Bytes a second read from memory."""
+    matrix: Rate | None
+    """Operations a second in a large product of matrices."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the network of an artifact asks of a machine."""
+
+    weight_bytes: int
+    """Read for one step of decoding, whatever the batch."""
+    cache_bytes_per_token: int
+    """Of keys and values, read in a step for every token before it."""
+    operations_per_token: int
+    """Of a prompt's token, without the attention over the ones before it and without the head."""
+
+
+@dataclass(frozen=True)
+class ArtifactFacts:
+    """What was loaded; ``sha256`` is of all its files' names and contents together."""
+
+    name: str
+    nbytes: int
+    sha256: str
+    recipe: Mapping[str, Any]
+    """As aipc.json states it; empty for a vendor's folder or file."""
+    needs: Needs | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of one case.
+
+    ``times`` has, for each sequence of the batch, the seconds from the start of the run to the
+    arrival of each of its tokens.
+    """
+
+    prompt: int
+    """Tokens of each prompt of the batch."""
+    batch: int
+    times: tuple[tuple[float, ...], ...]
+    seconds: float
+    """From the start of the run to its end."""
+    cold: bool = False
+    """The first inference after loading, in which a runtime may still arrange the weights."""
+    repeat: int = 0
+    """Samples of the same number were taken next to each other, one of each contestant."""
+    energy_j: float | None = None
+
+
+@dataclass(frozen=True)
+class Load:
+    """One loading, in a process of its own, which had not imported the runtime before."""
+
+    seconds: float
+    peak_memory_bytes: int | None = None
+    """Of the process when the model was loaded; None where the system does not tell."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """``name`` is "aipc" or the peer's, as the command line has it.
+
+    ``failure`` is the first error; of cases that it could not run there are no samples.
+    """
+
+    name: str
+    runtime: str
+    device: str
+    properties: Mapping[str, str]
+    versions: Mapping[str, str]
+    artifact: ArtifactFacts
+    loads: tuple[Load, ...]
+    samples: tuple[Sample, ...]
+    peak_memory_bytes: int | None
+    """Of the process that made the samples, to its end."""
+    energy_source: str | None = None
+    """What counted ``energy_j``: "package", "gpu" …; of the whole device, not of a process."""
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What may have disturbed the figures; ``warnings`` say it for people, none is quiet."""
+
+    others_cpu_share: float | None
+    """Mean share of the processor's time that other processes took, 0 to 1."""
+    slowest_mhz: float | None
+    fastest_mhz: float | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """``created`` is ISO 8601, in UTC; the first contestant is the one compared with the others."""
+
+    schema: int
+    created: str
+    aipc: str
+    """Its version."""
+    model: str
+    machine: MachineFacts
+    workload: Workload
+    limits: Limits
+    contestants: tuple[Contestant, ...]
+    noise: Noise
+
+
+def write(result: Result, file: Path) -> None:
+    """Write a new file, folders included.
+
+    Raises:
+        MeasurementError: there is one of that name already, or the disk refuses it.
+    """
+    record.write(result, file)
+
+
+def read(file: Path) -> Result:
+    """Read a file, of this schema or an older one, checked in every field.
+
+    Raises:
+        MeasurementError: it is missing, damaged, of a newer schema or no result.
+    """
+    try:
+        return parse(_load(file))
+    except OSError as error:
+        raise MeasurementError(f"'{file}' can't be read ({error.strerror})", "check it") from error
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        fix = "give a file that `aipc bench` wrote"
+        raise MeasurementError(f"'{file}' is no usable result: {reason}", fix) from error
+
+
+def parse(table: Any) -> Result:
+    """A result from parsed JSON.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    if not isinstance(table, dict) or type(table.get("schema")) is not int:
+        raise record.Misfit("it has no schema number")
+    while table["schema"] in UPGRADES:
+        table = UPGRADES[table["schema"]](table)
+    if table["schema"] != SCHEMA:
+        raise record.Misfit(f"its schema is {table['schema']}, this aipc reads up to {SCHEMA}")
+    return record.read(Result, table)
+
+
+def _on_one_line(numbers: re.Match[str]) -> str:
+    return " ".join(numbers.group().split()).replace("[ ", "[").replace(" ]", "]")
+
+
+def _load(file: Path) -> Any:
+    with file.open("rb") as opened:
+        text = opened.read(_LONGEST + 1)
+    if len(text) > _LONGEST:
+        raise ValueError(f"it is longer than {_LONGEST} bytes")
+    return json.loads(text.decode("utf-8"), parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"it holds {constant}, which is no number")
