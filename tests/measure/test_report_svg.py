@@ -9,7 +9,7 @@ from aipc.measure.report_palette import ROLES
 from aipc.measure.report_svg import themed
 
 CHART = PointChart(
-    (Point("one $\\frac{1}{2}$ <b>", 0, 0.01, 5.0), Point("two", 1, 0.5, 9.0)), (0, 1), "x", "y"
+    (Point("one $\\frac{1}{2}$ <b>", 0, 0.01, 5.0), Point("two", 1, 0.5, 9.0)), ((0, 1),), "x", "y"
 )
 LIGHT = {light for light, _ in ROLES.values()}
 

@@ -43,6 +43,8 @@ def report(
     from aipc.measure.report_files import read_findings
 
     shown = pages.make_report(read_findings(files))
+    for note in shown.notes:
+        notice(f"note: {note}")
     if wants_markdown:
         from aipc.measure.report_markdown import markdown
 

@@ -15,7 +15,7 @@ from aipc.errors import MeasurementError
 from aipc.measure import report_tables as tables
 from aipc.measure import report_words as words
 from aipc.measure.report_charts import Picture
-from aipc.measure.report_command import command
+from aipc.measure.report_command import command, short_name
 from aipc.measure.report_drawing import draw_png, draw_svg
 from aipc.measure.report_entries import Section, sections
 from aipc.measure.report_files import Findings, printable
@@ -51,6 +51,8 @@ class Report:
 
     chapters: tuple[Chapter, ...]
     searches: tuple[Search, ...]
+    notes: tuple[str, ...] = ()
+    """What was read and is not shown, one line each."""
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -63,7 +65,7 @@ class Report:
         """Which models, on which processors."""
         results = [one.result for chapter in self.chapters for one in chapter.section.benchmarks]
         tuned = [search.tuned for search in self.searches]
-        models = [*(one.model for one in results), *(one.label for one in tuned)]
+        models = [*(short_name(one.model) for one in results), *(one.label for one in tuned)]
         processors = [one.machine.processor for one in results]
         processors += [one.machine.processor for one in tuned]
         return f"{_distinct(models)} on {_distinct(processors)}"
@@ -80,7 +82,7 @@ def make_report(findings: Findings) -> Report:
         Search(tuned, trials_picture(tuned, f"tuned-{at}"))
         for at, tuned in enumerate(findings.tunings, 1)
     )
-    return Report(chapters, searches)
+    return Report(chapters, searches, tuple(_unused(findings, found)))
 
 
 def render(report: Report) -> str:
@@ -126,6 +128,17 @@ def write_pictures(report: Report, folder: Path, form: str) -> Iterator[Path]:
         content = draw_png(picture.chart) if form == "png" else _svg(picture, is_file=True).encode()
         _write(file, content)
         yield file
+
+
+def _unused(findings: Findings, found: Sequence[Section]) -> Iterator[str]:
+    used = [entry.quality for section in found for entry in section.entries]
+    for one in findings.evaluations:
+        if not any(one is quality for quality in used):
+            runtime = one.run.get("runtime")
+            yield (
+                f"the evaluation of {one.artifact.name} on {runtime} is of no contestant: its "
+                "artifact, runtime or properties are others"
+            )
 
 
 def _numbered(shown: Sequence[Picture], number: int) -> Iterator[Picture]:

@@ -85,10 +85,10 @@ class Point:
 
 @dataclass(frozen=True)
 class PointChart:
-    """``frontier`` has the places of the points on it, from left to right."""
+    """``frontiers`` has for each machine the places of the points on it, from left to right."""
 
     points: tuple[Point, ...]
-    frontier: tuple[int, ...]
+    frontiers: tuple[tuple[int, ...], ...]
     x_label: str
     y_label: str
 

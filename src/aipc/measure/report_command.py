@@ -16,14 +16,20 @@ from aipc.models.catalogue import CATALOGUE
 def command(result: Result) -> str:
     """A line for a shell; a text that prompts were cut from is called FILE."""
     first, *peers = result.contestants
-    parts = ["aipc", "bench", _model(result.model), *_lengths(result), *_setup(first, result.model)]
+    parts = [
+        "aipc",
+        "bench",
+        short_name(result.model),
+        *_lengths(result),
+        *_setup(first, result.model),
+    ]
     for peer in peers:
         parts += ["--peer", peer.name]
     return shlex.join(parts)
 
 
-def _model(label: str) -> str:
-    """Its short name where it has one; other labels are names as they are."""
+def short_name(label: str) -> str:
+    """Of a model with this label, where it has one; other labels are names as they are."""
     known = {CATALOGUE[name].source.label: name for name in CATALOGUE}
     return known.get(label, label)
 

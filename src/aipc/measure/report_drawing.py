@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from aipc.errors import MeasurementError
 from aipc.measure.report_charts import BarChart, BarPanel, Chart, Line, LineChart, Panel, PointChart
 from aipc.measure.report_palette import CONTESTANTS, light
+from aipc.measure.report_style import colour_of, dashes_of, marker_of, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _WIDTH = 9.6  # inches
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 1.6, 1.2, 1.6)))
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _BESIDE = 1.012
 """Places on a logarithmic axis where one contestant's value stands beside another's."""
 _RESOLUTION = 160  # dots an inch
@@ -39,54 +36,11 @@ def draw_png(chart: Chart) -> bytes:
 
 
 def _drawn(chart: Chart, **options: Any) -> bytes:
-    with _style():
+    with style():
         figure = _figure(chart)
         written = BytesIO()
         figure.savefig(written, **options)
     return written.getvalue()
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise MeasurementError(
-            "the pictures need matplotlib, which is not installed", "pip install 'aipc[report]'"
-        ) from error
-    settings = {
-        "axes.edgecolor": light("edge"),
-        "axes.facecolor": "none",
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "axes.labelcolor": light("soft"),
-        "axes.labelsize": 9.5,
-        "axes.spines.right": False,
-        "axes.spines.top": False,
-        "axes.titlecolor": light("soft"),
-        "axes.titlelocation": "left",
-        "axes.titlesize": 9.5,
-        "figure.facecolor": light("raised"),
-        "font.family": "DejaVu Sans",
-        "font.size": 9.5,
-        "grid.color": light("hair"),
-        "grid.linewidth": 0.6,
-        "legend.frameon": False,
-        "legend.labelcolor": light("ink"),
-        "lines.linewidth": 1.9,
-        "savefig.facecolor": "auto",
-        "svg.fonttype": "none",
-        "svg.hashsalt": "aipc",
-        "text.color": light("ink"),
-        "text.parse_math": False,
-        "xtick.color": light("edge"),
-        "xtick.labelcolor": light("soft"),
-        "ytick.color": light("edge"),
-        "ytick.labelcolor": light("soft"),
-    }
-    with mpl.rc_context({"backend": "agg", **settings}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # in a PNG; it gets a box
-        yield
 
 
 def _figure(chart: Chart) -> Figure:
@@ -132,7 +86,7 @@ def _draw_lines(figure: Figure, axes: Any, chart: LineChart) -> None:
 
 def _draw_line(axes: Axes, line: Line, *, is_log: bool) -> None:
     """A band where there are many values, strokes at each where there are few."""
-    colour, dash = _colour(line.style), _DASHES[line.style % len(_DASHES)]
+    colour, dash = colour_of(line.style), dashes_of(line.style)
     if is_log:
         beside = _BESIDE ** (line.style % len(CONTESTANTS))
         errors = [
@@ -145,7 +99,7 @@ def _draw_line(axes: Axes, line: Line, *, is_log: bool) -> None:
             errors,
             color=colour,
             linestyle=dash,
-            marker=_marker(line.style),
+            marker=marker_of(line.style),
             markersize=5.5,
             elinewidth=1,
             label=line.label,
@@ -160,10 +114,10 @@ def _draw_marks(axes: Axes, panel: Panel) -> None:
         axes.plot(
             mark.x * _BESIDE ** (mark.style % len(CONTESTANTS)),
             mark.y,
-            marker=_marker(mark.style),
+            marker=marker_of(mark.style),
             markersize=7.5,
             markerfacecolor=light("raised"),
-            markeredgecolor=_colour(mark.style),
+            markeredgecolor=colour_of(mark.style),
             markeredgewidth=1.6,
             linestyle="none",
         )
@@ -224,7 +178,7 @@ def _draw_bar_panel(axes: Axes, panel: BarPanel, labels: list[str], limit: float
     longest = max([limit or 0.0, *(bar.value for bar in panel.bars)])
     for bar in panel.bars:
         place = labels.index(bar.label)
-        axes.barh(place, bar.value, height=0.56, color=_colour(bar.style))
+        axes.barh(place, bar.value, height=0.56, color=colour_of(bar.style))
         axes.text(bar.value + 0.015 * longest, place, bar.told, va="center", bbox=_behind())
         if bar.mark is not None:
             axes.plot([bar.mark, bar.mark], [place - 0.36, place + 0.36], color=light("ink"))
@@ -251,33 +205,38 @@ def _stroke() -> Any:
 
 
 def _draw_points(figure: Figure, axes: Axes, chart: PointChart) -> None:
-    best = [chart.points[at] for at in chart.frontier]
-    axes.plot(
-        [point.x for point in best],
-        [point.y for point in best],
-        color=light("soft"),
-        linewidth=1.3,
-        linestyle=(0, (4, 3)),
-        drawstyle="steps-post",
-        zorder=1.5,
-    )
+    for frontier in chart.frontiers:
+        best = [chart.points[at] for at in frontier]
+        axes.plot(
+            [point.x for point in best],
+            [point.y for point in best],
+            color=light("soft"),
+            linewidth=1.3,
+            linestyle=(0, (4, 3)),
+            drawstyle="steps-post",
+            zorder=1.5,
+        )
+    best_places = {at for frontier in chart.frontiers for at in frontier}
     for at, point in enumerate(chart.points):
-        colour = _colour(point.style)
+        colour = colour_of(point.style)
         axes.plot(
             point.x,
             point.y,
-            marker=_marker(point.style),
+            marker=marker_of(point.style),
             markersize=9,
             markeredgewidth=1.8,
             markeredgecolor=colour,
-            markerfacecolor=colour if at in chart.frontier else light("raised"),
+            markerfacecolor=colour if at in best_places else "none",
             linestyle="none",
             label=point.label,
+            zorder=2 if at in best_places else 3,  # hollow ones hide nothing
         )
     values = [point.x for point in chart.points]
     if min(values) > 0 and max(values) > 4 * min(values):
         _log_ticks(axes.xaxis, axes.set_xscale)
-    axes.margins(x=0.08)
+        axes.margins(x=0.08)
+    else:
+        axes.set_xlim(0, 1.15 * max(values))
     axes.set_ylim(0, 1.12 * max(point.y for point in chart.points))
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
@@ -285,15 +244,11 @@ def _draw_points(figure: Figure, axes: Axes, chart: PointChart) -> None:
 
 
 def _legend(figure: Figure, handles: list[Any], labels: list[str]) -> None:
-    columns = 1 if max(map(len, labels)) > 40 else 2 if max(map(len, labels)) > 22 else 4
+    """Above the axes, in as many columns as fit; the picture grows by its further rows."""
+    longest = max(map(len, labels))
+    columns = 1 if longest > 44 else 2 if longest > 26 else 3 if longest > 20 else 4
+    rows = math.ceil(len(labels) / columns)
+    figure.set_figheight(figure.get_figheight() + 0.2 * (rows - 1))
     figure.legend(
         handles, labels, loc="outside upper left", ncols=min(columns, len(labels)), handlelength=3.2
     )
-
-
-def _colour(style: int) -> str:
-    return light(CONTESTANTS[style % len(CONTESTANTS)])
-
-
-def _marker(style: int) -> str:
-    return _MARKERS[style % len(_MARKERS)]

@@ -12,7 +12,7 @@ from aipc.measure.report_files import Benchmark, Findings
 from aipc.measure.result import Contestant, MachineFacts, Result, Workload
 from aipc.measure.workload import Case, cases
 
-_LONGEST = 48  # characters of a label
+_LONGEST = 32  # characters of one part of a label
 _OF_SPEED = {"intra_op_num_threads", "inter_op_num_threads", "INFERENCE_NUM_THREADS"}
 """Properties that change how fast an answer comes, and not which."""
 
@@ -116,7 +116,7 @@ def _labels(
             parts = [(*part, value) for part, value in zip(parts, facet, strict=True)]
     for facet in further:
         parts = _told_apart(parts, facet)
-    return [_short(" · ".join(part)) for part in parts]
+    return [" · ".join(map(_short, part)) for part in parts]
 
 
 def _told_apart(parts: Sequence[tuple[str, ...]], facet: Sequence[str]) -> list[tuple[str, ...]]:
@@ -161,5 +161,5 @@ def _numerics(properties: object) -> dict[str, str]:
     return {name: value for name, value in told.items() if name not in _OF_SPEED}
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
+def _short(part: str) -> str:
+    return part if len(part) <= _LONGEST else f"{part[: _LONGEST - 1]}…"

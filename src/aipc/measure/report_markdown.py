@@ -9,6 +9,7 @@ from aipc.measure import report_tables as tables
 from aipc.measure import report_words as words
 from aipc.measure.report import Report
 from aipc.measure.report_charts import Table
+from aipc.measure.report_command import short_name
 from aipc.measure.report_entries import Section
 
 _MARKS = re.compile(r"([\\`*_\[\]<>|~$#&!])")
@@ -42,7 +43,7 @@ def escaped(text: str) -> str:
 
 def _section(section: Section) -> Iterator[str]:
     results = [one.result for one in section.benchmarks]
-    models = words.listed(list(dict.fromkeys(one.model for one in results)))
+    models = words.listed(list(dict.fromkeys(short_name(one.model) for one in results)))
     processors = words.listed(list(dict.fromkeys(one.machine.processor for one in results)))
     days = words.listed(list(dict.fromkeys(one.created[:10] for one in results)))
     yield escaped(f"{models} on {processors}, {days}:")

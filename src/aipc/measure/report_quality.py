@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from aipc.measure import report_words as words
 from aipc.measure.frontier import frontier
 from aipc.measure.interval import Interval
@@ -22,7 +24,8 @@ def speed_and_quality(section: Section) -> Picture:
         for one, loss, speed in found
         if loss is not None and speed is not None
     )
-    best = frontier([(point.x, point.y) for point in points])
+    shown = [one for one, loss, speed in found if loss is not None and speed is not None]
+    machines = [one.machine for one in shown]
     lacking = [one.label for one, loss, _ in found if loss is None]
     return Picture(
         name="quality",
@@ -31,7 +34,11 @@ def speed_and_quality(section: Section) -> Picture:
             "Filled marks on the line are the frontier: no other is both faster and nearer. "
             f"Decoding after {section.typical.prompt:,} tokens."
         ),
-        chart=PointChart(points, best, axis, "tokens a second") if points else None,
+        chart=(
+            PointChart(points, tuple(_frontiers(points, machines)), axis, "tokens a second")
+            if points
+            else None
+        ),
         absent=(
             "no quality was given; add files of `aipc eval -o` for the same artifacts, run "
             "with the same properties."
@@ -41,6 +48,14 @@ def speed_and_quality(section: Section) -> Picture:
             (f"No quality was given for {words.listed(lacking)}.",) if points and lacking else ()
         ),
     )
+
+
+def _frontiers(points: Sequence[Point], machines: Sequence[str]) -> Iterator[tuple[int, ...]]:
+    """One for each machine: what is fast on another is no choice on this one."""
+    for machine in dict.fromkeys(machines):
+        own = [at for at, one in enumerate(machines) if one == machine]
+        best = frontier([(points[at].x, points[at].y) for at in own])
+        yield tuple(own[at] for at in best)
 
 
 def _table(section: Section) -> Table:

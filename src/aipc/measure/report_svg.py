@@ -34,6 +34,8 @@ def themed(svg: str, name: str, title: str, about: str, *, is_file: bool = False
         rules = ET.Element("style")
         rules.text = file_rules()
         root.insert(0, rules)
+    else:  # the page says how large
+        del root.attrib["width"], root.attrib["height"]
     return ET.tostring(root, encoding="unicode")
 
 
@@ -90,8 +92,7 @@ def _rename(element: ET.Element, name: str, used: set[str]) -> None:
 
 
 def _frame(root: ET.Element, name: str, title: str, about: str) -> None:
-    for key in ("width", "height", "version"):
-        root.attrib.pop(key, None)
+    root.attrib.pop("version", None)
     root.set("xmlns", "http://www.w3.org/2000/svg")
     root.set("role", "img")
     root.set("aria-labelledby", f"{name}-title {name}-about")

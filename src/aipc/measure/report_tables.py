@@ -99,20 +99,22 @@ def _by_speed(
     return Table((*head, *speeds.values()), tuple(told), right=len(head))
 
 
-def machine_rows(section: Section) -> Table:
-    """With their letters where there are several."""
-    rows = []
+def machine_lines(section: Section) -> Iterator[str]:
+    """One a machine, with its letter where there are several."""
     for letter, machine in section.machines:
         cores = "" if machine.cores is None else f"{machine.cores} cores, "
-        devices = ", ".join(
-            f"{one.name} {one.full_name}" + (f", driver {one.driver}" if one.driver else "")
+        devices = (
+            f"{one.name} {one.full_name}" + (f" (driver {one.driver})" if one.driver else "")
             for one in machine.devices
         )
-        facts = (f"{cores}{machine.threads} threads", amount(machine.memory_bytes), machine.system)
-        rows.append((letter, machine.processor, *facts, devices))
-    head = ("", "processor", "size", "memory", "system", "devices")
-    first = 0 if len(rows) > 1 else 1
-    return Table(head[first:], tuple(row[first:] for row in rows), right=len(head))
+        facts = (
+            machine.processor,
+            f"{cores}{machine.threads} threads",
+            f"{amount(machine.memory_bytes)} of memory",
+            machine.system,
+            f"devices: {', '.join(devices)}",
+        )
+        yield (f"{letter}: " if len(section.machines) > 1 else "") + "; ".join(facts)
 
 
 def limit_lines(result: Result) -> Iterator[str]:

@@ -24,14 +24,14 @@ def trials_picture(tuned: Tuned, name: str) -> Picture:
         name=name,
         title="Speed against quality of what was tried",
         about="Filled marks on the line are the frontier: no other is both faster and nearer.",
-        chart=PointChart(points, best, axis, "tokens a second") if points else None,
+        chart=PointChart(points, (best,), axis, "tokens a second") if points else None,
         absent=("no divergence was measured; `aipc tune --for quality` or --max-kl measures it."),
         table=_table(tuned),
     )
 
 
 def _table(tuned: Tuned) -> Table:
-    head = ("setup", "", "first token", "ms a token", "files", "KL, nats", "joules a token")
+    head = ("setup", "marks", "first token", "a token", "files", "KL, nats", "joules a token")
     return Table(head, tuple(_row(trial, tuned) for trial in tuned.trials), right=2)
 
 
@@ -42,7 +42,7 @@ def _row(trial: Trial, tuned: Tuned) -> tuple[str, ...]:
         printable(str(trial.setup)),
         ", ".join(mark for mark, holds in marks if holds),
         words.seconds(figures.first_token_s),
-        f"{1e3 * figures.token_s:.1f}",
+        words.milliseconds(figures.token_s),
         amount(figures.nbytes),
         words.ABSENT if figures.kl is None else f"{figures.kl:.4f}",
         words.joules(figures.joules_per_token),
