@@ -10,9 +10,11 @@ ratios or differences, with the interval that holds it 19 times in 20.
 from __future__ import annotations
 
 import argparse
-import asyncio
+import itertools
 import json
 import os
+import selectors
+import socket
 import statistics
 import subprocess
 import sys
@@ -65,7 +67,7 @@ class Bare:
             for handle, times in zip(handles, arrivals, strict=True):
                 if handle.can_read():
                     made = sum(len(one.generated_ids) for one in handle.read().values())
-                    times += [time.perf_counter() - started] * made
+                    times.extend([time.perf_counter() - started] * made)
         return arrivals
 
 
@@ -77,39 +79,11 @@ class Served:
         self._model = model
 
     def answer(self, clients: int, tokens: int) -> Arrivals:
-        return asyncio.run(self._answer(clients, tokens))
-
-    async def _answer(self, clients: int, tokens: int) -> Arrivals:
-        streams = [await asyncio.open_connection("127.0.0.1", self._port) for _ in range(clients)]
+        streams = [socket.create_connection(("127.0.0.1", self._port)) for _ in range(clients)]
         started = time.perf_counter()
-        return await asyncio.gather(
-            *(
-                self._read(*stream, QUESTION.format(number), tokens, started)
-                for number, stream in enumerate(streams)
-            )
-        )
-
-    async def _read(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        question: str,
-        tokens: int,
-        started: float,
-    ) -> list[float]:
-        """When its events came, one for each token; those that came together have one time."""
-        writer.write(self._request(question, tokens))
-        pieces: list[tuple[float, bytes]] = []
-        while piece := await reader.read(65536):
-            pieces.append((time.perf_counter() - started, piece))
-        writer.close()
-        answer = b"".join(piece for _, piece in pieces)
-        events = [json.loads(line[6:]) for line in answer.split(b"\n") if line[:7] == b"data: {"]
-        made = events[-1]["usage"]["completion_tokens"]
-        came = [
-            at for at, piece in pieces if b'"content":"' in piece and b'"content":""' not in piece
-        ]
-        return [*came, *[pieces[-1][0]] * (made - len(came))][:made]
+        for number, stream in enumerate(streams):
+            stream.sendall(self._request(QUESTION.format(number), tokens))
+        return [_tokens(pieces) for pieces in _read_all(streams, started)]
 
     def _request(self, question: str, tokens: int) -> bytes:
         body = json.dumps(
@@ -127,6 +101,34 @@ class Served:
             "Content-Type: application/json\r\nConnection: close\r\n"
             f"Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
+
+
+Piece = tuple[float, bytes]
+
+
+def _read_all(streams: list[socket.socket], started: float) -> list[list[Piece]]:
+    """What each stream sent until its end, and when; nothing is looked into meanwhile."""
+    pieces: list[list[Piece]] = [[] for _ in streams]
+    with selectors.DefaultSelector() as selector:
+        for stream, own in zip(streams, pieces, strict=True):
+            selector.register(stream, selectors.EVENT_READ, own)
+        while selector.get_map():
+            for key, _ in selector.select():
+                piece = key.fileobj.recv(65536)
+                key.data.append((time.perf_counter() - started, piece))
+                if not piece:
+                    selector.unregister(key.fileobj)
+                    key.fileobj.close()
+    return pieces
+
+
+def _tokens(pieces: list[Piece]) -> list[float]:
+    """When an answer's tokens came; those that came in one event have one time."""
+    answer = b"".join(piece for _, piece in pieces)
+    events = [json.loads(line[6:]) for line in answer.split(b"\n") if line[:7] == b"data: {"]
+    made = events[-1]["usage"]["completion_tokens"]
+    came = [at for at, piece in pieces if b'"content":' in piece.replace(b'"content":""', b"")]
+    return [*came, *[pieces[-1][0]] * (made - len(came))][:made]
 
 
 @contextmanager
@@ -171,7 +173,7 @@ def rate(arrivals: Arrivals) -> float:
 def gap(arrivals: Arrivals) -> float:
     """Median milliseconds from a token of the one stream to its next."""
     (times,) = arrivals
-    return 1e3 * statistics.median(b - a for a, b in zip(times, times[1:], strict=False))
+    return 1e3 * statistics.median(b - a for a, b in itertools.pairwise(times))
 
 
 def first(arrivals: Arrivals) -> float:

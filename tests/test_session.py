@@ -72,7 +72,7 @@ def test_stop_strings_end_the_answer_and_are_not_in_it(session):
 
 
 def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(session):
-    with pytest.raises(PromptTooLong, match=r"has [\d,]+ tokens and the context holds 8,192"):
+    with pytest.raises(PromptTooLong, match=r"long: [\d,]+ tokens, and the context holds 8,192"):
         session.stream("word " * 9000)
 
 

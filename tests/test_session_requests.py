@@ -55,6 +55,11 @@ WEATHER = {
 NOW = {"type": "function", "function": {"name": "now", "description": "Tells the time."}}
 
 
+def odd_tool():
+    parameters = {"properties": {"n": {"type": "number", "minimum": 0}}}
+    return {"type": "function", "function": {"name": "odd", "parameters": parameters}}
+
+
 @pytest.fixture(scope="module")
 def session(smollm_gguf, small_store):
     with aipc.load(str(smollm_gguf), recipe=Recipe("int8"), store=small_store) as loaded:
@@ -104,6 +109,19 @@ def test_the_real_model_keeps_to_a_schema(session, sampling):
     reply = session.generate("Describe a person.", schema=PERSON, max_new_tokens=200, **sampling)
     assert reply.finish_reason == "stop"
     assert_is_person(reply.text)
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({"schema": {"items": {"type": "number", "minimum": 0}}}, "#/items"),
+        ({"tools": [odd_tool()], "tool_choice": "odd"}, r"#/\$defs/odd/properties/n"),
+    ],
+)
+def test_what_the_runtime_would_not_enforce_is_refused_before_any_token(session, options, place):
+    events = session.stream("x", **options)
+    with pytest.raises(UsageError, match=f"'minimum' .* at {place} of the schema can't be"):
+        next(events)
 
 
 def test_json_mode_gives_an_object_whatever_the_question(session):
@@ -228,7 +246,7 @@ def test_a_call_cut_by_the_length_is_text_and_no_call(scripted):
         ({"tools": [NOW], "tool_choice": "later"}, UsageError, "no such tool is offered"),
         ({"tools": [NOW], "schema": {}}, UsageError, "can't be asked for together"),
         ({"tools": [NOW], "raw": True}, UsageError, "can't offer tools"),
-        ({"schema": {"type": "integer", "multipleOf": 3}}, UsageError, "can't be enforced"),
+        ({"schema": {"maxLength": 999}}, UsageError, "at most 256 is allowed"),
         ({"temprature": 1.0}, UsageError, "did you mean 'temperature'"),
     ],
 )

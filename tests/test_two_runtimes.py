@@ -16,7 +16,7 @@ from aipc.models.store import Store
 
 pytest.importorskip("onnxruntime_genai", reason="needs ONNX Runtime: pip install 'aipc[onnx]'")
 
-TEXT = Path(__file__).parents[1] / "benchmarks" / "text" / "legal.txt"
+TEXT = Path(aipc.__file__).parent / "measure" / "legal.txt"
 WINDOWS, LENGTH = 4, 512
 QUESTIONS = (
     "What is the capital of France?",

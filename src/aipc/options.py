@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from aipc.errors import UsageError
 
 T = TypeVar("T")
+_described: dict[type, tuple[Option, ...]] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,12 @@ def option(
 
 def describe(cls: type) -> tuple[Option, ...]:
     """The options that a dataclass declares, in order."""
+    if cls not in _described:  # every request makes an instance, and reading hints is slow
+        _described[cls] = _read(cls)
+    return _described[cls]
+
+
+def _read(cls: type) -> tuple[Option, ...]:
     hints = get_type_hints(cls)
     return tuple(
         Option(

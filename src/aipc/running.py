@@ -69,7 +69,7 @@ class Publication:
                 self._then, self._tokens_then = time.monotonic(), self._tokens
                 self._rate = None
             self._answers += 1
-            self._write()
+            self._write_if_due(is_change=self._answers == 1)
 
     def note(self, tokens: int = 1) -> None:
         """More tokens have come."""
@@ -85,13 +85,18 @@ class Publication:
             self._answers -= 1
             if self._tokens > self._tokens_then:
                 self._measure()
-            self._write()
+            self._write_if_due(is_change=not self._answers)
 
     def close(self) -> None:
         """The session has ended; a second call does nothing."""
         with self._lock, suppress(OSError):
             self._usable = False
             self._file.unlink(missing_ok=True)
+
+    def _write_if_due(self, *, is_change: bool) -> None:
+        """At once where it begins or ends to be at work; more answers at a time can wait."""
+        if is_change or time.monotonic() - self._written >= _EVERY_S:
+            self._write()
 
     def _measure(self) -> None:
         now = time.monotonic()

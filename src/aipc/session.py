@@ -7,21 +7,19 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aipc.conversion import Notify, log
 from aipc.convert.recipe import Recipe
 from aipc.generate import (
+    Answerer,
     CallReader,
     Prompt,
-    Reply,
     Request,
     Stream,
     TextSide,
     Tokenizer,
     Tool,
-    collect,
     resolve,
     stream,
 )
@@ -38,13 +36,10 @@ from aipc.runtimes.base import Capabilities, Decoding, Engine, Sampling
 from aipc.runtimes.static_shape import NpuOptions
 from aipc.stages import Stage, beside, recorded, stage
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 WARM_TOKENS = 12
 
 
-class Session:
+class Session(Answerer):
     """A model on a device, ready to answer; made by `load`, a context manager.
 
     Several threads may stream from one session at once where its engine allows it.
@@ -133,10 +128,6 @@ class Session:
         self._able.check_decoding(decoding)
         return self._stream(asked.tokens, decoding, stop, self._text.stop_ids, asked.reader)
 
-    def generate(self, prompt: Prompt, **options: Any) -> Reply:
-        """The whole answer; arguments and errors are those of `stream`."""
-        return collect(self.stream(prompt, **options))
-
     def stream_ids(
         self,
         prompt: Sequence[int],
@@ -183,17 +174,6 @@ class Session:
     def close(self) -> None:
         """Free the model and the device."""
         self._engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def load(

@@ -2,68 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import queue
-import re
 import signal
 import socket
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx2
 import pytest
+from served import Served, served
 
 MODEL = "smollm2-135m"
 KEY = "a-key-that-nobody-guesses"
-READY_S = 120
-
-
-class Served:
-    """The process, and what it has written on stderr so far."""
-
-    def __init__(self, store, *arguments: str, **environment: str) -> None:
-        command = [sys.executable, "-m", "aipc", "serve", "--port", "0", *arguments]
-        self.process = subprocess.Popen(
-            command,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "AIPC_HOME": str(store.home), **environment},
-        )
-        self.lines: list[str] = []
-        self._heard: queue.Queue[str] = queue.Queue()
-        self._listener = threading.Thread(target=self._listen)
-        self._listener.start()
-        self.url = self.wait_for(r"page +(http://\S+)")
-
-    def wait_for(self, pattern: str) -> str:
-        while True:
-            line = self._heard.get(timeout=READY_S)
-            found = re.search(pattern, line)
-            if found:
-                return found[found.re.groups]
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self._listener.join()
-
-    def _listen(self) -> None:
-        with self.process.stderr as stderr:
-            for line in stderr:
-                self.lines.append(line)
-                self._heard.put(line)
-
-
-@contextmanager
-def served(store, *arguments: str, **environment: str) -> Iterator[Served]:
-    running = Served(store, *arguments, **environment)
-    try:
-        yield running
-    finally:
-        running.end()
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,9 @@ def test_context_bounds_the_answer(byte_level, script):
 
 def test_prompt_longer_than_the_context_is_refused_at_once_with_the_numbers(byte_level):
     engine = FakeEngine()
-    expected = r"prompt has 1,200 tokens and the context holds 1,100, .*shorten it by 101 tokens"
+    expected = (
+        r"prompt is too long: 1,200 tokens, and the context holds 1,100, .*shorten it by 101 tokens"
+    )
     with pytest.raises(PromptTooLong, match=expected):
         ask(engine, byte_level, prompt=range(1200), context=1100)
     with pytest.raises(PromptTooLong, match="shorten it by 1 tokens"):

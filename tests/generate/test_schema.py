@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from aipc.errors import UsageError
-from aipc.generate.schema import MAX_DEPTH, check, moved, subschemas
+from aipc.generate.schema import MAX_DEPTH, check, moved
 
 PERSON = {
     "type": "object",
@@ -79,17 +79,6 @@ def test_what_contains_itself_is_a_schema():
     assert check(tree) == tree
     shared = {"anyOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/A"}], "$defs": {"A": {}}}
     assert check(shared) == shared
-
-
-def test_places_name_where_a_schema_stands():
-    schema = {"properties": {"a": {"anyOf": [{}, True]}}, "$defs": {"B": {}}}
-    places = [place for _, place in subschemas(schema)]
-    assert places == [
-        "#",
-        "#/properties/a",
-        "#/properties/a/anyOf/0",
-        "#/$defs/B",
-    ]
 
 
 def test_references_move_with_their_schema_and_names_and_values_do_not():

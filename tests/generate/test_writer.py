@@ -55,6 +55,8 @@ def test_every_token_is_in_one_event_with_its_probability(
         assert [len(event.logprobs) for event in texts] == [len(event.tokens) for event in texts]
         values = [value for event in texts for value in event.logprobs]
         assert values == [-float(number) for number in range(len(given))]
+        pieces = [piece for event in texts for piece in event.pieces]
+        assert pieces == [tokenizer.bytes_of(token) for token in given]
 
 
 def test_text_and_calls_come_in_their_order(tokenizer):
@@ -118,4 +120,4 @@ def test_arguments_come_as_the_model_meant_them(tokenizer):
     events = write(tokenizer, encode(tokenizer, CALL), reader=CallReader(FORM, {"weather"}))
     (call,) = (event for event in events if isinstance(event, ToolCall))
     assert json.loads(call.arguments) == {"city": "Größe 😀"}
-    assert events[-1] == Text("", tuple(encode(tokenizer, CALL)), events[-1].logprobs)
+    assert (events[-1].text, events[-1].tokens) == ("", tuple(encode(tokenizer, CALL)))

@@ -117,6 +117,7 @@ def test_a_schema_is_kept(ask):
         ("json_schema", '{"type": "object", "properties": []}'),
         ("json_schema", '{"not": {"type": "integer"}}'),
         ("json_schema", '{"type": "array", "uniqueItems": true}'),
+        ("json_schema", '{"type": "string", "minlength": 3}'),
         ("json_schema", '{"$ref": "https://example.com/schema.json"}'),
         ("json_schema", '{"type": "string", "format": "moon-phase"}'),
     ],

@@ -15,7 +15,7 @@ from openvino_scorer import EXACT
 
 from aipc.errors import EngineError
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.openvino import OpenVINORuntime
+from aipc.runtimes.openvino import PROMPT_CHUNK, OpenVINORuntime
 from aipc.runtimes.openvino_batch import Batch, BatchRequest
 
 STATUS = openvino_genai.GenerationStatus
@@ -232,3 +232,28 @@ def test_64_streams_are_those_of_each_alone(tiny_artifact):
     running = [engine.start(prompt, Decoding(24), NOTHING) for prompt in prompts]
     assert [list(each) for each in running] == alone
     engine.close()
+
+
+class Counting:
+    """A real pipeline whose steps are counted."""
+
+    def __init__(self, pipeline):
+        self._pipeline = pipeline
+        self.steps = 0
+
+    def __getattr__(self, name):
+        return getattr(self._pipeline, name)
+
+    def step(self):
+        self.steps += 1
+        self._pipeline.step()
+
+
+def test_a_long_prompt_lets_others_have_their_tokens_between_its_pieces(tiny_artifact):
+    folder, _, _ = tiny_artifact("llama-gqa")
+    engine = OpenVINORuntime().open(folder, "cpu", EXACT)
+    engine._batch._pipeline = counting = Counting(engine._batch._pipeline)
+    list(engine.start([7] * (4 * PROMPT_CHUNK), Decoding(1), NOTHING))
+    engine.close()
+    assert counting.steps == 4
+    assert PROMPT_CHUNK <= 512

@@ -11,6 +11,7 @@ from pathlib import Path
 import fake_session
 import pytest
 from running_server import RunningServer
+from scripted_pool import PLACES
 
 from aipc.models.store import Store
 from aipc.serve.asking import Ask, Waiting
@@ -20,6 +21,11 @@ from aipc.serve.shelf import ModelCard
 
 SUPPORT = Path(fake_session.__file__).parent
 FAKE_BYTES = 1_000_000
+
+
+class FakePlaces:
+    async def list(self):
+        return PLACES
 
 
 class FakeShelf:
@@ -62,7 +68,8 @@ def fake_pool(fake_shelf):
     @asynccontextmanager
     async def opened(*names: str, sizes: Mapping[str, int] | None = None, **options):
         shelf = fake_shelf(*(names or ("fake",)), **(sizes or {}))
-        pool = Pool(shelf, PoolOptions(**options), loader=fake_session.LOADER)
+        loader, places = fake_session.LOADER, FakePlaces()
+        pool = Pool(shelf, PoolOptions(**options), loader=loader, places=places)
         try:
             yield pool
         finally:
@@ -120,7 +127,8 @@ def serve_fakes(tmp_path_factory):
         shelf = FakeShelf(home, dict.fromkeys(names or ("fake",), FAKE_BYTES))
 
         def make() -> Pool:
-            return Pool(shelf, PoolOptions(**(options or {})), loader=fake_session.LOADER)
+            loader, limits = fake_session.LOADER, PoolOptions(**(options or {}))
+            return Pool(shelf, limits, loader=loader, places=FakePlaces())
 
         started.append(RunningServer(make, home, **binding))
         return started[-1]

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
+
+from aipc.serve import catalogue
+from aipc.serve.status import Status
+
 
 def test_models_are_listed_with_how_they_are(client):
     (model,) = client.get("/v1/models").json()["data"]
@@ -15,15 +20,6 @@ def test_a_model_that_is_not_there(client):
         response = client.get(path)
         assert response.status_code == 404
         assert response.json()["error"]["code"] == "model_not_found"
-
-
-def test_embeddings_are_refused_plainly(client):
-    for body, status in (
-        ({"model": "fake", "input": "x"}, 400),
-        ({"model": "none", "input": "x"}, 404),
-        ({"model": "fake"}, 400),
-    ):
-        assert client.post("/v1/embeddings", json=body).status_code == status
 
 
 def test_it_lives_at_once_and_is_ready_when_tokens_have_come(serve_fakes):
@@ -43,6 +39,17 @@ def test_the_machine_tells_its_memory_and_the_models(client):
     body = client.get("/api/machine").json()
     assert body["memory"]["total"] > 0
     assert body["models"][0]["model"] == "fake"
+    assert [place["device"] for place in body["places"]] == ["cpu", "gpu.1"]
+
+
+def test_a_device_that_is_not_here_is_refused_before_anything_is_begun(client):
+    for device in ("npu", "gpu.2"):
+        body = {"model": "fake", "prompt": "x", "device": device}
+        response = client.post("/v1/completions", json=body)
+        assert response.status_code == 400
+        assert response.json()["error"]["code"] == "device_unavailable"
+    models = client.get("/api/machine").json()["models"]
+    assert [model["device"] for model in models] == ["auto"]
 
 
 def test_figures_are_prometheus_own_format(client):
@@ -58,3 +65,15 @@ def test_figures_are_prometheus_own_format(client):
     assert figure("aipc_token_seconds_count") <= before[2] + 8
     assert figure('aipc_model_ready{device="auto",model="fake"}') == 1.0
     assert client.get("/metrics").headers["content-type"].startswith("text/plain")
+
+
+def test_a_device_that_fails_does_not_hide_another_that_answers():
+    ready, failed = (status(state) for state in ("ready", "failed"))
+    for both in ((ready, failed), (failed, ready)):
+        assert catalogue._best_states(both) == {"model": "ready"}
+    assert catalogue._best_states([failed]) == {"model": "failed"}
+
+
+def status(state):
+    left = {field.name: None for field in dataclasses.fields(Status)}
+    return Status(**{**left, "model": "model", "state": state})

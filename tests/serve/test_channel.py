@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from aipc.serve.channel import Outbox, encode, frames
+from aipc.serve.channel import Outbox, batches, encode
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def test_what_is_put_arrives_in_order_and_the_pipe_ends(pipe):
     for number in range(500):
         outbox.put({"id": number, "text": "é🙂" * number})
     outbox.close()
-    arrived = [message for batch in frames(out) for message in batch]
+    arrived = [message for batch in batches(out) for message in batch]
     assert [message["id"] for message in arrived] == list(range(500))
     assert arrived[-1]["text"] == "é🙂" * 499
 
@@ -34,7 +34,7 @@ def test_what_gathers_while_the_pipe_is_full_goes_as_one_frame(pipe):
     for number in range(100):
         outbox.put({"id": number})
     outbox.close()
-    sizes = [len(batch) for batch in frames(out)]
+    sizes = [len(batch) for batch in batches(out)]
     assert sum(sizes) == 101
     assert len(sizes) <= 4
 
@@ -53,10 +53,10 @@ def test_putting_never_blocks_though_nobody_reads(pipe):
 
 def test_a_frame_cut_short_is_the_end():
     whole = encode([{"id": 1}])
-    assert list(frames(io.BytesIO(whole + whole[:-1]))) == [[{"id": 1}]]
-    assert list(frames(io.BytesIO(whole + b"\0"))) == [[{"id": 1}]]
+    assert list(batches(io.BytesIO(whole + whole[:-1]))) == [[{"id": 1}]]
+    assert list(batches(io.BytesIO(whole + b"\0"))) == [[{"id": 1}]]
 
 
 def test_noise_is_no_frame():
     with pytest.raises(ValueError, match="a frame of"):
-        list(frames(io.BytesIO(b"Warning: something\n")))
+        list(batches(io.BytesIO(b"Warning: something\n")))

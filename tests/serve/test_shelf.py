@@ -53,8 +53,25 @@ def test_its_artifact_tells_better_what_it_takes(store):
     put_artifact(store, f"{PHI.source.name}-openvino-int8-sym-2", 50)
     cards = Shelf([], store).cards()
     assert cards["phi-3-mini"].nbytes == 50
-    assert len(cards) == 3
+    assert [name for name, card in cards.items() if not card.is_twin] == ["phi-3-mini"]
     assert cards[f"{PHI.source.name}-openvino-int4-g128-sym-2"].nbytes == 30
+
+
+def test_an_artifact_whose_model_is_gone_is_offered_itself(store):
+    put_artifact(store, f"{PHI.source.name}-openvino-int4-g128-sym-2", 30)
+    (card,) = Shelf([], store).cards().values()
+    assert not card.is_twin
+    (_, twin) = Shelf(["phi-3-mini"], store).cards().values()
+    assert (twin.name, twin.is_twin) == (card.name, True)
+
+
+def test_a_folder_that_makes_embeddings_is_offered_as_such(store, tmp_path):
+    for name, output in (("e5", "last_hidden_state"), ("llama", "logits")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "openvino_model.xml").write_text(f'<port names="{output}"/>')
+    cards = Shelf([str(tmp_path / "e5"), str(tmp_path / "llama")], store).cards()
+    assert [card.embeds for card in cards.values()] == [True, False]
 
 
 def test_what_is_named_is_offered_though_it_is_not_fetched_yet(store):

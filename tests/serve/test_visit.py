@@ -39,7 +39,10 @@ def test_texts_that_came_together_are_given_as_one(visit):
 
 
 def test_texts_with_logprobs_stay_apart(visit):
-    pieces = [Text("Hel", (1, 2), (-0.1, -0.2)), Text("lo", (3,), (-0.3,))]
+    pieces = [
+        Text("Hel", (1, 2), (-0.1, -0.2), (b"He", b"l")),
+        Text("lo", (3,), (-0.3,), (b"lo",)),
+    ]
     for piece in pieces:
         visit.say(piece)
     visit.say(END)

@@ -12,7 +12,7 @@ from pathlib import Path
 import fake_session
 import pytest
 
-from aipc.serve.channel import Outbox, frames
+from aipc.serve.channel import Outbox, batches
 
 PARENT = """
 import os, subprocess, sys, time
@@ -39,7 +39,7 @@ def worker(tmp_path):
     process.outbox = Outbox(process.stdin, "asks")
     order = {"model": "fake", "device": "cpu", "home": str(tmp_path)}
     process.outbox.put({"order": order, "loader": fake_session.LOADER})
-    process.messages = (message for batch in frames(process.stdout) for message in batch)
+    process.messages = (message for batch in batches(process.stdout) for message in batch)
     with process:
         yield process
         process.kill()

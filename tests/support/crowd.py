@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import httpx2
 
 TIMEOUT_S = 120
+logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of every request
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ async def all_for(seconds: float, clients: Sequence[Callable[[], Awaitable[None]
 async def running(client: httpx2.AsyncClient) -> int:
     """Answers under way, as the server's metrics have it."""
     metrics = (await client.get("/metrics")).text
-    return sum(int(float(n)) for n in re.findall(r"^aipc_running\{.*\} (\S+)$", metrics, re.M))
+    return sum(map(int, re.findall(r"^aipc_running\{.*\} (\d+)", metrics, re.MULTILINE)))
 
 
 async def until(condition: Callable[[], Awaitable[bool]], limit_s: float = 60) -> float:

@@ -62,8 +62,9 @@ class FakeStream:
                 if self._count == options.get("max_new_tokens", 1 << 30):
                     reason = "length"
                     break
-                logprobs = (-0.5,) if options.get("logprobs") else ()
-                yield Text(word or f"{time.perf_counter()} ", (self._count,), logprobs)
+                piece = word or f"{time.perf_counter()} "
+                told = ((-0.5,), (piece.encode(),)) if options.get("logprobs") else ()
+                yield Text(piece, (self._count,), *told)
                 self._count += 1
         total = time.perf_counter() - self._started
         yield Finished(reason, Usage(len(text.split()), self._count), Timings(0.0, 1.0, total))

@@ -8,6 +8,7 @@ import threading
 from aipc.generate import Finished, Text, Timings, Usage
 from aipc.serve.asking import Waiting
 from aipc.serve.loaded_model import Ready
+from aipc.serve.places import Place
 from aipc.serve.shelf import ModelCard
 from aipc.serve.status import Status
 
@@ -15,6 +16,7 @@ CARDS = (
     ModelCard("tiny", "tiny", "a small one", 1, 0, 2048),
     ModelCard("large", "large", "a large one", 1, 0, 131_072),
 )
+PLACES = (Place("cpu", "Some CPU", ("fake",)), Place("gpu.1", "Some GPU", ("fake",)))
 _READY = Ready(2048, True, ("json_schema",), True, {"device": "CPU", "runtime": "fake"})
 
 
@@ -38,6 +40,12 @@ class ScriptedPool:
 
     def names(self):
         return CARDS
+
+    async def card(self, model):
+        return next(card for card in CARDS if card.name == model)
+
+    async def places(self):
+        return PLACES
 
     def statuses(self):
         state = "loading" if self.doing else "ready"

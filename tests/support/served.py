@@ -15,13 +15,14 @@ READY_S = 120
 
 
 class Served:
-    """The process, and what it has written on stderr so far."""
+    """The process, and what it has written so far."""
 
     def __init__(self, store, *arguments: str, **environment: str) -> None:
         command = [sys.executable, "-m", "aipc", "serve", "--port", "0", *arguments]
         self.process = subprocess.Popen(
             command,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, "AIPC_HOME": str(store.home), **environment},
         )
@@ -44,8 +45,8 @@ class Served:
         self._listener.join()
 
     def _listen(self) -> None:
-        with self.process.stderr as stderr:
-            for line in stderr:
+        with self.process.stdout as output:
+            for line in output:
                 self.lines.append(line)
                 self._heard.put(line)
 

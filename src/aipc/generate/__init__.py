@@ -5,6 +5,7 @@ Request ─► arrange ─► ChatTemplate.render ─► Tokenizer.encode ─►
 events ◄─ CallReader ◄─ StopStrings ◄─ Detokeniser ◄────────────────┘
 """
 
+from aipc.generate.answerer import Answerer
 from aipc.generate.call_reader import CallReader
 from aipc.generate.conversation import Message
 from aipc.generate.events import (
@@ -28,6 +29,7 @@ from aipc.generate.tokenizer import Tokenizer
 from aipc.generate.tools import Tool
 
 __all__ = [
+    "Answerer",
     "CallReader",
     "ChatTemplate",
     "Event",

@@ -32,6 +32,11 @@ class Detokeniser:
         self._fresh = 0  # where the tokens after the piece before begin
         self._written = ""  # text of the window that has been handed out
 
+    def bytes_of(self, token: int) -> bytes:
+        """As `Tokenizer.bytes_of`; a special token that is spoken has its written form."""
+        spoken = self._spoken.get(token)
+        return self._tokenizer.bytes_of(token) if spoken is None else spoken.encode()
+
     def feed(self, token: int) -> str:
         """Add one token id; the text that it completes, often empty."""
         if self._tokenizer.is_silent(token):

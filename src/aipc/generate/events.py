@@ -46,6 +46,8 @@ class Text:
     """The ids that came in since the event before; all events together hold each id once."""
     logprobs: tuple[float, ...] = ()
     """Natural-log probability of each of ``tokens``; empty where they were not asked for."""
+    pieces: tuple[bytes, ...] = ()
+    """Where there are ``logprobs``: what each of ``tokens`` writes, be it part of a character."""
 
 
 @dataclass(frozen=True)

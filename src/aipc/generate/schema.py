@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aipc.errors import UsageError
+from aipc.runtimes.json_schema import LISTS, MAPS, SINGLES, list_of, mapping_of, subschemas
 
 MAX_CHARACTERS = 2**16
 MAX_DEPTH = 40
@@ -21,9 +22,6 @@ MAX_NODES = 4096
 MAX_ENUM = 1000
 MAX_PROPERTIES = 200
 """Of one object: a grammar of optional ones grows with their square (1,000 took 12 s)."""
-_MAPS = ("properties", "patternProperties", "$defs", "definitions")
-_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SINGLES = ("items", "additionalProperties", "not", "contains", "propertyNames")
 
 Schema = Mapping[str, Any]
 
@@ -40,7 +38,7 @@ def check(schema: Schema) -> dict[str, Any]:
     known = {id(node) for node, _ in subschemas(plain)}
     for node, place in subschemas(plain):
         _check_lists(node, place)
-        if "$ref" in node and id(_resolve(plain, node["$ref"])) not in known:
+        if "$ref" in node and id(resolve(plain, node["$ref"])) not in known:
             raise UsageError(f"the schema refers to {node['$ref']!r:.80}, which is no schema")
     _check_circles(plain)
     return plain
@@ -53,13 +51,13 @@ def moved(schema: Any, place: str) -> Any:
     copy = dict(schema)
     if "$ref" in copy:
         copy["$ref"] = place + copy["$ref"].removeprefix("#")
-    for keyword in _MAPS:
+    for keyword in MAPS:
         if keyword in copy:
             copy[keyword] = {name: moved(inner, place) for name, inner in copy[keyword].items()}
-    for keyword in _LISTS:
+    for keyword in LISTS:
         if keyword in copy:
             copy[keyword] = [moved(inner, place) for inner in copy[keyword]]
-    for keyword in _SINGLES:
+    for keyword in SINGLES:
         if keyword in copy:
             copy[keyword] = moved(copy[keyword], place)
     return copy
@@ -95,47 +93,8 @@ def _inside(value: Any) -> Iterator[Any]:
         yield from value
 
 
-def subschemas(schema: Any, place: str = "#") -> Iterator[tuple[dict[str, Any], str]]:
-    """Every object of the schema that is itself one, and where it stands."""
-    if isinstance(schema, bool):
-        return
-    if not isinstance(schema, dict):
-        raise UsageError(f"{place} in the schema is no schema: {schema!r:.40}", "write {...} there")
-    yield schema, place
-    for inner, name in _inner_schemas(schema):
-        yield from subschemas(inner, f"{place}/{name}")
-
-
-def _inner_schemas(schema: dict[str, Any]) -> Iterator[tuple[Any, str]]:
-    for keyword in _MAPS:
-        for name, inner in _mapping_of(schema, keyword).items():
-            yield inner, f"{keyword}/{name}"
-    for keyword in _LISTS:
-        for number, inner in enumerate(list_of(schema, keyword)):
-            yield inner, f"{keyword}/{number}"
-    for keyword in _SINGLES:
-        if keyword in schema:
-            yield schema[keyword], keyword
-
-
-def _mapping_of(schema: dict[str, Any], keyword: str) -> dict[str, Any]:
-    value = schema.get(keyword, {})
-    if not isinstance(value, dict):
-        raise UsageError(f"'{keyword}' in the schema is no object: {value!r:.40}")
-    return value
-
-
-def list_of(schema: dict[str, Any], keyword: str) -> list[Any]:
-    value = schema.get(keyword, [])
-    if not isinstance(value, list) or (keyword in schema and not value):
-        raise UsageError(
-            f"'{keyword}' in the schema is no filled list: {value!r:.40}", "write [...]"
-        )
-    return value
-
-
 def _check_lists(node: dict[str, Any], place: str) -> None:
-    properties, values = len(_mapping_of(node, "properties")), len(list_of(node, "enum"))
+    properties, values = len(mapping_of(node, "properties")), len(list_of(node, "enum"))
     check_limit(f"{place} of the schema", properties, MAX_PROPERTIES, "properties")
     check_limit(f"'enum' at {place} of the schema", values, MAX_ENUM, "values")
 
@@ -149,7 +108,7 @@ def check_limit(what: str, size: int, limit: int, unit: str) -> None:
         )
 
 
-def _resolve(root: dict[str, Any], reference: Any) -> Any:
+def resolve(root: dict[str, Any], reference: Any) -> Any:
     """What a local reference ("#", "#/$defs/Name") points at."""
     if not isinstance(reference, str) or not re.fullmatch(r"#(/.*)?", reference, re.DOTALL):
         raise UsageError(
@@ -181,7 +140,7 @@ def _follow(root: dict[str, Any], node: Any, place: str, way: list[int], done: s
         )
     way.append(id(node))
     if "$ref" in node:
-        _follow(root, _resolve(root, node["$ref"]), place, way, done)
+        _follow(root, resolve(root, node["$ref"]), place, way, done)
     for keyword in ("anyOf", "oneOf", "allOf"):
         for inner in list_of(node, keyword):
             _follow(root, inner, place, way, done)

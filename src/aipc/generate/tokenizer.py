@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aipc.errors import ArtifactError
+from aipc.generate.spelling import Spelling
 
 if TYPE_CHECKING:
     import tokenizers
@@ -82,6 +84,14 @@ class Tokenizer:
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ``tokens`` without special tokens; ids outside the vocabulary give none."""
         return self._backend.decode(tokens, skip_special_tokens=True)
+
+    def bytes_of(self, token: int) -> bytes:
+        """What one token writes, be it part of a character; special tokens write nothing."""
+        return b"" if self.is_silent(token) else self._spelling.bytes_of(token)
+
+    @cached_property
+    def _spelling(self) -> Spelling:
+        return Spelling(self._backend)
 
     def is_silent(self, token: int) -> bool:
         """Whether `decode` leaves this id out: a special token, or outside the vocabulary."""

@@ -21,6 +21,7 @@ class Writer:
         self._reader = reader
         self._tokens: list[int] = []
         self._logprobs: list[float] = []
+        self._pieces: list[bytes] = []
 
     @property
     def stopped(self) -> bool:
@@ -36,6 +37,7 @@ class Writer:
         self._tokens.append(token)
         if logprob is not None:
             self._logprobs.append(logprob)
+            self._pieces.append(self._detokeniser.bytes_of(token))
 
     def feed(self, token: int, logprob: float | None = None) -> Iterator[Text | ToolCall]:
         self.keep(token, logprob)
@@ -59,7 +61,8 @@ class Writer:
             yield self._text(part) if isinstance(part, str) else part
 
     def _text(self, text: str) -> Text:
-        event = Text(text, tuple(self._tokens), tuple(self._logprobs))
+        event = Text(text, tuple(self._tokens), tuple(self._logprobs), tuple(self._pieces))
         self._tokens.clear()
         self._logprobs.clear()
+        self._pieces.clear()
         return event

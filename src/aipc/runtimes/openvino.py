@@ -27,7 +27,12 @@ from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_l
 from aipc.stages import stage
 
 MODEL = "openvino_model.xml"
-PROMPT_CHUNK = 4096  # tokens of prompts computed in one step, of all requests together
+PROMPT_CHUNK = 512
+"""Tokens computed in one step, of all requests together, while a prompt is read.
+
+Others' tokens, and a cancel, wait for a step at most.  2,000 tokens cost a 135M model as much work
+in pieces of 512 as in one of 4,096 (3.9 s of one core), and a step lasts a third as long.
+"""
 WHOLE_PROMPT = 2**31 - 1
 
 

@@ -15,7 +15,6 @@ from aipc.errors import EngineError
 from aipc.runtimes.arrivals import Arrivals, Chunk, Readers
 from aipc.runtimes.openvino_errors import translated
 
-
 _PATIENCE_S = 0.02
 """With a reader that keeps the others waiting."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from aipc.errors import EngineError
 from aipc.runtimes.base import Constraint, Decoding
+from aipc.runtimes.openvino_schema import written
 
 
 def token_tensor(prompt: Sequence[int]) -> Any:
@@ -53,4 +54,6 @@ def _sample(config: Any, decoding: Decoding) -> None:
 def _structured(constraint: Constraint) -> Any:
     import openvino_genai
 
-    return openvino_genai.StructuredOutputConfig(**{constraint.kind: constraint.text})
+    is_schema = constraint.kind == "json_schema"
+    text = written(constraint.text) if is_schema else constraint.text
+    return openvino_genai.StructuredOutputConfig(**{constraint.kind: text})

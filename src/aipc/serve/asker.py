@@ -46,8 +46,8 @@ class Asker:
         """What is said in answer to each of ``asks``, with its number, as it comes.
 
         Closing it cancels every answer; the first error ends them all.  With a seed they come
-        one after another: a runtime may draw the samples of all answers under way from one
-        stream, and then each would depend on the others.
+        one after another: what is computed in one batch is rounded otherwise than alone, and a
+        sample may fall otherwise.
 
         Raises:
             AipcError: as `Pool.answer`.

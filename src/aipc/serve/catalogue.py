@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from aipc.errors import DeviceError
 from aipc.serve.catalogue_wire import (
     Health,
     MachineBody,
@@ -17,7 +19,6 @@ from aipc.serve.catalogue_wire import (
     ModelState,
     Readiness,
 )
-from aipc.serve.failures import ModelUnknown
 from aipc.serve.json_body import json_response
 from aipc.serve.metrics import CONTENT_TYPE, Metrics
 from aipc.serve.refusal import SERVER, Refusal
@@ -37,21 +38,12 @@ class Catalogue:
         self._pool = pool
 
     async def list(self, _: Request) -> Response:
-        bodies = [self._body(card) for card in await self._cards()]
+        cards = await run_in_threadpool(self._pool.names)
+        bodies = [self._body(card) for card in cards]
         return json_response(ModelList(object="list", data=bodies))
 
     async def one(self, request: Request) -> Response:
-        return json_response(self._body(await self._card(request.path_params["model"])))
-
-    async def _cards(self) -> tuple[ModelCard, ...]:
-        """Read beside the event loop: the store is on a disk."""
-        return await run_in_threadpool(self._pool.names)
-
-    async def _card(self, name: str) -> ModelCard:
-        for card in await self._cards():
-            if card.name == name:
-                return card
-        raise ModelUnknown(f"there is no model '{name}'", "GET /v1/models lists those there are")
+        return json_response(self._body(await self._pool.card(request.path_params["model"])))
 
     def _body(self, card: ModelCard) -> ModelBody:
         statuses = [one for one in self._pool.statuses() if one.model == card.name]
@@ -88,8 +80,14 @@ class State:
     async def machine(self, _: Request) -> Response:
         facts = await run_in_threadpool(lambda: self._monitor.snapshot().facts)
         models = [_figures(one) for one in self._pool.statuses()]
-        body = MachineBody(**facts, models=models)
+        body = MachineBody(**facts, places=await self._places(), models=models)
         return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+
+    async def _places(self) -> list[dict[str, Any]] | None:
+        try:
+            return [asdict(place) for place in await self._pool.places()]
+        except DeviceError:  # it is told to whoever asks for one of them
+            return None
 
 
 def _best_states(statuses: Sequence[Status]) -> dict[str, str]:

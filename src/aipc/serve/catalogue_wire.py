@@ -53,4 +53,7 @@ class MachineBody(Wire):
     devices: list[dict[str, Any]]
     memory: dict[str, Any]
     sessions: list[dict[str, Any]]
+    places: list[dict[str, Any]] | None = Field(
+        description="what a request's device may be: device, name, runtimes"
+    )
     models: list[dict[str, Any]]

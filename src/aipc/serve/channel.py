@@ -9,11 +9,14 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from io import BufferedIOBase
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO, TypeAlias
 
 Message: TypeAlias = dict[str, Any]
 
+PIECE = 1 << 16
+"""Bytes to read from a pipe at once, at most."""
 _LENGTH = 4
 _LONGEST = 1 << 28  # bytes; more is no frame but noise on the pipe
 
@@ -69,20 +72,45 @@ def encode(batch: list[Message]) -> bytes:
     return len(body).to_bytes(_LENGTH, "big") + body
 
 
-def frames(pipe: BinaryIO) -> Iterator[list[Message]]:
-    """Frames until the pipe ends, be it in the midst of one.
+class Splitter:
+    """Cuts what comes out of a pipe, in pieces of any size, into messages."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def feed(self, piece: bytes) -> list[Message]:
+        """All messages that are whole now.
+
+        Raises:
+            ValueError: what comes is no frame.
+        """
+        self._held += piece
+        messages: list[Message] = []
+        start = 0
+        while (end := self._end(start)) is not None:
+            messages += json.loads(self._held[start + _LENGTH : end])
+            start = end
+        del self._held[:start]
+        return messages
+
+    def _end(self, start: int) -> int | None:
+        """Where the frame that begins at ``start`` ends; None where it is not whole."""
+        if len(self._held) < start + _LENGTH:
+            return None
+        size = int.from_bytes(self._held[start : start + _LENGTH], "big")
+        if size > _LONGEST:
+            raise ValueError(f"a frame of {size:,} bytes")
+        end = start + _LENGTH + size
+        return end if end <= len(self._held) else None
+
+
+def batches(pipe: BufferedIOBase) -> Iterator[list[Message]]:
+    """Messages, as many as have come, until the pipe ends, be it in the midst of one.
 
     Raises:
         ValueError: what comes is no frame.
     """
-    while True:
-        length = pipe.read(_LENGTH)
-        if len(length) < _LENGTH:
-            return
-        size = int.from_bytes(length, "big")
-        if size > _LONGEST:
-            raise ValueError(f"a frame of {size:,} bytes")
-        body = pipe.read(size)
-        if len(body) < size:
-            return
-        yield json.loads(body)
+    splitter = Splitter()
+    while piece := pipe.read1(PIECE):
+        if messages := splitter.feed(piece):
+            yield messages

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +27,7 @@ from aipc.serve.chat_wire import (
 )
 from aipc.serve.connection import DONE, frame, waiting_frame
 from aipc.serve.identity import FINGERPRINT, new_id
+from aipc.serve.token_texts import told_tokens
 from aipc.serve.usage_wire import timings_of, usage_of
 
 
@@ -163,11 +164,8 @@ def _call(call: ToolCall) -> ToolCallBody:
 
 
 def logprobs_of(said: Text) -> list[TokenLogprob]:
-    """One for each token; the text of a piece of several tokens stands with the first."""
-    if not said.text:  # the stop id
-        return []
-    texts: Sequence[str] = [said.text, *[""] * (len(said.logprobs) - 1)]
+    """One for each token of the text."""
     return [
-        TokenLogprob(token=text, logprob=value, bytes=list(text.encode()), top_logprobs=[])
-        for text, value in zip(texts, said.logprobs, strict=False)
+        TokenLogprob(token=text, logprob=value, bytes=list(piece), top_logprobs=[])
+        for text, value, piece in told_tokens(said)
     ]

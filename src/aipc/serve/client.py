@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from aipc.errors import AipcError, EngineError, PromptTooLong, UsageError
-from aipc.generate import Event, Finished, Message, Reply, Text, Timings, Usage, collect
+from aipc.generate import Answerer, Event, Finished, Prompt, Text, Timings, Usage
 from aipc.stages import Stage
 
 if TYPE_CHECKING:
     import httpx2
-    from typing_extensions import Self
 
 Notify = Callable[[str], None]
 
@@ -53,7 +51,7 @@ def connect(
     return RemoteSession(client, facts, state["context"], notify)
 
 
-class RemoteSession:
+class RemoteSession(Answerer):
     """What `aipc run` and `aipc chat` need of a `Session`, from a server; a context manager."""
 
     stages: tuple[Stage, ...] = ()
@@ -69,7 +67,7 @@ class RemoteSession:
 
     def stream(
         self,
-        prompt: str | Sequence[Message],
+        prompt: Prompt,
         *,
         stop: Sequence[str] = (),
         schema: Mapping[str, Any] | None = None,
@@ -95,22 +93,8 @@ class RemoteSession:
         }
         return RemoteStream(self._client, body, self._notify)
 
-    def generate(self, prompt: str | Sequence[Message], **options: Any) -> Reply:
-        return collect(self.stream(prompt, **options))
-
     def close(self) -> None:
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class RemoteStream(Iterator[Event]):

@@ -23,6 +23,7 @@ from aipc.serve.completions_wire import (
 from aipc.serve.connection import DONE, EventStream, frame, waiting_frame, while_connected
 from aipc.serve.identity import FINGERPRINT, new_id
 from aipc.serve.json_body import json_response
+from aipc.serve.token_texts import told_tokens
 from aipc.serve.usage_wire import timings_of, usage_of
 from aipc.serve.wire import read
 
@@ -123,10 +124,12 @@ class _Writer:
         values: list[float] = []
         offsets: list[int] = []
         for each in said:
-            for at, value in enumerate(each.logprobs if each.text else ()):
-                tokens.append("" if at else each.text)  # a piece's text stands with the first
+            written = b""
+            for text, value, piece in told_tokens(each):
+                tokens.append(text)
                 values.append(value)
-                offsets.append(self._offsets[index])
+                offsets.append(self._offsets[index] + len(written.decode(errors="ignore")))
+                written += piece
             self._offsets[index] += len(each.text)
         return CompletionLogprobs(
             tokens=tokens, token_logprobs=values, top_logprobs=None, text_offset=offsets

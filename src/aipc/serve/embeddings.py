@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
+import struct
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -58,5 +58,4 @@ async def _whole(asked: EmbeddingRequest, answers: AsyncGenerator[Numbered, None
 def _form(asked: EmbeddingRequest, vector: str) -> list[float] | str:
     if asked.encoding_format == "base64":
         return vector
-    numbers: list[float] = np.frombuffer(base64.b64decode(vector), "<f4").tolist()
-    return numbers
+    return [number for (number,) in struct.iter_unpack("<f", base64.b64decode(vector))]

@@ -31,6 +31,8 @@ class Endpoint:
     media: str = JSON
     streams: bool = False
     """Whether it may answer as server-sent events too."""
+    chunk: type[BaseModel] | None = None
+    """What the data of such an event is; None where there are many kinds."""
     refuses: tuple[int, ...] = ()
     """Statuses besides those that any path may answer."""
     is_public: bool = False

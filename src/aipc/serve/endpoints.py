@@ -17,7 +17,7 @@ from aipc.serve.catalogue_wire import (
     Readiness,
 )
 from aipc.serve.chat import Chat
-from aipc.serve.chat_wire import ChatCompletion, ChatRequest
+from aipc.serve.chat_wire import ChatChunk, ChatCompletion, ChatRequest
 from aipc.serve.completions import Completions
 from aipc.serve.completions_wire import Completion, CompletionRequest
 from aipc.serve.embeddings import Embeddings
@@ -54,6 +54,7 @@ def _answering(asker: Asker) -> tuple[Endpoint, ...]:
             asks=ChatRequest,
             gives=ChatCompletion,
             streams=True,
+            chunk=ChatChunk,
             refuses=_ANSWERS,
         ),
         Endpoint(
@@ -64,6 +65,7 @@ def _answering(asker: Asker) -> tuple[Endpoint, ...]:
             asks=CompletionRequest,
             gives=Completion,
             streams=True,
+            chunk=Completion,
             refuses=_ANSWERS,
         ),
         Endpoint(

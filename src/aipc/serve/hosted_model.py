@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from typing import TypeAlias
 
-from aipc.errors import AipcError, DeviceError
+from aipc.errors import AipcError
 from aipc.serve.asking import Ask, Saying
 from aipc.serve.failures import Draining, ServerBusy, WorkerDied
 from aipc.serve.line import Line
@@ -64,11 +64,6 @@ class HostedModel:
     def is_quiet(self) -> bool:
         """Whether it neither loads nor answers."""
         return self._loading is None and not (self._worker and self._worker.running)
-
-    @property
-    def is_in_vain(self) -> bool:
-        """Whether it was asked for on a device that this machine does not have."""
-        return self.is_quiet and isinstance(self._setbacks.error, DeviceError)
 
     @property
     def runs_on(self) -> str | None:

@@ -17,6 +17,7 @@ _KNOWN = {
     if isinstance(kind, type) and issubclass(kind, AipcError)
 }
 _PRIVATE = {"client"}
+_BYTES = "latin-1"  # a character of JSON for each
 
 
 class VendorError(Exception):
@@ -41,7 +42,9 @@ def event_to_data(event: Event | Embedded) -> dict[str, Any]:
     if isinstance(event, Embedded):
         return {"vectors": event.vectors}
     if isinstance(event, Text):
-        return {"text": event.text, "tokens": event.tokens, "logprobs": event.logprobs}
+        pieces = [piece.decode(_BYTES) for piece in event.pieces]
+        said = {"text": event.text, "tokens": event.tokens, "logprobs": event.logprobs}
+        return {**said, "pieces": pieces}
     kind = "call" if isinstance(event, ToolCall) else "finished"
     return {kind: dataclasses.asdict(event)}
 
@@ -50,7 +53,8 @@ def event_from_data(data: Mapping[str, Any]) -> Event | Embedded:
     if "vectors" in data:
         return Embedded(tuple(data["vectors"]))
     if "text" in data:
-        return Text(data["text"], tuple(data["tokens"]), tuple(data["logprobs"]))
+        pieces = tuple(piece.encode(_BYTES) for piece in data["pieces"])
+        return Text(data["text"], tuple(data["tokens"]), tuple(data["logprobs"]), pieces)
     if "call" in data:
         return ToolCall(**data["call"])
     end = data["finished"]

@@ -104,8 +104,18 @@ def _content(endpoint: Endpoint) -> dict[str, Any]:
     schema = {"type": "string"} if endpoint.gives is None else _reference(endpoint.gives)
     content: dict[str, Any] = {endpoint.media: {"schema": schema}}
     if endpoint.streams:
-        content[EVENTS] = {"schema": {"type": "string"}}
+        content[EVENTS] = {"schema": _event(endpoint)}
     return content
+
+
+def _event(endpoint: Endpoint) -> dict[str, Any]:
+    """One event of a stream: its data is JSON, or the mark of the end."""
+    kinds = [_reference(kind) for kind in (endpoint.chunk, ErrorBody) if kind is not None]
+    schema = {"anyOf": kinds} if endpoint.chunk else {"type": "object"}
+    chunk = {"type": "string", "contentMediaType": JSON, "contentSchema": schema}
+    data = {"anyOf": [{"const": "[DONE]"}, chunk]}
+    properties = {"event": {"type": "string"}, "data": data}
+    return {"type": "object", "properties": properties, "required": ["data"]}
 
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:
@@ -117,7 +127,7 @@ def _schemas(endpoints: Iterable[Endpoint]) -> Mapping[str, Any]:
     for endpoint in endpoints:
         models += [
             (model, "validation")
-            for model in (endpoint.asks, endpoint.gives)
+            for model in (endpoint.asks, endpoint.gives, endpoint.chunk)
             if model is not None and (model, "validation") not in models
         ]
     _, schemas = models_json_schema(models, ref_template=_PLACE)

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from aipc.devices import resolve_device
 from aipc.devices.memory import read_memory
 from aipc.devices.names import plain_name
 from aipc.models.disk import amount
@@ -16,6 +17,7 @@ from aipc.serve.hosted_model import HostedModel, draining
 from aipc.serve.loaded_model import LoadedModel
 from aipc.serve.loading import LOADER
 from aipc.serve.pace import Pace
+from aipc.serve.places import FoundPlaces, Place, Places
 from aipc.serve.pool_options import PoolOptions
 from aipc.serve.shelf import ModelCard, Shelf
 from aipc.serve.status import Status
@@ -37,6 +39,7 @@ class Pool:
             npu (the fields of `NpuOptions`), emulate, overflow, canary.
         loader: MODULE:FUNCTION, called in the worker as `aipc.serve.loading.load_session` is;
             for tests.
+        places: the devices that an ask may name; None: those that are found here.
     """
 
     def __init__(
@@ -47,12 +50,14 @@ class Pool:
         device: str = "auto",
         loading: Mapping[str, Any] | None = None,
         loader: str = LOADER,
+        places: Places | None = None,
     ) -> None:
         self._shelf = shelf
         self._options = options or PoolOptions()
         self._device = plain_name(device)
         self._loading = dict(loading or {})
         self._loader = loader
+        self._places = places or FoundPlaces(self._loading.get("runtime", "auto"))
         self._hosted: dict[tuple[str, str], HostedModel] = {}
         self._room = asyncio.Lock()
         self._is_closing = False
@@ -62,8 +67,34 @@ class Pool:
         """Bytes that all workers together may take."""
 
     def names(self) -> tuple[ModelCard, ...]:
-        """The models that may be asked for, those named at the start first."""
-        return tuple(self._shelf.cards().values())
+        """The models to choose from, those named at the start first; reads a disk."""
+        return tuple(card for card in self._shelf.cards().values() if not card.is_twin)
+
+    async def card(self, model: str) -> ModelCard:
+        """A model by its name, also one that `names` leaves out: an artifact of another.
+
+        Raises:
+            ModelUnknown: no such model.
+        """
+        card = self._loaded_card(model) or (await asyncio.to_thread(self._shelf.cards)).get(model)
+        if card is None:
+            raise ModelUnknown(
+                f"there is no model '{model}' here", "GET /v1/models lists those that can be asked"
+            )
+        return card
+
+    def _loaded_card(self, model: str) -> ModelCard | None:
+        """To ask one that is loaded, the disk need not be read."""
+        loaded = (one.card for one in self._hosted.values() if one.runs_on is not None)
+        return next((card for card in loaded if card.name == model), None)
+
+    async def places(self) -> tuple[Place, ...]:
+        """The devices that an ask may name.
+
+        Raises:
+            DeviceError: they can't be found.
+        """
+        return await self._places.list()
 
     async def answer(
         self, model: str, device: str | None, ask: Ask
@@ -78,13 +109,14 @@ class Pool:
         needed, which goes on if whoever asked leaves.
 
         Args:
-            model: the name of one of `names`.
-            device: None is the pool's own.
+            model: its name, exactly.
+            device: auto, npu, gpu, gpu.N …; None is the pool's own.
             ask: see `Ask`.
 
         Raises:
             ModelUnknown: no such model.
             WrongModel: it makes embeddings and text is asked for, or the other way round.
+            DeviceError: this machine has no such device.
             UsageError: no device name, or an ask with a value or option that can't be meant.
             ServerBusy: too many wait for this model already.
             Draining: the pool is being closed.
@@ -92,8 +124,9 @@ class Pool:
             ModelTooLarge: it takes more than the whole memory budget.
             AipcError: as `aipc.load` and `aipc.session.Session.stream`.
         """
-        hosted = self._host(model, device)
-        _check_kind(hosted.card, ask)
+        card = await self.card(model)
+        _check_kind(card, ask)
+        hosted = self._host(card, await self._names_of(device))
         async with aclosing(hosted.answer(ask)) as sayings:
             async for saying in sayings:
                 yield saying
@@ -104,7 +137,7 @@ class Pool:
         Raises:
             AipcError: as `answer`, as far as loading goes.
         """
-        hosted = self._host(model, device)
+        hosted = self._host(await self.card(model), await self._names_of(device))
         await hosted.load()
         return hosted.status()
 
@@ -121,27 +154,24 @@ class Pool:
         self._is_closing = True
         await asyncio.gather(*(hosted.drain(drain_s) for hosted in self._hosted.values()))
 
-    def _host(self, model: str, device: str | None) -> HostedModel:
+    async def _names_of(self, device: str | None) -> tuple[str, ...]:
+        """The device as it was asked for, and as its runtime addresses it."""
+        name = self._device if device is None else plain_name(device)
+        if name in {"auto", self._device}:
+            return (name,)
+        here = [place.device.upper() for place in await self.places()]  # as runtimes write them
+        return name, resolve_device(name, here).lower()
+
+    def _host(self, card: ModelCard, device: tuple[str, ...]) -> HostedModel:
+        """The one there is under one of the ``device``'s names, or a new one under the last."""
         if self._is_closing:
             raise draining()
-        wanted = self._device if device is None else plain_name(device)
         for hosted in self._hosted.values():
-            if hosted.card.name == model and wanted in {hosted.device, hosted.runs_on}:
+            if hosted.card.name == card.name and {hosted.device, hosted.runs_on} & {*device}:
                 return hosted
-        card = self._shelf.cards().get(model)
-        if card is None:
-            raise ModelUnknown(
-                f"there is no model '{model}' here", "GET /v1/models lists those that can be asked"
-            )
-        self._forget_vain()
-        hosted = self._new(card, wanted)
-        self._hosted[model, wanted] = hosted
+        hosted = self._new(card, device[-1])
+        self._hosted[card.name, device[-1]] = hosted
         return hosted
-
-    def _forget_vain(self) -> None:
-        """Asks for devices that are not here may not fill the memory."""
-        kept = {key: hosted for key, hosted in self._hosted.items() if not hosted.is_in_vain}
-        self._hosted = kept
 
     def _new(self, card: ModelCard, device: str) -> HostedModel:
         order = {

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, cast
 from typing import BinaryIO as Pipe
 
-from aipc.serve.channel import Message, Outbox, frames
+from aipc.serve.channel import PIECE, Message, Outbox, Splitter
 from aipc.serve.failures import WorkerDied
 
 _COMMAND = (sys.executable, "-m", "aipc.serve.worker")
@@ -43,7 +43,9 @@ class WorkerProcess:
         self._process = _started()
         self._outbox = Outbox(cast("Pipe", self._process.stdin), "asks")
         self._outbox.put({"order": dict(order), "loader": loader})
-        threading.Thread(target=self._read, name="says", daemon=True).start()
+        self._splitter = Splitter()
+        self._says = cast("Pipe", self._process.stdout)
+        self._listen()
 
     @property
     def pid(self) -> int:
@@ -65,17 +67,46 @@ class WorkerProcess:
     def kill(self) -> None:
         self._process.kill()
 
+    def _listen(self) -> None:
+        """On the loop itself where it can watch a pipe: each token is spared a change of threads.
+
+        Windows' loop can't.
+        """
+        if sys.platform == "win32":
+            self._in_thread(self._read)
+        else:
+            os.set_blocking(self._says.fileno(), False)
+            self._loop.add_reader(self._says.fileno(), self._read_what_is_there)
+
+    def _read_what_is_there(self) -> None:
+        piece = os.read(self._says.fileno(), PIECE)
+        if piece:
+            self._take(piece)
+        else:
+            self._loop.remove_reader(self._says.fileno())
+            self._in_thread(self._wait)
+
     def _read(self) -> None:
-        pipe = cast("Pipe", self._process.stdout)
-        with pipe:
-            try:
-                for batch in frames(pipe):
-                    self._on_loop(self._told, batch)
-            except ValueError:
-                self.kill()
+        while piece := os.read(self._says.fileno(), PIECE):
+            self._on_loop(self._take, piece)
+        self._wait()
+
+    def _wait(self) -> None:
         status = self._process.wait()
+        self._says.close()
         self._outbox.close()
         self._on_loop(self._ended.set_result, status)
+
+    def _take(self, piece: bytes) -> None:
+        try:
+            messages = self._splitter.feed(piece)
+        except ValueError:
+            self.kill()
+        else:
+            self._told(messages)
+
+    def _in_thread(self, work: Callable[[], None]) -> None:
+        threading.Thread(target=work, name="says", daemon=True).start()
 
     def _on_loop(self, call: Callable[[Any], None], value: Any) -> None:
         with suppress(RuntimeError):  # the loop is closed: the server is gone

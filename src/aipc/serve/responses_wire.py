@@ -7,7 +7,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from aipc.serve.chat_wire import JsonFormat, Schema, TextFormat, ToolName
+from aipc.serve.chat_wire import (
+    FunctionBody,
+    JsonFormat,
+    NamedFunction,
+    SchemaBody,
+    TextFormat,
+    ToolName,
+)
 from aipc.serve.usage_wire import TimingsBody
 from aipc.serve.wire import SampledRequest, Wire
 
@@ -63,25 +70,16 @@ InputItem = Annotated[
 ]
 
 
-class FunctionTool(Wire):
+class FunctionTool(FunctionBody):
     type: Literal["function"]
-    name: ToolName
-    description: str | None = None
-    parameters: Schema | None = None
-    strict: bool | None = None
 
 
-class ChosenTool(Wire):
+class ChosenTool(NamedFunction):
     type: Literal["function"]
-    name: ToolName
 
 
-class FlatSchemaFormat(Wire):
+class FlatSchemaFormat(SchemaBody):
     type: Literal["json_schema"]
-    name: ToolName
-    description: str | None = None
-    schema_: Schema = Field(alias="schema")
-    strict: bool | None = Field(default=None, description="a schema is always kept to")
 
 
 class TextOptions(Wire):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from aipc.errors import UsageError
 from aipc.models import names
-from aipc.models.catalogue import CATALOGUE
+from aipc.models.catalogue import CATALOGUE, Model
 from aipc.models.source import ArtifactSource, GgufSource, HubSource, Source, WheelSource
 from aipc.models.store import Entry, Store
 from aipc.runtimes.sentence_model import makes_embeddings
@@ -37,6 +37,8 @@ class ModelCard:
     """Tokens, as the catalogue has it; a loaded model's `Ready` tells what holds here."""
     embeds: bool = False
     """Whether it makes vectors of texts, and writes none."""
+    is_twin: bool = False
+    """Whether it was made of a model that is offered too; it need not be listed."""
 
     @property
     def memory_bytes(self) -> int:
@@ -61,21 +63,31 @@ class Shelf:
         for name in public:
             if public.count(name) > 1:
                 raise UsageError(f"two models would be called '{name}'", "name one of them only")
-        self._cards: dict[str, ModelCard] = {}
+        self._cards: Mapping[str, ModelCard] = {}
         self._looked_s = float("-inf")
 
     def cards(self) -> Mapping[str, ModelCard]:
-        """By name, those named at the start first; what the store gets is seen soon after."""
+        """By name, those named at the start first; what the store gets is seen soon after.
+
+        It may read the disk; from any thread.
+        """
         if time.monotonic() - self._looked_s >= _FRESH_S:
-            entries = self.store.entries()
-            cards = [self._named_card(*one, entries) for one in self._named]
-            cards += self._catalogue_cards(entries)
-            cards += [_stored_card(entry) for entry in entries if entry.kind == "artifact"]
-            self._cards = {}
-            for card in cards:
-                self._cards.setdefault(card.name, card)
+            self._cards = self._look()
             self._looked_s = time.monotonic()
         return self._cards
+
+    def _look(self) -> dict[str, ModelCard]:
+        entries = self.store.entries()
+        held = {entry.name: entry for entry in entries if entry.kind == "checkpoint"}
+        fetched = [model for model in CATALOGUE.values() if model.source.name in held]
+        cards = [self._named_card(*one, entries) for one in self._named]
+        cards += [_fetched_card(one, held[one.source.name], entries) for one in fetched]
+        offered = {source.name for _, source in self._named} | {one.source.name for one in fetched}
+        cards += [_stored_card(one, offered) for one in entries if one.kind == "artifact"]
+        found: dict[str, ModelCard] = {}
+        for card in cards:
+            found.setdefault(card.name, card)
+        return found
 
     def _named_card(self, name: str, source: Source, entries: Sequence[Entry]) -> ModelCard:
         is_local = not isinstance(source, (HubSource, WheelSource))
@@ -90,24 +102,17 @@ class Shelf:
             isinstance(source, ArtifactSource) and makes_embeddings(source.path),
         )
 
-    def _catalogue_cards(self, entries: Sequence[Entry]) -> list[ModelCard]:
-        held = {entry.name: entry for entry in entries if entry.kind == "checkpoint"}
-        return [
-            ModelCard(
-                model.name,
-                model.name,
-                model.what,
-                _weights(model.source, entries),
-                _seconds(held[model.source.name]),
-                model.context,
-            )
-            for model in CATALOGUE.values()
-            if model.source.name in held
-        ]
+
+def _fetched_card(model: Model, entry: Entry, entries: Sequence[Entry]) -> ModelCard:
+    weights = _weights(model.source, entries)
+    return ModelCard(model.name, model.name, model.what, weights, _seconds(entry), model.context)
 
 
-def _stored_card(entry: Entry) -> ModelCard:
-    return ModelCard(entry.name, str(entry.path), "", entry.nbytes, _seconds(entry))
+def _stored_card(entry: Entry, offered: Collection[str]) -> ModelCard:
+    """``offered`` are the names, in the store, of the models that are on the shelf themselves."""
+    is_twin = any(_is_made_of(entry, name) for name in offered)
+    size, created = entry.nbytes, _seconds(entry)
+    return ModelCard(entry.name, str(entry.path), "", size, created, is_twin=is_twin)
 
 
 def _public_name(name: str, source: Source) -> str:
@@ -124,16 +129,16 @@ def _weights(source: Source, entries: Sequence[Entry], download: int = 0) -> int
     """
     if isinstance(source, ArtifactSource):
         return _size(source.path)
-    made = [
-        entry.nbytes
-        for entry in entries
-        if entry.kind == "artifact" and entry.name.startswith(f"{source.name}-")
-    ]
+    made = [entry.nbytes for entry in entries if _is_made_of(entry, source.name)]
     if made:
         return max(made)
     if isinstance(source, (GgufSource, WheelSource)):
         return _checkpoint(source, entries) or download
     return int(_INT4_SHARE * (_checkpoint(source, entries) or download))
+
+
+def _is_made_of(entry: Entry, name: str) -> bool:
+    return entry.kind == "artifact" and entry.name.startswith(f"{name}-")
 
 
 def _checkpoint(source: Source, entries: Sequence[Entry]) -> int:

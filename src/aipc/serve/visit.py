@@ -76,4 +76,5 @@ def joined(texts: list[Text]) -> Text:
         "".join(piece.text for piece in texts),
         tuple(token for piece in texts for token in piece.tokens),
         tuple(value for piece in texts for value in piece.logprobs),
+        tuple(each for piece in texts for each in piece.pieces),
     )

@@ -19,12 +19,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from aipc.errors import EngineError
 from aipc.serve.answering import Answering
-from aipc.serve.channel import Message, Outbox, frames
+from aipc.serve.channel import Message, Outbox, batches
 from aipc.serve.embedding_session import EmbeddingSession
 from aipc.serve.footprint import resident_bytes
 from aipc.serve.messages import error_to_data
@@ -38,15 +39,15 @@ GRACE_S = 3.0
 class Worker:
     """Reads asks in a thread of its own, answers each in another."""
 
-    def __init__(self, asks: BinaryIO, outbox: Outbox) -> None:
-        self._frames = frames(asks)
+    def __init__(self, asks: BufferedIOBase, outbox: Outbox) -> None:
+        self._batches = batches(asks)
         self._outbox = outbox
         self._over = threading.Event()
         self._answering: Answering | None = None
 
     def serve(self) -> None:
         """Load what the first message orders and answer until stdin ends."""
-        first = next(self._frames, [])
+        first = next(self._batches, [])
         if not first:
             return
         self._in_thread(self._listen)
@@ -72,7 +73,7 @@ class Worker:
 
     def _listen(self) -> None:
         with suppress(ValueError):
-            for batch in self._frames:
+            for batch in self._batches:
                 for message in batch:
                     self._obey(message)
         self._over.set()
@@ -148,7 +149,7 @@ def _nbytes(folder: str | None) -> int:
     return sum(file.stat().st_size for file in Path(folder).glob("*")) if folder else 0
 
 
-def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
+def _own_pipes() -> tuple[BufferedIOBase, BinaryIO]:
     """Stdin and stdout for messages alone: what a library prints goes to stderr instead."""
     asks, says = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a name, no path, on Windows

@@ -36,7 +36,13 @@ def llm(api_url, tmp_path_factory):
     def call(*arguments: str, model: str = "here", stdin: str = "") -> subprocess.CompletedProcess:
         command = [sys.executable, "-W", "ignore", "-m", "llm", "-m", model, *arguments]
         return subprocess.run(
-            command, input=stdin, capture_output=True, text=True, env=environment, timeout=60
+            command,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+            timeout=60,
         )
 
     return call

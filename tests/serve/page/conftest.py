@@ -66,7 +66,9 @@ def machine_body():
     )
     memory = Memory(32_000_000_000, 20_000_000_000)
     facts = Snapshot(0.0, (npu, Reading("cpu", "Some CPU")), memory, ()).facts
-    return MachineBody(**facts, models=[]).model_dump(mode="json")
+    names = {"npu": "Intel AI Boost", "cpu": "Some CPU"}
+    places = [{"device": one, "name": name, "runtimes": []} for one, name in names.items()]
+    return MachineBody(**facts, places=places, models=[]).model_dump(mode="json")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ const settings = new Settings();
 const server = new Server(askForKey);
 const chat = new Chat({ view, server, settings, onChange, onAnswer: offerModels });
 const shelf = new Shelf(chat);
-const machine = new Machine(server, (kinds) => settings.offerDevices(kinds));
+const machine = new Machine(server, (places) => settings.offerDevices(places));
 
 /** The address names the conversation, so that a reload, or another tab, shows it again. */
 function onChange() {

@@ -1,7 +1,6 @@
 import { byId, element } from "./element.js";
 
 const EVERY_MS = 1500;
-const PICKABLE = ["npu", "gpu", "cpu"];
 
 const gigabytes = (bytes) => (bytes / 1e9).toFixed(1);
 
@@ -9,13 +8,13 @@ const gigabytes = (bytes) => (bytes / 1e9).toFixed(1);
 export class Machine {
   #server;
   #place = byId("devices");
-  #onKinds;
+  #onPlaces;
   #timer = null;
 
-  /** `onKinds` is told which kinds of device there are. */
-  constructor(server, onKinds) {
+  /** `onPlaces` is told where a model can answer: a list of `{device, name}`. */
+  constructor(server, onPlaces) {
     this.#server = server;
-    this.#onKinds = onKinds;
+    this.#onPlaces = onPlaces;
     document.addEventListener("visibilitychange", () => this.watch());
   }
 
@@ -31,13 +30,13 @@ export class Machine {
     this.#timer = setTimeout(() => this.watch(), EVERY_MS);
   }
 
-  #show({ devices, memory }) {
+  #show({ devices, memory, places }) {
     const total = memory?.total;
     const used = memory?.available == null ? null : total - memory.available;
     const rows = devices.filter(({ kind }) => kind !== "package").map(deviceGroup);
     if (total) rows.push(group("Memory", "", meter("In use", used / total, used, total)));
     this.#place.replaceChildren(...rows);
-    this.#onKinds(PICKABLE.filter((kind) => devices.some((device) => device.kind === kind)));
+    this.#onPlaces(places ?? []);
   }
 }
 

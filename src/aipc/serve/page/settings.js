@@ -18,14 +18,15 @@ export class Settings {
     this.#checkSchema();
   }
 
-  /** As `/v1/models` lists them. */
+  /** As `/v1/models` lists them; those that write no text are left out. */
   offerModels(cards) {
-    this.#cards = cards;
-    this.#offer("model", cards.map(({ id }) => [id, id]));
+    this.#cards = cards.filter(({ aipc }) => !aipc.can.includes("embeddings"));
+    this.#offer("model", this.#cards.map(({ id }) => [id, id]));
   }
 
-  offerDevices(kinds) {
-    this.#offer("device", [["", "Automatic"], ...kinds.map((kind) => [kind, kind.toUpperCase()])]);
+  /** As `/api/machine` lists its places. */
+  offerDevices(places) {
+    this.#offer("device", [["", "Automatic"], ...places.map(optionOf)]);
   }
 
   /** What there is to know before the first question. */
@@ -113,6 +114,9 @@ export class Settings {
       fault || "With a schema, every answer is JSON that matches it.";
   }
 }
+
+const optionOf = ({ device, name }) =>
+  [device, name.toUpperCase() === device.toUpperCase() ? name : `${device.toUpperCase()}: ${name}`];
 
 const formatOf = (schema) =>
   ({ type: "json_schema", json_schema: { name: "answer", schema, strict: true } });

@@ -1,4 +1,4 @@
-"""OpenAI's own Python client against the small real model."""
+"""OpenAI's own Python client."""
 
 from __future__ import annotations
 
@@ -6,41 +6,15 @@ import json
 
 import openai
 import pytest
-from running_server import RunningServer
+from client_requests import CITY_SCHEMA, KEY, MODEL, QUESTION, TOO_LONG, WEATHER_TOOL
 
-from aipc.serve.pool import Pool
-from aipc.serve.shelf import Shelf
-
-MODEL = "smollm2-135m"
-ASKED = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
-SCHEMA = {
-    "type": "object",
-    "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}},
-    "required": ["city"],
-    "additionalProperties": False,
-}
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "find_weather",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}},
-            "required": ["city"],
-            "additionalProperties": False,
-        },
-    },
-}
+ASKED = [{"role": "user", "content": QUESTION}]
 
 
 @pytest.fixture(scope="module")
-def openai_client(small_store, smollm_gguf):
-    running = RunningServer(
-        lambda: Pool(Shelf((MODEL,), small_store), device="cpu"), small_store.running
-    )
-    with openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as client:
+def openai_client(api_url):
+    with openai.OpenAI(base_url=api_url, api_key=KEY, max_retries=0) as client:
         yield client
-    running.stop()
 
 
 def test_a_chat_whole_and_streamed_is_the_same(openai_client):
@@ -69,19 +43,20 @@ def test_a_seed_gives_the_same_answers_again(openai_client):
 
 
 def test_a_schema_is_kept_to(openai_client):
-    wanted = {"type": "json_schema", "json_schema": {"name": "city", "schema": SCHEMA}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY_SCHEMA}}
     reply = openai_client.chat.completions.create(
         model=MODEL, messages=ASKED, temperature=0, max_tokens=64, response_format=wanted
     )
     assert json.loads(reply.choices[0].message.content)["city"] in {"Paris", "Rome"}
 
 
-def test_a_schema_that_cannot_be_enforced_is_refused(openai_client):
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_schema_that_cannot_be_enforced_is_refused(openai_client, stream):
     for schema in ({"$ref": "http://evil.example/schema"}, {"type": "object", "not": {}}):
         wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
         with pytest.raises(openai.BadRequestError):
             openai_client.chat.completions.create(
-                model=MODEL, messages=ASKED, response_format=wanted
+                model=MODEL, messages=ASKED, response_format=wanted, stream=stream
             )
 
 
@@ -94,7 +69,7 @@ def test_the_result_of_a_tool_is_read(openai_client):
         {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
     ]
     reply = openai_client.chat.completions.create(
-        model=MODEL, messages=told, tools=[TOOL], temperature=0, max_tokens=16
+        model=MODEL, messages=told, tools=[WEATHER_TOOL], temperature=0, max_tokens=16
     )
     assert reply.usage.prompt_tokens > 20
     assert reply.choices[0].message.content
@@ -104,7 +79,7 @@ def test_a_tool_that_must_be_called_is(openai_client):
     reply = openai_client.chat.completions.create(
         model=MODEL,
         messages=[{"role": "user", "content": "Weather in Paris?"}],
-        tools=[TOOL],
+        tools=[WEATHER_TOOL],
         tool_choice="required",
         temperature=0,
         max_tokens=64,
@@ -141,11 +116,15 @@ def test_errors_are_of_the_clients_own_classes(openai_client):
     with pytest.raises(openai.NotFoundError) as missing:
         create(model="none", messages=ASKED)
     assert missing.value.code == "model_not_found"
-    long = [{"role": "user", "content": "word " * 9000}]
+    long = [{"role": "user", "content": TOO_LONG}]
     with pytest.raises(openai.BadRequestError) as too_long:
         create(model=MODEL, messages=long)
     assert too_long.value.code == "context_length_exceeded"
     with pytest.raises(openai.BadRequestError, match="temperature"):
         create(model=MODEL, messages=ASKED, temperature=3)
+    with openai.OpenAI(base_url=openai_client.base_url, api_key="wrong") as stranger:
+        with pytest.raises(openai.AuthenticationError) as unknown:
+            stranger.models.list()
+        assert unknown.value.code == "invalid_api_key"
     with pytest.raises(openai.BadRequestError, match="makes no embeddings"):
         openai_client.embeddings.create(model=MODEL, input="x")

@@ -1,0 +1,140 @@
+"""JSON Schema as a tree, whichever engine enforces it: the schemas in one, types, values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from aipc.errors import UsageError
+
+MAPS = ("properties", "patternProperties", "$defs", "definitions")
+LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+SINGLES = ("items", "additionalProperties", "not", "contains", "propertyNames")
+"""Keywords that hold schemas: by name, in a list, and one alone."""
+NOTES = frozenset(
+    {"$schema", "$id", "$comment", "$defs", "definitions", "title", "description"}
+    | {"default", "deprecated", "discriminator", "examples", "readOnly", "writeOnly"}
+)
+"""Keywords that ask for nothing."""
+BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+_TYPES: dict[str, Any] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "null": type(None),
+}
+
+
+def read_schema(text: str) -> dict[str, Any]:
+    """A schema's JSON.
+
+    Raises:
+        UsageError: it is none, or no object.
+    """
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the schema is no JSON ({error})", "mend it") from error
+    if not isinstance(schema, dict):
+        raise UsageError("a schema is a JSON object", 'any JSON object: {"type": "object"}')
+    return schema
+
+
+def subschemas(schema: Any, place: str = "#") -> Iterator[tuple[dict[str, Any], str]]:
+    """Every object of the schema that is itself one, and where it stands.
+
+    What is added to an object while it is given is walked too.
+
+    Raises:
+        UsageError: something that is no schema stands where one should.
+    """
+    pending = [(schema, place)]
+    while pending:
+        node, where = pending.pop()
+        if isinstance(node, bool):
+            continue
+        if not isinstance(node, dict):
+            raise UsageError(
+                f"{where} in the schema is no schema: {node!r:.40}", "write {...} there"
+            )
+        yield node, where
+        pending += [(inner, f"{where}/{name}") for inner, name in reversed(_inner_schemas(node))]
+
+
+def _inner_schemas(schema: dict[str, Any]) -> list[tuple[Any, str]]:
+    inner = [
+        (each, f"{keyword}/{name}")
+        for keyword in MAPS
+        for name, each in mapping_of(schema, keyword).items()
+    ]
+    inner += [
+        (each, f"{keyword}/{number}")
+        for keyword in LISTS
+        for number, each in enumerate(list_of(schema, keyword))
+    ]
+    return inner + [(schema[keyword], keyword) for keyword in SINGLES if keyword in schema]
+
+
+def mapping_of(schema: dict[str, Any], keyword: str) -> dict[str, Any]:
+    """The object at ``keyword``; an empty one where there is none."""
+    value = schema.get(keyword, {})
+    if not isinstance(value, dict):
+        raise UsageError(f"'{keyword}' in the schema is no object: {value!r:.40}")
+    return value
+
+
+def list_of(schema: dict[str, Any], keyword: str) -> list[Any]:
+    """The list at ``keyword``; an empty one where there is none."""
+    value = schema.get(keyword, [])
+    if not isinstance(value, list) or (keyword in schema and not value):
+        raise UsageError(
+            f"'{keyword}' in the schema is no filled list: {value!r:.40}", "write [...]"
+        )
+    return value
+
+
+def types_of(schema: dict[str, Any], place: str) -> list[str]:
+    """The types that it names; none where it names none.
+
+    Raises:
+        UsageError: one is unknown.
+    """
+    if "type" not in schema:
+        return []
+    stated = schema["type"]
+    names = stated if stated and isinstance(stated, list) else [stated]
+    for name in names:
+        if not isinstance(name, str) or name not in _TYPES:
+            raise UsageError(
+                f"no type is called {name!r:.40} at {place} of the schema",
+                f"use {', '.join(_TYPES)}",
+            )
+    return names
+
+
+def required_of(schema: dict[str, Any], place: str) -> list[str]:
+    """The names that it requires."""
+    names = schema.get("required", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"'required' at {place} of the schema is no list of names")
+    return names
+
+
+def values_of(schema: dict[str, Any]) -> list[Any] | None:
+    """The only values that it allows, where it lists them."""
+    return [schema["const"]] if "const" in schema else list_of(schema, "enum") or None
+
+
+def is_of(value: Any, type_name: str) -> bool:
+    if isinstance(value, bool):
+        return type_name == "boolean"
+    return isinstance(value, _TYPES[type_name])
+
+
+def not_enforced(what: str, place: str, by: str, fix: str) -> UsageError:
+    """The error for a part of a schema that an engine would pass over."""
+    return UsageError(f"{what} at {place} of the schema can't be enforced by {by}", fix)
