@@ -26,7 +26,7 @@ from typing import Any
 
 from aipc.measure.interval import of_median
 
-QUESTION = "Write a long story about a lighthouse and the number {}."
+QUESTION = "List a hundred animals, number {} first, and describe each."
 PROMPT_CHUNK = 4096  # as aipc.runtimes.openvino has it
 Arrivals = list[list[float]]
 """Seconds after the round's start at which each stream's tokens came."""
@@ -82,7 +82,7 @@ class Served:
         streams = [socket.create_connection(("127.0.0.1", self._port)) for _ in range(clients)]
         started = time.perf_counter()
         for number, stream in enumerate(streams):
-            stream.sendall(self._request(QUESTION.format(number), tokens))
+            stream.sendall(self._request(QUESTION.format(number + 2), tokens))
         return [_tokens(pieces) for pieces in _read_all(streams, started)]
 
     def _request(self, question: str, tokens: int) -> bytes:
@@ -159,7 +159,7 @@ def prepare(model: str | None, clients: int) -> tuple[str, dict[str, str], list[
 
     with aipc.load(model, device="cpu") as session:
         prompts = [
-            session.encode([{"role": "user", "content": QUESTION.format(number)}])
+            session.encode([{"role": "user", "content": QUESTION.format(number + 2)}])
             for number in range(clients)
         ]
         return session.facts["artifact"], dict(session.facts["properties"]), prompts
