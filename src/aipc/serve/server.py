@@ -51,6 +51,7 @@ def listen(binding: Binding) -> tuple[socket.socket, Binding]:
     try:
         _make_exclusive(listener)
         listener.bind(address)
+        listener.listen()  # who comes while the server still starts waits, and is not refused
     except OSError as error:
         listener.close()
         raise _no_socket(binding, error) from error
