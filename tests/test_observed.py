@@ -5,9 +5,9 @@ import pytest
 from aipc.devices.counter import Reading
 from aipc.errors import EngineError
 from aipc.observed import ObservedEngine
-from aipc.running import Publication, read_running
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.fake import FakeEngine
+from aipc.session_status import Publication, read_running
 
 
 class Busy:

@@ -9,10 +9,10 @@ import pytest
 from aipc.models.store import Store
 from aipc.placement import Wanted
 from aipc.preparation import prepare_session
-from aipc.running import read_running
 from aipc.runtimes.fake import FakeEngine
 from aipc.session import WARM_TOKENS, _warm_up, open_session
-from aipc.stages import recorded
+from aipc.session_status import read_running
+from aipc.timing_spans import recorded
 
 BLOCK = 16
 """Tokens that OpenVINO GenAI's prefix cache keeps together on a GPU; 32 on a CPU."""

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aipc import vendors
+from aipc import telemetry
 from aipc.convert.recipe import BUILTIN, REVISION, Recipe
 from aipc.convert.targets import TARGETS, Target, check_recipe, find_target
+from aipc.disk import amount, free
 from aipc.errors import ArtifactError, ConversionError, UnsupportedModel, UsageError
 from aipc.models import digest, manifest, names
 from aipc.models.catalogue import CATALOGUE
-from aipc.models.disk import amount, free
 from aipc.models.source import ArtifactSource, Source, describe
 from aipc.models.staging import staged
 from aipc.models.store import Store
 from aipc.progress import Progress, silent
-from aipc.stages import stage
+from aipc.timing_spans import stage
 
 if TYPE_CHECKING:
     from aipc.checkpoint import Checkpoint
@@ -67,7 +67,7 @@ def convert(
     Raises:
         AipcError: what failed and what to do.  Nothing half made is left.
     """
-    vendors.silence()
+    telemetry.silence()
     meant_for = find_target(target, runtime)
     store = store or Store()
     source = names.resolve(name)
@@ -89,7 +89,7 @@ def pull(
     Raises:
         ModelError: it can't be found, read, trusted or downloaded.
     """
-    vendors.silence()
+    telemetry.silence()
     store = store or Store()
     source = names.resolve(name)
     announce(name, source, store, notify)

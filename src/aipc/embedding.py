@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from aipc import vendors
+from aipc import telemetry
 from aipc.conversion import Notify, log
 from aipc.errors import ArtifactError
 from aipc.models import names
@@ -35,7 +35,7 @@ def embedder(
         ArtifactError: the folder holds no such model.
         AipcError: as `aipc.runtimes.openvino_embedding.OpenVINOEmbedder`.
     """
-    vendors.silence()
+    telemetry.silence()
     source = names.resolve(name)
     if not is_embedder(name) or not isinstance(source, ArtifactSource):
         raise ArtifactError(

@@ -10,8 +10,8 @@ from typing import Any
 
 from aipc.devices.counter import Counter
 from aipc.devices.counters import Seen, find_counters, watch
-from aipc.running import Publication
 from aipc.runtimes.base import Decoding, Engine, Generation
+from aipc.session_status import Publication
 
 
 class ObservedEngine:

@@ -20,7 +20,7 @@ from aipc.runtimes.base import Capabilities, Engine
 from aipc.runtimes.overflow import OverflowEngine
 from aipc.runtimes.registry import RUNTIMES
 from aipc.runtimes.static_shape import NpuOptions
-from aipc.stages import stage
+from aipc.timing_spans import stage
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aipc import vendors
+from aipc import telemetry
 from aipc.choose import read_artifact
 from aipc.conversion import Notify, announce, log, prepare
 from aipc.convert.recipe import Recipe
@@ -21,7 +21,7 @@ from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.placement import Placement, Wanted
 from aipc.progress import Progress, silent
-from aipc.stages import stage
+from aipc.timing_spans import stage
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
@@ -66,7 +66,7 @@ def prepare_session(
     notify: Notify = log,
 ) -> Prepared:
     """All of `aipc.load`'s work up to the loading; arguments and errors are its own."""
-    vendors.silence()
+    telemetry.silence()
     store = store or Store()
     with stage("resolve the name"):
         source = names.resolve(name or CATALOGUE.default.name)

@@ -31,10 +31,10 @@ from aipc.options import from_mapping
 from aipc.placement import Placement, Wanted
 from aipc.preparation import Prepared, prepare_session
 from aipc.progress import Progress, silent
-from aipc.running import Publication
 from aipc.runtimes.base import Capabilities, Decoding, Engine, Sampling
 from aipc.runtimes.static_shape import NpuOptions
-from aipc.stages import Stage, beside, recorded, stage
+from aipc.session_status import Publication
+from aipc.timing_spans import Stage, beside, recorded, stage
 
 WARM_TOKENS = 12
 

@@ -17,7 +17,7 @@ from aipc.errors import EngineError
 from aipc.generate import Reply, Stream, collect, stream
 from aipc.runtimes.base import Decoding, Sampling
 from aipc.runtimes.fake import FakeEngine
-from aipc.stages import Stage
+from aipc.timing_spans import Stage
 
 END = 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aipc.devices.counter import Reading
-from aipc.running import Publication
+from aipc.session_status import Publication
 
 RADEON = Reading(
     "gpu",

@@ -9,7 +9,7 @@ import pytest
 
 from aipc.devices.counter import Reading
 from aipc.devices.monitor import Monitor
-from aipc.running import Publication
+from aipc.session_status import Publication
 
 
 class Steady:

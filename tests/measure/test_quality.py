@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import tiny
 
+from aipc import records
 from aipc.conversion import convert, prepare
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError
-from aipc.measure import record
 from aipc.measure.cut import Cut
 from aipc.measure.passages import Passage, read_passages
 from aipc.measure.quality import Exam, Quality, measure_kl, measure_quality
@@ -108,7 +108,7 @@ def test_a_damaged_memory_is_measured_anew(artifact, store):
 
 def test_quality_is_plain_data(artifact, store):
     found = measure_kl(artifact, properties=EXACT, tokens=100, store=store)
-    assert record.read(Quality, json.loads(json.dumps(record.plain(found)))) == found
+    assert records.read(Quality, json.loads(json.dumps(records.plain(found)))) == found
 
 
 def test_without_a_reference_there_is_a_perplexity_alone(artifact, store):

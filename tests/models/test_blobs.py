@@ -8,8 +8,9 @@ import shutil
 
 import pytest
 
+from aipc import disk
 from aipc.errors import ArtifactError
-from aipc.models import blobs, disk, manifest
+from aipc.models import blobs, manifest
 from aipc.models.blobs import Blobs
 
 ABOUT = {"model": "a" * 64, "driver": "1.2.3"}

@@ -226,7 +226,7 @@ def test_a_hub_that_answers_with_another_commit(store, repo):
 
 
 def test_a_full_disk_is_seen_before_the_download(store, hub, repo, monkeypatch):
-    monkeypatch.setattr("aipc.models.disk.free", lambda _: 1_000_000)
+    monkeypatch.setattr("aipc.disk.free", lambda _: 1_000_000)
     repo.files["model-00001-of-00002.safetensors"] = bytes(2_000_000)
     with pytest.raises(DownloadFailed, match=r"needs 2.1 MB, .* has 1.0 MB"):
         store.fetch(SOURCE)

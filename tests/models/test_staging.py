@@ -141,7 +141,7 @@ def test_in_the_store_whatever_is_not_whole_is_discarded(final):
 
 
 def test_a_disk_that_fills_up_is_one_clear_error(final, monkeypatch):
-    monkeypatch.setattr("aipc.models.disk.free", lambda _: 5_000)
+    monkeypatch.setattr("aipc.disk.free", lambda _: 5_000)
     with pytest.raises(DownloadFailed, match=r"no space left .* 5\.0 kB free"):
         fail(final, OSError(errno.ENOSPC, "No space left on device"), error=DownloadFailed)
     assert not final.exists()
@@ -149,7 +149,7 @@ def test_a_disk_that_fills_up_is_one_clear_error(final, monkeypatch):
 
 
 def test_too_little_room_is_said_before_the_work(final, monkeypatch):
-    monkeypatch.setattr("aipc.models.disk.free", lambda _: 5_000)
+    monkeypatch.setattr("aipc.disk.free", lambda _: 5_000)
     with pytest.raises(ConversionError, match=r"thing needs 9\.0 kB"):
         make(final, needed=9_000)
 

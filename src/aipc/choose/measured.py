@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from aipc import disk
 from aipc.choose.fingerprint import Fingerprint
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.errors import AipcError, ArtifactError, ModelNotFound
-from aipc.models import disk
 
 SCHEMA = 1
 

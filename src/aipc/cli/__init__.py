@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from aipc import vendors
+from aipc import telemetry
 from aipc.cli import failure
 from aipc.cli.command_group import Invocation, commands
 from aipc.cli.environment import make_streams_utf8
@@ -21,7 +21,7 @@ from aipc.cli.output import flush
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C."""
-    vendors.silence()
+    telemetry.silence()
     make_streams_utf8()
     sys.exit(run_command(list(sys.argv[1:] if arguments is None else arguments)))
 

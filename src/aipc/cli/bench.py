@@ -170,7 +170,7 @@ def _measure(plan: BenchPlan, output: Path | None) -> Result:
 
 def _show(found: Result, *, wants_json: bool) -> None:
     if wants_json:
-        from aipc.measure.record import plain
+        from aipc.records import plain
 
         write_json(plain(found))
         return
@@ -182,7 +182,7 @@ def _show(found: Result, *, wants_json: bool) -> None:
 def _compare(first: Path, second: Path, *, wants_json: bool) -> None:
     from aipc.measure import result
     from aipc.measure.compare import between
-    from aipc.measure.record import plain
+    from aipc.records import plain
 
     found = between(result.read(first), result.read(second))
     if wants_json:

@@ -15,7 +15,7 @@ import click
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice, write_json, write_line, write_table
 from aipc.cli.progress_bar import display
-from aipc.models.disk import amount
+from aipc.disk import amount
 from aipc.runtimes.static_shape import NpuOptions
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from aipc.cli.output import notice, write_json, write_line
 from aipc.cli.progress_bar import display
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
-from aipc.models.disk import amount
+from aipc.disk import amount
 
 if TYPE_CHECKING:
     from aipc.conversion import Converted

@@ -35,10 +35,10 @@ def doctor(context: click.Context, wants_json: bool) -> None:
 
 
 def _patient() -> Patient:
+    from aipc import disk
     from aipc.devices.checks import Patient
     from aipc.devices.machine import this_machine
     from aipc.devices.surroundings import read_surroundings
-    from aipc.models import disk
     from aipc.models.store import Store
 
     home = Store().home

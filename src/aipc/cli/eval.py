@@ -82,9 +82,9 @@ def eval(  # noqa: A001 - the command's name
 
 def _show(found: Evaluation, *, wants_json: bool) -> None:
     if wants_json:
-        from aipc.measure import record
+        from aipc import records
 
-        write_json(record.plain(found))
+        write_json(records.plain(found))
         return
     for line in _lines(found):
         write_line(line)

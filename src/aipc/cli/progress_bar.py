@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from aipc.cli import output
-from aipc.models.disk import amount
+from aipc.disk import amount
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aipc.cli.output import notice
-from aipc.stages import Stage
+from aipc.timing_spans import Stage
 
 if TYPE_CHECKING:
     from aipc.generate import Reply

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aipc.cli.output import write_json, write_line, write_table
-from aipc.models.disk import amount
+from aipc.disk import amount
 
 if TYPE_CHECKING:
     from aipc.devices.counter import Reading

@@ -11,7 +11,7 @@ from typing import Any
 from aipc.devices.clients import ClientCounter
 from aipc.devices.counter import Counter, Reading
 from aipc.devices.memory import Memory, read_memory
-from aipc.running import Running, read_running
+from aipc.session_status import Running, read_running
 
 _SETTLES_S = 5.0
 
@@ -66,7 +66,7 @@ class Monitor:
         running: Path,
         client: Callable[[int], Counter] = ClientCounter,
     ) -> None:
-        """``running`` is the folder of `aipc.running`; ``client`` makes a process's counter."""
+        """``running`` is the folder of `aipc.session_status`; ``client`` makes a process's counter."""
         self._counters = counters
         self._running = running
         self._client = client

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aipc
+from aipc import records
 from aipc.errors import MeasurementError, UsageError
-from aipc.measure import record
 from aipc.measure.agreement import Agreement, measure_agreement
 from aipc.measure.degenerate import Looks, look_at_answers
 from aipc.measure.forms import artifact_facts
@@ -108,8 +108,8 @@ def evaluate(
 
 
 def write(evaluation: Evaluation, file: Path) -> None:
-    """Write a new file; errors are those of `aipc.measure.record.write`."""
-    record.write(evaluation, file)
+    """Write a new file; errors are those of `aipc.records.write`."""
+    records.write(evaluation, file)
 
 
 def read(file: Path) -> Evaluation:
@@ -121,8 +121,8 @@ def read(file: Path) -> Evaluation:
     try:
         table = json.loads(file.read_text("utf-8"))
         if not isinstance(table, dict) or table.get("schema") != SCHEMA:
-            raise record.Misfit(f"it has no schema {SCHEMA}")
-        return record.read(Evaluation, table)
+            raise records.Misfit(f"it has no schema {SCHEMA}")
+        return records.read(Evaluation, table)
     except OSError as error:
         raise MeasurementError(f"'{file}' can't be read ({error.strerror})", "check it") from error
     except ValueError as error:

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aipc import records
 from aipc.errors import MeasurementError
-from aipc.measure import record
 from aipc.measure.cut import Cut
 from aipc.measure.divergence import Places, compare
 from aipc.measure.estimates import exponential, of_mean
@@ -86,7 +86,7 @@ class Exam:
     @property
     def identity(self) -> dict[str, Any]:
         """All that it consists of, ready for JSON."""
-        return {"text": identity(self.passages), **record.plain(self.cut), "revision": REVISION}
+        return {"text": identity(self.passages), **records.plain(self.cut), "revision": REVISION}
 
     def windows(self, subject: Subject) -> dict[str, list[Window]]:
         """In the tokens of a model.
@@ -252,7 +252,7 @@ def _key(about: Any) -> str:
 def _recall(file: Path) -> Quality | None:
     """None where there is none, or one of another version of aipc."""
     try:
-        return record.read(Quality, json.loads(file.read_text("utf-8")))
+        return records.read(Quality, json.loads(file.read_text("utf-8")))
     except (OSError, ValueError):
         return None
 
@@ -261,5 +261,5 @@ def _keep(file: Path, found: Quality) -> None:
     with suppress(OSError):  # a full disk costs the memory of it, not the answer
         file.parent.mkdir(parents=True, exist_ok=True)
         draft = file.with_suffix(".part")
-        draft.write_text(json.dumps(record.plain(found), default=str) + "\n", "utf-8")
+        draft.write_text(json.dumps(records.plain(found), default=str) + "\n", "utf-8")
         draft.replace(file)

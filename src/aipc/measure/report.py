@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aipc import disk
 from aipc.choose.measured import Tuned
 from aipc.errors import MeasurementError
 from aipc.measure import report_tables as tables
@@ -23,7 +24,6 @@ from aipc.measure.report_palette import page_rules
 from aipc.measure.report_pictures import pictures
 from aipc.measure.report_svg import themed
 from aipc.measure.report_tuning import trials_picture
-from aipc.models import disk
 
 if TYPE_CHECKING:
     from jinja2 import Environment

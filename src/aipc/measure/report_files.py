@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aipc import records
 from aipc.choose.measured import Records, Tuned
 from aipc.errors import MeasurementError
-from aipc.measure import evaluation, record, result
+from aipc.measure import evaluation, result
 from aipc.measure.evaluation import Evaluation
 from aipc.measure.result import Result, Sample
 
@@ -87,7 +88,7 @@ def _load(file: Path) -> Any:
 def _benchmark(file: Path) -> Benchmark:
     found = result.read(file)
     _check(found, file)
-    return Benchmark(printable(file.stem), record.read(Result, _shown(record.plain(found))))
+    return Benchmark(printable(file.stem), records.read(Result, _shown(records.plain(found))))
 
 
 def _check(found: Result, file: Path) -> None:
@@ -113,7 +114,7 @@ def _is_sound(sample: Sample) -> bool:
 
 
 def _evaluation(file: Path) -> Evaluation:
-    return record.read(Evaluation, _shown(record.plain(evaluation.read(file))))
+    return records.read(Evaluation, _shown(records.plain(evaluation.read(file))))
 
 
 def _tuning(file: Path) -> Tuned:

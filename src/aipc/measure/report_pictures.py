@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from aipc.disk import amount
 from aipc.measure import report_words as words
 from aipc.measure.figures import cold_first_token
 from aipc.measure.report_charts import (
@@ -22,7 +23,6 @@ from aipc.measure.report_curves import first_token_line, pooled_places, step_lin
 from aipc.measure.report_entries import Entry, Section
 from aipc.measure.report_quality import speed_and_quality
 from aipc.measure.workload import Case
-from aipc.models.disk import amount
 
 _PANELS = 3
 _LINE_TOP = 1.5  # times what nearly all of a chart's values stay below

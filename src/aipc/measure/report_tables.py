@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from statistics import median
 
+from aipc.disk import amount
 from aipc.measure import report_words as words
 from aipc.measure.compare import Ratio, between, within
 from aipc.measure.figures import cold_first_token
@@ -12,7 +13,6 @@ from aipc.measure.report_charts import Table
 from aipc.measure.report_entries import Entry, Section, recipe_tag
 from aipc.measure.report_files import Benchmark
 from aipc.measure.result import Rate, Result
-from aipc.models.disk import amount
 
 _SPEEDS = {"first token": "first token", "decode": "decode", "whole": "prompt and answer"}
 _ONCE = {"load": "loading", "cold first token": "first token after loading"}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from aipc.choose.measured import Trial, Tuned
+from aipc.disk import amount
 from aipc.measure import report_words as words
 from aipc.measure.frontier import frontier
 from aipc.measure.report_charts import Picture, Point, PointChart, Table
 from aipc.measure.report_files import printable
-from aipc.models.disk import amount
 
 
 def trials_picture(tuned: Tuned, name: str) -> Picture:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aipc import records
 from aipc.errors import MeasurementError
-from aipc.measure import record
 
 SCHEMA = 1
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -191,7 +191,7 @@ def write(result: Result, file: Path) -> None:
     Raises:
         MeasurementError: there is one of that name already, or the disk refuses it.
     """
-    record.write(result, file)
+    records.write(result, file)
 
 
 def read(file: Path) -> Result:
@@ -217,12 +217,12 @@ def parse(table: Any) -> Result:
         ValueError: saying what is wrong with it.
     """
     if not isinstance(table, dict) or type(table.get("schema")) is not int:
-        raise record.Misfit("it has no schema number")
+        raise records.Misfit("it has no schema number")
     while table["schema"] in UPGRADES:
         table = UPGRADES[table["schema"]](table)
     if table["schema"] != SCHEMA:
-        raise record.Misfit(f"its schema is {table['schema']}, this aipc reads up to {SCHEMA}")
-    return record.read(Result, table)
+        raise records.Misfit(f"its schema is {table['schema']}, this aipc reads up to {SCHEMA}")
+    return records.read(Result, table)
 
 
 def _on_one_line(numbers: re.Match[str]) -> str:

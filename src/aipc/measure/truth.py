@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from aipc import disk
 from aipc.errors import MeasurementError
 from aipc.measure.divergence import judged, log_softmax
 from aipc.measure.passages import Window
-from aipc.models import disk
 from aipc.runtimes.base import Scorer
 
 KEPT = 3

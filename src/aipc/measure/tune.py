@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from aipc import vendors
+from aipc import telemetry
 from aipc.choose import Artifact, read_artifact
 from aipc.choose.fingerprint import fingerprint
 from aipc.choose.measured import Records, Tuned, Work
@@ -66,7 +66,7 @@ def tune(
         MeasurementError: nothing could be measured, or no counter counts energy here.
         AipcError: the model can't be found, or this machine has not what was asked for.
     """
-    vendors.silence()
+    telemetry.silence()
     options, store = options or TuneOptions(), store or Store()
     source = names.resolve(name)
     found = _places(source, device, runtime)

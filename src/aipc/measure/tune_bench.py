@@ -18,13 +18,13 @@ from aipc.convert.targets import find_target
 from aipc.devices import Device
 from aipc.devices.energy import EnergyCounter, find_energy
 from aipc.devices.memory import read_memory
+from aipc.disk import amount
 from aipc.errors import MeasurementError
 from aipc.generate import TextSide
 from aipc.measure.quality import measure_kl
 from aipc.measure.runner import ProcessRunner
 from aipc.measure.tune_field import Run
 from aipc.measure.tune_prompts import TuningPrompts
-from aipc.models.disk import amount
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.progress import Progress

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aipc import disk
 from aipc.errors import ArtifactError
-from aipc.models import digest, disk, manifest, staging
+from aipc.models import digest, manifest, staging
 from aipc.progress import Progress, silent
 
 BLOB = "model.blob"

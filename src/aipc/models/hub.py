@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from aipc import disk
 from aipc.errors import AccessDenied, AipcError, DownloadFailed, ModelNotFound
-from aipc.models import client, disk, transfer
+from aipc.models import client, transfer
 from aipc.models.catalogue import suggestion
 from aipc.models.listing import Listing, RemoteFile, choose
 from aipc.models.manifest import FileFacts

@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from aipc import disk
 from aipc.errors import AipcError, ArtifactError, ConversionError
-from aipc.models import disk, manifest
+from aipc.models import manifest
 from aipc.progress import Progress, silent
 
 

@@ -53,7 +53,7 @@ class Store:
         self.blobs = self.home / "blobs"
         """Models compiled for a device: `aipc.models.blobs`."""
         self.running = self.home / "running"
-        """What the sessions of this user tell of themselves: `aipc.running`."""
+        """What the sessions of this user tell of themselves: `aipc.session_status`."""
         self.tuned = self.home / "tuned"
         """What was measured to be best here: `aipc.choose.measured`."""
 

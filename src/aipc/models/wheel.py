@@ -19,8 +19,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
+from aipc import disk
 from aipc.errors import DownloadFailed
-from aipc.models import digest, disk
+from aipc.models import digest
 from aipc.models.manifest import FileFacts
 from aipc.models.meter import Meter
 from aipc.models.source import WheelSource

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from aipc import vendors
+from aipc import telemetry
 from aipc.devices import kind_of
 from aipc.devices.cpu import read_cpu
 from aipc.errors import DeviceError, EngineError
@@ -34,7 +34,7 @@ from aipc.runtimes.onnx_provider import (
 )
 from aipc.runtimes.onnx_sequence import CachedSequence, SequencePool
 from aipc.runtimes.sampler import Sampler, logprob
-from aipc.stages import stage
+from aipc.timing_spans import stage
 
 if TYPE_CHECKING:
     from aipc.runtimes.onnx_scorer import ONNXScorer
@@ -61,7 +61,7 @@ class ONNXRuntime:
         )
 
     def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> ONNXEngine:
-        vendors.silence()  # also for callers that come without a session: these packages send
+        telemetry.silence()  # also for callers that come without a session: these packages send
         provider = find_provider(kind_of(device), properties.get(PROVIDER))
         settings = read_properties(properties, provider)
         check_installed(provider)

@@ -24,7 +24,7 @@ from aipc.runtimes.openvino_errors import translated
 from aipc.runtimes.openvino_generation import OpenVINOGeneration, rope_switch
 from aipc.runtimes.openvino_properties import check_properties
 from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
-from aipc.stages import stage
+from aipc.timing_spans import stage
 
 MODEL = "openvino_model.xml"
 PROMPT_CHUNK = 512

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aipc.errors import AipcError, EngineError, PromptTooLong, UsageError
 from aipc.generate import Answerer, Event, Finished, Prompt, Text, Timings, Usage
-from aipc.stages import Stage
+from aipc.timing_spans import Stage
 
 if TYPE_CHECKING:
     import httpx2

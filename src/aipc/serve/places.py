@@ -71,7 +71,7 @@ def main(runtimes: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    from aipc import vendors
+    from aipc import telemetry
 
-    vendors.silence()
+    telemetry.silence()
     main(sys.argv[1:])

@@ -10,7 +10,7 @@ from typing import Any
 from aipc.devices import resolve_device
 from aipc.devices.memory import read_memory
 from aipc.devices.names import plain_name
-from aipc.models.disk import amount
+from aipc.disk import amount
 from aipc.serve.asking import Ask, Saying
 from aipc.serve.failures import ModelTooLarge, ModelUnknown, WrongModel
 from aipc.serve.hosted_model import HostedModel, draining

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from aipc.stages import beside, recorded, stage
+from aipc.timing_spans import beside, recorded, stage
 
 
 def test_stages_are_kept_in_the_order_they_begin_with_their_depth():

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from aipc import disk
 from aipc.errors import MeasurementError
-from aipc.models import disk
 
 T = TypeVar("T")
 

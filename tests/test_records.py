@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from aipc.measure.record import Misfit, plain, read
+from aipc.records import Misfit, plain, read
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import errno
 
 import pytest
 
+from aipc import disk
 from aipc.errors import ConversionError, DownloadFailed
-from aipc.models import disk
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from aipc import running
-from aipc.running import Publication, read_running
+from aipc import session_status
+from aipc.session_status import Publication, read_running
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def clock(monkeypatch):
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(running.time, "monotonic", clock.monotonic)
+    monkeypatch.setattr(session_status.time, "monotonic", clock.monotonic)
     return clock
 
 
@@ -89,7 +89,7 @@ def test_several_sessions_and_threads(tmp_path, publication) -> None:
 
 def test_what_a_killed_process_left_is_not_told_and_removed(tmp_path) -> None:
     program = (
-        "import pathlib, sys, time; from aipc.running import Publication\n"
+        "import pathlib, sys, time; from aipc.session_status import Publication\n"
         "kept = Publication(pathlib.Path(sys.argv[1]), 'tiny', 'fake', 'CPU')\n"
         "print('ready', flush=True); time.sleep(60)"
     )
