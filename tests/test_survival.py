@@ -16,7 +16,7 @@ import time
 import pytest
 import tiny
 
-from aipc.models import manifest
+from aipc.artifact import manifest
 from aipc.models.store import Store
 
 RECIPE = ("--weight-format", "int4", "--group-size", "32")

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aipc import telemetry
+from aipc.artifact import digest, manifest
 from aipc.convert.recipe import BUILTIN, REVISION, Recipe
 from aipc.convert.targets import TARGETS, Target, check_recipe, find_target
 from aipc.disk import amount, free
 from aipc.errors import ArtifactError, ConversionError, UnsupportedModel, UsageError
-from aipc.models import digest, manifest, names
+from aipc.models import names
 from aipc.models.catalogue import CATALOGUE
 from aipc.models.source import ArtifactSource, Source, describe
 from aipc.models.staging import staged

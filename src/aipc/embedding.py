@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aipc import telemetry
+from aipc.artifact.sentence_model import makes_embeddings, read_sentence_model
 from aipc.conversion import Notify, log
 from aipc.errors import ArtifactError
 from aipc.models import names
 from aipc.models.source import ArtifactSource
-from aipc.runtimes.sentence_model import makes_embeddings, read_sentence_model
 
 if TYPE_CHECKING:
     from aipc.runtimes.embedder import Embedder

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from aipc import cli
-from aipc.models import manifest
+from aipc.artifact import manifest
 
 PROGRAM = Path(__file__).with_name("stand_in.py")
 

@@ -9,8 +9,9 @@ import shutil
 import pytest
 
 from aipc import disk
+from aipc.artifact import manifest
 from aipc.errors import ArtifactError
-from aipc.models import blobs, manifest
+from aipc.models import blobs
 from aipc.models.blobs import Blobs
 
 ABOUT = {"model": "a" * 64, "driver": "1.2.3"}

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from aipc.artifact import manifest
 from aipc.errors import AccessDenied, DownloadFailed, ModelNotFound, UnsafeModel
 from aipc.models import hub as client_hub
-from aipc.models import manifest
 from aipc.models.source import HubSource
 
 SOURCE = HubSource("org/model")

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from aipc.artifact import manifest
 from aipc.errors import ArtifactError, ModelNotFound, UnsafeModel
-from aipc.models import manifest
 from aipc.models.catalogue import CATALOGUE
 from aipc.models.names import resolve
 from aipc.models.source import ArtifactSource, FolderSource, GgufSource, HubSource

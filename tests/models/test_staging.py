@@ -9,8 +9,9 @@ import threading
 
 import pytest
 
+from aipc.artifact import manifest
 from aipc.errors import ArtifactError, ConversionError, DownloadFailed
-from aipc.models import manifest, staging
+from aipc.models import staging
 from aipc.models.staging import BusyError, leftovers, locked, remove, staged, tidy
 
 

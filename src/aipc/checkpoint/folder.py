@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from aipc.artifact.config import CONFIG
 from aipc.checkpoint.damage import unreadable
-from aipc.checkpoint.generation import CONFIG
 from aipc.checkpoint.jsonfile import read_object, write_object
 from aipc.checkpoint.safetensors import SafetensorsFile
 from aipc.checkpoint.shards import INDEX, Shards

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aipc.checkpoint.generation import CONFIG, GENERATION_CONFIG
+from aipc.artifact.config import CONFIG, GENERATION_CONFIG
 from aipc.checkpoint.gguf_metadata import Metadata
 from aipc.checkpoint.gguf_tokenizer import make_tokenizer
 from aipc.checkpoint.gguf_vocabulary import Vocabulary, read_vocabulary, special_token, stop_ids

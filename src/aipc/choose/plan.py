@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aipc.choose.artifact import Artifact
+from aipc.artifact.artifact import Artifact
 from aipc.choose.emulation import check_emulation, emulated_npu, emulation_properties
 from aipc.choose.order import rank
 from aipc.choose.rules import rules

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aipc.checkpoint.generation import CONFIG, read_generation_config, read_stop_ids
+from aipc.artifact.config import CONFIG, read_generation_config, read_stop_ids
 from aipc.checkpoint.jsonfile import read_object
 from aipc.convert.network import Network
 from aipc.convert.onnx_graph import PAST, PRESENT

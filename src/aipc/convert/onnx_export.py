@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from aipc.checkpoint.generation import CONFIG, GENERATION_CONFIG
+from aipc.artifact.config import CONFIG, GENERATION_CONFIG
 from aipc.convert.export import Export
 from aipc.convert.genai_config import GENAI_CONFIG, cap_length
 from aipc.convert.onnx_provider import PROVIDERS

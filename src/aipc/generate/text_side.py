@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aipc.checkpoint.generation import (
+from aipc.artifact.config import (
     CONFIG,
     read_context,
     read_generation_config,

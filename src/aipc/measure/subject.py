@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aipc.checkpoint.generation import read_context
+from aipc.artifact.config import read_context
 from aipc.devices import kind_of
 from aipc.devices.wheels import installed
 from aipc.generate import Tokenizer

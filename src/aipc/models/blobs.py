@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from aipc import disk
+from aipc.artifact import digest, manifest
 from aipc.errors import ArtifactError
-from aipc.models import digest, manifest, staging
+from aipc.models import staging
 from aipc.progress import Progress, silent
 
 BLOB = "model.blob"

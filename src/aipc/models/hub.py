@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from aipc import disk
+from aipc.artifact.manifest import FileFacts
 from aipc.errors import AccessDenied, AipcError, DownloadFailed, ModelNotFound
 from aipc.models import client, transfer
 from aipc.models.catalogue import suggestion
 from aipc.models.listing import Listing, RemoteFile, choose
-from aipc.models.manifest import FileFacts
 from aipc.models.meter import Meter
 from aipc.models.source import COMMIT, HubSource
 from aipc.progress import Progress, silent

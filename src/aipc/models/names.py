@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from aipc.artifact import manifest
 from aipc.errors import ArtifactError, ModelNotFound, UnsafeModel
-from aipc.models import manifest
 from aipc.models.catalogue import CATALOGUE, suggestion
 from aipc.models.listing import PICKLES
 from aipc.models.source import ArtifactSource, FolderSource, GgufSource, HubSource, Source

@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aipc import disk
+from aipc.artifact import manifest
 from aipc.errors import AipcError, ArtifactError, ConversionError
-from aipc.models import manifest
 from aipc.progress import Progress, silent
 
 

@@ -16,8 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from aipc.artifact import manifest
 from aipc.errors import ArtifactError, DownloadFailed, ModelNotFound
-from aipc.models import manifest, staging
+from aipc.models import staging
 from aipc.models.source import (
     ArtifactSource,
     FolderSource,

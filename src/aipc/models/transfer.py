@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from aipc.artifact import digest
+from aipc.artifact.digest import Advance
+from aipc.artifact.manifest import FileFacts
 from aipc.errors import DownloadFailed
-from aipc.models import client, digest
-from aipc.models.digest import Advance
+from aipc.models import client
 from aipc.models.listing import RemoteFile
-from aipc.models.manifest import FileFacts
 
 RETRIES = 4
 PAUSE_S = 1.0  # before the first retry; twice as long before each further one

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import IO
 
 from aipc import disk
+from aipc.artifact import digest
+from aipc.artifact.manifest import FileFacts
 from aipc.errors import DownloadFailed
-from aipc.models import digest
-from aipc.models.manifest import FileFacts
 from aipc.models.meter import Meter
 from aipc.models.source import WheelSource
 from aipc.progress import Progress, silent

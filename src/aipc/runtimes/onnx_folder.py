@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aipc.artifact.rope_switch import rope_switch
 from aipc.errors import ArtifactError
 from aipc.runtimes.onnx_file import ELEMENT_BYTES, External, References, read_references
 from aipc.runtimes.onnx_provider import PROVIDERS, Provider, normal_name
-from aipc.runtimes.rope_switch import rope_switch
 
 CONFIG = "genai_config.json"
 _AGAIN = "fetch or convert the model again"

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aipc.artifact.sentence_model import Pooling, SentenceModel, read_sentence_model
 from aipc.devices import kind_of, resolve_device
 from aipc.errors import DeviceError, EngineError, PromptTooLong
 from aipc.runtimes.embedder import KINDS
 from aipc.runtimes.openvino_errors import translated
 from aipc.runtimes.openvino_properties import check_properties
-from aipc.runtimes.sentence_model import Pooling, SentenceModel, read_sentence_model
 
 _VENDORS: Mapping[Pooling, str] = {"cls": "CLS", "mean": "MEAN", "last": "LAST_TOKEN"}
 

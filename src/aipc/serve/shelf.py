@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from aipc.artifact.sentence_model import makes_embeddings
 from aipc.errors import UsageError
 from aipc.models import names
 from aipc.models.catalogue import CATALOGUE, Model
 from aipc.models.source import ArtifactSource, GgufSource, HubSource, Source, WheelSource
 from aipc.models.store import Entry, Store
-from aipc.runtimes.sentence_model import makes_embeddings
 
 _INT4_SHARE = 0.3  # of 16-bit weights: what loading converts them to unless told otherwise
 _PROCESS_BYTES = 400_000_000  # Python, the vendor's runtime, and a small cache

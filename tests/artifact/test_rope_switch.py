@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aipc.runtimes.rope_switch import rope_switch
+from aipc.artifact.rope_switch import rope_switch
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
+from aipc.artifact import manifest
+from aipc.artifact.manifest import FileFacts
 from aipc.errors import ArtifactError
-from aipc.models import manifest
-from aipc.models.manifest import FileFacts
 
 FACTS = {"source": {"kind": "hub"}, "bits": 4}
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from aipc.artifact import manifest
 from aipc.choose import read_artifact
 from aipc.errors import ArtifactError
-from aipc.models import manifest
 
 
 def test_a_vendors_openvino_folder_tells_its_weights(tmp_path):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 
-from aipc.models import digest
+from aipc.artifact import digest
 
 
 def test_sha256_of_more_than_one_chunk(tmp_path):

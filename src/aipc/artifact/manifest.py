@@ -18,8 +18,8 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast, get_args
 
+from aipc.artifact import digest
 from aipc.errors import ArtifactError
-from aipc.models import digest
 from aipc.models.meter import Meter
 from aipc.progress import Progress, silent
 

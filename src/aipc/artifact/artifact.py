@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aipc.artifact import manifest
+from aipc.artifact.sentence_model import makes_embeddings
 from aipc.errors import ArtifactError
-from aipc.models import manifest
-from aipc.runtimes.sentence_model import makes_embeddings
 
 GENAI_CONFIG = "genai_config.json"
 _MODEL_FILES = {"openvino": "openvino_model.xml", "onnx": GENAI_CONFIG}

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from aipc.checkpoint.generation import read_context, read_generation_config, read_stop_ids
+from aipc.artifact.config import read_context, read_generation_config, read_stop_ids
 from aipc.errors import CheckpointError
 
 
