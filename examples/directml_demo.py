@@ -15,7 +15,7 @@ import os
 import onnxruntime_genai as og
 
 import aipc
-from aipc.conversion import convert
+from aipc.session.convert import convert
 
 device = os.environ.get("AIPC_DEVICE", "cpu")
 model_id = os.environ.get("AIPC_EXAMPLE_MODEL", "smollm2-135m")

@@ -11,9 +11,9 @@ import os
 
 from transformers import AutoConfig, AutoTokenizer
 
-from aipc.conversion import convert
 from aipc.convert.recipe import Recipe
 from aipc.facade import OVModelForCausalLM
+from aipc.session.convert import convert
 
 os.environ.setdefault("AIPC_DEVICE", "cpu")
 model_id = os.environ.get("AIPC_EXAMPLE_MODEL", "smollm2-135m")

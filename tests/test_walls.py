@@ -121,8 +121,8 @@ def test_vendor_packages_are_imported_only_at_home(path):
 
 def test_the_test_sees_what_it_is_to_forbid(tmp_path):
     module = tmp_path / "module.py"
-    module.write_text("def f():\n    from aipc.session import load\n    import torch.nn\n")
-    assert list(imported(module)) == ["aipc.session.load", "torch.nn"]
+    module.write_text("def f():\n    from aipc.session.session import load\n    import torch.nn\n")
+    assert list(imported(module)) == ["aipc.session.session.load", "torch.nn"]
 
 
 def test_two_folder_levels_and_names_that_say_something():

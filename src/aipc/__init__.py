@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aipc.embedding import embedder
-    from aipc.session import Session, load
+    from aipc.session.embed import embedder
+    from aipc.session.session import Session, load
 
 __version__ = "0.1.0"
 __all__ = ["Session", "__version__", "embedder", "load"]
@@ -21,11 +21,11 @@ __all__ = ["Session", "__version__", "embedder", "load"]
 def __getattr__(name: str) -> Any:
     """Import the session at first use: ``import aipc`` alone stays light."""
     if name in {"Session", "load"}:
-        from aipc import session
+        from aipc.session import session
 
         return getattr(session, name)
     if name == "embedder":
-        from aipc import embedding
+        from aipc.session import embed
 
-        return embedding.embedder
+        return embed.embedder
     raise AttributeError(f"module 'aipc' has no attribute '{name}'")

@@ -102,11 +102,11 @@ class StandIn:
 
 
 if __name__ == "__main__":
-    from aipc import preparation, session
     from aipc.cli import main
+    from aipc.session import prepare, session
 
     stand_in = StandIn(**json.loads(os.environ.get("STAND_IN", "{}")))
     session.load = stand_in.load
     session.open_session = stand_in.open_session
-    preparation.prepare_session = stand_in.prepare_session
+    prepare.prepare_session = stand_in.prepare_session
     main()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from aipc.conversion import Converted
 from aipc.convert.recipe import Recipe
+from aipc.session.convert import Converted
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         is_reused = name == "old"
         return Converted(Path("made/here"), 2_000_000, 1.25, ("a note",), is_reused, facts)
 
-    monkeypatch.setattr("aipc.conversion.convert", convert)
+    monkeypatch.setattr("aipc.session.convert.convert", convert)
     return seen
 
 

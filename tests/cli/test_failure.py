@@ -45,7 +45,7 @@ def fail(*arguments: object, **options: object) -> None:
 
 
 def test_an_error_of_ours_has_no_traceback(aipc, monkeypatch) -> None:
-    monkeypatch.setattr("aipc.session.load", fail)
+    monkeypatch.setattr("aipc.session.session.load", fail)
     outcome = aipc("run", "hello")
     assert (outcome.status, outcome.stdout) == (1, "")
     assert outcome.stderr == "aipc: no NPU; ask for cpu\n"
@@ -53,7 +53,7 @@ def test_an_error_of_ours_has_no_traceback(aipc, monkeypatch) -> None:
 
 @pytest.mark.parametrize("arguments", [("--debug", "run", "hi"), ("run", "hi", "--debug")])
 def test_debug_shows_where_and_why(aipc, monkeypatch, arguments: tuple[str, ...]) -> None:
-    monkeypatch.setattr("aipc.session.load", fail)
+    monkeypatch.setattr("aipc.session.session.load", fail)
     outcome = aipc(*arguments)
     assert outcome.status == 1
     assert "Traceback" in outcome.stderr
@@ -62,7 +62,7 @@ def test_debug_shows_where_and_why(aipc, monkeypatch, arguments: tuple[str, ...]
 
 
 def test_a_defect_is_called_one(aipc, monkeypatch) -> None:
-    monkeypatch.setattr("aipc.session.load", lambda *a, **o: 1 / 0)
+    monkeypatch.setattr("aipc.session.session.load", lambda *a, **o: 1 / 0)
     outcome = aipc("run", "hello")
     assert outcome.status == 1
     assert outcome.stderr.startswith("aipc: internal error: ZeroDivisionError")
@@ -72,7 +72,7 @@ def test_an_interruption_is_quiet(aipc, monkeypatch) -> None:
     def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("aipc.session.load", interrupt)
+    monkeypatch.setattr("aipc.session.session.load", interrupt)
     outcome = aipc("run", "hello")
     assert (outcome.status, outcome.stdout, outcome.stderr) == (130, "", "")
 

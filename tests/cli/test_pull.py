@@ -11,7 +11,7 @@ def test_it_prints_where_the_model_is(aipc, monkeypatch) -> None:
         notify("fetching it")
         return Path("store/it")
 
-    monkeypatch.setattr("aipc.conversion.pull", pull)
+    monkeypatch.setattr("aipc.session.convert.pull", pull)
     outcome = aipc("pull", "phi-3-mini")
     assert seen == ["phi-3-mini"]
     assert outcome.stdout.strip() == str(Path("store/it"))

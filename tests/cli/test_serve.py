@@ -48,7 +48,7 @@ def test_run_and_chat_use_the_server(server, small_aipc, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("nothing is to be loaded here")
 
-    monkeypatch.setattr("aipc.session.load", refuse)
+    monkeypatch.setattr("aipc.session.session.load", refuse)
     place = ("--server-url", server.url, "--temperature", "0", "--max-new-tokens", "12")
     told = small_aipc("run", "What is the capital of France?", *place)
     assert (told.status, "Paris" in told.stdout) == (0, True)

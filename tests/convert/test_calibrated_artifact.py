@@ -11,11 +11,11 @@ from openvino_scorer import Scorer
 from tokenizers import Tokenizer
 
 from aipc.checkpoint import open_checkpoint
-from aipc.conversion import convert
 from aipc.convert.openvino_artifact import plan
 from aipc.convert.recipe import Recipe
 from aipc.errors import UsageError
 from aipc.models.store import Store
+from aipc.session.convert import convert
 
 TEXT = "It was a bright cold day in April, and the clocks were striking thirteen. " * 3
 

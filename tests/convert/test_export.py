@@ -6,7 +6,6 @@ import sys
 import pytest
 import tiny
 
-from aipc.conversion import convert
 from aipc.convert.export import Export
 from aipc.convert.onnx_export import BuilderExport
 from aipc.convert.openvino_export import OptimumExport
@@ -14,6 +13,7 @@ from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.errors import ConversionError, UnsupportedModel
 from aipc.models.store import Store
+from aipc.session.convert import convert
 
 KINDS = {"openvino": OptimumExport, "onnx": BuilderExport}
 

@@ -13,12 +13,12 @@ from onnx_scorer import Scorer
 from tokenizers import Tokenizer
 
 from aipc.checkpoint import open_checkpoint
-from aipc.conversion import convert
 from aipc.convert.onnx_artifact import plan
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.errors import ConversionError
 from aipc.models.store import Store
+from aipc.session.convert import convert
 
 TEXT = "The licence is granted to any person who obtains a copy of this software, free of charge."
 QUESTION = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"

@@ -12,7 +12,7 @@ from aipc.facade import arguments
 from aipc.generate import TextSide
 from aipc.runtimes.base import Capabilities
 from aipc.runtimes.fake import FakeEngine
-from aipc.session import Session
+from aipc.session.session import Session
 
 CONTEXT = 96
 

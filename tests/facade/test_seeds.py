@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from aipc.conversion import convert
 from aipc.models.store import Store
+from aipc.session.convert import convert
 
 pytest.importorskip("torch", reason="needs torch: pip install 'aipc[transformers]'")
 

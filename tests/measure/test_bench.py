@@ -14,7 +14,7 @@ from aipc.measure.options import BenchOptions
 from aipc.measure.peers import read_entry
 from aipc.measure.plan import BenchPlan
 from aipc.measure.workload import cases
-from aipc.placement import Wanted
+from aipc.session.place import Wanted
 
 ON_CPU = Wanted(device="cpu", runtime="openvino")
 
@@ -84,7 +84,7 @@ def test_the_result_is_written_and_reads_back(measured, tmp_path):
 def test_a_peer_without_a_model_in_its_format_is_refused_before_anything_runs(
     smollm_gguf, small_store
 ):
-    from aipc.conversion import convert
+    from aipc.session.convert import convert
 
     folder = convert(str(smollm_gguf), runtime="openvino", store=small_store).path
     plan = BenchPlan(str(folder), ON_CPU, peers=(read_entry("onnxruntime_genai"),))

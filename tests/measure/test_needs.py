@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from aipc.checkpoint import open_checkpoint
-from aipc.conversion import convert
 from aipc.convert.recipe import Recipe
 from aipc.measure.needs import read_needs
+from aipc.session.convert import convert
 
 BLOCKS = 30 * (576 * (576 + 2 * 192) + 576 * 576 + 3 * 576 * 1536)
 """Weights of the small model's matrices, embedding and head apart."""

@@ -9,7 +9,6 @@ import pytest
 import tiny
 
 from aipc import records
-from aipc.conversion import convert, prepare
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError
 from aipc.measure.cut import Cut
@@ -20,6 +19,7 @@ from aipc.measure.subject import Subject
 from aipc.models.catalogue import CATALOGUE
 from aipc.models.store import Store
 from aipc.runtimes.openvino_scorer import EXACT
+from aipc.session.convert import convert, prepare
 
 EXAM = Exam(read_passages(), Cut(tokens=128, window=128, overlap=32))
 

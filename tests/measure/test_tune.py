@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from aipc.choose.measured import Records
-from aipc.conversion import convert
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
 from aipc.errors import MeasurementError, UsageError
@@ -16,8 +15,9 @@ from aipc.measure.tune_bench import ProcessBench
 from aipc.measure.tune_options import TuneOptions
 from aipc.models import names
 from aipc.models.store import Store
-from aipc.placement import Wanted
-from aipc.preparation import prepare_session
+from aipc.session.convert import convert
+from aipc.session.place import Wanted
+from aipc.session.prepare import prepare_session
 
 CPU = Device("CPU", "cpu", "A CPU", runtimes=("openvino",))
 SHORT = TuneOptions(budget="20s", prompt=16, tokens=8)

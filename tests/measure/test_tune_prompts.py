@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from aipc.choose.measured import Work
-from aipc.conversion import convert
 from aipc.convert.recipe import Recipe
 from aipc.generate import TextSide
 from aipc.measure.tune_prompts import TuningPrompts
+from aipc.session.convert import convert
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from aipc.session import load
+from aipc.session.session import load
 
 pytest.importorskip("onnxruntime_genai", reason="pip install 'aipc[onnx]'")
 

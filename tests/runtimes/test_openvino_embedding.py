@@ -10,8 +10,8 @@ from tiny_embedder import LONGEST, WIDTH, write_embedder
 
 import aipc
 from aipc.artifact.sentence_model import makes_embeddings, read_sentence_model
-from aipc.embedding import is_embedder
 from aipc.errors import ArtifactError, DeviceError, EngineError, PromptTooLong, UsageError
+from aipc.session.embed import is_embedder
 
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 TEXTS = ["hello", "a far longer text of many words", "b"]

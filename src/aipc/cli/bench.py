@@ -132,7 +132,7 @@ def bench(
 def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
     from aipc.measure.peers import read_entry, read_python
     from aipc.measure.plan import BenchPlan
-    from aipc.placement import Wanted
+    from aipc.session.place import Wanted
 
     if flags["emulate"]:
         raise UsageError("an emulated NPU has no speed worth measuring", "leave out --emulate")

@@ -53,7 +53,7 @@ def list_(wants_json: bool) -> None:
 @flags_of(NpuOptions)
 def prebuild(model: str, emulate: bool, **flags: Any) -> None:
     """Compile MODEL for the NPU now, so that its first answer does not wait for it."""
-    from aipc import session
+    from aipc.session import session
 
     options = given(NpuOptions, flags) or NpuOptions()
     with (

@@ -15,7 +15,7 @@ from aipc.convert.targets import find_target
 from aipc.disk import amount
 
 if TYPE_CHECKING:
-    from aipc.conversion import Converted
+    from aipc.session.convert import Converted
 
 
 @click.command()
@@ -53,10 +53,10 @@ def convert(
     MODEL is a short name, a hub id (org/name[@revision]), a checkpoint folder or a .gguf file.
     """
     recipe = given(Recipe, flags, find_target(target, runtime).recipe)
-    from aipc import conversion
+    from aipc.session import convert
 
     with display() as progress:
-        made = conversion.convert(
+        made = convert.convert(
             model,
             recipe,
             target=target,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from aipc.serve.client import RemoteSession
-    from aipc.session import Session
+    from aipc.session.session import Session
 
 _LOOK_EVERY_S = 0.2  # Windows delivers Ctrl-C only between two waits
 
@@ -112,7 +112,7 @@ class Loading:
         raise self._error or KeyboardInterrupt
 
     def _load(self) -> None:
-        from aipc import session
+        from aipc.session import session
 
         try:
             self._session = session.open_session(self._prepared, warm=True)

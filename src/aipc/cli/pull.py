@@ -15,8 +15,8 @@ def pull(model: str) -> None:
 
     MODEL is a short name (`aipc models --available`) or a hub id (org/name[@revision]).
     """
-    from aipc import conversion
+    from aipc.session import convert
 
     with display() as progress:
-        path = conversion.pull(model, progress=progress, notify=progress.notice)
+        path = convert.pull(model, progress=progress, notify=progress.notice)
     write_line(str(path))

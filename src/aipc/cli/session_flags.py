@@ -19,9 +19,9 @@ from aipc.runtimes.base import Sampling
 from aipc.runtimes.static_shape import NpuOptions
 
 if TYPE_CHECKING:
-    from aipc.placement import Notify
-    from aipc.preparation import Prepared
-    from aipc.session import Session
+    from aipc.session.place import Notify
+    from aipc.session.prepare import Prepared
+    from aipc.session.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -77,11 +77,11 @@ def open_session(flags: Mapping[str, Any], shown: Display | None = None) -> Sess
     """Load what the flags name, with progress on stderr, or on the display that is shown already.
 
     Raises:
-        AipcError: whatever `aipc.session.load` raises.
+        AipcError: whatever `aipc.session.session.load` raises.
     """
     asked = place_of(flags)
     recipe = given(Recipe, flags)
-    from aipc import session
+    from aipc.session import session
 
     with display() if shown is None else nullcontext(shown) as progress:
         return session.load(
@@ -90,20 +90,20 @@ def open_session(flags: Mapping[str, Any], shown: Display | None = None) -> Sess
 
 
 def prepare(flags: Mapping[str, Any], progress: Progress, notify: Notify) -> Prepared:
-    """As `open_session`, up to the loading: `aipc.session.open_session` does that."""
+    """As `open_session`, up to the loading: `aipc.session.session.open_session` does that."""
     asked = place_of(flags)
     recipe = given(Recipe, flags)
-    from aipc import preparation
-    from aipc.placement import Wanted
+    from aipc.session import prepare
+    from aipc.session.place import Wanted
 
     wanted = Wanted(**{**asked, "npu": asked["npu"] or NpuOptions()})
-    return preparation.prepare_session(
+    return prepare.prepare_session(
         flags["model"], wanted, recipe=recipe, progress=progress, notify=notify
     )
 
 
 def place_of(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Where and how to run, in the words of `aipc.session.load`."""
+    """Where and how to run, in the words of `aipc.session.session.load`."""
     runtime, properties = _runtime_and_properties(flags)
     return {
         "device": flags["device"],

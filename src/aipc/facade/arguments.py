@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aipc.errors import UsageError
-from aipc.session import is_artifact
+from aipc.session.session import is_artifact
 
 _DTYPE = (
     "how weights are stored is CompilerConfig's dtype, or OVModelForCausalLM's quantization_config"

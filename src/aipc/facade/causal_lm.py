@@ -12,7 +12,7 @@ from aipc.facade.generation import Order, check_names, read_order
 from aipc.facade.pretrained import read_config, read_generation_config
 from aipc.facade.watcher import Watcher
 from aipc.generate import Stream
-from aipc.session import Session
+from aipc.session.session import Session
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aipc.convert.recipe import Recipe
 from aipc.errors import ArtifactError, DeviceError
 from aipc.facade.placement import Placement
-from aipc.session import Session, load
+from aipc.session.session import Session, load
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig

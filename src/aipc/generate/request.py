@@ -17,7 +17,7 @@ from aipc.runtimes.base import Constraint
 
 @dataclass(frozen=True)
 class Request:
-    """The words are those of `aipc.session.Session.stream`."""
+    """The words are those of `aipc.session.session.Session.stream`."""
 
     prompt: Prompt
     schema: Mapping[str, Any] | None = None

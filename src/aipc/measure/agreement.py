@@ -20,7 +20,7 @@ from aipc.measure.interval import Interval
 from aipc.measure.passages import Window
 
 if TYPE_CHECKING:
-    from aipc.session import Session
+    from aipc.session.session import Session
 
 
 @dataclass(frozen=True)

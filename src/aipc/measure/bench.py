@@ -6,7 +6,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import aipc
-from aipc.conversion import Notify, log
 from aipc.devices import kind_of
 from aipc.devices.energy import find_energy
 from aipc.generate import TextSide
@@ -20,8 +19,9 @@ from aipc.measure.result import SCHEMA, Result
 from aipc.measure.surroundings import machine_facts
 from aipc.measure.workload import RandomPrompts, TextPrompts, check_context
 from aipc.models.store import Store
-from aipc.preparation import prepare_session
 from aipc.progress import Progress, silent
+from aipc.session.convert import Notify, log
+from aipc.session.prepare import prepare_session
 
 
 def measure(

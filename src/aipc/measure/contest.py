@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from aipc.conversion import Notify
 from aipc.devices.energy import EnergyCounter
 from aipc.errors import MeasurementError
 from aipc.measure.noise import Listener
 from aipc.measure.result import Load, Sample, Workload
 from aipc.measure.runner import Loaded, Run, Runner
 from aipc.measure.workload import Case, cases
+from aipc.session.convert import Notify
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aipc.tables import read_table
 
 if TYPE_CHECKING:
-    from aipc.session import Session
+    from aipc.session.session import Session
 
 NGRAM = 4
 """Tokens; as seq-rep-4 of Welleck et al., Neural Text Generation with Unlikelihood Training

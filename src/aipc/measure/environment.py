@@ -11,11 +11,11 @@ import sys
 import venv
 from pathlib import Path
 
-from aipc.conversion import Notify
 from aipc.devices.cpu import read_cpu
 from aipc.errors import MeasurementError
 from aipc.measure.peers import Peer
 from aipc.models.store import Store
+from aipc.session.convert import Notify
 
 _MARKER = "complete"
 _LLAMA_FLAGS = {

@@ -26,8 +26,8 @@ from aipc.models.store import Store
 from aipc.progress import Progress
 
 if TYPE_CHECKING:
-    from aipc.conversion import Notify
-    from aipc.session import Session
+    from aipc.session.convert import Notify
+    from aipc.session.session import Session
 
 SCHEMA = 1
 NONE = "none"

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aipc.artifact import digest, manifest
-from aipc.conversion import Notify, prepare
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.errors import ArtifactError, MeasurementError
 from aipc.measure.needs import read_needs
 from aipc.measure.result import ArtifactFacts
 from aipc.models.source import ArtifactSource
-from aipc.preparation import Prepared
 from aipc.progress import Progress
+from aipc.session.convert import Notify, prepare
+from aipc.session.prepare import Prepared
 
 
 class Forms:

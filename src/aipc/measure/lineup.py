@@ -18,7 +18,7 @@ from aipc.measure.plan import BenchPlan
 from aipc.measure.result import Contestant
 from aipc.measure.runner import ProcessRunner
 from aipc.models.store import Store
-from aipc.preparation import Prepared
+from aipc.session.prepare import Prepared
 
 OWN = "aipc"
 _OWN_SCRIPT = Path(__file__).with_name("peer_aipc.py")

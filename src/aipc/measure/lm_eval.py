@@ -16,15 +16,15 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-from aipc import session
 from aipc.errors import UsageError
 from aipc.generate import TextSide
 from aipc.measure.continuation import continued
 from aipc.measure.subject import Subject
-from aipc.placement import Wanted
-from aipc.preparation import prepare_session
 from aipc.runtimes.base import Scorer
-from aipc.session import Session
+from aipc.session import session
+from aipc.session.place import Wanted
+from aipc.session.prepare import prepare_session
+from aipc.session.session import Session
 
 LONGEST_ANSWER = 256
 """Tokens, where a task does not say; the harness's own models have the same."""

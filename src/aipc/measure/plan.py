@@ -11,7 +11,7 @@ from aipc.errors import UsageError
 from aipc.measure.options import BenchOptions
 from aipc.measure.peers import Entry
 from aipc.measure.result import Workload
-from aipc.placement import Wanted
+from aipc.session.place import Wanted
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from aipc.choose import read_artifact
-from aipc.conversion import Notify, announce, prepare
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError
 from aipc.measure.subject import Subject
@@ -26,6 +25,7 @@ from aipc.models.source import (
 from aipc.models.store import Store
 from aipc.progress import Progress
 from aipc.runtimes.openvino_scorer import EXACT
+from aipc.session.convert import Notify, announce, prepare
 
 FLOAT = Recipe(weight_format="fp16")
 _LOCAL: Mapping[str, type[FolderSource | GgufSource]] = {

@@ -16,7 +16,7 @@ from aipc.runtimes.base import Scorer
 from aipc.runtimes.registry import RUNTIMES
 
 if TYPE_CHECKING:
-    from aipc.session import Session
+    from aipc.session.session import Session
 
 _MODEL_FILES = frozenset({".xml", ".bin", ".onnx", ".data"})
 _TOKENIZER = "tokenizer.json"

@@ -12,7 +12,7 @@ from aipc.measure.interval import Interval
 from aipc.tables import read_table
 
 if TYPE_CHECKING:
-    from aipc.session import Session
+    from aipc.session.session import Session
 
 LONGEST_ANSWER = 48
 """Tokens; every answer is a few, and a model that goes on has answered by then."""

@@ -13,7 +13,7 @@ from aipc.errors import MeasurementError
 from aipc.runtimes.base import Decoding, Engine
 
 if TYPE_CHECKING:
-    from aipc.session import Session
+    from aipc.session.session import Session
 
 Answer = Callable[[Sequence[int], int], Iterator[int]]
 """Called with a prompt's token ids and how many tokens the answer has; how many came at once."""

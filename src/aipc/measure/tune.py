@@ -10,7 +10,6 @@ from aipc import telemetry
 from aipc.choose import Artifact, read_artifact
 from aipc.choose.fingerprint import fingerprint
 from aipc.choose.measured import Records, Tuned, Work
-from aipc.conversion import Notify, announce, log
 from aipc.devices import Device, reachable_devices, resolve_device
 from aipc.devices.energy import find_energy
 from aipc.devices.names import plain_name
@@ -26,6 +25,7 @@ from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.progress import Progress, silent
 from aipc.runtimes.registry import RUNTIMES
+from aipc.session.convert import Notify, announce, log
 
 STREAMS = 8
 

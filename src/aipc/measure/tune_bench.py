@@ -13,7 +13,6 @@ from pathlib import Path
 
 from aipc.choose.measured import Work
 from aipc.choose.setup import Setup
-from aipc.conversion import Notify, find_artifact, prepare
 from aipc.convert.targets import find_target
 from aipc.devices import Device
 from aipc.devices.energy import EnergyCounter, find_energy
@@ -28,6 +27,7 @@ from aipc.measure.tune_prompts import TuningPrompts
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.progress import Progress
+from aipc.session.convert import Notify, find_artifact, prepare
 
 _SCRIPT = Path(__file__).with_name("tune_engine.py")
 _COLD_TOKENS = 2

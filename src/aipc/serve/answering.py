@@ -90,7 +90,7 @@ class _Answer:
 
 
 def begin_stream(session: Any, ask: Ask) -> Any:
-    """The session's stream for an ask; errors are those of `aipc.session.Session.stream`."""
+    """The session's stream for an ask; errors are those of `aipc.session.session.Session.stream`."""
     if ask.texts:
         return session.embed(ask.texts, ask.dimensions)
     extras: dict[str, Any] = {}

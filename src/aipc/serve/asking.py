@@ -13,7 +13,7 @@ from aipc.generate import Event, Message
 class Ask:
     """One answer wanted: plain data, which travels to the worker as JSON.
 
-    The fields are the arguments of `aipc.session.Session.stream`; exactly one of ``messages``,
+    The fields are the arguments of `aipc.session.session.Session.stream`; exactly one of ``messages``,
     ``prompt`` and ``texts`` is given.  Nothing is checked here: the session refuses what it
     can't do.
     """

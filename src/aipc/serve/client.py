@@ -73,7 +73,7 @@ class RemoteSession(Answerer):
         schema: Mapping[str, Any] | None = None,
         **sampling: Any,
     ) -> RemoteStream:
-        """As `aipc.session.Session.stream`; its events have no token ids.
+        """As `aipc.session.session.Session.stream`; its events have no token ids.
 
         Raises:
             AipcError: from the iteration, as the server tells it.

@@ -35,7 +35,7 @@ class Ready:
     """Kinds of `aipc.runtimes.base.Constraint` that are enforced."""
     logprobs: bool
     facts: Mapping[str, Any]
-    """As `aipc.session.Session.facts`; has paths of this machine."""
+    """As `aipc.session.session.Session.facts`; has paths of this machine."""
 
 
 class LoadedModel:

@@ -10,7 +10,7 @@ from aipc.progress import Progress
 
 if TYPE_CHECKING:
     from aipc.serve.embedding_session import EmbeddingSession
-    from aipc.session import Session
+    from aipc.session.session import Session
 
 LOADER = "aipc.serve.loading:load_session"
 """The loader of every worker but those of tests: MODULE:FUNCTION."""
@@ -24,11 +24,11 @@ def load_session(
     Raises:
         AipcError: as `aipc.load`.
     """
-    from aipc import embedding, session
     from aipc.models.store import Store
     from aipc.runtimes.static_shape import NpuOptions
+    from aipc.session import embed, session
 
-    if embedding.is_embedder(order["model"]):
+    if embed.is_embedder(order["model"]):
         return _embedder(order, notify)
     given = dict(order)
     npu = given.pop("npu", None)
@@ -43,8 +43,8 @@ def load_session(
 
 
 def _embedder(order: Mapping[str, Any], notify: Callable[[str], None]) -> EmbeddingSession:
-    from aipc.embedding import embedder
     from aipc.serve.embedding_session import EmbeddingSession
+    from aipc.session.embed import embedder
 
     properties = order.get("properties")
     model = embedder(order["model"], device=order["device"], properties=properties, notify=notify)

@@ -101,7 +101,7 @@ class Pool:
     ) -> AsyncGenerator[Saying, None]:
         """Answer as an async iterator: any number of `Waiting`, then the answer's events.
 
-        The events are those of `aipc.session.Session.stream`, several texts in one where they
+        The events are those of `aipc.session.session.Session.stream`, several texts in one where they
         came faster than they were taken and have no logprobs; the last is a `Finished`.
 
         Closing the iterator, or cancelling the task that waits for it, gives the place in the
@@ -122,7 +122,7 @@ class Pool:
             Draining: the pool is being closed.
             WorkerDied: the model's process ended, hangs, or has failed several times in a row.
             ModelTooLarge: it takes more than the whole memory budget.
-            AipcError: as `aipc.load` and `aipc.session.Session.stream`.
+            AipcError: as `aipc.load` and `aipc.session.session.Session.stream`.
         """
         card = await self.card(model)
         _check_kind(card, ask)

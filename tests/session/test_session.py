@@ -14,13 +14,13 @@ import tiny
 
 import aipc
 from aipc.artifact import manifest
-from aipc.conversion import convert
 from aipc.convert.recipe import Recipe
 from aipc.errors import ArtifactError, ConversionError, PromptTooLong, UsageError
 from aipc.generate import Finished, collect, encode_prompt
 from aipc.models.store import Store
 from aipc.runtimes.static_shape import NpuOptions
-from aipc.session import is_artifact
+from aipc.session.convert import convert
+from aipc.session.session import is_artifact
 
 QUESTION = "What is the capital of France?"
 

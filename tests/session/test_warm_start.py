@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 
 from aipc.models.store import Store
-from aipc.placement import Wanted
-from aipc.preparation import prepare_session
 from aipc.runtimes.fake import FakeEngine
-from aipc.session import WARM_TOKENS, _warm_up, open_session
+from aipc.session.place import Wanted
+from aipc.session.prepare import prepare_session
+from aipc.session.session import WARM_TOKENS, _warm_up, open_session
 from aipc.session_status import read_running
 from aipc.timing_spans import recorded
 

@@ -1,6 +1,6 @@
 """Whatever happens to a conversion, what is listed is whole and the next run is good.
 
-The long form (50 kills, 20 races) runs with ``pytest -m long tests/test_survival.py``.
+The long form (50 kills, 20 races) runs with ``pytest -m long tests/session/test_survival.py``.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ import dataclasses
 import pytest
 import tiny
 
-from aipc import preparation
 from aipc.choose.fingerprint import fingerprint
 from aipc.choose.measured import Figures, Records, Trial, Tuned, Work
 from aipc.choose.setup import Setup
@@ -16,8 +15,9 @@ from aipc.devices import Device
 from aipc.errors import UsageError
 from aipc.models import names
 from aipc.models.store import Store
-from aipc.placement import Wanted
-from aipc.preparation import prepare_session
+from aipc.session import prepare
+from aipc.session.place import Wanted
+from aipc.session.prepare import prepare_session
 
 CPU = Device("CPU", "cpu", "A CPU", precisions=("fp32", "bf16"), runtimes=("openvino",))
 RECIPE = Recipe("int8")
@@ -32,7 +32,7 @@ def model(tmp_path):
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setattr(preparation, "reachable_devices", lambda *_: (CPU,))
+    monkeypatch.setattr(prepare, "reachable_devices", lambda *_: (CPU,))
     return Store(tmp_path / "home")
 
 

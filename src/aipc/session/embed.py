@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from aipc import telemetry
 from aipc.artifact.sentence_model import makes_embeddings, read_sentence_model
-from aipc.conversion import Notify, log
 from aipc.errors import ArtifactError
 from aipc.models import names
 from aipc.models.source import ArtifactSource
+from aipc.session.convert import Notify, log
 
 if TYPE_CHECKING:
     from aipc.runtimes.embedder import Embedder

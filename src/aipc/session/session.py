@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aipc.conversion import Notify, log
 from aipc.convert.recipe import Recipe
 from aipc.generate import (
     Answerer,
@@ -26,13 +25,14 @@ from aipc.generate import (
 from aipc.models import names
 from aipc.models.source import ArtifactSource
 from aipc.models.store import Store
-from aipc.observed import ObservedEngine
 from aipc.options import from_mapping
-from aipc.placement import Placement, Wanted
-from aipc.preparation import Prepared, prepare_session
 from aipc.progress import Progress, silent
 from aipc.runtimes.base import Capabilities, Decoding, Engine, Sampling
 from aipc.runtimes.static_shape import NpuOptions
+from aipc.session.convert import Notify, log
+from aipc.session.observe import ObservedEngine
+from aipc.session.place import Placement, Wanted
+from aipc.session.prepare import Prepared, prepare_session
 from aipc.session_status import Publication
 from aipc.timing_spans import Stage, beside, recorded, stage
 

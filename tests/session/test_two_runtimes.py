@@ -9,10 +9,10 @@ import openvino_scorer
 import pytest
 
 import aipc
-from aipc.conversion import convert
 from aipc.convert.recipe import Recipe
 from aipc.generate import Tokenizer
 from aipc.models.store import Store
+from aipc.session.convert import convert
 
 pytest.importorskip("onnxruntime_genai", reason="needs ONNX Runtime: pip install 'aipc[onnx]'")
 

@@ -4,9 +4,9 @@ import pytest
 
 from aipc.devices.counter import Reading
 from aipc.errors import EngineError
-from aipc.observed import ObservedEngine
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.fake import FakeEngine
+from aipc.session.observe import ObservedEngine
 from aipc.session_status import Publication, read_running
 
 
@@ -19,7 +19,7 @@ class Busy:
 
 @pytest.fixture
 def observe(tmp_path, monkeypatch):
-    monkeypatch.setattr("aipc.observed.find_counters", lambda: (Busy(),))
+    monkeypatch.setattr("aipc.session.observe.find_counters", lambda: (Busy(),))
 
     def make(engine):
         publication = Publication(tmp_path, "a model", "fake", engine.device)

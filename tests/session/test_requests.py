@@ -17,7 +17,7 @@ from aipc.generate import TextSide, collect
 from aipc.runtimes.base import Capabilities
 from aipc.runtimes.fake import FakeEngine
 from aipc.runtimes.registry import RUNTIMES
-from aipc.session import Session
+from aipc.session.session import Session
 
 QUESTION = "What is the capital of France?"
 EXACT = {

@@ -4,14 +4,14 @@ import dataclasses
 
 import pytest
 
-from aipc import placement as module
 from aipc.choose import Artifact
 from aipc.devices import Device
 from aipc.errors import DeviceError, PromptTooLong, UsageError
 from aipc.models.store import Store
-from aipc.placement import Placement, Wanted
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.fake import FakeEngine, FakeRuntime
+from aipc.session import place as module
+from aipc.session.place import Placement, Wanted
 
 CPU = Device("CPU", "cpu", "A CPU", runtimes=("openvino",))
 GPU = Device("GPU", "gpu", "A GPU", driver="1", runtimes=("openvino",))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from aipc import telemetry
 from aipc.choose import read_artifact
-from aipc.conversion import Notify, announce, log, prepare
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import Target
 from aipc.devices import Device, reachable_devices
@@ -19,8 +18,9 @@ from aipc.models import names
 from aipc.models.catalogue import CATALOGUE
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
-from aipc.placement import Placement, Wanted
 from aipc.progress import Progress, silent
+from aipc.session.convert import Notify, announce, log, prepare
+from aipc.session.place import Placement, Wanted
 from aipc.timing_spans import stage
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A whole artifact and its place; `aipc.session.open_session` loads it."""
+    """A whole artifact and its place; `aipc.session.session.open_session` loads it."""
 
     source: Source
     folder: Path
