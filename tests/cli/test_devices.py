@@ -11,12 +11,12 @@ import pytest
 from aipc.choose.fingerprint import fingerprint
 from aipc.choose.measured import Figures, Records, Trial, Tuned, Work
 from aipc.choose.setup import Setup
-from aipc.devices.adapters import Adapter
-from aipc.devices.cpu import Cpu
+from aipc.devices.adapters.adapters import Adapter
 from aipc.devices.device import Device
 from aipc.devices.machine import Machine
-from aipc.devices.memory import Memory
 from aipc.devices.missing import Unreached
+from aipc.devices.system.cpu import Cpu
+from aipc.devices.system.memory import Memory
 
 PROGRAM = """
 import sys

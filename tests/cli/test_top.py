@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aipc.devices.counter import Reading
+from aipc.devices.counters.counter import Reading
 from aipc.session_status import Publication
 
 RADEON = Reading(
@@ -37,7 +37,7 @@ class Steady:
 def counters(monkeypatch):
     """Counters of a machine with two accelerators, one of which tells nothing."""
     found = (Steady(RADEON), Steady(SHY))
-    monkeypatch.setattr("aipc.devices.counters.find_counters", lambda: found)
+    monkeypatch.setattr("aipc.devices.counters.watch.find_counters", lambda: found)
 
 
 def test_one_reading_where_stdout_is_no_terminal(aipc, counters) -> None:

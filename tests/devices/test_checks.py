@@ -5,14 +5,14 @@ import dataclasses
 import pytest
 
 from aipc.devices import checks
-from aipc.devices.adapters import Adapter
+from aipc.devices.adapters.adapters import Adapter
 from aipc.devices.checks import FAIL, PASS, WARN, Check, Patient, run_checks
-from aipc.devices.cpu import Cpu
 from aipc.devices.device import Device
 from aipc.devices.machine import Machine
-from aipc.devices.memory import Memory
 from aipc.devices.missing import unreached
-from aipc.devices.surroundings import Surroundings
+from aipc.devices.system.cpu import Cpu
+from aipc.devices.system.memory import Memory
+from aipc.devices.system.surroundings import Surroundings
 from aipc.devices.wheels import Clash
 
 GB = 10**9

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aipc.devices.adapters import Adapter
+from aipc.devices.adapters.adapters import Adapter
 from aipc.devices.drivers import requirement, requirements
 
 NPU = Adapter("npu", "intel", "AI Boost", device_id="0x7d1d")

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from aipc.devices.adapters import Adapter
-from aipc.devices.nvidia_counter import nvidia_counters
+from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.counters.nvidia import nvidia_counters
 from aipc.devices.nvml import MemoryInfo, Nvml, PciInfo, Utilization, add_nvml, open_nvml
 
 NOT_SUPPORTED = 3

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import time
 
-from aipc.devices.counter import Reading
+from aipc.devices.counters.counter import Reading
 from aipc.measure.noise import Listener
 
 

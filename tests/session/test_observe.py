@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aipc.devices.counter import Reading
+from aipc.devices.counters.counter import Reading
 from aipc.errors import EngineError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.fake import FakeEngine

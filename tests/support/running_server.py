@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from aipc.devices.monitor import Monitor
+from aipc.devices.counters.monitor import Monitor
 from aipc.serve.binding import Binding
 from aipc.serve.pool import Pool
 from aipc.serve.server import Server, listen

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aipc.devices import Device
-from aipc.devices.cpu import read_cpu
+from aipc.devices.system.cpu import read_cpu
 from aipc.devices.wheels import installed
 
 

@@ -38,7 +38,7 @@ def _patient() -> Patient:
     from aipc import disk
     from aipc.devices.checks import Patient
     from aipc.devices.machine import this_machine
-    from aipc.devices.surroundings import read_surroundings
+    from aipc.devices.system.surroundings import read_surroundings
     from aipc.models.store import Store
 
     home = Store().home

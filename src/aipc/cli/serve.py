@@ -75,8 +75,8 @@ def serve(
 def _serve(
     models: tuple[str, ...], binding: Binding, options: PoolOptions, place: dict[str, Any]
 ) -> None:
-    from aipc.devices.counters import find_counters
-    from aipc.devices.monitor import Monitor
+    from aipc.devices.counters.monitor import Monitor
+    from aipc.devices.counters.watch import find_counters
     from aipc.models.catalogue import CATALOGUE
     from aipc.models.store import Store
     from aipc.serve import server

@@ -14,8 +14,8 @@ from aipc.cli.output import write_json, write_line, write_table
 from aipc.disk import amount
 
 if TYPE_CHECKING:
-    from aipc.devices.counter import Reading
-    from aipc.devices.monitor import SessionLoad, Snapshot
+    from aipc.devices.counters.counter import Reading
+    from aipc.devices.counters.monitor import SessionLoad, Snapshot
 
 _DEVICES = ("DEVICE", "BUSY", "MEMORY", "POWER", "CLOCK", "NAME")
 _SESSIONS = ("SESSION", "DEVICE", "TOKENS/S", "TOKENS", "GPU", "MODEL")
@@ -63,8 +63,8 @@ def top(interval: float, count: int | None, wants_json: bool) -> None:
 
 def _snapshots(interval: float, count: int | None) -> Iterator[Snapshot]:
     """``count`` of them, or without end; the first after a moment, as rates take two readings."""
-    from aipc.devices.counters import find_counters
-    from aipc.devices.monitor import Monitor
+    from aipc.devices.counters.monitor import Monitor
+    from aipc.devices.counters.watch import find_counters
     from aipc.models.store import Store
 
     monitor = Monitor(find_counters(), Store().home / "running")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aipc.devices.drivers import requirement
 from aipc.devices.machine import Machine
-from aipc.devices.surroundings import Surroundings
+from aipc.devices.system.surroundings import Surroundings
 from aipc.devices.wheels import clashes
 
 PASS, WARN, FAIL = "pass", "warn", "fail"

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from aipc.devices.adapters import Adapter
+from aipc.devices.adapters.adapters import Adapter
 from aipc.tables import read_table
 
 

@@ -6,12 +6,12 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aipc.devices.adapters import Adapter, read_adapters
-from aipc.devices.cpu import Cpu, read_cpu
+from aipc.devices.adapters.adapters import Adapter, read_adapters
 from aipc.devices.device import Device
-from aipc.devices.memory import Memory, read_memory
 from aipc.devices.missing import Unreached, unreached
 from aipc.devices.reach import ask_runtimes
+from aipc.devices.system.cpu import Cpu, read_cpu
+from aipc.devices.system.memory import Memory, read_memory
 from aipc.devices.wheels import clashes, installed
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from aipc.devices.adapters import Adapter
+from aipc.devices.adapters.adapters import Adapter
 
 _NAMES = {"linux": "libnvidia-ml.so.1", "win32": "nvml.dll"}
 _TEXT = 96  # bytes; the longest of NVML's own buffer sizes

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from aipc.devices.adapters import Adapter, read_adapters
-from aipc.devices.cpu import read_cpu
+from aipc.devices.adapters.adapters import Adapter, read_adapters
 from aipc.devices.device import Device
 from aipc.devices.openvino import reason
+from aipc.devices.system.cpu import read_cpu
 from aipc.devices.wheels import extras, installed
 
 PROVIDERS = {

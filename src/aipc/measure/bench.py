@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aipc
 from aipc.devices import kind_of
-from aipc.devices.energy import find_energy
+from aipc.devices.counters.energy import find_energy
 from aipc.generate import TextSide
 from aipc.measure.contest import Contest, Prompts
 from aipc.measure.forms import Forms

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from aipc.devices.energy import EnergyCounter
+from aipc.devices.counters.energy import EnergyCounter
 from aipc.errors import MeasurementError
 from aipc.measure.noise import Listener
 from aipc.measure.result import Load, Sample, Workload

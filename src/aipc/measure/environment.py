@@ -11,7 +11,7 @@ import sys
 import venv
 from pathlib import Path
 
-from aipc.devices.cpu import read_cpu
+from aipc.devices.system.cpu import read_cpu
 from aipc.errors import MeasurementError
 from aipc.measure.peers import Peer
 from aipc.models.store import Store

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from aipc.devices import kind_of
-from aipc.devices.cpu import read_cpu
-from aipc.devices.memory import read_memory
+from aipc.devices.system.cpu import read_cpu
+from aipc.devices.system.memory import read_memory
 from aipc.measure.result import Limits, Needs, Rate
 
 _BLOCK = 1 << 30  # bytes; larger than any cache

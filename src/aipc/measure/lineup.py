@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aipc.devices import kind_of
-from aipc.devices.cpu import read_cpu
+from aipc.devices.system.cpu import read_cpu
 from aipc.errors import UsageError
 from aipc.measure.contest import Racer
 from aipc.measure.environment import find_python

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from aipc.devices.clock import current_mhz, throttled
-from aipc.devices.counter import Counter
-from aipc.devices.counters import find_counters
-from aipc.devices.cpu import read_cpu
+from aipc.devices.counters.counter import Counter
+from aipc.devices.counters.watch import find_counters
+from aipc.devices.system.clock import current_mhz, throttled
+from aipc.devices.system.cpu import read_cpu
 from aipc.measure.interval import spread
 from aipc.measure.result import Contestant, Noise
 

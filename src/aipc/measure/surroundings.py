@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 
 from aipc.devices import reachable_devices
-from aipc.devices.cpu import read_cpu
-from aipc.devices.memory import read_memory
+from aipc.devices.system.cpu import read_cpu
+from aipc.devices.system.memory import read_memory
 from aipc.measure.result import DeviceFacts, MachineFacts
 
 

@@ -11,7 +11,7 @@ from aipc.choose import Artifact, read_artifact
 from aipc.choose.fingerprint import fingerprint
 from aipc.choose.measured import Records, Tuned, Work
 from aipc.devices import Device, reachable_devices, resolve_device
-from aipc.devices.energy import find_energy
+from aipc.devices.counters.energy import find_energy
 from aipc.devices.names import plain_name
 from aipc.errors import MeasurementError, UsageError
 from aipc.measure.candidates import Place, places

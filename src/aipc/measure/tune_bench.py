@@ -15,8 +15,8 @@ from aipc.choose.measured import Work
 from aipc.choose.setup import Setup
 from aipc.convert.targets import find_target
 from aipc.devices import Device
-from aipc.devices.energy import EnergyCounter, find_energy
-from aipc.devices.memory import read_memory
+from aipc.devices.counters.energy import EnergyCounter, find_energy
+from aipc.devices.system.memory import read_memory
 from aipc.disk import amount
 from aipc.errors import MeasurementError
 from aipc.generate import TextSide

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from aipc.devices.memory import read_memory
+from aipc.devices.system.memory import read_memory
 
 SHARE = 0.5  # of the memory that is free once the model is loaded
 BYTES_PER_NUMBER = 2  # f16; the CPU's default, u8 with its scales, takes little more than half

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from aipc import telemetry
 from aipc.devices import kind_of
-from aipc.devices.cpu import read_cpu
+from aipc.devices.system.cpu import read_cpu
 from aipc.errors import DeviceError, EngineError
 from aipc.runtimes.base import Capabilities, Decoding
 from aipc.runtimes.constrained import check_constrained

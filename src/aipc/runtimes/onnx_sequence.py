@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aipc.devices.memory import read_memory
+from aipc.devices.system.memory import read_memory
 from aipc.errors import EngineError
 from aipc.runtimes.base import Constraint
 from aipc.runtimes.onnx_folder import GenAIFolder

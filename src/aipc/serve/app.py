@@ -21,7 +21,7 @@ from aipc.serve.openapi import document
 from aipc.serve.page_files import PageFiles
 
 if TYPE_CHECKING:
-    from aipc.devices.monitor import Monitor
+    from aipc.devices.counters.monitor import Monitor
     from aipc.serve.pool import Pool
 
 

@@ -24,7 +24,7 @@ from aipc.serve.metrics import CONTENT_TYPE, Metrics
 from aipc.serve.refusal import SERVER, Refusal
 
 if TYPE_CHECKING:
-    from aipc.devices.monitor import Monitor
+    from aipc.devices.counters.monitor import Monitor
     from aipc.serve.loaded_model import Ready
     from aipc.serve.pool import Pool
     from aipc.serve.shelf import ModelCard

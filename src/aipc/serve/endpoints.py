@@ -29,7 +29,7 @@ from aipc.serve.responses import Responses
 from aipc.serve.responses_wire import ResponseBody, ResponseRequest
 
 if TYPE_CHECKING:
-    from aipc.devices.monitor import Monitor
+    from aipc.devices.counters.monitor import Monitor
     from aipc.serve.pool import Pool
 
 _ANSWERS = (404, 429, 500, 503)

@@ -8,8 +8,8 @@ from contextlib import aclosing
 from typing import Any
 
 from aipc.devices import resolve_device
-from aipc.devices.memory import read_memory
 from aipc.devices.names import plain_name
+from aipc.devices.system.memory import read_memory
 from aipc.disk import amount
 from aipc.serve.asking import Ask, Saying
 from aipc.serve.failures import ModelTooLarge, ModelUnknown, WrongModel

@@ -22,7 +22,7 @@ from aipc.serve.app import Application
 from aipc.serve.binding import Binding
 
 if TYPE_CHECKING:
-    from aipc.devices.monitor import Monitor
+    from aipc.devices.counters.monitor import Monitor
     from aipc.serve.pool import Pool
 
 Tell = Callable[[str], None]

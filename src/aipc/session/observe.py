@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
 
-from aipc.devices.counter import Counter
-from aipc.devices.counters import Seen, find_counters, watch
+from aipc.devices.counters.counter import Counter
+from aipc.devices.counters.watch import Seen, find_counters, watch
 from aipc.runtimes.base import Decoding, Engine, Generation
 from aipc.session_status import Publication
 

@@ -7,9 +7,9 @@ from chromium import launched
 from running_server import RunningServer
 from scripted_pool import ScriptedPool
 
-from aipc.devices.counter import Reading
-from aipc.devices.memory import Memory
-from aipc.devices.monitor import Snapshot
+from aipc.devices.counters.counter import Reading
+from aipc.devices.counters.monitor import Snapshot
+from aipc.devices.system.memory import Memory
 from aipc.serve.catalogue_wire import MachineBody
 
 

@@ -1,0 +1,163 @@
+"""Load of CPU, NPU and GPUs from files of the Linux kernel's.
+
+Where the files are described: Documentation/filesystems/proc.rst (/proc/stat), power/powercap.rst,
+gpu/amdgpu/thermal.rst, ABI/testing/sysfs-driver-intel-xe-hwmon, and the comments "DOC:" of
+drivers/accel/ivpu/ivpu_sysfs.c and drivers/gpu/drm/xe/xe_gt_idle.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.counters.counter import Counter, Growth, Reading, share
+from aipc.devices.system.files import read_number, read_text
+
+ROOT = Path("/")
+_PCI = "sys/bus/pci/devices"
+
+
+class CpuCounter:
+    """The first line of /proc/stat: time in each state, of all cores together."""
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._file = root / "proc/stat"
+        self._last: tuple[int, int] | None = None
+
+    def read(self, now: float) -> Reading | None:  # noqa: ARG002 - the file has its own clock
+        text = read_text(self._file)
+        if text is None:
+            return None
+        # user nice system idle iowait irq softirq steal; guests' time is in user already
+        times = [int(field) for field in text.splitlines()[0].split()[1:9]]
+        last, self._last = self._last, (sum(times), times[3] + times[4])
+        if last is None or self._last[0] == last[0]:
+            return None
+        total, idle = self._last[0] - last[0], self._last[1] - last[1]
+        return Reading("cpu", "CPU", busy_share=share(1 - idle / total))
+
+
+class NpuCounter:
+    """Intel's: microseconds in which it had work, since the driver was loaded."""
+
+    def __init__(self, adapter: Adapter, root: Path = ROOT) -> None:
+        self._adapter = adapter
+        self._folder = root / _PCI / adapter.slot
+        self._busy = Growth()
+
+    def read(self, now: float) -> Reading | None:
+        grown = self._busy.per_second(read_number(self._folder / "npu_busy_time_us"), now)
+        return Reading(
+            "npu",
+            self._adapter.name,
+            self._adapter.maker,
+            busy_share=share(None if grown is None else grown / 1e6),
+            memory_used_bytes=read_number(self._folder / "npu_memory_utilization"),
+            frequency_mhz=read_number(self._folder / "npu_current_frequency_mhz"),
+        )
+
+
+class IntelGpuCounter:
+    """Milliseconds in which each of its engine groups slept; awake counts as busy.
+
+    That is more than the time spent computing: a GPU stays awake for a moment after each job.
+    """
+
+    def __init__(self, adapter: Adapter, root: Path = ROOT) -> None:
+        self._adapter = adapter
+        self._folder = root / _PCI / adapter.slot
+        self._idle = _idle_files(self._folder)
+        self._growths = [Growth() for _ in self._idle]
+
+    def read(self, now: float) -> Reading | None:
+        slept = [
+            growth.per_second(read_number(file), now)
+            for file, growth in zip(self._idle, self._growths, strict=True)
+        ]
+        awake = [1 - grown / 1000 for grown in slept if grown is not None]
+        return Reading(
+            "gpu",
+            self._adapter.name,
+            self._adapter.maker,
+            busy_share=share(max(awake, default=None)),
+            memory_total_bytes=self._adapter.memory_bytes,
+            frequency_mhz=_first_number(
+                self._folder.glob("tile*/gt*/freq0/act_freq"),
+                self._folder.glob("drm/card*/gt/gt0/rps_act_freq_mhz"),
+            ),
+        )
+
+
+class AmdGpuCounter:
+    def __init__(self, adapter: Adapter, root: Path = ROOT) -> None:
+        self._adapter = adapter
+        self._folder = root / _PCI / adapter.slot
+
+    def read(self, now: float) -> Reading | None:  # noqa: ARG002 - momentary values
+        percent = read_number(self._folder / "gpu_busy_percent")
+        microwatts = _first_number(
+            self._folder.glob("hwmon/hwmon*/power1_average"),
+            self._folder.glob("hwmon/hwmon*/power1_input"),
+        )
+        hertz = _first_number(self._folder.glob("hwmon/hwmon*/freq1_input"))
+        return Reading(
+            "gpu",
+            self._adapter.name,
+            self._adapter.maker,
+            busy_share=None if percent is None else share(percent / 100),
+            memory_used_bytes=read_number(self._folder / "mem_info_vram_used"),
+            memory_total_bytes=self._adapter.memory_bytes,
+            power_w=None if microwatts is None else microwatts / 1e6,
+            frequency_mhz=None if hertz is None else hertz / 1e6,
+        )
+
+
+class PackageCounter:
+    """Energy that a processor with its GPU and NPU took (RAPL); many systems show it to root."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._energy = Growth(read_number(folder / "max_energy_range_uj"))
+
+    def read(self, now: float) -> Reading | None:
+        grown = self._energy.per_second(read_number(self._folder / "energy_uj"), now)
+        if grown is None:
+            return None
+        name = read_text(self._folder / "name") or self._folder.name
+        return Reading("package", name, power_w=grown / 1e6)
+
+
+_GPUS: dict[str, Callable[[Adapter, Path], Counter]] = {
+    "i915": IntelGpuCounter,
+    "xe": IntelGpuCounter,
+    "amdgpu": AmdGpuCounter,
+}
+
+
+def linux_counters(adapters: Sequence[Adapter], root: Path = ROOT) -> tuple[Counter, ...]:
+    """Those for which this machine has files."""
+    found: list[Counter] = [CpuCounter(root)]
+    for adapter in adapters:
+        if (root / _PCI / adapter.slot / "npu_busy_time_us").is_file():
+            found.append(NpuCounter(adapter, root))
+        elif adapter.module in _GPUS:
+            found.append(_GPUS[adapter.module](adapter, root))
+    # Domains within a package ("intel-rapl:0:0") are counted in it already.
+    packages = sorted((root / "sys/class/powercap").glob("intel-rapl:[0-9]"))
+    return (*found, *map(PackageCounter, packages))
+
+
+def _idle_files(folder: Path) -> list[Path]:
+    """Of the xe driver, else of i915."""
+    found = sorted(folder.glob("tile*/gt*/gtidle/idle_residency_ms"))
+    return found or sorted(folder.glob("drm/card*/gt/gt*/rc6_residency_ms"))
+
+
+def _first_number(*files: Iterator[Path]) -> int | None:
+    for group in files:
+        for file in sorted(group):
+            number = read_number(file)
+            if number is not None:
+                return number
+    return None

@@ -1,0 +1,145 @@
+"""Load of CPU, GPUs and NPUs on Windows, where the Task Manager takes it from."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.counters.counter import Counter, Reading, share
+from aipc.devices.counters.pdh import Query
+from aipc.devices.system.registry import registry_keys
+from aipc.devices.system.windows import system_times
+
+BUSY = r"\GPU Engine(*)\Utilization Percentage"
+OWN_MEMORY = r"\GPU Adapter Memory(*)\Dedicated Usage"
+SHARED_MEMORY = r"\GPU Adapter Memory(*)\Shared Usage"
+_LUID = re.compile(r"luid_0x([0-9A-Fa-f]{8})_0x([0-9A-Fa-f]{8})")
+_GRAPHICS = "engtype_3D"
+_ENGINE = re.compile(r"_phys_\d+_eng_\d+")
+
+Sample = Mapping[str, Mapping[str, float]]
+
+
+class WindowsCpuCounter:
+    """Times of all cores together; ``times`` gives (idle, kernel with idle, user)."""
+
+    def __init__(self, times: Callable[[], tuple[int, int, int]] = system_times) -> None:
+        self._times = times
+        self._last: tuple[int, int] | None = None
+
+    def read(self, now: float) -> Reading | None:  # noqa: ARG002 - Windows has its own clock
+        idle, kernel, user = self._times()
+        last, self._last = self._last, (kernel + user, idle)
+        if last is None or kernel + user == last[0]:
+            return None
+        total, idled = self._last[0] - last[0], self._last[1] - last[1]
+        return Reading("cpu", "CPU", busy_share=share(1 - idled / total))
+
+
+class Samples:
+    """One sample of all adapters for every counter that reads at the same moment."""
+
+    def __init__(self, sample: Callable[[], Sample]) -> None:
+        self._sample = sample
+        self._taken: tuple[float, Sample] | None = None
+
+    def at(self, now: float) -> Sample:
+        if self._taken is None or self._taken[0] != now:
+            self._taken = (now, self._sample())
+        return self._taken[1]
+
+
+class AdapterCounter:
+    """A GPU or an NPU, known to Windows by its locally unique number.
+
+    ``luid`` is None where DirectX keeps no number of it: then it is the one adapter that is
+    in none of ``others`` and has no engine for graphics, if there is just one.
+    """
+
+    def __init__(
+        self,
+        luid: int | None,
+        adapter: Adapter,
+        samples: Samples,
+        others: Collection[int] = (),
+    ) -> None:
+        self._luid = luid
+        self._adapter = adapter
+        self._samples = samples
+        self._others = others
+
+    def read(self, now: float) -> Reading | None:
+        sample = self._samples.at(now)
+        luid = self._luid or luid_without_graphics(sample[BUSY], self._others)
+        if luid is None:
+            return Reading(self._adapter.kind, self._adapter.name, self._adapter.maker)
+        instances = (sample[OWN_MEMORY], sample[SHARED_MEMORY])
+        memory = [own for part in instances for own in _of(luid, part)]
+        return Reading(
+            self._adapter.kind,
+            self._adapter.name,
+            self._adapter.maker,
+            busy_share=busiest_engine(sample[BUSY], luid),
+            memory_used_bytes=int(sum(memory)) if memory else None,
+            memory_total_bytes=self._adapter.memory_bytes,
+        )
+
+
+def windows_counters(adapters: Sequence[Adapter]) -> tuple[Counter, ...]:
+    """Those that this machine has; before Windows 10 1709 there are none of GPUs."""
+    try:
+        query = Query((BUSY, OWN_MEMORY, SHARED_MEMORY))
+    except OSError:
+        return (WindowsCpuCounter(),)
+    samples = Samples(query.sample)
+    numbered = adapters_by_luid(registry_keys(r"SOFTWARE\Microsoft\DirectX"), adapters)
+    of_adapters = [AdapterCounter(luid, one, samples) for luid, one in numbered.items()]
+    of_npus = [
+        AdapterCounter(None, one, samples, numbered)
+        for one in adapters
+        if one.kind == "npu" and one not in numbered.values()
+    ]
+    return (WindowsCpuCounter(), *of_adapters, *of_npus)
+
+
+def adapters_by_luid(
+    keys: Iterable[tuple[str, Mapping[str, Any]]], adapters: Sequence[Adapter]
+) -> Mapping[int, Adapter]:
+    """Windows keeps (AdapterLuid, Description) of each adapter that DirectX knows."""
+    by_name = {adapter.name: adapter for adapter in adapters}
+    found = {}
+    for _, values in keys:
+        luid, name = values.get("AdapterLuid"), values.get("Description")
+        if isinstance(luid, int) and name in by_name:
+            found[luid] = by_name[name]
+    return found
+
+
+def luid_of(instance: str) -> int | None:
+    """From "pid_4_luid_0x00000000_0x0000C4F1_phys_0_eng_0_engtype_3D"."""
+    match = _LUID.search(instance)
+    return None if match is None else int(match[1], 16) << 32 | int(match[2], 16)
+
+
+def luid_without_graphics(instances: Mapping[str, float], others: Collection[int]) -> int | None:
+    """The number of the only adapter, besides ``others``, that has engines and none for 3D."""
+    seen = {luid_of(name) for name in instances} - {None, *others}
+    seen -= {luid_of(name) for name in instances if name.endswith(_GRAPHICS)}
+    return seen.pop() if len(seen) == 1 else None
+
+
+def _of(luid: int, instances: Mapping[str, float]) -> list[float]:
+    return [value for name, value in instances.items() if luid_of(name) == luid]
+
+
+def busiest_engine(instances: Mapping[str, float], luid: int) -> float | None:
+    """The share of time of an adapter's busiest engine, all processes together: 0 to 1."""
+    engines: dict[str, float] = defaultdict(float)
+    for name, percent in instances.items():
+        engine = _ENGINE.search(name)
+        if engine and luid_of(name) == luid:
+            engines[engine[0]] += percent
+    return share(max(engines.values()) / 100) if engines else None

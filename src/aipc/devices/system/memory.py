@@ -1,0 +1,108 @@
+"""How much memory this process may use: the machine's, less what a container withholds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+ROOT = Path("/")
+
+
+@dataclass(frozen=True)
+class Memory:
+    total: int
+    """Bytes, the machine's or, where it is less, the limit set on this process."""
+    available: int | None
+    """Bytes that can be had without swapping; None where the system does not tell."""
+
+
+def read_memory() -> Memory:
+    """Ask the operating system."""
+    if sys.platform == "win32":
+        from aipc.devices.system import windows
+
+        return Memory(*windows.physical_memory())
+    if sys.platform == "darwin":
+        from aipc.devices.system.macos import sysctl
+
+        return Memory(int(sysctl("hw.memsize")), available=None)
+    return read_linux_memory()
+
+
+def read_linux_memory(root: Path = ROOT) -> Memory:
+    """``/proc/meminfo``, narrowed by the limits of this process's control groups.
+
+    Both versions of control groups are read, as the kernel's documents describe them
+    (``admin-guide/cgroup-v1/memory.rst``, ``admin-guide/cgroup-v2.rst``).
+    """
+    lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
+    fields = {name: value for name, _, value in (line.partition(":") for line in lines)}
+    total, available = (
+        int(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable")
+    )
+    for limit, used in _limits(root):
+        total = min(total, limit)
+        available = min(available, max(limit - used, 0))
+    return Memory(total, available)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Where one version of control groups keeps its numbers."""
+
+    mount: str
+    limit: str
+    used: str
+    reclaimable: str
+
+
+_V1 = _Files(
+    "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+)
+_V2 = _Files("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
+
+
+def _limits(root: Path) -> Iterator[tuple[int, int]]:
+    """(limit, used) in bytes of every group around this process that sets a limit."""
+    for files, path in _groups(root):
+        mount = root / files.mount
+        # A container often sees its own group as the top: the path may lead nowhere.
+        for part in (path, *path.parents):
+            folder = mount / part.relative_to("/")
+            limit = _number(folder / files.limit)
+            if limit is not None:
+                used = _number(folder / files.used) or 0
+                yield limit, used - _reclaimable(folder / "memory.stat", files.reclaimable)
+
+
+def _groups(root: Path) -> Iterator[tuple[_Files, PurePosixPath]]:
+    """Lines "4:memory:/path" (version 1) and "0::/path" (version 2)."""
+    listing = root / "proc/self/cgroup"
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            yield _V1, PurePosixPath(path)
+        elif number == "0" and not controllers:
+            yield _V2, PurePosixPath(path)
+
+
+def _number(file: Path) -> int | None:
+    """The file's number; None for "max" (no limit) or no such file."""
+    try:
+        text = file.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def _reclaimable(stat: Path, name: str) -> int:
+    """Bytes of cached files that the kernel drops when memory is wanted."""
+    try:
+        lines = stat.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    values = dict(line.split(maxsplit=1) for line in lines)
+    return int(values.get(name, 0))
