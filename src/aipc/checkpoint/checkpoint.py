@@ -11,10 +11,10 @@ from aipc.artifact.config import CONFIG
 from aipc.checkpoint.damage import FETCH_AGAIN, unreadable
 from aipc.checkpoint.floats import Floats
 from aipc.checkpoint.folder import FolderTexts, find_gguf, open_weights
-from aipc.checkpoint.gguf_config import make_config
-from aipc.checkpoint.gguf_file import GgufFile
-from aipc.checkpoint.gguf_texts import GgufTexts
-from aipc.checkpoint.gguf_weights import GgufWeights
+from aipc.checkpoint.gguf.config import make_config
+from aipc.checkpoint.gguf.file import GgufFile
+from aipc.checkpoint.gguf.texts import GgufTexts
+from aipc.checkpoint.gguf.weights import GgufWeights
 from aipc.checkpoint.jsonfile import read_object
 from aipc.checkpoint.tensors import TensorFile, TensorInfo, find_tensor
 from aipc.errors import CheckpointError

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from aipc.checkpoint.pretokenizers import PRE_TOKENIZERS
+from aipc.checkpoint.gguf.pretokenizers import PRE_TOKENIZERS
 
 TOKENIZER = "tokenizer.json"
 SINGLE_DIGITS = PRE_TOKENIZERS["smollm"].pattern

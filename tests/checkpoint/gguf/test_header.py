@@ -3,7 +3,7 @@ import tracemalloc
 
 import pytest
 
-from aipc.checkpoint.gguf_header import read_header
+from aipc.checkpoint.gguf.header import read_header
 from aipc.errors import CheckpointError, UnsupportedModel
 
 STRING, ARRAY, UINT32 = 8, 9, 4

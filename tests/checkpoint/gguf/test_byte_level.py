@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aipc.checkpoint.byte_level import build_byte_level
-from aipc.checkpoint.gguf_metadata import Metadata
-from aipc.checkpoint.gguf_vocabulary import read_vocabulary
-from aipc.checkpoint.pretokenizers import PRE_TOKENIZERS
+from aipc.checkpoint.gguf.byte_level import build_byte_level
+from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.gguf.pretokenizers import PRE_TOKENIZERS
+from aipc.checkpoint.gguf.vocabulary import read_vocabulary
 from aipc.errors import CheckpointError, UnsupportedModel
 
 

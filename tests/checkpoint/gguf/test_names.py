@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from aipc.checkpoint.gguf_names import ARCHITECTURES, find_architecture, translate
+from aipc.checkpoint.gguf.names import ARCHITECTURES, find_architecture, translate
 from aipc.errors import UnsupportedModel
 
 FILE = Path("m.gguf")

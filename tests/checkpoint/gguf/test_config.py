@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from aipc.checkpoint.gguf_config import make_config
-from aipc.checkpoint.gguf_file import GgufFile
-from aipc.checkpoint.gguf_weights import GgufWeights
+from aipc.checkpoint.gguf.config import make_config
+from aipc.checkpoint.gguf.file import GgufFile
+from aipc.checkpoint.gguf.weights import GgufWeights
 from aipc.errors import CheckpointError
 
 

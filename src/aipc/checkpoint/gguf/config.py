@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from aipc.checkpoint.damage import damaged
-from aipc.checkpoint.gguf_file import GgufFile
-from aipc.checkpoint.gguf_metadata import Metadata
-from aipc.checkpoint.gguf_names import find_architecture
-from aipc.checkpoint.gguf_rope import rope_settings
+from aipc.checkpoint.gguf.file import GgufFile
+from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.gguf.names import find_architecture
+from aipc.checkpoint.gguf.rope import rope_settings
 from aipc.checkpoint.tensors import TensorInfo
 
 _DEFAULT_THETA = 10000.0

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.checkpoint.damage import damaged
-from aipc.checkpoint.gguf_file import GgufFile
-from aipc.checkpoint.gguf_metadata import Metadata
-from aipc.checkpoint.gguf_names import ROPE_FREQS, ROPE_LONG, ROPE_SHORT
+from aipc.checkpoint.gguf.file import GgufFile
+from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.gguf.names import ROPE_FREQS, ROPE_LONG, ROPE_SHORT
 from aipc.errors import UnsupportedModel
 
 _LLAMA3 = {

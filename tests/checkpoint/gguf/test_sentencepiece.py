@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aipc.checkpoint.gguf_metadata import Metadata
-from aipc.checkpoint.gguf_vocabulary import BYTE, CONTROL, NORMAL, UNKNOWN, read_vocabulary
-from aipc.checkpoint.sentencepiece import build_sentencepiece, merges_by_score
+from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.gguf.sentencepiece import build_sentencepiece, merges_by_score
+from aipc.checkpoint.gguf.vocabulary import BYTE, CONTROL, NORMAL, UNKNOWN, read_vocabulary
 from aipc.errors import CheckpointError
 
 SPACE = "▁"

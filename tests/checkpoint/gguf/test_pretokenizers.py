@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from aipc.checkpoint.pretokenizers import PRE_TOKENIZERS
+from aipc.checkpoint.gguf.pretokenizers import PRE_TOKENIZERS
 
 # As tiktoken publishes them (openai_public.py), two alternatives a line.
 O200K = (

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aipc.checkpoint.gguf_metadata import Metadata
+from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.errors import CheckpointError, UnsupportedModel
 
 

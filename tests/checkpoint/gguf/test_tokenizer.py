@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aipc.checkpoint.gguf_metadata import Metadata
-from aipc.checkpoint.gguf_tokenizer import make_tokenizer
-from aipc.checkpoint.gguf_vocabulary import read_vocabulary
+from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.gguf.tokenizer import make_tokenizer
+from aipc.checkpoint.gguf.vocabulary import read_vocabulary
 from aipc.errors import CheckpointError, UnsupportedModel
 
 TOKENS = ["<unk>", "<s>", "</s>", "<|user|>", "<tool>", "<|endoftext|>", "a", "b", "▁", "Ġ", "Ċ"]

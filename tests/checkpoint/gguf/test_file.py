@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from aipc.checkpoint.floats import FLOATS
-from aipc.checkpoint.gguf_file import QUANTISED, GgufFile
-from aipc.checkpoint.gguf_header import read_header
+from aipc.checkpoint.gguf.file import QUANTISED, GgufFile
+from aipc.checkpoint.gguf.header import read_header
 from aipc.errors import CheckpointError, UnsupportedModel
 
 FORMATS = sorted((FLOATS - {"F64"}) | QUANTISED)

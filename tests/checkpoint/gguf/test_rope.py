@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from aipc.checkpoint.gguf_file import GgufFile
-from aipc.checkpoint.gguf_rope import llama3_factors, rope_settings
+from aipc.checkpoint.gguf.file import GgufFile
+from aipc.checkpoint.gguf.rope import llama3_factors, rope_settings
 from aipc.errors import CheckpointError, UnsupportedModel
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from aipc.artifact.config import CONFIG, GENERATION_CONFIG
-from aipc.checkpoint.gguf_metadata import Metadata
-from aipc.checkpoint.gguf_tokenizer import make_tokenizer
-from aipc.checkpoint.gguf_vocabulary import Vocabulary, read_vocabulary, special_token, stop_ids
+from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.gguf.tokenizer import make_tokenizer
+from aipc.checkpoint.gguf.vocabulary import Vocabulary, read_vocabulary, special_token, stop_ids
 from aipc.checkpoint.jsonfile import write_object
 from aipc.checkpoint.template import JINJA
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from aipc.checkpoint.damage import damaged, quoted
 from aipc.checkpoint.floats import Floats
-from aipc.checkpoint.gguf_file import GgufFile
-from aipc.checkpoint.gguf_names import NOT_WEIGHTS, find_architecture, translate
+from aipc.checkpoint.gguf.file import GgufFile
+from aipc.checkpoint.gguf.names import NOT_WEIGHTS, find_architecture, translate
 from aipc.checkpoint.tensors import TensorInfo, check_rows, find_tensor
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aipc.checkpoint.damage import damaged, quoted
-from aipc.checkpoint.gguf_metadata import Metadata
-from aipc.checkpoint.gguf_vocabulary import Vocabulary
-from aipc.checkpoint.pretokenizers import PRE_TOKENIZERS, PreTokenizer
+from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.gguf.pretokenizers import PRE_TOKENIZERS, PreTokenizer
+from aipc.checkpoint.gguf.vocabulary import Vocabulary
 from aipc.errors import UnsupportedModel
 
 if TYPE_CHECKING:

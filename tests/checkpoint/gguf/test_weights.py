@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from aipc.checkpoint.gguf_file import GgufFile
-from aipc.checkpoint.gguf_weights import GgufWeights
+from aipc.checkpoint.gguf.file import GgufFile
+from aipc.checkpoint.gguf.weights import GgufWeights
 from aipc.errors import CheckpointError
 
 Q, K, V = (f"model.layers.0.self_attn.{name}_proj.weight" for name in "qkv")

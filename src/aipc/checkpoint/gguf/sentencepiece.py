@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from aipc.checkpoint.gguf_metadata import Metadata
-from aipc.checkpoint.gguf_vocabulary import BYTE, NORMAL, UNKNOWN, Vocabulary, scores
+from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.gguf.vocabulary import BYTE, NORMAL, UNKNOWN, Vocabulary, scores
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

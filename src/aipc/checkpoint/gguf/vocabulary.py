@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from aipc.checkpoint.damage import damaged, quoted
-from aipc.checkpoint.gguf_metadata import Metadata
+from aipc.checkpoint.gguf.metadata import Metadata
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 """Token types, as in sentencepiece."""

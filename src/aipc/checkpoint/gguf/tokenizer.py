@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from aipc.checkpoint.byte_level import build_byte_level, find_pre_tokenizer
 from aipc.checkpoint.damage import damaged, quoted
-from aipc.checkpoint.gguf_metadata import Metadata
-from aipc.checkpoint.gguf_vocabulary import (
+from aipc.checkpoint.gguf.byte_level import build_byte_level, find_pre_tokenizer
+from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.gguf.sentencepiece import build_sentencepiece
+from aipc.checkpoint.gguf.vocabulary import (
     CONTROL,
     UNKNOWN,
     USER_DEFINED,
     Vocabulary,
     special_token,
 )
-from aipc.checkpoint.sentencepiece import build_sentencepiece
 from aipc.errors import UnsupportedModel
 
 if TYPE_CHECKING:

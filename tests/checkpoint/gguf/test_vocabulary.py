@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aipc.checkpoint.gguf_metadata import Metadata
-from aipc.checkpoint.gguf_vocabulary import (
+from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.gguf.vocabulary import (
     CONTROL,
     NORMAL,
     Vocabulary,
