@@ -7,8 +7,10 @@ import pytest
 import tiny
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert import blueprint, onnx_artifact, openvino_artifact
-from aipc.convert.folding import foldable
+from aipc.convert import plan
+from aipc.convert.onnx import plan as onnx_plan
+from aipc.convert.openvino import plan as openvino_plan
+from aipc.convert.quantizers.folding import foldable
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 
@@ -26,7 +28,7 @@ def convert_anew(tmp_path_factory):
     def convert(source, recipe):
         folder = tmp_path_factory.mktemp("artifact")
         with open_checkpoint(source) as checkpoint:
-            openvino_artifact.plan(checkpoint, recipe).write(folder)
+            plan.plan(checkpoint, recipe).write(folder)
         return folder
 
     return convert
@@ -45,7 +47,7 @@ def convert_to_onnx_anew(tmp_path_factory):
     def convert(source, recipe, target="cpu"):
         folder = tmp_path_factory.mktemp("artifact")
         with open_checkpoint(source) as checkpoint:
-            onnx_artifact.plan(checkpoint, recipe, find_target(target, "onnx")).write(folder)
+            plan.plan(checkpoint, recipe, find_target(target, "onnx")).write(folder)
         return folder
 
     return convert
@@ -93,7 +95,7 @@ def scales_at_random(tmp_path, monkeypatch):
             for matrix in foldable(block)
         }
 
-    monkeypatch.setattr(blueprint, "choose_scales", scales)
+    monkeypatch.setattr(plan, "choose_scales", scales)
     text = tmp_path / "text.txt"
     text.write_text("The quick brown fox jumps over the lazy dog. " * 40)
     return Recipe(group_size=32, ratio=0.0, quantizer="awq", calibration=str(text))

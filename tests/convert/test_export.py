@@ -7,8 +7,8 @@ import pytest
 import tiny
 
 from aipc.convert.export import Export
-from aipc.convert.onnx_export import BuilderExport
-from aipc.convert.openvino_export import OptimumExport
+from aipc.convert.onnx.export import BuilderExport
+from aipc.convert.openvino.export import OptimumExport
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.errors import ConversionError, UnsupportedModel

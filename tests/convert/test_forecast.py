@@ -4,7 +4,7 @@ import pytest
 
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.forecast import forecast, smaller_recipe
-from aipc.convert.openvino_artifact import plan
+from aipc.convert.openvino.plan import plan
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import TARGETS
 

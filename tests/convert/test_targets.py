@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aipc.convert.onnx_provider import PROVIDERS
+from aipc.convert.onnx.provider import PROVIDERS
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import ALL, check_recipe, find_target
 from aipc.errors import UsageError

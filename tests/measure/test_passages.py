@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aipc.convert.calibration import files
+from aipc.convert.quantizers.calibration import files
 from aipc.errors import MeasurementError, UsageError
 from aipc.measure.cut import Cut
 from aipc.measure.passages import Passage, cut_ids, cut_passages, identity, read_passages

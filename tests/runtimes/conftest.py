@@ -5,7 +5,8 @@ import tiny
 from openvino_scorer import EXACT
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert import onnx_artifact, openvino_artifact
+from aipc.convert.onnx import plan as onnx_plan
+from aipc.convert.openvino import plan as openvino_plan
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.runtimes.fake import FakeEngine
@@ -37,7 +38,7 @@ def tiny_artifact(tiny_checkpoint, tmp_path_factory):
         source, config, tensors = tiny_checkpoint(name)
         folder = tmp_path_factory.mktemp(f"{name}-artifact")
         with open_checkpoint(source) as checkpoint:
-            openvino_artifact.plan(checkpoint, Recipe("fp16")).write(folder)
+            plan.plan(checkpoint, Recipe("fp16")).write(folder)
         return folder, config, tensors
 
     return make
@@ -53,7 +54,7 @@ def tiny_onnx(tiny_checkpoint, tmp_path_factory):
         folder = tmp_path_factory.mktemp(f"{name}-onnx")
         with open_checkpoint(source) as checkpoint:
             aim = find_target(target, "onnx")
-            onnx_artifact.plan(checkpoint, Recipe("fp16"), aim).write(folder)
+            plan.plan(checkpoint, Recipe("fp16"), aim).write(folder)
         return folder, config, tensors
 
     return make

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.openvino_artifact import plan
+from aipc.convert.openvino.plan import plan
 from aipc.convert.recipe import Recipe
 from aipc.errors import ArtifactError
 from aipc.runtimes.openvino_recipe import (

@@ -175,7 +175,7 @@ def test_an_artifact_can_not_be_converted(session):
 def test_a_checkpoint_that_changes_while_it_is_read_makes_no_artifact(
     tiny_phi3, tmp_path, home, monkeypatch
 ):
-    from aipc.convert.openvino_artifact import Conversion
+    from aipc.convert.openvino.plan import Conversion
 
     write = Conversion.write
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aipc.convert.blueprint import Blueprint
-from aipc.convert.calibrated import PART_WEIGHTS
 from aipc.convert.network import Matrix
+from aipc.convert.plan import Blueprint
+from aipc.convert.quantizers.calibrated import PART_WEIGHTS
 from aipc.convert.recipe import WHOLE_ROW, Recipe
 from aipc.convert.weights_file import CHUNK_WEIGHTS, chunks, encode, in_flight
 

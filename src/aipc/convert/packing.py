@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from aipc.convert.encoding import Encoding
 from aipc.convert.network import Matrix
-from aipc.convert.quantise import Quantised
+from aipc.convert.quantizers.rtn import Quantised
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aipc.convert.quantise import Floats
+from aipc.convert.quantizers.rtn import Floats
 from aipc.convert.rope import Frequencies, Rope
 
 

@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.checkpoint import Weights
-from aipc.convert.activations import read_vector
 from aipc.convert.encoding import Encoding
 from aipc.convert.layout import Array, Layout, StoredMatrix, StoredTable
 from aipc.convert.network import Matrix, Vector
 from aipc.convert.packing import Packing
-from aipc.convert.quantise import Floats, Quantised, asymmetric, naming, symmetric
+from aipc.convert.quantizers.activations import read_vector
+from aipc.convert.quantizers.rtn import Floats, Quantised, asymmetric, naming, symmetric
 from aipc.errors import CheckpointError
 from aipc.progress import Progress, silent
 

@@ -3,7 +3,7 @@
 The builtin text is the first five chapters of Lewis Carroll's Alice's Adventures in Wonderland
 (1865, public domain; Project Gutenberg's number 11) and the GNU General Public License, version 3
 (which may be copied verbatim).  Nothing of aipc's is calibrated on either: that text is
-another (`aipc.convert.calibration`).
+another (`aipc.convert.quantizers.calibration`).
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ from aipc.timing_spans import stage
 
 if TYPE_CHECKING:
     from aipc.checkpoint import Checkpoint
-    from aipc.convert.blueprint import Blueprint
     from aipc.convert.export import Export
+    from aipc.convert.plan import Blueprint
 
 Notify = Callable[[str], None]
 """Told, in one line each, what a user should know."""
@@ -210,18 +210,19 @@ def _work(
 
 
 def _plan(order: _Order, checkpoint: Checkpoint, progress: Progress) -> Blueprint:
-    from aipc.convert import onnx_artifact, openvino_artifact
+    from aipc.convert.onnx import plan as onnx_plan
+    from aipc.convert.openvino import plan as openvino_plan
 
     if order.target.runtime == "onnx":
-        return onnx_artifact.plan(checkpoint, order.recipe, order.target, progress)
-    return openvino_artifact.plan(checkpoint, order.recipe, order.target, progress)
+        return plan.plan(checkpoint, order.recipe, order.target, progress)
+    return plan.plan(checkpoint, order.recipe, order.target, progress)
 
 
 def _export(
     order: _Order, checkpoint: Checkpoint, unknown: UnsupportedModel, notify: Notify
 ) -> Export:
-    from aipc.convert.onnx_export import BuilderExport
-    from aipc.convert.openvino_export import OptimumExport
+    from aipc.convert.onnx.export import BuilderExport
+    from aipc.convert.openvino.export import OptimumExport
 
     kind = BuilderExport if order.target.runtime == "onnx" else OptimumExport
     if not kind.is_installed():

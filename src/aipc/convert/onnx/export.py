@@ -1,0 +1,53 @@
+"""onnxruntime-genai's model builder, for networks that have no ONNX graph here."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from aipc.artifact.config import CONFIG, GENERATION_CONFIG
+from aipc.convert.export import Export
+from aipc.convert.onnx.genai_config import GENAI_CONFIG, cap_length
+from aipc.convert.onnx.provider import PROVIDERS
+from aipc.convert.recipe import Recipe
+from aipc.errors import ConversionError
+
+
+class BuilderExport(Export):
+    exporter = "onnxruntime-genai's model builder"
+    modules = ("onnxruntime_genai.models.builder", "onnx_ir", "torch", "transformers")
+    packages = ("onnxruntime-genai", "onnx-ir", "torch", "transformers")
+
+    @classmethod
+    def misfit(cls, recipe: Recipe) -> str:
+        if recipe.weight_format == "int4" and recipe.ratio < 1:
+            return "--ratio 1"
+        if recipe.all_layers:  # its embedding is never quantised
+            return "--no-all-layers"
+        return super().misfit(recipe)
+
+    def command(self, folder: Path) -> list[str]:
+        builder = [sys.executable, "-m", self.modules[0], "-i", str(self.source)]
+        provider = PROVIDERS[self.target.name].config_name or "cpu"
+        # its cache is where it puts the unfinished model: beside the result, and swept with it
+        places = ["-o", str(folder), "-c", str(folder / "cache")]
+        return [*builder, *places, "-e", provider, *self._flags()]
+
+    def finish(self, folder: Path) -> None:
+        for name in ("model.onnx", GENAI_CONFIG):
+            if not (folder / name).is_file():
+                raise ConversionError(f"{self.exporter} left out '{name}'", "try again")
+        cap_length(folder / GENAI_CONFIG)
+        for name in (CONFIG, GENERATION_CONFIG):  # sessions read context and stop ids there
+            if (self.source / name).is_file() and not (folder / name).exists():
+                shutil.copyfile(self.source / name, folder / name)
+
+    def _flags(self) -> list[str]:
+        recipe, is_cpu = self.recipe, self.target.name == "cpu"
+        if recipe.weight_format == "fp16":
+            return ["-p", "fp32" if is_cpu else "fp16"]  # it has no float16 for the CPU
+        options = ["--extra_options", f"is_symmetric={str(recipe.sym).lower()}"]
+        if recipe.weight_format == "int4":
+            options.append(f"block_size={recipe.group_size}")
+        return ["-p", recipe.weight_format, *options]

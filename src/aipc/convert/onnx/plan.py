@@ -1,0 +1,84 @@
+"""A checkpoint and a recipe become a folder that ONNX Runtime GenAI opens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from aipc.checkpoint import Checkpoint
+from aipc.convert.encoding import Encoding
+from aipc.convert.layout import Layout, lay_out
+from aipc.convert.network import Network
+from aipc.convert.onnx.genai_config import write_genai_config
+from aipc.convert.onnx.graph import build_graph
+from aipc.convert.onnx.provider import PROVIDERS, Provider
+from aipc.convert.onnx.tokenizer import adapt_tokenizer
+from aipc.convert.onnx.weights import ExternalWeights, ONNXPacking, blocked
+from aipc.convert.plan import Blueprint
+from aipc.convert.recipe import Recipe
+from aipc.convert.rotation import rotation_tables
+from aipc.convert.targets import Target, find_target
+from aipc.errors import ConversionError
+from aipc.progress import Progress, silent
+
+MODEL = "model.onnx"
+WEIGHTS = "model.onnx.data"
+HEAD_MULTIPLE = 16
+"""GroupQueryAttention refuses other head sizes, and tables of other than half of it wide."""
+
+
+class Conversion(Blueprint):
+    packages = ("onnx",)
+
+    @classmethod
+    def fit(cls, network: Network, encodings: Mapping[str, Encoding]) -> Mapping[str, Encoding]:
+        """Raises ConversionError for a network that ONNX Runtime's attention can't compute."""
+        if network.head_dim % HEAD_MULTIPLE:
+            raise ConversionError(
+                f"its heads are {network.head_dim} wide, ONNX Runtime's attention takes only "
+                f"multiples of {HEAD_MULTIPLE}",
+                "convert it with --runtime openvino",
+            )
+        return blocked(network, encodings)
+
+    @classmethod
+    def lay_out(cls, network: Network, encodings: Mapping[str, Encoding], target: Target) -> Layout:
+        packing = ONNXPacking(PROVIDERS[target.name].element)
+        tables = rotation_tables(network.rope, network.context)
+        return lay_out(network, encodings, packing, tables)
+
+    @property
+    def provider(self) -> Provider:
+        """The target's; the rotary embedding stands outside attention where it has to."""
+        own = PROVIDERS[self.target.name]
+        fits = self.network.rope.dimensions % HEAD_MULTIPLE == 0
+        return replace(own, turns_inside=own.turns_inside and fits)
+
+    def write(self, folder: Path, progress: Progress = silent) -> None:
+        self.checkpoint.write_text_files(folder)
+        adapt_tokenizer(folder)
+        write_genai_config(folder, MODEL, self.network, self.provider)
+        self.write_weights(folder / WEIGHTS, progress)
+        weights = ExternalWeights(self.layout, WEIGHTS)
+        graph = build_graph(self.network, weights, self.provider)
+        (folder / MODEL).write_bytes(graph.SerializeToString(deterministic=True))
+
+
+def plan(
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    target: Target | None = None,
+    progress: Progress = silent,
+) -> Conversion:
+    """As `Blueprint.plan`, for the CPU where no target is named.
+
+    Raises:
+        ConversionError: moreover, where the package onnx is missing.
+    """
+    if find_spec("onnx") is None:
+        raise ConversionError(
+            "writing for ONNX Runtime needs the package onnx", "pip install 'aipc[onnx]'"
+        )
+    return Conversion.plan(checkpoint, recipe, target or find_target("cpu", "onnx"), progress)

@@ -1,0 +1,35 @@
+"""optimum-intel's exporter, for networks that have no OpenVINO graph here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from aipc.convert.export import Export
+from aipc.convert.openvino.file import check_whole
+from aipc.convert.openvino.tokenizer import DETOKENIZER, TOKENIZER, write_tokenizer
+
+
+class OptimumExport(Export):
+    exporter = "optimum-intel"
+    modules = ("optimum", "optimum.intel")
+    packages = ("optimum-intel", "nncf", "torch", "transformers", "openvino")
+
+    def command(self, folder: Path) -> list[str]:
+        task = ["--task", "text-generation-with-past"]
+        exporter = [sys.executable, "-m", "optimum.commands.optimum_cli", "export", "openvino"]
+        return [*exporter, "--model", str(self.source), *task, *self._flags(), str(folder)]
+
+    def finish(self, folder: Path) -> None:
+        if not (folder / TOKENIZER).exists() or not (folder / DETOKENIZER).exists():
+            write_tokenizer(folder)  # the exporter only warns when it has failed at that
+        check_whole(folder / "openvino_model.xml")
+
+    def _flags(self) -> list[str]:
+        recipe = self.recipe
+        flags = ["--weight-format", recipe.weight_format]
+        if recipe.weight_format == "int4":
+            flags += ["--group-size", str(recipe.group_size), "--ratio", str(recipe.ratio)]
+            flags += ["--sym"] if recipe.sym else []
+            flags += ["--all-layers"] if recipe.all_layers else []
+        return flags

@@ -1,0 +1,50 @@
+"""A checkpoint and a recipe become a folder that OpenVINO GenAI opens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from aipc.checkpoint import Checkpoint
+from aipc.convert.encoding import Encoding
+from aipc.convert.layout import Layout, lay_out
+from aipc.convert.network import Network
+from aipc.convert.openvino.graph import build_graph
+from aipc.convert.openvino.tokenizer import write_tokenizer
+from aipc.convert.openvino.weights import OpenVINOPacking, PlaceholderWeights
+from aipc.convert.openvino.xml import write_xml
+from aipc.convert.plan import Blueprint
+from aipc.convert.recipe import Recipe
+from aipc.convert.targets import TARGETS, Target
+from aipc.progress import Progress, silent
+
+MODEL = "openvino_model.xml"
+WEIGHTS = "openvino_model.bin"
+
+
+class Conversion(Blueprint):
+    packages = ("openvino", "openvino-tokenizers")
+
+    @classmethod
+    def lay_out(cls, network: Network, encodings: Mapping[str, Encoding], target: Target) -> Layout:
+        del target
+        return lay_out(network, encodings, OpenVINOPacking())
+
+    def write(self, folder: Path, progress: Progress = silent) -> None:
+        progress("converting the tokenizer", 0, 0)
+        self.checkpoint.write_text_files(folder)
+        write_tokenizer(folder)
+        self.write_weights(folder / WEIGHTS, progress)
+        placeholders = PlaceholderWeights(self.layout)  # the graph only borrows their memory
+        graph = build_graph(self.network, placeholders)
+        write_xml(graph, self.layout, folder / MODEL, folder / WEIGHTS)
+
+
+def plan(
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    target: Target = TARGETS["cpu"],
+    progress: Progress = silent,
+) -> Conversion:
+    """As `Blueprint.plan`, for the CPU where no target is named."""
+    return Conversion.plan(checkpoint, recipe, target, progress)

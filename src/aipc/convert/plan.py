@@ -1,0 +1,182 @@
+"""A conversion thought through before any weight is read, whatever the format it writes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aipc.checkpoint import Checkpoint, Weights
+from aipc.convert.encoding import Encoding, assign
+from aipc.convert.families import read_network
+from aipc.convert.layout import Layout
+from aipc.convert.network import Network
+from aipc.convert.quantizers.awq import choose_scales
+from aipc.convert.quantizers.calibrated import PREPARE, measure_disturbance, quantise_reached, taker
+from aipc.convert.quantizers.calibration import CALIBRATION_TOKENS, Calibration, read_calibration
+from aipc.convert.quantizers.folding import Folded
+from aipc.convert.quantizers.sensitivity import choose_eight_bits
+from aipc.convert.recipe import WHOLE_ROW, Recipe
+from aipc.convert.targets import Target
+from aipc.convert.weights_file import Take, round_all, write_weights
+from aipc.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+SENSITIVITY_WINDOWS = 4
+TEXT_FILES_BYTES = 32 * 2**20  # tokenizer, its models, the graph: room for all
+
+
+@dataclass(frozen=True)
+class Blueprint(ABC):
+    """What will be written, and how large it will be; one subclass a format."""
+
+    checkpoint: Checkpoint
+    network: Network
+    recipe: Recipe
+    target: Target
+    encodings: Mapping[str, Encoding]
+    layout: Layout
+    calibration: Calibration | None
+
+    packages: ClassVar[tuple[str, ...]]
+    """Those that had a part in it."""
+
+    @classmethod
+    def plan(
+        cls, checkpoint: Checkpoint, recipe: Recipe, target: Target, progress: Progress = silent
+    ) -> Self:
+        """Everything that can be known, and refused, before starting.
+
+        With calibration and a ratio below 1 it takes a pass over the network, to measure which
+        matrices need 8 bits.
+
+        Raises:
+            CheckpointError, UnsupportedModel: as `read_network` does.
+            UsageError: a calibration text that can't be used.
+            ConversionError: a package that is not installed.
+        """
+        network = read_network(checkpoint)
+        calibration = _calibration(checkpoint, recipe) if recipe.is_calibrated else None
+        encodings = cls.fit(network, assign(network, recipe, target.groups))
+        if calibration is not None and recipe.ratio < 1:
+            progress("measuring which matrices need 8 bits", 0, 0)
+            all_in_four = assign(network, replace(recipe, ratio=1.0), target.groups)
+            windows = calibration.ids[:SENSITIVITY_WINDOWS]
+            lost = measure_disturbance(checkpoint, network, all_in_four, windows)
+            kept = choose_eight_bits(lost, recipe.ratio)
+            encodings = cls.fit(network, assign(network, recipe, target.groups, kept))
+        layout = cls.lay_out(network, encodings, target)
+        return cls(checkpoint, network, recipe, target, encodings, layout, calibration)
+
+    @classmethod
+    def fit(cls, network: Network, encodings: Mapping[str, Encoding]) -> Mapping[str, Encoding]:
+        """The nearest encodings that the format has."""
+        del network
+        return encodings
+
+    @classmethod
+    @abstractmethod
+    def lay_out(
+        cls, network: Network, encodings: Mapping[str, Encoding], target: Target
+    ) -> Layout: ...
+
+    @abstractmethod
+    def write(self, folder: Path, progress: Progress = silent) -> None:
+        """Write the whole artifact, but for its manifest, into the empty ``folder``.
+
+        Raises:
+            ConversionError: weights without a finite value, a tokenizer that can't be converted.
+            OSError: the disk is full.
+            CheckpointError: a checkpoint that can't be read on.
+        """
+
+    def again(self, recipe: Recipe) -> Self:
+        """The same with another recipe."""
+        return self.plan(self.checkpoint, recipe, self.target)
+
+    @property
+    def nbytes(self) -> int:
+        """The disk that the artifact will take, in bytes."""
+        return self.layout.nbytes + TEXT_FILES_BYTES
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where the artifact differs from what the recipe's words say, and why."""
+        return tuple(_group_notes(self))
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the artifact's manifest says of the conversion."""
+        return {
+            "runtime": self.target.runtime,
+            "target": self.target.name,
+            "model_type": self.network.model_type,
+            "context": self.network.context,
+            "rope_switch": self.network.rope.switch,
+            "recipe": asdict(self.recipe),
+            "calibration": None if self.calibration is None else self.calibration.facts,
+            "encodings": {name: asdict(encoding) for name, encoding in self.encodings.items()},
+            "notes": list(self.notes),
+            "versions": {name: version(name) for name in self.packages},
+        }
+
+    def write_weights(self, path: Path, progress: Progress = silent) -> None:
+        """Quantise every weight into the file ``path``.
+
+        Raises:
+            ConversionError, CheckpointError: as `weights_file.write_weights` does.
+        """
+        weights = self._weights(progress)
+        write_weights(weights, self.layout, path, progress, self._take(weights))
+
+    def _weights(self, progress: Progress) -> Weights:
+        """Those to quantise: the checkpoint's, or with AWQ those folded by its scales."""
+        if self.calibration is None or self.recipe.quantizer != "awq":
+            return self.checkpoint
+        progress("choosing the scales of channels", 0, 0)
+        ids = self.calibration.ids
+        scales = choose_scales(self.checkpoint, self.network, self.encodings, ids)
+        return Folded(self.checkpoint, self.network, scales)
+
+    def _take(self, weights: Weights) -> Take:
+        """Where the blocks' codes come from: calibration, or rounding as the weights stream by."""
+        if self.calibration is None:
+            return round_all
+        prepare, ids = PREPARE[self.recipe.quantizer], self.calibration.ids
+        return taker(quantise_reached(weights, self.network, self.encodings, ids, prepare))
+
+
+def _calibration(checkpoint: Checkpoint, recipe: Recipe) -> Calibration:
+    """The recipe's text as the checkpoint's own tokenizer reads it."""
+    from tokenizers import Tokenizer
+
+    with TemporaryDirectory() as scratch:
+        checkpoint.write_text_files(Path(scratch))
+        tokenizer = Tokenizer.from_file(str(Path(scratch, "tokenizer.json")))
+    return read_calibration(
+        recipe.calibration,
+        lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+        CALIBRATION_TOKENS,
+    )
+
+
+def _group_notes(blueprint: Blueprint) -> list[str]:
+    asked = blueprint.recipe.group_size
+    if blueprint.recipe.weight_format != "int4" or asked == WHOLE_ROW:
+        return []
+    narrower = {
+        (stored.matrix.columns, stored.encoding.group)
+        for stored in blueprint.layout.matrices.values()
+        if stored.encoding.bits == 4 and stored.encoding.group != asked
+    }
+    return [
+        f"{'a scale a row' if group == columns else f'group size {group}'} for matrices {columns} "
+        f"wide, which {asked} does not divide"
+        for columns, group in sorted(narrower)
+    ]

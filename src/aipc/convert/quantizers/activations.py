@@ -1,0 +1,204 @@
+"""Run a network on the CPU, in numpy, to see what reaches each matrix.
+
+Weights are read a few rows at a time: in memory are the hidden states of the calibration windows
+and what is computed of them, no matrix.  Windows start at position 0 and are shorter than any
+rotary switch or attention window that matters here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from aipc.checkpoint import Weights
+from aipc.convert.network import Block, Matrix, Network, Vector
+from aipc.convert.quantizers.rtn import Floats
+
+READ_WEIGHTS = 2**22  # at once: 17 MB in float32, and enough for products to run at full speed
+
+
+def read_matrix(
+    checkpoint: Weights, matrix: Matrix, start: int = 0, stop: int | None = None
+) -> Floats:
+    """Rows [start, stop), float32, of a matrix stacked from its tensors."""
+    stop, found, first = matrix.rows if stop is None else stop, [], 0
+    for tensor in matrix.tensors:
+        height = checkpoint.tensors[tensor].shape[0]
+        low, high = max(start - first, 0), min(stop - first, height)
+        if low < high:
+            found.append(checkpoint.rows(tensor, low, high))
+        first += height
+    return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+def row_ranges(rows: int, columns: int, weights: int) -> Iterator[tuple[int, int]]:
+    """Ranges [start, stop) of rows, each of at most ``weights`` weights or one row."""
+    height = max(1, weights // columns)
+    return ((start, min(start + height, rows)) for start in range(0, rows, height))
+
+
+def read_vector(checkpoint: Weights, vector: Vector) -> Floats:
+    """The float32 values [length] of a vector, its offset added."""
+    values = np.concatenate([checkpoint.rows(tensor) for tensor in vector.tensors])
+    return values + np.float32(vector.offset)
+
+
+def matrix_inputs(
+    checkpoint: Weights, network: Network, ids: npt.NDArray[np.int64]
+) -> Iterator[tuple[Matrix, Floats]]:
+    """Each matrix of the blocks, then the head, with all that reaches it [tokens, columns].
+
+    Matrices come in the order of use; ``ids`` are [windows, tokens].  What comes is the float
+    network's, whatever becomes of a matrix meanwhile.
+
+    Raises:
+        CheckpointError: a checkpoint that can't be read on.
+    """
+    hidden = embed(checkpoint, network, ids)
+    for block in network.blocks:
+        yield from _block_inputs(checkpoint, network, block, hidden, ids.shape[1])
+    gain = read_vector(checkpoint, network.final_norm)
+    yield network.head, norm(hidden, gain, network.norm_epsilon)
+
+
+def embed(checkpoint: Weights, network: Network, ids: npt.NDArray[np.int64]) -> Floats:
+    """Hidden states float32 [tokens, hidden] of token ids, one window after another."""
+    matrix, flat = network.embedding, ids.reshape(-1)
+    hidden = np.empty((flat.size, network.hidden), np.float32)
+    for start, stop in row_ranges(matrix.rows, matrix.columns, READ_WEIGHTS):
+        here = (flat >= start) & (flat < stop)
+        hidden[here] = read_matrix(checkpoint, matrix, start, stop)[flat[here] - start]
+    hidden *= np.float32(network.embedding_scale)
+    return hidden
+
+
+def _block_inputs(
+    checkpoint: Weights, network: Network, block: Block, hidden: Floats, window: int
+) -> Iterator[tuple[Matrix, Floats]]:
+    """The block's matrices and their inputs; ``hidden`` is moved past the block in place."""
+    normed = norm(hidden, read_vector(checkpoint, block.attention_norm), network.norm_epsilon)
+    yield block.query_key_value, normed
+    joint = _product(checkpoint, block.query_key_value, normed)
+    attention = _Attention(checkpoint, network, block, window)
+    attended = np.concatenate([attention(part) for part in np.split(joint, len(joint) // window)])
+    del joint
+    yield block.attention_out, attended
+    _add_product(checkpoint, block.attention_out, attended, hidden)
+    del attended
+    normed = norm(hidden, read_vector(checkpoint, block.feed_forward_norm), network.norm_epsilon)
+    yield block.gate_up, normed
+    gated = _gated(checkpoint, block.gate_up, normed, network.activation)
+    yield block.down, gated
+    _add_product(checkpoint, block.down, gated, hidden)
+
+
+def _product(checkpoint: Weights, matrix: Matrix, inputs: Floats) -> Floats:
+    outputs = np.zeros((len(inputs), matrix.rows), np.float32)
+    _add_product(checkpoint, matrix, inputs, outputs)
+    return outputs
+
+
+def _add_product(checkpoint: Weights, matrix: Matrix, inputs: Floats, outputs: Floats) -> None:
+    """Add to ``outputs`` [tokens, rows] the matrix makes of ``inputs``."""
+    for start, stop in row_ranges(matrix.rows, matrix.columns, READ_WEIGHTS):
+        outputs[:, start:stop] += inputs @ read_matrix(checkpoint, matrix, start, stop).T
+
+
+def _gated(checkpoint: Weights, matrix: Matrix, inputs: Floats, activation: str) -> Floats:
+    """What leaves the gate [tokens, inner]; of ``matrix``, the first half of the rows is it."""
+    inner = matrix.rows // 2
+    gated = np.empty((len(inputs), inner), np.float32)
+    for start, stop in row_ranges(inner, matrix.columns, READ_WEIGHTS):
+        gate = inputs @ read_matrix(checkpoint, matrix, start, stop).T
+        gated[:, start:stop] = _ACTIVATIONS[activation](gate)
+        gated[:, start:stop] *= (
+            inputs @ read_matrix(checkpoint, matrix, inner + start, inner + stop).T
+        )
+    return gated
+
+
+def norm(hidden: Floats, gain: Floats, epsilon: float) -> Floats:
+    """Root mean square norm over the last axis (Zhang and Sennrich 2019, arXiv 1910.07467)."""
+    square = np.square(hidden).mean(axis=-1, keepdims=True)
+    normed: Floats = hidden / np.sqrt(square + np.float32(epsilon)) * gain
+    return normed
+
+
+def _silu(values: Floats) -> Floats:
+    with np.errstate(over="ignore"):  # exp of a large negative value: infinite, its share is 0
+        active: Floats = values / (1 + np.exp(-values))
+    return active
+
+
+def _gelu_tanh(values: Floats) -> Floats:
+    inner = np.float32(np.sqrt(2 / np.pi)) * (values + np.float32(0.044715) * values**3)
+    active: Floats = values * np.float32(0.5) * (1 + np.tanh(inner))
+    return active
+
+
+_ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh}
+
+
+def _optional(checkpoint: Weights, vector: Vector | None) -> Floats | None:
+    return None if vector is None else read_vector(checkpoint, vector)
+
+
+class _Attention:
+    """One block's causal attention over windows of ``tokens`` tokens."""
+
+    def __init__(self, checkpoint: Weights, network: Network, block: Block, tokens: int) -> None:
+        self._network = network
+        self._bias = _optional(checkpoint, block.bias)
+        self._query_norm = _optional(checkpoint, block.query_norm)
+        self._key_norm = _optional(checkpoint, block.key_norm)
+        self._cosine, self._sine = _rotation(network, tokens)
+        distance = np.arange(tokens)[:, None] - np.arange(tokens)[None, :]
+        self._hidden = (distance < 0) | (distance >= (network.window or tokens))
+
+    def __call__(self, joint: Floats) -> Floats:
+        """float32 [tokens, heads * head_dim] of a window's joint query, key and value."""
+        query, key, value = self._split(joint)
+        scores: Floats = query @ key.transpose(0, 2, 1)
+        scores *= np.float32(self._network.head_dim**-0.5)
+        scores[:, self._hidden] = -np.inf
+        scores -= scores.max(axis=-1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=-1, keepdims=True)
+        attended: Floats = (scores @ value).transpose(1, 0, 2)
+        return attended.reshape(len(joint), -1)
+
+    def _split(self, joint: Floats) -> tuple[Floats, Floats, Floats]:
+        """Each [heads, tokens, head_dim]: normed, rotated, keys and values one a query head."""
+        network = self._network
+        if self._bias is not None:
+            joint = joint + self._bias
+        widths = np.cumsum([network.heads, network.kv_heads]) * network.head_dim
+        query, key, value = (  # each [heads, tokens, head_dim]
+            part.reshape(len(joint), -1, network.head_dim).transpose(1, 0, 2)
+            for part in np.split(joint, widths, axis=-1)
+        )
+        query = self._rotate(self._norm(query, self._query_norm))
+        key = self._rotate(self._norm(key, self._key_norm))
+        times = network.heads // network.kv_heads
+        return query, np.repeat(key, times, axis=0), np.repeat(value, times, axis=0)
+
+    def _norm(self, heads: Floats, gain: Floats | None) -> Floats:
+        return heads if gain is None else norm(heads, gain, self._network.norm_epsilon)
+
+    def _rotate(self, heads: Floats) -> Floats:
+        dimensions = self._cosine.shape[-1]
+        turned, rest = heads[..., :dimensions], heads[..., dimensions:]
+        first, second = np.split(turned, 2, axis=-1)
+        swapped = np.concatenate([-second, first], axis=-1)
+        return np.concatenate([turned * self._cosine + swapped * self._sine, rest], axis=-1)
+
+
+def _rotation(network: Network, tokens: int) -> tuple[Floats, Floats]:
+    """Cosine and sine, each float32 [tokens, dimensions]."""
+    frequencies = np.array(network.rope.frequencies * 2)
+    angles = np.arange(tokens)[:, None] * frequencies[None, :]
+    magnitude = network.rope.magnitude
+    cosine, sine = np.cos(angles) * magnitude, np.sin(angles) * magnitude
+    return cosine.astype(np.float32), sine.astype(np.float32)

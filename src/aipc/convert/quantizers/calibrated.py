@@ -1,0 +1,160 @@
+"""Quantise a network's matrices by what calibration text makes of their inputs.
+
+The inputs are those of the float network, not of the matrices quantised before (measured: the KL
+divergence is no worse, and the order of the matrices does not matter).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from aipc.checkpoint import Weights
+from aipc.convert.encoding import Encoding
+from aipc.convert.network import Matrix, Network
+from aipc.convert.quantizers.activations import matrix_inputs, read_matrix, row_ranges
+from aipc.convert.quantizers.gptq import feedback, gptq, hessian
+from aipc.convert.quantizers.rtn import Floats, Quantised, asymmetric, naming, symmetric
+from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
+from aipc.convert.quantizers.sensitivity import disturbance
+
+PART_WEIGHTS = 2**20  # rows a thread takes at once, in weights: they fit its cache
+Prepared = Callable[[Floats, Encoding], Quantised]
+Prepare = Callable[[Floats], Prepared]
+"""A matrix's inputs [tokens, columns] in, a quantiser of any of its rows out."""
+
+
+def searched(inputs: Floats) -> Prepared:
+    """Scales searched for least error weighted by each input channel's mean square."""
+    importance = mean_square(inputs)
+
+    def quantise(rows: Floats, encoding: Encoding) -> Quantised:
+        search = searched_symmetric if encoding.sym else searched_asymmetric
+        return search(rows, encoding.bits, encoding.group, importance)
+
+    return quantise
+
+
+def error_feedback(inputs: Floats) -> Prepared:
+    """GPTQ on scales searched with its own Hessian."""
+    spread = feedback(hessian(inputs), len(inputs))
+
+    def quantise(rows: Floats, encoding: Encoding) -> Quantised:
+        return gptq(rows, encoding.bits, encoding.group, spread, encoding.sym)
+
+    return quantise
+
+
+PREPARE: Mapping[str, Prepare] = {"search": searched, "awq": searched, "gptq": error_feedback}
+"""By quantizer; what tells awq from search is the network: a folded one."""
+
+
+def quantise_reached(
+    checkpoint: Weights,
+    network: Network,
+    encodings: Mapping[str, Encoding],
+    ids: npt.NDArray[np.int64],
+    prepare: Prepare,
+) -> Iterator[tuple[Matrix, Quantised]]:
+    """Every matrix that text reaches and that ``encodings`` gives 4 bits, in the network's order.
+
+    Those are the blocks' and the head; of the embedding nothing but its rows is looked up.  In
+    memory at once: the codes of two matrices, what ``prepare`` makes, and what
+    `activations.matrix_inputs` holds of the calibration tokens ``ids`` [windows, tokens].
+
+    Raises:
+        ConversionError: a weight that the format can't hold.
+        CheckpointError: a checkpoint that can't be read on.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for matrix, inputs in matrix_inputs(checkpoint, network, ids):
+            encoding = encodings[matrix.name]
+            if encoding.bits == 4:
+                with naming(matrix.tensors[0], encoding.bits):
+                    quantise = prepare(inputs)
+                    quantised = _quantised(pool, checkpoint, matrix, quantise, encoding)
+                yield matrix, quantised
+
+
+def taker(reached: Iterator[tuple[Matrix, Quantised]]) -> Callable[[Matrix], Quantised | None]:
+    """`quantise_reached` as what `weights_file.write_weights` asks: None for what is not of it.
+
+    The file's order is the network's, so that nothing waits and nothing is kept.
+    """
+    coming = next(reached, None)
+
+    def take(matrix: Matrix) -> Quantised | None:
+        nonlocal coming
+        if coming is None or coming[0] != matrix:
+            return None
+        quantised = coming[1]
+        coming = next(reached, None)
+        return quantised
+
+    return take
+
+
+def measure_disturbance(
+    checkpoint: Weights,
+    network: Network,
+    encodings: Mapping[str, Encoding],
+    ids: npt.NDArray[np.int64],
+) -> dict[Matrix, float]:
+    """How much each block matrix of fewer than 16 bits would lose, rounded as ``encodings`` says.
+
+    Scales are those of plain rounding: the ranking is wanted, and soon.  Errors are those of
+    `quantise_reached`.
+    """
+    found: dict[Matrix, float] = {}
+    for matrix, inputs in matrix_inputs(checkpoint, network, ids):
+        encoding = encodings[matrix.name]
+        if encoding.bits < 16 and matrix is not network.head:
+            with naming(matrix.tensors[0], encoding.bits):
+                parts = _rounded(checkpoint, matrix, encoding)
+                found[matrix] = disturbance(parts, mean_square(inputs))
+    return found
+
+
+def _rounded(
+    checkpoint: Weights, matrix: Matrix, encoding: Encoding
+) -> Iterator[tuple[Floats, Quantised]]:
+    """A matrix's rows, some at a time, and what plain rounding makes of them."""
+    method = symmetric if encoding.sym else asymmetric
+    for start, stop in row_ranges(matrix.rows, matrix.columns, PART_WEIGHTS):
+        rows = read_matrix(checkpoint, matrix, start, stop)
+        yield rows, method(rows, encoding.bits, encoding.group)
+
+
+def _quantised(
+    pool: ThreadPoolExecutor,
+    checkpoint: Weights,
+    matrix: Matrix,
+    quantise: Prepared,
+    encoding: Encoding,
+) -> Quantised:
+    """All rows of a matrix, read and quantised in parts, on every core."""
+
+    def quantise_part(rows: tuple[int, int]) -> Quantised:
+        return quantise(read_matrix(checkpoint, matrix, *rows), encoding)
+
+    ranges = row_ranges(matrix.rows, matrix.columns, PART_WEIGHTS)
+    # a product that spreads over all cores in each of as many threads is slower than none
+    with threadpool_limits(1, "blas"):
+        parts = list(pool.map(quantise_part, ranges))
+    zeros = [part.zero for part in parts if part.zero is not None]
+    return Quantised(
+        np.concatenate([part.codes for part in parts]),
+        np.concatenate([part.scale for part in parts]),
+        np.concatenate(zeros) if zeros else None,
+    )
+
+
+def mean_square(inputs: Floats) -> Floats:
+    """Of each column, without a copy of them all."""
+    total: Floats = np.einsum("tk,tk->k", inputs, inputs)
+    return total / np.float32(len(inputs))

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from replaced import Replaced
+
+from aipc.checkpoint import open_checkpoint
+from aipc.convert.encoding import Encoding
+from aipc.convert.families import read_network
+from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
+from aipc.convert.quantizers.calibrated import PREPARE, measure_disturbance, quantise_reached, taker
+from aipc.convert.quantizers.rtn import dequantise, symmetric
+from aipc.errors import ConversionError
+
+IDS = np.random.default_rng(4).integers(0, 250, (16, 64))
+HELD_OUT = np.random.default_rng(5).integers(0, 250, (4, 64))
+
+
+@pytest.fixture
+def opened(tiny_checkpoint):
+    folder, _, _ = tiny_checkpoint("llama-gqa")
+    with open_checkpoint(folder) as checkpoint:
+        yield checkpoint, read_network(checkpoint)
+
+
+def every(network, encoding):
+    return {matrix.name: encoding for matrix in network.matrices()}
+
+
+def logits_with(checkpoint, network, weights):
+    replaced = Replaced(checkpoint, network, weights)
+    *_, (head, inputs) = matrix_inputs(replaced, network, HELD_OUT)
+    return inputs @ read_matrix(replaced, head).T
+
+
+def test_every_reached_matrix_comes_once_and_in_order(opened):
+    checkpoint, network = opened
+    encodings = every(network, Encoding(4, 32))
+    encodings[network.blocks[1].down.name] = Encoding(16)
+    found = list(quantise_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
+    blocks = [m for block in network.blocks for m in block.matrices]
+    assert [matrix for matrix, _ in found] == [*blocks[:-1], network.head]
+    assert all(q.codes.shape == (matrix.rows, matrix.columns) for matrix, q in found)
+
+
+@pytest.mark.parametrize("name", ["llama-gqa", "llama-mha-tied"])
+def test_a_taker_gives_what_text_reaches_and_nothing_for_the_rest(name, tiny_checkpoint):
+    with open_checkpoint(tiny_checkpoint(name)[0]) as checkpoint:
+        network = read_network(checkpoint)
+        encodings = every(network, Encoding(4, 32))
+        take = taker(quantise_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
+        given = {matrix.name for matrix in network.matrices() if take(matrix) is not None}
+    blocks = {m.name for block in network.blocks for m in block.matrices}
+    assert given == {*blocks, network.head.name}
+
+
+def test_an_artifact_without_a_head_in_four_bits_takes_none(opened):
+    checkpoint, network = opened
+    encodings = every(network, Encoding(4, 32)) | {"head": Encoding(8, 64)}
+    found = list(quantise_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
+    assert network.head not in [matrix for matrix, _ in found]
+
+
+@pytest.mark.parametrize("sym", [True, False])
+def test_calibration_lessens_what_the_network_loses(opened, sym):
+    checkpoint, network = opened
+    exact = {m.name: read_matrix(checkpoint, m) for m in network.matrices()}
+    del exact["embedding"]
+    truth = logits_with(checkpoint, network, {})
+
+    def loss(weights):
+        return float(np.square(logits_with(checkpoint, network, weights) - truth).mean())
+
+    plain = {name: dequantise(symmetric(rows, 4, 32)) for name, rows in exact.items()}
+    encodings = every(network, Encoding(4, 32, sym))
+    errors = {"plain": loss(plain)}
+    for name, prepare in PREPARE.items():
+        pairs = quantise_reached(checkpoint, network, encodings, IDS, prepare)
+        errors[name] = loss({matrix.name: dequantise(q) for matrix, q in pairs})
+    assert errors["gptq"] < errors["search"] < errors["plain"]
+
+
+def test_twice_gives_the_same(opened):
+    checkpoint, network = opened
+    encodings = every(network, Encoding(4, 32))
+    first, second = (
+        list(quantise_reached(checkpoint, network, encodings, IDS, PREPARE["gptq"]))
+        for _ in range(2)
+    )
+    for (_, one), (_, other) in zip(first, second, strict=True):
+        assert np.array_equal(one.codes, other.codes)
+        assert np.array_equal(one.scale, other.scale)
+
+
+def test_disturbance_falls_with_more_bits(opened):
+    checkpoint, network = opened
+    four, eight = (
+        measure_disturbance(checkpoint, network, every(network, Encoding(bits, 32)), IDS)
+        for bits in (4, 8)
+    )
+    assert list(four) == [m for block in network.blocks for m in block.matrices]
+    assert all(0 < 20 * eight[matrix] < four[matrix] < 1 for matrix in four)
+
+
+def test_a_bad_weight_is_named(opened):
+    checkpoint, network = opened
+
+    def refuse(_):
+        def quantise(rows, encoding):
+            raise FloatingPointError("nan")
+
+        return quantise
+
+    with pytest.raises(ConversionError, match=r"q_proj.*4-bit"):
+        list(quantise_reached(checkpoint, network, every(network, Encoding(4, 32)), IDS, refuse))
