@@ -28,7 +28,7 @@ from tokenizers import Tokenizer
 from aipc.measure.divergence import compare
 from aipc.measure.passages import Window, cut_ids, read_passages
 from aipc.measure.truth import find_truth, make_truth
-from aipc.runtimes.openvino_scorer import EXACT
+from aipc.runtimes.openvino.scorer import EXACT
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from aipc.runtimes.base import Scorer
-from aipc.runtimes.openvino_scorer import EXACT, OpenVINOScorer
+from aipc.runtimes.openvino.scorer import EXACT, OpenVINOScorer
 
 FLOAT32_ACTIVATIONS = 1
 """MatMulNBits' accuracy_level; the model builder's default for CPUs is 4, 8-bit activations."""

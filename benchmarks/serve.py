@@ -27,7 +27,7 @@ from typing import Any
 from aipc.measure.interval import of_median
 
 QUESTION = "List a hundred animals, number {} first, and describe each."
-PROMPT_CHUNK = 4096  # as aipc.runtimes.openvino has it
+PROMPT_CHUNK = 4096  # as aipc.runtimes.openvino.engine has it
 Arrivals = list[list[float]]
 """Seconds after the round's start at which each stream's tokens came."""
 

@@ -65,7 +65,7 @@ def onnx_artifact(tmp_path):
 @pytest.fixture
 def npu_generates(monkeypatch):
     """OpenVINO's runtime as it is where it generates on the NPU too."""
-    from aipc.runtimes.openvino import OpenVINORuntime
+    from aipc.runtimes.openvino.engine import OpenVINORuntime
 
     monkeypatch.setattr(OpenVINORuntime, "kinds", frozenset({"cpu", "gpu", "npu"}))
 

@@ -8,7 +8,7 @@ import pytest
 
 from aipc.models.blobs import BLOB, Blobs, list_blobs
 from aipc.models.store import Store
-from aipc.runtimes.static_shape import NpuOptions
+from aipc.runtimes.openvino.static_shape import NpuOptions
 
 INSTALLED = version("openvino")
 

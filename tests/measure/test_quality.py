@@ -18,7 +18,7 @@ from aipc.measure.reference import find_reference
 from aipc.measure.subject import Subject
 from aipc.models.catalogue import CATALOGUE
 from aipc.models.store import Store
-from aipc.runtimes.openvino_scorer import EXACT
+from aipc.runtimes.openvino.scorer import EXACT
 from aipc.session.convert import convert, prepare
 
 EXAM = Exam(read_passages(), Cut(tokens=128, window=128, overlap=32))

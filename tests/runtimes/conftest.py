@@ -10,8 +10,8 @@ from aipc.convert.openvino import plan as openvino_plan
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.runtimes.fake import FakeEngine
-from aipc.runtimes.onnx import ONNXRuntime
-from aipc.runtimes.openvino import OpenVINORuntime
+from aipc.runtimes.onnx.engine import ONNXRuntime
+from aipc.runtimes.openvino.engine import OpenVINORuntime
 
 
 @pytest.fixture(scope="session")

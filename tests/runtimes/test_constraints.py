@@ -14,10 +14,10 @@ from openvino_scorer import EXACT
 from aipc.errors import EngineError, UsageError
 from aipc.generate import Tokenizer
 from aipc.runtimes.base import Constraint, Decoding
-from aipc.runtimes.onnx import ONNXRuntime
-from aipc.runtimes.openvino import OpenVINORuntime
-from aipc.runtimes.openvino_npu import EMULATION, open_npu
-from aipc.runtimes.static_shape import NpuOptions
+from aipc.runtimes.onnx.engine import ONNXRuntime
+from aipc.runtimes.openvino.engine import OpenVINORuntime
+from aipc.runtimes.openvino.npu import EMULATION, open_npu
+from aipc.runtimes.openvino.static_shape import NpuOptions
 
 PROMPT = (72, 101, 108, 108, 111)
 END = frozenset({257})
@@ -160,7 +160,7 @@ def test_an_answer_in_another_thread_is_not_constrained_along(opened):
 
 def test_an_expression_that_explodes_holds_nobody_up(ask, opened, monkeypatch):
     """OpenVINO's engine takes minutes for it and is ended; ONNX Runtime's has limits of its own."""
-    monkeypatch.setattr("aipc.runtimes.grammar_check.COMPILE_S", 1.0)
+    monkeypatch.setattr("aipc.runtimes.openvino.grammar_check.COMPILE_S", 1.0)
     explosive = Constraint("regex", "(.{1,999}){1,999}")
     started = time.monotonic()
     if opened[0].facts["runtime"] == "openvino":

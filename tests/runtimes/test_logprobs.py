@@ -10,8 +10,8 @@ import reference
 from openvino_scorer import EXACT
 
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.onnx import ONNXRuntime
-from aipc.runtimes.openvino import OpenVINORuntime
+from aipc.runtimes.onnx.engine import ONNXRuntime
+from aipc.runtimes.openvino.engine import OpenVINORuntime
 
 PROMPT = (72, 101, 108, 108, 111)
 

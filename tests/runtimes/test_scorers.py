@@ -8,9 +8,9 @@ import reference
 
 from aipc.errors import DeviceError, EngineError, UsageError
 from aipc.runtimes.fake import FakeRuntime
-from aipc.runtimes.onnx import ONNXRuntime
-from aipc.runtimes.openvino import OpenVINORuntime
-from aipc.runtimes.openvino_scorer import EXACT, PIECE, OpenVINOScorer
+from aipc.runtimes.onnx.engine import ONNXRuntime
+from aipc.runtimes.openvino.engine import OpenVINORuntime
+from aipc.runtimes.openvino.scorer import EXACT, PIECE, OpenVINOScorer
 
 TEXT = [int(token) for token in np.random.default_rng(3).integers(0, 256, 100)]
 """Longer than a piece, so that one has to go on with the cache of the one before."""

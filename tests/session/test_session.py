@@ -18,7 +18,7 @@ from aipc.convert.recipe import Recipe
 from aipc.errors import ArtifactError, ConversionError, PromptTooLong, UsageError
 from aipc.generate import Finished, collect, encode_prompt
 from aipc.models.store import Store
-from aipc.runtimes.static_shape import NpuOptions
+from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.session.convert import convert
 from aipc.session.session import is_artifact
 

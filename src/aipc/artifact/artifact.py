@@ -41,7 +41,7 @@ class Artifact:
         """Families of devices that its graph can run on; None: whichever the runtime has."""
         if self.target != "onnx":
             return None
-        from aipc.runtimes.onnx_provider import PROVIDERS
+        from aipc.runtimes.onnx.provider import PROVIDERS
 
         return frozenset(one.kind for one in PROVIDERS if self.provider in one.takes)
 
@@ -101,6 +101,6 @@ def _provider(folder: Path) -> str:
         ) from error
     if not named:
         return ""
-    from aipc.runtimes.onnx_provider import normal_name
+    from aipc.runtimes.onnx.provider import normal_name
 
     return normal_name(named[0])

@@ -37,7 +37,7 @@ def emulated_npu(devices: Sequence[Device]) -> Device:
 
 def emulation_properties() -> tuple[dict[str, str], list[str]]:
     """(properties, reasons)."""
-    from aipc.runtimes.openvino_npu import EMULATION
+    from aipc.runtimes.openvino.npu import EMULATION
 
     told = ", ".join(f"{name}={value}" for name, value in EMULATION.items())
     reason = f"{told}: emulation was asked for: the CPU computes the NPU's pipeline, slowly"

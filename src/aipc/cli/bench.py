@@ -14,7 +14,7 @@ from aipc.cli.session_flags import loading_flags, place_of
 from aipc.convert.recipe import Recipe
 from aipc.errors import UsageError
 from aipc.measure.options import BenchOptions
-from aipc.runtimes.static_shape import NpuOptions
+from aipc.runtimes.openvino.static_shape import NpuOptions
 
 if TYPE_CHECKING:
     from aipc.measure.plan import BenchPlan

@@ -11,7 +11,7 @@ from aipc.convert.recipe import Recipe
 from aipc.devices.names import plain_name
 from aipc.errors import UsageError
 from aipc.options import describe
-from aipc.runtimes.static_shape import NpuOptions
+from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.serve.api_key import VARIABLE, read_key
 from aipc.serve.binding import Binding
 

@@ -16,7 +16,7 @@ from aipc.errors import UsageError
 from aipc.options import describe
 from aipc.progress import Progress
 from aipc.runtimes.base import Sampling
-from aipc.runtimes.static_shape import NpuOptions
+from aipc.runtimes.openvino.static_shape import NpuOptions
 
 if TYPE_CHECKING:
     from aipc.session.place import Notify

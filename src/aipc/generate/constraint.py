@@ -2,7 +2,7 @@
 
 What a schema leaves to be understood is said in it, for engines do not look for it everywhere.
 What an engine does not enforce in spite of that its runtime refuses, which alone knows it
-(`aipc.runtimes.openvino_schema`, `aipc.runtimes.onnx_guided`).
+(`aipc.runtimes.openvino.schema`, `aipc.runtimes.onnx.guided`).
 """
 
 from __future__ import annotations

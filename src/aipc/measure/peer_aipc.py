@@ -15,7 +15,7 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Run]:
     from aipc.convert.recipe import Recipe
     from aipc.measure.timing import session_answers, time_answers
     from aipc.models.store import Store
-    from aipc.runtimes.static_shape import NpuOptions
+    from aipc.runtimes.openvino.static_shape import NpuOptions
 
     recipe = options["recipe"]
     objects = {

@@ -24,7 +24,7 @@ from aipc.models.source import (
 )
 from aipc.models.store import Store
 from aipc.progress import Progress
-from aipc.runtimes.openvino_scorer import EXACT
+from aipc.runtimes.openvino.scorer import EXACT
 from aipc.session.convert import Notify, announce, prepare
 
 FLOAT = Recipe(weight_format="fp16")

@@ -30,7 +30,7 @@ class Registry:
 
 RUNTIMES = Registry(
     {
-        "openvino": "aipc.runtimes.openvino:OpenVINORuntime",
-        "onnx": "aipc.runtimes.onnx:ONNXRuntime",
+        "openvino": "aipc.runtimes.openvino.engine:OpenVINORuntime",
+        "onnx": "aipc.runtimes.onnx.engine:ONNXRuntime",
     }
 )

@@ -25,7 +25,7 @@ def load_session(
         AipcError: as `aipc.load`.
     """
     from aipc.models.store import Store
-    from aipc.runtimes.static_shape import NpuOptions
+    from aipc.runtimes.openvino.static_shape import NpuOptions
     from aipc.session import embed, session
 
     if embed.is_embedder(order["model"]):

@@ -33,7 +33,7 @@ def embedder(
 
     Raises:
         ArtifactError: the folder holds no such model.
-        AipcError: as `aipc.runtimes.openvino_embedding.OpenVINOEmbedder`.
+        AipcError: as `aipc.runtimes.openvino.embedding.OpenVINOEmbedder`.
     """
     telemetry.silence()
     source = names.resolve(name)
@@ -42,7 +42,7 @@ def embedder(
             f"'{name}' is no folder of an OpenVINO model that makes embeddings",
             "make one with `optimum-cli export openvino --task feature-extraction`",
         )
-    from aipc.runtimes.openvino_embedding import OpenVINOEmbedder
+    from aipc.runtimes.openvino.embedding import OpenVINOEmbedder
 
     note = read_sentence_model(source.path).note
     if note:

@@ -17,9 +17,9 @@ from aipc.models.blobs import Blobs, fingerprint
 from aipc.models.store import Store
 from aipc.progress import Progress
 from aipc.runtimes.base import Capabilities, Engine
+from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.runtimes.overflow import OverflowEngine
 from aipc.runtimes.registry import RUNTIMES
-from aipc.runtimes.static_shape import NpuOptions
 from aipc.timing_spans import stage
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Placement:
         return RUNTIMES.get(self.plan.runtime).open(self._artifact.path, device, properties)
 
     def _open_npu(self) -> Engine:
-        from aipc.runtimes.openvino_npu import open_npu
+        from aipc.runtimes.openvino.npu import open_npu
 
         progress, notify = self._report
         blobs = Blobs(self._store.blobs, self._about(), progress=progress, notify=notify)

@@ -28,7 +28,7 @@ from aipc.models.store import Store
 from aipc.options import from_mapping
 from aipc.progress import Progress, silent
 from aipc.runtimes.base import Capabilities, Decoding, Engine, Sampling
-from aipc.runtimes.static_shape import NpuOptions
+from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.session.convert import Notify, log
 from aipc.session.observe import ObservedEngine
 from aipc.session.place import Placement, Wanted

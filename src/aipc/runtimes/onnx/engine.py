@@ -1,0 +1,266 @@
+"""ONNX Runtime GenAI behind the runtime protocol.
+
+One model serves every request; each has a key-value cache of its own.  Tokens are chosen here
+(`Sampler`), so that a cache serves any options and the same seed gives the same answer
+wherever it runs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from aipc import telemetry
+from aipc.devices import kind_of
+from aipc.devices.system.cpu import read_cpu
+from aipc.errors import DeviceError, EngineError
+from aipc.runtimes.base import Capabilities, Decoding
+from aipc.runtimes.constrained import check_constrained
+from aipc.runtimes.onnx.errors import translated
+from aipc.runtimes.onnx.folder import GenAIFolder, open_folder
+from aipc.runtimes.onnx.guided import GuidedSequence, check_end
+from aipc.runtimes.onnx.placement import read_placement
+from aipc.runtimes.onnx.properties import PROVIDER, Settings, read_properties
+from aipc.runtimes.onnx.provider import (
+    KINDS,
+    Provider,
+    check_installed,
+    device_name,
+    find_provider,
+    tell,
+)
+from aipc.runtimes.onnx.sampler import Sampler, logprob
+from aipc.runtimes.onnx.sequence import CachedSequence, SequencePool
+from aipc.timing_spans import stage
+
+if TYPE_CHECKING:
+    from aipc.runtimes.onnx.scorer import ONNXScorer
+
+THREADS = "intra_op_num_threads"
+LOG, FATAL = "log_severity_level", 4  # errors are raised, and need no second way to the user
+CPU = "CPUExecutionProvider"
+
+
+class ONNXRuntime:
+    """Opens ONNX Runtime GenAI folders, ours and the model builder's."""
+
+    name = "onnx"
+    kinds = KINDS
+
+    def capabilities(self, kind: str) -> Capabilities:  # noqa: ARG002 - its devices are alike
+        return Capabilities(
+            runtime=self.name,
+            formats=frozenset({"onnx"}),
+            concurrent=True,
+            constraints=frozenset({"json_schema", "regex"}),
+            logprobs=True,
+            logits=True,
+        )
+
+    def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> ONNXEngine:
+        telemetry.silence()  # also for callers that come without a session: these packages send
+        provider = find_provider(kind_of(device), properties.get(PROVIDER))
+        settings = read_properties(properties, provider)
+        check_installed(provider)
+        folder = open_folder(artifact)
+        folder.check_provider(provider)
+        name = device_name(provider, device)
+        return ONNXEngine(folder, provider, name, settings, properties)
+
+    def scorer(self, artifact: Path, device: str, properties: Mapping[str, str]) -> ONNXScorer:
+        from aipc.runtimes.onnx.scorer import ONNXScorer
+
+        return ONNXScorer(self.open(artifact, device, properties))
+
+
+class ONNXEngine:
+    """A model loaded by ONNX Runtime GenAI; see `aipc.runtimes.base.Engine`."""
+
+    def __init__(
+        self,
+        folder: GenAIFolder,
+        provider: Provider,
+        device: str,
+        settings: Settings,
+        properties: Mapping[str, str],
+    ) -> None:
+        with stage("import the runtime"):
+            import onnxruntime_genai
+
+        with translated(f"the model could not be loaded on {device}"):
+            model = _load(folder, provider, device, settings)
+            placement = read_placement(model) if provider.profiled else None
+        _check_placement(model, provider, device, placement)
+        self.device = device
+        self.facts: Mapping[str, Any] = {
+            "runtime": "onnx",
+            "version": onnxruntime_genai.__version__,
+            "device": device,
+            "provider": provider.name,
+            "properties": dict(properties),
+        }
+        if placement is not None:
+            self.facts = {**self.facts, "placement": placement}
+        self._folder = folder
+        self._vocabulary = folder.vocabulary
+        self._pool: SequencePool | None = SequencePool(model, folder, provider)
+        self._running: WeakSet[ONNXGeneration] = WeakSet()
+
+    def start(
+        self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
+    ) -> ONNXGeneration:
+        pool = self._checked_pool(prompt)
+        check_constrained(decoding, len(prompt), stop_ids, self._folder.switch)
+        if decoding.constraint is not None:
+            check_end(self._folder.ends, stop_ids)
+        with translated("ONNX Runtime GenAI refused the request"):
+            generation = ONNXGeneration(pool, prompt, decoding, stop_ids)
+        self._running.add(generation)
+        return generation
+
+    def sequence(self, ids: Sequence[int]) -> CachedSequence:
+        """An empty one with room for these tokens, which are checked."""
+        return self._checked_pool(ids).fresh(len(ids))
+
+    def _checked_pool(self, ids: Sequence[int]) -> SequencePool:
+        if not ids:
+            raise EngineError("the prompt has no tokens", "give at least one")
+        if self._pool is None:
+            raise EngineError("the model has been closed", "load it again")
+        self._check_ids(ids)
+        return self._pool
+
+    def _check_ids(self, prompt: Sequence[int]) -> None:
+        """The vendor's kernels read past their tables for some others."""
+        for token in (min(prompt), max(prompt)):
+            if not 0 <= token < self._vocabulary:
+                raise EngineError(
+                    f"the prompt has the token {token} and the model knows 0 to "
+                    f"{self._vocabulary - 1:,}",
+                    "use the model's own tokenizer",
+                )
+
+    def close(self) -> None:
+        for generation in list(self._running):
+            generation.cancel()
+        if self._pool is not None:
+            self._pool.close()
+        self._pool = None
+
+
+class ONNXGeneration:
+    """One request: the token chosen last is computed when the next one is asked for."""
+
+    def __init__(
+        self,
+        pool: SequencePool,
+        prompt: Sequence[int],
+        decoding: Decoding,
+        stop_ids: frozenset[int],
+    ) -> None:
+        self._pool = pool
+        self._prompt = list(prompt)
+        self._sampler = Sampler(decoding, prompt)
+        self._stop_ids = stop_ids
+        self._left = decoding.max_new_tokens
+        self._pending = self._prompt
+        self._sequence: CachedSequence | None = None
+        if decoding.constraint is not None:
+            self._sequence = pool.guided(len(prompt), self._left, decoding.constraint)
+        self._logprobs: list[float] | None = [] if decoding.logprobs else None
+        self._cancelled = threading.Event()
+        self._turn = threading.Lock()
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        with self._turn:
+            token = self._step()
+        if self._cancelled.is_set():
+            self.cancel()  # gives back what a cancel during the step could not
+        if token is None:
+            raise StopIteration
+        return token
+
+    @property
+    def logprobs(self) -> Sequence[float]:
+        return self._logprobs or ()
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+        if self._turn.acquire(blocking=False):
+            try:
+                self._finish()
+            finally:
+                self._turn.release()
+
+    def _step(self) -> int | None:
+        if self._left == 0 or self._cancelled.is_set():
+            return None
+        try:
+            with translated("ONNX Runtime GenAI failed while generating"):
+                token = self._choose()
+        except BaseException:
+            self._sequence, self._left = None, 0  # the cache may hold half of a step
+            raise
+        if token is not None:
+            self._left = 0 if token in self._stop_ids else self._left - 1
+        if self._left == 0:
+            self._finish()
+        return token
+
+    def _choose(self) -> int | None:
+        if self._sequence is None:
+            self._sequence = self._pool.take(self._prompt, self._left)
+            self._pending = self._prompt[len(self._sequence.tokens) :]
+        if not self._sequence.append(self._pending, self._cancelled.is_set):
+            return None
+        scores = self._sequence.logits()
+        if isinstance(self._sequence, GuidedSequence):
+            token = self._sequence.choose(self._sampler.rank(scores))
+            self._sampler.note(token)
+            self._pending = []
+        else:
+            token = self._sampler.choose(scores)
+            self._pending = [token]
+        if self._logprobs is not None:
+            self._logprobs.append(logprob(scores, token))
+        return token
+
+    def _finish(self) -> None:
+        self._left = 0
+        sequence, self._sequence = self._sequence, None
+        if sequence is not None and not isinstance(sequence, GuidedSequence):
+            self._pool.give_back(sequence)
+
+
+def _load(folder: GenAIFolder, provider: Provider, device: str, settings: Settings) -> Any:
+    import onnxruntime_genai
+
+    config = onnxruntime_genai.Config(str(folder.path))
+    tell(config, provider, device, settings.provider)
+    session = {THREADS: folder.threads or _threads(), LOG: FATAL} | dict(settings.session)
+    config.overlay(Settings(session, {}).overlay())
+    return onnxruntime_genai.Model(config)
+
+
+def _check_placement(
+    model: Any, provider: Provider, device: str, placement: Mapping[str, int] | None
+) -> None:
+    """Refuse a model that computes elsewhere than it was told to."""
+    ran = set(placement or ())
+    if model.device_type != provider.device_type or ran == {CPU}:
+        where = CPU if ran == {CPU} else model.device_type
+        raise DeviceError(
+            f"{device} was asked for and ONNX Runtime took {where}", "`aipc doctor` looks into it"
+        )
+
+
+def _threads() -> int:
+    """Every core: GenAI takes half of the hardware threads, too few where cores have but one."""
+    cpu = read_cpu()
+    return min(cpu.physical_cores or cpu.usable_threads, cpu.usable_threads)

@@ -1,0 +1,224 @@
+"""An ONNX Runtime GenAI folder, checked before any of it is given to the vendor's runtime.
+
+A folder may come from anywhere, and what its files name is opened without a question by ONNX
+Runtime: data outside the folder (CVE-2022-25882, CVE-2024-27318, and later by links), and
+libraries, which are code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aipc.artifact.rope_switch import rope_switch
+from aipc.errors import ArtifactError
+from aipc.runtimes.onnx.file import ELEMENT_BYTES, External, References, read_references
+from aipc.runtimes.onnx.provider import PROVIDERS, Provider, normal_name
+
+CONFIG = "genai_config.json"
+_AGAIN = "fetch or convert the model again"
+_OTHER_FILE = re.compile(
+    r"path|folder|librar|(?<!pro)file|(^|_)libs?(_|$)|dir$|^load_config$|^enable_profiling$|xclbin",
+    re.IGNORECASE,
+)
+"""Options whose values are files or libraries."""
+_GENAI_SWITCH = {"phi3": 4096, "phimoe": 4096, "phi3small": 8192}
+"""As ONNX Runtime GenAI's generators.cpp has it, for folders without a config.json."""
+
+
+@dataclass(frozen=True)
+class GenAIFolder:
+    path: Path
+    context: int
+    """Tokens that prompt and answer may have together."""
+    vocabulary: int
+    token_bytes: int
+    """Memory that the key-value cache takes for each token of a sequence."""
+    switch: int | None
+    """See `rope_switch`."""
+    ends: tuple[int, ...]
+    """Its eos_token_id, one or several."""
+    providers: frozenset[str]
+    """Those that it names, as in onnx_providers.toml; none for the CPU."""
+    threads: int | None
+    """As it sets intra_op_num_threads."""
+
+    def check_provider(self, provider: Provider) -> None:
+        """Refuse to run it by a provider that it was not made for.
+
+        Raises:
+            ArtifactError: with the conversion that fits.
+        """
+        if not (self.providers or {""}) & set(provider.takes):
+            made = " and ".join(sorted(self.providers)) or "CPU"
+            raise ArtifactError(
+                f"'{self.path}' was made for the provider {made}, not {provider.name}",
+                f"convert the model with --for {provider.kind}",
+            )
+
+
+def open_folder(path: Path) -> GenAIFolder:
+    """Read and check what ``path`` holds; its weights stay unread.
+
+    Raises:
+        ArtifactError: no such folder, damaged files, or ones that name others outside it.
+    """
+    if not (path / CONFIG).is_file():
+        raise ArtifactError(f"'{path}' has no {CONFIG}", "convert it with --runtime onnx")
+    model = _section(_read_json(path / CONFIG), "model", path)
+    decoder = _section(model, "decoder", path)
+    _refuse_other_models(path, model, decoder)
+    _refuse_reaching_options(path, decoder)
+    file = _own_file(path, str(decoder.get("filename", "")))
+    references = read_references(file)
+    _check_references(path, references)
+    return GenAIFolder(
+        path=path,
+        context=_number(path, model, "context_length"),
+        vocabulary=_number(path, model, "vocab_size"),
+        token_bytes=_token_bytes(path, decoder, references),
+        switch=_switch(path, model),
+        ends=_ends(model),
+        providers=frozenset(_providers(decoder)),
+        threads=decoder.get("session_options", {}).get("intra_op_num_threads"),
+    )
+
+
+def _read_json(file: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"'{file}' can't be read ({error})", _AGAIN) from error
+    if not isinstance(content, dict):
+        raise ArtifactError(f"'{file}' holds no JSON object", _AGAIN)
+    return content
+
+
+def _section(content: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
+    section = content.get(name)
+    if not isinstance(section, dict):
+        raise ArtifactError(f"'{path / CONFIG}' has no section '{name}'", _AGAIN)
+    return section
+
+
+def _number(path: Path, section: Mapping[str, Any], name: str) -> int:
+    value = section.get(name)
+    if type(value) is not int or value < 1:
+        raise ArtifactError(f"'{path / CONFIG}' states {name} as {value!r}", _AGAIN)
+    return value
+
+
+def _refuse_other_models(path: Path, model: Mapping[str, Any], decoder: Mapping[str, Any]) -> None:
+    """Only a decoder in one file: no images, no speech, no pipelines, no drafts."""
+    parts = [name for name, value in model.items() if isinstance(value, dict)]
+    parts += [name for name in ("pipeline", "shared_initializers") if decoder.get(name)]
+    for part in parts:
+        if part != "decoder":
+            raise ArtifactError(
+                f"'{path / CONFIG}' describes a model with '{part}', which is not opened here",
+                "choose a text model in one file",
+            )
+
+
+def _refuse_reaching_options(path: Path, decoder: Mapping[str, Any]) -> None:
+    """No option that names a file, a library or an address in memory.
+
+    A provider that is known here keeps the options declared for it; others are never used.
+    """
+    for provider, name, value in _options(decoder):
+        declared = next((known.options for known in PROVIDERS if known.name == provider), None)
+        is_file = _OTHER_FILE.search(name) or "/" in str(value) or "\\" in str(value)
+        if is_file or (declared is not None and name not in declared):
+            raise ArtifactError(
+                f"'{path / CONFIG}' sets {name}, which may name a file or a library to load",
+                "remove that line if you trust the rest of the folder",
+            )
+
+
+def _options(decoder: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """(provider, name, value) of every option; no provider for the session's and the runs'."""
+    session = dict(decoder.get("session_options") or {})
+    listed = session.pop("provider_options", [])
+    for name, value in [*session.items(), *(decoder.get("run_options") or {}).items()]:
+        yield "", name, value
+    for entry in listed:
+        for provider, options in entry.items():
+            for name, value in options.items():
+                yield normal_name(provider), name, value
+
+
+def _providers(decoder: Mapping[str, Any]) -> Iterator[str]:
+    for entry in (decoder.get("session_options") or {}).get("provider_options", []):
+        for name in entry:
+            if normal_name(name) != "CPU":
+                yield normal_name(name)
+
+
+def _own_file(path: Path, name: str) -> Path:
+    """The file of that name, which has to lie in the folder itself.
+
+    A link may lead out of it, and a second name of the same file (a hard link) may be
+    somebody's who can't read it otherwise.
+    """
+    place = path / name
+    plain = name not in {"", ".", ".."} and not set(name) & set("/\\:\0")
+    if not plain:
+        raise ArtifactError(f"'{path}' refers to '{name}', outside its folder", _AGAIN)
+    if place.is_symlink():
+        raise ArtifactError(
+            f"'{place}' is a link to another place", f"copy what it stands for: cp -rL '{path}' DIR"
+        )
+    if not place.is_file():
+        raise ArtifactError(f"'{path}' has no file '{name}'", _AGAIN)
+    if place.stat().st_nlink > 1:
+        raise ArtifactError(
+            f"'{place}' has a second name elsewhere (a hard link)", f"copy it: cp -r '{path}' DIR"
+        )
+    return place
+
+
+def _check_references(path: Path, references: References) -> None:
+    if "EPContext" in references.operators:
+        raise ArtifactError(
+            f"'{path}' holds a graph compiled for one device by another tool",
+            "convert the model with aipc",
+        )
+    sizes = {
+        location: _own_file(path, location).stat().st_size
+        for location in {external.location for external in references.external}
+    }
+    for external in references.external:
+        _check_extent(path, external, sizes[external.location])
+
+
+def _check_extent(path: Path, external: External, size: int) -> None:
+    end = external.offset + (external.length or 0)
+    if external.offset < 0 or (external.length or 0) < 0 or end > size:
+        raise ArtifactError(
+            f"'{path / external.location}' has {size:,} bytes and a tensor that ends at {end:,}",
+            _AGAIN,
+        )
+
+
+def _token_bytes(path: Path, decoder: Mapping[str, Any], references: References) -> int:
+    pattern = str((decoder.get("inputs") or {}).get("past_key_names", "past_key_values.%d.key"))
+    element = references.input_types.get(pattern.replace("%d", "0"), 0)
+    if element not in ELEMENT_BYTES:
+        raise ArtifactError(f"the model in '{path}' has no input '{pattern}'", _AGAIN)
+    heads = _number(path, decoder, "num_key_value_heads") * _number(path, decoder, "head_size")
+    return 2 * _number(path, decoder, "num_hidden_layers") * heads * ELEMENT_BYTES[element]
+
+
+def _ends(model: Mapping[str, Any]) -> tuple[int, ...]:
+    stated = model.get("eos_token_id", ())
+    return (stated,) if isinstance(stated, int) else tuple(stated)
+
+
+def _switch(path: Path, model: Mapping[str, Any]) -> int | None:
+    if (path / "config.json").is_file():
+        return rope_switch(_read_json(path / "config.json"))
+    return _GENAI_SWITCH.get(str(model.get("type")))

@@ -1,0 +1,209 @@
+"""Requests that share a continuous-batching pipeline, stepped by one thread of their own.
+
+A step advances all of them.  Only that thread touches the pipeline, so a reader that is slow,
+interrupted or gone holds up nobody, and a cancelled request is freed though nobody reads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from typing import Any
+
+from aipc.errors import EngineError
+from aipc.runtimes.openvino.errors import translated
+from aipc.runtimes.token_queue import Arrivals, Chunk, Readers
+
+_PATIENCE_S = 0.02
+"""With a reader that keeps the others waiting."""
+
+
+class BatchRequest:
+    """One request; what is made for it waits here until it is read."""
+
+    def __init__(
+        self, prompt: Any, config: Any, length: int, readers: Readers | None = None
+    ) -> None:
+        """``prompt`` and ``config`` as the pipeline takes them; ``length``: most tokens of both."""
+        self.length = length
+        self.is_cancelled = False
+        self._asked = (prompt, config)
+        self._handle: Any = None
+        self._arrivals = Arrivals(readers)
+
+    def read(self) -> Chunk:
+        """Wait for the next tokens; none at the end, for ever.
+
+        Raises:
+            EngineError: the pipeline failed, or was closed.
+        """
+        return self._arrivals.read()
+
+    def cancel(self) -> None:
+        """Wake who reads, and free what it holds at the next step; returns at once."""
+        self.is_cancelled = True
+        self.drop()
+        self._arrivals.end()
+        self._arrivals.leave()
+
+    def drop(self) -> None:
+        """Have the pipeline free what it holds at the next step."""
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def begin(self, pipeline: Any, number: int) -> bool:
+        """Hand it to the pipeline; False where that refuses, which is told to who reads."""
+        try:
+            with translated("OpenVINO GenAI refused the request"):
+                self._handle = pipeline.add_request(number, *self._asked)
+        except EngineError as error:
+            self.fail(error)
+            return False
+        if self.is_cancelled:  # by another thread, before it could see the handle
+            self._handle.cancel()
+        return True
+
+    def deliver(self) -> bool:
+        """Pass on what the last step made; whether there is more to come."""
+        import openvino_genai
+
+        status = self._handle.get_status()
+        while self._handle.can_read():
+            for output in self._handle.read().values():
+                if output.generated_ids:
+                    self._arrivals.put(Chunk(output.generated_ids, output.generated_log_probs))
+        is_running = bool(status == openvino_genai.GenerationStatus.RUNNING)
+        if not is_running:
+            self._arrivals.end()
+        return is_running
+
+    def fail(self, error: EngineError) -> None:
+        self._arrivals.fail(error)
+
+
+class Batch:
+    """Steps a pipeline while it has requests; idle, its thread sleeps.
+
+    ``room`` is how many tokens of prompts and answers may be under way at once, None for any
+    number.  A request that would exceed it waits for its turn, first come first served; one
+    that is larger than all the room runs alone.
+    """
+
+    def __init__(self, pipeline: Any, room: int | None) -> None:
+        self._pipeline = pipeline
+        self._room = room
+        self.readers = Readers()
+        self._numbers = itertools.count()
+        self._changed = threading.Condition()
+        self._waiting: deque[BatchRequest] = deque()
+        self._running: list[BatchRequest] = []
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+        self._failure: EngineError | None = None
+
+    def add(self, request: BatchRequest) -> None:
+        """Begin a request as soon as there is room.
+
+        Raises:
+            EngineError: closed, or the pipeline has failed for good.
+        """
+        with self._changed:
+            self._check_usable()
+            self._waiting.append(request)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="aipc-batch", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def close(self) -> None:
+        """End every request, and let go of the pipeline after the step under way."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+            thread = self._thread
+        if thread is None:
+            self._pipeline = None
+        elif thread is not threading.current_thread():
+            thread.join()
+
+    def _check_usable(self) -> None:
+        if self._is_closed:
+            raise _closed()
+        if self._failure is not None:
+            raise EngineError(
+                f"the model can't go on after an error ({self._failure.what})", "load it again"
+            ) from self._failure
+
+    def _run(self) -> None:
+        try:
+            with translated("OpenVINO GenAI failed while generating"):
+                while self._admit():
+                    self._pipeline.step()
+                    self._running = [each for each in self._running if each.deliver()]
+                    self.readers.wait(_PATIENCE_S)
+                self._free_all()
+            self._end(_closed())
+        except EngineError as error:
+            self._end(error)
+        finally:
+            self._pipeline = None
+
+    def _free_all(self) -> None:
+        """Else the vendor writes of leaked blocks when the pipeline goes."""
+        for request in self._running:
+            request.drop()
+        if self._is_busy():
+            self._pipeline.step()
+
+    def _admit(self) -> bool:
+        """Wait for work, and give the pipeline what there is room for; False when closed."""
+        with self._changed:
+            while not (self._is_closed or self._waiting or self._is_busy()):
+                self._changed.wait()
+            if self._is_closed:
+                return False
+            admitted = self._take_fitting()
+        self._running += [
+            each for each in admitted if each.begin(self._pipeline, next(self._numbers))
+        ]
+        return True
+
+    def _is_busy(self) -> bool:
+        """Also while the pipeline has yet to free a request that was cancelled."""
+        return bool(self._pipeline.has_non_finished_requests())
+
+    def _take_fitting(self) -> list[BatchRequest]:
+        held = sum(each.length for each in self._running)
+        taken: list[BatchRequest] = []
+        while self._waiting:
+            first = self._waiting[0]
+            is_alone = not self._running and not taken
+            fits = self._room is None or held + first.length <= self._room
+            if not (fits or is_alone or first.is_cancelled):
+                break
+            self._waiting.popleft()
+            if not first.is_cancelled:
+                taken.append(first)
+                held += first.length
+        return taken
+
+    def _end(self, error: EngineError) -> None:
+        """Tell everybody why nothing comes any more."""
+        with self._changed:
+            self._failure = error
+            left = [*self._running, *self._waiting]
+            self._running, self._waiting = [], deque()
+        for request in left:
+            request.fail(_again(error))
+
+
+def _again(error: EngineError) -> EngineError:
+    """The same for another reader: an exception keeps the trace of whoever raises it."""
+    same = EngineError(error.what, error.fix)
+    same.__cause__ = error.__cause__
+    return same
+
+
+def _closed() -> EngineError:
+    return EngineError("the model has been closed", "load it again")

@@ -1,0 +1,164 @@
+"""OpenVINO GenAI behind the runtime protocol, on the CPU and the GPU.
+
+One continuous-batching pipeline serves one user and many alike: `aipc.runtimes.openvino.batch`
+steps it.  The NPU has another pipeline: `aipc.runtimes.openvino.npu`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aipc.devices import resolve_device
+from aipc.errors import ArtifactError, DeviceError
+from aipc.runtimes.base import Capabilities, Decoding, Engine, Scorer
+from aipc.runtimes.constrained import check_constrained
+from aipc.runtimes.kv_budget import cache_room
+from aipc.runtimes.openvino.batch import Batch, BatchRequest
+from aipc.runtimes.openvino.errors import translated
+from aipc.runtimes.openvino.generation import OpenVINOGeneration, rope_switch
+from aipc.runtimes.openvino.generation_config import generation_config, token_tensor
+from aipc.runtimes.openvino.grammar_check import GrammarCheck
+from aipc.runtimes.openvino.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
+from aipc.runtimes.openvino.properties import check_properties
+from aipc.runtimes.token_queue import Chunk
+from aipc.timing_spans import stage
+
+MODEL = "openvino_model.xml"
+PROMPT_CHUNK = 512
+"""Tokens computed in one step, of all requests together, while a prompt is read.
+
+Others' tokens, and a cancel, wait for a step at most.  2,000 tokens cost a 135M model as much work
+in pieces of 512 as in one of 4,096 (3.9 s of one core), and a step lasts a third as long.
+"""
+WHOLE_PROMPT = 2**31 - 1
+
+
+class OpenVINORuntime:
+    """Opens OpenVINO IR folders, ours and the vendor's."""
+
+    name = "openvino"
+    kinds = frozenset({"cpu", "gpu", "npu"})
+
+    def capabilities(self, kind: str) -> Capabilities:
+        return Capabilities(
+            runtime=self.name,
+            formats=frozenset({"openvino"}),
+            concurrent=kind != "npu",
+            constraints=frozenset({"json_schema", "regex"}),
+            logprobs=kind != "npu",  # its pipeline gives ids and no more
+            logits=kind != "npu",
+        )
+
+    def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> Engine:
+        _check_folder(artifact)
+        if device.lower() == "npu":
+            from aipc.runtimes.openvino.npu import open_npu
+
+            return open_npu(artifact, properties)
+        import openvino
+
+        core = openvino.Core()
+        name = resolve_device(device, core.available_devices)
+        check_properties(core, name, properties)
+        return OpenVINOEngine(artifact, name, properties)
+
+    def scorer(self, artifact: Path, device: str, properties: Mapping[str, str]) -> Scorer:
+        from aipc.runtimes.openvino.scorer import OpenVINOScorer
+
+        _check_folder(artifact)
+        if device.lower().startswith("npu"):
+            raise DeviceError("the NPU's pipeline gives no scores", "score on cpu or gpu")
+        return OpenVINOScorer(artifact, device, properties)
+
+
+class OpenVINOEngine:
+    """A model loaded in a continuous-batching pipeline; see `aipc.runtimes.base.Engine`."""
+
+    def __init__(self, artifact: Path, device: str, properties: Mapping[str, str]) -> None:
+        with stage("import the runtime"):
+            import openvino_genai
+
+        self.device = device
+        self.facts: Mapping[str, Any] = {
+            "runtime": "openvino",
+            "version": openvino_genai.__version__,
+            "device": device,
+            "properties": dict(properties),
+        }
+        self.switch = rope_switch(artifact)
+        self._lookup = read_lookup(properties)
+        scheduler = _scheduler(chunked=self.switch is None)
+        with translated("the model could not be loaded on " + device):
+            pipeline: Any = openvino_genai.ContinuousBatchingPipeline(
+                artifact, scheduler, device, _typed(properties, self._lookup)
+            )
+        self._grammars = GrammarCheck(artifact)
+        self._batch = Batch(pipeline, cache_room(artifact) if device == "CPU" else None)
+        # Neither thread nor process outlives the engine or, in C++ code, the interpreter.
+        self._finalizers = [
+            weakref.finalize(self, each.close) for each in (self._batch, self._grammars)
+        ]
+
+    def start(
+        self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
+    ) -> OpenVINOGeneration:
+        check_constrained(decoding, len(prompt), stop_ids, self.switch)
+        if decoding.constraint is not None:
+            self._grammars.check(decoding.constraint)
+        return OpenVINOGeneration(self, prompt, decoding, stop_ids)
+
+    def submit(
+        self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
+    ) -> BatchRequest:
+        """A request of the batch, which begins as soon as there is room for it."""
+        tokens = token_tensor(prompt)
+        config = generation_config(decoding, stop_ids)
+        if self._lookup is not None:
+            self._lookup.apply(config)
+        length = len(prompt) + decoding.max_new_tokens
+        request = BatchRequest(tokens, config, length, self._batch.readers)
+        self._batch.add(request)
+        return request
+
+    def advance(self, handle: BatchRequest) -> Chunk:
+        """Wait for the tokens of ``handle``; none when it has ended."""
+        return handle.read()
+
+    def release(self, handle: BatchRequest) -> None:
+        """Cancel a request; its part of the cache is free after the step under way."""
+        handle.cancel()
+
+    def close(self) -> None:
+        for finalize in self._finalizers:
+            finalize()
+
+
+def _check_folder(artifact: Path) -> None:
+    if not (artifact / MODEL).is_file():
+        raise ArtifactError(f"{artifact} has no {MODEL}", "convert it with --runtime openvino")
+
+
+def _typed(properties: Mapping[str, str], lookup: PromptLookup | None) -> dict[str, Any]:
+    """The properties as GenAI's pipeline takes them; those of each request are not for it."""
+    own: dict[str, Any] = {
+        name: value for name, value in properties.items() if name not in PROPERTIES
+    }
+    return own if lookup is None else {**own, SWITCH: True}
+
+
+def _scheduler(*, chunked: bool) -> Any:
+    """Chat history is computed once (prefix caching), unless a rotary switch forbids it.
+
+    With a switch a prompt must be computed in one piece, and the cache of a short sequence is
+    no prefix of a long one's.
+    """
+    import openvino_genai
+
+    config = openvino_genai.SchedulerConfig()
+    config.enable_prefix_caching = chunked
+    config.dynamic_split_fuse = chunked
+    config.max_num_batched_tokens = PROMPT_CHUNK if chunked else WHOLE_PROMPT
+    return config

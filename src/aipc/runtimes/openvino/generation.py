@@ -1,0 +1,148 @@
+"""One request of OpenVINO GenAI, whichever of its pipelines computes it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import repeat
+from pathlib import Path
+from typing import Any, Protocol
+
+from aipc.errors import EngineError
+from aipc.runtimes.base import Decoding
+from aipc.runtimes.token_queue import Chunk
+
+
+class Requests(Protocol):
+    """The part of an engine that a generation uses; handles are the engine's own."""
+
+    @property
+    def switch(self) -> int | None:
+        """The length at which the rotary embedding takes other factors, if it does."""
+
+    def submit(self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]) -> Any:
+        """Begin a request; its handle."""
+
+    def advance(self, handle: Any) -> Chunk:
+        """Wait for the next tokens of a request; none when it has ended."""
+
+    def release(self, handle: Any) -> None:
+        """Cancel a request and free what it holds; returns without waiting."""
+
+
+class OpenVINOGeneration:
+    """One request; restarted once where its rotary embedding switches to the long factors.
+
+    Keys computed with the short factors can't be compared with queries turned by the long
+    ones, so the cache is built anew there, as transformers does for Phi-3.
+    """
+
+    def __init__(
+        self,
+        engine: Requests,
+        prompt: Sequence[int],
+        decoding: Decoding,
+        stop_ids: frozenset[int],
+    ) -> None:
+        self._engine = engine
+        self._stop_ids = stop_ids
+        self._decoding = decoding
+        self._sequence = list(prompt)
+        self._left = decoding.max_new_tokens
+        self._ready: deque[tuple[int, float]] = deque()
+        self._logprobs: list[float] = []
+        self._cancelled = threading.Event()
+        self._handle = self._submit()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will come any more."""
+        return self._left <= 0 or self._cancelled.is_set()
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        if not self._ready:
+            self._ready.extend(self._more())
+        if not self._ready or self._cancelled.is_set():
+            raise StopIteration
+        token, logprob = self._ready.popleft()
+        self._sequence.append(token)
+        if self._decoding.logprobs:
+            self._logprobs.append(logprob)
+        self._left = 0 if token in self._stop_ids else self._left - 1
+        return token
+
+    @property
+    def logprobs(self) -> Sequence[float]:
+        return self._logprobs
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+        self._engine.release(self._handle)
+
+    def _more(self) -> Iterator[tuple[int, float]]:
+        if self.ended:
+            return iter(())
+        try:
+            chunk = self._engine.advance(self._handle)
+            if not chunk.ids and not self._cancelled.is_set():
+                self._restart()
+                chunk = self._engine.advance(self._handle)
+        except EngineError:
+            self._left = 0
+            raise
+        return zip(chunk.ids, chunk.logprobs or repeat(0.0), strict=False)
+
+    def _restart(self) -> None:
+        """Begin the leg after the rotary switch; a request has no other reason to end early."""
+        if self._engine.switch is None or len(self._sequence) != self._engine.switch + 1:
+            raise EngineError(
+                f"OpenVINO GenAI ended the request at {len(self._sequence):,} tokens, "
+                "probably for want of memory for its cache",
+                "shorten the prompt or end other generations",
+            )
+        self._handle = self._submit()
+        if self._cancelled.is_set():
+            self._engine.release(self._handle)
+
+    def _submit(self) -> Any:
+        leg = replace(self._decoding, max_new_tokens=self._leg())
+        return self._engine.submit(self._sequence, leg, self._stop_ids)
+
+    def _leg(self) -> int:
+        """Tokens to generate before the rotary switch, where that is still ahead."""
+        switch = self._engine.switch
+        if switch is None or len(self._sequence) > switch:
+            return self._left
+        return min(self._left, switch - len(self._sequence) + 1)
+
+
+def model_context(artifact: Path) -> int | None:
+    """Tokens that the model's config.json says it can hold, if it says so."""
+    stated = _config(artifact).get("max_position_embeddings")
+    return stated if isinstance(stated, int) else None
+
+
+def rope_switch(artifact: Path) -> int | None:
+    """The length past which the model's rotary embedding takes other factors, if it has one."""
+    config = _config(artifact)
+    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if scaling.get("rope_type", scaling.get("type")) not in {"longrope", "su"}:
+        return None
+    names = "original_max_position_embeddings"
+    switch = config.get(names) or scaling.get(names)
+    return int(switch) if switch else None
+
+
+def _config(artifact: Path) -> dict[str, Any]:
+    """A vendor's folder may lack it; its graph then holds what it needs."""
+    try:
+        config = json.loads((artifact / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}

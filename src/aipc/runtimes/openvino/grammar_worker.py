@@ -1,0 +1,95 @@
+"""The program of the process in which `GrammarCheck` has grammars compiled.
+
+It reads a JSON object a line, a constraint's kind and text, and answers each with a line: the
+vendor's complaint, or nothing.  The vendor compiles a grammar only while it generates, so a
+network without weights stands in for the model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, TextIO
+
+from aipc.runtimes.base import Constraint, Decoding
+from aipc.runtimes.openvino.errors import telling_line
+from aipc.runtimes.openvino.generation_config import generation_config, token_tensor
+
+MEMORY = 2 * 2**30  # bytes that grammars may take
+
+
+def main() -> None:
+    """Serve the folder that is the first argument, until stdin ends."""
+    answers = _own_stdout()
+    pipeline, stop = _pipeline(Path(sys.argv[1])), frozenset({0})
+    _limit_memory()
+    _say(answers, "")
+    for line in sys.stdin:
+        decoding = Decoding(1, constraint=Constraint(**json.loads(line)))
+        try:
+            pipeline.generate(token_tensor([0]), generation_config(decoding, stop))
+        except Exception as error:  # noqa: BLE001 - any complaint is the answer
+            _say(answers, telling_line(error))
+        else:
+            _say(answers, "")
+
+
+def _own_stdout() -> TextIO:
+    """Stdout for answers alone: what the vendor logs goes to stderr instead."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def _say(answers: TextIO, text: str) -> None:
+    answers.write(json.dumps(text) + "\n")
+    answers.flush()
+
+
+def _pipeline(artifact: Path) -> Any:
+    import numpy as np
+    import openvino
+    import openvino_genai
+
+    tokenizer = openvino_genai.Tokenizer(artifact)
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder, "model.xml")
+        openvino.save_model(_network(len(tokenizer.get_vocab())), graph)
+        weights = openvino.Tensor(np.fromfile(graph.with_suffix(".bin"), np.uint8))
+        text = graph.read_text("utf-8")
+    return openvino_genai.LLMPipeline(text, weights, tokenizer, "CPU", ATTENTION_BACKEND="SDPA")
+
+
+def _network(vocabulary: int) -> Any:
+    """Gives every token the score 0."""
+    import numpy as np
+    import openvino
+    from openvino import opset13 as opset
+
+    ids = opset.parameter([-1, -1], np.int64, name="input_ids")
+    mask = opset.parameter([-1, -1], np.int64, name="attention_mask")
+    beam = opset.parameter([-1], np.int32, name="beam_idx")
+    inputs = [ids, mask, beam]
+    for each in inputs:
+        each.output(0).set_names({each.get_friendly_name()})
+    shape = opset.concat([opset.shape_of(ids), opset.constant(np.array([vocabulary], np.int64))], 0)
+    scores = opset.broadcast(opset.constant(np.float32(0)), shape)
+    scores.output(0).set_names({"logits"})
+    return openvino.Model([opset.result(scores)], inputs, "none")
+
+
+def _limit_memory() -> None:
+    """More than this would take it from the model; Windows has no such limit for a process."""
+    if sys.platform == "linux":
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+        limit = pages * resource.getpagesize() + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+if __name__ == "__main__":
+    main()

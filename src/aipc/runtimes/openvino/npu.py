@@ -1,0 +1,210 @@
+"""OpenVINO GenAI's static-shape pipeline behind the runtime protocol: the NPU.
+
+The lengths of prompt and answer are compiled in (`aipc.runtimes.openvino.static_shape`).  One compiled
+pipeline is kept: where a request does not fit, a larger one takes its place and serves the
+shorter requests too.  Two at once would hold the weights twice, as each has its own copy.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from aipc.devices import resolve_device
+from aipc.errors import EngineError, PromptTooLong
+from aipc.progress import Progress, silent
+from aipc.runtimes.base import Decoding
+from aipc.runtimes.constrained import check_constrained
+from aipc.runtimes.openvino.errors import translated
+from aipc.runtimes.openvino.generation import OpenVINOGeneration, model_context, rope_switch
+from aipc.runtimes.openvino.generation_config import generation_config, token_tensor
+from aipc.runtimes.openvino.grammar_check import GrammarCheck
+from aipc.runtimes.openvino.npu_compiler import (
+    EMULATION,
+    BlobCache,
+    Notify,
+    NpuCompiler,
+    is_emulated,
+    unheard,
+)
+from aipc.runtimes.openvino.npu_request import NpuRequest
+from aipc.runtimes.openvino.properties import check_npu_properties
+from aipc.runtimes.openvino.recipe import check_npu_recipe
+from aipc.runtimes.openvino.static_shape import (
+    LONGEST,
+    NpuOptions,
+    Shape,
+    fitting_shape,
+    smallest_shape,
+)
+from aipc.runtimes.token_queue import Chunk
+
+__all__ = ["EMULATION", "NpuEngine", "is_emulated", "open_npu"]
+
+
+def open_npu(
+    artifact: Path,
+    properties: Mapping[str, str],
+    options: NpuOptions = NpuOptions(),  # noqa: B008 - frozen
+    *,
+    blobs: BlobCache | None = None,
+    progress: Progress = silent,
+    notify: Notify = unheard,
+) -> NpuEngine:
+    """Load ``artifact`` on the NPU, or with `EMULATION` in ``properties`` on the CPU as if.
+
+    The smallest shape is compiled at once, or taken from ``blobs``.
+
+    Raises:
+        ArtifactError: no model, or one whose weights the NPU can't compute with.
+        DeviceError: this machine has no NPU.
+        UsageError: a property that is not OpenVINO's, or has an option here.
+        EngineError: it can't be compiled; the vendor's error is the cause.
+    """
+    import openvino
+
+    core = openvino.Core()
+    if not is_emulated(properties):
+        resolve_device("npu", core.available_devices)
+    check_npu_properties(core, properties)
+    check_npu_recipe(artifact)
+    return NpuEngine(artifact, properties, options, blobs, progress, notify)
+
+
+class NpuEngine:
+    """A model compiled for fixed lengths; one generation at a time."""
+
+    def __init__(
+        self,
+        artifact: Path,
+        properties: Mapping[str, str],
+        options: NpuOptions,
+        blobs: BlobCache | None,
+        progress: Progress,
+        notify: Notify,
+    ) -> None:
+        self.device = "NPU (emulated)" if is_emulated(properties) else "NPU"
+        self.switch = rope_switch(artifact)
+        self._options = options
+        self._context = model_context(artifact) or LONGEST
+        self._compiler = NpuCompiler(artifact, properties, options, self.switch, blobs)
+        self._report = (progress, notify)
+        self._grammars = GrammarCheck(artifact)
+        self._lock = threading.Lock()
+        self._worker = ThreadPoolExecutor(1, "aipc-npu")
+        self._running: weakref.ref[OpenVINOGeneration] | None = None
+        self._request: NpuRequest | None = None
+        self._closed = False
+        self._shape = smallest_shape(options, self._context)
+        self._pipeline: Any = self._compiler.pipeline(self._shape, *self._report)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {
+            "runtime": "openvino",
+            "version": self._compiler.version,
+            "device": self.device,
+            "emulated": is_emulated(self._compiler.properties),
+            "properties": dict(self._compiler.properties),
+            "max_prompt_len": self._shape.prompt,
+            "min_response_len": self._shape.response,
+        }
+
+    def start(
+        self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
+    ) -> OpenVINOGeneration:
+        """As the protocol says; a request that needs a larger shape compiles it first.
+
+        Raises:
+            PromptTooLong: more tokens than the fixed, or the largest, shape takes.
+            EngineError: a generation is under way, the engine is closed, or OpenVINO failed.
+        """
+        with self._lock:
+            self._refuse_second()
+            self._check_constraint(len(prompt), decoding, stop_ids)
+            self._fit(len(prompt), decoding.max_new_tokens)
+            generation = OpenVINOGeneration(self, prompt, decoding, stop_ids)
+            self._running = weakref.ref(generation)
+        return generation
+
+    def submit(
+        self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
+    ) -> NpuRequest:
+        self._check_open()
+        tokens, config = token_tensor(prompt), generation_config(decoding, stop_ids)
+        generate = partial(self._pipeline.generate, tokens, config)
+        self._request = NpuRequest(generate, self._worker)
+        return self._request
+
+    def advance(self, handle: NpuRequest) -> Chunk:
+        with translated("OpenVINO GenAI failed while generating"):
+            chunk = handle.read()
+        self._check_open()
+        return chunk
+
+    def release(self, handle: NpuRequest) -> None:
+        handle.cancel()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._stop()
+            self._pipeline = None
+            self._worker.shutdown()
+            self._grammars.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError("the model has been closed", "load it again")
+
+    def _check_constraint(self, prompt: int, decoding: Decoding, stop_ids: frozenset[int]) -> None:
+        check_constrained(decoding, prompt, stop_ids, self.switch)
+        if decoding.constraint is not None:
+            self._grammars.check(decoding.constraint)
+
+    def _refuse_second(self) -> None:
+        running = None if self._running is None else self._running()
+        if running is not None and not running.ended and not self._closed:
+            raise EngineError(
+                "the NPU answers one request at a time", "wait for the first or cancel it"
+            )
+        if self._request is not None:
+            self._request.cancel()  # of a generation that was dropped without its end
+
+    def _fit(self, prompt: int, answer: int) -> None:
+        """Have a pipeline that the request fits in, the rotary switch's second leg too."""
+        last_leg = prompt
+        if self.switch is not None and prompt <= self.switch < prompt + answer - 1:
+            last_leg = self.switch + 1
+        rest = prompt + answer - last_leg
+        if self._closed or self._shape.holds(last_leg, rest):
+            return
+        shape = fitting_shape(last_leg, rest, self._options, self._context)
+        if not shape.holds(last_leg, rest):
+            raise PromptTooLong(
+                f"the prompt's {prompt:,} tokens and an answer of {answer:,} need more than the "
+                f"{shape.capacity:,} that the NPU was given",
+                "lower --max-new-tokens, or leave --max-prompt-len and --min-response-len out",
+            )
+        if self._options.max_prompt_len is None and self._options.min_response_len is None:
+            shape |= self._shape
+        self._replace(shape)
+
+    def _replace(self, shape: Shape) -> None:
+        self._stop()
+        self._pipeline = None
+        gc.collect()  # the old pipeline's memory goes before the new one needs as much
+        self._pipeline = self._compiler.pipeline(shape, *self._report)
+        self._shape = shape
+
+    def _stop(self) -> None:
+        if self._request is not None:
+            self._request.cancel()
+            self._request.wait()
+            self._request = None

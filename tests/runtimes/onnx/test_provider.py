@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from aipc.devices import Device, wheels
+from aipc.errors import DeviceError, UsageError
+from aipc.runtimes.onnx import provider
+from aipc.runtimes.onnx.provider import (
+    PROVIDERS,
+    check_installed,
+    device_name,
+    find_provider,
+    normal_name,
+    tell,
+)
+
+CPU = {"onnxruntime-genai": "0.18.0", "onnxruntime": "1.31.1"}
+CUDA = {"onnxruntime-genai-cuda": "0.18.0", "onnxruntime-gpu": "1.31.1"}
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Pretend that these packages are installed, package to version, and no others."""
+
+    def pretend(packages, system="Linux"):
+        monkeypatch.setattr(wheels, "installed", lambda: packages)
+        monkeypatch.setattr("aipc.devices.onnxruntime.installed", lambda: packages)
+        monkeypatch.setattr(wheels, "_lost_files", lambda: ())
+        monkeypatch.setattr("platform.system", lambda: system)
+
+    return pretend
+
+
+class Config:
+    """Notes what an og.Config is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def clear_providers(self):
+        self.told.append("clear")
+
+    def append_provider(self, name):
+        self.told.append(name)
+
+    def set_provider_option(self, provider, name, value):
+        self.told.append((provider, name, value))
+
+
+def test_each_kind_has_a_usual_provider_and_some_another():
+    assert [find_provider(kind).name for kind in ("cpu", "cuda", "directml", "webgpu")] == [
+        "CPU",
+        "cuda",
+        "DML",
+        "WebGPU",
+    ]
+    assert find_provider("cpu", "openvino").name == "OpenVINO"
+    assert find_provider("cuda", "NvTensorRtRtx").name == "NvTensorRtRtx"
+
+
+def test_a_provider_or_a_kind_that_is_none_names_those_that_are():
+    with pytest.raises(DeviceError, match="has no device 'npu'; use cpu, cuda, directml, webgpu"):
+        find_provider("npu")
+    with pytest.raises(UsageError, match="no provider 'OpenVIN' computes on cpu; did you mean"):
+        find_provider("cpu", "OpenVIN")
+    with pytest.raises(UsageError, match="computes on cpu; there is CPU and OpenVINO"):
+        find_provider("cpu", "DML")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("dml", "DML"), ("CUDAExecutionProvider", "cuda"), ("webgpu", "WebGPU"), ("QNN", "QNN")],
+)
+def test_providers_have_one_name_whatever_a_folder_writes(given, name):
+    assert normal_name(given) == name
+
+
+def test_what_the_wheels_here_hold_is_accepted(install):
+    install(CPU)
+    check_installed(find_provider("cpu"))
+    install(CUDA)
+    check_installed(find_provider("cpu"))
+    check_installed(find_provider("cuda"))
+
+
+@pytest.mark.parametrize(
+    ("packages", "kind", "system", "fix"),
+    [
+        ({}, "cpu", "Linux", '`pip install "aipc[onnx]"`'),
+        ({}, "cuda", "Linux", '`pip install "aipc[cuda]"`'),
+        (
+            CPU,
+            "cuda",
+            "Linux",
+            '`pip uninstall -y onnxruntime onnxruntime-genai`, then `pip install "aipc[cuda]"`',
+        ),
+        (CPU, "webgpu", "Linux", '`pip install "aipc[webgpu]"`'),
+        (CPU, "directml", "Linux", "none for this operating system"),
+    ],
+)
+def test_a_provider_that_is_not_installed_says_what_to_install(
+    packages, kind, system, fix, install
+):
+    install(packages, system)
+    with pytest.raises(DeviceError, match=f"no installed package brings ONNX Runtime to {kind}; "):
+        check_installed(find_provider(kind))
+    with pytest.raises(DeviceError) as caught:
+        check_installed(find_provider(kind))
+    assert fix in caught.value.fix
+
+
+def test_two_wheels_at_once_are_refused_for_every_provider(install):
+    install(CPU | CUDA)
+    for kind in ("cpu", "cuda"):
+        with pytest.raises(DeviceError, match=r"onnxruntime 1\.31\.1 and onnxruntime-gpu 1\.31\.1"):
+            check_installed(find_provider(kind))
+
+
+def test_a_plugin_that_is_missing_is_named(install, monkeypatch):
+    install(CPU)
+    monkeypatch.setattr(provider, "find_spec", lambda name: None)
+    with pytest.raises(DeviceError, match="`pip install onnxruntime-ep-openvino`"):
+        check_installed(find_provider("cpu", "OpenVINO"))
+
+
+def test_devices_are_those_that_onnx_runtime_finds(monkeypatch):
+    gpus = [Device(f"CUDA.{at}", "cuda", "a GPU", runtimes=("onnx",)) for at in range(2)]
+    monkeypatch.setattr(provider, "onnx_devices", lambda: (gpus, ()))
+    assert device_name(find_provider("cuda"), "cuda.1") == "CUDA.1"
+    assert device_name(find_provider("cpu"), "cpu") == "CPU"
+    with pytest.raises(DeviceError, match=r"CUDA\.2"):
+        device_name(find_provider("cuda"), "cuda.2")
+
+
+def test_no_device_is_told_with_what_onnx_runtime_says(monkeypatch):
+    monkeypatch.setattr(provider, "onnx_devices", lambda: ((), ("the driver is too old",)))
+    with pytest.raises(DeviceError, match=r"^the driver is too old; `aipc doctor`"):
+        device_name(find_provider("cuda"), "cuda")
+
+
+def test_a_config_is_told_the_provider_its_number_and_its_options():
+    config = Config()
+    tell(config, find_provider("cuda"), "CUDA.1", {"use_tf32": "0"})
+    assert config.told == ["clear", "cuda", ("cuda", "device_id", "1"), ("cuda", "use_tf32", "0")]
+    config = Config()
+    tell(config, find_provider("cpu"), "CPU", {})
+    assert config.told == ["clear"]
+
+
+def test_a_number_is_refused_where_it_would_be_dropped():
+    with pytest.raises(DeviceError, match="WebGPU can't choose among devices; ask for webgpu"):
+        tell(Config(), replace(find_provider("webgpu"), plugin=""), "WEBGPU.1", {})
+
+
+def test_every_provider_states_where_its_entry_stands():
+    assert all(provider.source and provider.piece > 0 for provider in PROVIDERS)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from aipc.runtimes.base import Decoding
+from aipc.runtimes.onnx.sampler import Sampler, logprob
+
+SHARES = np.array([0.4, 0.3, 0.2, 0.1])
+SCORES = np.log(SHARES).astype(np.float32)
+
+
+def counts(draws=4000, scores=SCORES, prompt=(), **decoding):
+    sampler = Sampler(Decoding(draws, **({"temperature": 1.0} | decoding)), prompt)
+    return Counter(sampler.choose(scores) for _ in range(draws))
+
+
+def shares(**decoding):
+    found = counts(**decoding)
+    return np.array([found[token] for token in range(4)]) / found.total()
+
+
+def test_greedy_takes_the_highest():
+    assert counts(9, temperature=0.0) == {0: 9}
+
+
+def test_samples_follow_the_scores():
+    assert np.abs(shares() - SHARES).max() < 0.03
+
+
+def test_temperature_sharpens_and_flattens():
+    for temperature in (0.5, 2.0):
+        expected = SHARES ** (1 / temperature)
+        assert np.abs(shares(temperature=temperature) - expected / expected.sum()).max() < 0.03
+
+
+def test_top_k_keeps_the_likeliest():
+    assert np.abs(shares(top_k=2) - [4 / 7, 3 / 7, 0, 0]).max() < 0.03
+    assert set(counts(200, top_k=1)) == {0}
+    assert set(counts(2000, top_k=99)) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(("top_p", "kept"), [(0.39, {0}), (0.5, {0, 1}), (0.85, {0, 1, 2})])
+def test_top_p_keeps_the_smallest_set_that_holds_the_share(top_p, kept):
+    assert set(counts(top_p=top_p)) == kept
+
+
+def test_top_p_counts_what_top_k_left():
+    # of the first three, 4/9 + 3/9 hold 0.75
+    assert set(counts(top_k=3, top_p=0.75)) == {0, 1}
+
+
+def test_the_same_seed_makes_the_same_choices():
+    def drawn(seed):
+        sampler = Sampler(Decoding(30, temperature=1.0, seed=seed), ())
+        return [sampler.choose(SCORES) for _ in range(30)]
+
+    assert drawn(4) == drawn(4)
+    assert drawn(4) != drawn(5)
+
+
+def test_repetition_penalty_divides_what_was_seen_in_prompt_and_answer():
+    sampler = Sampler(Decoding(9, repetition_penalty=2.0), [0])
+    scores = np.array([3.0, 2.0, 1.2, -1.0], np.float32)
+    before = scores.copy()
+    # 3/2 < 2, then 2/2 < 3/2, and from there nothing new is higher
+    assert [sampler.choose(scores) for _ in range(3)] == [1, 0, 0]
+    assert (scores == before).all()
+
+
+def test_repetition_penalty_lowers_negative_scores_too():
+    sampler = Sampler(Decoding(9, repetition_penalty=2.0), [0, 12345])
+    assert sampler.choose(np.array([-1.0, -1.5], np.float32)) == 1
+
+
+def ranked_shares(allowed, **decoding):
+    sampler = Sampler(Decoding(4000, **({"temperature": 1.0} | decoding)), ())
+    found = Counter(allowed[int(sampler.rank(SCORES)[allowed].argmax())] for _ in range(4000))
+    return np.array([found[token] for token in range(4)]) / 4000
+
+
+def test_the_highest_rank_is_a_sample_of_whatever_is_allowed():
+    assert np.abs(ranked_shares([0, 1, 2, 3]) - SHARES).max() < 0.03
+    assert np.abs(ranked_shares([1, 3]) - [0, 0.75, 0, 0.25]).max() < 0.03
+    assert np.abs(ranked_shares([0, 1, 2, 3], top_k=2) - [4 / 7, 3 / 7, 0, 0]).max() < 0.03
+    assert np.abs(ranked_shares([0, 1, 2, 3], temperature=0.0) - [1, 0, 0, 0]).max() == 0
+
+
+def test_a_rank_without_any_kept_token_falls_back_on_the_rest():
+    assert np.abs(ranked_shares([2, 3], top_k=2) - [0, 0, 2 / 3, 1 / 3]).max() < 0.03
+    assert np.abs(ranked_shares([1, 3], top_p=0.3) - [0, 0.75, 0, 0.25]).max() < 0.03
+
+
+def test_logprob_is_a_softmax_of_the_scores():
+    assert [logprob(SCORES + 50, token) for token in range(4)] == pytest.approx(np.log(SHARES))
+    assert logprob(np.array([0, -1e30], np.float32), 0) == 0
