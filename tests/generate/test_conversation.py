@@ -6,8 +6,8 @@ import pytest
 
 from aipc.errors import GenerationError, UsageError
 from aipc.generate.conversation import arrange
+from aipc.generate.structured.tool_format import format_of
 from aipc.generate.template import ChatTemplate
-from aipc.generate.tool_format import format_of
 
 TOOL = {
     "type": "function",

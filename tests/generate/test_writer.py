@@ -5,12 +5,12 @@ import random
 
 import pytest
 
-from aipc.generate.call_reader import CallReader
-from aipc.generate.detokenise import Detokeniser
+from aipc.generate.detokenize import Detokeniser
 from aipc.generate.events import Text, ToolCall
 from aipc.generate.generator import stream
 from aipc.generate.stops import StopStrings
-from aipc.generate.tool_format import format_of
+from aipc.generate.structured.call_reader import CallReader
+from aipc.generate.structured.tool_format import format_of
 from aipc.generate.writer import Writer
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.fake import FakeEngine

@@ -6,7 +6,6 @@ events ◄─ CallReader ◄─ StopStrings ◄─ Detokeniser ◄────�
 """
 
 from aipc.generate.answerer import Answerer
-from aipc.generate.call_reader import CallReader
 from aipc.generate.conversation import Message
 from aipc.generate.events import (
     Event,
@@ -23,10 +22,11 @@ from aipc.generate.generator import Stream, stream
 from aipc.generate.prompt import Prompt, encode_prompt
 from aipc.generate.request import Request
 from aipc.generate.sampling import resolve
+from aipc.generate.structured.call_reader import CallReader
+from aipc.generate.structured.tools import Tool
 from aipc.generate.template import ChatTemplate
-from aipc.generate.text_side import TextSide
+from aipc.generate.text_pipeline import TextSide
 from aipc.generate.tokenizer import Tokenizer
-from aipc.generate.tools import Tool
 
 __all__ = [
     "Answerer",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aipc.errors import GenerationError, UsageError
-from aipc.generate.tool_format import ToolFormat
+from aipc.generate.structured.tool_format import ToolFormat
 
 Message = Mapping[str, Any]
 """{"role": "system" | "user" | "assistant" | "tool" …, "content": text, …}, as OpenAI writes it.

@@ -8,10 +8,10 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from aipc.errors import GenerationError, PromptTooLong
-from aipc.generate.call_reader import CallReader
-from aipc.generate.detokenise import Detokeniser
+from aipc.generate.detokenize import Detokeniser
 from aipc.generate.events import Event, Finished, FinishReason, Timings, Usage
 from aipc.generate.stops import StopStrings
+from aipc.generate.structured.call_reader import CallReader
 from aipc.generate.tokenizer import Tokenizer
 from aipc.generate.writer import Writer
 from aipc.runtimes.base import Decoding, Engine, Generation

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from aipc.errors import GenerationError, UsageError
 from aipc.generate.conversation import Message, arrange
+from aipc.generate.structured.tools import Toolbox
 from aipc.generate.template import ChatTemplate
 from aipc.generate.tokenizer import Tokenizer
-from aipc.generate.tools import Toolbox
 
 Prompt = str | Sequence[Message]
 NO_TOOLS = Toolbox()

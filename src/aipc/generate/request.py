@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from aipc.errors import UsageError
-from aipc.generate.call_reader import CallReader
-from aipc.generate.constraint import constrain
 from aipc.generate.prompt import Prompt
-from aipc.generate.tool_format import ToolFormat
-from aipc.generate.tools import Tool, Toolbox, choose_tools
+from aipc.generate.structured.call_reader import CallReader
+from aipc.generate.structured.constraint import constrain
+from aipc.generate.structured.tool_format import ToolFormat
+from aipc.generate.structured.tools import Tool, Toolbox, choose_tools
 from aipc.runtimes.base import Constraint
 
 

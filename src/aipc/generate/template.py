@@ -8,7 +8,7 @@ from typing import Any
 
 from aipc.errors import GenerationError
 from aipc.generate.conversation import Message, plain
-from aipc.generate.tool_format import ToolFormat, format_of
+from aipc.generate.structured.tool_format import ToolFormat, format_of
 
 MAX_SOURCE = 2**18
 """Characters; the longest templates of known models have about 30,000."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aipc.errors import ArtifactError
-from aipc.generate.spelling import Spelling
+from aipc.generate.token_bytes import Spelling
 
 if TYPE_CHECKING:
     import tokenizers

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aipc.generate.call_reader import CallReader
-from aipc.generate.detokenise import Detokeniser
+from aipc.generate.detokenize import Detokeniser
 from aipc.generate.events import Text, ToolCall
 from aipc.generate.stops import StopStrings
+from aipc.generate.structured.call_reader import CallReader
 
 
 class Writer:

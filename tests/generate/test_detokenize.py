@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 
-from aipc.generate.detokenise import Detokeniser
+from aipc.generate.detokenize import Detokeniser
 
 
 def pieces(tokenizer, tokens):

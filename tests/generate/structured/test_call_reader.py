@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from aipc.generate.call_reader import CallReader
 from aipc.generate.events import ToolCall
-from aipc.generate.tool_format import format_of
+from aipc.generate.structured.call_reader import CallReader
+from aipc.generate.structured.tool_format import format_of
 
 SIGNS = {
     "hermes": "<tool_call> <function-name>",

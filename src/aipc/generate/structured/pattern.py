@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from aipc.errors import UsageError
-from aipc.generate.schema import check_limit
+from aipc.generate.structured.schema import check_limit
 
 MAX_CHARACTERS = 512
 MAX_REPEATS = 256

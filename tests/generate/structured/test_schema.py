@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from aipc.errors import UsageError
-from aipc.generate.schema import MAX_DEPTH, check, moved
+from aipc.generate.structured.schema import MAX_DEPTH, check, moved
 
 PERSON = {
     "type": "object",

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from aipc.errors import UsageError
-from aipc.generate.alternatives import MAX_PARTS, write_alternatives
-from aipc.generate.constraint import constrain
+from aipc.generate.structured.alternatives import MAX_PARTS, write_alternatives
+from aipc.generate.structured.constraint import constrain
 
 
 def tagged(value, **others):

@@ -11,7 +11,7 @@ from typing import Any
 
 from aipc.generate.events import ToolCall
 from aipc.generate.stops import StopStrings
-from aipc.generate.tool_format import ToolFormat
+from aipc.generate.structured.tool_format import ToolFormat
 
 _BLANK = " \t\r\n"
 _ID_SIGNS = string.ascii_letters + string.digits

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from aipc.errors import UsageError
-from aipc.generate.pattern import check_pattern
+from aipc.generate.structured.pattern import check_pattern
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from aipc.errors import UsageError
-from aipc.generate.call_reader import CallReader
-from aipc.generate.constraint import constrain
-from aipc.generate.schema import check, moved
-from aipc.generate.tool_format import ToolFormat
+from aipc.generate.structured.call_reader import CallReader
+from aipc.generate.structured.constraint import constrain
+from aipc.generate.structured.schema import check, moved
+from aipc.generate.structured.tool_format import ToolFormat
 from aipc.runtimes.base import Constraint
 
 Tool = Mapping[str, Any]

@@ -13,7 +13,7 @@ from itertools import combinations
 from typing import Any
 
 from aipc.errors import UsageError
-from aipc.generate.schema import check_limit, resolve
+from aipc.generate.structured.schema import check_limit, resolve
 from aipc.runtimes.json_schema import mapping_of, required_of, subschemas, types_of, values_of
 
 MAX_PARTS = 32

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from aipc.errors import UsageError
-from aipc.generate.tool_format import format_of
-from aipc.generate.tools import choose_tools
+from aipc.generate.structured.tool_format import format_of
+from aipc.generate.structured.tools import choose_tools
 
 CITY = {
     "type": "object",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from aipc.errors import UsageError
-from aipc.generate.constraint import constrain
+from aipc.generate.structured.constraint import constrain
 
 
 def enforced(schema):

@@ -16,9 +16,9 @@ from aipc.artifact.config import (
 from aipc.errors import ArtifactError
 from aipc.generate.prompt import Prompt, encode_prompt
 from aipc.generate.request import Prepared, Request
+from aipc.generate.structured.tool_format import format_of
 from aipc.generate.template import ChatTemplate
 from aipc.generate.tokenizer import Tokenizer
-from aipc.generate.tool_format import format_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
