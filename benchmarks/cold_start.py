@@ -19,8 +19,8 @@ from pathlib import Path
 
 from aipc.choose import choose, read_artifact
 from aipc.devices import reachable_devices
-from aipc.measure import tune_engine
-from aipc.measure.runner import ProcessRunner
+from aipc.measure.bench.runner import ProcessRunner
+from aipc.measure.tune import engine
 
 TOKENS = 2
 MMAP, CACHE, MODE = "ENABLE_MMAP", "CACHE_DIR", "CACHE_MODE"
@@ -42,7 +42,7 @@ def start(
     """(load, first answer, second answer, GB at the peak); times in seconds."""
     source = random.Random(seed)
     options = {"artifact": str(artifact), "runtime": "openvino", "device": "cpu"}
-    script = Path(tune_engine.__file__)
+    script = Path(engine.__file__)
     runner = ProcessRunner(
         "openvino", sys.executable, script, {**options, "properties": dict(properties)}
     )

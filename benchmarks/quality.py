@@ -5,7 +5,7 @@
 What `aipc eval` finds, for artifacts of the peers too, and with numerics pinned.  REFERENCE is the
 folder of the float (fp16) conversion by aipc; its answers are computed once and kept beside it.
 FOLDER holds openvino_model.xml, model.onnx or model.gguf and is run by the interpreter's own
-runtime for it (scorers.py).  Half of the tokens are prose, half legal text (aipc.measure.passages);
+runtime for it (scorers.py).  Half of the tokens are prose, half legal text (aipc.measure.quality.passages);
 each window is read from its own beginning.
 """
 
@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # a peer's interpret
 from scorers import OpenVINOScorer, open_scorer
 from tokenizers import Tokenizer
 
-from aipc.measure.divergence import compare
-from aipc.measure.passages import Window, cut_ids, read_passages
-from aipc.measure.truth import find_truth, make_truth
+from aipc.measure.quality.divergence import compare
+from aipc.measure.quality.passages import Window, cut_ids, read_passages
+from aipc.measure.quality.reference_logprobs import find_truth, make_truth
 from aipc.runtimes.openvino.scorer import EXACT
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aipc.measure import bench, result
+from aipc.measure.bench import bench, result
 
 EXAMPLE = Path(__file__).parents[1] / "measure" / "results" / "smollm2-cpu.json"
 

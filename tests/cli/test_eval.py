@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from aipc.measure import evaluation
-from aipc.measure.agreement import Agreement
-from aipc.measure.degenerate import Looks, look_at
-from aipc.measure.evaluation import Evaluation
+from aipc.measure.bench.result import ArtifactFacts, MachineFacts
 from aipc.measure.interval import Interval
-from aipc.measure.quality import Quality, TextFacts
-from aipc.measure.result import ArtifactFacts, MachineFacts
-from aipc.measure.tasks import Outcome, Scores
+from aipc.measure.quality import evaluation
+from aipc.measure.quality.agreement import Agreement
+from aipc.measure.quality.degenerate import Looks, look_at
+from aipc.measure.quality.evaluation import Evaluation
+from aipc.measure.quality.quality import Quality, TextFacts
+from aipc.measure.quality.tasks import Outcome, Scores
 
 
 def interval(middle):

@@ -9,9 +9,9 @@ from aipc.choose.measured import Figures, Records, Trial, Tuned, Work
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError
-from aipc.measure.tune import Tuning
-from aipc.measure.tune_options import TuneOptions
-from aipc.measure.tune_verdict import NO_TIME, Outcome, Skipped
+from aipc.measure.tune.options import TuneOptions
+from aipc.measure.tune.tune import Tuning
+from aipc.measure.tune.verdict import NO_TIME, Outcome, Skipped
 
 F32 = {"INFERENCE_PRECISION_HINT": "f32"}
 DEFAULT = Trial(
@@ -54,7 +54,7 @@ def measured(monkeypatch):
         asked.update(name=name, goal=goal, options=options, **others)
         return tuning()
 
-    monkeypatch.setattr("aipc.measure.tune.tune", tune)
+    monkeypatch.setattr("aipc.measure.tune.tune.tune", tune)
     return asked
 
 
@@ -89,7 +89,7 @@ def test_interrupted_it_says_that_nothing_is_kept(aipc, monkeypatch) -> None:
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("aipc.measure.tune.tune", interrupt)
+    monkeypatch.setattr("aipc.measure.tune.tune.tune", interrupt)
     outcome = aipc("tune", "org/model")
     assert outcome.status == 130
     assert "interrupted: nothing is kept" in outcome.stderr
@@ -99,7 +99,7 @@ def test_without_a_counter_energy_is_one_line(aipc, monkeypatch) -> None:
     def refuse(*arguments, **options):
         raise MeasurementError("no energy counter here", "tune for latency")
 
-    monkeypatch.setattr("aipc.measure.tune.tune", refuse)
+    monkeypatch.setattr("aipc.measure.tune.tune.tune", refuse)
     outcome = aipc("tune", "org/model", "--for", "energy")
     assert outcome.status == 1
     assert outcome.stderr.splitlines()[-1] == ("aipc: no energy counter here; tune for latency")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aipc.measure import result
+from aipc.measure.bench import result
 
 EXAMPLE = Path(__file__).with_name("results") / "smollm2-cpu.json"
 

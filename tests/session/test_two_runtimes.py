@@ -16,7 +16,7 @@ from aipc.session.convert import convert
 
 pytest.importorskip("onnxruntime_genai", reason="needs ONNX Runtime: pip install 'aipc[onnx]'")
 
-TEXT = Path(aipc.__file__).parent / "measure" / "legal.txt"
+TEXT = Path(aipc.__file__).parent / "measure" / "quality" / "legal.txt"
 WINDOWS, LENGTH = 4, 512
 QUESTIONS = (
     "What is the capital of France?",

@@ -13,12 +13,12 @@ from aipc.cli.progress_bar import display
 from aipc.cli.session_flags import loading_flags, place_of
 from aipc.convert.recipe import Recipe
 from aipc.errors import UsageError
-from aipc.measure.options import BenchOptions
+from aipc.measure.bench.options import BenchOptions
 from aipc.runtimes.openvino.static_shape import NpuOptions
 
 if TYPE_CHECKING:
-    from aipc.measure.plan import BenchPlan
-    from aipc.measure.result import Result
+    from aipc.measure.bench.plan import BenchPlan
+    from aipc.measure.bench.result import Result
 
 
 def _lengths(
@@ -130,8 +130,8 @@ def bench(
 
 
 def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
-    from aipc.measure.peers import read_entry, read_python
-    from aipc.measure.plan import BenchPlan
+    from aipc.measure.bench.plan import BenchPlan
+    from aipc.measure.peers.peers import read_entry, read_python
     from aipc.session.place import Wanted
 
     if flags["emulate"]:
@@ -153,8 +153,8 @@ def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
 
 
 def _measure(plan: BenchPlan, output: Path | None) -> Result:
-    from aipc.measure import result
-    from aipc.measure.bench import measure, new_file
+    from aipc.measure.bench import result
+    from aipc.measure.bench.bench import measure, new_file
     from aipc.models.store import Store
 
     store = Store()
@@ -180,8 +180,8 @@ def _show(found: Result, *, wants_json: bool) -> None:
 
 
 def _compare(first: Path, second: Path, *, wants_json: bool) -> None:
-    from aipc.measure import result
-    from aipc.measure.compare import between
+    from aipc.measure.bench import result
+    from aipc.measure.bench.compare import between
     from aipc.records import plain
 
     found = between(result.read(first), result.read(second))
@@ -198,7 +198,7 @@ def _compare(first: Path, second: Path, *, wants_json: bool) -> None:
 
 def _list_peers() -> None:
     from aipc.cli.output import write_table
-    from aipc.measure.peers import peers
+    from aipc.measure.peers.peers import peers
 
     rows = [
         (
@@ -213,8 +213,8 @@ def _list_peers() -> None:
 
 
 def _install(names: tuple[str, ...]) -> None:
-    from aipc.measure.environment import install
-    from aipc.measure.peers import find_peer
+    from aipc.measure.peers.environment import install
+    from aipc.measure.peers.peers import find_peer
     from aipc.models.store import Store
 
     for peer in map(find_peer, names):

@@ -8,11 +8,11 @@ from statistics import median
 
 from aipc.cli.output import columns, write_line, write_table
 from aipc.disk import amount
-from aipc.measure.compare import Ratio, within
-from aipc.measure.figures import Figures, cold_first_token, figures
+from aipc.measure.bench.compare import Ratio, within
+from aipc.measure.bench.figures import Figures, cold_first_token, figures
+from aipc.measure.bench.result import Contestant, Limits, Result
+from aipc.measure.bench.workload import Case, cases
 from aipc.measure.interval import Interval
-from aipc.measure.result import Contestant, Limits, Result
-from aipc.measure.workload import Case, cases
 
 ABSENT = "-"
 """Not measured, or not told by this system: never a zero."""

@@ -12,15 +12,15 @@ from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice, write_json, write_line
 from aipc.cli.progress_bar import display
 from aipc.cli.session_flags import MODEL_HELP, loading_flags, open_session
-from aipc.measure.cut import Cut
+from aipc.measure.quality.cut import Cut
 
 if TYPE_CHECKING:
-    from aipc.measure.agreement import Agreement
-    from aipc.measure.degenerate import Looks
-    from aipc.measure.evaluation import Evaluation
     from aipc.measure.interval import Interval
-    from aipc.measure.quality import Quality
-    from aipc.measure.tasks import Scores
+    from aipc.measure.quality.agreement import Agreement
+    from aipc.measure.quality.degenerate import Looks
+    from aipc.measure.quality.evaluation import Evaluation
+    from aipc.measure.quality.quality import Quality
+    from aipc.measure.quality.tasks import Scores
 
 _LABEL = 16  # columns that the longest label and its space take
 
@@ -61,9 +61,9 @@ def eval(  # noqa: A001 - the command's name
     longest. What was found is recalled where nothing it depends on has changed.
     """
     cut = given(Cut, flags, Cut())
-    from aipc.measure import evaluation
-    from aipc.measure.passages import read_passages
-    from aipc.measure.quality import Exam
+    from aipc.measure.quality import evaluation
+    from aipc.measure.quality.passages import read_passages
+    from aipc.measure.quality.quality import Exam
     from aipc.models.store import Store
 
     exam = Exam(read_passages(text), cut or Cut())

@@ -39,14 +39,14 @@ def report(
     see speed against quality. Contestants stand side by side where their work was the same; those
     of different machines carry a letter each.
     """
-    from aipc.measure import report as pages
-    from aipc.measure.report_files import read_findings
+    from aipc.measure.report import report as pages
+    from aipc.measure.report.files import read_findings
 
     shown = pages.make_report(read_findings(files))
     for note in shown.notes:
         notice(f"note: {note}")
     if wants_markdown:
-        from aipc.measure.report_markdown import markdown
+        from aipc.measure.report.markdown import markdown
 
         write(markdown(shown))
     for folder, form in ((svg, "svg"), (png, "png")):

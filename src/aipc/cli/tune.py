@@ -12,12 +12,12 @@ from aipc.cli.progress_bar import display
 from aipc.cli.tuning_table import write_tuning
 from aipc.devices.names import NAMES
 from aipc.errors import UsageError
-from aipc.measure.tune_goal import GOALS
-from aipc.measure.tune_options import TuneOptions
+from aipc.measure.tune.goal import GOALS
+from aipc.measure.tune.options import TuneOptions
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
-    from aipc.measure.tune import Tuning
+    from aipc.measure.tune.tune import Tuning
 
 
 @click.command()
@@ -61,7 +61,7 @@ def tune(
     if forget:
         _forget(model)
         return
-    from aipc.measure.tune import tune as measure
+    from aipc.measure.tune.tune import tune as measure
 
     try:
         with display() as progress:

@@ -12,8 +12,8 @@ from aipc.disk import amount
 if TYPE_CHECKING:
     from aipc.choose.measured import Trial, Tuned
     from aipc.choose.setup import Setup
-    from aipc.measure.tune import Tuning
-    from aipc.measure.tune_verdict import Skipped
+    from aipc.measure.tune.tune import Tuning
+    from aipc.measure.tune.verdict import Skipped
 
 
 def write_tuning(tuning: Tuning) -> None:

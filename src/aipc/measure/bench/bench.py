@@ -1,0 +1,85 @@
+"""A benchmark, from the names that a user gives to its immutable result."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import aipc
+from aipc.devices import kind_of
+from aipc.devices.counters.energy import find_energy
+from aipc.generate import TextSide
+from aipc.measure.bench.contest import Contest, Prompts
+from aipc.measure.bench.formats import Forms
+from aipc.measure.bench.lineup import Lineup
+from aipc.measure.bench.machine_facts import machine_facts
+from aipc.measure.bench.noise import Listener
+from aipc.measure.bench.plan import BenchPlan
+from aipc.measure.bench.result import SCHEMA, Result
+from aipc.measure.bench.roofline import better, measure_limits
+from aipc.measure.bench.workload import RandomPrompts, TextPrompts, check_context
+from aipc.models.store import Store
+from aipc.progress import Progress, silent
+from aipc.session.convert import Notify, log
+from aipc.session.prepare import prepare_session
+
+
+def measure(
+    asked: BenchPlan,
+    *,
+    store: Store | None = None,
+    progress: Progress = silent,
+    notify: Notify = log,
+) -> Result:
+    """Load aipc and the peers, each in a process of its own, and let them run in turn.
+
+    All stay loaded together, so the machine's memory has to hold all of them.
+
+    Raises:
+        UsageError: a peer that can't measure on this device.
+        MeasurementError: aipc's own process failed, or a peer is not installed.
+        AipcError: whatever fetching, converting or placing the model raises.
+    """
+    prepared = prepare_session(
+        asked.model,
+        asked.wanted,
+        recipe=asked.recipe,
+        store=store,
+        progress=progress,
+        notify=notify,
+    )
+    plan = prepared.placement.plan
+    prompts = _prompts(asked, TextSide.read(prepared.folder))
+    lineup = Lineup(asked, prepared, Forms(prepared, asked.recipe, progress, notify))
+    limits, listener = measure_limits(plan.device), Listener()
+    energy = find_energy(kind_of(plan.device))
+    contest = Contest(lineup.racers, asked.workload, prompts, listener, energy, notify)
+    with contest:
+        contest.load(asked.options.loads)
+        contest.run()
+    contestants = lineup.contestants(None if energy is None else energy.name)
+    return Result(
+        schema=SCHEMA,
+        created=datetime.now(timezone.utc).isoformat("T", "seconds"),
+        aipc=aipc.__version__,
+        model=prepared.source.label,
+        machine=machine_facts(),
+        workload=asked.workload,
+        limits=better(limits, measure_limits(plan.device)),
+        contestants=contestants,
+        noise=listener.noise(contestants),
+    )
+
+
+def new_file(result: Result, store: Store) -> Path:
+    """Where a result goes that was given no name of its own."""
+    when = result.created[:19].replace("-", "").replace(":", "")
+    return store.home / "results" / f"{when}-{result.contestants[0].artifact.name}.json"
+
+
+def _prompts(asked: BenchPlan, text: TextSide) -> Prompts:
+    check_context(asked.workload, text.context)
+    tokenizer, seed = text.tokenizer, asked.options.seed
+    if asked.text is None:
+        return RandomPrompts(tokenizer.vocabulary_size, tokenizer.is_silent, seed)
+    return TextPrompts(tokenizer.encode(asked.text, add_special_tokens=False), seed)

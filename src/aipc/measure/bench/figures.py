@@ -1,0 +1,130 @@
+"""The figures that people read, from a result's raw samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from statistics import median
+
+from aipc.measure.bench.result import Contestant, Limits, Sample
+from aipc.measure.bench.roofline import best_possible
+from aipc.measure.bench.workload import Case
+from aipc.measure.interval import quantile
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One contestant in one case: medians over its warm samples; None is "not measured".
+
+    A step is one token for every sequence of the batch; the tokens a second are the batch's.
+    """
+
+    first_token_s: float
+    step_s: float | None
+    """None where all tokens came at once."""
+    step_p90_s: float | None
+    step_p99_s: float | None
+    prefill_per_s: float
+    decode_per_s: float | None
+    throughput_per_s: float
+    """Tokens of the answers over the whole time, prompts included."""
+    energy_per_token_j: float | None
+    decode_share: float | None
+    """Of the speed at which memory would allow a step: at most about 1."""
+    prefill_share: float | None
+    """Of the speed at which the matrix rate would allow the prompts."""
+
+
+def figures(contestant: Contestant, case: Case, limits: Limits) -> Figures | None:
+    """Of one case; None when the contestant took no sample of it."""
+    samples = warm(contestant, case)
+    if not samples:
+        return None
+    steps = [gap for sample in samples for gap in gaps(sample)]
+    step = median(steps) if steps else None
+    rates = [rate for rate in map(decode_rate, samples) if rate is not None]
+    first = median(map(first_token, samples))
+    step_share, prompt_share = _shares(contestant, case, limits, step, first)
+    return Figures(
+        first_token_s=first,
+        step_s=step,
+        step_p90_s=quantile(steps, 0.9) if steps else None,
+        step_p99_s=quantile(steps, 0.99) if steps else None,
+        prefill_per_s=case.prompt * case.batch / first,
+        decode_per_s=median(rates) if rates else None,
+        throughput_per_s=median(case.output * case.batch / sample.seconds for sample in samples),
+        energy_per_token_j=_energy(samples),
+        decode_share=step_share,
+        prefill_share=prompt_share,
+    )
+
+
+def warm(contestant: Contestant, case: Case) -> list[Sample]:
+    """The samples of a case, without the cold ones."""
+    return [sample for sample in contestant.samples if not sample.cold and _is_of(sample, case)]
+
+
+def cold_first_token(contestant: Contestant) -> float | None:
+    """Seconds from a prompt to the first token, right after loading."""
+    return median(cold) if (cold := list(cold_first_tokens(contestant))) else None
+
+
+def cold_first_tokens(contestant: Contestant) -> Iterator[float]:
+    """As `cold_first_token`, one for each time that it was loaded."""
+    return (first_token(sample) for sample in contestant.samples if sample.cold)
+
+
+def first_token(sample: Sample) -> float:
+    """Seconds until every sequence of the batch has its first token."""
+    return max(times[0] for times in sample.times)
+
+
+def gaps(sample: Sample) -> list[float]:
+    """Seconds from token to token, in every sequence.
+
+    Tokens that arrive together share the time since the ones before them: a character of
+    several tokens, or tokens that were guessed and accepted.
+    """
+    return [gap for times in sample.times for gap in _gaps(times)]
+
+
+def decode_rate(sample: Sample) -> float | None:
+    """Tokens a second after each sequence's first, of the batch together; None: all at once."""
+    begun = min(times[0] for times in sample.times)
+    ended = max(times[-1] for times in sample.times)
+    later = sum(time > times[0] for times in sample.times for time in times)
+    return later / (ended - begun) if later else None
+
+
+def _gaps(times: Sequence[float]) -> Iterator[float]:
+    moments = [(moment, len(list(group))) for moment, group in groupby(times)]
+    for (earlier, _), (later, count) in pairwise(moments):
+        yield from [(later - earlier) / count] * count
+
+
+def _is_of(sample: Sample, case: Case) -> bool:
+    lengths = sample.prompt, len(sample.times[0]), sample.batch
+    return lengths == (case.prompt, case.output, case.batch)
+
+
+def _energy(samples: Sequence[Sample]) -> float | None:
+    """Joules a token of the answers; a counter's steps may be as long as a sample, so of all."""
+    drawn = [sample.energy_j for sample in samples if sample.energy_j is not None]
+    if len(drawn) < len(samples):
+        return None
+    tokens = sum(len(times) for sample in samples for times in sample.times)
+    return sum(drawn) / tokens
+
+
+def _shares(
+    contestant: Contestant, case: Case, limits: Limits, step: float | None, first: float
+) -> tuple[float | None, float | None]:
+    needs = contestant.artifact.needs
+    if needs is None:
+        return None, None
+    best = best_possible(limits, needs, prompt=case.prompt, output=case.output, batch=case.batch)
+    return (
+        None if best.step_s is None or step is None else best.step_s / step,
+        None if best.prompt_s is None else best.prompt_s / first,
+    )

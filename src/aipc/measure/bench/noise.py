@@ -1,0 +1,90 @@
+"""What disturbed a benchmark: other programs, a falling clock, repeats that differ."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from aipc.devices.counters.counter import Counter
+from aipc.devices.counters.watch import find_counters
+from aipc.devices.system.clock import current_mhz, throttled
+from aipc.devices.system.cpu import read_cpu
+from aipc.measure.bench.result import Contestant, Noise
+from aipc.measure.interval import spread
+
+OTHERS = 0.05  # share of the processor's time that other programs may have unnoticed
+SLOWDOWN = 0.85  # of the fastest clock seen
+SPREAD = 0.1  # of the middle half of the repeats, relative to their median
+
+
+class Listener:
+    """Listens while samples are taken; ``counters`` are the machine's own when left out."""
+
+    def __init__(self, counters: Sequence[Counter] | None = None) -> None:
+        self._counters = find_counters() if counters is None else counters
+        self._threads = read_cpu().usable_threads
+        self._others: list[tuple[float, float]] = []
+        self._clocks: list[float] = []
+        self._throttled = throttled()
+
+    @contextmanager
+    def sample(self, own_cpu: list[float]) -> Iterator[None]:
+        """Around one sample; the block puts the processor's seconds that it took in ``own_cpu``."""
+        self._busy()
+        own, started = time.process_time(), time.perf_counter()
+        yield
+        seconds, busy = time.perf_counter() - started, self._busy()
+        if busy is not None and own_cpu:
+            used = (time.process_time() - own + sum(own_cpu)) / (self._threads * seconds)
+            self._others.append((max(busy - used, 0.0), seconds))
+        clock = current_mhz()
+        if clock is not None:
+            self._clocks.append(clock)
+
+    def noise(self, contestants: Sequence[Contestant]) -> Noise:
+        """What was heard, and how the contestants' repeats differ."""
+        others = self._mean_others()
+        slowest, fastest = min(self._clocks, default=None), max(self._clocks, default=None)
+        warnings = [*self._heat(), *_unsteady(contestants)]
+        if slowest is not None and fastest is not None and slowest < SLOWDOWN * fastest:
+            warnings.insert(
+                0, f"the processor's clock fell from {fastest:.0f} to {slowest:.0f} MHz"
+            )
+        if others is not None and others > OTHERS:
+            warnings.insert(0, f"other programs took {others:.0%} of the processor")
+        return Noise(others, slowest, fastest, tuple(warnings))
+
+    def _busy(self) -> float | None:
+        """Share of the processor's time since the last call."""
+        now = time.monotonic()
+        readings = [counter.read(now) for counter in self._counters]
+        shares = [one.busy_share for one in readings if one is not None and one.kind == "cpu"]
+        return shares[0] if shares else None
+
+    def _mean_others(self) -> float | None:
+        total = sum(seconds for _, seconds in self._others)
+        return sum(share * seconds for share, seconds in self._others) / total if total else None
+
+    def _heat(self) -> list[str]:
+        now = throttled()
+        if now is None or self._throttled is None or now == self._throttled:
+            return []
+        return [f"heat slowed a core down {now - self._throttled} times"]
+
+
+def _unsteady(contestants: Sequence[Contestant]) -> Iterator[str]:
+    """Of each contestant the case whose repeats differ most, if they differ much."""
+    for one in contestants:
+        runs: dict[tuple[int, int, int], list[float]] = {}
+        for sample in one.samples:
+            if not sample.cold:
+                case = sample.prompt, len(sample.times[0]), sample.batch
+                runs.setdefault(case, []).append(sample.seconds)
+        spreads = {case: spread(seconds) for case, seconds in runs.items()}
+        worst = max(spreads, key=lambda case: spreads[case], default=None)
+        if worst is not None and spreads[worst] > SPREAD:
+            yield (
+                f"repeats of {one.name} differ by {spreads[worst]:.0%} "
+                f"(prompt {worst[0]}, {worst[1]} tokens, batch {worst[2]})"
+            )

@@ -1,0 +1,114 @@
+"""How far a model's next-token distribution lies from another's, and from the text, by place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from aipc.errors import MeasurementError
+from aipc.measure.quality.passages import Window
+from aipc.runtimes.base import Scorer
+
+ROWS = 16
+"""Places compared at a time: what fits the cache."""
+
+LEAST = np.float32(-1e4)
+"""In place of the logarithm of nothing, which some graphs give for tokens that can't come."""
+
+Floats = npt.NDArray[np.float32]
+Rows = tuple[Floats, npt.NDArray[np.int64]]
+"""Scores [places, vocabulary], and the ids [places] of the tokens that do follow."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """What was found at each judged place, in the text's order; arrays [places].
+
+    The last four are empty without a reference.
+    """
+
+    loss: Floats
+    """Negative log-likelihood of the token that follows, in nats."""
+    kl: Floats
+    """Kullback-Leibler divergence of the model from the reference, in nats."""
+    rank: npt.NDArray[np.int64]
+    """How many tokens the reference thinks likelier than the one the model thinks likeliest."""
+    reference_loss: Floats
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+
+def judged(scorer: Scorer, windows: Iterable[Window]) -> Iterator[Rows]:
+    """Scores at the judged places of the windows, a few rows at a time."""
+    for window in windows:
+        at = 0
+        for piece in scorer.logits(window.ids):
+            start = max(window.first - at, 0)
+            stop = min(len(window.ids) - 1 - at, len(piece))
+            for row in range(start, stop, ROWS):
+                end = min(row + ROWS, stop)
+                following = window.ids[at + row + 1 : at + end + 1]
+                yield piece[row:end], np.array(following, np.int64)
+            at += len(piece)
+
+
+def compare(
+    scorer: Scorer, windows: Sequence[Window], truth: npt.NDArray[np.float16] | None
+) -> Places:
+    """Judge a model by the text and, where given, by a reference.
+
+    ``truth`` has the reference's log-probabilities float16 [places, vocabulary], as
+    `aipc.measure.quality.reference_logprobs` keeps them.
+
+    Raises:
+        MeasurementError: the two have different vocabularies, or the scores are no numbers.
+        EngineError: the scorer's.
+    """
+    found: list[tuple[npt.NDArray[np.generic], ...]] = []
+    done = 0
+    for scores, following in judged(scorer, windows):
+        ours = log_softmax(scores)
+        loss = -ours[np.arange(len(following)), following]
+        if truth is None:
+            found.append((loss,))
+        else:
+            found.append((loss, *_against(ours, truth[done : done + len(ours)], following)))
+        done += len(following)
+    columns = [np.concatenate(column) for column in zip(*found, strict=True)]
+    nothing = np.zeros(0, np.float32)
+    places = Places(*columns, *[nothing] * (4 - len(columns)))
+    if not np.isfinite(places.loss).all():
+        raise MeasurementError(
+            f"the model's scores are no numbers at {np.sum(~np.isfinite(places.loss)):,} of "
+            f"{len(places):,} places",
+            "its artifact or the device computes wrongly: convert it again, or try --device cpu",
+        )
+    return places
+
+
+def log_softmax(scores: Floats) -> Floats:
+    """Log-probabilities of each row of scores, in nats."""
+    shifted: Floats = scores - scores.max(axis=-1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return np.maximum(shifted, LEAST, out=shifted)
+
+
+def _against(
+    ours: Floats, truth: npt.NDArray[np.float16], following: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.generic], ...]:
+    if truth.shape != ours.shape:
+        raise MeasurementError(
+            f"the model has a vocabulary of {ours.shape[1]:,} and the reference one of "
+            f"{truth.shape[1]:,}",
+            "name the float model that it was made from with --against",
+        )
+    theirs = truth.astype(np.float32)
+    at = np.arange(len(following))
+    kl = np.einsum("tv,tv->t", np.exp(theirs), theirs - ours)
+    top = theirs[at, ours.argmax(axis=-1)]
+    rank = np.count_nonzero(theirs > top[:, None], axis=-1)
+    return kl, rank, -theirs[at, following]

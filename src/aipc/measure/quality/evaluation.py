@@ -1,0 +1,162 @@
+"""All that is found out about a model's quality, in one versioned result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aipc
+from aipc import records
+from aipc.errors import MeasurementError, UsageError
+from aipc.measure.bench.formats import artifact_facts
+from aipc.measure.bench.machine_facts import machine_facts
+from aipc.measure.bench.result import ArtifactFacts, MachineFacts
+from aipc.measure.quality.agreement import Agreement, measure_agreement
+from aipc.measure.quality.degenerate import Looks, look_at_answers
+from aipc.measure.quality.quality import Exam, Quality, check_same_tokens, measure_quality, truth_of
+from aipc.measure.quality.reference import find_reference
+from aipc.measure.quality.subject import Subject
+from aipc.measure.quality.tasks import Scores, ask_tasks
+from aipc.models.store import Store
+from aipc.progress import Progress
+
+if TYPE_CHECKING:
+    from aipc.session.convert import Notify
+    from aipc.session.session import Session
+
+SCHEMA = 1
+NONE = "none"
+ASKED_PLACES = 64
+"""Where answers have to stand for scores; each costs a prompt of up to a window."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be found out.
+
+    ``against`` names the reference; None is the checkpoint that the model was made from, "none"
+    is no reference.  ``tasks``: whether to have it answer questions too.
+    """
+
+    exam: Exam
+    against: str | None = None
+    tasks: bool = True
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """``created`` is ISO 8601, in UTC; ``run`` says which runtime computed where, and how.
+
+    Either ``quality`` is there or, where the device tells no scores, ``agreement``.
+    """
+
+    schema: int
+    created: str
+    aipc: str
+    """Its version."""
+    model: str
+    machine: MachineFacts
+    artifact: ArtifactFacts
+    run: dict[str, Any]
+    quality: Quality | None
+    agreement: Agreement | None
+    tasks: Scores | None
+    answers: Looks | None
+
+
+def evaluate(
+    load: Callable[[], Session], asked: Asked, store: Store, progress: Progress, notify: Notify
+) -> Evaluation:
+    """Judge the model that ``load`` loads; it is closed while its reference is computed.
+
+    Raises:
+        UsageError: no reference is wanted where the device tells no scores.
+        AipcError: as `aipc.load`, `find_reference` and `measure_quality`.
+    """
+    with load() as session:
+        facts, subject = session.facts, Subject.of(session)
+        if asked.against == NONE and not subject.has_logits:
+            raise UsageError(
+                f"{subject.device} tells no scores: it can only be compared with a reference",
+                "leave out --against none",
+            )
+        scores, looks = _answers(session, progress) if asked.tasks else (None, None)
+    reference = _reference(subject, asked, store, progress, notify)
+    quality = agreement = None
+    if subject.has_logits:
+        quality = measure_quality(subject, reference, asked.exam, store, progress)
+    elif reference is not None:
+        agreement = _agreement(load, subject, reference, asked.exam, store, progress)
+    return Evaluation(
+        schema=SCHEMA,
+        created=datetime.now(timezone.utc).isoformat("T", "seconds"),
+        aipc=aipc.__version__,
+        model=facts["model"],
+        machine=machine_facts(),
+        artifact=artifact_facts(subject.artifact, subject.properties),
+        run={name: facts[name] for name in ("runtime", "version", "device", "properties")},
+        quality=quality,
+        agreement=agreement,
+        tasks=scores,
+        answers=looks,
+    )
+
+
+def write(evaluation: Evaluation, file: Path) -> None:
+    """Write a new file; errors are those of `aipc.records.write`."""
+    records.write(evaluation, file)
+
+
+def read(file: Path) -> Evaluation:
+    """Read a file that `write` wrote.
+
+    Raises:
+        MeasurementError: it is missing, damaged, of another schema or no evaluation.
+    """
+    try:
+        table = json.loads(file.read_text("utf-8"))
+        if not isinstance(table, dict) or table.get("schema") != SCHEMA:
+            raise records.Misfit(f"it has no schema {SCHEMA}")
+        return records.read(Evaluation, table)
+    except OSError as error:
+        raise MeasurementError(f"'{file}' can't be read ({error.strerror})", "check it") from error
+    except ValueError as error:
+        fix = "give a file that `aipc eval -o` wrote"
+        raise MeasurementError(f"'{file}' is no usable evaluation: {error}", fix) from error
+
+
+def _answers(session: Session, progress: Progress) -> tuple[Scores, Looks]:
+    progress("asking questions with one answer", 0, 0)
+    scores = ask_tasks(session)
+    progress("asking open questions", 0, 0)
+    return scores, look_at_answers(session)
+
+
+def _reference(
+    subject: Subject, asked: Asked, store: Store, progress: Progress, notify: Notify
+) -> Subject | None:
+    if asked.against == NONE:
+        return None
+    return find_reference(subject.artifact, asked.against, store, progress, notify)
+
+
+def _agreement(
+    load: Callable[[], Session],
+    subject: Subject,
+    reference: Subject,
+    exam: Exam,
+    store: Store,
+    progress: Progress,
+) -> Agreement:
+    windows = exam.windows(subject)
+    check_same_tokens(subject, reference, exam)
+    truth = truth_of(reference, exam, store, progress)
+    with load() as session:
+        progress("asking for single tokens", 0, 0)
+        flat = list(chain.from_iterable(windows.values()))
+        return measure_agreement(session, flat, truth, ASKED_PLACES)

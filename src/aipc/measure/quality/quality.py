@@ -1,0 +1,265 @@
+"""How much of its float original a model keeps: perplexity, divergence, agreement on a text.
+
+What is compared: the distribution of the next token after each place of a text, both models
+given the same tokens before it.  Results are kept in the store, keyed by all they depend on:
+
+    HOME/quality/KEY.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aipc import records
+from aipc.errors import MeasurementError
+from aipc.measure.estimates import exponential, of_mean
+from aipc.measure.interval import Interval
+from aipc.measure.quality.cut import Cut
+from aipc.measure.quality.divergence import Places, compare
+from aipc.measure.quality.passages import Passage, Window, cut_passages, identity, read_passages
+from aipc.measure.quality.reference import find_reference
+from aipc.measure.quality.reference_logprobs import find_truth, make_truth
+from aipc.measure.quality.subject import Subject
+from aipc.models.store import Store
+from aipc.progress import Progress, silent
+
+REVISION = 1
+"""Of the method; another one makes what is kept worthless."""
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """The text judged on: ``places`` by passage, and how it was cut."""
+
+    names: tuple[str, ...]
+    sha256: str
+    places: Mapping[str, int]
+    window: int
+    overlap: int
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Found at every judged place of a text; None where there was no reference to compare with.
+
+    The intervals tell how much another stretch of such text could differ.
+    """
+
+    text: TextFacts
+    loss: Interval
+    """Mean negative log-likelihood of the token that follows, in nats."""
+    perplexity: Interval
+    """The exponential of ``loss``."""
+    reference_perplexity: Interval | None
+    perplexity_ratio: Interval | None
+    """The model's over the reference's, place by place, and so better known than either."""
+    kl: Interval | None
+    """Mean divergence of the model from the reference, in nats."""
+    kl_by_passage: Mapping[str, float]
+    top1: Interval | None
+    """Share of places where the token the model thinks likeliest is the reference's too."""
+    top5: Interval | None
+    """Share where it is among the reference's five likeliest."""
+    scored: Mapping[str, Any]
+    """The runtime, device and numerics that gave the scores."""
+    reference: Mapping[str, Any] | None
+    """Likewise, of the reference."""
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A text, cut: what models are judged on."""
+
+    passages: tuple[Passage, ...]
+    cut: Cut = Cut()  # noqa: RUF009 - frozen
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that it consists of, ready for JSON."""
+        return {"text": identity(self.passages), **records.plain(self.cut), "revision": REVISION}
+
+    def windows(self, subject: Subject) -> dict[str, list[Window]]:
+        """In the tokens of a model.
+
+        Raises:
+            MeasurementError: as `cut_passages`, or windows that the model's context can't hold.
+        """
+        tokenizer = subject.tokenizer()
+
+        def encode(text: str) -> Sequence[int]:
+            return tokenizer.encode(text, add_special_tokens=True)
+
+        found = cut_passages(self.passages, encode, self.cut)
+        _check_context(subject, found)
+        return found
+
+
+def measure_kl(
+    artifact: Path,
+    *,
+    runtime: str = "openvino",
+    device: str = "cpu",
+    properties: Mapping[str, str] | None = None,
+    tokens: int = 1024,
+    store: Store | None = None,
+    progress: Progress = silent,
+    notify: Callable[[str], None] = lambda _: None,
+) -> Quality:
+    """Judge an artifact, run so, against the float checkpoint it was made from; or recall it.
+
+    For a program that compares candidates: the builtin text, of which ``tokens`` places.
+
+    Raises:
+        AipcError: as `find_reference` and `measure_quality`.
+    """
+    store = store or Store()
+    subject = Subject(artifact, runtime, device, properties or {})
+    reference = find_reference(artifact, None, store, progress, notify)
+    exam = Exam(read_passages(), Cut(tokens=tokens))
+    return measure_quality(subject, reference, exam, store, progress)
+
+
+def measure_quality(
+    subject: Subject,
+    reference: Subject | None,
+    exam: Exam,
+    store: Store,
+    progress: Progress = silent,
+) -> Quality:
+    """Judge a model by a text and, where given, against a reference; or recall what was found.
+
+    One model is loaded at a time.
+
+    Raises:
+        MeasurementError: the text is too short, the two models have different tokens, or the
+            scores are no numbers.
+        AipcError: a model can't be loaded or run.
+    """
+    about = [subject.identity, reference and reference.identity, exam.identity]
+    kept = store.home / "quality" / f"{_key(about)}.json"
+    known = _recall(kept)
+    if known is None:
+        known = _measure(subject, reference, exam, store, progress)
+        _keep(kept, known)
+    return known
+
+
+def check_same_tokens(subject: Subject, reference: Subject, exam: Exam) -> None:
+    """Refuse to compare models place by place that read the text in different tokens.
+
+    Raises:
+        MeasurementError: they do.
+    """
+    if exam.windows(reference) != exam.windows(subject):
+        raise MeasurementError(
+            f"'{subject.artifact.name}' and '{reference.artifact.name}' read the text in "
+            "different tokens",
+            "name the float model that it was made from with --against",
+        )
+
+
+def truth_of(
+    reference: Subject, exam: Exam, store: Store, progress: Progress
+) -> npt.NDArray[np.float16]:
+    """The reference's log-probabilities [places, vocabulary]; computed where none are kept."""
+    folder, key = store.home / "references", _key([reference.identity, exam.identity])
+    kept = find_truth(folder, key)
+    if kept is not None:
+        return kept
+    progress("scoring the float reference", 0, 0)
+    with closing(reference.scorer()) as scorer:
+        return make_truth(folder, key, scorer, _joined(exam.windows(reference)))
+
+
+def _measure(
+    subject: Subject, reference: Subject | None, exam: Exam, store: Store, progress: Progress
+) -> Quality:
+    windows = exam.windows(subject)
+    truth = None
+    if reference is not None:
+        check_same_tokens(subject, reference, exam)
+        truth = truth_of(reference, exam, store, progress)
+    progress("scoring the model", 0, 0)
+    with closing(subject.scorer()) as scorer:
+        places = compare(scorer, _joined(windows), truth)
+        scored = dict(scorer.facts)
+    return _quality(places, windows, exam, scored, reference.identity if reference else None)
+
+
+def _quality(
+    places: Places,
+    windows: Mapping[str, Sequence[Window]],
+    exam: Exam,
+    scored: Mapping[str, Any],
+    reference: Mapping[str, Any] | None,
+) -> Quality:
+    loss = of_mean(places.loss)
+    counts = {name: sum(one.places for one in found) for name, found in windows.items()}
+    is_compared = reference is not None
+    return Quality(
+        text=TextFacts(
+            tuple(windows), identity(exam.passages), counts, exam.cut.window, exam.cut.overlap
+        ),
+        loss=loss,
+        perplexity=exponential(loss),
+        reference_perplexity=exponential(of_mean(places.reference_loss)) if is_compared else None,
+        perplexity_ratio=(
+            exponential(of_mean(places.loss - places.reference_loss)) if is_compared else None
+        ),
+        kl=of_mean(places.kl) if is_compared else None,
+        kl_by_passage=_by_passage(places.kl, counts) if is_compared else {},
+        top1=of_mean(places.rank < 1) if is_compared else None,
+        top5=of_mean(places.rank < 5) if is_compared else None,
+        scored=scored,
+        reference=reference,
+    )
+
+
+def _by_passage(values: npt.NDArray[np.float32], counts: Mapping[str, int]) -> dict[str, float]:
+    edges = np.cumsum(list(counts.values()))[:-1]
+    parts = np.split(values, edges)
+    return {name: float(part.mean()) for name, part in zip(counts, parts, strict=True)}
+
+
+def _check_context(subject: Subject, windows: Mapping[str, Sequence[Window]]) -> None:
+    """A vendor's folder may not tell its context."""
+    context, longest = subject.context, max(len(one.ids) for one in _joined(windows))
+    if context is not None and longest > context:
+        raise MeasurementError(
+            f"a window of {longest:,} tokens does not fit the context of '{subject.artifact.name}'",
+            f"give --window {context} or less",
+        )
+
+
+def _joined(windows: Mapping[str, Sequence[Window]]) -> list[Window]:
+    return list(chain.from_iterable(windows.values()))
+
+
+def _key(about: Any) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _recall(file: Path) -> Quality | None:
+    """None where there is none, or one of another version of aipc."""
+    try:
+        return records.read(Quality, json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def _keep(file: Path, found: Quality) -> None:
+    with suppress(OSError):  # a full disk costs the memory of it, not the answer
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_suffix(".part")
+        draft.write_text(json.dumps(records.plain(found), default=str) + "\n", "utf-8")
+        draft.replace(file)

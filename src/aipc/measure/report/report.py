@@ -1,0 +1,179 @@
+"""A report of results: one HTML page that needs no network and no script, and its pictures."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aipc import disk
+from aipc.choose.measured import Tuned
+from aipc.errors import MeasurementError
+from aipc.measure.report import tables, words
+from aipc.measure.report.charts import Picture
+from aipc.measure.report.command import command, short_name
+from aipc.measure.report.drawing import draw_png, draw_svg
+from aipc.measure.report.entries import Section, sections
+from aipc.measure.report.files import Findings, printable
+from aipc.measure.report.palette import page_rules
+from aipc.measure.report.pictures import pictures
+from aipc.measure.report.svg import themed
+from aipc.measure.report.tuning import trials_picture
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A section with its pictures."""
+
+    section: Section
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What was tuned, with its picture."""
+
+    tuned: Tuned
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is shown, not yet drawn."""
+
+    chapters: tuple[Chapter, ...]
+    searches: tuple[Search, ...]
+    notes: tuple[str, ...] = ()
+    """What was read and is not shown, one line each."""
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """Of all the chapters; no two have the same name."""
+        shown = [picture for chapter in self.chapters for picture in chapter.pictures]
+        return (*shown, *(search.picture for search in self.searches))
+
+    @property
+    def headline(self) -> str:
+        """Which models, on which processors."""
+        results = [one.result for chapter in self.chapters for one in chapter.section.benchmarks]
+        tuned = [search.tuned for search in self.searches]
+        models = [*(short_name(one.model) for one in results), *(one.label for one in tuned)]
+        processors = [one.machine.processor for one in results]
+        processors += [one.machine.processor for one in tuned]
+        return f"{_distinct(models)} on {_distinct(processors)}"
+
+
+def make_report(findings: Findings) -> Report:
+    """Arrange what was found; contestants of different workloads come in different chapters."""
+    found = sections(findings)
+    chapters = tuple(
+        Chapter(section, tuple(_numbered(pictures(section), at if len(found) > 1 else 0)))
+        for at, section in enumerate(found, 1)
+    )
+    searches = tuple(
+        Search(tuned, trials_picture(tuned, f"tuned-{at}"))
+        for at, tuned in enumerate(findings.tunings, 1)
+    )
+    return Report(chapters, searches, tuple(_unused(findings, found)))
+
+
+def render(report: Report) -> str:
+    """The page; equal reports give equal pages.
+
+    Raises:
+        MeasurementError: matplotlib is not installed.
+    """
+    css = page_rules() + _data("report.css")
+    svgs = {picture.name: _svg(picture) for picture in report.pictures if picture.chart}
+    template = _environment().from_string(_data("report.html"))
+    page = template.render(
+        report=report,
+        css=css,
+        policy=f"default-src 'none'; style-src '{_hash(css)}'; base-uri 'none'; form-action 'none'",
+        svgs=svgs,
+        words=words,
+        tables=tables,
+        command=command,
+    )
+    return page + "\n"
+
+
+def write_page(report: Report, file: Path) -> None:
+    """Write the page, in place of an older one.
+
+    Raises:
+        MeasurementError: matplotlib is not installed, or the disk refuses the file.
+    """
+    _write(file, render(report).encode("utf-8", "replace"))
+
+
+def write_pictures(report: Report, folder: Path, form: str) -> Iterator[Path]:
+    """Write each picture that shows something as NAME.svg or NAME.png; yield the files.
+
+    Raises:
+        MeasurementError: matplotlib is not installed, or the disk refuses a file.
+    """
+    for picture in report.pictures:
+        if picture.chart is None:
+            continue
+        file = folder / f"{picture.name}.{form}"
+        content = draw_png(picture.chart) if form == "png" else _svg(picture, is_file=True).encode()
+        _write(file, content)
+        yield file
+
+
+def _unused(findings: Findings, found: Sequence[Section]) -> Iterator[str]:
+    used = [entry.quality for section in found for entry in section.entries]
+    for one in findings.evaluations:
+        if not any(one is quality for quality in used):
+            runtime = one.run.get("runtime")
+            yield (
+                f"the evaluation of {one.artifact.name} on {runtime} is of no contestant: its "
+                "artifact, runtime or properties are others"
+            )
+
+
+def _numbered(shown: Sequence[Picture], number: int) -> Iterator[Picture]:
+    for picture in shown:
+        yield replace(picture, name=f"{picture.name}-{number}") if number else picture
+
+
+def _svg(picture: Picture, *, is_file: bool = False) -> str:
+    if picture.chart is None:
+        raise ValueError(f"{picture.name} shows nothing")
+    drawn = draw_svg(picture.chart)
+    return themed(drawn, picture.name, picture.title, picture.about, is_file=is_file)
+
+
+def _distinct(names: Sequence[str]) -> str:
+    return words.listed(list(dict.fromkeys(map(printable, names))))
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, StrictUndefined
+
+    return Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def _data(name: str) -> str:
+    return resources.files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(css: str) -> str:
+    """As a security policy names the one style sheet that it allows."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+
+
+def _write(file: Path, content: bytes) -> None:
+    with disk.explained(file, MeasurementError, len(content)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)

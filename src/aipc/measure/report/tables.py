@@ -1,0 +1,181 @@
+"""The tables of a report, as rows of text: for the page, and for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from statistics import median
+
+from aipc.disk import amount
+from aipc.measure.bench.compare import Ratio, between, within
+from aipc.measure.bench.figures import cold_first_token
+from aipc.measure.bench.result import Rate, Result
+from aipc.measure.report import words
+from aipc.measure.report.charts import Table
+from aipc.measure.report.entries import Entry, Section, recipe_tag
+from aipc.measure.report.files import Benchmark
+
+_SPEEDS = {"first token": "first token", "decode": "decode", "whole": "prompt and answer"}
+_ONCE = {"load": "loading", "cold first token": "first token after loading"}
+_Pair = tuple[str, str]
+"""Labels of the one that is so many times as fast, and of the other."""
+
+
+def summary(section: Section) -> Table:
+    """One line a contestant, in the section's typical case; medians."""
+    head = ("contestant", "weights", "first token", "a token", "tokens/s", "of the limit", "memory")
+    rows = tuple(_summary_row(entry, section) for entry in section.entries)
+    return Table((*head, "KL, nats"), rows, right=2)
+
+
+def speeds(section: Section) -> Table:
+    """Every contestant in every case; tokens a second are of the whole batch."""
+    head = ("contestant", "prompt + answer", "first token", "a token", "prefill, tokens/s")
+    rows = []
+    for case in section.cases:
+        for entry in section.entries:
+            found = entry.figures(case)
+            if found is None:
+                continue
+            row = (
+                words.seconds(found.first_token_s),
+                words.milliseconds(found.step_s),
+                words.rate(found.prefill_per_s),
+                words.rate(found.decode_per_s),
+            )
+            rows.append((entry.label, words.case(case), *row))
+    return Table((*head, "decode, tokens/s"), tuple(rows), right=2)
+
+
+def loading(section: Section) -> Table:
+    """What happens once a load."""
+    head = ("contestant", "runtime and device", "loading", "first token after loading")
+    rows = tuple(
+        (
+            entry.label,
+            f"{entry.contestant.runtime} {entry.contestant.device}",
+            words.seconds(_load(entry)),
+            words.seconds(cold_first_token(entry.contestant)),
+        )
+        for entry in section.entries
+    )
+    return Table(head, rows, right=2)
+
+
+def ratios(section: Section) -> Table:
+    """How many times as fast one is as the other, in each case, with the interval."""
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for (ours, theirs), ratio in _ratios(section):
+        if ratio.case is not None:
+            key = f"{ours} against {theirs}", words.case(ratio.case)
+            rows.setdefault(key, {})[ratio.what] = words.ratio(ratio.times)
+    return _by_speed(("compared", "prompt + answer"), rows, _SPEEDS)
+
+
+def ratios_once(section: Section) -> Table:
+    """As `ratios`, of what happens once a load."""
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for (ours, theirs), ratio in _ratios(section):
+        if ratio.case is None:
+            rows.setdefault((f"{ours} against {theirs}",), {})[ratio.what] = words.ratio(
+                ratio.times
+            )
+    return _by_speed(("compared",), rows, _ONCE)
+
+
+def confidence(section: Section) -> float:
+    """What every interval of the ratios holds the true value with at least; 0 for no ratio."""
+    found = [one.times.confidence for _, one in _ratios(section) if one.times.confidence]
+    return min(found, default=0.0)
+
+
+def _by_speed(
+    head: tuple[str, ...],
+    rows: Mapping[tuple[str, ...], Mapping[str, str]],
+    speeds: Mapping[str, str],
+) -> Table:
+    told = (
+        (*key, *(found.get(what, words.ABSENT) for what in speeds)) for key, found in rows.items()
+    )
+    return Table((*head, *speeds.values()), tuple(told), right=len(head))
+
+
+def machine_lines(section: Section) -> Iterator[str]:
+    """One a machine, with its letter where there are several."""
+    for letter, machine in section.machines:
+        cores = "" if machine.cores is None else f"{machine.cores} cores, "
+        devices = (
+            f"{one.name} {one.full_name}" + (f" (driver {one.driver})" if one.driver else "")
+            for one in machine.devices
+        )
+        facts = (
+            machine.processor,
+            f"{cores}{machine.threads} threads",
+            f"{amount(machine.memory_bytes)} of memory",
+            machine.system,
+            f"devices: {', '.join(devices)}",
+        )
+        yield (f"{letter}: " if len(section.machines) > 1 else "") + "; ".join(facts)
+
+
+def limit_lines(result: Result) -> Iterator[str]:
+    """What shares are shares of."""
+    limits: tuple[tuple[str, Rate | None, str], ...] = (
+        ("memory", result.limits.bandwidth, "GB/s"),
+        ("products of matrices", result.limits.matrix, "GFLOPS"),
+    )
+    for what, rate, unit in limits:
+        if rate is None:
+            yield f"Speed of {what}: {words.ABSENT} on this device."
+        else:
+            yield f"Speed of {what}: {rate.per_second / 1e9:,.1f} {unit} ({rate.how})."
+
+
+def _ratios(section: Section) -> Iterator[tuple[_Pair, Ratio]]:
+    """Neighbours in one run, then the first run against others of the same machine."""
+    first = section.benchmarks[0]
+    for one in section.benchmarks:
+        for ratio in within(one.result):
+            yield _labels(section, one, one, ratio), ratio
+    for other in section.benchmarks[1:]:
+        if _are_comparable(first.result, other.result):
+            for ratio in between(first.result, other.result).ratios:
+                yield _labels(section, first, other, ratio), ratio
+
+
+def _labels(section: Section, first: Benchmark, second: Benchmark, ratio: Ratio) -> _Pair:
+    ours = {one.contestant.name: one.label for one in section.of(first)}
+    theirs = {one.contestant.name: one.label for one in section.of(second)}
+    return ours[ratio.ours], theirs[ratio.theirs]
+
+
+def _are_comparable(first: Result, second: Result) -> bool:
+    names = {one.name for one in first.contestants} & {one.name for one in second.contestants}
+    return first.machine == second.machine and bool(names)
+
+
+def _load(entry: Entry) -> float | None:
+    seconds = [load.seconds for load in entry.contestant.loads]
+    return median(seconds) if seconds else None
+
+
+def _memory(entry: Entry) -> str:
+    peak = entry.contestant.peak_memory_bytes
+    return words.ABSENT if peak is None else amount(peak)
+
+
+def _summary_row(entry: Entry, section: Section) -> tuple[str, ...]:
+    found = entry.figures(section.typical)
+    speeds = (
+        (words.ABSENT,) * 4
+        if found is None
+        else (
+            words.seconds(found.first_token_s),
+            words.milliseconds(found.step_s),
+            words.rate(found.decode_per_s),
+            words.share(found.decode_share),
+        )
+    )
+    quality = None if entry.quality is None else entry.quality.quality
+    kl = None if quality is None else quality.kl
+    told = words.ABSENT if kl is None else f"{kl.middle:.4f}"
+    return entry.label, recipe_tag(entry.contestant), *speeds, _memory(entry), told

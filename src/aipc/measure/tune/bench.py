@@ -1,0 +1,217 @@
+"""The bench that a search measures on: artifacts made as they are needed, engines in processes."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from aipc.choose.measured import Work
+from aipc.choose.setup import Setup
+from aipc.convert.targets import find_target
+from aipc.devices import Device
+from aipc.devices.counters.energy import EnergyCounter, find_energy
+from aipc.devices.system.memory import read_memory
+from aipc.disk import amount
+from aipc.errors import MeasurementError
+from aipc.generate import TextSide
+from aipc.measure.bench.runner import ProcessRunner
+from aipc.measure.quality.quality import measure_kl
+from aipc.measure.tune.participants import Run
+from aipc.measure.tune.prompts import TuningPrompts
+from aipc.models.source import ArtifactSource, Source
+from aipc.models.store import Store
+from aipc.progress import Progress
+from aipc.session.convert import Notify, find_artifact, prepare
+
+_SCRIPT = Path(__file__).with_name("engine.py")
+_COLD_TOKENS = 2
+_BYTES_A_WEIGHT = {"fp16": 2.0, "int8": 1.05, "int4": 0.65}
+"""In the artifact, with scales, and with embedding and head in 8 bits."""
+_LOADED = 1.3
+"""Memory that a loaded model takes, as a multiple of its artifact: weights arranged anew, cache."""
+_KEPT_FREE = 0.1
+"""Of the memory, for everything else."""
+_WEIGHTS_A_SECOND = 5e7
+"""Converted, before any conversion has told better."""
+_CALIBRATED = 20.0
+"""How much longer a recipe that reads calibration text takes."""
+
+
+class ProcessContender:
+    """A setup loaded in a process of its own; see `aipc.measure.tune.participants.Contender`."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        folder: Path,
+        prompts: TuningPrompts,
+        energy: EnergyCounter | None,
+    ) -> None:
+        self.nbytes = _size(folder)
+        self._prompts = prompts
+        self._energy = energy
+        options = {
+            "artifact": str(folder),
+            "runtime": setup.runtime,
+            "device": setup.device.lower(),
+            "properties": dict(setup.properties),
+        }
+        self._runner = ProcessRunner(setup.runtime, sys.executable, _SCRIPT, options)
+        try:
+            self.load_s = self._runner.load().seconds
+            cold = self._runner.run(prompts.take(1), _COLD_TOKENS)
+        except BaseException:
+            self._runner.close()
+            raise
+        self.cold_s = cold.times[0][0]
+
+    def run(self, tokens: int) -> Run:
+        prompts = self._prompts.take()
+        before = self._joules()
+        done = self._runner.run(prompts, tokens)
+        after = self._joules()
+        given = tokens * len(prompts)
+        drawn = None if before is None or after is None else after - before
+        return Run(
+            statistics.median(times[0] for times in done.times),
+            _token_s(done.times),
+            given / done.seconds if len(prompts) > 1 else None,
+            None if drawn is None else drawn / given,
+        )
+
+    def close(self) -> None:
+        self._runner.close()
+
+    def _joules(self) -> float | None:
+        return None if self._energy is None else self._energy.joules()
+
+
+@dataclass
+class ProcessBench:
+    """See `aipc.measure.tune.participants.Bench`; ``devices`` are those that may be tried."""
+
+    source: Source
+    store: Store
+    devices: Sequence[Device]
+    work: Work
+    progress: Progress
+    notify: Notify
+    wants_energy: bool = False
+    _made: dict[str, Path] = field(default_factory=dict)
+    """Artifacts that were not there before, by their recipe's tag and target."""
+    _converted: list[tuple[float, float]] = field(default_factory=list)
+    """(work, seconds) of each conversion."""
+    _shared_prompts: TuningPrompts | None = None
+
+    def objection(self, setup: Setup) -> str:
+        needed = self._memory(setup)
+        memory = read_memory()
+        free = (1 - _KEPT_FREE) * memory.total
+        device = next((one for one in self.devices if one.name == setup.device), None)
+        if device is not None and device.memory_bytes is not None:
+            free = device.memory_bytes
+        if needed > free:
+            return f"too large: it takes about {amount(int(needed))}, {amount(int(free))} are there"
+        return ""
+
+    def has_room(self, setup: Setup) -> bool:
+        memory = read_memory()
+        if memory.available is None:
+            return False
+        return memory.available - self._memory(setup) > _KEPT_FREE * memory.total
+
+    def cost(self, setup: Setup) -> float:
+        if setup.recipe is None or self._existing(setup) is not None:
+            return 0.0
+        rates = [work / seconds for work, seconds in self._converted]
+        return self._conversion(setup) / (statistics.median(rates) if rates else _WEIGHTS_A_SECOND)
+
+    def open(self, setup: Setup) -> ProcessContender:
+        folder = self._folder(setup)
+        energy = find_energy(setup.kind) if self.wants_energy else None
+        return ProcessContender(setup, folder, self._prompts(folder), energy)
+
+    def kl(self, setup: Setup) -> float:
+        quality = measure_kl(
+            self._folder(setup),
+            runtime=setup.runtime,
+            device=setup.device.lower(),
+            properties={k: v for k, v in setup.properties.items() if k != "prompt_lookup"},
+            store=self.store,
+            progress=self.progress,
+            notify=self.notify,
+        )
+        if quality.kl is None:
+            raise MeasurementError(f"{setup.weights} could not be compared with the float model")
+        return quality.kl.middle
+
+    def tidy(self, kept: Setup | None) -> None:
+        """Remove the artifacts that were made for this search, save that of ``kept``."""
+        keep = self._existing(kept) if kept and kept.recipe else None
+        for path in self._made.values():
+            if path != keep:
+                self.store.remove(path.name)
+        self._made.clear()
+
+    @cached_property
+    def weights(self) -> int:
+        """How many the network has; the checkpoint is fetched, and only its headers are read."""
+        from aipc.checkpoint import open_checkpoint
+
+        with open_checkpoint(self.store.fetch(self.source, self.progress)) as checkpoint:
+            return sum(math.prod(one.shape) for one in checkpoint.tensors.values())
+
+    def _prompts(self, folder: Path) -> TuningPrompts:
+        """The same for every artifact: they have one tokenizer."""
+        if self._shared_prompts is None:
+            self._shared_prompts = TuningPrompts(TextSide.read(folder), self.work)
+        return self._shared_prompts
+
+    def _folder(self, setup: Setup) -> Path:
+        if isinstance(self.source, ArtifactSource):
+            return self.source.path
+        begun = time.monotonic()
+        target = find_target(setup.kind, setup.runtime)
+        made = prepare(
+            self.source,
+            setup.recipe,
+            self.store,
+            target=target,
+            progress=self.progress,
+            notify=self.notify,
+        )
+        if not made.reused:
+            self._made[f"{setup.runtime} {setup.kind} {setup.weights}"] = made.path
+            self._converted.append((self._conversion(setup), time.monotonic() - begun))
+        return made.path
+
+    def _existing(self, setup: Setup) -> Path | None:
+        target = find_target(setup.kind, setup.runtime)
+        recipe = setup.recipe or target.recipe
+        return find_artifact(self.source, recipe, self.store, target)
+
+    def _conversion(self, setup: Setup) -> float:
+        """Work of one, in weights that are simply rounded."""
+        calibrated = setup.recipe is not None and setup.recipe.is_calibrated
+        return self.weights * (_CALIBRATED if calibrated else 1.0)
+
+    def _memory(self, setup: Setup) -> float:
+        if isinstance(self.source, ArtifactSource):
+            return _LOADED * _size(self.source.path)
+        weights = setup.recipe.weight_format if setup.recipe else "fp16"
+        return _LOADED * self.weights * _BYTES_A_WEIGHT[weights]
+
+
+def _token_s(times: Sequence[Sequence[float]]) -> float:
+    """The mean of an answer, not the median: guessed tokens arrive several at a time."""
+    return statistics.median((one[-1] - one[0]) / (len(one) - 1) for one in times)
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())

@@ -1,0 +1,264 @@
+"""The search for the best setup: short probes of many, whole runs of the few that are left.
+
+Settings are varied at the default weights first, which costs no conversion; then weights at the
+best settings.  Whatever a probe shows to be clearly slower than the best so far goes at once
+(successive halving, Jamieson and Talwalkar 2016, with a margin for noise in place of a fixed
+share).  The finalists run in turn, round after round, so that a machine that slows down slows
+all of them down.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from aipc.choose.setup import Setup
+from aipc.errors import AipcError, MeasurementError
+from aipc.measure.tune.candidates import Candidate, Place
+from aipc.measure.tune.goal import NO_SLOWER, answer_seconds, score
+from aipc.measure.tune.participants import Bench, Entrant
+from aipc.measure.tune.verdict import NO_TIME, Outcome, Skipped, Terms, decide
+
+PROBE_TOKENS = 16
+MARGIN = 0.25
+"""A probe this much worse than the best, twice, can't be the best's."""
+FINALISTS = 3
+ROUNDS = 3
+
+
+@dataclass
+class Search:
+    """One search; `run` it once.  ``tell`` is given a line for each thing that was done."""
+
+    terms: Terms
+    bench: Bench
+    tell: Callable[[str], None]
+    clock: Callable[[], float] = time.monotonic
+    _entrants: list[Entrant] = field(default_factory=list)
+    _skipped: list[Skipped] = field(default_factory=list)
+
+    def run(self, places: Sequence[Place]) -> Outcome:
+        """Search among ``places``, the default one first.
+
+        Raises:
+            MeasurementError: nothing could be measured.
+        """
+        self._started = self.clock()
+        try:
+            self._explore(places)
+            finalists = self._finalists()
+            self._finals(finalists)
+            return decide(
+                self.terms,
+                self._entrants,
+                finalists,
+                tuple(self._skipped),
+                self.clock() - self._started,
+            )
+        finally:
+            for entrant in self._entrants:
+                entrant.close()
+
+    def _explore(self, places: Sequence[Place]) -> None:
+        for place in places:
+            self._try(place.default)
+        if not self._entrants:
+            reasons = "; ".join(skipped.why for skipped in self._skipped)
+            raise MeasurementError(f"nothing could be measured: {reasons or 'no device'}")
+        for place in self._hopeful(places):
+            self._try_all(place.additions(place.default.setup, self.terms.work.kind))
+            self._try_all(place.variants(place.default.setup.recipe))
+        bounded, quality = self.terms.max_kl is not None, self.terms.needs_kl
+        for place in self._hopeful(places):
+            best = self._best_at(place).setup
+            recipes = place.recipes(is_bounded=bounded, for_quality=quality)
+            self._try_all(_with_settings(one, best) for one in recipes)
+        for place in self._hopeful(places):
+            self._try_all(place.additions(self._best_at(place).setup, self.terms.work.kind))
+
+    def _try_all(self, candidates: Iterable[Candidate]) -> None:
+        for candidate in candidates:
+            self._try(candidate)
+
+    def _try(self, candidate: Candidate) -> None:
+        setup = candidate.setup
+        known = [one.setup for one in self._entrants] + [one.setup for one in self._skipped]
+        if setup in known:
+            return
+        why = self.bench.objection(setup)
+        if why or self._is_too_late(setup):
+            self._skip(setup, why or NO_TIME)
+            return
+        entrant = Entrant(candidate)
+        self.tell(f"{setup}: {candidate.why}")
+        try:
+            self._make_room(setup)
+            self._probe(entrant)
+            self._entrants.append(entrant)
+            if entrant not in self._kept():
+                self._probe_again(entrant)
+        except AipcError as error:
+            entrant.close()
+            self._entrants = [one for one in self._entrants if one is not entrant]
+            self._skip(setup, str(error))
+            return
+        except BaseException:
+            entrant.close()
+            raise
+        self._drop_hopeless()
+        self._tell_probe(entrant)
+
+    def _probe(self, entrant: Entrant) -> None:
+        entrant.probe(self.bench, min(PROBE_TOKENS, self.terms.work.tokens))
+
+    def _probe_again(self, entrant: Entrant) -> None:
+        """Beside the best so far: a moment's disturbance shall not end anyone's chances."""
+        best = self._kept()[0]
+        for one in (best, entrant):
+            if one.contender is not None:
+                self._probe(one)
+
+    def _is_too_late(self, setup: Setup) -> bool:
+        """The default choice is always measured; the others only with time for the finals left."""
+        if not self._entrants:
+            return False
+        opening = max(self._opening_s(entrant) for entrant in self._entrants)
+        return self.bench.cost(setup) + opening + self._finals_s() > self._left()
+
+    def _opening_s(self, entrant: Entrant) -> float:
+        """To load it again and probe it."""
+        figures = entrant.figures(self.terms.work)
+        probe = figures.first_token_s + PROBE_TOKENS * figures.token_s
+        return probe + (entrant.load_s or 0.0) + (entrant.cold_s or 0.0)
+
+    def _finals_s(self) -> float:
+        whole = max(self._seconds(entrant) for entrant in self._kept())
+        return whole * (FINALISTS + 1) * ROUNDS
+
+    def _left(self) -> float:
+        return self.terms.budget_s - (self.clock() - self._started)
+
+    def _make_room(self, setup: Setup) -> None:
+        """Unload the slowest of those kept, until there is memory."""
+        loaded = [entrant for entrant in self._entrants if entrant.contender]
+        for entrant in sorted(loaded, key=self._speed, reverse=True):
+            if self.bench.has_room(setup):
+                return
+            entrant.close()
+
+    def _drop_hopeless(self) -> None:
+        kept = self._kept()
+        for entrant in self._entrants:
+            if entrant not in kept:
+                entrant.close()
+
+    def _kept(self) -> list[Entrant]:
+        """Those that may still win, fastest first; the default choice is always compared."""
+        default = self._entrants[0]
+        if self.terms.goal == "quality":
+            limit = self._speed(default) * NO_SLOWER
+        else:
+            limit = min(map(self._speed, self._entrants))
+        hopeful = [one for one in self._entrants if self._speed(one) <= limit * (1 + MARGIN)]
+        return sorted(hopeful, key=self._speed) + ([] if default in hopeful else [default])
+
+    def _hopeful(self, places: Sequence[Place]) -> list[Place]:
+        setups = [entrant.setup for entrant in self._kept()]
+        return [
+            place
+            for place in places
+            if any((s.runtime, s.device) == (place.runtime, place.device.name) for s in setups)
+        ]
+
+    def _best_at(self, place: Place) -> Entrant:
+        here = (place.runtime, place.device.name)
+        own = [e for e in self._entrants if (e.setup.runtime, e.setup.device) == here]
+        return min(own, key=self._speed)
+
+    def _finalists(self) -> list[Entrant]:
+        """At most `FINALISTS`, and the default choice beside them."""
+        kept, default = self._kept(), self._entrants[0]
+        chosen = self._within_quality(kept) if self.terms.needs_kl else kept[:FINALISTS]
+        finalists = chosen if default in chosen else [*chosen, default]
+        for entrant in self._entrants:
+            if entrant not in finalists:
+                entrant.close()
+        return finalists
+
+    def _within_quality(self, kept: Sequence[Entrant]) -> list[Entrant]:
+        """The best among those whose divergence is small enough; it is measured here."""
+        for entrant in self._entrants:
+            entrant.close()  # the reference is large
+        allowed: list[Entrant] = []
+        longest = 0.0
+        for entrant in self._by_interest(kept):
+            if self.terms.goal != "quality" and len(allowed) == FINALISTS:
+                break
+            if longest and longest + self._finals_s() > self._left():
+                self._skip(entrant.setup, NO_TIME)
+                continue
+            begun = self.clock()
+            if self._is_good_enough(entrant):
+                allowed.append(entrant)
+            longest = max(longest, self.clock() - begun)
+        if self.terms.goal == "quality":
+            allowed.sort(key=lambda one: one.kl or 0.0)
+        return allowed[:FINALISTS]
+
+    def _by_interest(self, kept: Sequence[Entrant]) -> list[Entrant]:
+        """For quality all are compared with the default choice, so it comes first."""
+        default = self._entrants[0]
+        if self.terms.goal != "quality":
+            return list(kept)
+        return [default, *(entrant for entrant in kept if entrant is not default)]
+
+    def _is_good_enough(self, entrant: Entrant) -> bool:
+        entrant.kl = self.bench.kl(entrant.setup)
+        self.tell(f"  {entrant.setup}: {entrant.kl:.4f} nats from the float model")
+        bound = self.terms.max_kl
+        if bound is None or entrant.kl <= bound:
+            return True
+        self._skip(entrant.setup, f"its divergence {entrant.kl:.4f} is above --max-kl {bound:g}")
+        return False
+
+    def _finals(self, finalists: Sequence[Entrant]) -> None:
+        """At least one round; the one in front changes from round to round."""
+        for turn in range(ROUNDS):
+            begun = self.clock()
+            for entrant in finalists if turn % 2 == 0 else list(reversed(finalists)):
+                self._make_room_for_final(entrant, finalists)
+                entrant.runs.append(entrant.open(self.bench).run(self.terms.work.tokens))
+            if self.clock() - begun > self._left():
+                break
+
+    def _make_room_for_final(self, entrant: Entrant, finalists: Sequence[Entrant]) -> None:
+        for other in finalists:
+            if entrant.contender or self.bench.has_room(entrant.setup):
+                return
+            other.close()
+
+    def _speed(self, entrant: Entrant) -> float:
+        """What probes are ranked by; quality can't be seen in them."""
+        goal = "latency" if self.terms.goal == "quality" else self.terms.goal
+        return score(goal, entrant.best_probe(self.terms.work), self.terms.work)
+
+    def _seconds(self, entrant: Entrant) -> float:
+        return answer_seconds(entrant.figures(self.terms.work), self.terms.work)
+
+    def _skip(self, setup: Setup, why: str) -> None:
+        self._skipped.append(Skipped(setup, why))
+        if why != NO_TIME:
+            self.tell(f"  {setup}: {why}")
+
+    def _tell_probe(self, entrant: Entrant) -> None:
+        figures = entrant.best_probe(self.terms.work)
+        dropped = "" if entrant in self._kept() else "; dropped"
+        self.tell(
+            f"  first token {figures.first_token_s:.2f} s, then "
+            f"{figures.token_s * 1000:.1f} ms a token{dropped}"
+        )
+
+
+def _with_settings(candidate: Candidate, best: Setup) -> Candidate:
+    return replace(candidate, setup=replace(candidate.setup, properties=best.properties))

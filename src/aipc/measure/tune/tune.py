@@ -1,0 +1,152 @@
+"""`aipc tune`: find the best setup for a model on this machine, and keep it for later sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from aipc import telemetry
+from aipc.choose import Artifact, read_artifact
+from aipc.choose.fingerprint import fingerprint
+from aipc.choose.measured import Records, Tuned, Work
+from aipc.devices import Device, reachable_devices, resolve_device
+from aipc.devices.counters.energy import find_energy
+from aipc.devices.names import plain_name
+from aipc.errors import MeasurementError, UsageError
+from aipc.measure.tune.bench import ProcessBench
+from aipc.measure.tune.candidates import Place, places
+from aipc.measure.tune.goal import GOALS
+from aipc.measure.tune.options import TuneOptions
+from aipc.measure.tune.search import Search
+from aipc.measure.tune.verdict import Outcome, Terms
+from aipc.models import names
+from aipc.models.source import ArtifactSource, Source
+from aipc.models.store import Store
+from aipc.progress import Progress, silent
+from aipc.runtimes.registry import RUNTIMES
+from aipc.session.convert import Notify, announce, log
+
+STREAMS = 8
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A search that is over: what it found, and the record that was kept."""
+
+    outcome: Outcome
+    tuned: Tuned
+
+
+def tune(
+    name: str,
+    goal: str,
+    options: TuneOptions | None = None,
+    *,
+    device: str = "auto",
+    runtime: str = "auto",
+    store: Store | None = None,
+    progress: Progress = silent,
+    notify: Notify = log,
+) -> Tuning:
+    """Measure, choose and keep; what is interrupted keeps nothing.
+
+    Args:
+        name: as `aipc.load`'s; an artifact folder keeps its weights.
+        goal: latency (of one answer), throughput (of eight at once), energy, or quality (the
+            least divergence at about the default choice's speed).
+        options: what to measure, and the time for it.
+        device: auto, or the one device to tune for.
+        runtime: likewise.
+        store: where models and records are kept; None is the user's own.
+        progress: told of long work.
+        notify: told, in one line each, what was measured.
+
+    Raises:
+        MeasurementError: nothing could be measured, or no counter counts energy here.
+        AipcError: the model can't be found, or this machine has not what was asked for.
+    """
+    telemetry.silence()
+    options, store = options or TuneOptions(), store or Store()
+    source = names.resolve(name)
+    found = _places(source, device, runtime)
+    work = _work(goal, options)
+    if goal == "energy":
+        found = _with_counters(found)
+    announce(name, source, store, notify)
+    devices = [place.device for place in found]
+    bench = ProcessBench(
+        source, store, devices, work, progress, notify, wants_energy=goal == "energy"
+    )
+    terms = Terms(goal, work, options.budget_s, options.max_kl)
+    outcome = _searched(Search(terms, bench, notify), bench, found)
+    tuned = _record(source, terms, outcome, reachable_devices())
+    Records(store.tuned).save(tuned)
+    return Tuning(outcome, tuned)
+
+
+def _searched(search: Search, bench: ProcessBench, found: Sequence[Place]) -> Outcome:
+    """Whatever happens, nothing is left that was made only to be measured."""
+    kept = None
+    try:
+        outcome = search.run(found)
+        kept = outcome.choice.setup
+        return outcome
+    finally:
+        bench.tidy(kept)
+
+
+def _places(source: Source, device: str, runtime: str) -> tuple[Place, ...]:
+    artifact = read_artifact(source.path) if isinstance(source, ArtifactSource) else None
+    if runtime != "auto":
+        RUNTIMES.check(runtime)
+    devices = _devices(artifact, runtime)
+    wanted = plain_name(device)
+    if wanted != "auto":
+        wanted = resolve_device(wanted, [one.name for one in devices])
+    found = places(devices, device=wanted, runtime=runtime, artifact=artifact)
+    if not found:
+        raise MeasurementError(
+            "no device of this machine can run that model so", "`aipc devices` shows what is here"
+        )
+    return found
+
+
+def _devices(artifact: Artifact | None, runtime: str) -> tuple[Device, ...]:
+    if artifact is not None:
+        return reachable_devices({artifact.target})
+    return reachable_devices() if runtime == "auto" else reachable_devices({runtime})
+
+
+def _work(goal: str, options: TuneOptions) -> Work:
+    if goal not in GOALS:
+        raise UsageError(f"nothing is tuned for '{goal}'", f"choose one of {', '.join(GOALS)}")
+    streams = STREAMS if goal == "throughput" else 1
+    return Work(options.work, options.prompt, options.tokens, streams)
+
+
+def _with_counters(
+    found: Sequence[Place], find: Callable[[str], object | None] = find_energy
+) -> tuple[Place, ...]:
+    """The places whose energy something counts: the others can't be compared."""
+    counted = tuple(place for place in found if find(place.device.kind) is not None)
+    if not counted:
+        raise MeasurementError(
+            "no energy counter here: no processor, GPU or battery tells what it draws",
+            "tune for latency, throughput or quality",
+        )
+    return counted
+
+
+def _record(source: Source, terms: Terms, outcome: Outcome, devices: Sequence[Device]) -> Tuned:
+    return Tuned(
+        model=source.name,
+        label=source.label,
+        goal=terms.goal,
+        work=terms.work,
+        when=datetime.now(timezone.utc).isoformat("T", "seconds"),
+        machine=fingerprint(devices),
+        choice=outcome.choice,
+        gain=outcome.gain,
+        trials=outcome.trials,
+    )

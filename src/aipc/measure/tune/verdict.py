@@ -1,0 +1,167 @@
+"""What a search found: the choice, what it beats and by how much, and what was left out."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from aipc.choose.measured import Trial, Work
+from aipc.choose.setup import Setup
+from aipc.errors import MeasurementError
+from aipc.measure.tune.goal import NO_SLOWER, answer_seconds, score
+from aipc.measure.tune.participants import Entrant
+
+NO_TIME = "no time was left for it"
+NOISE = 0.03
+"""A gain below this is none, in whichever round."""
+MUCH = 0.25
+"""A gain that no noise makes in most rounds."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a choice is to be made for, within how many seconds."""
+
+    goal: str
+    work: Work
+    budget_s: float
+    max_kl: float | None = None
+
+    @property
+    def needs_kl(self) -> bool:
+        return self.goal == "quality" or self.max_kl is not None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A setup that was not measured, or not to the end, and why."""
+
+    setup: Setup
+    why: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``default`` is what a session takes without measurements; it may be the choice."""
+
+    choice: Trial
+    default: Trial
+    gain: float
+    verdict: str
+    """Why this one, in words for a user."""
+    trials: tuple[Trial, ...]
+    skipped: tuple[Skipped, ...]
+    seconds: float
+
+
+def decide(
+    terms: Terms,
+    entrants: Sequence[Entrant],
+    finalists: Sequence[Entrant],
+    skipped: tuple[Skipped, ...],
+    seconds: float,
+) -> Outcome:
+    """Choose among ``finalists``; the first of ``entrants`` is the default choice.
+
+    Another is chosen only where it is better by more than the noise.
+
+    Raises:
+        MeasurementError: none keeps within the bound of divergence.
+    """
+    default = entrants[0]
+    eligible = [one for one in finalists if _is_eligible(terms, one, default)]
+    if not eligible:
+        raise MeasurementError(
+            f"no setup that was tried keeps within --max-kl {terms.max_kl}",
+            "allow more, or give more time with --budget",
+        )
+    best = _best(terms, eligible, default)
+    gains = [1.0] if best is default else _gains(terms, best, default)
+    trials = _trials(entrants, terms.work)
+    return Outcome(
+        choice=trials[[one is best for one in entrants].index(True)],
+        default=trials[0],
+        gain=statistics.median(gains),
+        verdict=_verdict(gains) if best is not default else _kept_verdict(len(eligible) - 1),
+        trials=tuple(trials),
+        skipped=skipped,
+        seconds=seconds,
+    )
+
+
+def _best(terms: Terms, eligible: Sequence[Entrant], default: Entrant) -> Entrant:
+    """The default choice stays, unless another was better beyond doubt."""
+    ranked = sorted(
+        eligible, key=lambda one: statistics.median(_gains(terms, one, default)), reverse=True
+    )
+    if default not in eligible:
+        return ranked[0]
+    better = (one for one in ranked if _is_better(_gains(terms, one, default)))
+    return next(better, default)
+
+
+def _is_better(gains: Sequence[float]) -> bool:
+    """A little in every round, or much in most of them: then one was disturbed."""
+    return min(gains) >= 1 + NOISE or statistics.median(gains) >= 1 + MUCH
+
+
+def _gains(terms: Terms, entrant: Entrant, default: Entrant) -> list[float]:
+    """How many times better than the default choice, round by round: a drift cancels out."""
+    mine, theirs = (
+        [score(terms.goal, figures, terms.work) for figures in one.figures_by_round(terms.work)]
+        for one in (entrant, default)
+    )
+    return [_ratio(before, now) for before, now in zip(theirs, mine, strict=True)]
+
+
+def _kept_verdict(others: int) -> str:
+    if not others:
+        return "the default choice: nothing else was compared with it to the end"
+    return (
+        f"the default choice: nothing else was {NOISE:.0%} better in every round, or much in most"
+    )
+
+
+def _verdict(gains: Sequence[float]) -> str:
+    return (
+        f"{statistics.median(gains):.2f} times as good as the default choice "
+        f"({min(gains):.2f} to {max(gains):.2f} in {len(gains)} rounds)"
+    )
+
+
+def _is_eligible(terms: Terms, entrant: Entrant, default: Entrant) -> bool:
+    if terms.max_kl is not None and (entrant.kl is None or entrant.kl > terms.max_kl):
+        return False
+    limit = NO_SLOWER * _seconds(default, terms.work)
+    return terms.goal != "quality" or _seconds(entrant, terms.work) <= limit
+
+
+def _seconds(entrant: Entrant, work: Work) -> float:
+    return answer_seconds(entrant.figures(work), work)
+
+
+def _ratio(default: float, best: float) -> float:
+    """1 where both are zero, or neither was measured."""
+    return 1.0 if default == best else default / best if best else float("inf")
+
+
+def _trials(entrants: Sequence[Entrant], work: Work) -> list[Trial]:
+    trials = [Trial(one.setup, one.figures(work)) for one in entrants]
+    merits = [_merits(trial, work) for trial in trials]
+    return [
+        replace(trial, frontier=not any(_beats(other, mine) for other in merits))
+        for trial, mine in zip(trials, merits, strict=True)
+    ]
+
+
+def _merits(trial: Trial, work: Work) -> tuple[float | None, ...]:
+    """Time, memory and, where it was measured, divergence: of each, less is better."""
+    figures = trial.figures
+    return answer_seconds(figures, work), float(figures.nbytes), figures.kl
+
+
+def _beats(other: tuple[float | None, ...], mine: tuple[float | None, ...]) -> bool:
+    """At least as good in all that both were measured for, and better in one."""
+    pairs = [(a, b) for a, b in zip(other, mine, strict=True) if a is not None and b is not None]
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from answering import Answering
+
+from aipc.measure.quality.degenerate import (
+    OPEN_PROMPTS,
+    Look,
+    ends_in_loop,
+    look_at,
+    look_at_answers,
+    odd_share,
+    repeated_share,
+)
+
+GOOD = (
+    "Bread begins with flour, water, salt and yeast. The baker kneads them until the dough is "
+    "smooth, lets it rise for an hour, shapes it and bakes it in a hot oven until it is brown."
+)
+
+
+def test_the_share_of_repeated_runs_is_that_of_the_paper():
+    assert repeated_share([1, 2, 3, 4, 5, 6]) == 0
+    assert repeated_share([1, 2, 3, 4, 1, 2, 3, 4]) == pytest.approx(1 / 5)
+    assert repeated_share([7] * 11) == pytest.approx(7 / 8)
+    assert repeated_share([1, 2]) == 0
+
+
+@pytest.mark.parametrize("period", [1, 2, 7, 30])
+def test_an_end_that_goes_round_is_a_loop(period):
+    start = list(range(1000, 1020))
+    loop = list(itertools.islice(itertools.cycle(range(period)), max(3 * period, 24)))
+    assert ends_in_loop(start + loop)
+    assert not ends_in_loop([*start, *loop[1:]] if period == 30 else [*start, *loop[:20], -1])
+
+
+def test_a_short_repetition_is_no_loop():
+    assert not ends_in_loop([5, 5, 5])
+    assert not ends_in_loop(list(range(100)))
+    assert not ends_in_loop([])
+
+
+def test_characters_that_no_text_has_are_counted():
+    assert odd_share("Grüße, 你好 \U0001f600\n") == 0
+    assert odd_share("ab\x00\ufffd") == 0.5
+    assert odd_share("") == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "flaw"),
+    [
+        (GOOD, None),
+        ("  \n", "is empty"),
+        ("It is. " + "I see. I see. " * 8, "ends in a loop"),
+        (GOOD + GOOD + "!", "repeats itself"),
+        ("\x00\x01\ufffd\ufffd what", "is no text"),
+    ],
+)
+def test_each_flaw_is_named_in_plain_words(answer, flaw):
+    flaws = look_at("?", answer, tuple(answer.encode())).flaws
+    assert [flaw in found for found in flaws] == [True] if flaw else not flaws
+
+
+def test_a_model_that_loops_is_told_from_one_that_answers():
+    loops = look_at_answers(Answering(lambda prompt: prompt + " Yes, yes, yes." * 20))
+    answers = look_at_answers(Answering(lambda prompt: GOOD + prompt))
+    assert len(loops.answers) == len(OPEN_PROMPTS) == 10
+    assert len(loops.flawed) == 10
+    assert not answers.flawed
+    assert loops.repeated > 0.5
+    assert answers.repeated < 0.2
+
+
+def test_a_look_keeps_what_was_asked_and_answered():
+    assert look_at("a?", "b", (1,)) == Look("a?", "b", 0.0, loops=False, odd=0.0)

@@ -1,0 +1,97 @@
+"""What a contender makes of the times that its process tells."""
+
+from __future__ import annotations
+
+import pytest
+
+from aipc.choose.setup import Setup
+from aipc.errors import MeasurementError
+from aipc.measure.bench.runner import Loaded, Run
+from aipc.measure.tune import bench
+from aipc.measure.tune.bench import ProcessContender
+
+SETUP = Setup("openvino", "GPU.0", None, {"A": "1"})
+
+
+class Runner:
+    """Gives each prompt its tokens every 0.1 s, the first after 1 s; ``made`` keeps the last."""
+
+    made = None
+    fails = False
+
+    def __init__(self, name, python, script, options):
+        self.options, self.closed = options, False
+        Runner.made = self
+
+    def load(self):
+        return Loaded(2.0, None, {})
+
+    def run(self, prompts, tokens):
+        if self.fails:
+            raise MeasurementError("it crashed")
+        times = tuple(tuple(1 + 0.1 * at for at in range(tokens)) for _ in prompts)
+        return Run(times, 1 + 0.1 * (tokens - 1), 0.0, None)
+
+    def close(self):
+        self.closed = True
+
+
+class Prompts:
+    def __init__(self, streams):
+        self.streams = streams
+
+    def take(self, streams=None):
+        return [[1, 2, 3]] * (streams or self.streams)
+
+
+class Counter:
+    name = "package"
+
+    def __init__(self, *readings):
+        self.readings = list(readings)
+
+    def joules(self):
+        return self.readings.pop(0)
+
+
+@pytest.fixture
+def contender(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "ProcessRunner", Runner)
+    (tmp_path / "model.bin").write_bytes(b"12345")
+
+    def make(streams=1, energy=None):
+        return ProcessContender(SETUP, tmp_path, Prompts(streams), energy)
+
+    return make
+
+
+def test_one_answer(contender):
+    loaded = contender()
+    run = loaded.run(5)
+    assert (run.first_token_s, run.tokens_per_s, run.joules_per_token) == (1.0, None, None)
+    assert run.token_s == pytest.approx(0.1)
+    assert (loaded.load_s, loaded.cold_s, loaded.nbytes) == (2.0, 1.0, 5)
+    options = Runner.made.options
+    assert (options["device"], options["properties"]) == ("gpu.0", {"A": "1"})
+
+
+def test_tokens_that_arrive_together_count_as_they_are_read():
+    assert bench._token_s([[1.0, 1.0, 1.0, 1.3, 1.3, 1.6]]) == pytest.approx(0.12)
+
+
+def test_several_answers_at_once(contender):
+    assert contender(streams=8).run(11).tokens_per_s == pytest.approx(8 * 11 / 2.0)
+
+
+def test_energy_is_a_tokens_share_and_absent_where_the_counter_is_silent(contender):
+    counter = Counter(100.0, 120.0, 120.0, None)
+    loaded = contender(energy=counter)
+    assert loaded.run(10).joules_per_token == pytest.approx(2.0)
+    assert loaded.run(10).joules_per_token is None
+
+
+def test_one_that_fails_in_its_first_answer_is_closed(contender, monkeypatch):
+    monkeypatch.setattr(Runner, "fails", True)
+    with pytest.raises(MeasurementError, match="it crashed"):
+        contender()
+    assert Runner.made.closed
