@@ -14,10 +14,10 @@ from running_server import RunningServer
 from scripted_pool import PLACES
 
 from aipc.models.store import Store
-from aipc.serve.asking import Ask, Waiting
-from aipc.serve.pool import Pool
-from aipc.serve.pool_options import PoolOptions
-from aipc.serve.shelf import ModelCard
+from aipc.serve.pool.model_registry import ModelCard
+from aipc.serve.pool.options import PoolOptions
+from aipc.serve.pool.pool import Pool
+from aipc.serve.requests import Ask, Waiting
 
 SUPPORT = Path(fake_session.__file__).parent
 FAKE_BYTES = 1_000_000

@@ -11,8 +11,8 @@ from typing import Any
 import httpx2
 
 from aipc.devices.counters.monitor import Monitor
-from aipc.serve.binding import Binding
-from aipc.serve.pool import Pool
+from aipc.serve.http.binding import Binding
+from aipc.serve.pool.pool import Pool
 from aipc.serve.server import Server, listen
 
 WAIT_S = 60

@@ -6,11 +6,11 @@ import asyncio
 import threading
 
 from aipc.generate import Finished, Text, Timings, Usage
-from aipc.serve.asking import Waiting
-from aipc.serve.loaded_model import Ready
-from aipc.serve.places import Place
-from aipc.serve.shelf import ModelCard
-from aipc.serve.status import Status
+from aipc.serve.pool.device_list import Place
+from aipc.serve.pool.model_registry import ModelCard
+from aipc.serve.pool.status import Status
+from aipc.serve.pool.worker_client import Ready
+from aipc.serve.requests import Waiting
 
 CARDS = (
     ModelCard("tiny", "tiny", "a small one", 1, 0, 2048),

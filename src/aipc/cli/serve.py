@@ -12,9 +12,9 @@ import click
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice
 from aipc.cli.session_flags import MODEL_HELP, place_flags, place_of
-from aipc.serve.api_key import VARIABLE, read_key
-from aipc.serve.binding import Binding
-from aipc.serve.pool_options import PoolOptions
+from aipc.serve.http.api_key import VARIABLE, read_key
+from aipc.serve.http.binding import Binding
+from aipc.serve.pool.options import PoolOptions
 
 
 @click.command()
@@ -80,8 +80,8 @@ def _serve(
     from aipc.models.catalogue import CATALOGUE
     from aipc.models.store import Store
     from aipc.serve import server
-    from aipc.serve.pool import Pool
-    from aipc.serve.shelf import Shelf
+    from aipc.serve.pool.model_registry import Shelf
+    from aipc.serve.pool.pool import Pool
 
     store = Store()
     shelf = Shelf(models or (CATALOGUE.default.name,), store)

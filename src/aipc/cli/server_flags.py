@@ -12,8 +12,8 @@ from aipc.devices.names import plain_name
 from aipc.errors import UsageError
 from aipc.options import describe
 from aipc.runtimes.openvino.static_shape import NpuOptions
-from aipc.serve.api_key import VARIABLE, read_key
-from aipc.serve.binding import Binding
+from aipc.serve.http.api_key import VARIABLE, read_key
+from aipc.serve.http.binding import Binding
 
 if TYPE_CHECKING:
     from aipc.serve.client import RemoteSession

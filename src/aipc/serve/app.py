@@ -9,20 +9,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aipc.serve.access import Access
-from aipc.serve.binding import Binding
-from aipc.serve.connection import LEFT, ClientLeft
-from aipc.serve.endpoint import Endpoint
-from aipc.serve.endpoints import list_endpoints
-from aipc.serve.error_status import refusal_of
-from aipc.serve.guard import Guard
-from aipc.serve.metrics import Metrics
-from aipc.serve.openapi import document
-from aipc.serve.page_files import PageFiles
+from aipc.serve.api.endpoint import Endpoint
+from aipc.serve.api.endpoints import list_endpoints
+from aipc.serve.api.openapi import document
+from aipc.serve.http.access_log import Access
+from aipc.serve.http.binding import Binding
+from aipc.serve.http.connection import LEFT, ClientLeft
+from aipc.serve.http.error_status import refusal_of
+from aipc.serve.http.guard import Guard
+from aipc.serve.http.metrics import Metrics
+from aipc.serve.http.page_files import PageFiles
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
-    from aipc.serve.pool import Pool
+    from aipc.serve.pool.pool import Pool
 
 
 class Application:

@@ -19,11 +19,11 @@ import uvicorn
 
 from aipc.errors import AipcError, UsageError
 from aipc.serve.app import Application
-from aipc.serve.binding import Binding
+from aipc.serve.http.binding import Binding
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
-    from aipc.serve.pool import Pool
+    from aipc.serve.pool.pool import Pool
 
 Tell = Callable[[str], None]
 

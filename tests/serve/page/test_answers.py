@@ -6,8 +6,8 @@ import pytest
 from page_steps import answered, ask, expect, reload, said
 
 from aipc.errors import UsageError
-from aipc.serve.asking import Waiting
 from aipc.serve.failures import ServerBusy, WorkerDied
+from aipc.serve.requests import Waiting
 
 WORDS = [f"word{number} " for number in range(40)]
 

@@ -1,0 +1,118 @@
+"""Work that ends when the client leaves, and answers that come as a stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from aipc.serve.http.error_status import refusal_of
+from aipc.serve.http.refusal import Refusal
+from aipc.serve.requests import Waiting
+
+T = TypeVar("T")
+
+DONE = b"data: [DONE]\n\n"
+LEFT = 499
+"""The status, which nobody reads, of a response whose client has left."""
+
+
+def frame(data: str, event: str = "") -> bytes:
+    """One server-sent event; ``data`` is JSON on one line."""
+    name = f"event: {event}\n" if event else ""
+    return f"{name}data: {data}\n\n".encode()
+
+
+def waiting_frame(waiting: Waiting) -> bytes:
+    """A comment, which clients of server-sent events pass over: ``: waiting 2``."""
+    return f": waiting {waiting.position}\n\n".encode()
+
+
+def error_frame(refusal: Refusal) -> bytes:
+    return frame(json.dumps(refusal.body))
+
+
+class ClientLeft(Exception):
+    """Nobody is there to be answered."""
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """The result of ``work``, which is cancelled as soon as the client leaves.
+
+    ``receive`` is the request's own, its body read.
+
+    Raises:
+        ClientLeft: the client left first.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientLeft
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class EventStream(Response):
+    """``frames`` as they come; closed when the client leaves.
+
+    An error before the first frame is a response of its own status; a later one is told by
+    ``on_error`` as the last frame, because the status has gone out.
+    """
+
+    def __init__(
+        self,
+        frames: AsyncGenerator[bytes, None],
+        on_error: Callable[[Refusal], bytes] = error_frame,
+    ) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(headers=headers, media_type="text/event-stream")
+        del self.headers["content-length"]
+        self._frames = frames
+        self._on_error = on_error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await while_connected(receive, self._run(scope, receive, send))
+        except ClientLeft:
+            return
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._frames) as frames:
+            try:
+                first = await anext(frames)
+            except Exception as error:  # noqa: BLE001 - the client is told, whatever it is
+                await refusal_of(error).response()(scope, receive, send)
+                return
+            await self._send_all(first, frames, send)
+
+    async def _send_all(
+        self, first: bytes, frames: AsyncGenerator[bytes, None], send: Send
+    ) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        await _send_body(send, first)
+        try:
+            async for each in frames:
+                await _send_body(send, each)
+        except Exception as error:  # noqa: BLE001 - the client is told, whatever it is
+            await _send_body(send, self._on_error(refusal_of(error)))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send_body(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})

@@ -1,0 +1,159 @@
+"""The first to see a request: only programs and pages that may use this server get past it.
+
+A page of any other site can make a browser send requests to this machine.  It can't choose Host,
+Origin, Sec-Fetch-Site or a JSON Content-Type freely, and so those are checked, on every path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aipc.serve.http.api_key import is_shown
+from aipc.serve.http.binding import Binding
+from aipc.serve.http.refusal import Refusal
+
+MAX_BODY = 4 * 2**20
+MAX_HEADERS = 64
+MAX_HEADER_BYTES = 16 * 2**10
+_ONCE = (b"host", b"origin", b"authorization", b"content-type", b"content-length")
+_SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
+_SECURITY = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'; object-src 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "authorization, content-type",
+    "Access-Control-Max-Age": "600",
+}
+
+
+class Guard:
+    """ASGI middleware; ``is_public`` says which paths are answered without the key."""
+
+    def __init__(self, app: ASGIApp, binding: Binding, is_public: Callable[[str], bool]) -> None:
+        self._app = app
+        self._hosts = binding.hosts()
+        self._origins = frozenset(binding.allowed_origins)
+        self._key = binding.api_key
+        self._is_public = is_public
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        stranger = headers.get("origin")
+        origin = stranger if stranger in self._origins else None
+        send = _secured(send, origin)
+        try:
+            response = self._checked(scope, headers)
+        except Refusal as refusal:
+            response = refusal.response()
+        if response is None:
+            await self._app(scope, _limited(receive), send)
+        else:
+            await response(scope, receive, send)
+
+    def _checked(self, scope: Scope, headers: Headers) -> Response | None:
+        """None lets the request through; a response is all that a preflight gets."""
+        _check_size(scope["headers"])
+        self._check_host(headers)
+        self._check_origin(headers)
+        if scope["method"] == "OPTIONS" and "origin" in headers:
+            return Response(status_code=204, headers=_PREFLIGHT)
+        self._check_key(scope["path"], headers)
+        if scope["method"] not in _SAFE:
+            _check_content(headers)
+        return None
+
+    def _check_host(self, headers: Headers) -> None:
+        host = headers.get("host", "").lower()
+        if host not in self._hosts:
+            raise Refusal(421, "this server is not called that; --allow-host adds a name")
+
+    def _check_origin(self, headers: Headers) -> None:
+        origin = headers.get("origin")
+        if origin in self._origins:
+            return
+        if origin is not None and origin.lower() != f"http://{headers['host'].lower()}":
+            raise Refusal(403, "pages of this origin may not ask; --allow-origin permits one")
+        if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+            raise Refusal(403, "pages of other sites may not ask; --allow-origin permits one")
+
+    def _check_key(self, path: str, headers: Headers) -> None:
+        if self._key is None or self._is_public(path):
+            return
+        if not is_shown(self._key, headers.get("authorization", "").encode("latin-1")):
+            raise Refusal(
+                401,
+                "the key is missing or wrong; send it as 'Authorization: Bearer KEY'",
+                code="invalid_api_key",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+
+def _check_size(headers: list[tuple[bytes, bytes]]) -> None:
+    size = sum(len(name) + len(value) for name, value in headers)
+    if len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES:
+        raise Refusal(431, f"more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES} bytes of them")
+    names = [name for name, _ in headers]
+    for name in _ONCE:
+        if names.count(name) > 1:
+            raise Refusal(400, f"the header {name.decode()} may come once")
+
+
+def _check_content(headers: Headers) -> None:
+    kind, _, parameter = headers.get("content-type", "").partition(";")
+    is_utf8 = parameter.strip().lower() in {"", "charset=utf-8", 'charset="utf-8"'}
+    if kind.strip().lower() != "application/json" or not is_utf8:
+        raise Refusal(415, "the body has to come as 'Content-Type: application/json'")
+    if headers.get("content-encoding", "identity") != "identity":
+        raise Refusal(415, "a compressed body is not taken")
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > MAX_BODY:
+        raise _too_large()
+
+
+def _limited(receive: Receive) -> Receive:
+    """Counts a body that came without its length."""
+    size = 0
+
+    async def receive_counted() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > MAX_BODY:
+            raise _too_large()
+        return message
+
+    return receive_counted
+
+
+def _too_large() -> Refusal:
+    return Refusal(
+        413, f"the body is larger than {MAX_BODY:,} bytes", headers={"Connection": "close"}
+    )
+
+
+def _secured(send: Send, origin: str | None) -> Send:
+    """Adds the headers that every response has, and those that let ``origin`` read it."""
+    own = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin else {}
+
+    async def send_secured(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in {**_SECURITY, **own}.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return send_secured

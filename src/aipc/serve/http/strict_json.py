@@ -1,0 +1,102 @@
+"""A request's JSON, read with limits: what a careless reader lets through is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from aipc.serve.http.refusal import Refusal
+
+MAX_DEPTH = 64
+_MAX_DIGITS = 19
+
+
+def parse(body: bytes) -> Any:
+    """The value of a UTF-8 text.
+
+    Raises:
+        Refusal: 400; no JSON, a name twice in one object, NaN, a number beyond 64 bits, half a
+            surrogate pair, or nested deeper than `MAX_DEPTH`.
+    """
+    try:
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_float=_real,
+            parse_constant=_constant,
+        )
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise _invalid(f"the body is no JSON in UTF-8 ({_place(error)})") from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    _check(value)
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _invalid("the body has a name twice in one object; give each once")
+    return members
+
+
+def _integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > _MAX_DIGITS:
+        raise _invalid("the body has a number of more than 64 bits")
+    return int(digits)
+
+
+def _real(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise _invalid("the body has a number of more than 64 bits")
+    return number
+
+
+def _constant(name: str) -> float:
+    raise _invalid(f"the body has {name}, which is no JSON")
+
+
+def _check(value: Any) -> None:
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        if not level:
+            return
+        level = [inner for outer in level for inner in _inside(outer)]
+    raise _too_deep()
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    """The values in a value; its strings are checked on the way."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _check_text(name)
+            yield inner
+    elif isinstance(value, list):
+        yield from value
+    elif isinstance(value, str):
+        _check_text(value)
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _invalid("the body has half a surrogate pair, which is no text") from error
+
+
+def _place(error: ValueError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg.lower()}, line {error.lineno}, column {error.colno}"
+    return "not UTF-8"
+
+
+def _too_deep() -> Refusal:
+    return _invalid(f"the body is nested deeper than {MAX_DEPTH} levels")
+
+
+def _invalid(message: str) -> Refusal:
+    return Refusal(400, message, code="invalid_json")

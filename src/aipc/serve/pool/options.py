@@ -1,0 +1,34 @@
+"""How much the server may hold, wait and load: declared once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aipc.options import check, option
+
+
+@dataclass(frozen=True)
+class PoolOptions:
+    """The limits of a `aipc.serve.pool.pool.Pool`."""
+
+    memory_budget: float | None = option(
+        None, "memory for all loaded models, in GB; without it 70% of the machine's", minimum=0.1
+    )
+    max_running: int = option(
+        64, "answers at once from one model, where its device allows several", minimum=1
+    )
+    max_waiting: int = option(
+        128, "requests that may wait for one model; more are told to come later", minimum=0
+    )
+    load_timeout_s: float = option(
+        3600.0, "seconds to fetch, convert, compile and load a model", minimum=1.0
+    )
+    stuck_s: float = option(
+        900.0, "seconds without a token before a busy model counts as stuck", minimum=1.0
+    )
+    idle_s: float | None = option(
+        None, "seconds after which an unused model is unloaded; without it never", minimum=0.0
+    )
+
+    def __post_init__(self) -> None:
+        check(self)

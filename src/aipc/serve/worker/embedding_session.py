@@ -1,0 +1,72 @@
+"""An embedder with the outside of a session: what the worker holds where texts become vectors."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aipc.errors import UsageError
+from aipc.generate import Finished, Timings, Usage
+from aipc.runtimes.base import Capabilities
+from aipc.serve.requests import Embedded
+
+if TYPE_CHECKING:
+    from aipc.runtimes.embedder import Embedder
+
+_AT_ONCE = 16  # texts; between two such batches an answer can be cancelled
+
+
+class EmbeddingSession:
+    """One answer at a time; loaded, it has made a vector."""
+
+    concurrent = False
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self.context = embedder.context
+        self.facts: Mapping[str, Any] = {**embedder.facts, "dimensions": embedder.width}
+        self.capabilities = Capabilities(str(self.facts["runtime"]), frozenset(), concurrent=False)
+
+    def embed(self, texts: Sequence[str], dimensions: int | None = None) -> EmbeddingStream:
+        """An iterator of `Embedded`, then one `Finished`.
+
+        Raises:
+            UsageError: ``dimensions`` is not what the model's vectors have.
+        """
+        if dimensions not in {None, self._embedder.width}:
+            what = f"the model's embeddings have {self._embedder.width} dimensions, not"
+            raise UsageError(f"{what} {dimensions}", "leave dimensions out")
+        return EmbeddingStream(self._embedder, texts)
+
+    def close(self) -> None:
+        self._embedder.close()
+
+
+class EmbeddingStream(Iterator[Any]):
+    def __init__(self, embedder: Embedder, texts: Sequence[str]) -> None:
+        self._embedder = embedder
+        self._cancelled = threading.Event()
+        self._events = self._embed(list(texts))
+
+    def __next__(self) -> Any:
+        return next(self._events)
+
+    def cancel(self) -> None:
+        """End it after the batch under way, from any thread."""
+        self._cancelled.set()
+
+    def _embed(self, texts: list[str]) -> Iterator[Embedded | Finished]:
+        started, tokens = time.perf_counter(), 0
+        for start in range(0, len(texts), _AT_ONCE):
+            if self._cancelled.is_set():
+                break
+            batch = texts[start : start + _AT_ONCE]
+            tokens += sum(self._embedder.count(batch))
+            vectors = self._embedder.embed(batch).astype("<f4")
+            yield Embedded(tuple(base64.b64encode(row.tobytes()).decode() for row in vectors))
+        timings = Timings(None, None, time.perf_counter() - started)
+        is_cut = self._cancelled.is_set()
+        yield Finished("cancelled" if is_cut else "stop", Usage(tokens, 0), timings)

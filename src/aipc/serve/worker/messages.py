@@ -1,0 +1,86 @@
+"""Asks, events and errors as plain data, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from aipc import errors
+from aipc.errors import AipcError, EngineError
+from aipc.generate import Event, Finished, Text, Timings, ToolCall, Usage
+from aipc.serve.requests import Ask, Embedded
+
+_KNOWN = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, AipcError)
+}
+_PRIVATE = {"client"}
+_BYTES = "latin-1"  # a character of JSON for each
+
+
+class VendorError(Exception):
+    """The text of the error behind one of ours, which came to be in the worker."""
+
+
+def ask_to_data(ask: Ask) -> dict[str, Any]:
+    """What the worker has to know; fields with their default are left out."""
+    fields = {field.name: field.default for field in dataclasses.fields(ask)}
+    return {
+        name: value
+        for name, default in fields.items()
+        if (value := getattr(ask, name)) != default and name not in _PRIVATE
+    }
+
+
+def ask_from_data(data: Mapping[str, Any]) -> Ask:
+    return Ask(**data)
+
+
+def event_to_data(event: Event | Embedded) -> dict[str, Any]:
+    if isinstance(event, Embedded):
+        return {"vectors": event.vectors}
+    if isinstance(event, Text):
+        pieces = [piece.decode(_BYTES) for piece in event.pieces]
+        said = {"text": event.text, "tokens": event.tokens, "logprobs": event.logprobs}
+        return {**said, "pieces": pieces}
+    kind = "call" if isinstance(event, ToolCall) else "finished"
+    return {kind: dataclasses.asdict(event)}
+
+
+def event_from_data(data: Mapping[str, Any]) -> Event | Embedded:
+    if "vectors" in data:
+        return Embedded(tuple(data["vectors"]))
+    if "text" in data:
+        pieces = tuple(piece.encode(_BYTES) for piece in data["pieces"])
+        return Text(data["text"], tuple(data["tokens"]), tuple(data["logprobs"]), pieces)
+    if "call" in data:
+        return ToolCall(**data["call"])
+    end = data["finished"]
+    return Finished(end["reason"], Usage(**end["usage"]), Timings(**end["timings"]))
+
+
+def error_to_data(error: BaseException) -> dict[str, Any]:
+    """Our own errors with their cause's text; any other as an `EngineError`."""
+    if isinstance(error, AipcError):
+        kind = next(one.__name__ for one in type(error).__mro__ if one.__name__ in _KNOWN)
+        return {"kind": kind, "what": error.what, "fix": error.fix, "cause": _cause(error)}
+    what = f"the worker failed: {_line(error)}"
+    return {"kind": EngineError.__name__, "what": what, "fix": "", "cause": _cause(error)}
+
+
+def error_from_data(data: Mapping[str, Any]) -> AipcError:
+    """The error, its cause a `VendorError` with the text that the cause had."""
+    error = _KNOWN[data["kind"]](data["what"], data["fix"])
+    if data["cause"]:
+        error.__cause__ = VendorError(data["cause"])
+    return error
+
+
+def _cause(error: BaseException) -> str:
+    return _line(error.__cause__) if error.__cause__ is not None else ""
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from pydantic import TypeAdapter
+
+from aipc.serve.api import chat_schemas, completions_schemas, models_schemas, responses_schemas
+from aipc.serve.api.openapi import ErrorBody
+
+
+def references(value):
+    if isinstance(value, dict):
+        yield from ([value["$ref"]] if isinstance(value.get("$ref"), str) else [])
+        for inner in value.values():
+            yield from references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+@pytest.fixture
+def document(client):
+    return client.get("/openapi.json").json()
+
+
+def test_every_path_is_in_it_and_every_reference_leads_somewhere(server, document):
+    assert document["openapi"].startswith("3.1")
+    known = {(one.name, one.method.lower()) for one in server.server.app.endpoints}
+    assert known == {(path, way) for path, ways in document["paths"].items() for way in ways}
+    schemas = document["components"]["schemas"]
+    for reference in set(references(document)):
+        assert re.sub("^#/components/schemas/", "", reference) in schemas
+
+
+def test_a_request_says_its_bounds_and_what_is_refused(document):
+    chat = document["components"]["schemas"]["ChatRequest"]
+    assert chat["additionalProperties"] is False
+    assert set(chat["required"]) == {"model", "messages"}
+    temperature = chat["properties"]["temperature"]["anyOf"][0]
+    assert (temperature["minimum"], temperature["maximum"]) == (0.0, 2.0)
+
+
+def test_answers_are_as_the_document_has_them(client):
+    user = {"role": "user", "content": "count 3"}
+    for path, body, kind in (
+        ("chat/completions", {"messages": [user], "logprobs": True}, chat_schemas.ChatCompletion),
+        ("completions", {"prompt": "x", "logprobs": 0}, completions_schemas.Completion),
+        ("responses", {"input": "x"}, responses_schemas.ResponseBody),
+    ):
+        reply = client.post(f"/v1/{path}", json={"model": "fake", **body})
+        TypeAdapter(kind).validate_json(reply.content, strict=True)
+    for path, kind in (
+        ("v1/models", models_schemas.ModelList),
+        ("health", models_schemas.Health),
+        ("health/ready", models_schemas.Readiness),
+        ("api/machine", models_schemas.MachineBody),
+        ("v1/models/none", ErrorBody),
+    ):
+        TypeAdapter(kind).validate_json(client.get(f"/{path}").content, strict=True)
+
+
+def test_a_key_is_said_to_be_needed_where_it_is(serve_fakes):
+    key = "a-key-that-nobody-guesses"
+    with serve_fakes(api_key=key).client(Authorization=f"Bearer {key}") as client:
+        document = client.get("/openapi.json").json()
+    paths = document["paths"]
+    assert "security" not in paths["/health"]["get"]
+    assert paths["/v1/models"]["get"]["security"] == [{"key": []}]
+    assert "401" in paths["/v1/models"]["get"]["responses"]
