@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 DOCS = Path(__file__).parents[1] / "docs"
-STYLES = {  # tool: its rows' algorithms, colour, marker, filled or hollow
+STYLES = {  # tool: its rows' algorithms, color, marker, filled or hollow
     "aipc gptq": ("tab:blue", "o", "full"),
     "aipc search": ("tab:purple", "o", "full"),
     "aipc awq": ("tab:pink", "o", "full"),
@@ -65,8 +65,8 @@ def draw_speed(rows: list[dict], timed: dict, path: Path) -> None:
 
 
 def scatter(axes: Axes, rows: list[dict], measure: str) -> None:
-    """KL over ``measure``: one sign a way of quantising, each point named for the rest."""
-    for style, (colour, marker, fill) in STYLES.items():
+    """KL over ``measure``: one sign a way of quantizing, each point named for the rest."""
+    for style, (color, marker, fill) in STYLES.items():
         mine = sorted((row for row in rows if style_of(row["name"]) == style),
                       key=lambda row: row[measure])  # fmt: skip
         if not mine:
@@ -74,11 +74,11 @@ def scatter(axes: Axes, rows: list[dict], measure: str) -> None:
         widths = style.startswith(("aipc ", "nncf ")) and measure != "speed"
         axes.plot([row[measure] for row in mine], [row["kl"] for row in mine],
                   linestyle="-" if widths else "none", linewidth=0.8, label=style,
-                  color=colour, marker=marker, fillstyle=fill)  # fmt: skip
+                  color=color, marker=marker, fillstyle=fill)  # fmt: skip
         for row in mine:
             axes.annotate(row["name"].removeprefix(style).strip(), (row[measure], row["kl"]),
                           xytext=(5, 4), textcoords="offset points", fontsize=7,
-                          color=colour)  # fmt: skip
+                          color=color)  # fmt: skip
     axes.set_yscale("log")
     axes.margins(x=0.18)
     axes.grid(visible=True, which="both", alpha=0.25)

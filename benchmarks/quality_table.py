@@ -1,4 +1,4 @@
-"""Quality of every quantiser, ours and the peers', as tables and pictures in docs/.
+"""Quality of every quantizer, ours and the peers', as tables and pictures in docs/.
 
     python benchmarks/quality_table.py WORK [--tokens 20480] [--sets turned float]
 

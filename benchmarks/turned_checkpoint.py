@@ -2,7 +2,7 @@
 
     python benchmarks/turned_checkpoint.py GGUF FOLDER
 
-The published weights lie on a 4-bit grid (groups of 32), which flatters every quantiser that uses
+The published weights lie on a 4-bit grid (groups of 32), which flatters every quantizer that uses
 one like it.  FOLDER/float holds them in float16.  FOLDER/turned holds the same network with its
 residual stream rotated by a fixed orthogonal matrix: embedding, head and every matrix beside the
 stream take the rotation in, norms keep gains, and the answers are the same to rounding, but no

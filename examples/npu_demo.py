@@ -19,7 +19,7 @@ os.environ.setdefault("AIPC_DEVICE", "emulate")
 model_id = os.environ.get("AIPC_EXAMPLE_MODEL", "smollm2-135m")
 
 # %% [markdown]
-# The first time the model is fetched, quantised to int4 and compiled for the NPU; all of it is
+# The first time the model is fetched, quantized to int4 and compiled for the NPU; all of it is
 # kept.
 
 # %%

@@ -50,7 +50,7 @@ def test_a_whole_number_is_a_float_where_one_is_declared():
         ({"counts": {"x": 1.5}}, r"counts\.x is 1\.5, not int"),
         ({"counts": []}, "counts is .., not an object"),
         ({"times": [[1.0], 2.0]}, r"times\[1\] is 2\.0, not a list"),
-        ({"colour": "red"}, "colour is not known"),
+        ({"color": "red"}, "color is not known"),
         ({"part": {"size": None}}, r"part\.size is None, not float"),
     ],
 )

@@ -2,7 +2,7 @@
 
 Each session keeps one small JSON file in a folder that all of this user's processes know.  It is
 written at most once a second, replaced whole, and removed at the end; what a killed process left
-is recognised by its number and start, and removed by the next reader.
+is recognized by its number and start, and removed by the next reader.
 """
 
 from __future__ import annotations

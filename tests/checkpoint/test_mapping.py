@@ -9,7 +9,7 @@ from aipc.errors import CheckpointError
 
 @pytest.fixture
 def numbered(tmp_path):
-    """A file of three pages in which each byte differs from its neighbours."""
+    """A file of three pages in which each byte differs from its neighbors."""
     content = np.arange(3 * mmap.ALLOCATIONGRANULARITY + 5) % 251
     path = tmp_path / "numbered"
     path.write_bytes(content.astype(np.uint8).tobytes())

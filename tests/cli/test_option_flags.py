@@ -12,7 +12,7 @@ from aipc.options import check, option
 
 
 @dataclass(frozen=True)
-class Colour:
+class Color:
     shade: str = option("red", "which one", choices=("red", "blue"))
     layers: int = option(1, "how often", choices=(-1, 1, 2))
     gloss: float | None = option(None, "how shiny", minimum=0.0, maximum=1.0)
@@ -25,9 +25,9 @@ class Colour:
 
 
 @click.command()
-@flags_of(Colour)
+@flags_of(Color)
 def paint(**flags: object) -> None:
-    click.echo(repr(given(Colour, flags)))
+    click.echo(repr(given(Color, flags)))
 
 
 def run(*arguments: str) -> str:
@@ -40,7 +40,7 @@ def test_no_flag_is_no_choice() -> None:
 
 def test_flags_make_the_dataclass() -> None:
     assert run("--shade", "blue", "--layers", "-1", "--gloss", "0.5", "--asym", "--wet") == repr(
-        Colour(shade="blue", layers=-1, gloss=0.5, sym=False, wet=True)
+        Color(shade="blue", layers=-1, gloss=0.5, sym=False, wet=True)
     )
 
 
@@ -77,4 +77,4 @@ def test_the_dataclass_has_the_last_word() -> None:
         "wet": None,
     }
     with pytest.raises(UsageError, match="green"):
-        given(Colour, flags)
+        given(Color, flags)

@@ -53,7 +53,7 @@ def test_a_long_description_leaves_room_for_the_figures(monkeypatch: pytest.Monk
     assert "100.0/100.0 MB" in sys.stderr.getvalue()
 
 
-def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_is_honored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setattr(sys, "stderr", Terminal())

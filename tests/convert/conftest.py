@@ -8,8 +8,8 @@ import tiny
 
 from aipc.checkpoint import open_checkpoint
 from aipc.convert import plan
-from aipc.convert.onnx import plan as onnx_plan
-from aipc.convert.openvino import plan as openvino_plan
+from aipc.convert.onnx.plan import plan_onnx
+from aipc.convert.openvino.plan import plan_openvino
 from aipc.convert.quantizers.folding import foldable
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
@@ -28,7 +28,7 @@ def convert_anew(tmp_path_factory):
     def convert(source, recipe):
         folder = tmp_path_factory.mktemp("artifact")
         with open_checkpoint(source) as checkpoint:
-            plan.plan(checkpoint, recipe).write(folder)
+            plan_openvino(checkpoint, recipe).write(folder)
         return folder
 
     return convert
@@ -47,7 +47,7 @@ def convert_to_onnx_anew(tmp_path_factory):
     def convert(source, recipe, target="cpu"):
         folder = tmp_path_factory.mktemp("artifact")
         with open_checkpoint(source) as checkpoint:
-            plan.plan(checkpoint, recipe, find_target(target, "onnx")).write(folder)
+            plan_onnx(checkpoint, recipe, find_target(target, "onnx")).write(folder)
         return folder
 
     return convert

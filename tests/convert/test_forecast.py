@@ -4,7 +4,7 @@ import pytest
 
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.forecast import forecast, smaller_recipe
-from aipc.convert.openvino.plan import plan
+from aipc.convert.openvino.plan import plan_openvino
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import TARGETS
 
@@ -17,7 +17,7 @@ def checkpoint(tiny_checkpoint):
 
 def test_what_is_foretold_covers_what_is_written(checkpoint, converted):
     recipe = Recipe("int8")
-    coming = forecast(plan(checkpoint, recipe))
+    coming = forecast(plan_openvino(checkpoint, recipe))
     written = sum(file.stat().st_size for file in converted(checkpoint.path, recipe).iterdir())
     assert written <= coming.nbytes
     assert 0 < coming.seconds < 60
@@ -25,15 +25,17 @@ def test_what_is_foretold_covers_what_is_written(checkpoint, converted):
 
 
 def test_the_recipe_that_fits_is_the_least_drastic_one(checkpoint):
-    sizes = {name: plan(checkpoint, Recipe(name)).nbytes for name in ("fp16", "int8", "int4")}
-    wanted = plan(checkpoint, Recipe("fp16"))
+    sizes = {
+        name: plan_openvino(checkpoint, Recipe(name)).nbytes for name in ("fp16", "int8", "int4")
+    }
+    wanted = plan_openvino(checkpoint, Recipe("fp16"))
     assert smaller_recipe(wanted, sizes["int8"]) == Recipe("int8")
     assert smaller_recipe(wanted, sizes["int8"] - 1) == Recipe("int4")
     assert smaller_recipe(wanted, 1000) is None
 
 
 def test_the_recipe_that_fits_is_one_that_the_target_runs(checkpoint):
-    wanted = plan(checkpoint, Recipe("fp16"), TARGETS["npu"])
+    wanted = plan_openvino(checkpoint, Recipe("fp16"), TARGETS["npu"])
     found = smaller_recipe(wanted, 10**9)
     assert found is not None
     assert TARGETS["npu"].misfit(found) == ""
@@ -46,5 +48,5 @@ def test_calibration_takes_more_and_a_head_in_four_bits_more_again(checkpoint):
         Recipe(quantizer="gptq"),
         Recipe(quantizer="gptq", all_layers=True),
     ]
-    memory = [forecast(plan(checkpoint, recipe)).memory for recipe in recipes]
+    memory = [forecast(plan_openvino(checkpoint, recipe)).memory for recipe in recipes]
     assert memory == sorted(set(memory))

@@ -205,7 +205,7 @@ def test_the_seed_is_torchs(model):
         ({"inputs": PROMPT, "max_new_tokens": 0}, "below its minimum"),
     ],
 )
-def test_what_can_not_be_honoured_is_refused_before_the_engine_starts(model, arguments, message):
+def test_what_can_not_be_honored_is_refused_before_the_engine_starts(model, arguments, message):
     phi = model()
     with pytest.raises(UsageError, match=message):
         phi.generate(**arguments)

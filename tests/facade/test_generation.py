@@ -88,7 +88,7 @@ def test_stop_strings_may_be_one_or_several():
 )
 def test_what_can_not_be_had_is_refused_by_name(asked):
     (name,) = asked
-    with pytest.raises(UsageError, match=f"can't honour {name}="):
+    with pytest.raises(UsageError, match=f"can't honor {name}="):
         read_order(asked, {}, 1)
 
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import random
 
-from aipc.generate.detokenize import Detokeniser
+from aipc.generate.detokenize import Detokenizer
 
 
 def pieces(tokenizer, tokens):
-    detokeniser = Detokeniser(tokenizer)
-    return [*(detokeniser.feed(token) for token in tokens), detokeniser.finish()]
+    detokenizer = Detokenizer(tokenizer)
+    return [*(detokenizer.feed(token) for token in tokens), detokenizer.finish()]
 
 
 def ids(tokenizer, *names):

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from aipc.generate.detokenize import Detokeniser
+from aipc.generate.detokenize import Detokenizer
 from aipc.generate.events import Text, ToolCall
 from aipc.generate.generator import stream
 from aipc.generate.stops import StopStrings
@@ -26,7 +26,7 @@ def encode(tokenizer, text):
 
 def write(tokenizer, tokens, *, stops=(), reader=None):
     """All events, for the tokens 0, 1, 2 … with as many probabilities."""
-    writer = Writer(Detokeniser(tokenizer), StopStrings(stops), reader)
+    writer = Writer(Detokenizer(tokenizer), StopStrings(stops), reader)
     events = []
     for number, token in enumerate(tokens):
         events += writer.feed(token, -float(number))
@@ -80,7 +80,7 @@ def test_a_marker_that_is_a_special_token_is_seen(byte_level, special):
         *encode(byte_level, "danach"),
     ]
     writer = Writer(
-        Detokeniser(byte_level, reader.markers if special else ()), StopStrings([]), reader
+        Detokenizer(byte_level, reader.markers if special else ()), StopStrings([]), reader
     )
     events = [event for token in tokens for event in writer.feed(token)] + list(writer.finish())
     text = "".join(event.text for event in events)

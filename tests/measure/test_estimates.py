@@ -15,7 +15,7 @@ def test_a_mean_of_independent_values_has_the_interval_that_theory_gives():
     assert found.middle - found.low == pytest.approx(expected, rel=0.25)
 
 
-def test_neighbours_that_are_alike_widen_the_interval():
+def test_neighbors_that_are_alike_widen_the_interval():
     """A thousand values that are 64 times the same 16 are 16 values, not a thousand."""
     few = np.random.default_rng(1).normal(0, 1, 16)
     alike, mixed = np.repeat(few, 64), np.tile(few, 64)

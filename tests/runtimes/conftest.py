@@ -5,8 +5,8 @@ import tiny
 from openvino_scorer import EXACT
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.onnx import plan as onnx_plan
-from aipc.convert.openvino import plan as openvino_plan
+from aipc.convert.onnx.plan import plan_onnx
+from aipc.convert.openvino.plan import plan_openvino
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.runtimes.fake import FakeEngine
@@ -38,7 +38,7 @@ def tiny_artifact(tiny_checkpoint, tmp_path_factory):
         source, config, tensors = tiny_checkpoint(name)
         folder = tmp_path_factory.mktemp(f"{name}-artifact")
         with open_checkpoint(source) as checkpoint:
-            plan.plan(checkpoint, Recipe("fp16")).write(folder)
+            plan_openvino(checkpoint, Recipe("fp16")).write(folder)
         return folder, config, tensors
 
     return make
@@ -54,7 +54,7 @@ def tiny_onnx(tiny_checkpoint, tmp_path_factory):
         folder = tmp_path_factory.mktemp(f"{name}-onnx")
         with open_checkpoint(source) as checkpoint:
             aim = find_target(target, "onnx")
-            plan.plan(checkpoint, Recipe("fp16"), aim).write(folder)
+            plan_onnx(checkpoint, Recipe("fp16"), aim).write(folder)
         return folder, config, tensors
 
     return make

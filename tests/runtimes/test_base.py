@@ -47,7 +47,7 @@ def test_decoding_answers_every_option_of_sampling():
     assert fields == [*options, "constraint", "logprobs"]
 
 
-def test_option_that_a_runtime_does_not_honour_is_refused_before_any_work():
+def test_option_that_a_runtime_does_not_honor_is_refused_before_any_work():
     able = Capabilities(
         runtime="small",
         formats=frozenset({"openvino"}),
@@ -55,7 +55,7 @@ def test_option_that_a_runtime_does_not_honour_is_refused_before_any_work():
         sampling=frozenset({"max_new_tokens", "temperature"}),
     )
     able.check_sampling(Sampling(max_new_tokens=3, temperature=0.5))
-    expected = "'small' does not honour --top-k; leave it out; it honours max_new_tokens, temp"
+    expected = "'small' does not honor --top-k; leave it out; it honors max_new_tokens, temp"
     with pytest.raises(UsageError, match=expected):
         able.check_sampling(Sampling(top_k=5))
 

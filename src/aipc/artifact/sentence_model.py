@@ -44,7 +44,7 @@ class SentenceModel:
 
     pooling: Pooling
     """The first token's vector, the mean of all, or the last token's."""
-    normalised: bool
+    normalized: bool
     """Whether its length is made 1."""
     longest: int | None
     """Tokens of a text; None where no file tells."""

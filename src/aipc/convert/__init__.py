@@ -1,1 +1,1 @@
-"""Recipes, quantisers, network graphs, and one writer per target."""
+"""Recipes, quantizers, network graphs, and one writer per target."""

@@ -97,7 +97,7 @@ def _family(config: Mapping[str, Any]) -> Family:
         if config.get(key, allowed[0]) not in allowed:
             raise UnsupportedModel(
                 f"this {model_type} checkpoint has {key} = {_short(config[key])}",
-                f"only {allowed[0]} can be converted; look for an unquantised, plain checkpoint",
+                f"only {allowed[0]} can be converted; look for an unquantized, plain checkpoint",
             )
     return family
 
@@ -189,7 +189,7 @@ def _check_tensors(network: Network, checkpoint: Checkpoint) -> None:
         raise UnsupportedModel(
             f"the checkpoint has {len(extra)} tensors that a plain {network.model_type} has not, "
             f"such as {extra[0]}",
-            "merge adapters and undo quantisation first",
+            "merge adapters and undo quantization first",
         )
 
 

@@ -92,7 +92,7 @@ def _calibration_seconds(conversion: Blueprint) -> float:
         m.weights for block in conversion.network.blocks for m in block.matrices
     )
     if conversion.recipe.quantizer == "awq":
-        products *= 2  # the network runs twice: scales are chosen before anything is quantised
+        products *= 2  # the network runs twice: scales are chosen before anything is quantized
     for matrix in _calibrated(conversion):
         products += (tokens + matrix.rows) * moments(matrix)
     return CALIBRATION_OVERHEAD * products / _product_rate()
@@ -106,7 +106,7 @@ def _calibrated(conversion: Blueprint) -> list[Matrix]:
 
 
 def _moments(conversion: Blueprint) -> Callable[[Matrix], int]:
-    """The numbers of a matrix's Hessian, for quantisers that make one."""
+    """The numbers of a matrix's Hessian, for quantizers that make one."""
     makes_one = conversion.recipe.quantizer == "gptq"
     return lambda matrix: matrix.columns**2 if makes_one else 0
 

@@ -27,7 +27,7 @@ class Array:
 
 @dataclass(frozen=True)
 class StoredMatrix:
-    """A matrix's codes (or float16 weights) and, where quantised, scale and zero point."""
+    """A matrix's codes (or float16 weights) and, where quantized, scale and zero point."""
 
     matrix: Matrix
     encoding: Encoding

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from aipc.convert.encoding import Encoding
 from aipc.convert.network import Matrix
-from aipc.convert.quantizers.rtn import Quantised
+from aipc.convert.quantizers.rtn import Quantized
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Forms:
-    """Those of a matrix's codes (or float16 weights) and, where quantised, what scales them."""
+    """Those of a matrix's codes (or float16 weights) and, where quantized, what scales them."""
 
     weight: Form
     scale: Form | None = None
@@ -38,7 +38,7 @@ class Packing(Protocol):
 
     def forms(self, matrix: Matrix, encoding: Encoding) -> Forms: ...
 
-    def codes(self, quantised: Quantised, encoding: Encoding) -> npt.NDArray[Any]:
+    def codes(self, quantized: Quantized, encoding: Encoding) -> npt.NDArray[Any]:
         """Those of some whole rows, as the file holds them."""
 
     def scale(self, scale: npt.NDArray[np.float16]) -> npt.NDArray[Any]:

@@ -16,7 +16,7 @@ from aipc.convert.families import read_network
 from aipc.convert.layout import Layout
 from aipc.convert.network import Network
 from aipc.convert.quantizers.awq import choose_scales
-from aipc.convert.quantizers.calibrated import PREPARE, measure_disturbance, quantise_reached, taker
+from aipc.convert.quantizers.calibrated import PREPARE, measure_disturbance, quantize_reached, taker
 from aipc.convert.quantizers.calibration import CALIBRATION_TOKENS, Calibration, read_calibration
 from aipc.convert.quantizers.folding import Folded
 from aipc.convert.quantizers.sensitivity import choose_eight_bits
@@ -127,7 +127,7 @@ class Blueprint(ABC):
         }
 
     def write_weights(self, path: Path, progress: Progress = silent) -> None:
-        """Quantise every weight into the file ``path``.
+        """Quantize every weight into the file ``path``.
 
         Raises:
             ConversionError, CheckpointError: as `weights_file.write_weights` does.
@@ -136,7 +136,7 @@ class Blueprint(ABC):
         write_weights(weights, self.layout, path, progress, self._take(weights))
 
     def _weights(self, progress: Progress) -> Weights:
-        """Those to quantise: the checkpoint's, or with AWQ those folded by its scales."""
+        """Those to quantize: the checkpoint's, or with AWQ those folded by its scales."""
         if self.calibration is None or self.recipe.quantizer != "awq":
             return self.checkpoint
         progress("choosing the scales of channels", 0, 0)
@@ -149,7 +149,7 @@ class Blueprint(ABC):
         if self.calibration is None:
             return round_all
         prepare, ids = PREPARE[self.recipe.quantizer], self.calibration.ids
-        return taker(quantise_reached(weights, self.network, self.encodings, ids, prepare))
+        return taker(quantize_reached(weights, self.network, self.encodings, ids, prepare))
 
 
 def _calibration(checkpoint: Checkpoint, recipe: Recipe) -> Calibration:

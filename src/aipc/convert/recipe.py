@@ -35,7 +35,7 @@ class Recipe:
         minimum=0.0,
         maximum=1.0,
     )
-    sym: bool = option(True, "symmetric (no zero point) or asymmetric quantisation")
+    sym: bool = option(True, "symmetric (no zero point) or asymmetric quantization")
     all_layers: bool = option(
         False, "embedding and head in int4 as well; without it they keep 8 bits"
     )
@@ -72,7 +72,7 @@ class Recipe:
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether quantising reads calibration text."""
+        """Whether quantizing reads calibration text."""
         return self.quantizer != "rtn"
 
     @property

@@ -1,6 +1,6 @@
-"""Quantise a checkpoint into one weights file, in a stream.
+"""Quantize a checkpoint into one weights file, in a stream.
 
-A few rows at a time are read, quantised on every core and appended in order: what is in memory
+A few rows at a time are read, quantized on every core and appended in order: what is in memory
 at once is a fixed number of small chunks, whatever the model's size, and the disk is written
 once.
 """
@@ -24,14 +24,14 @@ from aipc.convert.layout import Array, Layout, StoredMatrix, StoredTable
 from aipc.convert.network import Matrix, Vector
 from aipc.convert.packing import Packing
 from aipc.convert.quantizers.activations import read_vector
-from aipc.convert.quantizers.rtn import Floats, Quantised, asymmetric, naming, symmetric
+from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, naming, symmetric
 from aipc.errors import CheckpointError
 from aipc.progress import Progress, silent
 
-Take = Callable[[Matrix], Quantised | None]
+Take = Callable[[Matrix], Quantized | None]
 """A matrix's codes, where something better than rounding to nearest has made them."""
 
-CHUNK_WEIGHTS = 2**19  # measured: chunks that fit the second-level cache quantise fastest
+CHUNK_WEIGHTS = 2**19  # measured: chunks that fit the second-level cache quantize fastest
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ def write_weights(
                 else [_pack(ready, stored.encoding, layout.packing)]
             )
             _write_matrix(stored, parts, layout.packing, file)
-            progress("quantising", file.tell(), layout.nbytes)
+            progress("quantizing", file.tell(), layout.nbytes)
         for vector in layout.vectors.values():
             _append(file, vector.array, _narrow(vector.array, _values(checkpoint, vector.vector)))
         for table in layout.tables.values():
             _write_table(table, file)
         _pad_to(file, layout.nbytes)
-        progress("quantising", layout.nbytes, layout.nbytes)
+        progress("quantizing", layout.nbytes, layout.nbytes)
 
 
 def in_flight() -> int:
@@ -96,9 +96,9 @@ def _write_matrix(
     scales, zeros = [], []
     for encoded in parts:
         file.write(encoded.packed.data)
-        if encoded.quantised is not None:
-            scales.append(encoded.quantised.scale)
-            zeros.append(encoded.quantised.zero)
+        if encoded.quantized is not None:
+            scales.append(encoded.quantized.scale)
+            zeros.append(encoded.quantized.zero)
     if stored.scale is not None:
         _append(file, stored.scale, packing.scale(np.concatenate(scales)))
     if stored.zero is not None:
@@ -129,10 +129,10 @@ def chunks(checkpoint: Weights, matrix: Matrix) -> Iterator[Chunk]:
 
 @dataclass(frozen=True)
 class Encoded:
-    """``packed`` as the file holds it; ``quantised`` is None where weights stay float16."""
+    """``packed`` as the file holds it; ``quantized`` is None where weights stay float16."""
 
     packed: npt.NDArray[Any]
-    quantised: Quantised | None
+    quantized: Quantized | None
 
 
 def encode(checkpoint: Weights, chunk: Chunk, encoding: Encoding, packing: Packing) -> Encoded:
@@ -150,8 +150,8 @@ def encode(checkpoint: Weights, chunk: Chunk, encoding: Encoding, packing: Packi
         return _pack(method(rows, encoding.bits, encoding.group), encoding, packing)
 
 
-def _pack(quantised: Quantised, encoding: Encoding, packing: Packing) -> Encoded:
-    return Encoded(packing.codes(quantised, encoding), quantised)
+def _pack(quantized: Quantized, encoding: Encoding, packing: Packing) -> Encoded:
+    return Encoded(packing.codes(quantized, encoding), quantized)
 
 
 def _in_order(

@@ -19,14 +19,14 @@ from aipc.session.session import is_artifact
 _DTYPE = (
     "how weights are stored is CompilerConfig's dtype, or OVModelForCausalLM's quantization_config"
 )
-_QUANTISE = "say quantization_config={'bits': 4, 'sym': True, 'group_size': 128}"
+_QUANTIZE = "say quantization_config={'bits': 4, 'sym': True, 'group_size': 128}"
 _INSTEAD = {
     "cache_dir": "AIPC_HOME says where models are kept",
     "device_map": "say device='npu', 'gpu.0' or 'cpu'",
     "dtype": _DTYPE,
     "file_name": "name the folder: the model in it is openvino_model.xml",
     "force_download": "`aipc rm` removes a model, and the next use fetches it again",
-    "load_in_4bit": _QUANTISE,
+    "load_in_4bit": _QUANTIZE,
     "local_files_only": "HF_HUB_OFFLINE=1 keeps to what is on the disk",
     "low_cpu_mem_usage": "leave it out: weights are never held in memory as a whole",
     "subfolder": "name the folder itself",

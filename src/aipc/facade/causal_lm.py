@@ -97,7 +97,7 @@ class CausalLM:
             int64 [batch, length + longest answer]: the prompts as given, then the answers.
 
         Raises:
-            UsageError: an argument that can't be honoured.
+            UsageError: an argument that can't be honored.
             AipcError: as `Session.stream_ids`.
         """
         prompt = tensors.check_prompt(inputs if input_ids is None else input_ids, token_type_ids)

@@ -16,7 +16,7 @@ from typing import Any
 from aipc.errors import UsageError
 
 SAMPLED = ("temperature", "top_p", "top_k")
-_HONOURED = {
+_HONORED = {
     *SAMPLED,
     "do_sample",
     "repetition_penalty",
@@ -115,11 +115,11 @@ def read_order(asked: Mapping[str, Any], own: Mapping[str, Any], length: int) ->
 
 def _refuse(asked: Mapping[str, Any]) -> None:
     for name, value in asked.items():
-        if name in _HONOURED or name in _NEEDLESS:
+        if name in _HONORED or name in _NEEDLESS:
             continue
         if (value != _NEUTRAL[name]) if name in _NEUTRAL else bool(value):
-            fix = _INSTEAD.get(name, f"leave it out; honoured: {', '.join(sorted(_HONOURED))}")
-            raise UsageError(f"generate can't honour {name}={value!r} here", fix)
+            fix = _INSTEAD.get(name, f"leave it out; honored: {', '.join(sorted(_HONORED))}")
+            raise UsageError(f"generate can't honor {name}={value!r} here", fix)
 
 
 def _warn_greedy(needless: list[str]) -> None:

@@ -21,7 +21,7 @@ def check_prompt(prompt: torch.Tensor | None, token_types: torch.Tensor | None) 
             "generate needs a prompt", "give input_ids, int64 [batch, length] with length > 0"
         )
     if token_types is not None and bool(token_types.any()):
-        raise UsageError("generate can't honour token_type_ids here", "leave them out")
+        raise UsageError("generate can't honor token_type_ids here", "leave them out")
     return prompt
 
 

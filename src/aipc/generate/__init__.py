@@ -2,7 +2,7 @@
 
 Request ─► arrange ─► ChatTemplate.render ─► Tokenizer.encode ─► engine
                 └── tools, schema ─► Constraint ────────────────┘   │
-events ◄─ CallReader ◄─ StopStrings ◄─ Detokeniser ◄────────────────┘
+events ◄─ CallReader ◄─ StopStrings ◄─ Detokenizer ◄────────────────┘
 """
 
 from aipc.generate.answerer import Answerer

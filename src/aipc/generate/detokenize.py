@@ -11,7 +11,7 @@ _LONGEST_WAIT = 64
 """Tokens. A character has at most 4 bytes, so whoever waits longer waits for nonsense."""
 
 
-class Detokeniser:
+class Detokenizer:
     """Decodes a window: the tokens of the piece before, then those not yet written whole.
 
     The piece before is decoded along because a decoder treats the first token apart

@@ -8,7 +8,7 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from aipc.errors import GenerationError, PromptTooLong
-from aipc.generate.detokenize import Detokeniser
+from aipc.generate.detokenize import Detokenizer
 from aipc.generate.events import Event, Finished, FinishReason, Timings, Usage
 from aipc.generate.stops import StopStrings
 from aipc.generate.structured.call_reader import CallReader
@@ -44,8 +44,8 @@ def stream(
     """
     room = _room(len(prompt), context)
     decoding = replace(decoding, max_new_tokens=min(decoding.max_new_tokens, room))
-    detokeniser = Detokeniser(tokenizer, reader.markers if reader else ())
-    writer = Writer(detokeniser, StopStrings(stops), reader)
+    detokenizer = Detokenizer(tokenizer, reader.markers if reader else ())
+    writer = Writer(detokenizer, StopStrings(stops), reader)
     return Stream(_Request(engine, tuple(prompt), decoding, frozenset(stop_ids)), writer)
 
 

@@ -1,10 +1,10 @@
-"""Token ids in, events out: detokenised, cut at the stop string, tool calls found."""
+"""Token ids in, events out: detokenized, cut at the stop string, tool calls found."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aipc.generate.detokenize import Detokeniser
+from aipc.generate.detokenize import Detokenizer
 from aipc.generate.events import Text, ToolCall
 from aipc.generate.stops import StopStrings
 from aipc.generate.structured.call_reader import CallReader
@@ -14,9 +14,9 @@ class Writer:
     """What one answer's tokens say; every token is in exactly one event."""
 
     def __init__(
-        self, detokeniser: Detokeniser, stops: StopStrings, reader: CallReader | None
+        self, detokenizer: Detokenizer, stops: StopStrings, reader: CallReader | None
     ) -> None:
-        self._detokeniser = detokeniser
+        self._detokenizer = detokenizer
         self._stops = stops
         self._reader = reader
         self._tokens: list[int] = []
@@ -37,14 +37,14 @@ class Writer:
         self._tokens.append(token)
         if logprob is not None:
             self._logprobs.append(logprob)
-            self._pieces.append(self._detokeniser.bytes_of(token))
+            self._pieces.append(self._detokenizer.bytes_of(token))
 
     def feed(self, token: int, logprob: float | None = None) -> Iterator[Text | ToolCall]:
         self.keep(token, logprob)
-        yield from self._events(self._read(self._stops.feed(self._detokeniser.feed(token))))
+        yield from self._events(self._read(self._stops.feed(self._detokenizer.feed(token))))
 
     def finish(self) -> Iterator[Text | ToolCall]:
-        parts = self._read(self._stops.feed(self._detokeniser.finish()) + self._stops.finish())
+        parts = self._read(self._stops.feed(self._detokenizer.finish()) + self._stops.finish())
         if self._reader is not None:
             parts += self._reader.finish()
         yield from self._events(parts)

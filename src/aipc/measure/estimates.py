@@ -11,14 +11,14 @@ from aipc.measure.interval import Interval
 
 CONFIDENCE = 0.95
 BLOCK = 64
-"""Neighbouring places drawn together: what is hard to foretell comes in stretches."""
+"""Neighboring places drawn together: what is hard to foretell comes in stretches."""
 FEWEST_BLOCKS = 8
 RESAMPLES = 2000
 _Z = 1.959964  # the normal distribution's 97.5%
 
 
 def of_mean(values: npt.NDArray[np.floating | np.bool_], block: int = BLOCK) -> Interval:
-    """The mean of a series [places] of neighbours that are not independent.
+    """The mean of a series [places] of neighbors that are not independent.
 
     Percentiles of a circular block bootstrap (Politis and Romano, 1992: the series' end is
     followed by its beginning, so that every place counts alike), with a fixed seed: the same

@@ -15,7 +15,7 @@ from aipc.errors import DownloadFailed
 def package() -> Any:
     """The huggingface_hub package without telemetry, whoever imported it first.
 
-    With telemetry on, 2.x asks its server for a list of programs to recognise callers by.
+    With telemetry on, 2.x asks its server for a list of programs to recognize callers by.
     """
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     import huggingface_hub

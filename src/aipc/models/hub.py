@@ -1,6 +1,6 @@
 """The Hugging Face hub: look a repository up, fetch the files of its checkpoint.
 
-HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and HF_HUB_DOWNLOAD_TIMEOUT (seconds) are honoured.
+HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and HF_HUB_DOWNLOAD_TIMEOUT (seconds) are honored.
 """
 
 from __future__ import annotations

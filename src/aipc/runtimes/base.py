@@ -101,7 +101,7 @@ class Capabilities:
     concurrent: bool
     """Whether one engine runs several generations at once."""
     sampling: frozenset[str] = frozenset(declared.name for declared in describe(Sampling))
-    """Names of the fields of `Sampling` that it honours."""
+    """Names of the fields of `Sampling` that it honors."""
     constraints: frozenset[str] = frozenset()
     """The kinds of `Constraint` that it enforces."""
     logprobs: bool = False
@@ -110,17 +110,17 @@ class Capabilities:
     """Whether it gives the scores of all tokens at every place of a text."""
 
     def check_sampling(self, asked: Sampling) -> None:
-        """Refuse, before any work, an option that this runtime does not honour.
+        """Refuse, before any work, an option that this runtime does not honor.
 
         Raises:
-            UsageError: naming the option and the ones that are honoured.
+            UsageError: naming the option and the ones that are honored.
         """
         for declared in describe(Sampling):
             is_asked = getattr(asked, declared.name) != declared.default
             if is_asked and declared.name not in self.sampling:
                 raise UsageError(
-                    f"the runtime '{self.runtime}' does not honour {declared.flag}",
-                    f"leave it out; it honours {', '.join(sorted(self.sampling))}",
+                    f"the runtime '{self.runtime}' does not honor {declared.flag}",
+                    f"leave it out; it honors {', '.join(sorted(self.sampling))}",
                 )
 
     def check_decoding(self, asked: Decoding) -> None:
@@ -220,7 +220,7 @@ class Scorer(Protocol):
         """What is stated about it, ready for JSON: runtime, version, device, properties."""
 
     def logits(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
-        """Unnormalised log-probabilities of what follows each of ``ids``, in pieces, in order.
+        """Unnormalized log-probabilities of what follows each of ``ids``, in pieces, in order.
 
         A piece is float32 [places, vocabulary] and holds few enough places to be small beside
         the model; the pieces together have one row for each of ``ids``.  A sequence starts

@@ -210,12 +210,12 @@ def _work(
 
 
 def _plan(order: _Order, checkpoint: Checkpoint, progress: Progress) -> Blueprint:
-    from aipc.convert.onnx import plan as onnx_plan
-    from aipc.convert.openvino import plan as openvino_plan
+    from aipc.convert.onnx.plan import plan_onnx
+    from aipc.convert.openvino.plan import plan_openvino
 
     if order.target.runtime == "onnx":
-        return plan.plan(checkpoint, order.recipe, order.target, progress)
-    return plan.plan(checkpoint, order.recipe, order.target, progress)
+        return plan_onnx(checkpoint, order.recipe, order.target, progress)
+    return plan_openvino(checkpoint, order.recipe, order.target, progress)
 
 
 def _export(

@@ -117,7 +117,7 @@ class Session(Answerer):
 
         Raises:
             UsageError: an unknown option, a bad value, a schema or a tool beyond what is
-                allowed, or something that the device can't honour.
+                allowed, or something that the device can't honor.
             PromptTooLong: more tokens than the context holds.
             GenerationError: a prompt that the model's chat template refuses.
             EngineError: from the iteration, when the runtime fails.
@@ -198,7 +198,7 @@ def load(
             artifact folder; None is the catalogue's small default.
         device: auto, npu, gpu, gpu.N, cpu, cuda, cuda.N, directml, directml.N or webgpu.
         runtime: auto, openvino or onnx.
-        recipe: how to quantise; None is the device's own.  Not for an artifact folder.
+        recipe: how to quantize; None is the device's own.  Not for an artifact folder.
         properties: the runtime's own, such as {"NUM_STREAMS": "1"}.
         npu: the NPU's static shapes; what is left out is sized from the requests.
         emulate: run the NPU's pipeline on the CPU; goes with ``device="npu"``.

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from aipc.checkpoint.floats import FLOATS
-from aipc.checkpoint.gguf.file import QUANTISED, GgufFile
+from aipc.checkpoint.gguf.file import QUANTIZED, GgufFile
 from aipc.checkpoint.gguf.header import read_header
 from aipc.errors import CheckpointError, UnsupportedModel
 
-FORMATS = sorted((FLOATS - {"F64"}) | QUANTISED)
+FORMATS = sorted((FLOATS - {"F64"}) | QUANTIZED)
 
 
 def random_blocks(rng, kind, rows, columns):
@@ -40,7 +40,7 @@ def test_rows_are_what_the_gguf_package_makes_of_them(make_gguf, rng, kind):
         np.testing.assert_array_equal(rows, expected[order])
 
 
-def test_quantised_rows_are_near_what_was_quantised(make_gguf, rng):
+def test_quantized_rows_are_near_what_was_quantized(make_gguf, rng):
     from gguf import GGMLQuantizationType, quants
 
     values = rng.standard_normal((8, 256), np.float32)
@@ -57,7 +57,7 @@ def test_a_type_that_is_not_read_is_named_with_those_that_are(make_gguf, rng):
         file.take_all("output.weight")
 
 
-def test_a_quantised_vector_is_not_read(make_gguf, rng):
+def test_a_quantized_vector_is_not_read(make_gguf, rng):
     raw = random_blocks(rng, "Q8_0", 1, 64)[0]
     file = GgufFile(make_gguf({"output.weight": (raw, "Q8_0")}))
     with pytest.raises(UnsupportedModel, match=r"is Q8_0 \(64,\)"):

@@ -24,7 +24,7 @@ def trained_pieces(draw, count):
 
 
 def join_best(pieces, text):
-    """Sentencepiece's encoding as its paper has it: join the neighbours that score best."""
+    """Sentencepiece's encoding as its paper has it: join the neighbors that score best."""
     parts = list(text)
     while True:
         joints = [
@@ -57,7 +57,7 @@ def vocabulary_of(pieces, **flags):
     return metadata, read_vocabulary(metadata)
 
 
-def test_encodes_as_joining_the_best_neighbours_does():
+def test_encodes_as_joining_the_best_neighbors_does():
     draw = random.Random(2)
     for _ in range(5):
         pieces = trained_pieces(draw, 60)

@@ -47,7 +47,7 @@ def test_biases_are_put_back_in_order_too(make_gguf, rng):
     np.testing.assert_array_equal(rows, bias[3:30])
 
 
-def test_quantised_projections_are_put_back_in_order_too(make_gguf, projections):
+def test_quantized_projections_are_put_back_in_order_too(make_gguf, projections):
     from gguf import GGMLQuantizationType, quants
 
     raw = quants.quantize(permute(projections[Q], 4), GGMLQuantizationType.Q8_0)

@@ -16,7 +16,7 @@ import tiny
 from onnx_scorer import Scorer
 
 from aipc.convert.onnx.provider import PROVIDERS
-from aipc.convert.quantizers.rtn import asymmetric, dequantise, symmetric
+from aipc.convert.quantizers.rtn import asymmetric, dequantize, symmetric
 from aipc.convert.recipe import Recipe
 
 FP16 = Recipe(weight_format="fp16")
@@ -81,7 +81,7 @@ RECIPES = [
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.tag)
 @pytest.mark.parametrize("name", ["llama-gqa", "phi3-partial-tied", "qwen2"])
-def test_quantised_weights_are_the_quantisers_own(recipe, name, tiny_checkpoint, converted_to_onnx):
+def test_quantized_weights_are_the_quantizers_own(recipe, name, tiny_checkpoint, converted_to_onnx):
     """Against the reference on the weights that the codes stand for, to float32's precision."""
     folder, config, tensors = tiny_checkpoint(name)
     ids = np.random.default_rng(5).integers(0, 256, 9)
@@ -100,12 +100,12 @@ def rounded(tensors, recipe):
             return values
         is_outer = "embed_tokens" in name or "lm_head" in name
         in_eight = recipe.weight_format == "int8" or (is_outer and not recipe.all_layers)
-        return dequantise(method(values, 8 if in_eight else 4, 32))
+        return dequantize(method(values, 8 if in_eight else 4, 32))
 
     return {name: one(name, values) for name, values in tensors.items()}
 
 
-def test_float16_providers_run_quantised_weights_too(tiny_checkpoint, converted_to_onnx):
+def test_float16_providers_run_quantized_weights_too(tiny_checkpoint, converted_to_onnx):
     folder, config, tensors = tiny_checkpoint("phi3")
     ids = np.random.default_rng(6).integers(0, 256, 9)
     recipe = Recipe("int4", group_size=32, sym=False)

@@ -13,7 +13,7 @@ from onnx_scorer import Scorer
 from tokenizers import Tokenizer
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.onnx.plan import plan
+from aipc.convert.onnx.plan import plan_onnx
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.errors import ConversionError
@@ -115,15 +115,15 @@ def test_converting_twice_gives_the_same_bytes(target, tiny_checkpoint, convert_
 
 
 def test_calibrated_codes_are_those_of_the_other_writer(tiny_checkpoint, tmp_path):
-    """Same quantisers, same blocks: only how they lie differs."""
-    from aipc.convert.openvino import plan
+    """Same quantizers, same blocks: only how they lie differs."""
+    from aipc.convert.openvino.plan import plan_openvino
 
     folder, _, _ = tiny_checkpoint("qwen2")
     text = tmp_path / "text.txt"
     text.write_text("The quick brown fox jumps over the lazy dog. " * 40)
     recipe = Recipe("int4", group_size=32, quantizer="search", calibration=str(text))
     nibbles = {}
-    for writer in (plan, plan.plan):
+    for writer in (plan_onnx, plan_openvino):
         with open_checkpoint(folder) as checkpoint:
             conversion = writer(checkpoint, recipe)
             out = tmp_path / conversion.target.runtime
@@ -154,7 +154,7 @@ def test_folded_networks_give_the_references_logits(
 
 def test_the_plan_knows_the_size_before_and_tells_what_differs(smollm_gguf, converted_to_onnx):
     with open_checkpoint(smollm_gguf) as checkpoint:
-        conversion = plan(checkpoint, Recipe("int4"))
+        conversion = plan_onnx(checkpoint, Recipe("int4"))
     written = (converted_to_onnx(smollm_gguf, Recipe("int4")) / "model.onnx.data").stat().st_size
     assert written == conversion.layout.nbytes
     assert conversion.notes == ("group size 64 for matrices 576 wide, which 128 does not divide",)
@@ -181,7 +181,7 @@ def test_a_missing_package_is_said_in_one_line(tiny_checkpoint, monkeypatch):
         open_checkpoint(tiny_checkpoint("phi3")[0]) as checkpoint,
         pytest.raises(ConversionError, match=r"needs the package onnx; pip install 'aipc\[onnx\]'"),
     ):
-        plan(checkpoint, Recipe("int8"))
+        plan_onnx(checkpoint, Recipe("int8"))
 
 
 def test_heads_that_onnx_runtime_does_not_take_are_refused(tiny_checkpoint):
@@ -189,4 +189,4 @@ def test_heads_that_onnx_runtime_does_not_take_are_refused(tiny_checkpoint):
         open_checkpoint(tiny_checkpoint("llama-head-dim")[0]) as checkpoint,
         pytest.raises(ConversionError, match=r"heads are 24 wide.*--runtime openvino"),
     ):
-        plan(checkpoint, Recipe("int8"), find_target("cuda"))
+        plan_onnx(checkpoint, Recipe("int8"), find_target("cuda"))

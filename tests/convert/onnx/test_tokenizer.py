@@ -14,7 +14,7 @@ from aipc.convert.onnx.tokenizer import adapt_tokenizer
 from aipc.convert.recipe import Recipe
 
 TEXTS = [
-    "<|im_start|>user\nName three  colours.<|im_end|>\n<|im_start|>assistant\n",
+    "<|im_start|>user\nName three  colors.<|im_end|>\n<|im_start|>assistant\n",
     "I'll say it's 12  34, we're done -- x = 1   2",
     "  1\n\n  a\t\tb  \n",
     "naïve café, été 1984; 你好 世界 12",

@@ -21,23 +21,23 @@ def unpacked(packed, bits, count):
 
 @pytest.mark.parametrize("bits", [4, 8])
 def test_symmetric_codes_are_read_with_the_operators_own_zero_point(bits):
-    quantised = symmetric(ROWS, bits, 32)
-    packed = ONNXPacking("f32").codes(quantised, Encoding(bits, 32)).reshape(6, -1)
+    quantized = symmetric(ROWS, bits, 32)
+    packed = ONNXPacking("f32").codes(quantized, Encoding(bits, 32)).reshape(6, -1)
     read = unpacked(packed, bits, 96).astype(np.int16) - 2 ** (bits - 1)
-    assert (read == quantised.codes).all()
+    assert (read == quantized.codes).all()
 
 
 @pytest.mark.parametrize("bits", [4, 8])
 def test_asymmetric_codes_and_zero_points_stay(bits):
     """Three blocks a row: a row's last 4-bit zero point has a byte to itself."""
-    quantised = asymmetric(ROWS, bits, 32)
+    quantized = asymmetric(ROWS, bits, 32)
     packing, encoding = ONNXPacking("f16"), Encoding(bits, 32, sym=False)
-    packed = packing.codes(quantised, encoding).reshape(6, -1)
-    assert (unpacked(packed, bits, 96) == quantised.codes).all()
-    zero = packing.zero(quantised.zero, encoding)
+    packed = packing.codes(quantized, encoding).reshape(6, -1)
+    assert (unpacked(packed, bits, 96) == quantized.codes).all()
+    zero = packing.zero(quantized.zero, encoding)
     zero = zero.reshape(packing.forms(Matrix("m", ("t",), 6, 96), encoding).zero.shape)
     assert zero.shape == ((6, 2) if bits == 4 else (6, 3))
-    assert (unpacked(zero, bits, 3) == quantised.zero).all()
+    assert (unpacked(zero, bits, 3) == quantized.zero).all()
 
 
 @pytest.mark.parametrize(("element", "kind"), [("f32", np.float32), ("f16", np.float16)])

@@ -11,11 +11,11 @@ import tiny
 from openvino_scorer import Scorer
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.openvino.plan import plan
+from aipc.convert.openvino.plan import plan_openvino
 from aipc.convert.recipe import Recipe
 
 TEXT = "The licence is granted to any person who obtains a copy of this software, free of charge."
-QUESTION = "<|im_start|>user\nName three colours.<|im_end|>\n<|im_start|>assistant\n"
+QUESTION = "<|im_start|>user\nName three colors.<|im_end|>\n<|im_start|>assistant\n"
 RECIPES = (Recipe("int4"), Recipe("int8"), Recipe("fp16"))
 
 
@@ -62,7 +62,7 @@ def test_phi3_form_gives_the_same_tokens_as_the_llama_form(
 ):
     llama, phi3 = converted(smollm_gguf, recipe), converted(phi3_form, recipe)
     prompt = token_ids(
-        llama, "<|im_start|>user\nName three colours.<|im_end|>\n<|im_start|>assistant\n"
+        llama, "<|im_start|>user\nName three colors.<|im_end|>\n<|im_start|>assistant\n"
     )
     assert Scorer(phi3).greedy(prompt, 32) == Scorer(llama).greedy(prompt, 32)
 
@@ -84,7 +84,7 @@ def test_converting_twice_gives_the_same_bytes(tiny_checkpoint, convert_anew):
 
 def test_the_plan_knows_the_size_before_and_tells_what_differs(smollm_gguf, converted):
     with open_checkpoint(smollm_gguf) as checkpoint:
-        conversion = plan(checkpoint, Recipe("int4"))
+        conversion = plan_openvino(checkpoint, Recipe("int4"))
     written = (converted(smollm_gguf, Recipe("int4")) / "openvino_model.bin").stat().st_size
     assert 0 <= written - conversion.layout.nbytes < 100_000
     assert conversion.notes == ("group size 64 for matrices 576 wide, which 128 does not divide",)

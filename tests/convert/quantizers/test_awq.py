@@ -9,9 +9,9 @@ from aipc.convert.encoding import Encoding
 from aipc.convert.families import read_network
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
 from aipc.convert.quantizers.awq import POWERS, channel_scale, choose_scales, output_errors
-from aipc.convert.quantizers.calibrated import PREPARE, mean_square, quantise_reached
+from aipc.convert.quantizers.calibrated import PREPARE, mean_square, quantize_reached
 from aipc.convert.quantizers.folding import Folded, foldable
-from aipc.convert.quantizers.rtn import dequantise
+from aipc.convert.quantizers.rtn import dequantize
 from aipc.errors import ConversionError
 
 IDS = np.random.default_rng(4).integers(0, 250, (16, 64))
@@ -78,11 +78,11 @@ def test_folded_matrices_lose_less_on_text_they_were_not_chosen_on(opened, sym):
 
     def losses(weights):
         """The output error of each matrix, as a share of its output."""
-        codes = dict(quantise_reached(weights, network, encodings, IDS, PREPARE["awq"]))
+        codes = dict(quantize_reached(weights, network, encodings, IDS, PREPARE["awq"]))
         found = {}
         for matrix, inputs in matrix_inputs(weights, network, HELD_OUT):
             rows = read_matrix(weights, matrix)
-            lost = inputs @ (dequantise(codes[matrix]) - rows).T
+            lost = inputs @ (dequantize(codes[matrix]) - rows).T
             found[matrix.name] = np.square(lost).sum() / np.square(inputs @ rows.T).sum()
         return found
 

@@ -8,8 +8,8 @@ from aipc.checkpoint import open_checkpoint
 from aipc.convert.encoding import Encoding
 from aipc.convert.families import read_network
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
-from aipc.convert.quantizers.calibrated import PREPARE, measure_disturbance, quantise_reached, taker
-from aipc.convert.quantizers.rtn import dequantise, symmetric
+from aipc.convert.quantizers.calibrated import PREPARE, measure_disturbance, quantize_reached, taker
+from aipc.convert.quantizers.rtn import dequantize, symmetric
 from aipc.errors import ConversionError
 
 IDS = np.random.default_rng(4).integers(0, 250, (16, 64))
@@ -37,7 +37,7 @@ def test_every_reached_matrix_comes_once_and_in_order(opened):
     checkpoint, network = opened
     encodings = every(network, Encoding(4, 32))
     encodings[network.blocks[1].down.name] = Encoding(16)
-    found = list(quantise_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
+    found = list(quantize_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
     blocks = [m for block in network.blocks for m in block.matrices]
     assert [matrix for matrix, _ in found] == [*blocks[:-1], network.head]
     assert all(q.codes.shape == (matrix.rows, matrix.columns) for matrix, q in found)
@@ -48,7 +48,7 @@ def test_a_taker_gives_what_text_reaches_and_nothing_for_the_rest(name, tiny_che
     with open_checkpoint(tiny_checkpoint(name)[0]) as checkpoint:
         network = read_network(checkpoint)
         encodings = every(network, Encoding(4, 32))
-        take = taker(quantise_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
+        take = taker(quantize_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
         given = {matrix.name for matrix in network.matrices() if take(matrix) is not None}
     blocks = {m.name for block in network.blocks for m in block.matrices}
     assert given == {*blocks, network.head.name}
@@ -57,7 +57,7 @@ def test_a_taker_gives_what_text_reaches_and_nothing_for_the_rest(name, tiny_che
 def test_an_artifact_without_a_head_in_four_bits_takes_none(opened):
     checkpoint, network = opened
     encodings = every(network, Encoding(4, 32)) | {"head": Encoding(8, 64)}
-    found = list(quantise_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
+    found = list(quantize_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
     assert network.head not in [matrix for matrix, _ in found]
 
 
@@ -71,12 +71,12 @@ def test_calibration_lessens_what_the_network_loses(opened, sym):
     def loss(weights):
         return float(np.square(logits_with(checkpoint, network, weights) - truth).mean())
 
-    plain = {name: dequantise(symmetric(rows, 4, 32)) for name, rows in exact.items()}
+    plain = {name: dequantize(symmetric(rows, 4, 32)) for name, rows in exact.items()}
     encodings = every(network, Encoding(4, 32, sym))
     errors = {"plain": loss(plain)}
     for name, prepare in PREPARE.items():
-        pairs = quantise_reached(checkpoint, network, encodings, IDS, prepare)
-        errors[name] = loss({matrix.name: dequantise(q) for matrix, q in pairs})
+        pairs = quantize_reached(checkpoint, network, encodings, IDS, prepare)
+        errors[name] = loss({matrix.name: dequantize(q) for matrix, q in pairs})
     assert errors["gptq"] < errors["search"] < errors["plain"]
 
 
@@ -84,7 +84,7 @@ def test_twice_gives_the_same(opened):
     checkpoint, network = opened
     encodings = every(network, Encoding(4, 32))
     first, second = (
-        list(quantise_reached(checkpoint, network, encodings, IDS, PREPARE["gptq"]))
+        list(quantize_reached(checkpoint, network, encodings, IDS, PREPARE["gptq"]))
         for _ in range(2)
     )
     for (_, one), (_, other) in zip(first, second, strict=True):
@@ -106,10 +106,10 @@ def test_a_bad_weight_is_named(opened):
     checkpoint, network = opened
 
     def refuse(_):
-        def quantise(rows, encoding):
+        def quantize(rows, encoding):
             raise FloatingPointError("nan")
 
-        return quantise
+        return quantize
 
     with pytest.raises(ConversionError, match=r"q_proj.*4-bit"):
-        list(quantise_reached(checkpoint, network, every(network, Encoding(4, 32)), IDS, refuse))
+        list(quantize_reached(checkpoint, network, every(network, Encoding(4, 32)), IDS, refuse))

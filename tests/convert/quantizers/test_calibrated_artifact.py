@@ -11,7 +11,7 @@ from openvino_scorer import Scorer
 from tokenizers import Tokenizer
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.openvino.plan import plan
+from aipc.convert.openvino.plan import plan_openvino
 from aipc.convert.recipe import Recipe
 from aipc.errors import UsageError
 from aipc.models.store import Store
@@ -78,8 +78,8 @@ def test_the_manifest_says_what_it_was_calibrated_on(tiny_checkpoint, tmp_path):
 
 def test_with_calibration_the_ratio_goes_by_what_was_measured(tiny_checkpoint):
     with open_checkpoint(tiny_checkpoint("phi3")[0]) as checkpoint:
-        measured = plan(checkpoint, Recipe(group_size=32, ratio=0.5, quantizer="search"))
-        positional = plan(checkpoint, Recipe(group_size=32, ratio=0.5))
+        measured = plan_openvino(checkpoint, Recipe(group_size=32, ratio=0.5, quantizer="search"))
+        positional = plan_openvino(checkpoint, Recipe(group_size=32, ratio=0.5))
     for conversion in (measured, positional):
         matrices = [m for block in conversion.network.blocks for m in block.matrices]
         in_four = [m for m in matrices if conversion.encodings[m.name].bits == 4]

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from aipc.convert.quantizers.cholesky import PANEL, factorise
+from aipc.convert.quantizers.cholesky import PANEL, factorize
 
 
 def positive_definite(size):
@@ -17,7 +17,7 @@ def positive_definite(size):
 def test_the_factors_multiply_to_the_matrix(size):
     matrix = positive_definite(size)
     upper = matrix.copy()
-    pivots = factorise(upper)
+    pivots = factorize(upper)
     unit = np.triu(upper.astype(np.float64), 1) + np.eye(size)
     assert np.abs((unit * pivots) @ unit.T - matrix).max() < 1e-5
 
@@ -25,7 +25,7 @@ def test_the_factors_multiply_to_the_matrix(size):
 def test_it_takes_no_second_matrix():
     matrix = positive_definite(6 * PANEL)
     tracemalloc.start()
-    factorise(matrix)
+    factorize(matrix)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 0.7 * matrix.nbytes
@@ -35,4 +35,4 @@ def test_a_matrix_without_such_factors_is_refused():
     matrix = positive_definite(8)
     matrix[3, 3] = -1
     with pytest.raises(np.linalg.LinAlgError):
-        factorise(matrix)
+        factorize(matrix)

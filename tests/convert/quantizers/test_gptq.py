@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aipc.convert.quantizers.gptq import feedback, gptq, hessian
-from aipc.convert.quantizers.rtn import dequantise, symmetric
+from aipc.convert.quantizers.rtn import dequantize, symmetric
 from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
 
 RNG = np.random.default_rng(11)
@@ -19,8 +19,8 @@ def inputs():
     return ((RNG.standard_normal((TOKENS, 24)) @ mixing + noise) * spread).astype(np.float32)
 
 
-def output_error(rows, quantised, values):
-    return float(np.square(values @ (dequantise(quantised) - rows).T).mean())
+def output_error(rows, quantized, values):
+    return float(np.square(values @ (dequantize(quantized) - rows).T).mean())
 
 
 @pytest.mark.parametrize("sym", [True, False])
@@ -71,7 +71,7 @@ def test_columns_that_nothing_reaches_do_no_harm():
     values[:, ::2] = 0
     rows = RNG.standard_normal((8, COLUMNS)).astype(np.float32)
     fed_back = gptq(rows, 4, 64, feedback(hessian(values), TOKENS))
-    assert np.isfinite(dequantise(fed_back)).all()
+    assert np.isfinite(dequantize(fed_back)).all()
     assert output_error(rows, fed_back, values) < output_error(rows, symmetric(rows, 4, 64), values)
 
 

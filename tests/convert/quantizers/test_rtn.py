@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aipc.convert.quantizers.rtn import asymmetric, dequantise, pack_nibbles, symmetric
+from aipc.convert.quantizers.rtn import asymmetric, dequantize, pack_nibbles, symmetric
 
 RNG = np.random.default_rng(5)
 
@@ -16,9 +16,9 @@ def weights(rows=16, columns=128):
 @pytest.mark.parametrize(("bits", "group"), [(4, 32), (4, 128), (8, 128)])
 def test_error_stays_within_half_a_step(method, bits, group):
     rows = weights()
-    quantised = method(rows, bits, group)
-    step = np.repeat(np.abs(quantised.scale.astype(np.float32)), group, axis=1)
-    error = np.abs(dequantise(quantised) - rows)
+    quantized = method(rows, bits, group)
+    step = np.repeat(np.abs(quantized.scale.astype(np.float32)), group, axis=1)
+    error = np.abs(dequantize(quantized) - rows)
     # at the ends a step more: the greatest of 16 codes is one short, a zero point is rounded
     slack = 0.51 if method is symmetric and bits == 8 else 1.01
     assert (error <= slack * step + 1e-6).all()
@@ -30,7 +30,7 @@ def test_values_on_the_grid_come_back_exactly(method):
     codes = RNG.integers(-8 if method is symmetric else 0, 7, (4, 32)).astype(np.float32)
     codes[:, 0], codes[:, 1] = (-8, 7) if method is symmetric else (0, 15)
     rows = (codes * np.float32(0.25)).astype(np.float32)
-    assert np.array_equal(dequantise(method(rows, 4, 32)), rows)
+    assert np.array_equal(dequantize(method(rows, 4, 32)), rows)
 
 
 def test_symmetric_codes_use_the_range_and_never_reach_minus_128():
@@ -43,13 +43,13 @@ def test_symmetric_codes_use_the_range_and_never_reach_minus_128():
 def test_the_largest_weight_is_exact_whatever_its_sign():
     rows = np.zeros((2, 32), np.float32)
     rows[0, 3], rows[1, 3] = 4.0, -4.0
-    assert np.array_equal(dequantise(symmetric(rows, 4, 32)), rows)
+    assert np.array_equal(dequantize(symmetric(rows, 4, 32)), rows)
 
 
 @pytest.mark.parametrize("method", [symmetric, asymmetric])
 def test_a_group_of_zeros_stays_zero(method):
     rows = np.zeros((2, 64), np.float32)
-    assert not dequantise(method(rows, 4, 32)).any()
+    assert not dequantize(method(rows, 4, 32)).any()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aipc.convert.quantizers.rtn import asymmetric, dequantise, symmetric
+from aipc.convert.quantizers.rtn import asymmetric, dequantize, symmetric
 from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
 
 RNG = np.random.default_rng(5)
@@ -14,8 +14,8 @@ def weights(rows=32, columns=256):
     return RNG.standard_normal((rows, columns)).astype(np.float32)
 
 
-def weighted_error(rows, quantised, importance):
-    return float((np.square(dequantise(quantised) - rows) * importance).sum())
+def weighted_error(rows, quantized, importance):
+    return float((np.square(dequantize(quantized) - rows) * importance).sum())
 
 
 @pytest.mark.parametrize(("plain", "search"), PAIRS)
@@ -36,8 +36,8 @@ def test_an_important_column_is_kept_and_a_dead_one_is_given_up(search):
     alive = np.ones(64, np.float32)
     alive[5] = 0
     others = np.delete(np.arange(64), 5)
-    error = np.square(dequantise(search(rows, 4, 64, alive)) - rows)[:, others].mean()
-    kept = np.square(dequantise(search(rows, 4, 64)) - rows)[:, others].mean()
+    error = np.square(dequantize(search(rows, 4, 64, alive)) - rows)[:, others].mean()
+    kept = np.square(dequantize(search(rows, 4, 64)) - rows)[:, others].mean()
     assert error < 0.6 * kept
 
 
@@ -46,13 +46,13 @@ def test_values_on_the_grid_come_back_exactly(search):
     codes = RNG.integers(-8 if search is searched_symmetric else 0, 7, (4, 32)).astype(np.float32)
     codes[:, 0], codes[:, 1] = (-8, 7) if search is searched_symmetric else (0, 15)
     rows = (codes * np.float32(0.25)).astype(np.float32)
-    assert np.array_equal(dequantise(search(rows, 4, 32)), rows)
+    assert np.array_equal(dequantize(search(rows, 4, 32)), rows)
 
 
 @pytest.mark.parametrize("search", [searched_symmetric, searched_asymmetric])
 def test_zeros_stay_zeros_and_bad_weights_are_refused(search):
     rows = np.zeros((2, 64), np.float32)
-    assert not dequantise(search(rows, 4, 32)).any()
+    assert not dequantize(search(rows, 4, 32)).any()
     for bad in (np.nan, np.inf, 1e30):
         rows[1, 7] = bad
         with pytest.raises(FloatingPointError):

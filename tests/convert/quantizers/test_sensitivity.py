@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from aipc.convert.network import Matrix
-from aipc.convert.quantizers.rtn import dequantise, symmetric
+from aipc.convert.quantizers.rtn import dequantize, symmetric
 from aipc.convert.quantizers.sensitivity import choose_eight_bits, disturbance
 
 
@@ -15,7 +15,7 @@ def test_disturbance_is_the_share_of_the_output_that_is_lost():
     rng = np.random.default_rng(2)
     rows = rng.standard_normal((16, 64)).astype(np.float32)
     values = rng.standard_normal((20_000, 64)) * rng.gamma(1.0, size=64)
-    change = values @ (dequantise(symmetric(rows, 4, 32)) - rows).T
+    change = values @ (dequantize(symmetric(rows, 4, 32)) - rows).T
     share = np.square(change).mean() / np.square(values @ rows.T).mean()
     parts = [(part, symmetric(part, 4, 32)) for part in np.split(rows, 2)]
     found = disturbance(parts, np.square(values).mean(axis=0))

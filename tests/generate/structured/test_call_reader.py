@@ -24,7 +24,7 @@ FUNCTIONS = [{"name": name, "arguments": arguments} for name, arguments in (WEAT
 
 
 def read(form, pieces):
-    """Text and calls, neighbouring texts joined."""
+    """Text and calls, neighboring texts joined."""
     reader = CallReader(form, NAMES)
     parts = [part for piece in pieces for part in reader.feed(piece)] + reader.finish()
     found = []

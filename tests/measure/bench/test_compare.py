@@ -12,7 +12,7 @@ def by_what(ratios):
     return {ratio.what: ratio.times for ratio in ratios}
 
 
-def test_pairs_of_neighbours_cancel_a_drift_of_the_machine(outcome, sample):
+def test_pairs_of_neighbors_cancel_a_drift_of_the_machine(outcome, sample):
     drift = [1.0, 4.0, 2.0, 1.5, 8.0, 3.0]
     ours = [sample(0.1 * slow, 0.1 * slow, repeat=at) for at, slow in enumerate(drift)]
     theirs = [sample(0.2 * slow, 0.15 * slow, repeat=at) for at, slow in enumerate(drift)]

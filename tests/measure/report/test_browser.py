@@ -81,21 +81,21 @@ def test_every_picture_is_seen(options, show, page_file, tmp_path):
     assert page.trouble == []
 
 
-def test_colours_follow_the_scheme_and_paper_is_white(show, page_file):
-    def colours(page):
+def test_colors_follow_the_scheme_and_paper_is_white(show, page_file):
+    def colors(page):
         return page.evaluate(
             """() => [getComputedStyle(document.documentElement).backgroundColor,
                       getComputedStyle(document.querySelector("svg .f-ink")).fill]"""
         )
 
     light, dark = (show(page_file, color_scheme=scheme) for scheme in ("light", "dark"))
-    assert colours(light) == ["rgb(246, 244, 238)", "rgb(28, 36, 32)"]
-    assert colours(dark) == ["rgb(19, 24, 22)", "rgb(228, 233, 228)"]
+    assert colors(light) == ["rgb(246, 244, 238)", "rgb(28, 36, 32)"]
+    assert colors(dark) == ["rgb(19, 24, 22)", "rgb(228, 233, 228)"]
     dark.emulate_media(media="print")
-    assert colours(dark) == ["rgb(255, 255, 255)", "rgb(28, 36, 32)"]
+    assert colors(dark) == ["rgb(255, 255, 255)", "rgb(28, 36, 32)"]
 
 
-def test_lines_differ_without_their_colours(show, page_file):
+def test_lines_differ_without_their_colors(show, page_file):
     dashes = show(page_file).eval_on_selector_all(
         "#latency path[stroke-width='1.9']",
         "lines => lines.map(line => line.getAttribute('stroke-dasharray'))",

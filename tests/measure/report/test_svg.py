@@ -18,13 +18,13 @@ def picture(**options):
     return themed(draw_svg(CHART), "points", "A title", "What <is> seen.", **options)
 
 
-def test_text_stays_text_and_every_colour_has_a_class():
+def test_text_stays_text_and_every_color_has_a_class():
     svg = ET.fromstring(picture())
     texts = [element.text for element in svg.iter() if element.tag.endswith("text")]
     assert "one $\\frac{1}{2}$ <b>" in texts
-    coloured = [one for one in svg.iter() if one.get("fill") in LIGHT or one.get("stroke") in LIGHT]
-    assert len(coloured) > 20
-    for element in coloured:
+    colored = [one for one in svg.iter() if one.get("fill") in LIGHT or one.get("stroke") in LIGHT]
+    assert len(colored) > 20
+    for element in colored:
         classes = element.get("class").split()
         assert ("fill" in element.attrib and element.get("fill") != "none") == any(
             one.startswith("f-") for one in classes

@@ -34,7 +34,7 @@ def locations(file):
     return {found.location for found in read_references(file).external}
 
 
-def test_initialisers_name_their_file_and_extent(tmp_path):
+def test_initializers_name_their_file_and_extent(tmp_path):
     file = written(
         tmp_path, graph(tensors=[external("a.data", offset=64, length=16), external("b.data")])
     )

@@ -36,7 +36,7 @@ def test_vectors_have_the_models_width_and_the_length_one(model):
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_a_vector_does_not_depend_on_its_neighbours(model):
+def test_a_vector_does_not_depend_on_its_neighbors(model):
     together = model.embed(TEXTS)
     alone = np.concatenate([model.embed([text]) for text in TEXTS])
     np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -49,13 +49,13 @@ def test_the_vector_is_the_graphs_mean(model, folder):
     np.testing.assert_allclose(model.embed(["hello"])[0], mean / np.linalg.norm(mean), atol=1e-5)
 
 
-def test_the_first_token_without_normalising_where_the_model_says_so(tmp_path):
+def test_the_first_token_without_normalizing_where_the_model_says_so(tmp_path):
     folder = write_embedder(tmp_path / "cls", "cls_token", modules=("Transformer", "Pooling"))
     states = hidden_states(folder, "hello")
     model = aipc.embedder(str(folder), properties=EXACT)
     np.testing.assert_allclose(model.embed(["hello"])[0], states[0], rtol=1e-4)
     assert model.facts["pooling"] == "cls"
-    assert not model.facts["normalised"]
+    assert not model.facts["normalized"]
 
 
 def hidden_states(folder, text):

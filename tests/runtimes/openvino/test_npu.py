@@ -93,7 +93,7 @@ def test_a_stop_id_is_the_last_token(engine):
     assert stopped == free[: free.index(stop) + 1]
 
 
-def test_every_sampling_option_is_honoured(engine):
+def test_every_sampling_option_is_honored(engine):
     def sample(**options):
         return answer(engine, decoding=Decoding(16, **options))
 

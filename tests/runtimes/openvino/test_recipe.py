@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.openvino.plan import plan
+from aipc.convert.openvino.plan import plan_openvino
 from aipc.convert.recipe import Recipe
 from aipc.errors import ArtifactError
 from aipc.runtimes.openvino.recipe import (
@@ -19,7 +19,7 @@ from aipc.runtimes.openvino.recipe import (
 def converted(tiny_source, tmp_path):
     def convert(recipe):
         with open_checkpoint(tiny_source) as checkpoint:
-            plan(checkpoint, recipe).write(tmp_path)
+            plan_openvino(checkpoint, recipe).write(tmp_path)
         return tmp_path
 
     return convert
@@ -77,7 +77,7 @@ def test_symmetric_weights_stored_unsigned_pass():
     assert "asymmetric" in npu_misfit([Constant("zp", "u4", (64, 1))])
 
 
-def test_constants_are_read_from_the_vendors_own_serialisation(tmp_path):
+def test_constants_are_read_from_the_vendors_own_serialization(tmp_path):
     import openvino as ov
     from openvino import opset15 as ops
 

@@ -121,7 +121,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("more", "code"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_honoured_is_refused(client, more, code, stream):
+def test_what_cannot_be_honored_is_refused(client, more, code, stream):
     response = client.post(PATH, json=asked("x", stream=stream, **more) | more)
     assert response.status_code == 400
     error = response.json()["error"]

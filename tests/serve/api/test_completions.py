@@ -59,7 +59,7 @@ def test_log_probabilities_say_where_their_tokens_are(client):
         {"prompt": [1, 2]},
     ],
 )
-def test_what_cannot_be_honoured_is_refused(client, more):
+def test_what_cannot_be_honored_is_refused(client, more):
     response = client.post(PATH, json=asked("x") | more)
     assert response.status_code == 400
     assert response.json()["error"]["param"].split(".")[0] == next(iter(more))

@@ -106,7 +106,7 @@ PAIRS = [
 def test_contrast_is_enough_to_read(browser, server, theme) -> None:
     page = browser.new_page(color_scheme=theme)
     page.goto(server.url)
-    colours = page.evaluate(
+    colors = page.evaluate(
         """(names) => Object.fromEntries(names.map((name) => {
             document.body.style.color = `var(--${name})`;
             return [name, getComputedStyle(document.body).color.match(/\\d+/g).map(Number)];
@@ -115,15 +115,15 @@ def test_contrast_is_enough_to_read(browser, server, theme) -> None:
     )
     page.close()
     for text, ground in PAIRS:
-        assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
-    assert contrast(colours["edge"], colours["raised"]) >= 3
+        assert contrast(colors[text], colors[ground]) >= 4.5, (text, ground)
+    assert contrast(colors["edge"], colors["raised"]) >= 3
 
 
 def contrast(one, other) -> float:
     """As WCAG 2.2 defines it."""
 
-    def luminance(colour):
-        parts = [part / 255 for part in colour]
+    def luminance(color):
+        parts = [part / 255 for part in color]
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

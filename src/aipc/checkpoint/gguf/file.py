@@ -1,4 +1,4 @@
-"""Tensors in one GGUF file, as stored there, dequantised some rows at a time."""
+"""Tensors in one GGUF file, as stored there, dequantized some rows at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aipc.checkpoint.mapping import map_bytes
 from aipc.checkpoint.tensors import TensorInfo
 from aipc.errors import UnsupportedModel
 
-QUANTISED = frozenset(
+QUANTIZED = frozenset(
     {
         *("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"),
         *("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"),
@@ -65,7 +65,7 @@ class GgufFile:
         offset = self._data_start + self._offsets[name] + first * row_bytes
         window = map_bytes(self.path, offset, (last + 1 - first) * row_bytes)
         raw = window.reshape(-1, row_bytes)[order - first]
-        return _dequantise(raw, info.dtype).reshape(len(order), *info.shape[1:])
+        return _dequantize(raw, info.dtype).reshape(len(order), *info.shape[1:])
 
     def take_all(self, name: str) -> Floats:
         """A whole tensor, float32."""
@@ -119,20 +119,20 @@ def _info(path: Path, tensor: GgufTensor) -> TensorInfo:
 
 
 def _known() -> str:
-    return ", ".join(sorted(FLOATS | QUANTISED))
+    return ", ".join(sorted(FLOATS | QUANTIZED))
 
 
 def _check_readable(path: Path, info: TensorInfo) -> None:
-    # a vector has no rows to cut blocks into; llama.cpp never quantises one
-    quantised_vector = info.dtype in QUANTISED and len(info.shape) == 1
-    if info.dtype not in FLOATS | QUANTISED or quantised_vector:
+    # a vector has no rows to cut blocks into; llama.cpp never quantizes one
+    quantized_vector = info.dtype in QUANTIZED and len(info.shape) == 1
+    if info.dtype not in FLOATS | QUANTIZED or quantized_vector:
         raise UnsupportedModel(
             f"tensor {quoted(info.name)} in '{path}' is {info.dtype} {info.shape}",
             f"take a file in one of {_known()}",
         )
 
 
-def _dequantise(raw: Bytes, dtype: str) -> Floats:
+def _dequantize(raw: Bytes, dtype: str) -> Floats:
     if dtype in FLOATS:
         return to_float32(raw.reshape(-1), dtype)
     from gguf.constants import GGMLQuantizationType

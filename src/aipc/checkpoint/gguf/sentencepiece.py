@@ -42,7 +42,7 @@ def build_sentencepiece(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer
 def merges_by_score(pieces: Mapping[str, float], ids: Mapping[str, int]) -> list[tuple[str, str]]:
     """Every way to make a piece of two others, best score first.
 
-    Sentencepiece joins the neighbours whose union scores best and keeps no list of merges; this
+    Sentencepiece joins the neighbors whose union scores best and keeps no list of merges; this
     order makes BPE do the same.  Ties go by id, as in Llama 2's tokenizer.json.
 
     Args:

@@ -23,7 +23,7 @@ class BuilderExport(Export):
     def misfit(cls, recipe: Recipe) -> str:
         if recipe.weight_format == "int4" and recipe.ratio < 1:
             return "--ratio 1"
-        if recipe.all_layers:  # its embedding is never quantised
+        if recipe.all_layers:  # its embedding is never quantized
             return "--no-all-layers"
         return super().misfit(recipe)
 

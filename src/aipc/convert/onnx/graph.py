@@ -36,7 +36,7 @@ def build_graph(network: Network, weights: ExternalWeights, provider: Provider) 
         network.model_type,
         inputs,
         outputs,
-        [*decoder.nodes.constants, *weights.initialisers],
+        [*decoder.nodes.constants, *weights.initializers],
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
     return helper.make_model(

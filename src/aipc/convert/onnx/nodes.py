@@ -19,7 +19,7 @@ class Nodes:
 
     @property
     def constants(self) -> list[Any]:
-        """Small initialisers, content included."""
+        """Small initializers, content included."""
         return list(self._constants.values())
 
     def add(

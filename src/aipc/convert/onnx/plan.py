@@ -66,7 +66,7 @@ class Conversion(Blueprint):
         (folder / MODEL).write_bytes(graph.SerializeToString(deterministic=True))
 
 
-def plan(
+def plan_onnx(
     checkpoint: Checkpoint,
     recipe: Recipe,
     target: Target | None = None,

@@ -1,8 +1,8 @@
 """How weights lie for ONNX Runtime, and how a graph names them.
 
-Initialisers are external: a graph holds their shapes and places in the weights file, never their
+Initializers are external: a graph holds their shapes and places in the weights file, never their
 content.  Rows of a matrix lie one after another, so that a product of some of its rows (query,
-key and value of one stacked matrix) is an initialiser that points into the middle of it.
+key and value of one stacked matrix) is an initializer that points into the middle of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aipc.convert.encoding import Encoding, dividing_group
 from aipc.convert.layout import Array, Layout, StoredMatrix
 from aipc.convert.network import Matrix, Network
 from aipc.convert.packing import Form, Forms
-from aipc.convert.quantizers.rtn import Quantised, pack_nibbles
+from aipc.convert.quantizers.rtn import Quantized, pack_nibbles
 from aipc.convert.recipe import GROUP_SIZES
 
 EIGHT_BIT_BLOCK = 32
@@ -65,12 +65,12 @@ class ONNXPacking:
             None if encoding.sym else Form("u8", (matrix.rows, zeros)),
         )
 
-    def codes(self, quantised: Quantised, encoding: Encoding) -> npt.NDArray[np.uint8]:
+    def codes(self, quantized: Quantized, encoding: Encoding) -> npt.NDArray[np.uint8]:
         """Symmetric codes are moved up to where MatMulNBits' own zero point stands: 8 or 128."""
         if encoding.bits == 4:
-            packed = pack_nibbles(quantised.codes)
+            packed = pack_nibbles(quantized.codes)
             return packed ^ np.uint8(0x88) if encoding.sym else packed
-        codes = quantised.codes.view(np.uint8)
+        codes = quantized.codes.view(np.uint8)
         return codes ^ np.uint8(0x80) if encoding.sym else codes
 
     def scale(self, scale: npt.NDArray[np.float16]) -> npt.NDArray[Any]:
@@ -83,7 +83,7 @@ class ONNXPacking:
 
 
 class ExternalWeights:
-    """Initialisers that point into the weights file ``location``, each made at first use."""
+    """Initializers that point into the weights file ``location``, each made at first use."""
 
     def __init__(self, layout: Layout, location: str) -> None:
         self._layout = layout
@@ -91,7 +91,7 @@ class ExternalWeights:
         self._made: dict[str, Any] = {}
 
     @property
-    def initialisers(self) -> list[Any]:
+    def initializers(self) -> list[Any]:
         return list(self._made.values())
 
     def stored(self, matrix: Matrix) -> StoredMatrix:
@@ -104,7 +104,7 @@ class ExternalWeights:
         return self.array(self._layout.tables[name].array)
 
     def array(self, array: Array, rows: range | None = None) -> str:
-        """The initialiser of some of an array's rows, of all without ``rows``."""
+        """The initializer of some of an array's rows, of all without ``rows``."""
         every = range(array.shape[0])
         rows = rows or every
         name = array.name if rows == every else f"{array.name}.{rows.start}"

@@ -1,4 +1,4 @@
-"""The network as an OpenVINO graph, stateful, in the form that OpenVINO's own passes recognise.
+"""The network as an OpenVINO graph, stateful, in the form that OpenVINO's own passes recognize.
 
 The shapes of the subgraphs (norm, rotary embedding, key-value state, grouped attention, window
 mask) are those that the plugins fuse and that GenAI turns into paged attention; see docs/graph.md
@@ -193,7 +193,7 @@ def _turn(value: Any, rotation: _Rotation) -> Any:
 def _attention_mask(inputs: _Inputs, window: int | None) -> Any:
     """f32 [batch, 1, tokens, past + tokens]: 0 where a token may look, MASKED elsewhere.
 
-    With a window the nodes stand in the order in which OpenVINO's paged attention recognises a
+    With a window the nodes stand in the order in which OpenVINO's paged attention recognizes a
     sliding window (the one that transformers exports for gpt-oss).
     """
     from openvino import opset15 as ops

@@ -40,7 +40,7 @@ class Conversion(Blueprint):
         write_xml(graph, self.layout, folder / MODEL, folder / WEIGHTS)
 
 
-def plan(
+def plan_openvino(
     checkpoint: Checkpoint,
     recipe: Recipe,
     target: Target = TARGETS["cpu"],

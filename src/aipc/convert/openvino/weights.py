@@ -16,7 +16,7 @@ from aipc.convert.encoding import Encoding
 from aipc.convert.layout import Array, Layout, StoredMatrix
 from aipc.convert.network import Matrix
 from aipc.convert.packing import Form, Forms
-from aipc.convert.quantizers.rtn import Quantised, pack_nibbles
+from aipc.convert.quantizers.rtn import Quantized, pack_nibbles
 
 
 class OpenVINOPacking:
@@ -38,8 +38,8 @@ class OpenVINOPacking:
             None if encoding.sym else Form(f"u{encoding.bits}", scales),
         )
 
-    def codes(self, quantised: Quantised, encoding: Encoding) -> npt.NDArray[Any]:
-        return pack_nibbles(quantised.codes) if encoding.bits == 4 else quantised.codes
+    def codes(self, quantized: Quantized, encoding: Encoding) -> npt.NDArray[Any]:
+        return pack_nibbles(quantized.codes) if encoding.bits == 4 else quantized.codes
 
     def scale(self, scale: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
         return scale

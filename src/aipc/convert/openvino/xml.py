@@ -15,10 +15,10 @@ _NUMBERED = re.compile(r"[A-Za-z]+_\d+")
 
 
 def write_xml(model: Any, layout: Layout, xml: Path, weights: Path) -> None:
-    """Serialise ``model`` (an ``ov.Model`` on placeholder weights) to ``xml``.
+    """Serialize ``model`` (an ``ov.Model`` on placeholder weights) to ``xml``.
 
     The arrays of ``layout`` lie in ``weights`` already; the graph's small constants, which
-    OpenVINO serialises itself, are appended there.
+    OpenVINO serializes itself, are appended there.
 
     Raises:
         OSError: the disk is full.

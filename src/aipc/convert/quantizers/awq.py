@@ -1,6 +1,6 @@
 """AWQ: scales that protect the input channels which matter most (arXiv 2306.00978).
 
-Before a matrix is quantised each of its input channels is multiplied by a scale, a power of the
+Before a matrix is quantized each of its input channels is multiplied by a scale, a power of the
 channel's root mean square: what is multiplied loses less to rounding when the scale is divided
 out again.  Which power serves a matrix best is tried out on some of its rows and of the tokens
 (Lin et al. 2023, equation 5, with scales searched as in `search`).
@@ -22,7 +22,7 @@ from aipc.convert.network import Matrix, Network
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix, row_ranges
 from aipc.convert.quantizers.calibrated import PART_WEIGHTS, mean_square
 from aipc.convert.quantizers.folding import foldable
-from aipc.convert.quantizers.rtn import Floats, dequantise, naming
+from aipc.convert.quantizers.rtn import Floats, dequantize, naming
 from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
 
 POWERS = (0.0, 0.15, 0.3, 0.45)
@@ -81,7 +81,7 @@ def output_errors(
     for power in POWERS:
         scale = channel_scale(importance, power)
         codes = search(rows * scale, encoding.bits, encoding.group, importance / scale**2)
-        lost = dequantise(codes) / scale - rows
+        lost = dequantize(codes) / scale - rows
         found.append(np.square(inputs @ lost.T).sum(dtype=np.float64))
     return np.array(found)
 

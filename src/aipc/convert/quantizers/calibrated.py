@@ -1,6 +1,6 @@
-"""Quantise a network's matrices by what calibration text makes of their inputs.
+"""Quantize a network's matrices by what calibration text makes of their inputs.
 
-The inputs are those of the float network, not of the matrices quantised before (measured: the KL
+The inputs are those of the float network, not of the matrices quantized before (measured: the KL
 divergence is no worse, and the order of the matrices does not matter).
 """
 
@@ -19,48 +19,48 @@ from aipc.convert.encoding import Encoding
 from aipc.convert.network import Matrix, Network
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix, row_ranges
 from aipc.convert.quantizers.gptq import feedback, gptq, hessian
-from aipc.convert.quantizers.rtn import Floats, Quantised, asymmetric, naming, symmetric
+from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, naming, symmetric
 from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
 from aipc.convert.quantizers.sensitivity import disturbance
 
 PART_WEIGHTS = 2**20  # rows a thread takes at once, in weights: they fit its cache
-Prepared = Callable[[Floats, Encoding], Quantised]
+Prepared = Callable[[Floats, Encoding], Quantized]
 Prepare = Callable[[Floats], Prepared]
-"""A matrix's inputs [tokens, columns] in, a quantiser of any of its rows out."""
+"""A matrix's inputs [tokens, columns] in, a quantizer of any of its rows out."""
 
 
 def searched(inputs: Floats) -> Prepared:
     """Scales searched for least error weighted by each input channel's mean square."""
     importance = mean_square(inputs)
 
-    def quantise(rows: Floats, encoding: Encoding) -> Quantised:
+    def quantize(rows: Floats, encoding: Encoding) -> Quantized:
         search = searched_symmetric if encoding.sym else searched_asymmetric
         return search(rows, encoding.bits, encoding.group, importance)
 
-    return quantise
+    return quantize
 
 
 def error_feedback(inputs: Floats) -> Prepared:
     """GPTQ on scales searched with its own Hessian."""
     spread = feedback(hessian(inputs), len(inputs))
 
-    def quantise(rows: Floats, encoding: Encoding) -> Quantised:
+    def quantize(rows: Floats, encoding: Encoding) -> Quantized:
         return gptq(rows, encoding.bits, encoding.group, spread, encoding.sym)
 
-    return quantise
+    return quantize
 
 
 PREPARE: Mapping[str, Prepare] = {"search": searched, "awq": searched, "gptq": error_feedback}
 """By quantizer; what tells awq from search is the network: a folded one."""
 
 
-def quantise_reached(
+def quantize_reached(
     checkpoint: Weights,
     network: Network,
     encodings: Mapping[str, Encoding],
     ids: npt.NDArray[np.int64],
     prepare: Prepare,
-) -> Iterator[tuple[Matrix, Quantised]]:
+) -> Iterator[tuple[Matrix, Quantized]]:
     """Every matrix that text reaches and that ``encodings`` gives 4 bits, in the network's order.
 
     Those are the blocks' and the head; of the embedding nothing but its rows is looked up.  In
@@ -76,25 +76,25 @@ def quantise_reached(
             encoding = encodings[matrix.name]
             if encoding.bits == 4:
                 with naming(matrix.tensors[0], encoding.bits):
-                    quantise = prepare(inputs)
-                    quantised = _quantised(pool, checkpoint, matrix, quantise, encoding)
-                yield matrix, quantised
+                    quantize = prepare(inputs)
+                    quantized = _quantized(pool, checkpoint, matrix, quantize, encoding)
+                yield matrix, quantized
 
 
-def taker(reached: Iterator[tuple[Matrix, Quantised]]) -> Callable[[Matrix], Quantised | None]:
-    """`quantise_reached` as what `weights_file.write_weights` asks: None for what is not of it.
+def taker(reached: Iterator[tuple[Matrix, Quantized]]) -> Callable[[Matrix], Quantized | None]:
+    """`quantize_reached` as what `weights_file.write_weights` asks: None for what is not of it.
 
     The file's order is the network's, so that nothing waits and nothing is kept.
     """
     coming = next(reached, None)
 
-    def take(matrix: Matrix) -> Quantised | None:
+    def take(matrix: Matrix) -> Quantized | None:
         nonlocal coming
         if coming is None or coming[0] != matrix:
             return None
-        quantised = coming[1]
+        quantized = coming[1]
         coming = next(reached, None)
-        return quantised
+        return quantized
 
     return take
 
@@ -108,7 +108,7 @@ def measure_disturbance(
     """How much each block matrix of fewer than 16 bits would lose, rounded as ``encodings`` says.
 
     Scales are those of plain rounding: the ranking is wanted, and soon.  Errors are those of
-    `quantise_reached`.
+    `quantize_reached`.
     """
     found: dict[Matrix, float] = {}
     for matrix, inputs in matrix_inputs(checkpoint, network, ids):
@@ -122,7 +122,7 @@ def measure_disturbance(
 
 def _rounded(
     checkpoint: Weights, matrix: Matrix, encoding: Encoding
-) -> Iterator[tuple[Floats, Quantised]]:
+) -> Iterator[tuple[Floats, Quantized]]:
     """A matrix's rows, some at a time, and what plain rounding makes of them."""
     method = symmetric if encoding.sym else asymmetric
     for start, stop in row_ranges(matrix.rows, matrix.columns, PART_WEIGHTS):
@@ -130,24 +130,24 @@ def _rounded(
         yield rows, method(rows, encoding.bits, encoding.group)
 
 
-def _quantised(
+def _quantized(
     pool: ThreadPoolExecutor,
     checkpoint: Weights,
     matrix: Matrix,
-    quantise: Prepared,
+    quantize: Prepared,
     encoding: Encoding,
-) -> Quantised:
-    """All rows of a matrix, read and quantised in parts, on every core."""
+) -> Quantized:
+    """All rows of a matrix, read and quantized in parts, on every core."""
 
-    def quantise_part(rows: tuple[int, int]) -> Quantised:
-        return quantise(read_matrix(checkpoint, matrix, *rows), encoding)
+    def quantize_part(rows: tuple[int, int]) -> Quantized:
+        return quantize(read_matrix(checkpoint, matrix, *rows), encoding)
 
     ranges = row_ranges(matrix.rows, matrix.columns, PART_WEIGHTS)
     # a product that spreads over all cores in each of as many threads is slower than none
     with threadpool_limits(1, "blas"):
-        parts = list(pool.map(quantise_part, ranges))
+        parts = list(pool.map(quantize_part, ranges))
     zeros = [part.zero for part in parts if part.zero is not None]
-    return Quantised(
+    return Quantized(
         np.concatenate([part.codes for part in parts]),
         np.concatenate([part.scale for part in parts]),
         np.concatenate(zeros) if zeros else None,

@@ -1,4 +1,4 @@
-"""The text whose activations tell a quantiser which weights matter.
+"""The text whose activations tell a quantizer which weights matter.
 
 The builtin text, ``calibration.txt``, mixes passages of a 1992 Library of Congress workshop's
 proceedings (public domain, Project Gutenberg's number 53), of Shakespeare's As You Like It (public

@@ -14,7 +14,7 @@ from aipc.convert.quantizers.rtn import Floats
 PANEL = 256  # columns: small beside the whole, large enough for products to run at full speed
 
 
-def factorise(matrix: Floats) -> Floats:
+def factorize(matrix: Floats) -> Floats:
     """Overwrite a symmetric, positive definite matrix [n, n] by U; D [n].
 
     U is upper with a unit diagonal; what lies below the diagonal is left over and means nothing.

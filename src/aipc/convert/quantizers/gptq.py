@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aipc.convert.quantizers.cholesky import PANEL, factorise
-from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantised, reciprocal
+from aipc.convert.quantizers.cholesky import PANEL, factorize
+from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, reciprocal
 from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
 
 DAMPING = 0.05  # of the mean diagonal, added to all of it
@@ -23,7 +23,7 @@ BATCH = 128  # columns that get the errors of all those before them in one produ
 
 @dataclass(frozen=True)
 class Feedback:
-    """H = U D U^T in the order of quantising, U upper with a unit diagonal, D diagonal."""
+    """H = U D U^T in the order of quantizing, U upper with a unit diagonal, D diagonal."""
 
     order: npt.NDArray[np.int64]  # [columns]
     upper: Floats  # U [columns, columns]: for i < j, U[i, j] of column i's error goes to column j
@@ -38,7 +38,7 @@ def hessian(inputs: Floats) -> Floats:
 
 
 def feedback(second_moment: Floats, tokens: int) -> Feedback:
-    """Factorise the Hessian that ``tokens`` inputs gave, in its own memory.
+    """Factorize the Hessian that ``tokens`` inputs gave, in its own memory.
 
     Off the diagonal it is shrunk, as the covariance of a few thousand tokens is uncertain
     there: on text that was not calibrated on, this took a fifth off the error.  Columns are
@@ -53,7 +53,7 @@ def feedback(second_moment: Floats, tokens: int) -> Feedback:
     order = np.argsort(np.diag(second_moment), kind="stable")[::-1]
     _reorder(second_moment, order)
     importance = np.empty(len(order), np.float32)
-    importance[order] = factorise(second_moment)
+    importance[order] = factorize(second_moment)
     return Feedback(order, second_moment, importance)
 
 
@@ -74,7 +74,7 @@ def _reorder(matrix: Floats, order: npt.NDArray[np.int64]) -> None:
         matrix[:, panel] = matrix[order, panel]
 
 
-def gptq(rows: Floats, bits: int, group: int, spread: Feedback, sym: bool = True) -> Quantised:
+def gptq(rows: Floats, bits: int, group: int, spread: Feedback, sym: bool = True) -> Quantized:
     """Codes of ``rows`` with error feedback, on scales searched beforehand by importance.
 
     Args:
@@ -93,13 +93,13 @@ def gptq(rows: Floats, bits: int, group: int, spread: Feedback, sym: bool = True
     columns = np.ascontiguousarray(rows.T[spread.order])  # [k, n]: a column is contiguous
     codes = np.empty_like(start.codes)
     codes.T[spread.order] = _rounded(columns, grid, spread.upper)
-    return Quantised(codes, start.scale, start.zero)
+    return Quantized(codes, start.scale, start.zero)
 
 
 class _Grid:
-    """The values that each column can take, by its place in the order of quantising."""
+    """The values that each column can take, by its place in the order of quantizing."""
 
-    def __init__(self, start: Quantised, bits: int, groups: npt.NDArray[np.int64]) -> None:
+    def __init__(self, start: Quantized, bits: int, groups: npt.NDArray[np.int64]) -> None:
         zero = np.zeros_like(start.scale) if start.zero is None else start.zero
         self._groups = groups
         self._scale = np.ascontiguousarray(start.scale.T.astype(np.float32))  # [groups, n]
@@ -122,7 +122,7 @@ class _Grid:
 
 
 def _rounded(columns: Floats, grid: _Grid, upper: Floats) -> Floats:
-    """Codes [k, n] of ``columns`` [k, n], both in the order of quantising."""
+    """Codes [k, n] of ``columns`` [k, n], both in the order of quantizing."""
     codes, errors = np.empty_like(columns), np.empty_like(columns)
     for first in range(0, len(columns), BATCH):
         last = min(first + BATCH, len(columns))

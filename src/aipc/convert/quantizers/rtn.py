@@ -1,4 +1,4 @@
-"""Quantisers: rows of float32 weights in, integer codes and their scales out."""
+"""Quantizers: rows of float32 weights in, integer codes and their scales out."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from aipc.errors import ConversionError
 
 SYMMETRIC_CODES = {4: (-8, 7), 8: (-127, 127)}
 """Least and greatest code.  Never -128: OpenVINO's CPU kernels answer nonsense to it when they
-quantise activations too (measured with 2026.4.1)."""
+quantize activations too (measured with 2026.4.1)."""
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Quantised:
+class Quantized:
     """Codes [n, k] (int8 when symmetric, else uint8) and, one a group, scale and zero point.
 
     A weight is ``(code - zero) * scale``; ``scale`` is float16 [n, k / group],
@@ -32,7 +32,7 @@ class Quantised:
     zero: npt.NDArray[np.uint8] | None
 
 
-def symmetric(rows: Floats, bits: int, group: int) -> Quantised:
+def symmetric(rows: Floats, bits: int, group: int) -> Quantized:
     """Round to nearest; the weight of largest magnitude becomes the least code.
 
     The scale carries the sign of that weight, negated, so that the whole range is used:
@@ -54,10 +54,10 @@ def symmetric(rows: Floats, bits: int, group: int) -> Quantised:
     codes = grouped * reciprocal(scale)[:, None]
     np.rint(codes, out=codes)
     np.clip(codes, least, greatest, out=codes)
-    return Quantised(codes.astype(np.int8).reshape(rows.shape), by_row(scale, rows), None)
+    return Quantized(codes.astype(np.int8).reshape(rows.shape), by_row(scale, rows), None)
 
 
-def asymmetric(rows: Floats, bits: int, group: int) -> Quantised:
+def asymmetric(rows: Floats, bits: int, group: int) -> Quantized:
     """Round to nearest between the group's least and greatest weight, 0 always included.
 
     The method of NNCF's data-free INT4_ASYM and INT8_ASYM.  Arguments and errors are
@@ -74,20 +74,20 @@ def asymmetric(rows: Floats, bits: int, group: int) -> Quantised:
     codes += zero[:, None]
     np.rint(codes, out=codes)
     np.clip(codes, 0, top, out=codes)
-    return Quantised(
+    return Quantized(
         codes.astype(np.uint8).reshape(rows.shape),
         by_row(scale, rows),
         by_row(zero.astype(np.uint8), rows),
     )
 
 
-def dequantise(quantised: Quantised) -> Floats:
+def dequantize(quantized: Quantized) -> Floats:
     """The float32 weights [n, k] that the codes stand for."""
-    n, groups = quantised.scale.shape
-    codes = quantised.codes.reshape(n, groups, -1).astype(np.float32)
-    if quantised.zero is not None:
-        codes -= quantised.zero[:, :, None]
-    weights: Floats = codes * quantised.scale[:, :, None].astype(np.float32)
+    n, groups = quantized.scale.shape
+    codes = quantized.codes.reshape(n, groups, -1).astype(np.float32)
+    if quantized.zero is not None:
+        codes -= quantized.zero[:, :, None]
+    weights: Floats = codes * quantized.scale[:, :, None].astype(np.float32)
     return weights.reshape(n, -1)
 
 
@@ -125,7 +125,7 @@ def by_row(values: npt.NDArray[Any], rows: Floats) -> npt.NDArray[Any]:
 
 @contextmanager
 def naming(tensor: str, bits: int) -> Iterator[None]:
-    """Name the tensor whose weights a quantiser refused.
+    """Name the tensor whose weights a quantizer refused.
 
     Raises:
         ConversionError: in place of FloatingPointError.

@@ -1,9 +1,9 @@
-"""Quantisers whose scales are searched for least weighted error.
+"""Quantizers whose scales are searched for least weighted error.
 
 For several clipping ranges a group, the codes are rounded and the scale that fits them best in
 the sense of weighted least squares is computed in closed form; the range with the least error
 wins.  Weighting each squared error by the mean square of its input channel's activation is the
-diagonal of the loss that GPTQ minimises (Frantar et al. 2022, arXiv 2210.17323, equation 1); the
+diagonal of the loss that GPTQ minimizes (Frantar et al. 2022, arXiv 2210.17323, equation 1); the
 search over ranges with a refitted scale is that of llama.cpp's k-quants with importance matrix.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from aipc.convert.quantizers.rtn import (
     SYMMETRIC_CODES,
     Floats,
-    Quantised,
+    Quantized,
     by_row,
     float16_scale,
     reciprocal,
@@ -28,8 +28,8 @@ RANGES = (1.0, 0.94, 0.88, 0.82, 0.76, 0.7, 0.64)
 
 def searched_symmetric(
     rows: Floats, bits: int, group: int, importance: Floats | None = None
-) -> Quantised:
-    """Like `quantise.symmetric`; the scale is searched, in either direction of the code range.
+) -> Quantized:
+    """Like `quantize.symmetric`; the scale is searched, in either direction of the code range.
 
     Args:
         rows: float32 [n, k], k a multiple of ``group``.
@@ -44,13 +44,13 @@ def searched_symmetric(
     weight = _grouped_importance(importance, grouped)
     scale = by_row(float16_scale(_best_scale(grouped, weight, bits)), rows)
     codes = _signed_codes(grouped, reciprocal(scale)[:, :, None], bits)
-    return Quantised(codes.astype(np.int8).reshape(rows.shape), scale, None)
+    return Quantized(codes.astype(np.int8).reshape(rows.shape), scale, None)
 
 
 def searched_asymmetric(
     rows: Floats, bits: int, group: int, importance: Floats | None = None
-) -> Quantised:
-    """Like `quantise.asymmetric`; range, scale and zero point are searched.
+) -> Quantized:
+    """Like `quantize.asymmetric`; range, scale and zero point are searched.
 
     Arguments and errors are those of `searched_symmetric`.
     """
@@ -59,7 +59,7 @@ def searched_asymmetric(
     wide, zero = _best_scale_and_zero(grouped, weight, bits)
     scale = float16_scale(wide)
     codes = _unsigned_codes(grouped, reciprocal(scale)[:, :, None], zero[:, :, None], bits)
-    return Quantised(codes.astype(np.uint8).reshape(rows.shape), scale, zero.astype(np.uint8))
+    return Quantized(codes.astype(np.uint8).reshape(rows.shape), scale, zero.astype(np.uint8))
 
 
 def _best_scale(grouped: Floats, weight: Floats, bits: int) -> Floats:

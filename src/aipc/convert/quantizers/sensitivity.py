@@ -14,17 +14,17 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from aipc.convert.network import Matrix
-from aipc.convert.quantizers.rtn import Floats, Quantised, dequantise
+from aipc.convert.quantizers.rtn import Floats, Quantized, dequantize
 
 
-def disturbance(parts: Iterable[tuple[Floats, Quantised]], importance: Floats) -> float:
+def disturbance(parts: Iterable[tuple[Floats, Quantized]], importance: Floats) -> float:
     """Relative squared output error of a matrix, given some rows [n, k] after the other.
 
     ``parts`` are float32 rows and what was made of them, ``importance`` is [k].
     """
     lost = whole = 0.0
-    for rows, quantised in parts:
-        lost += float(np.square(dequantise(quantised) - rows).sum(axis=0) @ importance)
+    for rows, quantized in parts:
+        lost += float(np.square(dequantize(quantized) - rows).sum(axis=0) @ importance)
         whole += float(np.square(rows).sum(axis=0) @ importance)
     return lost / whole if whole > 0 else 0.0
 

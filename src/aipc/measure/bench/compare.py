@@ -42,7 +42,7 @@ class Comparison:
 
 
 def within(result: Result) -> tuple[Ratio, ...]:
-    """The first contestant against each other one, by pairs of neighbouring samples."""
+    """The first contestant against each other one, by pairs of neighboring samples."""
     ours, *others = result.contestants
     return tuple(ratio for theirs in others for ratio in _paired(ours, theirs, result))
 

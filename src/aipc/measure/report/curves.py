@@ -15,7 +15,7 @@ from aipc.measure.report.charts import Line
 from aipc.measure.report.entries import Entry, Section
 
 POINTS = 32
-"""A line has at most so many; of a longer answer, neighbours are taken together."""
+"""A line has at most so many; of a longer answer, neighbors are taken together."""
 
 
 def step_line(entry: Entry, case: Case) -> Line | None:

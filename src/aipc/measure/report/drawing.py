@@ -1,4 +1,4 @@
-"""Charts drawn by matplotlib, in the light colours of `report_palette`."""
+"""Charts drawn by matplotlib, in the light colors of `report_palette`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aipc.measure.report.charts import BarChart, BarPanel, Chart, Line, LineChart, Panel, PointChart
 from aipc.measure.report.palette import CONTESTANTS, light
-from aipc.measure.report.style import colour_of, dashes_of, marker_of, style
+from aipc.measure.report.style import color_of, dashes_of, marker_of, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ def _draw_lines(figure: Figure, axes: Any, chart: LineChart) -> None:
 
 def _draw_line(axes: Axes, line: Line, *, is_log: bool) -> None:
     """A band where there are many values, strokes at each where there are few."""
-    colour, dash = colour_of(line.style), dashes_of(line.style)
+    color, dash = color_of(line.style), dashes_of(line.style)
     if is_log:
         beside = _BESIDE ** (line.style % len(CONTESTANTS))
         errors = [
@@ -97,7 +97,7 @@ def _draw_line(axes: Axes, line: Line, *, is_log: bool) -> None:
             [x * beside for x in line.x],
             line.middle,
             errors,
-            color=colour,
+            color=color,
             linestyle=dash,
             marker=marker_of(line.style),
             markersize=5.5,
@@ -105,8 +105,8 @@ def _draw_line(axes: Axes, line: Line, *, is_log: bool) -> None:
             label=line.label,
         )
         return
-    axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.14, linewidth=0)
-    axes.plot(line.x, line.middle, color=colour, linestyle=dash, label=line.label)
+    axes.fill_between(line.x, line.low, line.high, color=color, alpha=0.14, linewidth=0)
+    axes.plot(line.x, line.middle, color=color, linestyle=dash, label=line.label)
 
 
 def _draw_marks(axes: Axes, panel: Panel) -> None:
@@ -117,7 +117,7 @@ def _draw_marks(axes: Axes, panel: Panel) -> None:
             marker=marker_of(mark.style),
             markersize=7.5,
             markerfacecolor=light("raised"),
-            markeredgecolor=colour_of(mark.style),
+            markeredgecolor=color_of(mark.style),
             markeredgewidth=1.6,
             linestyle="none",
         )
@@ -178,7 +178,7 @@ def _draw_bar_panel(axes: Axes, panel: BarPanel, labels: list[str], limit: float
     longest = max([limit or 0.0, *(bar.value for bar in panel.bars)])
     for bar in panel.bars:
         place = labels.index(bar.label)
-        axes.barh(place, bar.value, height=0.56, color=colour_of(bar.style))
+        axes.barh(place, bar.value, height=0.56, color=color_of(bar.style))
         axes.text(bar.value + 0.015 * longest, place, bar.told, va="center", bbox=_behind())
         if bar.mark is not None:
             axes.plot([bar.mark, bar.mark], [place - 0.36, place + 0.36], color=light("ink"))
@@ -218,15 +218,15 @@ def _draw_points(figure: Figure, axes: Axes, chart: PointChart) -> None:
         )
     best_places = {at for frontier in chart.frontiers for at in frontier}
     for at, point in enumerate(chart.points):
-        colour = colour_of(point.style)
+        color = color_of(point.style)
         axes.plot(
             point.x,
             point.y,
             marker=marker_of(point.style),
             markersize=9,
             markeredgewidth=1.8,
-            markeredgecolor=colour,
-            markerfacecolor=colour if at in best_places else "none",
+            markeredgecolor=color,
+            markerfacecolor=color if at in best_places else "none",
             linestyle="none",
             label=point.label,
             zorder=2 if at in best_places else 3,  # hollow ones hide nothing

@@ -1,7 +1,7 @@
-"""The colours of a report's pictures: each a role, with a value for light and one for dark.
+"""The colors of a report's pictures: each a role, with a value for light and one for dark.
 
 The first ones are those of the web page (serve/page/style.css).  Pictures never tell contestants
-apart by colour alone: lines have their dashes, points their markers, bars their names.
+apart by color alone: lines have their dashes, points their markers, bars their names.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def light(role: str) -> str:
     return ROLES[role][0]
 
 
-def role_of(colour: str) -> str | None:
+def role_of(color: str) -> str | None:
     """The role that has this value in light."""
-    return _ROLE_OF.get(colour.lower())
+    return _ROLE_OF.get(color.lower())
 
 
 def page_rules() -> str:
@@ -48,8 +48,6 @@ def file_rules() -> str:
     return f"@media (prefers-color-scheme:dark){{{_classes(lambda role: ROLES[role][1])}}}"
 
 
-def _classes(colour: Callable[[str], str]) -> str:
-    rules = (
-        f".f-{role}{{fill:{colour(role)}}}.s-{role}{{stroke:{colour(role)}}}" for role in ROLES
-    )
+def _classes(color: Callable[[str], str]) -> str:
+    rules = (f".f-{role}{{fill:{color(role)}}}.s-{role}{{stroke:{color(role)}}}" for role in ROLES)
     return "".join(rules)

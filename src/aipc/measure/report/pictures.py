@@ -175,7 +175,7 @@ def _lines(section: Section, prompt: int) -> Iterator[Line]:
 
 def _pooled(case: Case) -> str:
     pool = pooled_places(case)
-    return f", {pool} neighbouring tokens together" if pool > 1 else ""
+    return f", {pool} neighboring tokens together" if pool > 1 else ""
 
 
 def _spread(lengths: Sequence[int]) -> list[int]:

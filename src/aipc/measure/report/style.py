@@ -62,7 +62,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def colour_of(number: int) -> str:
+def color_of(number: int) -> str:
     """Of the contestant of that number, in light."""
     return light(CONTESTANTS[number % len(CONTESTANTS)])
 

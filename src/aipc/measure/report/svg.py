@@ -1,7 +1,7 @@
 """matplotlib's SVG made fit for a page: themed, named for those who hear it, without styles.
 
 A page whose security policy allows no inline styles still shows it, because every property becomes
-a presentation attribute.  Colours keep their light value there, and get a class for each role of
+a presentation attribute.  Colors keep their light value there, and get a class for each role of
 `report_palette`, which a style sheet can turn dark.
 """
 
@@ -59,7 +59,7 @@ def _plain(tag: str) -> str:
 
 
 def _attributes(element: ET.Element) -> None:
-    """Style declarations as attributes, and a class for each colour."""
+    """Style declarations as attributes, and a class for each color."""
     classes = []
     for declaration in element.attrib.pop("style", "").split(";"):
         key, _, value = (part.strip() for part in declaration.partition(":"))

@@ -131,7 +131,7 @@ def limit_lines(result: Result) -> Iterator[str]:
 
 
 def _ratios(section: Section) -> Iterator[tuple[_Pair, Ratio]]:
-    """Neighbours in one run, then the first run against others of the same machine."""
+    """Neighbors in one run, then the first run against others of the same machine."""
     first = section.benchmarks[0]
     for one in section.benchmarks:
         for ratio in within(one.result):

@@ -1,7 +1,7 @@
 """What an .onnx file refers to, read without its weights and without ONNX Runtime.
 
 The fields are those of onnx.proto; the wire format is protobuf's.  Only what can hold a
-reference to another file is walked, wherever it stands: initialisers, attributes of nodes,
+reference to another file is walked, wherever it stands: initializers, attributes of nodes,
 branches and loops, functions.
 """
 

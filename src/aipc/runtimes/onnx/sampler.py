@@ -27,7 +27,7 @@ class Sampler:
 
     def choose(self, scores: Scores) -> int:
         """The next token, an index of ``scores`` (logits [vocabulary], float32, left unchanged)."""
-        scores = self._penalised(scores)
+        scores = self._penalized(scores)
         token = int(scores.argmax()) if self._decoding.temperature == 0 else self._draw(scores)
         self.note(token)
         return token
@@ -42,7 +42,7 @@ class Sampler:
         Sampled with noise in place of a draw (Gumbel-max: Maddison et al. 2014, A* Sampling,
         section 2).  What top_k and top_p take away comes after all that they keep.
         """
-        scores = self._penalised(scores)
+        scores = self._penalized(scores)
         if self._decoding.temperature == 0:
             return scores
         kept, _ = self._kept(scores)
@@ -51,7 +51,7 @@ class Sampler:
         ranked[kept] += _BEHIND
         return (ranked + self._random.gumbel(size=scores.size)).astype(np.float32)
 
-    def _penalised(self, scores: Scores) -> Scores:
+    def _penalized(self, scores: Scores) -> Scores:
         """Keskar et al. 2019, CTRL, section 4.1: a negative score is multiplied instead."""
         if self._decoding.repetition_penalty == 1.0:
             return scores

@@ -58,7 +58,7 @@ class OpenVINOEmbedder:
             "properties": dict(properties),
             "artifact": str(artifact),
             "pooling": model.pooling,
-            "normalised": model.normalised,
+            "normalized": model.normalized,
         }
         self.width = self.embed([""]).shape[1]
 
@@ -97,7 +97,7 @@ def _config(model: SentenceModel) -> Any:
     pipeline = openvino_genai.TextEmbeddingPipeline
     config = pipeline.Config()
     config.pooling_type = getattr(pipeline.PoolingType, _VENDORS[model.pooling])
-    config.normalize = model.normalised
+    config.normalize = model.normalized
     if model.longest is not None:
         config.max_length = model.longest
     return config
