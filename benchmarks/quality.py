@@ -5,8 +5,8 @@
 What `aipc eval` finds, for artifacts of the peers too, and with numerics pinned.  REFERENCE is the
 folder of the float (fp16) conversion by aipc; its answers are computed once and kept beside it.
 FOLDER holds openvino_model.xml, model.onnx or model.gguf and is run by the interpreter's own
-runtime for it (scorers.py).  Half of the tokens are prose, half legal text (aipc.measure.quality.passages);
-each window is read from its own beginning.
+runtime for it (scorers.py).  Half of the tokens are prose, half legal text
+(aipc.measure.quality.passages); each window is read from its own beginning.
 """
 
 from __future__ import annotations

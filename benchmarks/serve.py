@@ -28,7 +28,7 @@ from aipc.measure.interval import of_median
 
 QUESTION = "List a hundred animals, number {} first, and describe each."
 PROMPT_CHUNK = 4096  # as aipc.runtimes.openvino.engine has it
-Arrivals = list[list[float]]
+TokenQueue = list[list[float]]
 """Seconds after the round's start at which each stream's tokens came."""
 
 
@@ -47,7 +47,7 @@ class Bare:
         )
         self._prompts = prompts
 
-    def answer(self, clients: int, tokens: int) -> Arrivals:
+    def answer(self, clients: int, tokens: int) -> TokenQueue:
         import numpy as np
         import openvino
         import openvino_genai
@@ -61,7 +61,7 @@ class Bare:
             )
             for number, prompt in enumerate(self._prompts[:clients])
         ]
-        arrivals: Arrivals = [[] for _ in handles]
+        arrivals: TokenQueue = [[] for _ in handles]
         while self._pipeline.has_non_finished_requests():
             self._pipeline.step()
             for handle, times in zip(handles, arrivals, strict=True):
@@ -78,7 +78,7 @@ class Served:
         self._port = port
         self._model = model
 
-    def answer(self, clients: int, tokens: int) -> Arrivals:
+    def answer(self, clients: int, tokens: int) -> TokenQueue:
         streams = [socket.create_connection(("127.0.0.1", self._port)) for _ in range(clients)]
         started = time.perf_counter()
         for number, stream in enumerate(streams):
@@ -165,25 +165,25 @@ def prepare(model: str | None, clients: int) -> tuple[str, dict[str, str], list[
         return session.facts["artifact"], dict(session.facts["properties"]), prompts
 
 
-def rate(arrivals: Arrivals) -> float:
+def rate(arrivals: TokenQueue) -> float:
     """Tokens a second of all streams, prompts included."""
     return sum(map(len, arrivals)) / max(times[-1] for times in arrivals)
 
 
-def gap(arrivals: Arrivals) -> float:
+def gap(arrivals: TokenQueue) -> float:
     """Median milliseconds from a token of the one stream to its next."""
     (times,) = arrivals
     return 1e3 * statistics.median(b - a for a, b in itertools.pairwise(times))
 
 
-def first(arrivals: Arrivals) -> float:
+def first(arrivals: TokenQueue) -> float:
     """Milliseconds to the first token of the one stream."""
     return 1e3 * arrivals[0][0]
 
 
 def rounds(
     both: dict[str, Any], number: int, clients: int, tokens: int
-) -> list[dict[str, Arrivals]]:
+) -> list[dict[str, TokenQueue]]:
     """Either goes first in every second round."""
     return [
         {name: both[name].answer(clients, tokens) for name in sorted(both, reverse=bool(at % 2))}

@@ -8,14 +8,6 @@ from aipc import disk
 from aipc.errors import ConversionError, DownloadFailed
 
 
-@pytest.mark.parametrize(
-    ("nbytes", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (92_871_040, "92.9 MB"), (7_642_159_104, "7.6 GB")],
-)
-def test_amounts(nbytes, text):
-    assert disk.amount(nbytes) == text
-
-
 def test_room_is_asked_of_the_folder_that_will_be(tmp_path):
     assert disk.free(tmp_path / "not" / "yet") > 0
 

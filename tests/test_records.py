@@ -1,11 +1,25 @@
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
 
-from aipc.records import Misfit, plain, read
+from aipc.errors import CheckpointError
+from aipc.records import (
+    LIMIT,
+    JsonCache,
+    Misfit,
+    key_of,
+    plain,
+    read,
+    read_object,
+    replace_text,
+    replacing,
+    write_object,
+)
 
 
 @dataclass(frozen=True)
@@ -62,3 +76,109 @@ def test_a_misfit_names_the_field_by_its_path(change, complaint):
 def test_what_is_no_object_is_refused():
     with pytest.raises(Misfit, match=r"it is \[1, 2\], not an object"):
         read(Whole, [1, 2])
+
+
+def test_reads_what_it_wrote(tmp_path):
+    content = {"name": "Φ-3 \ud800", "sizes": [1, 2.5, None, True]}
+    write_object(tmp_path / "a.json", content)
+    assert read_object(tmp_path / "a.json") == content
+
+
+def test_lines_end_the_same_everywhere(tmp_path):
+    write_object(tmp_path / "a.json", {"a": 1})
+    assert (tmp_path / "a.json").read_bytes() == b'{\n  "a": 1\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "not JSON"),
+        (b'{"a": 1', "not JSON"),
+        (b"\xff\xfe{}", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b'"text"', "not a JSON object"),
+        (b'{"a": 1, "a": 2}', "a key stands twice"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "not JSON"),
+        (b'{"a": ' + b"[" * 200_000, "nested too deeply"),
+    ],
+)
+def test_what_is_no_object_is_refused_in_one_line(tmp_path, data, why):
+    path = tmp_path / "config.json"
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=why) as caught:
+        read_object(path)
+    assert "config.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_above_the_limit_is_refused(tmp_path):
+    path = tmp_path / "config.json"
+    with path.open("wb") as file:
+        file.truncate(LIMIT + 1)
+    with pytest.raises(CheckpointError, match=str(LIMIT)):
+        read_object(path)
+
+
+def test_what_can_not_be_read_says_why(tmp_path):
+    with pytest.raises(CheckpointError, match=r"can't read .*nothing"):
+        read_object(tmp_path / "nothing.json")
+    with pytest.raises(CheckpointError, match="can't read"):
+        read_object(tmp_path)
+
+
+def test_infinity_is_allowed_as_some_configurations_have_it(tmp_path):
+    (tmp_path / "config.json").write_text('{"limit": Infinity}')
+    assert read_object(tmp_path / "config.json") == {"limit": json.loads("Infinity")}
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    file = tmp_path / "new" / "a.txt"
+    replace_text(file, "first\n")
+    replace_text(file, "second\n")
+    assert file.read_bytes() == b"second\n"
+    with pytest.raises(ZeroDivisionError):
+        write_half(file)
+    assert file.read_text("utf-8") == "second\n"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def write_half(file):
+    with replacing(file) as draft:
+        draft.write_text("half of the third")
+        raise ZeroDivisionError
+
+
+def test_writers_at_once_do_not_meet(tmp_path):
+    file = tmp_path / "a.txt"
+    texts = [str(number) * 10_000 for number in range(10)]
+    writers = [threading.Thread(target=replace_text, args=(file, text)) for text in texts]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert file.read_text("utf-8") in texts
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_cached_value_is_found_under_all_that_it_holds_for(tmp_path):
+    cache = JsonCache(tmp_path / "cache")
+    assert cache.find({"model": "a"}) is None
+    cache.keep({"model": "a", "sizes": (1, 2)}, {"kl": 0.5})
+    assert cache.find({"sizes": [1, 2], "model": "a"}) == {"kl": 0.5}
+    assert cache.find({"model": "a", "sizes": [1, 3]}) is None
+
+
+def test_a_damaged_cache_is_an_empty_one(tmp_path):
+    cache = JsonCache(tmp_path)
+    cache.keep("a", 1)
+    file = tmp_path / f"{key_of('a')}.json"
+    for damage in ("", "{", "[]", '{"identity": "b", "value": 2}'):
+        file.write_text(damage)
+        assert cache.find("a") is None
+
+
+def test_a_cache_that_can_not_be_written_costs_nothing(tmp_path):
+    (tmp_path / "file").write_text("")
+    cache = JsonCache(tmp_path / "file")
+    cache.keep("a", 1)
+    assert cache.find("a") is None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aipc import session_status
-from aipc.session_status import Publication, read_running
+from aipc.session_status import StatusPublisher, read_statuses
 
 
 @pytest.fixture
@@ -31,11 +31,11 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def publication(tmp_path, clock):
-    return Publication(tmp_path / "running", "tiny", "fake", "CPU")
+    return StatusPublisher(tmp_path / "running", "tiny", "fake", "CPU")
 
 
 def only(tmp_path: Path):
-    (one,) = read_running(tmp_path / "running")
+    (one,) = read_statuses(tmp_path / "running")
     return one
 
 
@@ -45,7 +45,7 @@ def test_a_session_is_told_from_its_start_to_its_end(tmp_path, publication) -> N
     assert told.tokens_per_second is None
     publication.close()
     publication.close()
-    assert read_running(tmp_path / "running") == ()
+    assert read_statuses(tmp_path / "running") == ()
     assert list((tmp_path / "running").iterdir()) == []
 
 
@@ -76,30 +76,30 @@ def test_it_is_written_at_most_once_a_second(tmp_path, publication, clock, monke
 
 
 def test_several_sessions_and_threads(tmp_path, publication) -> None:
-    other = Publication(tmp_path / "running", "other", "fake", "NPU")
+    other = StatusPublisher(tmp_path / "running", "other", "fake", "NPU")
     threads = [threading.Thread(target=lambda: [other.note() for _ in range(500)]) for _ in "ab"]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     other.begin()
-    told = {one.model: one.tokens for one in read_running(tmp_path / "running")}
+    told = {one.model: one.tokens for one in read_statuses(tmp_path / "running")}
     assert told == {"tiny": 0, "other": 1000}
 
 
 def test_what_a_killed_process_left_is_not_told_and_removed(tmp_path) -> None:
     program = (
-        "import pathlib, sys, time; from aipc.session_status import Publication\n"
-        "kept = Publication(pathlib.Path(sys.argv[1]), 'tiny', 'fake', 'CPU')\n"
+        "import pathlib, sys, time; from aipc.session_status import StatusPublisher\n"
+        "kept = StatusPublisher(pathlib.Path(sys.argv[1]), 'tiny', 'fake', 'CPU')\n"
         "print('ready', flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE
     ) as child:
         child.stdout.readline()
-        assert [one.pid for one in read_running(tmp_path)] == [child.pid]
+        assert [one.pid for one in read_statuses(tmp_path)] == [child.pid]
         child.kill()
-    assert read_running(tmp_path) == ()
+    assert read_statuses(tmp_path) == ()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -108,26 +108,26 @@ def test_a_new_process_of_the_same_number_is_another(tmp_path, publication) -> N
     file = next((tmp_path / "running").glob("*.json"))
     told = dataclasses.asdict(only(tmp_path)) | {"process_started": "1"}
     file.write_text(json.dumps(told))
-    assert read_running(tmp_path / "running") == ()
+    assert read_statuses(tmp_path / "running") == ()
 
 
 def test_another_machines_sessions_are_left_alone(tmp_path, publication) -> None:
     file = next((tmp_path / "running").glob("*.json"))
     file.write_text(json.dumps(dataclasses.asdict(only(tmp_path)) | {"host": "elsewhere"}))
-    assert read_running(tmp_path / "running") == ()
+    assert read_statuses(tmp_path / "running") == ()
     assert file.exists()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}', "\x00"])
 def test_files_of_others_are_passed_over(tmp_path, content) -> None:
     (tmp_path / "1-0.json").write_text(content)
-    assert read_running(tmp_path) == ()
-    assert read_running(tmp_path / "none") == ()
+    assert read_statuses(tmp_path) == ()
+    assert read_statuses(tmp_path / "none") == ()
 
 
 def test_a_folder_that_can_not_be_written_ends_the_display_only(tmp_path) -> None:
     (tmp_path / "running").write_text("a file in its place")
-    publication = Publication(tmp_path / "running", "tiny", "fake", "CPU")
+    publication = StatusPublisher(tmp_path / "running", "tiny", "fake", "CPU")
     publication.begin()
     publication.note()
     publication.end()
@@ -135,7 +135,7 @@ def test_a_folder_that_can_not_be_written_ends_the_display_only(tmp_path) -> Non
 
 
 def test_noting_a_token_costs_next_to_nothing(tmp_path) -> None:
-    publication = Publication(tmp_path, "tiny", "fake", "CPU")
+    publication = StatusPublisher(tmp_path, "tiny", "fake", "CPU")
     started = time.perf_counter()
     for _ in range(1000):
         publication.note()

@@ -7,8 +7,8 @@ import sys
 
 PROGRAM = """
 import json, os, sys
-from aipc import vendors
-vendors.silence()
+from aipc import telemetry
+telemetry.switch_off()
 from openvino.tools.ovc import telemetry_utils
 from huggingface_hub import constants
 print(json.dumps({

@@ -9,20 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aipc.errors import AipcError
+from aipc.units import amount
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _MORE_ROOM = "free some, or use a larger disk (AIPC_HOME moves the store)"
-
-
-def amount(nbytes: int) -> str:
-    """A size for people, in decimal units: 7_642_159_104 is "7.6 GB"."""
-    size = float(nbytes)
-    for unit in ("bytes", "kB", "MB"):
-        if abs(size) < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 def free(folder: Path) -> int:

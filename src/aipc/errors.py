@@ -20,6 +20,11 @@ AipcError                    what happened; what to do next
 
 from __future__ import annotations
 
+from pathlib import Path
+
+FETCH_AGAIN = "fetch it again with 'aipc pull'"
+_LONGEST_NAME = 80
+
 
 class AipcError(Exception):
     """One line for a person: what happened and, after it, what to do.
@@ -93,3 +98,20 @@ class GenerationError(AipcError):
 
 class PromptTooLong(GenerationError):
     pass
+
+
+def damaged(path: Path, why: str) -> CheckpointError:
+    """An error for a file whose bytes contradict themselves or its size."""
+    return CheckpointError(f"'{path}' is damaged: {why}", FETCH_AGAIN)
+
+
+def unreadable(path: Path, error: OSError) -> CheckpointError:
+    """An error for a file that the system does not give out; keep ``error`` as the cause."""
+    reason = error.strerror or type(error).__name__
+    return CheckpointError(f"can't read '{path}': {reason}", "check that it is there and readable")
+
+
+def quoted(name: object) -> str:
+    """A name out of a file, safe and short enough to print."""
+    shown = ascii(name)
+    return shown if len(shown) <= _LONGEST_NAME else shown[:_LONGEST_NAME] + "…'"

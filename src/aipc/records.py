@@ -1,18 +1,127 @@
-"""Frozen dataclasses from plain JSON data and back: every field is there, in its type."""
+"""What is kept on the disk as JSON: objects, frozen dataclasses, and values cached under a key.
+
+A file that is replaced is whole at any moment: a crash leaves the old one.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import itertools
 import json
+import os
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from aipc import disk
-from aipc.errors import MeasurementError
+from aipc.errors import MeasurementError, damaged, unreadable
 
 T = TypeVar("T")
+
+LIMIT = 16 * 2**20
+"""Bytes; the largest index on the hub has 9 million."""
+_drafts = itertools.count()
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read one JSON object.
+
+    Raises:
+        CheckpointError: unreadable, larger than `LIMIT`, no JSON, or no object.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LIMIT + 1)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if len(data) > LIMIT:
+        raise damaged(path, f"more than {LIMIT} bytes of JSON")
+    return parse_object(path, data)
+
+
+def parse_object(path: Path, data: bytes) -> dict[str, Any]:
+    """Parse UTF-8 bytes that stand in ``path`` as one JSON object; a repeated key is refused."""
+    try:
+        parsed = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"not JSON ({_parse_reason(error)})") from error
+    if not isinstance(parsed, dict):
+        raise damaged(path, "not a JSON object")
+    return parsed
+
+
+def write_object(path: Path, content: Mapping[str, Any]) -> None:
+    """Write readable JSON with LF line ends, the same bytes on every system."""
+    path.write_bytes((json.dumps(content, indent=2) + "\n").encode("ascii"))
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A new file beside ``file`` to be written, which then takes its place in one step.
+
+    Without an error the draft replaces ``file``; with one it is removed, and ``file`` stays as it
+    is.  Several processes and threads may do so at once.
+
+    Raises:
+        OSError: the disk's.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{os.getpid()}-{next(_drafts)}.part")
+    try:
+        yield draft
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Write ``text`` in place of what ``file`` holds; see `replacing`.
+
+    Raises:
+        OSError: the disk's.
+    """
+    with replacing(file) as draft, draft.open("w", encoding="utf-8", newline="\n") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def key_of(identity: Any) -> str:
+    """Names, in hexadecimal, everything that a cached value holds for: plain JSON data."""
+    text = json.dumps(identity, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class JsonCache:
+    """JSON values in a folder, each kept under all that it holds for (its ``identity``).
+
+    What can't be read is not there, and what can't be written is found out again the next time:
+    a full disk costs the memory of it, not the answer.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def find(self, identity: Any) -> Any:
+        """The value; None where there is none."""
+        try:
+            table = json.loads(self._file(identity).read_text("utf-8"))
+            # by the text: JSON makes tuples lists
+            is_it = key_of(table["identity"]) == key_of(identity)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return table.get("value") if is_it else None
+
+    def keep(self, identity: Any, value: Any) -> None:
+        text = json.dumps({"identity": identity, "value": value}, default=str) + "\n"
+        with suppress(OSError):
+            replace_text(self._file(identity), text)
+
+    def _file(self, identity: Any) -> Path:
+        return self._folder / f"{key_of(identity)}.json"
 
 
 class Misfit(ValueError):
@@ -107,3 +216,14 @@ def _path(where: str, name: str) -> str:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 40 else text[:40] + "…"
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("a key stands twice")
+    return content
+
+
+def _parse_reason(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)

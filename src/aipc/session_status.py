@@ -25,7 +25,7 @@ _numbers = itertools.count()
 
 
 @dataclass(frozen=True)
-class Running:
+class SessionStatus:
     """One session of any process; times are seconds since 1970."""
 
     pid: int
@@ -45,14 +45,14 @@ class Running:
     """In the system's own units; tells two processes of one number apart."""
 
 
-class Publication:
+class StatusPublisher:
     """A session's own file, from `begin` of an answer to `end`; any thread may call."""
 
     def __init__(self, folder: Path, model: str, runtime: str, device: str) -> None:
         """Made in ``folder``, which need not exist."""
         pid, now = os.getpid(), time.time()
         self._file = folder / f"{pid}-{next(_numbers)}.json"
-        self._fixed = Running(
+        self._fixed = SessionStatus(
             pid, model, runtime, device, now, now, 0, 0, None, platform.node(), _started(pid)
         )
         self._lock = threading.Lock()
@@ -124,12 +124,12 @@ class Publication:
             self._usable = False  # a full or read-only disk ends the display, not the answer
 
 
-def read_running(folder: Path) -> tuple[Running, ...]:
+def read_statuses(folder: Path) -> tuple[SessionStatus, ...]:
     """Every session that runs, oldest first; files of processes that are gone are removed."""
     return tuple(sorted(_alive(folder), key=lambda running: running.started))
 
 
-def _alive(folder: Path) -> Iterator[Running]:
+def _alive(folder: Path) -> Iterator[SessionStatus]:
     for file in folder.glob("*.json"):
         running = _read(file)
         if running is None or running.host != platform.node():
@@ -141,10 +141,10 @@ def _alive(folder: Path) -> Iterator[Running]:
                 file.unlink(missing_ok=True)
 
 
-def _read(file: Path) -> Running | None:
+def _read(file: Path) -> SessionStatus | None:
     """None for a file that is going away or is none of ours."""
     try:
-        return Running(**json.loads(file.read_text("utf-8")))
+        return SessionStatus(**json.loads(file.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 

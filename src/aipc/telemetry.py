@@ -17,7 +17,7 @@ _QUIET = {
 }
 
 
-def silence() -> None:
+def switch_off() -> None:
     """Switch their telemetry off, and their chatter unless the user asked for it."""
     os.environ.update(_TELEMETRY_OFF)
     for name, value in _QUIET.items():

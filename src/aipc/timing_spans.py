@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Stage:
+class TimingSpan:
     """``depth`` 0 is the work itself's, 1 is a part of the stage before it, and so on."""
 
     name: str
@@ -26,14 +26,14 @@ class Stage:
     seconds: float = 0.0
 
 
-_recording: ContextVar[list[Stage] | None] = ContextVar("recording", default=None)
+_recording: ContextVar[list[TimingSpan] | None] = ContextVar("recording", default=None)
 _depth: ContextVar[int] = ContextVar("depth", default=0)
 
 
 @contextmanager
-def recorded() -> Iterator[list[Stage]]:
+def recorded() -> Iterator[list[TimingSpan]]:
     """The stages that are entered within the block, in the order in which they begin."""
-    stages: list[Stage] = []
+    stages: list[TimingSpan] = []
     was = _recording.set(stages), _depth.set(0)
     try:
         yield stages
@@ -49,7 +49,7 @@ def stage(name: str) -> Iterator[None]:
     if stages is None:
         yield
         return
-    begun = Stage(name, _depth.get())
+    begun = TimingSpan(name, _depth.get())
     stages.append(begun)
     token = _depth.set(begun.depth + 1)
     started = time.perf_counter()

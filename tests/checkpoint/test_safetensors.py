@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aipc.checkpoint.jsonfile import LIMIT
 from aipc.checkpoint.safetensors import SafetensorsFile
 from aipc.errors import CheckpointError, UnsupportedModel
+from aipc.records import LIMIT
 
 NUMPY = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 

@@ -35,7 +35,7 @@ def aipc(
 ) -> Callable[..., Outcome]:
     """Run a command in this process, on an empty store, with text on a stdin that is a pipe."""
     monkeypatch.setenv("AIPC_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(cli.vendors, "silence", lambda: None)  # it changes the whole process
+    monkeypatch.setattr(cli.telemetry, "switch_off", lambda: None)  # it changes the whole process
 
     def call(*arguments: str, stdin: str | bytes = "") -> Outcome:
         data = stdin.encode() if isinstance(stdin, str) else stdin

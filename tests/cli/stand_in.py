@@ -17,7 +17,7 @@ from aipc.errors import EngineError
 from aipc.generate import Reply, Stream, collect, stream
 from aipc.runtimes.base import Decoding, Sampling
 from aipc.runtimes.fake import FakeEngine
-from aipc.timing_spans import Stage
+from aipc.timing_spans import TimingSpan
 
 END = 0
 
@@ -46,7 +46,10 @@ class StandIn:
     asked: list[list[dict[str, str]]] = field(default_factory=list)
     sampled: list[dict[str, Any]] = field(default_factory=list)
     schemas: list[Any] = field(default_factory=list)
-    stages: tuple[Stage, ...] = (Stage("load", 0, 1.5), Stage("read and compile", 1, 1.25))
+    stages: tuple[TimingSpan, ...] = (
+        TimingSpan("load", 0, 1.5),
+        TimingSpan("read and compile", 1, 1.25),
+    )
     loaded: dict[str, Any] = field(default_factory=dict)
     loading_s: float = 0.0
     """That loading takes in a chat, after what is told of it at once."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aipc.devices.counters.counter import Reading
-from aipc.session_status import Publication
+from aipc.session_status import StatusPublisher
 
 RADEON = Reading(
     "gpu",
@@ -51,7 +51,7 @@ def test_one_reading_where_stdout_is_no_terminal(aipc, counters) -> None:
 
 
 def test_sessions_are_shown_with_their_speed(aipc, counters, tmp_path: Path) -> None:
-    session = Publication(tmp_path / "home/running", "SmolLM2-135M", "openvino", "NPU")
+    session = StatusPublisher(tmp_path / "home/running", "SmolLM2-135M", "openvino", "NPU")
     session.begin()
     session.note(1234)
     time.sleep(0.01)
@@ -65,7 +65,7 @@ def test_sessions_are_shown_with_their_speed(aipc, counters, tmp_path: Path) -> 
 
 
 def test_a_session_that_waits_for_its_first_token_has_no_speed(aipc, counters, tmp_path) -> None:
-    session = Publication(tmp_path / "home/running", "tiny", "openvino", "NPU")
+    session = StatusPublisher(tmp_path / "home/running", "tiny", "openvino", "NPU")
     assert aipc("top", "--interval", "0.1").stdout.splitlines()[-1].split()[2] == "idle"
     session.begin()
     assert aipc("top", "--interval", "0.1").stdout.splitlines()[-1].split()[2] == "-"

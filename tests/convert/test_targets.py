@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aipc.convert.onnx.provider import PROVIDERS
+from aipc.artifact.providers import GRAPH_FORMS
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import ALL, check_recipe, find_target
 from aipc.errors import UsageError
@@ -77,4 +77,4 @@ def test_what_nothing_writes_for_is_refused_with_the_fix(name, runtime, message)
 
 
 def test_every_target_of_onnx_runtime_has_its_provider():
-    assert list(PROVIDERS) == [target.name for target in ALL if target.runtime == "onnx"]
+    assert list(GRAPH_FORMS) == [target.name for target in ALL if target.runtime == "onnx"]

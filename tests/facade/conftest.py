@@ -9,7 +9,7 @@ import tiny
 
 from aipc.checkpoint import open_checkpoint
 from aipc.facade import arguments
-from aipc.generate import TextSide
+from aipc.generate import TextPipeline
 from aipc.runtimes.base import Capabilities
 from aipc.runtimes.fake import FakeEngine
 from aipc.session.session import Session
@@ -34,7 +34,7 @@ def fake_session(tmp_path):
             (folder / "generation_config.json").write_text(json.dumps(generation_config))
         able = Capabilities("fake", frozenset({"fake"}), engine.get("concurrent", True))
         facts = {"artifact": str(folder), "weights": "int4"}
-        return Session(FakeEngine(**engine), able, TextSide.read(folder), facts)
+        return Session(FakeEngine(**engine), able, TextPipeline.read(folder), facts)
 
     return make
 

@@ -17,7 +17,7 @@ from aipc.models.store import Store
 from aipc.serve.pool.model_registry import ModelCard
 from aipc.serve.pool.options import PoolOptions
 from aipc.serve.pool.pool import Pool
-from aipc.serve.requests import Ask, Waiting
+from aipc.serve.requests import GenerationRequest, Waiting
 
 SUPPORT = Path(fake_session.__file__).parent
 FAKE_BYTES = 1_000_000
@@ -82,8 +82,10 @@ def fake_pool(fake_shelf):
 def ask_of():
     """A user's one message as an ask."""
 
-    def make(text: str, client: str = "", **more) -> Ask:
-        return Ask(messages=[{"role": "user", "content": text}], client=client, **more)
+    def make(text: str, client: str = "", **more) -> GenerationRequest:
+        return GenerationRequest(
+            messages=[{"role": "user", "content": text}], client=client, **more
+        )
 
     return make
 

@@ -7,7 +7,7 @@ from aipc.errors import EngineError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.fake import FakeEngine
 from aipc.session.observe import ObservedEngine
-from aipc.session_status import Publication, read_running
+from aipc.session_status import StatusPublisher, read_statuses
 
 
 class Busy:
@@ -22,7 +22,7 @@ def observe(tmp_path, monkeypatch):
     monkeypatch.setattr("aipc.session.observe.find_counters", lambda: (Busy(),))
 
     def make(engine):
-        publication = Publication(tmp_path, "a model", "fake", engine.device)
+        publication = StatusPublisher(tmp_path, "a model", "fake", engine.device)
         return ObservedEngine(engine, "cpu", publication)
 
     return make
@@ -36,12 +36,12 @@ def test_tokens_and_answers_are_told_and_nothing_else_changes(observe, tmp_path)
     bare, engine = FakeEngine(), observe(FakeEngine())
     generation = ask(engine)
     first = next(generation)
-    assert read_running(tmp_path)[0].answers == 1
+    assert read_statuses(tmp_path)[0].answers == 1
     assert [first, *generation] == list(ask(bare))
-    (told,) = read_running(tmp_path)
+    (told,) = read_statuses(tmp_path)
     assert (told.answers, told.tokens, told.model) == (0, 6, "a model")
     engine.close()
-    assert read_running(tmp_path) == ()
+    assert read_statuses(tmp_path) == ()
 
 
 def test_logprobs_are_passed_on(observe):
@@ -64,20 +64,20 @@ def test_answers_at_once_are_watched_together(observe, tmp_path):
     next(second)
     first.cancel()
     first.cancel()
-    assert read_running(tmp_path)[0].answers == 1
+    assert read_statuses(tmp_path)[0].answers == 1
     second.cancel()
-    assert read_running(tmp_path)[0].answers == 0
+    assert read_statuses(tmp_path)[0].answers == 0
 
 
 def test_a_failure_ends_the_answer(observe, tmp_path):
     engine = observe(FakeEngine(fails_after=2))
     with pytest.raises(EngineError):
         list(ask(engine))
-    assert read_running(tmp_path)[0].answers == 0
+    assert read_statuses(tmp_path)[0].answers == 0
 
 
 def test_a_refused_start_leaves_nothing_under_way(observe, tmp_path):
     engine = observe(FakeEngine())
     with pytest.raises(EngineError, match="no tokens"):
         engine.start((), Decoding(3), frozenset())
-    assert read_running(tmp_path)[0].answers == 0
+    assert read_statuses(tmp_path)[0].answers == 0

@@ -11,7 +11,7 @@ from aipc.models.store import Store
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.fake import FakeEngine, FakeRuntime
 from aipc.session import place as module
-from aipc.session.place import Placement, Wanted
+from aipc.session.place import Placement, SessionOptions
 
 CPU = Device("CPU", "cpu", "A CPU", runtimes=("openvino",))
 GPU = Device("GPU", "gpu", "A GPU", driver="1", runtimes=("openvino",))
@@ -46,7 +46,12 @@ def place(tmp_path, runtime):
 
     def make(devices=(CPU, GPU), **wanted):
         made = Placement(
-            artifact, Wanted(**wanted), devices, Store(tmp_path), lambda *_: None, told.append
+            artifact,
+            SessionOptions(**wanted),
+            devices,
+            Store(tmp_path),
+            lambda *_: None,
+            told.append,
         )
         made.told = told
         return made
@@ -116,4 +121,4 @@ def test_overflow_goes_where_it_may_and_says_so(place, runtime):
 
 def test_overflow_to_nowhere_is_refused():
     with pytest.raises(UsageError, match="no overflow to 'moon'"):
-        Wanted(overflow="moon")
+        SessionOptions(overflow="moon")

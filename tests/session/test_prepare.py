@@ -16,7 +16,7 @@ from aipc.errors import UsageError
 from aipc.models import names
 from aipc.models.store import Store
 from aipc.session import prepare
-from aipc.session.place import Wanted
+from aipc.session.place import SessionOptions
 from aipc.session.prepare import prepare_session
 
 CPU = Device("CPU", "cpu", "A CPU", precisions=("fp32", "bf16"), runtimes=("openvino",))
@@ -61,7 +61,9 @@ def keep(store, model):
 
 def prepared(model, store, recipe=None, **wanted):
     told = []
-    made = prepare_session(model, Wanted(**wanted), recipe=recipe, store=store, notify=told.append)
+    made = prepare_session(
+        model, SessionOptions(**wanted), recipe=recipe, store=store, notify=told.append
+    )
     return made, made.facts, told
 
 

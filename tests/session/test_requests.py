@@ -13,7 +13,7 @@ import pytest
 import aipc
 from aipc.convert.recipe import Recipe
 from aipc.errors import GenerationError, UsageError
-from aipc.generate import TextSide, collect
+from aipc.generate import TextPipeline, collect
 from aipc.runtimes.base import Capabilities
 from aipc.runtimes.fake import FakeEngine
 from aipc.runtimes.registry import RUNTIMES
@@ -270,4 +270,4 @@ def test_a_model_without_a_template_can_be_offered_no_tools(text_side, scripted)
 def test_capabilities_are_those_of_the_device(session):
     assert session.capabilities.runtime == "openvino"
     assert "json_schema" in session.capabilities.constraints
-    assert isinstance(session._text, TextSide)
+    assert isinstance(session._text, TextPipeline)

@@ -175,15 +175,15 @@ def test_an_artifact_can_not_be_converted(session):
 def test_a_checkpoint_that_changes_while_it_is_read_makes_no_artifact(
     tiny_phi3, tmp_path, home, monkeypatch
 ):
-    from aipc.convert.openvino.plan import Conversion
+    from aipc.convert.openvino.plan import OpenVINOPlan
 
-    write = Conversion.write
+    write = OpenVINOPlan.write
 
     def write_and_touch(*arguments):
         write(*arguments)
         os.utime(tiny_phi3 / "model.safetensors", (1, 1))
 
-    monkeypatch.setattr(Conversion, "write", write_and_touch)
+    monkeypatch.setattr(OpenVINOPlan, "write", write_and_touch)
     with pytest.raises(ConversionError, match="changed while it was being read"):
         convert(str(tiny_phi3), Recipe("int8"), output=tmp_path / "out", store=home)
     assert not (tmp_path / "out").exists()

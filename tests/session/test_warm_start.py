@@ -8,10 +8,10 @@ import pytest
 
 from aipc.models.store import Store
 from aipc.runtimes.fake import FakeEngine
-from aipc.session.place import Wanted
+from aipc.session.place import SessionOptions
 from aipc.session.prepare import prepare_session
 from aipc.session.session import WARM_TOKENS, _warm_up, open_session
-from aipc.session_status import read_running
+from aipc.session_status import read_statuses
 from aipc.timing_spans import recorded
 
 BLOCK = 16
@@ -21,7 +21,7 @@ QUESTION = "What is the capital of France?"
 
 @pytest.fixture
 def prepared(smollm_gguf, small_store):
-    return prepare_session(str(smollm_gguf), Wanted(), store=small_store)
+    return prepare_session(str(smollm_gguf), SessionOptions(), store=small_store)
 
 
 def test_a_warm_session_answers_as_a_cold_one_and_counts_nothing(prepared, tmp_path):
@@ -29,7 +29,7 @@ def test_a_warm_session_answers_as_a_cold_one_and_counts_nothing(prepared, tmp_p
     prepared = dataclasses.replace(prepared, store=Store(tmp_path))
     for warm in (False, True):
         with recorded() as stages, open_session(prepared, warm=warm) as session:
-            (running,) = read_running(prepared.store.running)
+            (running,) = read_statuses(prepared.store.running)
             assert (running.answers, running.tokens) == (0, 0)
             reply = session.generate(QUESTION, max_new_tokens=8, temperature=0.0)
             assert reply.usage.completion_tokens == 8

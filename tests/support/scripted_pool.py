@@ -33,7 +33,7 @@ class ScriptedPool:
     def reset(self) -> None:
         self.script: list[str | float | Waiting | Exception] = []
         self.asked = []
-        """(model, device, `Ask`) of each answer begun."""
+        """(model, device, `GenerationRequest`) of each answer begun."""
         self.left = threading.Event()
         """Set when an answer was closed before its end."""
         self.doing = ""

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from aipc.artifact import manifest
+from aipc.artifact.files import GENAI_CONFIG, OPENVINO_CONFIG, runtime_of
+from aipc.artifact.providers import PROVIDERS, normal_name
 from aipc.artifact.sentence_model import makes_embeddings
 from aipc.errors import ArtifactError
-
-GENAI_CONFIG = "genai_config.json"
-_MODEL_FILES = {"openvino": "openvino_model.xml", "onnx": GENAI_CONFIG}
-"""Runtime → the file that tells a folder of its own."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,6 @@ class Artifact:
         """Families of devices that its graph can run on; None: whichever the runtime has."""
         if self.target != "onnx":
             return None
-        from aipc.runtimes.onnx.provider import PROVIDERS
-
         return frozenset(one.kind for one in PROVIDERS if self.provider in one.takes)
 
     @property
@@ -57,12 +53,13 @@ def read_artifact(folder: Path) -> Artifact:
     Raises:
         ArtifactError: nothing that a runtime here opens.
     """
-    for target, file in _MODEL_FILES.items():
-        if (folder / file).is_file():
-            facts = _facts(folder)
-            provider = _provider(folder) if target == "onnx" else ""
-            return Artifact(folder, target, _weights(facts, folder), facts, provider)
-    raise ArtifactError(f"'{folder}' holds no model that a runtime here opens", "convert it first")
+    target = runtime_of(folder)
+    if target is None:
+        what = f"'{folder}' holds no model that a runtime here opens"
+        raise ArtifactError(what, "convert it first")
+    facts = _facts(folder)
+    provider = _provider(folder) if target == "onnx" else ""
+    return Artifact(folder, target, _weights(facts, folder), facts, provider)
 
 
 def _facts(folder: Path) -> Mapping[str, Any]:
@@ -78,7 +75,7 @@ def _weights(facts: Mapping[str, Any], folder: Path) -> str | None:
 def _optimum_weights(folder: Path) -> str | None:
     """As optimum-intel's openvino_config.json states them."""
     try:
-        config = json.loads((folder / "openvino_config.json").read_text("utf-8"))
+        config = json.loads((folder / OPENVINO_CONFIG).read_text("utf-8"))
         bits = (config.get("quantization_config") or {}).get("bits")
     except (OSError, ValueError, AttributeError):
         return None
@@ -101,6 +98,4 @@ def _provider(folder: Path) -> str:
         ) from error
     if not named:
         return ""
-    from aipc.runtimes.onnx.provider import normal_name
-
     return normal_name(named[0])

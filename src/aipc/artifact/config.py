@@ -1,18 +1,24 @@
-"""What a checkpoint or artifact folder says about generating: its defaults and stop ids."""
+"""What a checkpoint or artifact folder says of its model: sampling defaults, stop ids, sizes."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aipc.checkpoint.damage import damaged, quoted
-from aipc.checkpoint.jsonfile import read_object
+from aipc.artifact.files import CONFIG, GENAI_CONFIG, GENERATION_CONFIG
+from aipc.errors import damaged, quoted
+from aipc.records import read_object
 
-CONFIG = "config.json"
-GENERATION_CONFIG = "generation_config.json"
-GENAI_CONFIG = "genai_config.json"
-"""ONNX Runtime GenAI's: all that its model builder writes of the other two."""
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json; empty where a vendor's folder lacks it, whose graph then holds what it needs."""
+    try:
+        config = json.loads((folder / CONFIG).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def read_generation_config(folder: Path) -> Mapping[str, Any]:

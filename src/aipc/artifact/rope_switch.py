@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from aipc.artifact.config import read_config
 
 
 def rope_switch(config: Mapping[str, Any]) -> int | None:
@@ -19,3 +22,8 @@ def rope_switch(config: Mapping[str, Any]) -> int | None:
     names = "original_max_position_embeddings"
     switch = config.get(names) or scaling.get(names)
     return int(switch) if switch else None
+
+
+def read_rope_switch(folder: Path) -> int | None:
+    """`rope_switch` of the model in an artifact's folder."""
+    return rope_switch(read_config(folder))

@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from aipc.artifact.files import CONFIG, OPENVINO_MODEL, TOKENIZER_CONFIG
 from aipc.errors import ArtifactError
 
 Pooling: TypeAlias = Literal["cls", "mean", "last"]
 
-GRAPH = "openvino_model.xml"
 POOLING = "1_Pooling/config.json"
 _OUTPUT = b'"last_hidden_state"'
 _SCORES = b'"logits"'
 _MODES: Mapping[str, Pooling] = {"cls_token": "cls", "mean_tokens": "mean", "lasttoken": "last"}
 _LENGTHS = (
     ("sentence_bert_config.json", "max_seq_length"),
-    ("tokenizer_config.json", "model_max_length"),
-    ("config.json", "max_position_embeddings"),
+    (TOKENIZER_CONFIG, "model_max_length"),
+    (CONFIG, "max_position_embeddings"),
 )
 _UNSTATED = 1_000_000  # what transformers writes for "no limit" is far beyond
 
 
 def makes_embeddings(folder: Path) -> bool:
     """Whether the graph in ``folder`` gives hidden states, and no scores of a next token."""
-    graph = folder / GRAPH
+    graph = folder / OPENVINO_MODEL
     if not graph.is_file():
         return False
     text = graph.read_bytes()

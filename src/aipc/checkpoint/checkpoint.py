@@ -7,17 +7,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, final
 
-from aipc.artifact.config import CONFIG
-from aipc.checkpoint.damage import FETCH_AGAIN, unreadable
+from aipc.artifact.files import CONFIG
 from aipc.checkpoint.floats import Floats
 from aipc.checkpoint.folder import FolderTexts, find_gguf, open_weights
 from aipc.checkpoint.gguf.config import make_config
 from aipc.checkpoint.gguf.file import GgufFile
 from aipc.checkpoint.gguf.texts import GgufTexts
 from aipc.checkpoint.gguf.weights import GgufWeights
-from aipc.checkpoint.jsonfile import read_object
 from aipc.checkpoint.tensors import TensorFile, TensorInfo, find_tensor
-from aipc.errors import CheckpointError
+from aipc.errors import FETCH_AGAIN, CheckpointError, unreadable
+from aipc.records import read_object
 
 
 class _Texts(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from aipc.checkpoint.damage import damaged, quoted
+from aipc.errors import damaged, quoted
 
 
 @dataclass(frozen=True, order=True)

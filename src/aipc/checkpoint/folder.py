@@ -5,25 +5,30 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from aipc.artifact.config import CONFIG
-from aipc.checkpoint.damage import unreadable
-from aipc.checkpoint.jsonfile import read_object, write_object
+from aipc.artifact.files import (
+    CHAT_TEMPLATE,
+    CONFIG,
+    GENERATION_CONFIG,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+)
 from aipc.checkpoint.safetensors import SafetensorsFile
 from aipc.checkpoint.shards import INDEX, Shards
 from aipc.checkpoint.tensors import TensorFile
-from aipc.errors import CheckpointError, UnsafeModel, UnsupportedModel
+from aipc.errors import CheckpointError, UnsafeModel, UnsupportedModel, unreadable
+from aipc.records import read_object, write_object
 
 SINGLE = "model.safetensors"
 TEXT_FILES = (
     CONFIG,
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
+    GENERATION_CONFIG,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
     "special_tokens_map.json",
     "added_tokens.json",
-    "chat_template.jinja",
+    CHAT_TEMPLATE,
 )
-_NAMES_CODE = frozenset({CONFIG, "tokenizer_config.json"})
+_NAMES_CODE = frozenset({CONFIG, TOKENIZER_CONFIG})
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -81,7 +86,7 @@ class FolderTexts:
             UnsupportedModel: there is no tokenizer.json.
             OSError: ``target`` can't be written.
         """
-        if not (self._folder / "tokenizer.json").is_file():
+        if not (self._folder / TOKENIZER).is_file():
             raise UnsupportedModel(
                 f"'{self._folder}' has no tokenizer.json",
                 "take a revision that has one, or write it with the transformers package:"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from aipc.checkpoint.damage import damaged, unreadable
+from aipc.errors import damaged, unreadable
 
 
 def map_bytes(path: Path, offset: int, nbytes: int) -> npt.NDArray[np.uint8]:

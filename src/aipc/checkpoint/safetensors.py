@@ -10,13 +10,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from aipc.checkpoint.damage import damaged, quoted, unreadable
 from aipc.checkpoint.extents import Extent, check_disjoint
 from aipc.checkpoint.floats import FLOATS, Floats, to_float32
-from aipc.checkpoint.jsonfile import LIMIT, parse_object
 from aipc.checkpoint.mapping import map_bytes
 from aipc.checkpoint.tensors import TensorInfo, check_rows, find_tensor
-from aipc.errors import UnsupportedModel
+from aipc.errors import UnsupportedModel, damaged, quoted, unreadable
+from aipc.records import LIMIT, parse_object
 
 _BITS = {
     **dict.fromkeys(("F4",), 4),

@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from aipc.checkpoint.damage import FETCH_AGAIN, damaged, quoted
 from aipc.checkpoint.floats import Floats
-from aipc.checkpoint.jsonfile import read_object
 from aipc.checkpoint.safetensors import SafetensorsFile
 from aipc.checkpoint.tensors import TensorInfo, find_tensor
-from aipc.errors import CheckpointError
+from aipc.errors import FETCH_AGAIN, CheckpointError, damaged, quoted
+from aipc.records import read_object
 
 INDEX = "model.safetensors.index.json"
 _SHARD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}\.safetensors", re.ASCII)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from aipc.checkpoint.damage import damaged, unreadable
-from aipc.checkpoint.jsonfile import read_object
-from aipc.errors import UnsupportedModel
+from aipc.artifact.files import CHAT_TEMPLATE, TOKENIZER_CONFIG
+from aipc.errors import UnsupportedModel, damaged, unreadable
+from aipc.records import read_object
 
-JINJA = "chat_template.jinja"
-_TOKENIZER_CONFIG = "tokenizer_config.json"
 _LIMIT = 2**20
 
 
@@ -23,10 +21,10 @@ def read_chat_template(folder: Path) -> str | None:
         CheckpointError: unreadable, no text, or larger than a mebibyte.
         UnsupportedModel: several named templates, none of them "default".
     """
-    source = folder / JINJA
+    source = folder / CHAT_TEMPLATE
     if source.is_file():
         return _checked(source, _read_text(source))
-    source = folder / _TOKENIZER_CONFIG
+    source = folder / TOKENIZER_CONFIG
     stated = read_object(source).get("chat_template") if source.is_file() else None
     if stated is None:
         return None

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from aipc.checkpoint.damage import FETCH_AGAIN, quoted
 from aipc.checkpoint.floats import Floats
-from aipc.errors import CheckpointError
+from aipc.errors import FETCH_AGAIN, CheckpointError, quoted
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from aipc.cli.output import flush
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C."""
-    telemetry.silence()
+    telemetry.switch_off()
     make_streams_utf8()
     sys.exit(run_command(list(sys.argv[1:] if arguments is None else arguments)))
 

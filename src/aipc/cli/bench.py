@@ -132,7 +132,7 @@ def bench(
 def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
     from aipc.measure.bench.plan import BenchPlan
     from aipc.measure.peers.peers import read_entry, read_python
-    from aipc.session.place import Wanted
+    from aipc.session.place import SessionOptions
 
     if flags["emulate"]:
         raise UsageError("an emulated NPU has no speed worth measuring", "leave out --emulate")
@@ -140,7 +140,7 @@ def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
     text: Path | None = flags["text"]
     return BenchPlan(
         model=model,
-        wanted=Wanted(**{**place, "npu": place["npu"] or NpuOptions()}),
+        wanted=SessionOptions(**{**place, "npu": place["npu"] or NpuOptions()}),
         recipe=given(Recipe, flags),
         prompts=flags["prompts"],
         outputs=flags["outputs"],

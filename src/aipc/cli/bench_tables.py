@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from aipc.cli.output import columns, write_line, write_table
-from aipc.disk import amount
 from aipc.measure.bench.compare import Ratio, within
 from aipc.measure.bench.figures import Figures, cold_first_token, figures
 from aipc.measure.bench.result import Contestant, Limits, Result
 from aipc.measure.bench.workload import Case, cases
 from aipc.measure.interval import Interval
+from aipc.units import amount
 
 ABSENT = "-"
 """Not measured, or not told by this system: never a zero."""

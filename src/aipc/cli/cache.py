@@ -15,8 +15,8 @@ import click
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice, write_json, write_line, write_table
 from aipc.cli.progress_bar import display
-from aipc.disk import amount
 from aipc.runtimes.openvino.static_shape import NpuOptions
+from aipc.units import amount
 
 if TYPE_CHECKING:
     from aipc.models.blobs import Blob

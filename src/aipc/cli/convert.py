@@ -12,7 +12,7 @@ from aipc.cli.output import notice, write_json, write_line
 from aipc.cli.progress_bar import display
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
-from aipc.disk import amount
+from aipc.units import amount
 
 if TYPE_CHECKING:
     from aipc.session.convert import Converted

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aipc.cli.output import notice, write_json, write_table
-from aipc.disk import amount
+from aipc.units import amount
 
 if TYPE_CHECKING:
     from aipc.models.catalogue import Model

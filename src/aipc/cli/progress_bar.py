@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from aipc.cli import output
-from aipc.disk import amount
+from aipc.units import amount
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

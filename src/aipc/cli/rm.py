@@ -8,8 +8,8 @@ import click
 
 from aipc.cli import stdin
 from aipc.cli.output import notice, write_line
-from aipc.disk import amount
 from aipc.errors import UsageError
+from aipc.units import amount
 
 if TYPE_CHECKING:
     from aipc.models.store import Entry

@@ -80,11 +80,11 @@ def _serve(
     from aipc.models.catalogue import CATALOGUE
     from aipc.models.store import Store
     from aipc.serve import server
-    from aipc.serve.pool.model_registry import Shelf
+    from aipc.serve.pool.model_registry import ModelRegistry
     from aipc.serve.pool.pool import Pool
 
     store = Store()
-    shelf = Shelf(models or (CATALOGUE.default.name,), store)
+    shelf = ModelRegistry(models or (CATALOGUE.default.name,), store)
     npu = place.pop("npu")
     place["npu"] = dataclasses.asdict(npu) if npu else None
     pool = Pool(shelf, options, device=place.pop("device"), loading=place)

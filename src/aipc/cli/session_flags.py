@@ -94,9 +94,9 @@ def prepare(flags: Mapping[str, Any], progress: Progress, notify: Notify) -> Pre
     asked = place_of(flags)
     recipe = given(Recipe, flags)
     from aipc.session import prepare
-    from aipc.session.place import Wanted
+    from aipc.session.place import SessionOptions
 
-    wanted = Wanted(**{**asked, "npu": asked["npu"] or NpuOptions()})
+    wanted = SessionOptions(**{**asked, "npu": asked["npu"] or NpuOptions()})
     return prepare.prepare_session(
         flags["model"], wanted, recipe=recipe, progress=progress, notify=notify
     )

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aipc.cli.output import notice
-from aipc.timing_spans import Stage
+from aipc.timing_spans import TimingSpan
 
 if TYPE_CHECKING:
     from aipc.generate import Reply
@@ -17,14 +17,14 @@ _LEAST_S = 0.005
 """Stages shorter than this are not worth a line."""
 
 
-def show_timings(reply: Reply, stages: Sequence[Stage]) -> None:
+def show_timings(reply: Reply, stages: Sequence[TimingSpan]) -> None:
     """A small table on stderr; the answer is a session's first, and so a cold one."""
     notice("")
     for line in timing_lines(reply, stages):
         notice(line)
 
 
-def timing_lines(reply: Reply, stages: Sequence[Stage]) -> Iterator[str]:
+def timing_lines(reply: Reply, stages: Sequence[TimingSpan]) -> Iterator[str]:
     """One line a stage, those that took no time left out."""
     for one in stages:
         if one.seconds >= _LEAST_S:
@@ -47,7 +47,7 @@ def timing_lines(reply: Reply, stages: Sequence[Stage]) -> Iterator[str]:
         yield "measures warm ones."
 
 
-def timing_facts(reply: Reply, stages: Sequence[Stage]) -> dict[str, Any]:
+def timing_facts(reply: Reply, stages: Sequence[TimingSpan]) -> dict[str, Any]:
     """The same for JSON: the reply's timings, and what came before it."""
     first = reply.timings.first_token_s
     return {
@@ -59,7 +59,7 @@ def timing_facts(reply: Reply, stages: Sequence[Stage]) -> dict[str, Any]:
     }
 
 
-def _loading(stages: Sequence[Stage]) -> float:
+def _loading(stages: Sequence[TimingSpan]) -> float:
     return sum(one.seconds for one in stages if one.depth == 0)
 
 

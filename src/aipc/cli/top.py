@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aipc.cli.output import write_json, write_line, write_table
-from aipc.disk import amount
+from aipc.units import amount
 
 if TYPE_CHECKING:
     from aipc.devices.counters.counter import Reading

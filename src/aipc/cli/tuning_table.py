@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aipc.cli.output import columns, write_line, write_table
-from aipc.disk import amount
+from aipc.units import amount
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Trial, Tuned

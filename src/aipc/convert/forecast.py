@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aipc.convert.network import Matrix
-from aipc.convert.plan import Blueprint
+from aipc.convert.plan import ConversionPlan
 from aipc.convert.quantizers.calibrated import PART_WEIGHTS
 from aipc.convert.recipe import WHOLE_ROW, Recipe
 from aipc.convert.weights_file import CHUNK_WEIGHTS, chunks, encode, in_flight
@@ -41,7 +41,7 @@ class Forecast:
     seconds: float
 
 
-def forecast(conversion: Blueprint) -> Forecast:
+def forecast(conversion: ConversionPlan) -> Forecast:
     """Sizes are computed; time is that of a small part of the work, done here and now."""
     cores = os.cpu_count() or 1
     streaming = WORKING_BYTES * CHUNK_WEIGHTS * (in_flight() + cores)
@@ -52,13 +52,13 @@ def forecast(conversion: Blueprint) -> Forecast:
     )
 
 
-def smaller_recipe(conversion: Blueprint, room: int) -> Recipe | None:
+def smaller_recipe(conversion: ConversionPlan, room: int) -> Recipe | None:
     """The least drastic recipe for the same target whose artifact takes at most ``room`` bytes."""
     fitting = (recipe for recipe in SMALLER if not conversion.target.misfit(recipe))
     return next((r for r in fitting if conversion.again(r).nbytes <= room), None)
 
 
-def _seconds(conversion: Blueprint) -> float:
+def _seconds(conversion: ConversionPlan) -> float:
     """Of one core, for every weight."""
     layout, checkpoint = conversion.layout, conversion.checkpoint
     largest = max(layout.matrices.values(), key=lambda stored: stored.matrix.weights)
@@ -69,7 +69,7 @@ def _seconds(conversion: Blueprint) -> float:
     return per_weight * sum(stored.matrix.weights for stored in layout.matrices.values())
 
 
-def _calibration_memory(conversion: Blueprint) -> int:
+def _calibration_memory(conversion: ConversionPlan) -> int:
     """The tokens' states and widest products, a Hessian, codes on their way, rows under way."""
     if conversion.calibration is None:
         return 0
@@ -83,7 +83,7 @@ def _calibration_memory(conversion: Blueprint) -> int:
     return int(ALLOCATOR_OVERHEAD * (states + moments + codes + rows))
 
 
-def _calibration_seconds(conversion: Blueprint) -> float:
+def _calibration_seconds(conversion: ConversionPlan) -> float:
     """The products of calibrating, at the rate that one of them runs at now."""
     if conversion.calibration is None:
         return 0.0
@@ -98,14 +98,14 @@ def _calibration_seconds(conversion: Blueprint) -> float:
     return CALIBRATION_OVERHEAD * products / _product_rate()
 
 
-def _calibrated(conversion: Blueprint) -> list[Matrix]:
+def _calibrated(conversion: ConversionPlan) -> list[Matrix]:
     """The matrices that text reaches and that get 4 bits."""
     network, encodings = conversion.network, conversion.encodings
     blocks = [matrix for block in network.blocks for matrix in block.matrices]
     return [matrix for matrix in (*blocks, network.head) if encodings[matrix.name].bits == 4]
 
 
-def _moments(conversion: Blueprint) -> Callable[[Matrix], int]:
+def _moments(conversion: ConversionPlan) -> Callable[[Matrix], int]:
     """The numbers of a matrix's Hessian, for quantizers that make one."""
     makes_one = conversion.recipe.quantizer == "gptq"
     return lambda matrix: matrix.columns**2 if makes_one else 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from aipc.artifact.files import TOKENIZER
 from aipc.checkpoint import Checkpoint, Weights
 from aipc.convert.encoding import Encoding, assign
 from aipc.convert.families import read_network
@@ -33,7 +34,7 @@ TEXT_FILES_BYTES = 32 * 2**20  # tokenizer, its models, the graph: room for all
 
 
 @dataclass(frozen=True)
-class Blueprint(ABC):
+class ConversionPlan(ABC):
     """What will be written, and how large it will be; one subclass a format."""
 
     checkpoint: Checkpoint
@@ -158,7 +159,7 @@ def _calibration(checkpoint: Checkpoint, recipe: Recipe) -> Calibration:
 
     with TemporaryDirectory() as scratch:
         checkpoint.write_text_files(Path(scratch))
-        tokenizer = Tokenizer.from_file(str(Path(scratch, "tokenizer.json")))
+        tokenizer = Tokenizer.from_file(str(Path(scratch, TOKENIZER)))
     return read_calibration(
         recipe.calibration,
         lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
@@ -166,7 +167,7 @@ def _calibration(checkpoint: Checkpoint, recipe: Recipe) -> Calibration:
     )
 
 
-def _group_notes(blueprint: Blueprint) -> list[str]:
+def _group_notes(blueprint: ConversionPlan) -> list[str]:
     asked = blueprint.recipe.group_size
     if blueprint.recipe.weight_format != "int4" or asked == WHOLE_ROW:
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aipc.artifact.files import GENERATION_CONFIG
 from aipc.convert.recipe import Recipe
 from aipc.errors import ArtifactError, DeviceError
 from aipc.facade.placement import Placement
@@ -12,8 +13,6 @@ from aipc.session.session import Session, load
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig
-
-GENERATION_CONFIG = "generation_config.json"
 
 
 def open_session(name: str, recipe: Recipe | None, placement: Placement, **options: Any) -> Session:

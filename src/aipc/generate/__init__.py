@@ -25,7 +25,7 @@ from aipc.generate.sampling import resolve
 from aipc.generate.structured.call_reader import CallReader
 from aipc.generate.structured.tools import Tool
 from aipc.generate.template import ChatTemplate
-from aipc.generate.text_pipeline import TextSide
+from aipc.generate.text_pipeline import TextPipeline
 from aipc.generate.tokenizer import Tokenizer
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
     "Request",
     "Stream",
     "Text",
-    "TextSide",
+    "TextPipeline",
     "Timings",
     "Tokenizer",
     "Tool",

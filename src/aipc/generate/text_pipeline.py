@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aipc.artifact.config import (
-    CONFIG,
-    read_context,
-    read_generation_config,
-    read_stop_ids,
-)
+from aipc.artifact.config import read_context, read_generation_config, read_stop_ids
+from aipc.artifact.files import CONFIG
 from aipc.errors import ArtifactError
 from aipc.generate.prompt import Prompt, encode_prompt
 from aipc.generate.request import Prepared, Request
@@ -25,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TextSide:
+class TextPipeline:
     """Tokenizer, chat template, sampling defaults, the ids that end an answer, and the context."""
 
     tokenizer: Tokenizer

@@ -14,7 +14,7 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _PLAIN = (*range(33, 127), *range(161, 173), *range(174, 256))
 
 
-class Spelling:
+class TokenBytes:
     """Reads byte-level vocabularies (GPT-2's letters for bytes) and sentencepiece's.
 
     The bytes of an answer's tokens join to its text, but for a space before the first word,

@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aipc.artifact.files import TOKENIZER, TOKENIZER_CONFIG
 from aipc.errors import ArtifactError
-from aipc.generate.token_bytes import Spelling
+from aipc.generate.token_bytes import TokenBytes
 
 if TYPE_CHECKING:
     import tokenizers
@@ -47,9 +48,7 @@ class Tokenizer:
             ArtifactError: there is no tokenizer.json.
             CheckpointError: one of the two can't be read.
         """
-        return cls(
-            _read_backend(folder / "tokenizer.json"), _read_config(folder / "tokenizer_config.json")
-        )
+        return cls(_read_backend(folder / TOKENIZER), _read_config(folder / TOKENIZER_CONFIG))
 
     @property
     def vocabulary_size(self) -> int:
@@ -90,8 +89,8 @@ class Tokenizer:
         return b"" if self.is_silent(token) else self._spelling.bytes_of(token)
 
     @cached_property
-    def _spelling(self) -> Spelling:
-        return Spelling(self._backend)
+    def _spelling(self) -> TokenBytes:
+        return TokenBytes(self._backend)
 
     def is_silent(self, token: int) -> bool:
         """Whether `decode` leaves this id out: a special token, or outside the vocabulary."""
@@ -130,7 +129,7 @@ def _special_tokens(config: Mapping[str, Any]) -> Mapping[str, str]:
 def _read_backend(path: Path) -> tokenizers.Tokenizer:
     from tokenizers import Tokenizer as Backend
 
-    from aipc.checkpoint.damage import damaged
+    from aipc.errors import damaged
 
     if not path.is_file():
         raise ArtifactError(f"'{path.parent}' has no {path.name}", "convert the model again")
@@ -141,6 +140,6 @@ def _read_backend(path: Path) -> tokenizers.Tokenizer:
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:
-    from aipc.checkpoint.jsonfile import read_object
+    from aipc.records import read_object
 
     return read_object(path) if path.is_file() else {}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from aipc.artifact.files import CONFIG, GENAI_CONFIG, OPENVINO_MODEL
 from aipc.errors import ModelError, ModelNotFound, UnsafeModel
 
 _INDEX = "model.safetensors.index.json"
@@ -69,7 +70,7 @@ def choose(repo: str, files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
         _check_name(repo, file.name)
     names = {file.name for file in files}
     weights = _weights(repo, names)
-    if weights[0].endswith(".safetensors") and "config.json" not in names:
+    if weights[0].endswith(".safetensors") and CONFIG not in names:
         raise ModelNotFound(f"'{repo}' has no config.json", "it holds no whole model; try another")
     wanted = {*weights, *(name for name in names if _TEXT.fullmatch(name))}
     return tuple(sorted((file for file in files if file.name in wanted), key=lambda f: f.name))
@@ -95,7 +96,7 @@ def _weights(repo: str, names: set[str]) -> list[str]:
 def _no_weights(repo: str, names: set[str]) -> ModelError:
     suffixes = Counter(PurePosixPath(name).suffix.lower() for name in sorted(names))
     found = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(6) if suffix)
-    if "openvino_model.xml" in names or "genai_config.json" in names:
+    if OPENVINO_MODEL in names or GENAI_CONFIG in names:
         fix = "download it with `hf download` and give the folder that holds its files"
         return ModelNotFound(f"'{repo}' holds a converted model, no safetensors", fix)
     if PICKLES & set(suffixes):

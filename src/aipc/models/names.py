@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 
 from aipc.artifact import manifest
+from aipc.artifact.files import CONFIG, GENAI_CONFIG, OPENVINO_MODEL
 from aipc.errors import ArtifactError, ModelNotFound, UnsafeModel
 from aipc.models.catalogue import CATALOGUE, suggestion
 from aipc.models.listing import PICKLES
@@ -79,9 +80,9 @@ def _local(path: Path) -> Source:
 def _folder(path: Path) -> Source:
     if (path / manifest.FILE).exists():
         return _own_folder(path)
-    if (path / "openvino_model.xml").exists() or (path / "genai_config.json").exists():
+    if (path / OPENVINO_MODEL).exists() or (path / GENAI_CONFIG).exists():
         return ArtifactSource(path)
-    if (path / "config.json").exists() or any(path.glob("*.gguf")):
+    if (path / CONFIG).exists() or any(path.glob("*.gguf")):
         return FolderSource(path)
     fix = "give the folder that holds config.json and .safetensors files, or a .gguf file"
     raise ModelNotFound(f"'{path}' holds no model", fix)

@@ -6,31 +6,20 @@ memory is there.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
+from aipc.artifact.config import read_config
+from aipc.artifact.kv_cache import cached_numbers
 from aipc.devices.system.memory import read_memory
 
 SHARE = 0.5  # of the memory that is free once the model is loaded
 BYTES_PER_NUMBER = 2  # f16; the CPU's default, u8 with its scales, takes little more than half
 
 
-def cache_room(artifact: Path) -> int | None:
+def kv_budget(artifact: Path) -> int | None:
     """Tokens, of all requests together; None where folder or system don't tell."""
-    available, size = read_memory().available, token_bytes(artifact)
+    available = read_memory().available
+    size = cached_numbers(read_config(artifact)) * BYTES_PER_NUMBER
     if available is None or not size:
         return None
     return int(available * SHARE) // size
-
-
-def token_bytes(artifact: Path) -> int:
-    """Bytes that keys and values of one token take, by config.json; 0 where it does not tell."""
-    try:
-        config: dict[str, Any] = json.loads((artifact / "config.json").read_text("utf-8"))
-        heads = config["num_attention_heads"]
-        width = config.get("head_dim") or config["hidden_size"] // heads
-        numbers = 2 * config["num_hidden_layers"] * width
-        return int(numbers * (config.get("num_key_value_heads") or heads) * BYTES_PER_NUMBER)
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0

@@ -27,7 +27,7 @@ class Readers:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._reading: set[Arrivals] = set()
+        self._reading: set[TokenQueue] = set()
 
     def wait(self, timeout_s: float) -> None:
         """Until all have taken what came; whoever has not by then is waited for no more."""
@@ -35,18 +35,18 @@ class Readers:
             self._changed.wait_for(lambda: not self._reading, timeout_s)
             self._reading.clear()
 
-    def give(self, arrivals: Arrivals) -> None:
+    def give(self, arrivals: TokenQueue) -> None:
         with self._changed:
             self._reading.add(arrivals)
 
-    def take_back(self, arrivals: Arrivals) -> None:
+    def take_back(self, arrivals: TokenQueue) -> None:
         with self._changed:
             self._reading.discard(arrivals)
             if not self._reading:
                 self._changed.notify()
 
 
-class Arrivals:
+class TokenQueue:
     """A queue with an end, after which `read` returns at once, for ever."""
 
     def __init__(self, readers: Readers | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aipc.errors import AipcError, EngineError, PromptTooLong, UsageError
 from aipc.generate import Answerer, Event, Finished, Prompt, Text, Timings, Usage
-from aipc.timing_spans import Stage
+from aipc.timing_spans import TimingSpan
 
 if TYPE_CHECKING:
     import httpx2
@@ -54,7 +54,7 @@ def connect(
 class RemoteSession(Answerer):
     """What `aipc run` and `aipc chat` need of a `Session`, from a server; a context manager."""
 
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[TimingSpan, ...] = ()
     """Nothing was loaded."""
 
     def __init__(

@@ -10,10 +10,10 @@ from aipc.generate import Event, Message
 
 
 @dataclass(frozen=True)
-class Ask:
+class GenerationRequest:
     """One answer wanted: plain data, which travels to the worker as JSON.
 
-    The fields are the arguments of `aipc.session.session.Session.stream`; exactly one of ``messages``,
+    The fields are the arguments of `Session.stream`; exactly one of ``messages``,
     ``prompt`` and ``texts`` is given.  Nothing is checked here: the session refuses what it
     can't do.
     """

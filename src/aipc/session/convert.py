@@ -14,7 +14,7 @@ from aipc import telemetry
 from aipc.artifact import digest, manifest
 from aipc.convert.recipe import BUILTIN, REVISION, Recipe
 from aipc.convert.targets import TARGETS, Target, check_recipe, find_target
-from aipc.disk import amount, free
+from aipc.disk import free
 from aipc.errors import ArtifactError, ConversionError, UnsupportedModel, UsageError
 from aipc.models import names
 from aipc.models.catalogue import CATALOGUE
@@ -23,11 +23,12 @@ from aipc.models.staging import staged
 from aipc.models.store import Store
 from aipc.progress import Progress, silent
 from aipc.timing_spans import stage
+from aipc.units import amount
 
 if TYPE_CHECKING:
     from aipc.checkpoint import Checkpoint
     from aipc.convert.export import Export
-    from aipc.convert.plan import Blueprint
+    from aipc.convert.plan import ConversionPlan
 
 Notify = Callable[[str], None]
 """Told, in one line each, what a user should know."""
@@ -68,7 +69,7 @@ def convert(
     Raises:
         AipcError: what failed and what to do.  Nothing half made is left.
     """
-    telemetry.silence()
+    telemetry.switch_off()
     meant_for = find_target(target, runtime)
     store = store or Store()
     source = names.resolve(name)
@@ -90,7 +91,7 @@ def pull(
     Raises:
         ModelError: it can't be found, read, trusted or downloaded.
     """
-    telemetry.silence()
+    telemetry.switch_off()
     store = store or Store()
     source = names.resolve(name)
     announce(name, source, store, notify)
@@ -197,7 +198,7 @@ def _make(
 
 def _work(
     order: _Order, checkpoint: Checkpoint, parent: Path, progress: Progress, notify: Notify
-) -> Blueprint | Export:
+) -> ConversionPlan | Export:
     """Our own conversion, or the exporter's for a network that has no graph here."""
     try:
         blueprint = _plan(order, checkpoint, progress)
@@ -209,7 +210,7 @@ def _work(
     return blueprint
 
 
-def _plan(order: _Order, checkpoint: Checkpoint, progress: Progress) -> Blueprint:
+def _plan(order: _Order, checkpoint: Checkpoint, progress: Progress) -> ConversionPlan:
     from aipc.convert.onnx.plan import plan_onnx
     from aipc.convert.openvino.plan import plan_openvino
 
@@ -237,7 +238,7 @@ def _export(
     return kind(checkpoint.path, order.recipe, order.target)
 
 
-def _foretell(conversion: Blueprint, parent: Path, notify: Notify) -> None:
+def _foretell(conversion: ConversionPlan, parent: Path, notify: Notify) -> None:
     """Say what it will take; refuse what can't fit, with the recipe that would."""
     from aipc.convert.forecast import forecast, smaller_recipe
 

@@ -35,7 +35,7 @@ def embedder(
         ArtifactError: the folder holds no such model.
         AipcError: as `aipc.runtimes.openvino.embedding.OpenVINOEmbedder`.
     """
-    telemetry.silence()
+    telemetry.switch_off()
     source = names.resolve(name)
     if not is_embedder(name) or not isinstance(source, ArtifactSource):
         raise ArtifactError(

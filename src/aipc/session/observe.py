@@ -11,7 +11,7 @@ from typing import Any
 from aipc.devices.counters.counter import Counter
 from aipc.devices.counters.watch import Seen, find_counters, watch
 from aipc.runtimes.base import Decoding, Engine, Generation
-from aipc.session_status import Publication
+from aipc.session_status import StatusPublisher
 
 
 class ObservedEngine:
@@ -20,7 +20,7 @@ class ObservedEngine:
     ``kind`` is the kind of device that computes: "npu", "gpu", "cpu" …
     """
 
-    def __init__(self, engine: Engine, kind: str, publication: Publication) -> None:
+    def __init__(self, engine: Engine, kind: str, publication: StatusPublisher) -> None:
         self._engine = engine
         self._kind = kind
         self._publication = publication
@@ -81,7 +81,7 @@ class _Observed:
     """A generation whose tokens are counted and whose end is told, once."""
 
     def __init__(
-        self, generation: Generation, engine: ObservedEngine, publication: Publication
+        self, generation: Generation, engine: ObservedEngine, publication: StatusPublisher
     ) -> None:
         self._generation = generation
         self._engine = engine

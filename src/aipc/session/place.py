@@ -34,7 +34,7 @@ _MODEL_FILES = frozenset({".xml", ".bin", ".onnx", ".data"})
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SessionOptions:
     """Where and how a model is to run, as the user asks; the words are `aipc.load`'s."""
 
     device: str = "auto"
@@ -66,7 +66,7 @@ class Placement:
     def __init__(
         self,
         artifact: Artifact,
-        wanted: Wanted,
+        wanted: SessionOptions,
         devices: Sequence[Device],
         store: Store,
         progress: Progress,

@@ -20,7 +20,7 @@ from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.progress import Progress, silent
 from aipc.session.convert import Notify, announce, log, prepare
-from aipc.session.place import Placement, Wanted
+from aipc.session.place import Placement, SessionOptions
 from aipc.timing_spans import stage
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class _Recalled:
 
 def prepare_session(
     name: str | None,
-    wanted: Wanted,
+    wanted: SessionOptions,
     *,
     recipe: Recipe | None = None,
     store: Store | None = None,
@@ -66,7 +66,7 @@ def prepare_session(
     notify: Notify = log,
 ) -> Prepared:
     """All of `aipc.load`'s work up to the loading; arguments and errors are its own."""
-    telemetry.silence()
+    telemetry.switch_off()
     store = store or Store()
     with stage("resolve the name"):
         source = names.resolve(name or CATALOGUE.default.name)
@@ -102,7 +102,7 @@ def _devices(source: Source, runtime: str) -> tuple[Device, ...]:
 
 def _recall(
     source: Source,
-    wanted: Wanted,
+    wanted: SessionOptions,
     recipe: Recipe | None,
     devices: Sequence[Device],
     store: Store,
@@ -121,7 +121,9 @@ def _recall(
     return _Recalled(tuned)
 
 
-def _against(tuned: Tuned, wanted: Wanted, recipe: Recipe | None, devices: Sequence[Device]) -> str:
+def _against(
+    tuned: Tuned, wanted: SessionOptions, recipe: Recipe | None, devices: Sequence[Device]
+) -> str:
     """Why the record does not count; empty: it does."""
     from aipc.choose.fingerprint import fingerprint
 
@@ -135,7 +137,7 @@ def _against(tuned: Tuned, wanted: Wanted, recipe: Recipe | None, devices: Seque
 
 
 def _target(
-    wanted: Wanted, recipe: Recipe | None, recalled: _Recalled, devices: Sequence[Device]
+    wanted: SessionOptions, recipe: Recipe | None, recalled: _Recalled, devices: Sequence[Device]
 ) -> tuple[Target, Recipe | None]:
     """What to convert for, and how; a device that is missing costs no download."""
     if recalled.tuned is None:

@@ -16,7 +16,7 @@ from aipc.generate import (
     Prompt,
     Request,
     Stream,
-    TextSide,
+    TextPipeline,
     Tokenizer,
     Tool,
     resolve,
@@ -31,10 +31,10 @@ from aipc.runtimes.base import Capabilities, Decoding, Engine, Sampling
 from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.session.convert import Notify, log
 from aipc.session.observe import ObservedEngine
-from aipc.session.place import Placement, Wanted
+from aipc.session.place import Placement, SessionOptions
 from aipc.session.prepare import Prepared, prepare_session
-from aipc.session_status import Publication
-from aipc.timing_spans import Stage, beside, recorded, stage
+from aipc.session_status import StatusPublisher
+from aipc.timing_spans import TimingSpan, beside, recorded, stage
 
 WARM_TOKENS = 12
 
@@ -46,7 +46,7 @@ class Session(Answerer):
     """
 
     def __init__(
-        self, engine: Engine, able: Capabilities, text: TextSide, facts: Mapping[str, Any]
+        self, engine: Engine, able: Capabilities, text: TextPipeline, facts: Mapping[str, Any]
     ) -> None:
         self._engine = engine
         self._able = able
@@ -54,7 +54,7 @@ class Session(Answerer):
         self._facts = facts
         self.context = text.context
         """Tokens that a prompt and its answer may have together."""
-        self.stages: tuple[Stage, ...] = ()
+        self.stages: tuple[TimingSpan, ...] = ()
         """Where the time of `load` went."""
 
     @property
@@ -212,7 +212,7 @@ def load(
     Raises:
         AipcError: what failed and what to do; the tree is in `aipc.errors`.
     """
-    wanted = Wanted(
+    wanted = SessionOptions(
         device, runtime, properties or {}, emulate, overflow, canary, npu or NpuOptions()
     )
     with recorded() as stages:
@@ -241,13 +241,13 @@ def open_session(prepared: Prepared, *, warm: bool = False) -> Session:
             _warm_up(engine, text)
     facts = {**prepared.facts, "load_s": time.perf_counter() - started}
     runtime, label = placement.plan.runtime, prepared.source.label
-    publication = Publication(prepared.store.running, label, runtime, engine.device)
+    publication = StatusPublisher(prepared.store.running, label, runtime, engine.device)
     observed = ObservedEngine(engine, placement.computing, publication)
     text = replace(text, context=placement.context(text.context))
     return Session(observed, placement.capabilities, text, facts)
 
 
-def _warm_up(engine: Engine, text: TextSide) -> None:
+def _warm_up(engine: Engine, text: TextPipeline) -> None:
     """Compute a prompt, and a token after it: the two have kernels of their own.
 
     Shorter than any block of a prefix cache, so that none is left in it.
@@ -257,9 +257,9 @@ def _warm_up(engine: Engine, text: TextSide) -> None:
         pass
 
 
-def _open(placement: Placement, folder: Path) -> tuple[Engine, TextSide]:
+def _open(placement: Placement, folder: Path) -> tuple[Engine, TextPipeline]:
     with ThreadPoolExecutor(1) as pool:  # the text side is read while the weights are loaded
-        reading = pool.submit(beside("tokenizer, at the same time", TextSide.read), folder)
+        reading = pool.submit(beside("tokenizer, at the same time", TextPipeline.read), folder)
         with stage("read and compile"):
             engine = placement.open()
         try:

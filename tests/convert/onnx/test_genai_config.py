@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import tiny
 
+from aipc.artifact.providers import GRAPH_FORMS
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.families import read_network
 from aipc.convert.onnx.genai_config import write_genai_config
-from aipc.convert.onnx.provider import PROVIDERS
 from aipc.convert.recipe import Recipe
 
 BUILDERS = Path(__file__).with_name("genai_configs")
@@ -23,11 +23,11 @@ BUILDERS = Path(__file__).with_name("genai_configs")
 def written(source, folder, provider="cpu"):
     with open_checkpoint(source) as checkpoint:
         checkpoint.write_text_files(folder)
-        write_genai_config(folder, "model.onnx", read_network(checkpoint), PROVIDERS[provider])
+        write_genai_config(folder, "model.onnx", read_network(checkpoint), GRAPH_FORMS[provider])
     return json.loads((folder / "genai_config.json").read_text())
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", GRAPH_FORMS)
 def test_only_the_length_differs_from_the_builders(provider, smollm_gguf, tmp_path):
     ours = written(smollm_gguf, tmp_path, provider)
     theirs = json.loads((BUILDERS / f"{provider}.json").read_text())

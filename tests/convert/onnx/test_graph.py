@@ -15,7 +15,7 @@ import reference
 import tiny
 from onnx_scorer import Scorer
 
-from aipc.convert.onnx.provider import PROVIDERS
+from aipc.artifact.providers import GRAPH_FORMS
 from aipc.convert.quantizers.rtn import asymmetric, dequantize, symmetric
 from aipc.convert.recipe import Recipe
 
@@ -33,13 +33,13 @@ def network(request, tiny_checkpoint):
     return tiny_checkpoint(request.param)
 
 
-@pytest.mark.parametrize("target", PROVIDERS)
+@pytest.mark.parametrize("target", GRAPH_FORMS)
 def test_logits_of_a_whole_sequence_and_of_two_pieces(network, target, converted_to_onnx):
     folder, config, tensors = network
     ids = np.random.default_rng(1).integers(0, 256, 11)
     wanted = reference.logits(config, tensors, ids)
     scorer = Scorer(converted_to_onnx(folder, FP16, target))
-    allowed = PRECISION[PROVIDERS[target].element]
+    allowed = PRECISION[GRAPH_FORMS[target].element]
     assert relative_error(scorer.logits(ids), wanted) < allowed
     scorer.reset()
     pieces = np.concatenate([scorer.logits(ids[:7]), scorer.logits(ids[7:])])
@@ -67,7 +67,7 @@ def test_long_rope_switches_where_the_sequence_outgrows_the_original_context(
     ids = np.random.default_rng(3).integers(0, 256, tokens)
     wanted = reference.logits(config, tensors, ids)
     scorer = Scorer(converted_to_onnx(folder, FP16, target))
-    assert relative_error(scorer.logits(ids), wanted) < PRECISION[PROVIDERS[target].element]
+    assert relative_error(scorer.logits(ids), wanted) < PRECISION[GRAPH_FORMS[target].element]
 
 
 RECIPES = [
@@ -115,7 +115,7 @@ def test_float16_providers_run_quantized_weights_too(tiny_checkpoint, converted_
         assert relative_error(got, wanted) < PRECISION["f16"]
 
 
-@pytest.mark.parametrize("target", PROVIDERS)
+@pytest.mark.parametrize("target", GRAPH_FORMS)
 def test_the_operators_are_those_that_onnx_runtime_has_fused_kernels_for(
     target, tiny_checkpoint, converted_to_onnx
 ):
@@ -124,7 +124,7 @@ def test_the_operators_are_those_that_onnx_runtime_has_fused_kernels_for(
     graph = onnx.load(artifact / "model.onnx", load_external_data=False).graph
     kinds = Counter(node.op_type for node in graph.node)
     layers = config["num_hidden_layers"]
-    joint = PROVIDERS[target].turns_inside
+    joint = GRAPH_FORMS[target].turns_inside
     assert kinds["GroupQueryAttention"] == layers
     assert kinds["SkipSimplifiedLayerNormalization"] == 2 * layers
     assert kinds["MatMulNBits"] == (5 if joint else 7) * layers + 1
@@ -133,7 +133,7 @@ def test_the_operators_are_those_that_onnx_runtime_has_fused_kernels_for(
     assert kinds["MatMul"] == kinds["Transpose"] == 0
 
 
-@pytest.mark.parametrize("target", PROVIDERS)
+@pytest.mark.parametrize("target", GRAPH_FORMS)
 def test_types_names_and_weights_are_what_the_format_asks_for(
     target, tiny_checkpoint, converted_to_onnx
 ):
@@ -142,7 +142,7 @@ def test_types_names_and_weights_are_what_the_format_asks_for(
     model = onnx.load(artifact / "model.onnx", load_external_data=False)
     check_but_for_microsofts_own(model)
     element = {"f32": onnx.TensorProto.FLOAT, "f16": onnx.TensorProto.FLOAT16}
-    wanted = element[PROVIDERS[target].element]
+    wanted = element[GRAPH_FORMS[target].element]
     floats = {one.name: one.type.tensor_type.elem_type
               for one in [*model.graph.input, *model.graph.output]
               if not one.name.endswith(("_ids", "_mask"))}  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 
 from aipc.devices.counters.counter import Reading
 from aipc.devices.counters.monitor import Monitor
-from aipc.session_status import Publication
+from aipc.session_status import StatusPublisher
 
 
 class Steady:
@@ -26,7 +26,7 @@ OWN = Reading("gpu", "this process, through xe", "intel", busy_share=0.5, memory
 
 @pytest.fixture
 def publication(tmp_path):
-    return Publication(tmp_path, "tiny", "openvino", "NPU")
+    return StatusPublisher(tmp_path, "tiny", "openvino", "NPU")
 
 
 def test_devices_memory_and_sessions_at_one_moment(tmp_path, publication) -> None:

@@ -14,9 +14,9 @@ from aipc.measure.bench.options import BenchOptions
 from aipc.measure.bench.plan import BenchPlan
 from aipc.measure.bench.workload import cases
 from aipc.measure.peers.peers import read_entry
-from aipc.session.place import Wanted
+from aipc.session.place import SessionOptions
 
-ON_CPU = Wanted(device="cpu", runtime="openvino")
+ON_CPU = SessionOptions(device="cpu", runtime="openvino")
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,14 @@ import pytest
 
 from aipc.choose.measured import Work
 from aipc.convert.recipe import Recipe
-from aipc.generate import TextSide
+from aipc.generate import TextPipeline
 from aipc.measure.tune.prompts import TuningPrompts
 from aipc.session.convert import convert
 
 
 @pytest.fixture(scope="module")
 def text(smollm_gguf, small_store):
-    return TextSide.read(convert(str(smollm_gguf), Recipe("int4"), store=small_store).path)
+    return TextPipeline.read(convert(str(smollm_gguf), Recipe("int4"), store=small_store).path)
 
 
 def test_random_prompts_are_exact_and_never_the_same(text):

@@ -16,7 +16,7 @@ from aipc.measure.tune.tune import tune
 from aipc.models import names
 from aipc.models.store import Store
 from aipc.session.convert import convert
-from aipc.session.place import Wanted
+from aipc.session.place import SessionOptions
 from aipc.session.prepare import prepare_session
 
 CPU = Device("CPU", "cpu", "A CPU", runtimes=("openvino",))
@@ -39,7 +39,7 @@ def test_what_is_measured_is_kept_and_used(artifact, tmp_path):
     assert outcome.default.figures.cold_s > 0
     assert outcome.default.figures.joules_per_token is None
     assert any("ms a token" in line for line in told)
-    session = prepare_session(str(artifact), Wanted(), store=store)
+    session = prepare_session(str(artifact), SessionOptions(), store=store)
     assert session.placement.plan.properties == tuned.setup.properties
     assert "measured here on" in session.facts["why"][0]
 

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from aipc.artifact.providers import PROVIDERS, SESSION_OPTIONS
 from aipc.errors import UsageError
 from aipc.runtimes.onnx.properties import read_properties
-from aipc.runtimes.onnx.provider import PROVIDERS, SESSION_OPTIONS, find_provider
+from aipc.runtimes.onnx.provider import find_provider
 
 
 def test_properties_are_sorted_and_typed():

@@ -4,17 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from aipc.artifact.providers import PROVIDERS, normal_name
 from aipc.devices import Device, wheels
 from aipc.errors import DeviceError, UsageError
 from aipc.runtimes.onnx import provider
-from aipc.runtimes.onnx.provider import (
-    PROVIDERS,
-    check_installed,
-    device_name,
-    find_provider,
-    normal_name,
-    tell,
-)
+from aipc.runtimes.onnx.provider import check_installed, device_name, find_provider, tell
 
 CPU = {"onnxruntime-genai": "0.18.0", "onnxruntime": "1.31.1"}
 CUDA = {"onnxruntime-genai-cuda": "0.18.0", "onnxruntime-gpu": "1.31.1"}

@@ -187,7 +187,7 @@ def test_an_answer_may_fill_a_fixed_shape_to_the_last_token(engine, artifact):
 
 def test_a_request_that_does_not_fit_gets_a_larger_shape(artifact, monkeypatch):
     monkeypatch.setattr("aipc.runtimes.openvino.static_shape.SHORTEST", 64)
-    monkeypatch.setattr("aipc.runtimes.openvino.npu.model_context", lambda _: 1024)
+    monkeypatch.setattr("aipc.runtimes.openvino.npu.read_context", lambda _: 1024)
     told = []
     with contextlib.closing(
         open_npu(artifact, EMULATED, progress=lambda what, done, total: told.append(what))

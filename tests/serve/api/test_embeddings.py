@@ -12,7 +12,7 @@ from tiny_embedder import WIDTH, write_embedder
 
 import aipc
 from aipc.models.store import Store
-from aipc.serve.pool.model_registry import Shelf
+from aipc.serve.pool.model_registry import ModelRegistry
 from aipc.serve.pool.pool import Pool
 
 TEXTS = [
@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def embedding_server(folder, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("home"))
-    running = RunningServer(lambda: Pool(Shelf((str(folder),), store)), store.running)
+    running = RunningServer(lambda: Pool(ModelRegistry((str(folder),), store)), store.running)
     yield running
     running.stop()
 

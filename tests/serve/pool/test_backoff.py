@@ -4,7 +4,7 @@ import pytest
 
 from aipc.errors import DeviceError
 from aipc.serve.failures import WorkerDied
-from aipc.serve.pool.backoff import TRIES, Setbacks
+from aipc.serve.pool.backoff import TRIES, Backoff
 
 
 class Clock:
@@ -21,7 +21,7 @@ def clock():
 
 @pytest.fixture
 def setbacks(clock):
-    return Setbacks(clock)
+    return Backoff(clock)
 
 
 def fail(setbacks, times, error=None):

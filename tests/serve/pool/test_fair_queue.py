@@ -2,20 +2,20 @@ from __future__ import annotations
 
 import pytest
 
-from aipc.serve.pool.fair_queue import Line
-from aipc.serve.pool.pending_request import Visit
-from aipc.serve.requests import Ask
+from aipc.serve.pool.fair_queue import FairQueue
+from aipc.serve.pool.pending_request import PendingRequest
+from aipc.serve.requests import GenerationRequest
 
 
 @pytest.fixture
 def line():
-    return Line()
+    return FairQueue()
 
 
 @pytest.fixture
 def join(line):
     def joined(client):
-        visit = Visit(Ask(prompt="hello", client=client))
+        visit = PendingRequest(GenerationRequest(prompt="hello", client=client))
         line.join(visit)
         return visit
 

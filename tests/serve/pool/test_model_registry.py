@@ -10,7 +10,7 @@ from aipc.models.catalogue import CATALOGUE
 from aipc.models.source import describe
 from aipc.models.store import Store
 from aipc.serve.pool import model_registry as shelf_module
-from aipc.serve.pool.model_registry import Shelf
+from aipc.serve.pool.model_registry import ModelRegistry
 
 PHI = CATALOGUE["phi-3-mini"]
 
@@ -37,12 +37,12 @@ def put_artifact(store, key, nbytes):
 
 
 def test_an_empty_store_offers_nothing(store):
-    assert Shelf([], store).cards() == {}
+    assert ModelRegistry([], store).cards() == {}
 
 
 def test_a_fetched_model_is_offered_by_its_short_name(store):
     put_checkpoint(store, PHI, 100)
-    (card,) = Shelf([], store).cards().values()
+    (card,) = ModelRegistry([], store).cards().values()
     assert (card.name, card.load_name) == ("phi-3-mini", "phi-3-mini")
     assert (card.what, card.context, card.nbytes) == (PHI.what, 4096, 30)
 
@@ -51,7 +51,7 @@ def test_its_artifact_tells_better_what_it_takes(store):
     put_checkpoint(store, PHI, 100)
     put_artifact(store, f"{PHI.source.name}-openvino-int4-g128-sym-2", 30)
     put_artifact(store, f"{PHI.source.name}-openvino-int8-sym-2", 50)
-    cards = Shelf([], store).cards()
+    cards = ModelRegistry([], store).cards()
     assert cards["phi-3-mini"].nbytes == 50
     assert [name for name, card in cards.items() if not card.is_twin] == ["phi-3-mini"]
     assert cards[f"{PHI.source.name}-openvino-int4-g128-sym-2"].nbytes == 30
@@ -59,9 +59,9 @@ def test_its_artifact_tells_better_what_it_takes(store):
 
 def test_an_artifact_whose_model_is_gone_is_offered_itself(store):
     put_artifact(store, f"{PHI.source.name}-openvino-int4-g128-sym-2", 30)
-    (card,) = Shelf([], store).cards().values()
+    (card,) = ModelRegistry([], store).cards().values()
     assert not card.is_twin
-    (_, twin) = Shelf(["phi-3-mini"], store).cards().values()
+    (_, twin) = ModelRegistry(["phi-3-mini"], store).cards().values()
     assert (twin.name, twin.is_twin) == (card.name, True)
 
 
@@ -70,13 +70,13 @@ def test_a_folder_that_makes_embeddings_is_offered_as_such(store, tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         (folder / "openvino_model.xml").write_text(f'<port names="{output}"/>')
-    cards = Shelf([str(tmp_path / "e5"), str(tmp_path / "llama")], store).cards()
+    cards = ModelRegistry([str(tmp_path / "e5"), str(tmp_path / "llama")], store).cards()
     assert [card.embeds for card in cards.values()] == [True, False]
 
 
 def test_what_is_named_is_offered_though_it_is_not_fetched_yet(store):
     names = ["phi-3-mini", "org/name"]
-    cards = Shelf(names, store).cards()
+    cards = ModelRegistry(names, store).cards()
     assert list(cards) == names
     assert cards["phi-3-mini"].nbytes == int(0.3 * PHI.nbytes)  # bf16, which becomes int4
     assert cards["org/name"].nbytes == 0
@@ -86,14 +86,14 @@ def test_a_path_is_offered_without_the_way_to_it(store, tmp_path):
     file = tmp_path / "secret" / "model.gguf"
     file.parent.mkdir()
     file.write_bytes(b"GGUF")
-    (card,) = Shelf([str(file)], store).cards().values()
+    (card,) = ModelRegistry([str(file)], store).cards().values()
     assert (card.name, card.load_name, card.nbytes) == ("model", str(file), 4)
 
 
 def test_what_is_named_comes_first_and_once(store):
     put_checkpoint(store, CATALOGUE.default)
     put_checkpoint(store, PHI)
-    cards = Shelf(["phi-3-mini"], store).cards()
+    cards = ModelRegistry(["phi-3-mini"], store).cards()
     assert list(cards) == ["phi-3-mini", CATALOGUE.default.name]
 
 
@@ -103,18 +103,18 @@ def test_two_models_can_not_have_one_name(store, tmp_path):
         (tmp_path / folder / "model" / "config.json").write_text(json.dumps({}))
     named = [str(tmp_path / folder / "model") for folder in ("a", "b")]
     with pytest.raises(UsageError, match="two models would be called 'model'"):
-        Shelf(named, store)
+        ModelRegistry(named, store)
 
 
 def test_a_name_that_leads_nowhere_is_refused_at_the_start(store):
     with pytest.raises(ModelNotFound):
-        Shelf(["./nothing"], store)
+        ModelRegistry(["./nothing"], store)
 
 
 def test_what_is_pulled_later_is_offered_soon(store, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(shelf_module.time, "monotonic", lambda: now[0])
-    shelf = Shelf([], store)
+    shelf = ModelRegistry([], store)
     assert shelf.cards() == {}
     put_checkpoint(store, PHI)
     assert shelf.cards() == {}

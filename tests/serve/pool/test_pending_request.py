@@ -6,15 +6,15 @@ import pytest
 
 from aipc.errors import EngineError
 from aipc.generate import Finished, Text, Timings, ToolCall, Usage
-from aipc.serve.pool.pending_request import Visit
-from aipc.serve.requests import Ask, Waiting
+from aipc.serve.pool.pending_request import PendingRequest
+from aipc.serve.requests import GenerationRequest, Waiting
 
 END = Finished("stop", Usage(1, 2), Timings(0.1, 10.0, 0.3))
 
 
 @pytest.fixture
 def visit():
-    return Visit(Ask(prompt="hello"))
+    return PendingRequest(GenerationRequest(prompt="hello"))
 
 
 def told(visit):

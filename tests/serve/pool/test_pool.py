@@ -19,7 +19,7 @@ from aipc.serve.failures import (
     ServerBusy,
     WorkerDied,
 )
-from aipc.serve.requests import Ask, Waiting
+from aipc.serve.requests import GenerationRequest, Waiting
 
 GB = 1_000_000_000
 
@@ -86,9 +86,11 @@ def test_what_is_asked_reaches_the_session(fake_pool, run_async):
 
     async def go():
         async with fake_pool() as pool:
-            call = Ask(messages=[{"role": "user", "content": "call"}], tools=tools)
-            short = Ask(messages=[{"content": "count 9"}], sampling={"max_new_tokens": 2})
-            told = Ask(messages=[{"content": "a b"}], logprobs=True)
+            call = GenerationRequest(messages=[{"role": "user", "content": "call"}], tools=tools)
+            short = GenerationRequest(
+                messages=[{"content": "count 9"}], sampling={"max_new_tokens": 2}
+            )
+            told = GenerationRequest(messages=[{"content": "a b"}], logprobs=True)
             return [await all_said(pool, ask) for ask in (call, short, told)]
 
     call, short, told = run_async(go())

@@ -11,10 +11,10 @@ import pytest
 
 import aipc
 from aipc.errors import PromptTooLong
-from aipc.generate import TextSide
-from aipc.serve.pool.model_registry import Shelf
+from aipc.generate import TextPipeline
+from aipc.serve.pool.model_registry import ModelRegistry
 from aipc.serve.pool.pool import Pool
-from aipc.serve.requests import Ask, Waiting
+from aipc.serve.requests import GenerationRequest, Waiting
 
 EXACT = {
     "INFERENCE_PRECISION_HINT": "f32",
@@ -35,7 +35,9 @@ def alone(smollm_gguf, small_store):
 
 
 def asked(question, **sampling):
-    return Ask(messages=[{"role": "user", "content": question}], sampling={**GREEDY, **sampling})
+    return GenerationRequest(
+        messages=[{"role": "user", "content": question}], sampling={**GREEDY, **sampling}
+    )
 
 
 async def tokens_of(pool, name, question):
@@ -47,7 +49,7 @@ async def tokens_of(pool, name, question):
 
 def test_many_at_once_read_what_each_alone_would(alone, smollm_gguf, small_store, run_async):
     async def go():
-        shelf = Shelf([str(smollm_gguf)], small_store)
+        shelf = ModelRegistry([str(smollm_gguf)], small_store)
         pool = Pool(shelf, device="cpu", loading={"properties": EXACT})
         (name,) = [
             name for name, card in shelf.cards().items() if card.load_name == str(smollm_gguf)
@@ -95,7 +97,7 @@ def test_eight_clients_get_nearly_what_the_bare_pipeline_gives(smollm_gguf, smal
     """Tokens a second, rounds of both in turn; the share that the medians' ratio has to reach."""
 
     async def go():
-        pool = Pool(Shelf([str(smollm_gguf)], small_store), device="cpu")
+        pool = Pool(ModelRegistry([str(smollm_gguf)], small_store), device="cpu")
         try:
             name = pool.names()[0].name
             status = await pool.load(name)
@@ -119,7 +121,7 @@ class BarePipeline:
         import openvino_genai
 
         folder = Path(facts["artifact"])
-        text = TextSide.read(folder)
+        text = TextPipeline.read(folder)
         self._prompts = [text.encode(story) for story in STORIES]
         self._config = openvino_genai.GenerationConfig()
         self._config.max_new_tokens = LONG

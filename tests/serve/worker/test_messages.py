@@ -7,7 +7,7 @@ import pytest
 from aipc import errors
 from aipc.errors import EngineError, PromptTooLong
 from aipc.generate import Finished, Text, Timings, ToolCall, Usage
-from aipc.serve.requests import Ask
+from aipc.serve.requests import GenerationRequest
 from aipc.serve.worker import messages
 from aipc.serve.worker.messages import VendorError
 
@@ -31,7 +31,7 @@ def test_events_survive_the_way(event):
 
 
 def test_an_ask_survives_the_way_without_its_client():
-    ask = Ask(
+    ask = GenerationRequest(
         messages=[{"role": "user", "content": "hello"}],
         sampling={"seed": 0, "temperature": 0.0},
         stop=["."],

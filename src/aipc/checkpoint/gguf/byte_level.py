@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aipc.checkpoint.damage import damaged, quoted
 from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.gguf.pretokenizers import PRE_TOKENIZERS, PreTokenizer
 from aipc.checkpoint.gguf.vocabulary import Vocabulary
-from aipc.errors import UnsupportedModel
+from aipc.errors import UnsupportedModel, damaged, quoted
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aipc.checkpoint.damage import damaged
 from aipc.checkpoint.gguf.file import GgufFile
 from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.gguf.names import find_architecture
 from aipc.checkpoint.gguf.rope import rope_settings
 from aipc.checkpoint.tensors import TensorInfo
+from aipc.errors import damaged
 
 _DEFAULT_THETA = 10000.0
 _TOKEN_IDS = {"bos": "bos", "eos": "eos", "padding": "pad"}

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aipc.checkpoint.damage import damaged, quoted
 from aipc.checkpoint.extents import Extent, check_disjoint
 from aipc.checkpoint.floats import FLOATS, Bytes, Floats, to_float32
 from aipc.checkpoint.gguf.header import GgufHeader, GgufTensor, read_header
 from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.mapping import map_bytes
 from aipc.checkpoint.tensors import TensorInfo
-from aipc.errors import UnsupportedModel
+from aipc.errors import UnsupportedModel, damaged, quoted
 
 QUANTIZED = frozenset(
     {

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from aipc.checkpoint.damage import damaged, quoted, unreadable
-from aipc.errors import UnsupportedModel
+from aipc.errors import UnsupportedModel, damaged, quoted, unreadable
 
 LIMIT = 64 * 2**20
 """Bytes of metadata; a vocabulary of 260,000 with merges takes 12 million."""

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aipc.checkpoint.damage import damaged, quoted
-from aipc.errors import UnsupportedModel
+from aipc.errors import UnsupportedModel, damaged, quoted
 
 _MOST = 2**31
 

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from aipc.checkpoint.damage import quoted
-from aipc.errors import UnsupportedModel
+from aipc.errors import UnsupportedModel, quoted
 
 _ROOT = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 _BLOCK = {

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aipc.checkpoint.damage import damaged
 from aipc.checkpoint.gguf.file import GgufFile
 from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.gguf.names import ROPE_FREQS, ROPE_LONG, ROPE_SHORT
-from aipc.errors import UnsupportedModel
+from aipc.errors import UnsupportedModel, damaged
 
 _LLAMA3 = {
     "low_freq_factor": 1.0,

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aipc.artifact.config import CONFIG, GENERATION_CONFIG
+from aipc.artifact.files import (
+    CHAT_TEMPLATE,
+    CONFIG,
+    GENERATION_CONFIG,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+)
 from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.gguf.tokenizer import make_tokenizer
 from aipc.checkpoint.gguf.vocabulary import Vocabulary, read_vocabulary, special_token, stop_ids
-from aipc.checkpoint.jsonfile import write_object
-from aipc.checkpoint.template import JINJA
+from aipc.records import write_object
 
 _TEMPLATE = "tokenizer.chat_template"
 _NAMES = {"bos": "bos", "eos": "eos", "padding": "pad", "unknown": "unk"}
@@ -40,11 +45,11 @@ class GgufTexts:
         tokenizer = make_tokenizer(self._metadata, vocabulary)
         write_object(target / CONFIG, self._config)
         write_object(target / GENERATION_CONFIG, self._generation_config(vocabulary))
-        (target / "tokenizer.json").write_bytes(tokenizer.to_str().encode("utf-8"))
-        write_object(target / "tokenizer_config.json", self._tokenizer_config(vocabulary))
+        (target / TOKENIZER).write_bytes(tokenizer.to_str().encode("utf-8"))
+        write_object(target / TOKENIZER_CONFIG, self._tokenizer_config(vocabulary))
         if _TEMPLATE in self._metadata:
             template = self._metadata.text(_TEMPLATE)
-            (target / JINJA).write_bytes(template.encode("utf-8"))
+            (target / CHAT_TEMPLATE).write_bytes(template.encode("utf-8"))
 
     def _generation_config(self, vocabulary: Vocabulary) -> dict[str, Any]:
         ids = {key: self._config[key] for key in _ID_KEYS if key in self._config}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from aipc.checkpoint.damage import damaged, quoted
 from aipc.checkpoint.gguf.byte_level import build_byte_level, find_pre_tokenizer
 from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.gguf.sentencepiece import build_sentencepiece
@@ -16,7 +15,7 @@ from aipc.checkpoint.gguf.vocabulary import (
     Vocabulary,
     special_token,
 )
-from aipc.errors import UnsupportedModel
+from aipc.errors import UnsupportedModel, damaged, quoted
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

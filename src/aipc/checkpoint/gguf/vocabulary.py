@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from aipc.checkpoint.damage import damaged, quoted
 from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.errors import damaged, quoted
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 """Token types, as in sentencepiece."""

@@ -6,10 +6,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from aipc.artifact.config import CONFIG, GENERATION_CONFIG
+from aipc.artifact.files import CONFIG, GENAI_CONFIG, GENERATION_CONFIG, ONNX_MODEL
+from aipc.artifact.providers import GRAPH_FORMS
 from aipc.convert.export import Export
-from aipc.convert.onnx.genai_config import GENAI_CONFIG, cap_length
-from aipc.convert.onnx.provider import PROVIDERS
+from aipc.convert.onnx.genai_config import cap_length
 from aipc.convert.recipe import Recipe
 from aipc.errors import ConversionError
 
@@ -29,13 +29,13 @@ class BuilderExport(Export):
 
     def command(self, folder: Path) -> list[str]:
         builder = [sys.executable, "-m", self.modules[0], "-i", str(self.source)]
-        provider = PROVIDERS[self.target.name].config_name or "cpu"
+        provider = GRAPH_FORMS[self.target.name].config_name or "cpu"
         # its cache is where it puts the unfinished model: beside the result, and swept with it
         places = ["-o", str(folder), "-c", str(folder / "cache")]
         return [*builder, *places, "-e", provider, *self._flags()]
 
     def finish(self, folder: Path) -> None:
-        for name in ("model.onnx", GENAI_CONFIG):
+        for name in (ONNX_MODEL, GENAI_CONFIG):
             if not (folder / name).is_file():
                 raise ConversionError(f"{self.exporter} left out '{name}'", "try again")
         cap_length(folder / GENAI_CONFIG)

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aipc.artifact.config import CONFIG, read_generation_config, read_stop_ids
-from aipc.checkpoint.jsonfile import read_object
+from aipc.artifact.config import read_generation_config, read_stop_ids
+from aipc.artifact.files import CONFIG, GENAI_CONFIG
+from aipc.artifact.providers import GraphForm
 from aipc.convert.network import Network
 from aipc.convert.onnx.graph import PAST, PRESENT
-from aipc.convert.onnx.provider import Provider
+from aipc.records import read_object
 
-GENAI_CONFIG = "genai_config.json"
 MAX_LENGTH = 4096
 """GenAI allocates the cache for so many tokens at once (0.4 MB each on a Phi-3-mini in float16),
 where the caller asks for no other number; the context may be 32 times as long."""
@@ -35,10 +35,10 @@ BEAMS = {
 }
 
 
-def write_genai_config(folder: Path, model: str, network: Network, provider: Provider) -> None:
+def write_genai_config(folder: Path, model: str, network: Network, form: GraphForm) -> None:
     """Write it into ``folder``, which holds config.json and generation_config.json already."""
     content = {
-        "model": _model(folder, model, network, provider),
+        "model": _model(folder, model, network, form),
         "search": _search(read_generation_config(folder), network),
     }
     text = json.dumps(content, indent=2) + "\n"
@@ -53,7 +53,7 @@ def cap_length(path: Path) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _model(folder: Path, model: str, network: Network, provider: Provider) -> dict[str, Any]:
+def _model(folder: Path, model: str, network: Network, form: GraphForm) -> dict[str, Any]:
     config = {**read_object(folder / CONFIG), **read_generation_config(folder)}
     # GenAI refuses ids outside the vocabulary, which some configs keep from their ancestors
     stops = sorted(stop for stop in read_stop_ids(folder) if stop < network.embedding.rows)
@@ -63,22 +63,22 @@ def _model(folder: Path, model: str, network: Network, provider: Provider) -> di
     return {
         **{name: token for name, token in named.items() if token is not None},
         "context_length": network.context,
-        "decoder": _decoder(model, network, provider),
+        "decoder": _decoder(model, network, form),
         "eos_token_id": stops,
         "type": network.model_type,
         "vocab_size": network.embedding.rows,
     }
 
 
-def _decoder(model: str, network: Network, provider: Provider) -> dict[str, Any]:
+def _decoder(model: str, network: Network, form: GraphForm) -> dict[str, Any]:
     inputs = ["input_ids", "attention_mask"]
-    if not provider.turns_inside:
+    if not form.turns_inside:
         inputs.append("position_ids")
-    named = {provider.config_name: dict(provider.options)}
+    named = {form.config_name: dict(form.options)}
     return {
         "session_options": {
             "log_id": "onnxruntime-genai",
-            "provider_options": [named] if provider.config_name else [],
+            "provider_options": [named] if form.config_name else [],
         },
         "filename": model,
         "head_size": network.head_dim,

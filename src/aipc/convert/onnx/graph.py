@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from aipc.artifact.providers import GraphForm
 from aipc.convert.network import Block, Matrix, Network, Vector
 from aipc.convert.onnx.nodes import MICROSOFT, Nodes
-from aipc.convert.onnx.provider import Provider
 from aipc.convert.onnx.weights import ExternalWeights
 
 IR_VERSION = 10
@@ -24,13 +24,13 @@ class _Inputs:
     positions: str = ""  # i64 [batch, tokens], where rotary embedding stands outside attention
 
 
-def build_graph(network: Network, weights: ExternalWeights, provider: Provider) -> Any:
+def build_graph(network: Network, weights: ExternalWeights, form: GraphForm) -> Any:
     """A ``ModelProto``: ids and cache in, logits [batch, tokens, vocabulary] and cache out."""
     from onnx import helper
 
-    decoder = _Decoder(network, weights, provider)
+    decoder = _Decoder(network, weights, form)
     decoder.build()
-    inputs, outputs = _signature(network, provider)
+    inputs, outputs = _signature(network, form)
     graph = helper.make_graph(
         decoder.nodes.made,
         network.model_type,
@@ -44,11 +44,11 @@ def build_graph(network: Network, weights: ExternalWeights, provider: Provider) 
     )
 
 
-def _signature(network: Network, provider: Provider) -> tuple[list[Any], list[Any]]:
+def _signature(network: Network, form: GraphForm) -> tuple[list[Any], list[Any]]:
     """Inputs and outputs, as GenAI's decoder knows them."""
     from onnx import TensorProto, helper
 
-    element = TensorProto.FLOAT if provider.element == "f32" else TensorProto.FLOAT16
+    element = TensorProto.FLOAT if form.element == "f32" else TensorProto.FLOAT16
 
     def ids(name: str, length: str) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", length])
@@ -62,7 +62,7 @@ def _signature(network: Network, provider: Provider) -> tuple[list[Any], list[An
         ]
 
     inputs = [ids("input_ids", "tokens"), ids("attention_mask", "total")]
-    if not provider.turns_inside:
+    if not form.turns_inside:
         inputs.append(ids("position_ids", "tokens"))
     shape = ["batch", "tokens", network.head.rows]
     logits = helper.make_tensor_value_info("logits", element, shape)
@@ -70,11 +70,11 @@ def _signature(network: Network, provider: Provider) -> tuple[list[Any], list[An
 
 
 class _Decoder:
-    def __init__(self, network: Network, weights: ExternalWeights, provider: Provider) -> None:
-        self.nodes = Nodes(provider.element)
+    def __init__(self, network: Network, weights: ExternalWeights, form: GraphForm) -> None:
+        self.nodes = Nodes(form.element)
         self._network = network
         self._weights = weights
-        self._provider = provider
+        self._form = form
 
     def build(self) -> None:
         network = self._network
@@ -97,7 +97,7 @@ class _Decoder:
         total = nodes.cast(wide, "i32")
         cosine, sine = self._weights.table("cosine"), self._weights.table("sine")
         switch = self._network.rope.switch
-        if not self._provider.turns_inside:
+        if not self._form.turns_inside:
             return _Inputs(last, total, cosine, sine, self._positions(switch))
         if switch is not None:
             cosine, sine = self._chosen(cosine, sine, wide, switch)
@@ -189,7 +189,7 @@ class _Decoder:
             )
             return self.nodes.add("MatMul", [value, transposed], name)
         zero = [] if stored.zero is None else [weights.array(stored.zero, rows)]
-        level = self._provider.accuracy_level
+        level = self._form.accuracy_level
         accuracy: dict[str, Any] = {} if level is None else {"accuracy_level": level}
         return self.nodes.add(
             "MatMulNBits",
@@ -218,13 +218,13 @@ class _Decoder:
         return self.nodes.add("Mul", [gate, share], f"{gate}.active")
 
     def _attention(self, value: str, block: Block, index: int, inputs: _Inputs) -> str:
-        network, provider = self._network, self._provider
-        is_joint = provider.turns_inside and block.query_norm is None
+        network, form = self._network, self._form
+        is_joint = form.turns_inside and block.query_norm is None
         queries = [self._joint(value, block), "", ""] if is_joint else self._parts(
             value, block, inputs
         )  # fmt: skip
         past = [PAST.format(index, kind) for kind in ("key", "value")]
-        tables = [inputs.cosine, inputs.sine] if provider.turns_inside else []
+        tables = [inputs.cosine, inputs.sine] if form.turns_inside else []
         attended = self.nodes.add(
             "GroupQueryAttention",
             [*queries, *past, inputs.last, inputs.total, *tables],
@@ -235,7 +235,7 @@ class _Decoder:
             kv_num_heads=network.kv_heads,
             scale=network.head_dim**-0.5,
             local_window_size=network.window or -1,
-            do_rotary=int(provider.turns_inside),
+            do_rotary=int(form.turns_inside),
             rotary_interleaved=0,
         )
         return self._product(attended, block.attention_out)

@@ -7,29 +7,28 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from aipc.artifact.files import ONNX_MODEL, ONNX_WEIGHTS
+from aipc.artifact.providers import GRAPH_FORMS, GraphForm
 from aipc.checkpoint import Checkpoint
 from aipc.convert.encoding import Encoding
 from aipc.convert.layout import Layout, lay_out
 from aipc.convert.network import Network
 from aipc.convert.onnx.genai_config import write_genai_config
 from aipc.convert.onnx.graph import build_graph
-from aipc.convert.onnx.provider import PROVIDERS, Provider
 from aipc.convert.onnx.tokenizer import adapt_tokenizer
 from aipc.convert.onnx.weights import ExternalWeights, ONNXPacking, blocked
-from aipc.convert.plan import Blueprint
+from aipc.convert.plan import ConversionPlan
 from aipc.convert.recipe import Recipe
 from aipc.convert.rotation import rotation_tables
 from aipc.convert.targets import Target, find_target
 from aipc.errors import ConversionError
 from aipc.progress import Progress, silent
 
-MODEL = "model.onnx"
-WEIGHTS = "model.onnx.data"
 HEAD_MULTIPLE = 16
 """GroupQueryAttention refuses other head sizes, and tables of other than half of it wide."""
 
 
-class Conversion(Blueprint):
+class ONNXPlan(ConversionPlan):
     packages = ("onnx",)
 
     @classmethod
@@ -45,25 +44,25 @@ class Conversion(Blueprint):
 
     @classmethod
     def lay_out(cls, network: Network, encodings: Mapping[str, Encoding], target: Target) -> Layout:
-        packing = ONNXPacking(PROVIDERS[target.name].element)
+        packing = ONNXPacking(GRAPH_FORMS[target.name].element)
         tables = rotation_tables(network.rope, network.context)
         return lay_out(network, encodings, packing, tables)
 
     @property
-    def provider(self) -> Provider:
+    def provider(self) -> GraphForm:
         """The target's; the rotary embedding stands outside attention where it has to."""
-        own = PROVIDERS[self.target.name]
+        own = GRAPH_FORMS[self.target.name]
         fits = self.network.rope.dimensions % HEAD_MULTIPLE == 0
         return replace(own, turns_inside=own.turns_inside and fits)
 
     def write(self, folder: Path, progress: Progress = silent) -> None:
         self.checkpoint.write_text_files(folder)
         adapt_tokenizer(folder)
-        write_genai_config(folder, MODEL, self.network, self.provider)
-        self.write_weights(folder / WEIGHTS, progress)
-        weights = ExternalWeights(self.layout, WEIGHTS)
+        write_genai_config(folder, ONNX_MODEL, self.network, self.provider)
+        self.write_weights(folder / ONNX_WEIGHTS, progress)
+        weights = ExternalWeights(self.layout, ONNX_WEIGHTS)
         graph = build_graph(self.network, weights, self.provider)
-        (folder / MODEL).write_bytes(graph.SerializeToString(deterministic=True))
+        (folder / ONNX_MODEL).write_bytes(graph.SerializeToString(deterministic=True))
 
 
 def plan_onnx(
@@ -71,8 +70,8 @@ def plan_onnx(
     recipe: Recipe,
     target: Target | None = None,
     progress: Progress = silent,
-) -> Conversion:
-    """As `Blueprint.plan`, for the CPU where no target is named.
+) -> ONNXPlan:
+    """As `ConversionPlan.plan`, for the CPU where no target is named.
 
     Raises:
         ConversionError: moreover, where the package onnx is missing.
@@ -81,4 +80,4 @@ def plan_onnx(
         raise ConversionError(
             "writing for ONNX Runtime needs the package onnx", "pip install 'aipc[onnx]'"
         )
-    return Conversion.plan(checkpoint, recipe, target or find_target("cpu", "onnx"), progress)
+    return ONNXPlan.plan(checkpoint, recipe, target or find_target("cpu", "onnx"), progress)

@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aipc.artifact.files import TOKENIZER
 from aipc.checkpoint.gguf.pretokenizers import PRE_TOKENIZERS
 
-TOKENIZER = "tokenizer.json"
 SINGLE_DIGITS = PRE_TOKENIZERS["smollm"].pattern
 STEPS = (
     r"\p{N}",

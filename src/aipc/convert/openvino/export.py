@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from aipc.artifact.files import OPENVINO_DETOKENIZER, OPENVINO_MODEL, OPENVINO_TOKENIZER
 from aipc.convert.export import Export
 from aipc.convert.openvino.file import check_whole
-from aipc.convert.openvino.tokenizer import DETOKENIZER, TOKENIZER, write_tokenizer
+from aipc.convert.openvino.tokenizer import write_tokenizer
 
 
 class OptimumExport(Export):
@@ -21,9 +22,12 @@ class OptimumExport(Export):
         return [*exporter, "--model", str(self.source), *task, *self._flags(), str(folder)]
 
     def finish(self, folder: Path) -> None:
-        if not (folder / TOKENIZER).exists() or not (folder / DETOKENIZER).exists():
+        if (
+            not (folder / OPENVINO_TOKENIZER).exists()
+            or not (folder / OPENVINO_DETOKENIZER).exists()
+        ):
             write_tokenizer(folder)  # the exporter only warns when it has failed at that
-        check_whole(folder / "openvino_model.xml")
+        check_whole(folder / OPENVINO_MODEL)
 
     def _flags(self) -> list[str]:
         recipe = self.recipe

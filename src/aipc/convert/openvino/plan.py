@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from aipc.artifact.files import OPENVINO_MODEL, OPENVINO_WEIGHTS
 from aipc.checkpoint import Checkpoint
 from aipc.convert.encoding import Encoding
 from aipc.convert.layout import Layout, lay_out
@@ -13,16 +14,13 @@ from aipc.convert.openvino.graph import build_graph
 from aipc.convert.openvino.tokenizer import write_tokenizer
 from aipc.convert.openvino.weights import OpenVINOPacking, PlaceholderWeights
 from aipc.convert.openvino.xml import write_xml
-from aipc.convert.plan import Blueprint
+from aipc.convert.plan import ConversionPlan
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import TARGETS, Target
 from aipc.progress import Progress, silent
 
-MODEL = "openvino_model.xml"
-WEIGHTS = "openvino_model.bin"
 
-
-class Conversion(Blueprint):
+class OpenVINOPlan(ConversionPlan):
     packages = ("openvino", "openvino-tokenizers")
 
     @classmethod
@@ -34,10 +32,10 @@ class Conversion(Blueprint):
         progress("converting the tokenizer", 0, 0)
         self.checkpoint.write_text_files(folder)
         write_tokenizer(folder)
-        self.write_weights(folder / WEIGHTS, progress)
+        self.write_weights(folder / OPENVINO_WEIGHTS, progress)
         placeholders = PlaceholderWeights(self.layout)  # the graph only borrows their memory
         graph = build_graph(self.network, placeholders)
-        write_xml(graph, self.layout, folder / MODEL, folder / WEIGHTS)
+        write_xml(graph, self.layout, folder / OPENVINO_MODEL, folder / OPENVINO_WEIGHTS)
 
 
 def plan_openvino(
@@ -45,6 +43,6 @@ def plan_openvino(
     recipe: Recipe,
     target: Target = TARGETS["cpu"],
     progress: Progress = silent,
-) -> Conversion:
-    """As `Blueprint.plan`, for the CPU where no target is named."""
-    return Conversion.plan(checkpoint, recipe, target, progress)
+) -> OpenVINOPlan:
+    """As `ConversionPlan.plan`, for the CPU where no target is named."""
+    return OpenVINOPlan.plan(checkpoint, recipe, target, progress)

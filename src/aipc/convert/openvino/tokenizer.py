@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aipc.artifact.files import (
+    OPENVINO_DETOKENIZER,
+    OPENVINO_TOKENIZER,
+    TOKENIZER_CONFIG,
+)
 from aipc.convert.openvino.file import save
 from aipc.errors import ConversionError
-
-TOKENIZER = "openvino_tokenizer.xml"
-DETOKENIZER = "openvino_detokenizer.xml"
 
 
 def write_tokenizer(folder: Path) -> None:
@@ -28,21 +30,21 @@ def write_tokenizer(folder: Path) -> None:
             "OpenVINO Tokenizers can't convert this model's tokenizer",
             "run with --debug for its reason; the model can't be made an OpenVINO artifact",
         ) from error
-    for model, name in zip(both, (TOKENIZER, DETOKENIZER), strict=True):
+    for model, name in zip(both, (OPENVINO_TOKENIZER, OPENVINO_DETOKENIZER), strict=True):
         save(model, folder / name)
 
 
 def _load(folder: Path) -> Any:
     from transformers import PreTrainedTokenizerFast
 
-    config = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    config = json.loads((folder / TOKENIZER_CONFIG).read_text("utf-8"))
     special = {
         name: _token(config[name])
         for name in ("bos_token", "eos_token", "unk_token", "pad_token")
         if config.get(name)
     }
     return PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / "tokenizer.json"),
+        tokenizer_file=str(folder / OPENVINO_TOKENIZER),
         clean_up_tokenization_spaces=bool(config.get("clean_up_tokenization_spaces", False)),
         **special,
     )

@@ -11,7 +11,7 @@ from typing import Any
 from aipc.devices.counters.clients import ClientCounter
 from aipc.devices.counters.counter import Counter, Reading
 from aipc.devices.system.memory import Memory, read_memory
-from aipc.session_status import Running, read_running
+from aipc.session_status import SessionStatus, read_statuses
 
 _SETTLES_S = 5.0
 
@@ -20,7 +20,7 @@ _SETTLES_S = 5.0
 class SessionLoad:
     """``gpu`` is the session's own share of a GPU; None where Linux's drivers do not tell."""
 
-    session: Running
+    session: SessionStatus
     gpu: Reading | None
 
     def speed(self, now: float) -> float | None:
@@ -66,7 +66,7 @@ class Monitor:
         running: Path,
         client: Callable[[int], Counter] = ClientCounter,
     ) -> None:
-        """``running`` is the folder of `aipc.session_status`; ``client`` makes a process's counter."""
+        """``running`` is the folder of `session_status`; ``client`` makes a process's counter."""
         self._counters = counters
         self._running = running
         self._client = client
@@ -83,7 +83,7 @@ class Monitor:
         )
 
     def _sessions(self, now: float) -> tuple[SessionLoad, ...]:
-        sessions = read_running(self._running)
+        sessions = read_statuses(self._running)
         pids = {session.pid for session in sessions}
         self._clients = {pid: self._clients.get(pid) or self._client(pid) for pid in pids}
         used = {pid: client.read(now) for pid, client in self._clients.items()}

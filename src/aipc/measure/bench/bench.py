@@ -8,7 +8,7 @@ from pathlib import Path
 import aipc
 from aipc.devices import kind_of
 from aipc.devices.counters.energy import find_energy
-from aipc.generate import TextSide
+from aipc.generate import TextPipeline
 from aipc.measure.bench.contest import Contest, Prompts
 from aipc.measure.bench.formats import Forms
 from aipc.measure.bench.lineup import Lineup
@@ -49,7 +49,7 @@ def measure(
         notify=notify,
     )
     plan = prepared.placement.plan
-    prompts = _prompts(asked, TextSide.read(prepared.folder))
+    prompts = _prompts(asked, TextPipeline.read(prepared.folder))
     lineup = Lineup(asked, prepared, Forms(prepared, asked.recipe, progress, notify))
     limits, listener = measure_limits(plan.device), Listener()
     energy = find_energy(kind_of(plan.device))
@@ -77,7 +77,7 @@ def new_file(result: Result, store: Store) -> Path:
     return store.home / "results" / f"{when}-{result.contestants[0].artifact.name}.json"
 
 
-def _prompts(asked: BenchPlan, text: TextSide) -> Prompts:
+def _prompts(asked: BenchPlan, text: TextPipeline) -> Prompts:
     check_context(asked.workload, text.context)
     tokenizer, seed = text.tokenizer, asked.options.seed
     if asked.text is None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aipc.artifact import digest, manifest
+from aipc.artifact.files import GENAI_CONFIG, OPENVINO_MODEL
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.errors import ArtifactError, MeasurementError
@@ -86,8 +87,8 @@ def _sha256(files: list[Path], made: manifest.Manifest | None) -> str:
 
 
 def _format_of(path: Path) -> str:
-    if (path / "openvino_model.xml").exists():
+    if (path / OPENVINO_MODEL).exists():
         return "openvino"
-    if (path / "genai_config.json").exists():
+    if (path / GENAI_CONFIG).exists():
         return "onnx"
     return "gguf" if path.suffix == ".gguf" else "checkpoint"

@@ -6,12 +6,14 @@ table.  Scales and zero points count.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
 
+from aipc.artifact.config import read_config
+from aipc.artifact.files import ONNX_MODEL, OPENVINO_MODEL
+from aipc.artifact.kv_cache import cached_numbers
 from aipc.checkpoint import open_checkpoint
 from aipc.measure.bench.result import Needs
 
@@ -28,12 +30,12 @@ def read_needs(artifact: Path, properties: Mapping[str, str]) -> Needs:
     Raises:
         CheckpointError: a checkpoint or GGUF file that can't be read.
     """
-    if (artifact / "openvino_model.xml").exists():
-        weights, operations = _openvino(artifact / "openvino_model.xml")
-        return _needs("openvino", weights, operations, _config(artifact), properties)
-    if (artifact / "model.onnx").exists():
-        weights, operations = _onnx(artifact / "model.onnx", _config(artifact))
-        return _needs("onnx", weights, operations, _config(artifact), properties)
+    if (artifact / OPENVINO_MODEL).exists():
+        weights, operations = _openvino(artifact / OPENVINO_MODEL)
+        return _needs("openvino", weights, operations, read_config(artifact), properties)
+    if (artifact / ONNX_MODEL).exists():
+        weights, operations = _onnx(artifact / ONNX_MODEL, read_config(artifact))
+        return _needs("onnx", weights, operations, read_config(artifact), properties)
     kind = "gguf" if artifact.suffix == ".gguf" else "checkpoint"
     with open_checkpoint(artifact) as opened:
         tied = "lm_head.weight" not in opened.tensors
@@ -51,16 +53,8 @@ def _needs(
     properties: Mapping[str, str],
 ) -> Needs:
     precision = properties.get("KV_CACHE_PRECISION", _CACHE_DEFAULT[kind])
-    values = _cached_values(config)
+    values = cached_numbers(config)
     return Needs(weights, round(values * _CACHE_BYTES.get(precision, 2.0)), operations)
-
-
-def _cached_values(config: Mapping[str, Any]) -> int:
-    """Numbers that keys and values of one token have together, over all layers."""
-    heads = config.get("num_attention_heads", 0)
-    size = config.get("head_dim") or (config.get("hidden_size", 0) // heads if heads else 0)
-    key_heads = config.get("num_key_value_heads") or heads
-    return int(2 * config.get("num_hidden_layers", 0) * key_heads * size)
 
 
 def _operations(shapes: Iterable[tuple[int, ...]]) -> int:
@@ -139,12 +133,3 @@ def _matrix(node: Any) -> tuple[int, ...]:
 def _onnx_bytes(tensor: Any) -> int:
     outside = {entry.key: entry.value for entry in tensor.external_data}
     return int(outside.get("length", len(tensor.raw_data)))
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    """A vendor's folder may lack it; what it would tell is then not known."""
-    try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return config if isinstance(config, dict) else {}

@@ -11,7 +11,7 @@ from aipc.errors import UsageError
 from aipc.measure.bench.options import BenchOptions
 from aipc.measure.bench.result import Workload
 from aipc.measure.peers.peers import Entry
-from aipc.session.place import Wanted
+from aipc.session.place import SessionOptions
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class BenchPlan:
     """A model as a session would load it, the peers beside it, and the lengths in tokens."""
 
     model: str | None = None
-    wanted: Wanted = field(default_factory=Wanted)
+    wanted: SessionOptions = field(default_factory=SessionOptions)
     recipe: Recipe | None = None
     prompts: tuple[int, ...] = (32, 256)
     outputs: tuple[int, ...] = (64,)

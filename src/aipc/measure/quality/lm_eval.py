@@ -17,12 +17,12 @@ from lm_eval.api.registry import register_model
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from aipc.errors import UsageError
-from aipc.generate import TextSide
+from aipc.generate import TextPipeline
 from aipc.measure.quality.continuation import continued
 from aipc.measure.quality.subject import Subject
 from aipc.runtimes.base import Scorer
 from aipc.session import session
-from aipc.session.place import Wanted
+from aipc.session.place import SessionOptions
 from aipc.session.prepare import prepare_session
 from aipc.session.session import Session
 
@@ -58,8 +58,8 @@ class AipcLM(TemplateLM):  # type: ignore[misc]  # the harness has no types
                 f"--model_args has no '{min(unknown)}'",
                 "known: model, runtime, max_length; and --device",
             )
-        self._prepared = prepare_session(model, Wanted(device or "auto", runtime))
-        self._text = TextSide.read(self._prepared.folder)
+        self._prepared = prepare_session(model, SessionOptions(device or "auto", runtime))
+        self._text = TextPipeline.read(self._prepared.folder)
         self.max_length = max_length or self._prepared.placement.context(self._text.context)
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aipc.artifact.config import read_context
+from aipc.artifact.files import TOKENIZER
 from aipc.devices import kind_of
 from aipc.devices.wheels import installed
 from aipc.generate import Tokenizer
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from aipc.session.session import Session
 
 _MODEL_FILES = frozenset({".xml", ".bin", ".onnx", ".data"})
-_TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Subject:
         names = sorted(
             file.name
             for file in self.artifact.iterdir()
-            if file.suffix in _MODEL_FILES or file.name == _TOKENIZER
+            if file.suffix in _MODEL_FILES or file.name == TOKENIZER
         )
         return fingerprint(self.artifact, tuple(names))
 

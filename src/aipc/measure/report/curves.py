@@ -75,7 +75,7 @@ def _by_place(entry: Entry, case: Case) -> dict[int, list[float]]:
 
 
 def _gaps(times: Sequence[float]) -> Iterator[tuple[int, float]]:
-    """(place, seconds) as `aipc.measure.bench.figures.gaps`: what comes together shares the time."""
+    """(place, seconds) as `figures.gaps` has it: what comes together shares the time."""
     places = [list(group) for _, group in groupby(range(len(times)), lambda at: times[at])]
     for before, together in pairwise(places):
         for place in together:

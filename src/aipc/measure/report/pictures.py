@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from aipc.disk import amount
 from aipc.measure.bench.figures import cold_first_token
 from aipc.measure.bench.workload import Case
 from aipc.measure.report import words
@@ -23,6 +22,7 @@ from aipc.measure.report.charts import (
 from aipc.measure.report.curves import first_token_line, pooled_places, step_line
 from aipc.measure.report.entries import Entry, Section
 from aipc.measure.report.quality import speed_and_quality
+from aipc.units import amount
 
 _PANELS = 3
 _LINE_TOP = 1.5  # times what nearly all of a chart's values stay below

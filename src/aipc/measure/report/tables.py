@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from statistics import median
 
-from aipc.disk import amount
 from aipc.measure.bench.compare import Ratio, between, within
 from aipc.measure.bench.figures import cold_first_token
 from aipc.measure.bench.result import Rate, Result
@@ -13,6 +12,7 @@ from aipc.measure.report import words
 from aipc.measure.report.charts import Table
 from aipc.measure.report.entries import Entry, Section, recipe_tag
 from aipc.measure.report.files import Benchmark
+from aipc.units import amount
 
 _SPEEDS = {"first token": "first token", "decode": "decode", "whole": "prompt and answer"}
 _ONCE = {"load": "loading", "cold first token": "first token after loading"}

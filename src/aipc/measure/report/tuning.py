@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from aipc.choose.measured import Trial, Tuned
-from aipc.disk import amount
 from aipc.measure.frontier import frontier
 from aipc.measure.report import words
 from aipc.measure.report.charts import Picture, Point, PointChart, Table
 from aipc.measure.report.files import printable
+from aipc.units import amount
 
 
 def trials_picture(tuned: Tuned, name: str) -> Picture:

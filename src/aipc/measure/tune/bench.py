@@ -17,9 +17,8 @@ from aipc.convert.targets import find_target
 from aipc.devices import Device
 from aipc.devices.counters.energy import EnergyCounter, find_energy
 from aipc.devices.system.memory import read_memory
-from aipc.disk import amount
 from aipc.errors import MeasurementError
-from aipc.generate import TextSide
+from aipc.generate import TextPipeline
 from aipc.measure.bench.runner import ProcessRunner
 from aipc.measure.quality.quality import measure_kl
 from aipc.measure.tune.participants import Run
@@ -28,6 +27,7 @@ from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.progress import Progress
 from aipc.session.convert import Notify, find_artifact, prepare
+from aipc.units import amount
 
 _SCRIPT = Path(__file__).with_name("engine.py")
 _COLD_TOKENS = 2
@@ -170,7 +170,7 @@ class ProcessBench:
     def _prompts(self, folder: Path) -> TuningPrompts:
         """The same for every artifact: they have one tokenizer."""
         if self._shared_prompts is None:
-            self._shared_prompts = TuningPrompts(TextSide.read(folder), self.work)
+            self._shared_prompts = TuningPrompts(TextPipeline.read(folder), self.work)
         return self._shared_prompts
 
     def _folder(self, setup: Setup) -> Path:

@@ -1,4 +1,4 @@
-"""One setup in a process of its own, for `aipc.measure.bench.participant_loop`: the engine and nothing above it.
+"""One setup in a process of its own, for `participant_loop`: the engine and nothing above it.
 
 No rule and no record has a say in it: the engine gets exactly the properties that it is given.
 """

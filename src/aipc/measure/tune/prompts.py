@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from aipc.choose.measured import Work
-from aipc.generate import TextSide
+from aipc.generate import TextPipeline
 from aipc.measure.bench.workload import Case, RandomPrompts
 from aipc.measure.quality.passages import read_passages
 
@@ -19,7 +19,7 @@ _ASK = "Repeat this text word for word and add nothing:\n\n{text}"
 class TuningPrompts:
     """As many prompts as the work has streams, others at every call."""
 
-    def __init__(self, text: TextSide, work: Work) -> None:
+    def __init__(self, text: TextPipeline, work: Work) -> None:
         """Errors are those of `RandomPrompts`."""
         self._text = text
         self._work = work

@@ -66,7 +66,7 @@ def tune(
         MeasurementError: nothing could be measured, or no counter counts energy here.
         AipcError: the model can't be found, or this machine has not what was asked for.
     """
-    telemetry.silence()
+    telemetry.switch_off()
     options, store = options or TuneOptions(), store or Store()
     source = names.resolve(name)
     found = _places(source, device, runtime)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from aipc import telemetry
+from aipc.artifact.providers import Provider
 from aipc.devices import kind_of
 from aipc.devices.system.cpu import read_cpu
 from aipc.errors import DeviceError, EngineError
@@ -24,14 +25,7 @@ from aipc.runtimes.onnx.folder import GenAIFolder, open_folder
 from aipc.runtimes.onnx.guided import GuidedSequence, check_end
 from aipc.runtimes.onnx.placement import read_placement
 from aipc.runtimes.onnx.properties import PROVIDER, Settings, read_properties
-from aipc.runtimes.onnx.provider import (
-    KINDS,
-    Provider,
-    check_installed,
-    device_name,
-    find_provider,
-    tell,
-)
+from aipc.runtimes.onnx.provider import KINDS, check_installed, device_name, find_provider, tell
 from aipc.runtimes.onnx.sampler import Sampler, logprob
 from aipc.runtimes.onnx.sequence import CachedSequence, SequencePool
 from aipc.timing_spans import stage
@@ -61,7 +55,7 @@ class ONNXRuntime:
         )
 
     def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> ONNXEngine:
-        telemetry.silence()  # also for callers that come without a session: these packages send
+        telemetry.switch_off()  # also for callers that come without a session: these packages send
         provider = find_provider(kind_of(device), properties.get(PROVIDER))
         settings = read_properties(properties, provider)
         check_installed(provider)

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aipc.artifact.files import CONFIG, GENAI_CONFIG
+from aipc.artifact.kv_cache import token_numbers
+from aipc.artifact.providers import PROVIDERS, Provider, normal_name
 from aipc.artifact.rope_switch import rope_switch
 from aipc.errors import ArtifactError
 from aipc.runtimes.onnx.file import ELEMENT_BYTES, External, References, read_references
-from aipc.runtimes.onnx.provider import PROVIDERS, Provider, normal_name
 
-CONFIG = "genai_config.json"
 _AGAIN = "fetch or convert the model again"
 _OTHER_FILE = re.compile(
     r"path|folder|librar|(?<!pro)file|(^|_)libs?(_|$)|dir$|^load_config$|^enable_profiling$|xclbin",
@@ -43,7 +44,7 @@ class GenAIFolder:
     ends: tuple[int, ...]
     """Its eos_token_id, one or several."""
     providers: frozenset[str]
-    """Those that it names, as in onnx_providers.toml; none for the CPU."""
+    """Those that it names, as in providers.toml; none for the CPU."""
     threads: int | None
     """As it sets intra_op_num_threads."""
 
@@ -67,9 +68,9 @@ def open_folder(path: Path) -> GenAIFolder:
     Raises:
         ArtifactError: no such folder, damaged files, or ones that name others outside it.
     """
-    if not (path / CONFIG).is_file():
-        raise ArtifactError(f"'{path}' has no {CONFIG}", "convert it with --runtime onnx")
-    model = _section(_read_json(path / CONFIG), "model", path)
+    if not (path / GENAI_CONFIG).is_file():
+        raise ArtifactError(f"'{path}' has no {GENAI_CONFIG}", "convert it with --runtime onnx")
+    model = _section(_read_json(path / GENAI_CONFIG), "model", path)
     decoder = _section(model, "decoder", path)
     _refuse_other_models(path, model, decoder)
     _refuse_reaching_options(path, decoder)
@@ -101,14 +102,14 @@ def _read_json(file: Path) -> Mapping[str, Any]:
 def _section(content: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
     section = content.get(name)
     if not isinstance(section, dict):
-        raise ArtifactError(f"'{path / CONFIG}' has no section '{name}'", _AGAIN)
+        raise ArtifactError(f"'{path / GENAI_CONFIG}' has no section '{name}'", _AGAIN)
     return section
 
 
 def _number(path: Path, section: Mapping[str, Any], name: str) -> int:
     value = section.get(name)
     if type(value) is not int or value < 1:
-        raise ArtifactError(f"'{path / CONFIG}' states {name} as {value!r}", _AGAIN)
+        raise ArtifactError(f"'{path / GENAI_CONFIG}' states {name} as {value!r}", _AGAIN)
     return value
 
 
@@ -119,7 +120,7 @@ def _refuse_other_models(path: Path, model: Mapping[str, Any], decoder: Mapping[
     for part in parts:
         if part != "decoder":
             raise ArtifactError(
-                f"'{path / CONFIG}' describes a model with '{part}', which is not opened here",
+                f"'{path / GENAI_CONFIG}' describes a model with '{part}', which is not opened here",
                 "choose a text model in one file",
             )
 
@@ -134,7 +135,7 @@ def _refuse_reaching_options(path: Path, decoder: Mapping[str, Any]) -> None:
         is_file = _OTHER_FILE.search(name) or "/" in str(value) or "\\" in str(value)
         if is_file or (declared is not None and name not in declared):
             raise ArtifactError(
-                f"'{path / CONFIG}' sets {name}, which may name a file or a library to load",
+                f"'{path / GENAI_CONFIG}' sets {name}, which may name a file or a library to load",
                 "remove that line if you trust the rest of the folder",
             )
 
@@ -209,8 +210,9 @@ def _token_bytes(path: Path, decoder: Mapping[str, Any], references: References)
     element = references.input_types.get(pattern.replace("%d", "0"), 0)
     if element not in ELEMENT_BYTES:
         raise ArtifactError(f"the model in '{path}' has no input '{pattern}'", _AGAIN)
-    heads = _number(path, decoder, "num_key_value_heads") * _number(path, decoder, "head_size")
-    return 2 * _number(path, decoder, "num_hidden_layers") * heads * ELEMENT_BYTES[element]
+    sizes = ("num_hidden_layers", "num_key_value_heads", "head_size")
+    numbers = token_numbers(*(_number(path, decoder, name) for name in sizes))
+    return numbers * ELEMENT_BYTES[element]
 
 
 def _ends(model: Mapping[str, Any]) -> tuple[int, ...]:
@@ -219,6 +221,6 @@ def _ends(model: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _switch(path: Path, model: Mapping[str, Any]) -> int | None:
-    if (path / "config.json").is_file():
-        return rope_switch(_read_json(path / "config.json"))
+    if (path / CONFIG).is_file():
+        return rope_switch(_read_json(path / CONFIG))
     return _GENAI_SWITCH.get(str(model.get("type")))

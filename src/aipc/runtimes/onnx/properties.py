@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aipc.artifact.providers import SESSION_OPTIONS, Provider
 from aipc.errors import UsageError
-from aipc.runtimes.onnx.provider import SESSION_OPTIONS, Provider
 
 PROVIDER = "provider"
 """The property that asks for another provider than the device's usual one."""

@@ -5,40 +5,15 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from aipc.artifact.providers import PROVIDERS, Provider
 from aipc.devices import kind_of, resolve_device
 from aipc.devices.onnxruntime import onnx_devices, onnx_kinds
 from aipc.devices.wheels import clashes, install_command, wheel_for
 from aipc.errors import DeviceError, UsageError
-from aipc.tables import read_table
 
-
-@dataclass(frozen=True)
-class Provider:
-    """One entry of onnx_providers.toml, where the fields are explained."""
-
-    name: str
-    kind: str
-    device_type: str
-    takes: tuple[str, ...]
-    plugin: str
-    number: str
-    continues: bool
-    piece: int
-    profiled: bool
-    host_memory: bool
-    options: Mapping[str, str]
-    source: str
-
-
-_TABLE = read_table(__package__, "onnx_providers.toml")
-PROVIDERS = tuple(
-    Provider(**entry | {"takes": tuple(entry["takes"])}) for entry in _TABLE["provider"]
-)
-SESSION_OPTIONS: Mapping[str, str] = _TABLE["session"]
 KINDS = frozenset(provider.kind for provider in PROVIDERS)
 
 
@@ -63,12 +38,6 @@ def find_provider(kind: str, name: str | None = None) -> Provider:
     near = difflib.get_close_matches(name, known, n=1)
     fix = f"did you mean {near[0]}?" if near else f"there is {' and '.join(known)}"
     raise UsageError(f"no provider '{name}' computes on {kind}", fix)
-
-
-def normal_name(name: str) -> str:
-    """The provider's name as the table has it, from any of the forms that GenAI takes."""
-    bare = name.lower().removesuffix("executionprovider")
-    return next((known.name for known in PROVIDERS if known.name.lower() == bare), name)
 
 
 def check_installed(provider: Provider) -> None:

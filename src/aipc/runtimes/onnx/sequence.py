@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from aipc.artifact.providers import Provider
 from aipc.devices.system.memory import read_memory
 from aipc.errors import EngineError
 from aipc.runtimes.base import Constraint
 from aipc.runtimes.onnx.folder import GenAIFolder
-from aipc.runtimes.onnx.provider import Provider
 
 if TYPE_CHECKING:
     from aipc.runtimes.onnx.guided import GuidedSequence

@@ -13,7 +13,7 @@ from typing import Any
 
 from aipc.errors import EngineError
 from aipc.runtimes.openvino.errors import translated
-from aipc.runtimes.token_queue import Arrivals, Chunk, Readers
+from aipc.runtimes.token_queue import Chunk, Readers, TokenQueue
 
 _PATIENCE_S = 0.02
 """With a reader that keeps the others waiting."""
@@ -30,7 +30,7 @@ class BatchRequest:
         self.is_cancelled = False
         self._asked = (prompt, config)
         self._handle: Any = None
-        self._arrivals = Arrivals(readers)
+        self._arrivals = TokenQueue(readers)
 
     def read(self) -> Chunk:
         """Wait for the next tokens; none at the end, for ever.

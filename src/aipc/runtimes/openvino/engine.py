@@ -11,14 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aipc.artifact.files import OPENVINO_MODEL
+from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
 from aipc.errors import ArtifactError, DeviceError
 from aipc.runtimes.base import Capabilities, Decoding, Engine, Scorer
 from aipc.runtimes.constrained import check_constrained
-from aipc.runtimes.kv_budget import cache_room
+from aipc.runtimes.kv_budget import kv_budget
 from aipc.runtimes.openvino.batch import Batch, BatchRequest
 from aipc.runtimes.openvino.errors import translated
-from aipc.runtimes.openvino.generation import OpenVINOGeneration, rope_switch
+from aipc.runtimes.openvino.generation import OpenVINOGeneration
 from aipc.runtimes.openvino.generation_config import generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
@@ -26,7 +28,6 @@ from aipc.runtimes.openvino.properties import check_properties
 from aipc.runtimes.token_queue import Chunk
 from aipc.timing_spans import stage
 
-MODEL = "openvino_model.xml"
 PROMPT_CHUNK = 512
 """Tokens computed in one step, of all requests together, while a prompt is read.
 
@@ -88,7 +89,7 @@ class OpenVINOEngine:
             "device": device,
             "properties": dict(properties),
         }
-        self.switch = rope_switch(artifact)
+        self.switch = read_rope_switch(artifact)
         self._lookup = read_lookup(properties)
         scheduler = _scheduler(chunked=self.switch is None)
         with translated("the model could not be loaded on " + device):
@@ -96,7 +97,7 @@ class OpenVINOEngine:
                 artifact, scheduler, device, _typed(properties, self._lookup)
             )
         self._grammars = GrammarCheck(artifact)
-        self._batch = Batch(pipeline, cache_room(artifact) if device == "CPU" else None)
+        self._batch = Batch(pipeline, kv_budget(artifact) if device == "CPU" else None)
         # Neither thread nor process outlives the engine or, in C++ code, the interpreter.
         self._finalizers = [
             weakref.finalize(self, each.close) for each in (self._batch, self._grammars)
@@ -137,8 +138,10 @@ class OpenVINOEngine:
 
 
 def _check_folder(artifact: Path) -> None:
-    if not (artifact / MODEL).is_file():
-        raise ArtifactError(f"{artifact} has no {MODEL}", "convert it with --runtime openvino")
+    if not (artifact / OPENVINO_MODEL).is_file():
+        raise ArtifactError(
+            f"{artifact} has no {OPENVINO_MODEL}", "convert it with --runtime openvino"
+        )
 
 
 def _typed(properties: Mapping[str, str], lookup: PromptLookup | None) -> dict[str, Any]:

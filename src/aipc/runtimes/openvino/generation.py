@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import repeat
-from pathlib import Path
 from typing import Any, Protocol
 
 from aipc.errors import EngineError
@@ -120,29 +118,3 @@ class OpenVINOGeneration:
         if switch is None or len(self._sequence) > switch:
             return self._left
         return min(self._left, switch - len(self._sequence) + 1)
-
-
-def model_context(artifact: Path) -> int | None:
-    """Tokens that the model's config.json says it can hold, if it says so."""
-    stated = _config(artifact).get("max_position_embeddings")
-    return stated if isinstance(stated, int) else None
-
-
-def rope_switch(artifact: Path) -> int | None:
-    """The length past which the model's rotary embedding takes other factors, if it has one."""
-    config = _config(artifact)
-    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if scaling.get("rope_type", scaling.get("type")) not in {"longrope", "su"}:
-        return None
-    names = "original_max_position_embeddings"
-    switch = config.get(names) or scaling.get(names)
-    return int(switch) if switch else None
-
-
-def _config(artifact: Path) -> dict[str, Any]:
-    """A vendor's folder may lack it; its graph then holds what it needs."""
-    try:
-        config = json.loads((artifact / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return config if isinstance(config, dict) else {}

@@ -15,11 +15,11 @@ import threading
 from functools import lru_cache
 from pathlib import Path
 
+from aipc.artifact.files import OPENVINO_TOKENIZER
 from aipc.errors import EngineError, UsageError
 from aipc.runtimes.base import Constraint
 from aipc.runtimes.openvino.schema import check_schema
 
-TOKENIZER = "openvino_tokenizer.xml"
 START_S = 60.0
 COMPILE_S = 5.0
 """A step of the model's pipeline compiles the grammar once more, and all its requests wait."""
@@ -43,9 +43,9 @@ class GrammarCheck:
                 enforced, or takes more than `COMPILE_S` seconds or much memory to compile.
             EngineError: the folder has no tokenizer for GenAI, or the process did not start.
         """
-        if not (self._artifact / TOKENIZER).is_file():
+        if not (self._artifact / OPENVINO_TOKENIZER).is_file():
             raise EngineError(
-                f"a constraint needs {TOKENIZER}, and '{self._artifact.name}' has none",
+                f"a constraint needs {OPENVINO_TOKENIZER}, and '{self._artifact.name}' has none",
                 "convert the model again",
             )
         if constraint.kind == "json_schema":

@@ -1,8 +1,8 @@
 """OpenVINO GenAI's static-shape pipeline behind the runtime protocol: the NPU.
 
-The lengths of prompt and answer are compiled in (`aipc.runtimes.openvino.static_shape`).  One compiled
-pipeline is kept: where a request does not fit, a larger one takes its place and serves the
-shorter requests too.  Two at once would hold the weights twice, as each has its own copy.
+The lengths of prompt and answer are compiled in (`static_shape`).  One compiled pipeline is kept:
+where a request does not fit, a larger one takes its place and serves the shorter requests too.  Two
+at once would hold the weights twice, as each has its own copy.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from aipc.artifact.config import read_context
+from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
 from aipc.errors import EngineError, PromptTooLong
 from aipc.progress import Progress, silent
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.constrained import check_constrained
 from aipc.runtimes.openvino.errors import translated
-from aipc.runtimes.openvino.generation import OpenVINOGeneration, model_context, rope_switch
+from aipc.runtimes.openvino.generation import OpenVINOGeneration
 from aipc.runtimes.openvino.generation_config import generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.npu_compiler import (
@@ -90,9 +92,9 @@ class NpuEngine:
         notify: Notify,
     ) -> None:
         self.device = "NPU (emulated)" if is_emulated(properties) else "NPU"
-        self.switch = rope_switch(artifact)
+        self.switch = read_rope_switch(artifact)
         self._options = options
-        self._context = model_context(artifact) or LONGEST
+        self._context = read_context(artifact) or LONGEST
         self._compiler = NpuCompiler(artifact, properties, options, self.switch, blobs)
         self._report = (progress, notify)
         self._grammars = GrammarCheck(artifact)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+from aipc.artifact.files import OPENVINO_WEIGHTS
 from aipc.errors import AipcError, EngineError, UsageError
 from aipc.progress import Progress
 from aipc.runtimes.openvino.errors import translated
@@ -22,7 +23,6 @@ EMULATION: Mapping[str, str] = {
 Notify = Callable[[str], None]
 """Told, in one line each, what a user should know."""
 
-WEIGHTS = "openvino_model.bin"
 _OWN_CACHE = frozenset({"CACHE_DIR", "CACHE_MODE"})
 
 
@@ -90,7 +90,7 @@ class NpuCompiler:
         blob = blobs.find(configuration)
         if blob is None:
             return None
-        weights = self._artifact / WEIGHTS
+        weights = self._artifact / OPENVINO_WEIGHTS
         try:
             with translated("the kept blob can't be read"):
                 return self._open(BLOB_PATH=str(blob), WEIGHTS_PATH=str(weights))
@@ -102,7 +102,7 @@ class NpuCompiler:
     def _made(self, shape: Shape, blobs: BlobCache, progress: Progress, notify: Notify) -> Any:
         notify(f"{_compiling(shape)}: this happens once and can take minutes")
         progress(_compiling(shape), 0, 0)
-        needed = 2 * (self._artifact / WEIGHTS).stat().st_size
+        needed = 2 * (self._artifact / OPENVINO_WEIGHTS).stat().st_size
         made = None
         try:
             with blobs.making(self._configuration(shape), needed) as blob:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, wait
 from typing import Any
 
-from aipc.runtimes.token_queue import Arrivals, Chunk
+from aipc.runtimes.token_queue import Chunk, TokenQueue
 
 
 class NpuRequest:
@@ -19,7 +19,7 @@ class NpuRequest:
 
     def __init__(self, generate: Callable[[Any], object], worker: Executor) -> None:
         self._generate: Callable[[Any], object] | None = generate
-        self._arrivals = Arrivals()
+        self._arrivals = TokenQueue()
         self._cancelled = threading.Event()
         self._work = worker.submit(self._run)
 

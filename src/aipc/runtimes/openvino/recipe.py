@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from aipc.artifact.files import OPENVINO_MODEL
 from aipc.errors import ArtifactError
 
 GROUPS = (128,)
@@ -34,7 +35,7 @@ def check_npu_recipe(artifact: Path) -> None:
     Raises:
         ArtifactError: why, and the command that makes one it can run.
     """
-    misfit = npu_misfit(four_bit_constants(artifact / "openvino_model.xml"))
+    misfit = npu_misfit(four_bit_constants(artifact / OPENVINO_MODEL))
     if misfit:
         raise ArtifactError(
             f"the NPU can't run '{artifact.name}': {misfit}",

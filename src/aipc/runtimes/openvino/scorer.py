@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aipc.artifact.files import OPENVINO_MODEL
+from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
 from aipc.errors import EngineError
 from aipc.runtimes.openvino.errors import translated
-from aipc.runtimes.openvino.generation import rope_switch
 
 EXACT = {
     "INFERENCE_PRECISION_HINT": "f32",
@@ -45,11 +46,11 @@ class OpenVINOScorer:
         name = resolve_device(device, core.available_devices)
         own = _graphs_own(core, name, properties)
         with translated(f"the model could not be loaded on {name}"):
-            model = core.compile_model(artifact / "openvino_model.xml", name, own)
+            model = core.compile_model(artifact / OPENVINO_MODEL, name, own)
             self._request: Any = model.create_infer_request()
         self._inputs = frozenset(port.get_any_name() for port in model.inputs)
         self._vocabulary = _vocabulary(model)
-        self._switch = rope_switch(artifact)
+        self._switch = read_rope_switch(artifact)
         self.facts: Mapping[str, Any] = {
             "runtime": "openvino",
             "version": openvino.__version__,

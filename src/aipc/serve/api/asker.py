@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from aipc.generate import Finished
 from aipc.serve.failures import Draining
-from aipc.serve.requests import Ask, Saying
+from aipc.serve.requests import GenerationRequest, Saying
 
 if TYPE_CHECKING:
     from aipc.serve.http.metrics import AnswerMeter, Metrics
@@ -41,7 +41,7 @@ class Asker:
         self._metrics = metrics
 
     async def answers(
-        self, request: Request, model: str, device: str | None, asks: Sequence[Ask]
+        self, request: Request, model: str, device: str | None, asks: Sequence[GenerationRequest]
     ) -> AsyncGenerator[Numbered, None]:
         """What is said in answer to each of ``asks``, with its number, as it comes.
 

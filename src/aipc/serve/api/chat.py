@@ -15,7 +15,7 @@ from aipc.serve.api.json_body import json_response
 from aipc.serve.api.schemas import read
 from aipc.serve.http.connection import EventStream, while_connected
 from aipc.serve.http.refusal import Refusal
-from aipc.serve.requests import Ask
+from aipc.serve.requests import GenerationRequest
 
 
 class Chat:
@@ -33,11 +33,11 @@ class Chat:
         )
 
 
-def _asks(asked: ChatRequest, client: str) -> list[Ask]:
+def _asks(asked: ChatRequest, client: str) -> list[GenerationRequest]:
     messages = [message.model_dump(exclude_none=True) for message in asked.messages]
     tools = [tool.model_dump(exclude_none=True) for tool in asked.tools or ()]
     return [
-        Ask(
+        GenerationRequest(
             messages=messages,
             sampling=asked.sampling(asked.limit, seed),
             stop=asked.stops,

@@ -25,7 +25,7 @@ from aipc.serve.api.schemas import read
 from aipc.serve.api.token_texts import told_tokens
 from aipc.serve.api.usage import timings_of, usage_of
 from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
-from aipc.serve.requests import Ask, Waiting
+from aipc.serve.requests import GenerationRequest, Waiting
 
 
 class Completions:
@@ -41,9 +41,9 @@ class Completions:
         return json_response(await while_connected(request.receive, _whole(asked, answers)))
 
 
-def _asks(asked: CompletionRequest, client: str) -> list[Ask]:
+def _asks(asked: CompletionRequest, client: str) -> list[GenerationRequest]:
     return [
-        Ask(
+        GenerationRequest(
             prompt=asked.text,
             sampling=asked.sampling(asked.max_tokens or LIMIT, seed),
             stop=asked.stops,

@@ -21,7 +21,7 @@ from aipc.serve.api.embeddings_schemas import (
 from aipc.serve.api.json_body import json_response
 from aipc.serve.api.schemas import read
 from aipc.serve.http.connection import while_connected
-from aipc.serve.requests import Ask, Embedded
+from aipc.serve.requests import Embedded, GenerationRequest
 
 
 class Embeddings:
@@ -30,7 +30,9 @@ class Embeddings:
 
     async def answer(self, request: Request) -> Response:
         asked = read(EmbeddingRequest, await request.body())
-        ask = Ask(texts=asked.texts, dimensions=asked.dimensions, client=client_of(request))
+        ask = GenerationRequest(
+            texts=asked.texts, dimensions=asked.dimensions, client=client_of(request)
+        )
         answers = self._asker.answers(request, asked.model, asked.device, [ask])
         return json_response(await while_connected(request.receive, _whole(asked, answers)))
 

@@ -27,7 +27,7 @@ from aipc.serve.api.responses_schemas import (
 )
 from aipc.serve.api.schemas import read
 from aipc.serve.http.connection import EventStream, waiting_frame, while_connected
-from aipc.serve.requests import Ask, Waiting
+from aipc.serve.requests import GenerationRequest, Waiting
 
 
 class Responses:
@@ -44,9 +44,9 @@ class Responses:
         return json_response(await while_connected(request.receive, _whole(writer, answers)))
 
 
-def _ask(asked: ResponseRequest, client: str) -> Ask:
+def _ask(asked: ResponseRequest, client: str) -> GenerationRequest:
     choice = asked.tool_choice
-    return Ask(
+    return GenerationRequest(
         messages=_messages(asked),
         sampling=asked.sampling(asked.max_output_tokens),
         schema=_schema(asked.text),

@@ -13,7 +13,7 @@ _FIRST_S = 5.0
 _LONGEST_S = 300.0
 
 
-class Setbacks:
+class Backoff:
     """After `TRIES` failures in a row each further try has to wait, twice as long each time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -73,5 +73,5 @@ def main(runtimes: Sequence[str]) -> None:
 if __name__ == "__main__":
     from aipc import telemetry
 
-    telemetry.silence()
+    telemetry.switch_off()
     main(sys.argv[1:])

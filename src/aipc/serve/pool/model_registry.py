@@ -46,7 +46,7 @@ class ModelCard:
         return self.nbytes + _PROCESS_BYTES
 
 
-class Shelf:
+class ModelRegistry:
     """Nothing gets onto it by a request: what is not here is unknown, path, address or hub id."""
 
     def __init__(self, named: Sequence[str], store: Store) -> None:

@@ -9,23 +9,23 @@ from typing import TypeAlias
 
 from aipc.errors import AipcError
 from aipc.serve.failures import Draining, ServerBusy, WorkerDied
-from aipc.serve.pool.backoff import Setbacks
-from aipc.serve.pool.fair_queue import Line
+from aipc.serve.pool.backoff import Backoff
+from aipc.serve.pool.fair_queue import FairQueue
 from aipc.serve.pool.model_registry import ModelCard
 from aipc.serve.pool.options import PoolOptions
 from aipc.serve.pool.pace import Pace
-from aipc.serve.pool.pending_request import Visit
+from aipc.serve.pool.pending_request import PendingRequest
 from aipc.serve.pool.status import State, Status
-from aipc.serve.pool.worker_client import LoadedModel, Ready
-from aipc.serve.requests import Ask, Saying
+from aipc.serve.pool.worker_client import Ready, WorkerClient
+from aipc.serve.requests import GenerationRequest, Saying
 
-Start: TypeAlias = Callable[[Callable[[], None], Pace], LoadedModel]
+Start: TypeAlias = Callable[[Callable[[], None], Pace], WorkerClient]
 """Starts a worker; given what to call when something about it has changed."""
 
 _CANCEL_S = 2.0  # for the last token of answers that are cut short
 
 
-class HostedModel:
+class ModelScheduler:
     """Lines up what is asked of one model on one device, and keeps its worker.
 
     ``make_room`` is awaited before each load, ``start`` then begins it.
@@ -37,7 +37,7 @@ class HostedModel:
         device: str,
         options: PoolOptions,
         *,
-        make_room: Callable[[HostedModel], Awaitable[None]],
+        make_room: Callable[[ModelScheduler], Awaitable[None]],
         start: Start,
     ) -> None:
         self.card = card
@@ -47,10 +47,10 @@ class HostedModel:
         self._options = options
         self._make_room = make_room
         self._start = start
-        self._line = Line()
+        self._line = FairQueue()
         self._pace = Pace()
-        self._setbacks = Setbacks()
-        self._worker: LoadedModel | None = None
+        self._setbacks = Backoff()
+        self._worker: WorkerClient | None = None
         self._ready: Ready | None = None
         self._loading: asyncio.Task[None] | None = None
         self._unloading: asyncio.Task[None] | None = None
@@ -82,7 +82,7 @@ class HostedModel:
         """Bytes that a worker will take: what one took before, else judged by its files."""
         return self._largest or self.card.memory_bytes
 
-    async def answer(self, ask: Ask) -> AsyncGenerator[Saying, None]:
+    async def answer(self, ask: GenerationRequest) -> AsyncGenerator[Saying, None]:
         """As `aipc.serve.pool.pool.Pool.answer`."""
         visit = self._enter(ask)
         try:
@@ -158,14 +158,14 @@ class HostedModel:
             return "loading"
         return "failed" if self._setbacks.error is not None else "stopped"
 
-    def _enter(self, ask: Ask) -> Visit:
+    def _enter(self, ask: GenerationRequest) -> PendingRequest:
         if self._is_draining:
             raise draining()
         self._setbacks.check()
         waiting = len(self._line)
         if waiting >= self._options.max_waiting and (waiting or not self._places()):
             raise self._busy(waiting)
-        visit = Visit(ask)
+        visit = PendingRequest(ask)
         self._line.join(visit)
         self._settle()
         return visit
@@ -175,7 +175,7 @@ class HostedModel:
         what = f"{waiting} requests wait for '{self.card.name}' already"
         return ServerBusy(what, f"ask again in {after:.0f} s", retry_after_s=after)
 
-    def _leave(self, visit: Visit) -> None:
+    def _leave(self, visit: PendingRequest) -> None:
         if visit.number is not None:
             if self._worker is not None and not visit.is_over:
                 self._worker.cancel(visit)
@@ -219,12 +219,12 @@ class HostedModel:
     def _unload_idle(self) -> None:
         self._unloading = asyncio.create_task(self._end(self._detached()))
 
-    def _detached(self) -> LoadedModel | None:
+    def _detached(self) -> WorkerClient | None:
         """The worker, from now on nobody's: an ask that comes in can't be given to it."""
         worker, self._worker, self._ready = self._worker, None, None
         return worker
 
-    async def _end(self, worker: LoadedModel | None) -> None:
+    async def _end(self, worker: WorkerClient | None) -> None:
         if worker is not None:
             await worker.end()
             self._count(worker)
@@ -273,7 +273,7 @@ class HostedModel:
             self._lose(worker)
         self._settle()
 
-    def _lose(self, worker: LoadedModel) -> None:
+    def _lose(self, worker: WorkerClient) -> None:
         """It died.  Those that wait get the next one, unless none of them works."""
         self._worker = self._ready = None
         self._count(worker)
@@ -284,7 +284,7 @@ class HostedModel:
             if self._setbacks.in_pause:
                 self._fail_waiting(worker.error)
 
-    def _count(self, worker: LoadedModel) -> None:
+    def _count(self, worker: WorkerClient) -> None:
         self._tokens += worker.tokens
         self._answers += worker.answers
         self._largest = max(self._largest, worker.footprint)

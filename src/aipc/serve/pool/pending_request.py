@@ -8,17 +8,17 @@ from collections.abc import AsyncIterator
 
 from aipc.errors import AipcError
 from aipc.generate import Finished, Text
-from aipc.serve.requests import Ask, Saying, Waiting
+from aipc.serve.requests import GenerationRequest, Saying, Waiting
 
 
-class Visit(AsyncIterator[Saying]):
+class PendingRequest(AsyncIterator[Saying]):
     """Iterated by whoever asked; told from the same event loop.
 
     Texts that came in since the last look are given as one, except where each token's
     probability is told.
     """
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: GenerationRequest) -> None:
         self.ask = ask
         self.number: int | None = None
         """Of the answer under way; None before it is begun."""

@@ -10,17 +10,17 @@ from typing import Any
 from aipc.devices import resolve_device
 from aipc.devices.names import plain_name
 from aipc.devices.system.memory import read_memory
-from aipc.disk import amount
 from aipc.serve.failures import ModelTooLarge, ModelUnknown, WrongModel
 from aipc.serve.pool.device_list import FoundPlaces, Place, Places
-from aipc.serve.pool.model_registry import ModelCard, Shelf
-from aipc.serve.pool.model_scheduler import HostedModel, draining
+from aipc.serve.pool.model_registry import ModelCard, ModelRegistry
+from aipc.serve.pool.model_scheduler import ModelScheduler, draining
 from aipc.serve.pool.options import PoolOptions
 from aipc.serve.pool.pace import Pace
 from aipc.serve.pool.status import Status
-from aipc.serve.pool.worker_client import LoadedModel
-from aipc.serve.requests import Ask, Saying
+from aipc.serve.pool.worker_client import WorkerClient
+from aipc.serve.requests import GenerationRequest, Saying
 from aipc.serve.worker.loading import LOADER
+from aipc.units import amount
 
 _SHARE = 0.7  # of the machine's memory: the rest is for whoever else works on it
 _GB = 1e9
@@ -37,14 +37,14 @@ class Pool:
         device: where a model answers of which the ask does not say: auto, npu, gpu, gpu.N …
         loading: further arguments of `aipc.load` as plain data for JSON: runtime, properties,
             npu (the fields of `NpuOptions`), emulate, overflow, canary.
-        loader: MODULE:FUNCTION, called in the worker as `aipc.serve.worker.loading.load_session` is;
+        loader: MODULE:FUNCTION, called in the worker as `load_session` is;
             for tests.
         places: the devices that an ask may name; None: those that are found here.
     """
 
     def __init__(
         self,
-        shelf: Shelf,
+        shelf: ModelRegistry,
         options: PoolOptions | None = None,
         *,
         device: str = "auto",
@@ -58,7 +58,7 @@ class Pool:
         self._loading = dict(loading or {})
         self._loader = loader
         self._places = places or FoundPlaces(self._loading.get("runtime", "auto"))
-        self._hosted: dict[tuple[str, str], HostedModel] = {}
+        self._hosted: dict[tuple[str, str], ModelScheduler] = {}
         self._room = asyncio.Lock()
         self._is_closing = False
         share = _SHARE * read_memory().total
@@ -97,11 +97,11 @@ class Pool:
         return await self._places.list()
 
     async def answer(
-        self, model: str, device: str | None, ask: Ask
+        self, model: str, device: str | None, ask: GenerationRequest
     ) -> AsyncGenerator[Saying, None]:
         """Answer as an async iterator: any number of `Waiting`, then the answer's events.
 
-        The events are those of `aipc.session.session.Session.stream`, several texts in one where they
+        The events are those of `Session.stream`, several texts in one where they
         came faster than they were taken and have no logprobs; the last is a `Finished`.
 
         Closing the iterator, or cancelling the task that waits for it, gives the place in the
@@ -111,7 +111,7 @@ class Pool:
         Args:
             model: its name, exactly.
             device: auto, npu, gpu, gpu.N …; None is the pool's own.
-            ask: see `Ask`.
+            ask: see `GenerationRequest`.
 
         Raises:
             ModelUnknown: no such model.
@@ -162,7 +162,7 @@ class Pool:
         here = [place.device.upper() for place in await self.places()]  # as runtimes write them
         return name, resolve_device(name, here).lower()
 
-    def _host(self, card: ModelCard, device: tuple[str, ...]) -> HostedModel:
+    def _host(self, card: ModelCard, device: tuple[str, ...]) -> ModelScheduler:
         """The one there is under one of the ``device``'s names, or a new one under the last."""
         if self._is_closing:
             raise draining()
@@ -173,7 +173,7 @@ class Pool:
         self._hosted[card.name, device[-1]] = hosted
         return hosted
 
-    def _new(self, card: ModelCard, device: str) -> HostedModel:
+    def _new(self, card: ModelCard, device: str) -> ModelScheduler:
         order = {
             "model": card.load_name,
             "device": device,
@@ -181,15 +181,15 @@ class Pool:
             **self._loading,
         }
 
-        def start(changed: Callable[[], None], pace: Pace) -> LoadedModel:
+        def start(changed: Callable[[], None], pace: Pace) -> WorkerClient:
             stuck_s = self._options.stuck_s
-            return LoadedModel(
+            return WorkerClient(
                 card.name, order, self._loader, stuck_s=stuck_s, changed=changed, pace=pace
             )
 
-        return HostedModel(card, device, self._options, make_room=self._make_room, start=start)
+        return ModelScheduler(card, device, self._options, make_room=self._make_room, start=start)
 
-    async def _make_room(self, hosted: HostedModel) -> None:
+    async def _make_room(self, hosted: ModelScheduler) -> None:
         """Unload others, those unused for longest first, until ``hosted`` fits the budget."""
         needed = hosted.expected_bytes
         if needed > self.budget:
@@ -202,15 +202,15 @@ class Pool:
             while self._used(hosted) + needed > self.budget:
                 await self._next_to_go(hosted).retire()
 
-    def _used(self, but: HostedModel) -> int:
+    def _used(self, but: ModelScheduler) -> int:
         return sum(one.footprint for one in self._hosted.values() if one is not but)
 
-    def _next_to_go(self, but: HostedModel) -> HostedModel:
+    def _next_to_go(self, but: ModelScheduler) -> ModelScheduler:
         loaded = [one for one in self._hosted.values() if one.footprint and one is not but]
         return min(loaded, key=lambda one: (not one.is_quiet, one.used_s))
 
 
-def _check_kind(card: ModelCard, ask: Ask) -> None:
+def _check_kind(card: ModelCard, ask: GenerationRequest) -> None:
     if ask.texts and not card.embeds:
         raise WrongModel(
             f"'{card.name}' writes text and makes no embeddings",

@@ -13,7 +13,7 @@ from aipc.errors import AipcError
 from aipc.generate import Text
 from aipc.serve.failures import WorkerDied
 from aipc.serve.pool.pace import Pace
-from aipc.serve.pool.pending_request import Visit
+from aipc.serve.pool.pending_request import PendingRequest
 from aipc.serve.pool.worker_process import WorkerProcess
 from aipc.serve.worker.channel import Message
 from aipc.serve.worker.messages import ask_to_data, error_from_data, event_from_data
@@ -38,7 +38,7 @@ class Ready:
     """As `aipc.session.session.Session.facts`; has paths of this machine."""
 
 
-class LoadedModel:
+class WorkerClient:
     """Begins and cancels answers, hands on what is said, notices a death or a standstill.
 
     ``changed`` is called whenever an answer has ended or the worker has; ``pace`` is told how
@@ -65,7 +65,7 @@ class LoadedModel:
         self._is_stuck = False
         self.ready: asyncio.Future[Ready] = self._loop.create_future()
         """Fails with the worker's own error, or `WorkerDied`."""
-        self.running: dict[int, Visit] = {}
+        self.running: dict[int, PendingRequest] = {}
         self.has_ended = False
         self.error: AipcError | None = None
         """Why it ended; None where it was asked to."""
@@ -90,7 +90,7 @@ class LoadedModel:
         """Bytes that its process or its device holds, as far as is known."""
         return max(self.memory or 0, self._weights)
 
-    def begin(self, visit: Visit) -> None:
+    def begin(self, visit: PendingRequest) -> None:
         """Have its answer begun; it holds one place in ``running`` until the worker ends it."""
         self._numbers += 1
         visit.number, visit.begun_s = self._numbers, self._loop.time()
@@ -98,7 +98,7 @@ class LoadedModel:
         self._process.send({"id": visit.number, "ask": ask_to_data(visit.ask)})
         self._note_progress()
 
-    def cancel(self, visit: Visit) -> None:
+    def cancel(self, visit: PendingRequest) -> None:
         """Have its answer ended at the next token, where it is still under way."""
         if visit.number in self.running:
             self._process.send({"cancel": visit.number})

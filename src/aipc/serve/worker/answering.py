@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from aipc.generate import Event, Finished
-from aipc.serve.requests import Ask, Embedded
+from aipc.serve.requests import Embedded, GenerationRequest
 from aipc.serve.worker.channel import Message
 from aipc.serve.worker.messages import ask_from_data, error_to_data, event_to_data
 
@@ -48,7 +48,7 @@ class Answering:
         for answer in running:
             answer.cancel()
 
-    def _answer(self, number: int, ask: Ask, answer: _Answer) -> None:
+    def _answer(self, number: int, ask: GenerationRequest, answer: _Answer) -> None:
         try:
             for event in answer.attach(begin_stream(self._session, ask)):
                 self._say(number, event)
@@ -89,8 +89,8 @@ class _Answer:
                 self._stream.cancel()
 
 
-def begin_stream(session: Any, ask: Ask) -> Any:
-    """The session's stream for an ask; errors are those of `aipc.session.session.Session.stream`."""
+def begin_stream(session: Any, ask: GenerationRequest) -> Any:
+    """The session's stream for an ask; errors are those of `Session.stream`."""
     if ask.texts:
         return session.embed(ask.texts, ask.dimensions)
     extras: dict[str, Any] = {}

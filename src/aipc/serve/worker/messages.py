@@ -9,7 +9,7 @@ from typing import Any
 from aipc import errors
 from aipc.errors import AipcError, EngineError
 from aipc.generate import Event, Finished, Text, Timings, ToolCall, Usage
-from aipc.serve.requests import Ask, Embedded
+from aipc.serve.requests import Embedded, GenerationRequest
 
 _KNOWN = {
     name: kind
@@ -24,7 +24,7 @@ class VendorError(Exception):
     """The text of the error behind one of ours, which came to be in the worker."""
 
 
-def ask_to_data(ask: Ask) -> dict[str, Any]:
+def ask_to_data(ask: GenerationRequest) -> dict[str, Any]:
     """What the worker has to know; fields with their default are left out."""
     fields = {field.name: field.default for field in dataclasses.fields(ask)}
     return {
@@ -34,8 +34,8 @@ def ask_to_data(ask: Ask) -> dict[str, Any]:
     }
 
 
-def ask_from_data(data: Mapping[str, Any]) -> Ask:
-    return Ask(**data)
+def ask_from_data(data: Mapping[str, Any]) -> GenerationRequest:
+    return GenerationRequest(**data)
 
 
 def event_to_data(event: Event | Embedded) -> dict[str, Any]:

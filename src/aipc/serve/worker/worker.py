@@ -1,6 +1,6 @@
 """The process that holds one model: asks come in over stdin, what is said goes out over stdout.
 
-It is started by `aipc.serve.pool.worker_process` as ``python -m aipc.serve.worker.worker`` and ends when its stdin
+It is started by `WorkerProcess` as ``python -m aipc.serve.worker.worker`` and ends when its stdin
 does, which is also how it learns that its parent has died.
 
     in   {"order": …} first, then {"ask": …, "id": 1}, {"cancel": 1}

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from aipc.checkpoint.damage import damaged, quoted, unreadable
+from aipc.errors import damaged, quoted, unreadable
 
 
 def test_names_out_of_files_are_short_and_on_one_line():

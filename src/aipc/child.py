@@ -1,0 +1,210 @@
+"""A child process spoken to over its pipes, one JSON value a line: start, ask, time out, end.
+
+JSON in ASCII holds no line break, so a line is a message whole; and nothing is unpickled.  Only
+the standard library is imported here: children run under the interpreters of other tools too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from io import BufferedIOBase
+from queue import Empty, SimpleQueue
+from typing import IO, Any, BinaryIO, TypeAlias, cast
+
+Message: TypeAlias = dict[str, Any]
+
+PIECE = 1 << 16
+"""Bytes to read from a pipe at once, at most."""
+_LONGEST = 1 << 28  # bytes; more is no message but noise on the pipe
+
+
+class ChildEnded(Exception):
+    """The child ended, or was ended at a time limit (``status`` None), without an answer."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__(f"ended with status {status}" if status is not None else "took too long")
+        self.status = status
+
+
+class Child:
+    """A program that answers each line of its stdin with one on its stdout.
+
+    Its stderr goes to the open file ``stderr``, or nowhere.
+
+    Raises:
+        OSError: the system starts no such process.
+    """
+
+    def __init__(self, command: Sequence[str], stderr: IO[Any] | None = None) -> None:
+        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+        errors = nowhere if stderr is None else stderr
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors)
+        self._answers: SimpleQueue[bytes] = SimpleQueue()
+        threading.Thread(target=self._read, name="child", daemon=True).start()
+
+    def ask(self, question: Any, limit_s: float | None = None) -> Any:
+        """The answer to ``question``.
+
+        Raises:
+            ChildEnded: it died of the question, or was ended after ``limit_s`` seconds.
+        """
+        with suppress(OSError, ValueError):  # a broken or closed pipe: `answer` finds the end
+            pipe = cast("BinaryIO", self._process.stdin)
+            pipe.write(encode(question))
+            pipe.flush()
+        return self.answer(limit_s)
+
+    def answer(self, limit_s: float | None = None) -> Any:
+        """The next line that it says by itself, as a program does that has started.
+
+        Raises:
+            ChildEnded: as for `ask`.
+        """
+        try:
+            line = self._answers.get(timeout=limit_s)
+        except queue.Empty:
+            self.end()
+            raise ChildEnded(None) from None
+        if not line.endswith(b"\n"):
+            self._answers.put(b"")  # for whoever asks again
+            status = self._process.wait()
+            self.end()
+            raise ChildEnded(status)
+        return json.loads(line)
+
+    def end(self) -> None:
+        """Kill it; a second call does nothing."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):  # what it had not read yet can't be flushed
+                cast("BinaryIO", pipe).close()
+
+    def _read(self) -> None:
+        """Lines as they come, and one without an end when there are no more."""
+        with suppress(ValueError):  # closed by `end`
+            for line in cast("BinaryIO", self._process.stdout):
+                self._answers.put(line)
+        self._answers.put(b"")
+
+
+def own_pipes() -> tuple[BufferedIOBase, BinaryIO]:
+    """In the child: stdin and stdout for messages alone; what a library prints goes to stderr."""
+    questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a name, no path, on Windows
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    return questions, answers
+
+
+def answer_lines(answer: Callable[[Any], Any], started: Any) -> None:
+    """In the child: say ``started``, then ``answer`` each question until stdin ends."""
+    questions, answers = own_pipes()
+    with answers:
+        for value in _answered(questions, answer, started):
+            answers.write(encode(value))
+            answers.flush()
+
+
+def _answered(
+    questions: BufferedIOBase, answer: Callable[[Any], Any], started: Any
+) -> Iterator[Any]:
+    yield started
+    for line in questions:
+        yield answer(json.loads(line))
+
+
+def encode(value: Any) -> bytes:
+    """One line."""
+    return json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+class Outbox:
+    """Sends messages in order, whichever thread puts them; never blocks the one who puts.
+
+    A thread of its own writes.  What has gathered while it wrote goes as one line, an array: many
+    streams cost few writes, and a lone message is not held back.
+    """
+
+    def __init__(self, pipe: BinaryIO, name: str) -> None:
+        self._pipe = pipe
+        self._messages: SimpleQueue[Message | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, message: Message) -> None:
+        self._messages.put(message)
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Close the pipe after all that was put; wait for that, or for ``timeout_s``."""
+        self._messages.put(None)
+        if timeout_s is not None:
+            self._thread.join(timeout_s)
+
+    def _write(self) -> None:
+        # a broken pipe: the other process has ended, which its reader learns too
+        with suppress(OSError, ValueError), self._pipe:
+            while True:
+                batch, is_last = self._gathered()
+                if batch:
+                    self._pipe.write(encode(batch))
+                    self._pipe.flush()
+                if is_last:
+                    return
+
+    def _gathered(self) -> tuple[list[Message], bool]:
+        """All that is there, at least one message; and whether nothing will follow."""
+        message = self._messages.get()
+        batch: list[Message] = []
+        with suppress(Empty):
+            while message is not None:
+                batch.append(message)
+                message = self._messages.get_nowait()
+            return batch, True
+        return batch, False
+
+
+class Splitter:
+    """Cuts what an `Outbox` wrote, coming in pieces of any size, into messages."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def feed(self, piece: bytes) -> list[Message]:
+        """All messages that are whole now.
+
+        Raises:
+            ValueError: what comes is no batch of messages.
+        """
+        self._held += piece
+        if len(self._held) > _LONGEST:
+            raise ValueError(f"a line of more than {_LONGEST:,} bytes")
+        if b"\n" not in piece:
+            return []
+        *lines, self._held = self._held.split(b"\n")
+        return [message for line in lines for message in _batch(line)]
+
+
+def _batch(line: bytes | bytearray) -> list[Message]:
+    batch = json.loads(line)
+    if not isinstance(batch, list) or not all(isinstance(one, Mapping) for one in batch):
+        raise ValueError("no batch of messages")
+    return batch
+
+
+def batches(pipe: BufferedIOBase) -> Iterator[list[Message]]:
+    """Messages, as many as have come, until the pipe ends, be it in the midst of one.
+
+    Raises:
+        ValueError: what comes is no batch of messages.
+    """
+    splitter = Splitter()
+    while piece := pipe.read1(PIECE):
+        if messages := splitter.feed(piece):
+            yield messages

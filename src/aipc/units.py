@@ -1,0 +1,44 @@
+"""Quantities in words for people: a value with its unit, and absent things said to be absent."""
+
+from __future__ import annotations
+
+ABSENT = "not measured"
+
+
+def amount(nbytes: int) -> str:
+    """A size for people, in decimal units: 7_642_159_104 is "7.6 GB"."""
+    size = float(nbytes)
+    for unit in ("bytes", "kB", "MB"):
+        if abs(size) < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def seconds(value: float | None) -> str:
+    if value is None:
+        return ABSENT
+    if value < 0.1:
+        return f"{value * 1e3:.1f} ms"
+    return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+
+
+def milliseconds(value: float | None) -> str:
+    """``value`` is in seconds."""
+    return ABSENT if value is None else f"{value * 1e3:.1f} ms"
+
+
+def rate(value: float | None) -> str:
+    """A number a second, without its unit."""
+    if value is None:
+        return ABSENT
+    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def percent(share: float | None) -> str:
+    """``share`` is 0 to 1."""
+    return ABSENT if share is None else f"{share:.0%}"
+
+
+def joules(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.3g} J"
