@@ -9,6 +9,7 @@ from typing import Any
 from aipc.artifact.files import (
     OPENVINO_DETOKENIZER,
     OPENVINO_TOKENIZER,
+    TOKENIZER,
     TOKENIZER_CONFIG,
 )
 from aipc.convert.openvino.file import save
@@ -44,7 +45,7 @@ def _load(folder: Path) -> Any:
         if config.get(name)
     }
     return PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / OPENVINO_TOKENIZER),
+        tokenizer_file=str(folder / TOKENIZER),
         clean_up_tokenization_spaces=bool(config.get("clean_up_tokenization_spaces", False)),
         **special,
     )
