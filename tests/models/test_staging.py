@@ -203,7 +203,7 @@ def test_everything_is_flushed_before_the_rename(final, monkeypatch):
 RACE = """
     import sys, time
     from pathlib import Path
-    from aipc.models import manifest
+    from aipc.artifact import manifest
     from aipc.models.staging import staged
 
     with staged(Path(sys.argv[1]), progress=lambda what, *_: print(what)) as folder:
@@ -251,7 +251,7 @@ KILL = """
     import os, signal, sys
     from pathlib import Path
     import filelock
-    from aipc.models import manifest
+    from aipc.artifact import manifest
     from aipc.models.staging import leftovers, staged
 
     final = Path(sys.argv[1])

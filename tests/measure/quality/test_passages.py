@@ -60,7 +60,7 @@ def test_windows_that_overlap_wholly_are_refused():
 def test_the_builtin_text_is_small_and_none_that_anything_is_calibrated_on():
     passages = read_passages()
     assert sum(len(passage.text.encode()) for passage in passages) <= 100_000
-    calibration = files("aipc.convert").joinpath("calibration.txt").read_text("utf-8")
+    calibration = files("aipc.convert.quantizers").joinpath("calibration.txt").read_text("utf-8")
     known = set(calibration.split("\n"))
     for passage in passages:
         lines = [line for line in passage.text.split("\n") if len(line) > 40]

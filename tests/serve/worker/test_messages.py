@@ -47,11 +47,15 @@ def test_an_ask_survives_the_way_without_its_client():
     assert {**vars(back), "client": ask.client} == vars(ask)
 
 
-@pytest.mark.parametrize("name", [name for name in dir(errors) if name[0].isupper()])
-def test_every_error_of_the_tree_survives_the_way(name):
-    kind = getattr(errors, name)
-    if kind.__module__ != errors.__name__:
-        return
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        for kind in vars(errors).values()
+        if getattr(kind, "__module__", "") == errors.__name__ and isinstance(kind, type)
+    ],
+)
+def test_every_error_of_the_tree_survives_the_way(kind):
     error = kind("what happened", "what to do")
     back = messages.error_from_data(through_json(messages.error_to_data(error)))
     assert (type(back), back.what, back.fix) == (kind, "what happened", "what to do")
