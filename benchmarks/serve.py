@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aipc.measure.interval import of_median
+from aipc.measure.statistics import of_median
 
 QUESTION = "List a hundred animals, number {} first, and describe each."
 PROMPT_CHUNK = 4096  # as aipc.runtimes.openvino.engine has it

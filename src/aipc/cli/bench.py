@@ -13,7 +13,7 @@ from aipc.cli.progress_bar import display
 from aipc.cli.session_flags import loading_flags, place_of
 from aipc.convert.recipe import Recipe
 from aipc.errors import UsageError
-from aipc.measure.bench.options import BenchOptions
+from aipc.measure.bench.plan import BenchOptions
 from aipc.runtimes.openvino.static_shape import NpuOptions
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from aipc.measure.bench.compare import Ratio, within
 from aipc.measure.bench.figures import Figures, cold_first_token, figures
 from aipc.measure.bench.result import Contestant, Limits, Result
 from aipc.measure.bench.workload import Case, cases
-from aipc.measure.interval import Interval
+from aipc.measure.statistics import Interval
 from aipc.units import amount
 
 ABSENT = "-"

@@ -15,12 +15,12 @@ from aipc.cli.session_flags import MODEL_HELP, loading_flags, open_session
 from aipc.measure.quality.cut import Cut
 
 if TYPE_CHECKING:
-    from aipc.measure.interval import Interval
     from aipc.measure.quality.agreement import Agreement
     from aipc.measure.quality.degenerate import Looks
     from aipc.measure.quality.evaluation import Evaluation
     from aipc.measure.quality.quality import Quality
     from aipc.measure.quality.tasks import Scores
+    from aipc.measure.statistics import Interval
 
 _LABEL = 16  # columns that the longest label and its space take
 

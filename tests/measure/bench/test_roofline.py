@@ -2,8 +2,17 @@ from __future__ import annotations
 
 import pytest
 
+from aipc.checkpoint import open_checkpoint
+from aipc.convert.recipe import Recipe
 from aipc.measure.bench.result import Limits, Needs, Rate
-from aipc.measure.bench.roofline import best_possible, better, matrix_rate, read_bandwidth
+from aipc.measure.bench.roofline import (
+    best_possible,
+    better,
+    matrix_rate,
+    read_bandwidth,
+    read_needs,
+)
+from aipc.session.convert import convert
 
 NEEDS = Needs(weight_bytes=1_000, cache_bytes_per_token=10, operations_per_token=50)
 
@@ -41,3 +50,35 @@ def test_this_machine_has_limits():
 
 def test_a_device_that_openvino_does_not_have_has_no_rate():
     assert matrix_rate("NPU.7") is None
+
+
+BLOCKS = 30 * (576 * (576 + 2 * 192) + 576 * 576 + 3 * 576 * 1536)
+"""Weights of the small model's matrices, embedding and head apart."""
+TABLE = 49152 * 576
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnx"])
+def test_what_a_converted_model_reads_and_computes(smollm_gguf, small_store, runtime):
+    if runtime == "onnx":
+        pytest.importorskip("onnx")
+    made = convert(str(smollm_gguf), Recipe("int8"), runtime=runtime, store=small_store)
+    needs = read_needs(made.path, {})
+    assert needs.operations_per_token == 2 * BLOCKS
+    # int8 with scales a row or a block; the head is the embedding's table
+    assert BLOCKS + TABLE < needs.weight_bytes < 1.15 * (BLOCKS + TABLE)
+
+
+def test_the_cache_counts_in_the_precision_that_was_asked_for(smollm_gguf, small_store):
+    made = convert(str(smollm_gguf), Recipe("int8"), runtime="openvino", store=small_store)
+    values = 2 * 30 * 3 * 64
+    assert read_needs(made.path, {}).cache_bytes_per_token == values
+    wide = read_needs(made.path, {"KV_CACHE_PRECISION": "f16"})
+    assert wide.cache_bytes_per_token == 2 * values
+
+
+def test_a_gguf_file_with_a_tied_head_reads_all_of_its_tensors(smollm_gguf):
+    with open_checkpoint(smollm_gguf) as opened:
+        everything = sum(one.nbytes for one in opened.tensors.values())
+    needs = read_needs(smollm_gguf, {})
+    assert needs.weight_bytes == everything
+    assert needs.operations_per_token == 2 * BLOCKS

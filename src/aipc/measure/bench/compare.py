@@ -9,7 +9,7 @@ from aipc.errors import MeasurementError
 from aipc.measure.bench.figures import cold_first_tokens, decode_rate, first_token, warm
 from aipc.measure.bench.result import Contestant, Result, Sample
 from aipc.measure.bench.workload import Case, cases
-from aipc.measure.interval import Interval, of_median, of_ratio
+from aipc.measure.statistics import Interval, of_median, of_ratio
 
 SPEEDS: Mapping[str, Callable[[Sample], float | None]] = {
     "first token": lambda sample: 1 / first_token(sample),

@@ -10,7 +10,7 @@ from statistics import median
 from aipc.measure.bench.result import Contestant, Limits, Sample
 from aipc.measure.bench.roofline import best_possible
 from aipc.measure.bench.workload import Case
-from aipc.measure.interval import quantile
+from aipc.measure.statistics import quantile
 
 
 @dataclass(frozen=True)

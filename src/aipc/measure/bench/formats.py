@@ -11,8 +11,8 @@ from aipc.artifact.files import GENAI_CONFIG, OPENVINO_MODEL
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.errors import ArtifactError, MeasurementError
-from aipc.measure.bench.needs import read_needs
 from aipc.measure.bench.result import ArtifactFacts
+from aipc.measure.bench.roofline import read_needs
 from aipc.models.source import ArtifactSource
 from aipc.progress import Progress
 from aipc.session.convert import Notify, prepare

@@ -11,7 +11,7 @@ from aipc.devices.counters.watch import find_counters
 from aipc.devices.system.clock import current_mhz, throttled
 from aipc.devices.system.cpu import read_cpu
 from aipc.measure.bench.result import Contestant, Noise
-from aipc.measure.interval import spread
+from aipc.measure.statistics import spread
 
 OTHERS = 0.05  # share of the processor's time that other programs may have unnoticed
 SLOWDOWN = 0.85  # of the fastest clock seen

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from aipc.artifact.config import read_config
+from aipc.artifact.files import ONNX_MODEL, OPENVINO_MODEL
+from aipc.artifact.kv_cache import cached_numbers
+from aipc.checkpoint import open_checkpoint
 from aipc.devices import kind_of
 from aipc.devices.system.cpu import read_cpu
 from aipc.devices.system.memory import read_memory
@@ -137,3 +143,121 @@ def _seconds(work: Callable[[], object]) -> float:
 def _faster(first: Rate | None, second: Rate | None) -> Rate | None:
     known = [rate for rate in (first, second) if rate is not None]
     return max(known, key=lambda rate: rate.per_second, default=None)
+
+
+_CACHE_BYTES = {"u4": 0.5, "u8": 1.0, "i8": 1.0, "f16": 2.0, "bf16": 2.0, "f32": 4.0}
+_CACHE_DEFAULT = {"openvino": "u8", "onnx": "f32", "gguf": "f16", "checkpoint": "bf16"}
+"""What each keeps keys and values in on a CPU when nothing is asked."""
+_UNFOLDED = {"Convert", "Subtract", "Multiply", "Reshape", "Transpose"}
+"""Operations by which OpenVINO's graphs make a weight of its codes."""
+
+
+def read_needs(artifact: Path, properties: Mapping[str, str]) -> Needs:
+    """Of an OpenVINO or ONNX Runtime folder, a checkpoint folder or a GGUF file.
+
+    Raises:
+        CheckpointError: a checkpoint or GGUF file that can't be read.
+    """
+    if (artifact / OPENVINO_MODEL).exists():
+        weights, operations = _openvino(artifact / OPENVINO_MODEL)
+        return _needs("openvino", weights, operations, read_config(artifact), properties)
+    if (artifact / ONNX_MODEL).exists():
+        weights, operations = _onnx(artifact / ONNX_MODEL, read_config(artifact))
+        return _needs("onnx", weights, operations, read_config(artifact), properties)
+    kind = "gguf" if artifact.suffix == ".gguf" else "checkpoint"
+    with open_checkpoint(artifact) as opened:
+        tied = "lm_head.weight" not in opened.tensors
+        weights = sum(one.nbytes for one in opened.tensors.values() if _is_read(one.name, tied))
+        matrices = [one.shape for one in opened.tensors.values() if ".layers." in one.name]
+        operations = _operations(shape for shape in matrices if len(shape) == 2)
+        return _needs(kind, weights, operations, opened.config, properties)
+
+
+def _needs(
+    kind: str,
+    weights: int,
+    operations: int,
+    config: Mapping[str, Any],
+    properties: Mapping[str, str],
+) -> Needs:
+    precision = properties.get("KV_CACHE_PRECISION", _CACHE_DEFAULT[kind])
+    values = cached_numbers(config)
+    return Needs(weights, round(values * _CACHE_BYTES.get(precision, 2.0)), operations)
+
+
+def _operations(shapes: Iterable[tuple[int, ...]]) -> int:
+    return 2 * sum(prod(shape) for shape in shapes)
+
+
+def _is_read(name: str, tied: bool) -> bool:
+    return tied or not name.endswith("embed_tokens.weight")
+
+
+def _openvino(path: Path) -> tuple[int, int]:
+    """(bytes, operations), from the graph."""
+    import openvino
+
+    model = openvino.Core().read_model(path)
+    vocabulary = model.output("logits").get_partial_shape()[2]
+    fixed: set[str] = set()
+    weights, matrices = 0, []
+    for node in model.get_ordered_ops():
+        kind, name = node.get_type_name(), node.get_friendly_name()
+        sources = [one.get_source_output().get_node() for one in node.inputs()]
+        own = [source for source in sources if source.get_friendly_name() in fixed]
+        if kind == "Constant" or (kind in _UNFOLDED and len(own) == len(sources)):
+            fixed.add(name)
+        if kind == "Constant" and not _is_table(node):
+            weights += node.get_byte_size()
+        if kind == "MatMul":
+            matrices += [tuple(source.get_output_shape(0)) for source in own]
+    blocks = [shape for shape in matrices if vocabulary.to_string() not in map(str, shape)]
+    return weights, _operations(blocks)
+
+
+def _is_table(constant: Any) -> bool:
+    """Whether rows are gathered from it, and nothing else is done with it."""
+    readers, ends = [constant], set()
+    while readers:
+        inputs = [one for output in readers.pop().outputs() for one in output.get_target_inputs()]
+        for reader in (one.get_node() for one in inputs):
+            if reader.get_type_name() in _UNFOLDED:
+                readers.append(reader)
+            else:
+                ends.add(reader.get_type_name())
+        if ends - {"Gather"}:
+            return False
+    return constant.get_byte_size() > 0 and ends == {"Gather"}
+
+
+def _onnx(path: Path, config: Mapping[str, Any]) -> tuple[int, int]:
+    import onnx
+
+    graph = onnx.load(str(path), load_external_data=False).graph
+    readers: dict[str, set[str]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, set()).add(node.op_type)
+    tables = {"Gather", "GatherBlockQuantized"}
+    read = [one for one in graph.initializer if not readers.get(one.name, set()) <= tables]
+    shapes = [_matrix(node) for node in graph.node if node.op_type == "MatMulNBits"]
+    widened = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast"}
+    inputs = {
+        widened.get(name, name)
+        for node in graph.node
+        if node.op_type == "MatMul"
+        for name in node.input
+    }
+    shapes += [tuple(one.dims) for one in graph.initializer if one.name in inputs]
+    blocks = [shape for shape in shapes if config.get("vocab_size") not in shape]
+    return sum(map(_onnx_bytes, read)), _operations(blocks)
+
+
+def _matrix(node: Any) -> tuple[int, ...]:
+    sizes = {attribute.name: attribute.i for attribute in node.attribute}
+    return sizes["K"], sizes["N"]
+
+
+def _onnx_bytes(tensor: Any) -> int:
+    outside = {entry.key: entry.value for entry in tensor.external_data}
+    return int(outside.get("length", len(tensor.raw_data)))

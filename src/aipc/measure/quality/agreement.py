@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.generate import collect
-from aipc.measure.estimates import of_share
-from aipc.measure.interval import Interval
 from aipc.measure.quality.passages import Window
+from aipc.measure.statistics import Interval, of_share
 
 if TYPE_CHECKING:
     from aipc.session.session import Session

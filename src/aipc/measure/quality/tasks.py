@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aipc.measure.estimates import of_share
-from aipc.measure.interval import Interval
+from aipc.measure.statistics import Interval, of_share
 from aipc.tables import read_table
 
 if TYPE_CHECKING:

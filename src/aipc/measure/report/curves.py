@@ -10,9 +10,9 @@ from statistics import median
 
 from aipc.measure.bench.figures import first_token, warm
 from aipc.measure.bench.workload import Case
-from aipc.measure.interval import of_median, quantile
 from aipc.measure.report.charts import Line
 from aipc.measure.report.entries import Entry, Section
+from aipc.measure.statistics import of_median, quantile
 
 POINTS = 32
 """A line has at most so many; of a longer answer, neighbors are taken together."""

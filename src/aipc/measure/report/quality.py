@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from aipc.measure.frontier import frontier
-from aipc.measure.interval import Interval
 from aipc.measure.quality.quality import Quality
 from aipc.measure.report import words
 from aipc.measure.report.charts import Picture, Point, PointChart, Table
 from aipc.measure.report.entries import Entry, Section
+from aipc.measure.statistics import Interval, frontier
 
 _KL = "KL divergence from the float original, nats: less is better"
 _PERPLEXITY = "perplexity: less is better"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from aipc.choose.measured import Trial, Tuned
-from aipc.measure.frontier import frontier
 from aipc.measure.report import words
 from aipc.measure.report.charts import Picture, Point, PointChart, Table
 from aipc.measure.report.files import printable
+from aipc.measure.statistics import frontier
 from aipc.units import amount
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aipc.measure.bench.workload import Case
-from aipc.measure.interval import Interval
+from aipc.measure.statistics import Interval
 
 ABSENT = "not measured"
 _TIMES = "\N{MULTIPLICATION SIGN}"
