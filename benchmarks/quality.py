@@ -27,7 +27,7 @@ from tokenizers import Tokenizer
 
 from aipc.measure.quality.divergence import compare
 from aipc.measure.quality.passages import Window, cut_ids, read_passages
-from aipc.measure.quality.reference_logprobs import find_truth, make_truth
+from aipc.measure.quality.reference import find_truth, make_truth
 from aipc.runtimes.openvino.scorer import EXACT
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from aipc.measure.bench.result import ArtifactFacts, MachineFacts
 from aipc.measure.quality import evaluation
-from aipc.measure.quality.agreement import Agreement
 from aipc.measure.quality.degenerate import Looks, look_at
+from aipc.measure.quality.divergence import Agreement
 from aipc.measure.quality.evaluation import Evaluation
 from aipc.measure.quality.quality import Quality, TextFacts
 from aipc.measure.quality.tasks import Outcome, Scores

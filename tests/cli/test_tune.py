@@ -9,8 +9,7 @@ from aipc.choose.measured import Figures, Records, Trial, Tuned, Work
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError
-from aipc.measure.tune.options import TuneOptions
-from aipc.measure.tune.tune import Tuning
+from aipc.measure.tune.tune import TuneOptions, Tuning
 from aipc.measure.tune.verdict import NO_TIME, Outcome, Skipped
 
 F32 = {"INFERENCE_PRECISION_HINT": "f32"}

@@ -12,11 +12,11 @@ from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice, write_json, write_line
 from aipc.cli.progress_bar import display
 from aipc.cli.session_flags import MODEL_HELP, loading_flags, open_session
-from aipc.measure.quality.cut import Cut
+from aipc.measure.quality.passages import Cut
 
 if TYPE_CHECKING:
-    from aipc.measure.quality.agreement import Agreement
     from aipc.measure.quality.degenerate import Looks
+    from aipc.measure.quality.divergence import Agreement
     from aipc.measure.quality.evaluation import Evaluation
     from aipc.measure.quality.quality import Quality
     from aipc.measure.quality.tasks import Scores

@@ -13,7 +13,7 @@ from aipc.cli.tuning_table import write_tuning
 from aipc.devices.names import NAMES
 from aipc.errors import UsageError
 from aipc.measure.tune.goal import GOALS
-from aipc.measure.tune.options import TuneOptions
+from aipc.measure.tune.tune import TuneOptions
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned

@@ -11,9 +11,8 @@ from answering import Answering
 import aipc
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError, UsageError
-from aipc.measure.quality.cut import Cut
 from aipc.measure.quality.evaluation import Asked, evaluate, read, write
-from aipc.measure.quality.passages import Passage
+from aipc.measure.quality.passages import Cut, Passage
 from aipc.measure.quality.quality import Exam
 from aipc.models.store import Store
 

@@ -4,8 +4,14 @@ import pytest
 
 from aipc.convert.quantizers.calibration import files
 from aipc.errors import MeasurementError, UsageError
-from aipc.measure.quality.cut import Cut
-from aipc.measure.quality.passages import Passage, cut_ids, cut_passages, identity, read_passages
+from aipc.measure.quality.passages import (
+    Cut,
+    Passage,
+    cut_ids,
+    cut_passages,
+    identity,
+    read_passages,
+)
 
 
 def predicted(windows):

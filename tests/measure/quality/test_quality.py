@@ -11,8 +11,7 @@ import tiny
 from aipc import records
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError
-from aipc.measure.quality.cut import Cut
-from aipc.measure.quality.passages import Passage, read_passages
+from aipc.measure.quality.passages import Cut, Passage, read_passages
 from aipc.measure.quality.quality import Exam, Quality, measure_kl, measure_quality
 from aipc.measure.quality.reference import find_reference
 from aipc.measure.quality.subject import Subject

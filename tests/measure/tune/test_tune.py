@@ -11,8 +11,7 @@ from aipc.errors import MeasurementError, UsageError
 from aipc.measure.tune import tune as module
 from aipc.measure.tune.bench import ProcessBench
 from aipc.measure.tune.candidates import places
-from aipc.measure.tune.options import TuneOptions
-from aipc.measure.tune.tune import tune
+from aipc.measure.tune.tune import TuneOptions, tune
 from aipc.models import names
 from aipc.models.store import Store
 from aipc.session.convert import convert

@@ -12,10 +12,9 @@ from aipc.generate import TextPipeline
 from aipc.measure.bench.contest import Contest, Prompts
 from aipc.measure.bench.formats import Forms
 from aipc.measure.bench.lineup import Lineup
-from aipc.measure.bench.machine_facts import machine_facts
 from aipc.measure.bench.noise import Listener
 from aipc.measure.bench.plan import BenchPlan
-from aipc.measure.bench.result import SCHEMA, Result
+from aipc.measure.bench.result import SCHEMA, Result, machine_facts
 from aipc.measure.bench.roofline import better, measure_limits
 from aipc.measure.bench.workload import RandomPrompts, TextPrompts, check_context
 from aipc.models.store import Store

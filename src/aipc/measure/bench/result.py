@@ -10,6 +10,7 @@ None everywhere means "not measured", or that this system does not tell; never z
 from __future__ import annotations
 
 import json
+import platform
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from aipc import records
+from aipc.devices import reachable_devices
+from aipc.devices.system.cpu import read_cpu
+from aipc.devices.system.memory import read_memory
 from aipc.errors import MeasurementError
 
 SCHEMA = 1
@@ -239,3 +243,20 @@ def _load(file: Path) -> Any:
 
 def _refuse(constant: str) -> float:
     raise ValueError(f"it holds {constant}, which is no number")
+
+
+def machine_facts() -> MachineFacts:
+    """Of this machine; asks the runtimes for their devices, which loads OpenVINO's plugins."""
+    cpu = read_cpu()
+    return MachineFacts(
+        processor=cpu.name,
+        cores=cpu.physical_cores,
+        threads=cpu.usable_threads,
+        features=cpu.features,
+        memory_bytes=read_memory().total,
+        system=platform.platform(),
+        devices=tuple(
+            DeviceFacts(device.name, device.full_name, device.driver)
+            for device in reachable_devices()
+        ),
+    )

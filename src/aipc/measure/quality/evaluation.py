@@ -14,10 +14,9 @@ import aipc
 from aipc import records
 from aipc.errors import MeasurementError, UsageError
 from aipc.measure.bench.formats import artifact_facts
-from aipc.measure.bench.machine_facts import machine_facts
-from aipc.measure.bench.result import ArtifactFacts, MachineFacts
-from aipc.measure.quality.agreement import Agreement, measure_agreement
+from aipc.measure.bench.result import ArtifactFacts, MachineFacts, machine_facts
 from aipc.measure.quality.degenerate import Looks, look_at_answers
+from aipc.measure.quality.divergence import Agreement, measure_agreement
 from aipc.measure.quality.quality import Exam, Quality, check_same_tokens, measure_quality, truth_of
 from aipc.measure.quality.reference import find_reference
 from aipc.measure.quality.subject import Subject

@@ -22,11 +22,16 @@ import numpy.typing as npt
 
 from aipc import records
 from aipc.errors import MeasurementError
-from aipc.measure.quality.cut import Cut
 from aipc.measure.quality.divergence import Places, compare
-from aipc.measure.quality.passages import Passage, Window, cut_passages, identity, read_passages
-from aipc.measure.quality.reference import find_reference
-from aipc.measure.quality.reference_logprobs import find_truth, make_truth
+from aipc.measure.quality.passages import (
+    Cut,
+    Passage,
+    Window,
+    cut_passages,
+    identity,
+    read_passages,
+)
+from aipc.measure.quality.reference import find_reference, find_truth, make_truth
 from aipc.measure.quality.subject import Subject
 from aipc.measure.statistics import Interval, exponential, of_mean
 from aipc.models.store import Store

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import random
 import statistics
 import sys
 import time
@@ -20,14 +22,51 @@ from aipc.devices.system.memory import read_memory
 from aipc.errors import MeasurementError
 from aipc.generate import TextPipeline
 from aipc.measure.bench.runner import ProcessRunner
+from aipc.measure.bench.workload import Case, RandomPrompts
+from aipc.measure.quality.passages import read_passages
 from aipc.measure.quality.quality import measure_kl
 from aipc.measure.tune.participants import Run
-from aipc.measure.tune.prompts import TuningPrompts
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.progress import Progress
 from aipc.session.convert import Notify, find_artifact, prepare
 from aipc.units import amount
+
+SEED = 1
+_ASK = "Repeat this text word for word and add nothing:\n\n{text}"
+
+
+class TuningPrompts:
+    """As many prompts as the work has streams, others at every call."""
+
+    def __init__(self, text: TextPipeline, work: Work) -> None:
+        """Errors are those of `RandomPrompts`."""
+        self._text = text
+        self._work = work
+        self._calls = itertools.count()
+        tokenizer = text.tokenizer
+        self._random = RandomPrompts(tokenizer.vocabulary_size, tokenizer.is_silent, SEED)
+
+    def take(self, streams: int | None = None) -> list[list[int]]:
+        """Token ids."""
+        call, count = next(self._calls), streams or self._work.streams
+        if self._work.kind == "copy":
+            return [self._to_copy(call * count + at) for at in range(count)]
+        return self._random.take(Case(self._work.prompt, self._work.tokens, count), call)
+
+    def _to_copy(self, number: int) -> list[int]:
+        """A question whose answer is in it, about as long as the work's prompts."""
+        words = self._words
+        start = random.Random(f"{SEED} {number}").randrange(len(words))  # noqa: S311 - repeatable
+        stretch = itertools.islice(itertools.cycle(words), start, start + self._work.prompt)
+        text = self._text.tokenizer.decode(list(stretch))
+        return self._text.encode(_ASK.format(text=text))
+
+    @cached_property
+    def _words(self) -> Sequence[int]:
+        whole = "\n".join(passage.text for passage in read_passages())
+        return self._text.tokenizer.encode(whole, add_special_tokens=False)
+
 
 _SCRIPT = Path(__file__).with_name("engine.py")
 _COLD_TOKENS = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,15 +18,47 @@ from aipc.errors import MeasurementError, UsageError
 from aipc.measure.tune.bench import ProcessBench
 from aipc.measure.tune.candidates import Place, places
 from aipc.measure.tune.goal import GOALS
-from aipc.measure.tune.options import TuneOptions
 from aipc.measure.tune.search import Search
 from aipc.measure.tune.verdict import Outcome, Terms
 from aipc.models import names
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
+from aipc.options import check, option
 from aipc.progress import Progress, silent
 from aipc.runtimes.registry import RUNTIMES
 from aipc.session.convert import Notify, announce, log
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """What is to be measured, and how long that may take."""
+
+    budget: str = option("10m", "time to spend: 90s, 10m, 1h; conversions count")
+    max_kl: float | None = option(
+        None,
+        "most divergence from the float model, in nats a token; coarser weights are tried then",
+        minimum=0.0,
+    )
+    prompt: int = option(256, "tokens of each prompt", minimum=8)
+    tokens: int = option(64, "tokens of each answer", minimum=8)
+    work: str = option(
+        "plain", "copy: answers that repeat parts of the prompt", choices=("plain", "copy")
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        _ = self.budget_s
+
+    @property
+    def budget_s(self) -> float:
+        match = _DURATION.fullmatch(self.budget.strip())
+        if match is None:
+            raise UsageError(f"--budget '{self.budget}' is no time", "write 90s, 10m or 1h")
+        return float(match[1]) * _SECONDS[match[2]]
+
 
 STREAMS = 8
 
