@@ -10,7 +10,7 @@ from aipc.checkpoint import open_checkpoint
 from aipc.convert import plan
 from aipc.convert.onnx.plan import plan_onnx
 from aipc.convert.openvino.plan import plan_openvino
-from aipc.convert.quantizers.folding import foldable
+from aipc.convert.quantizers.awq import foldable
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 

@@ -16,11 +16,15 @@ from aipc.convert.encoding import Encoding, assign
 from aipc.convert.families import read_network
 from aipc.convert.layout import Layout
 from aipc.convert.network import Network
-from aipc.convert.quantizers.awq import choose_scales
-from aipc.convert.quantizers.calibrated import PREPARE, measure_disturbance, quantize_reached, taker
+from aipc.convert.quantizers.awq import Folded, choose_scales
+from aipc.convert.quantizers.calibrated import (
+    PREPARE,
+    choose_eight_bits,
+    measure_disturbance,
+    quantize_reached,
+    taker,
+)
 from aipc.convert.quantizers.calibration import CALIBRATION_TOKENS, Calibration, read_calibration
-from aipc.convert.quantizers.folding import Folded
-from aipc.convert.quantizers.sensitivity import choose_eight_bits
 from aipc.convert.recipe import WHOLE_ROW, Recipe
 from aipc.convert.targets import Target
 from aipc.convert.weights_file import Take, round_all, write_weights

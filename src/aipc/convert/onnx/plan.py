@@ -19,7 +19,7 @@ from aipc.convert.onnx.tokenizer import adapt_tokenizer
 from aipc.convert.onnx.weights import ExternalWeights, ONNXPacking, blocked
 from aipc.convert.plan import ConversionPlan
 from aipc.convert.recipe import Recipe
-from aipc.convert.rotation import rotation_tables
+from aipc.convert.rope import rotation_tables
 from aipc.convert.targets import Target, find_target
 from aipc.errors import ConversionError
 from aipc.progress import Progress, silent

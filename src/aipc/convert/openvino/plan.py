@@ -10,10 +10,10 @@ from aipc.checkpoint import Checkpoint
 from aipc.convert.encoding import Encoding
 from aipc.convert.layout import Layout, lay_out
 from aipc.convert.network import Network
+from aipc.convert.openvino.file import write_xml
 from aipc.convert.openvino.graph import build_graph
 from aipc.convert.openvino.tokenizer import write_tokenizer
 from aipc.convert.openvino.weights import OpenVINOPacking, PlaceholderWeights
-from aipc.convert.openvino.xml import write_xml
 from aipc.convert.plan import ConversionPlan
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import TARGETS, Target

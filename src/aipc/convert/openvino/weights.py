@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.convert.encoding import Encoding
-from aipc.convert.layout import Array, Layout, StoredMatrix
+from aipc.convert.layout import Array, Form, Forms, Layout, StoredMatrix
 from aipc.convert.network import Matrix
-from aipc.convert.packing import Form, Forms
 from aipc.convert.quantizers.rtn import Quantized, pack_nibbles
 
 

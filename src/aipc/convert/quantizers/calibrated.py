@@ -7,7 +7,7 @@ divergence is no worse, and the order of the matrices does not matter).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,9 +19,39 @@ from aipc.convert.encoding import Encoding
 from aipc.convert.network import Matrix, Network
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix, row_ranges
 from aipc.convert.quantizers.gptq import feedback, gptq, hessian
-from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, naming, symmetric
+from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, dequantize, naming, symmetric
 from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
-from aipc.convert.quantizers.sensitivity import disturbance
+
+
+def disturbance(parts: Iterable[tuple[Floats, Quantized]], importance: Floats) -> float:
+    """Relative squared output error of a matrix, given some rows [n, k] after the other.
+
+    ``parts`` are float32 rows and what was made of them, ``importance`` is [k].
+    """
+    lost = whole = 0.0
+    for rows, quantized in parts:
+        lost += float(np.square(dequantize(quantized) - rows).sum(axis=0) @ importance)
+        whole += float(np.square(rows).sum(axis=0) @ importance)
+    return lost / whole if whole > 0 else 0.0
+
+
+def choose_eight_bits(matrices: Mapping[Matrix, float], ratio: float) -> frozenset[str]:
+    """Names of the matrices that keep 8 bits, given each one's disturbance.
+
+    At most the share ``ratio`` of all weights is left to 4 bits; the matrices with the greatest
+    disturbance a weight go first, ties by name, so that the choice is the same every time.
+    """
+    total = sum(matrix.weights for matrix in matrices)
+    left = total
+    chosen = []
+    by_cost = sorted(matrices, key=lambda matrix: (-matrices[matrix] / matrix.weights, matrix.name))
+    for matrix in by_cost:
+        if left <= ratio * total + 1e-6:
+            break
+        chosen.append(matrix.name)
+        left -= matrix.weights
+    return frozenset(chosen)
+
 
 PART_WEIGHTS = 2**20  # rows a thread takes at once, in weights: they fit its cache
 Prepared = Callable[[Floats, Encoding], Quantized]

@@ -13,9 +13,44 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aipc.convert.quantizers.cholesky import PANEL, factorize
 from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, reciprocal
 from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
+
+PANEL = 256  # columns: small beside the whole, large enough for products to run at full speed
+
+
+def factorize(matrix: Floats) -> Floats:
+    """Overwrite a symmetric, positive definite matrix [n, n] by U; D [n].
+
+    U is upper with a unit diagonal; what lies below the diagonal is left over and means nothing.
+
+    Raises:
+        numpy.linalg.LinAlgError: the matrix is not positive definite.
+    """
+    pivots = np.empty(len(matrix), np.float32)
+    for first in reversed(range(0, len(matrix), PANEL)):
+        here = slice(first, first + PANEL)
+        factor = _upper_factor(matrix[here, here])
+        above = np.linalg.solve(factor, matrix[:first, here].T).T
+        _subtract_square(matrix[:first, :first], above)
+        diagonal = np.diag(factor)
+        matrix[here, here] = factor / diagonal
+        matrix[:first, here] = above / diagonal
+        pivots[here] = np.square(diagonal)
+    return pivots
+
+
+def _upper_factor(matrix: Floats) -> Floats:
+    """The upper R with R R^T = ``matrix``."""
+    return np.linalg.cholesky(matrix[::-1, ::-1])[::-1, ::-1]
+
+
+def _subtract_square(matrix: Floats, factor: Floats) -> None:
+    """Take factor factor^T off ``matrix``, on and above the diagonal."""
+    for first in range(0, len(matrix), PANEL):
+        rows = slice(first, first + PANEL)
+        matrix[rows, first:] -= factor[rows] @ factor[first:].T
+
 
 DAMPING = 0.05  # of the mean diagonal, added to all of it
 BATCH = 128  # columns that get the errors of all those before them in one product

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aipc.convert.rope import Rope
-from aipc.convert.rotation import rotation_tables
+from aipc.convert.rope import Rope, rotation_tables
 
 
 def rows(table, start=0, stop=None):
