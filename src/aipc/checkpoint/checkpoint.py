@@ -8,13 +8,12 @@ from types import TracebackType
 from typing import Any, Protocol, final
 
 from aipc.artifact.files import CONFIG
-from aipc.checkpoint.floats import Floats
 from aipc.checkpoint.folder import FolderTexts, find_gguf, open_weights
 from aipc.checkpoint.gguf.config import make_config
 from aipc.checkpoint.gguf.file import GgufFile
-from aipc.checkpoint.gguf.texts import GgufTexts
+from aipc.checkpoint.gguf.tokenizer import GgufTexts
 from aipc.checkpoint.gguf.weights import GgufWeights
-from aipc.checkpoint.tensors import TensorFile, TensorInfo, find_tensor
+from aipc.checkpoint.tensors import Floats, TensorFile, TensorInfo, find_tensor
 from aipc.errors import FETCH_AGAIN, CheckpointError, unreadable
 from aipc.records import read_object
 

@@ -12,8 +12,7 @@ from aipc.artifact.files import (
     TOKENIZER,
     TOKENIZER_CONFIG,
 )
-from aipc.checkpoint.safetensors import SafetensorsFile
-from aipc.checkpoint.shards import INDEX, Shards
+from aipc.checkpoint.safetensors import INDEX, SafetensorsFile, Shards
 from aipc.checkpoint.tensors import TensorFile
 from aipc.errors import CheckpointError, UnsafeModel, UnsupportedModel, unreadable
 from aipc.records import read_object, write_object

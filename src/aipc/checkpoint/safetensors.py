@@ -7,15 +7,23 @@ bytes of JSON (name to dtype, shape and offsets), then the data without holes.
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
-from aipc.checkpoint.extents import Extent, check_disjoint
-from aipc.checkpoint.floats import FLOATS, Floats, to_float32
-from aipc.checkpoint.mapping import map_bytes
-from aipc.checkpoint.tensors import TensorInfo, check_rows, find_tensor
-from aipc.errors import UnsupportedModel, damaged, quoted, unreadable
-from aipc.records import LIMIT, parse_object
+from aipc.checkpoint.tensors import (
+    FLOATS,
+    Extent,
+    Floats,
+    TensorInfo,
+    check_disjoint,
+    check_rows,
+    find_tensor,
+    map_bytes,
+    to_float32,
+)
+from aipc.errors import FETCH_AGAIN, CheckpointError, UnsupportedModel, damaged, quoted, unreadable
+from aipc.records import LIMIT, parse_object, read_object
 
 _BITS = {
     **dict.fromkeys(("F4",), 4),
@@ -128,3 +136,51 @@ def _counts(values: Any) -> tuple[int, ...] | None:
         return None
     fit = all(type(value) is int and 0 <= value <= _MOST_ITEMS for value in values)
     return tuple(values) if fit else None
+
+
+INDEX = "model.safetensors.index.json"
+_SHARD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}\.safetensors", re.ASCII)
+
+
+class Shards:
+    """All the shards that an index names, as one.
+
+    Raises:
+        CheckpointError: a shard is missing or damaged, lacks a tensor that the index places in
+            it, or has a name that is no plain file name.
+        UnsupportedModel: a tensor of an unknown type.
+    """
+
+    def __init__(self, index: Path) -> None:
+        weight_map = _read_weight_map(index)
+        self._shards = {name: _open_shard(index, name) for name in sorted(set(weight_map.values()))}
+        self._places = weight_map
+        self.paths = (index, *(shard.path for shard in self._shards.values()))
+        self.tensors: dict[str, TensorInfo] = {}
+        for tensor, name in weight_map.items():
+            if tensor not in self._shards[name].tensors:
+                raise damaged(index, f"it places {quoted(tensor)} in '{name}', which lacks it")
+            self.tensors[tensor] = self._shards[name].tensors[tensor]
+
+    def rows(self, name: str, start: int, stop: int) -> Floats:
+        """As `SafetensorsFile.rows`."""
+        find_tensor(self.tensors, name)
+        return self._shards[self._places[name]].rows(name, start, stop)
+
+
+def _read_weight_map(index: Path) -> dict[str, str]:
+    weight_map: Any = read_object(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise damaged(index, "it has no weight_map")
+    for name in weight_map.values():
+        # a plain name: nothing in a checkpoint may point out of its folder
+        if not isinstance(name, str) or not _SHARD_NAME.fullmatch(name):
+            raise damaged(index, f"{quoted(name)} is no shard's file name")
+    return weight_map
+
+
+def _open_shard(index: Path, name: str) -> SafetensorsFile:
+    path = index.with_name(name)
+    if not path.is_file():
+        raise CheckpointError(f"'{name}' is missing beside '{index}'", FETCH_AGAIN)
+    return SafetensorsFile(path)

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import mmap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from aipc.checkpoint.floats import Floats
-from aipc.errors import FETCH_AGAIN, CheckpointError, quoted
+import numpy as np
+import numpy.typing as npt
+
+from aipc.errors import FETCH_AGAIN, CheckpointError, damaged, quoted, unreadable
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+FLOATS = frozenset({"BF16", "F16", "F32", "F64"})
+_NUMPY = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
+
+
+def to_float32(raw: Bytes, dtype: str) -> Floats:
+    """Convert little-endian ``dtype`` (one of `FLOATS`) in uint8 [bytes] to float32 [items].
+
+    The result is a copy of its own, whatever ``raw`` looks into.  What is no number stays so, and
+    F64 beyond float32 becomes infinite, both without a warning.
+    """
+    if dtype == "BF16":
+        # bfloat16 is the upper half of a float32: one pass, which lets other threads run
+        bits: npt.NDArray[np.uint32] = np.left_shift(raw.view("<u2"), 16, dtype=np.uint32)
+        return bits.view(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return raw.view(_NUMPY[dtype]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -74,3 +97,56 @@ def check_rows(info: TensorInfo, start: int, stop: int) -> None:
             f"rows {start} to {stop} asked of tensor {quoted(info.name)} of shape {info.shape}",
             "the configuration and the weights belong to different models",
         )
+
+
+@dataclass(frozen=True, order=True)
+class Extent:
+    """Bytes [start, stop) of a file's data, which tensor ``name`` occupies."""
+
+    start: int
+    stop: int
+    name: str
+
+
+def check_disjoint(path: Path, extents: Iterable[Extent], size: int, *, gaps: bool) -> None:
+    """Refuse extents that overlap, leave ``[0, size)``, or (unless ``gaps``) do not fill it.
+
+    Raises:
+        CheckpointError: naming the file and the tensor.
+    """
+    end = 0
+    for extent in sorted(extents):
+        if extent.start < end and extent.stop > extent.start:
+            raise damaged(path, f"tensor {quoted(extent.name)} lies on another tensor")
+        if extent.start > end and not gaps:
+            raise damaged(path, f"bytes before tensor {quoted(extent.name)} belong to nothing")
+        if extent.stop > size:
+            raise damaged(
+                path, f"tensor {quoted(extent.name)} ends {extent.stop - size} bytes after the file"
+            )
+        end = max(end, extent.stop)
+    if end < size and not gaps:
+        raise damaged(path, f"its last {size - end} bytes belong to no tensor")
+
+
+def map_bytes(path: Path, offset: int, nbytes: int) -> npt.NDArray[np.uint8]:
+    """Map ``nbytes`` of ``path`` from ``offset`` as read-only uint8 [nbytes].
+
+    The mapping ends with the last array that looks into it, so that what stays resident is what
+    is in use; a mapping of the whole file would keep every page it has touched.
+
+    Raises:
+        CheckpointError: the file is gone, or shorter than it was when it was opened.
+    """
+    if nbytes == 0:
+        return np.empty(0, np.uint8)
+    start = offset - offset % mmap.ALLOCATIONGRANULARITY
+    length = offset + nbytes - start
+    try:
+        with path.open("rb", buffering=0) as file:
+            window = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=start)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:  # mmap's word for a file that is too short
+        raise damaged(path, f"it ends before byte {offset + nbytes}") from error
+    return np.frombuffer(window, np.uint8, nbytes, offset - start)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from aipc.checkpoint.floats import FLOATS
 from aipc.checkpoint.gguf.file import QUANTIZED, GgufFile
 from aipc.checkpoint.gguf.header import read_header
+from aipc.checkpoint.tensors import FLOATS
 from aipc.errors import CheckpointError, UnsupportedModel
 
 FORMATS = sorted((FLOATS - {"F64"}) | QUANTIZED)

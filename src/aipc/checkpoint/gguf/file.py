@@ -9,12 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aipc.checkpoint.extents import Extent, check_disjoint
-from aipc.checkpoint.floats import FLOATS, Bytes, Floats, to_float32
 from aipc.checkpoint.gguf.header import GgufHeader, GgufTensor, read_header
 from aipc.checkpoint.gguf.metadata import Metadata
-from aipc.checkpoint.mapping import map_bytes
-from aipc.checkpoint.tensors import TensorInfo
+from aipc.checkpoint.tensors import (
+    FLOATS,
+    Bytes,
+    Extent,
+    Floats,
+    TensorInfo,
+    check_disjoint,
+    map_bytes,
+    to_float32,
+)
 from aipc.errors import UnsupportedModel, damaged, quoted
 
 QUANTIZED = frozenset(

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from aipc.checkpoint.floats import Floats
 from aipc.checkpoint.gguf.file import GgufFile
 from aipc.checkpoint.gguf.names import NOT_WEIGHTS, find_architecture, translate
-from aipc.checkpoint.tensors import TensorInfo, check_rows, find_tensor
+from aipc.checkpoint.tensors import Floats, TensorInfo, check_rows, find_tensor
 from aipc.errors import damaged, quoted
 
 

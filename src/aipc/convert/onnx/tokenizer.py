@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aipc.artifact.files import TOKENIZER
-from aipc.checkpoint.gguf.pretokenizers import PRE_TOKENIZERS
+from aipc.checkpoint.gguf.byte_level import PRE_TOKENIZERS
 
 SINGLE_DIGITS = PRE_TOKENIZERS["smollm"].pattern
 STEPS = (
