@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int], None]
@@ -10,3 +11,21 @@ Progress = Callable[[str, int, int], None]
 
 def silent(what: str, done: int, total: int) -> None:
     """Report to nobody."""
+
+
+class Meter:
+    """Adds bytes up and reports ``what``, their sum and ``total``; threads may share one."""
+
+    def __init__(self, progress: Progress, what: str, total: int) -> None:
+        self._progress = progress
+        self._what = what
+        self._total = total
+        self._done = 0
+        self._lock = threading.Lock()
+        progress(what, 0, total)
+
+    def add(self, nbytes: int) -> None:
+        """Count ``nbytes`` more; negative for bytes that turned out to be useless."""
+        with self._lock:
+            self._done += nbytes
+            self._progress(self._what, self._done, self._total)

@@ -20,8 +20,7 @@ from typing import Any, Literal, cast, get_args
 
 from aipc.artifact import digest
 from aipc.errors import ArtifactError
-from aipc.models.meter import Meter
-from aipc.progress import Progress, silent
+from aipc.progress import Meter, Progress, silent
 
 FILE = "aipc.json"
 SCHEMA = 1

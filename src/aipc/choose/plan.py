@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from aipc.artifact.artifact import Artifact
 from aipc.choose.emulation import check_emulation, emulated_npu, emulation_properties
 from aipc.choose.order import rank
-from aipc.choose.rules import rules
 from aipc.convert import targets
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device, resolve_device
@@ -20,6 +19,35 @@ from aipc.runtimes.registry import RUNTIMES
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
+from functools import cache
+
+from aipc.tables import read_table
+
+
+@dataclass(frozen=True)
+class Rule:
+    runtime: str
+    device: str
+    weights: list[str]
+    precisions: list[str]
+    why: str
+    source: str
+    properties: Mapping[str, str]
+
+    def holds(self, runtime: str, device: Device, weights: str | None) -> bool:
+        return (
+            self.runtime == runtime
+            and self.device == device.kind
+            and weights in self.weights
+            and set(self.precisions) <= set(device.precisions)
+        )
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """Every rule, in the file's order."""
+    return tuple(Rule(**entry) for entry in read_table(__package__, "rules.toml")["rule"])
+
 
 _GB = 1e9
 

@@ -13,12 +13,11 @@ from typing import Any
 from aipc import disk
 from aipc.artifact.manifest import FileFacts
 from aipc.errors import AccessDenied, AipcError, DownloadFailed, ModelNotFound
-from aipc.models import client, transfer
+from aipc.models import transfer
 from aipc.models.catalogue import suggestion
 from aipc.models.listing import Listing, RemoteFile, choose
-from aipc.models.meter import Meter
 from aipc.models.source import COMMIT, HubSource
-from aipc.progress import Progress, silent
+from aipc.progress import Meter, Progress, silent
 
 _AGAIN = "check the network, then run the command again: what has arrived is kept"
 
@@ -32,7 +31,7 @@ def look_up(source: HubSource) -> Listing:
         UnsafeModel: its weights are there only as pickles.
         DownloadFailed: offline, no answer, or an answer that is no hub's.
     """
-    if client.is_offline():
+    if transfer.is_offline():
         what = f"'{source.label}' is not in the store, and HF_HUB_OFFLINE forbids to fetch it"
         raise DownloadFailed(what, "unset HF_HUB_OFFLINE and run the command again")
     commit, files = _ask(source)
@@ -72,14 +71,14 @@ def download(
 
 def _ask(source: HubSource) -> tuple[str, list[RemoteFile]]:
     """The commit and the files of a repository, as the hub tells them."""
-    api = client.package().HfApi(endpoint=client.endpoint(), library_name="aipc")
-    wanted = {"revision": source.revision, "files_metadata": True, "timeout": client.timeout()}
+    api = transfer.package().HfApi(endpoint=transfer.endpoint(), library_name="aipc")
+    wanted = {"revision": source.revision, "files_metadata": True, "timeout": transfer.timeout()}
     try:
         with _explained(source):
             info = api.model_info(source.repo, **wanted)
         return str(info.sha), [_remote_file(sibling) for sibling in info.siblings or []]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        what = f"{client.endpoint()} does not answer as a hub does ({str(error)[:120]})"
+        what = f"{transfer.endpoint()} does not answer as a hub does ({str(error)[:120]})"
         fix = "check HF_ENDPOINT, and whether the network wants you to log in"
         raise DownloadFailed(what, fix) from error
 
@@ -93,7 +92,7 @@ def _fetch(listing: Listing, file: RemoteFile, folder: Path, meter: Meter) -> Fi
     # Named after its contents: a part of another commit's file must never be continued.
     partial = folder / f"{file.name}.{file.stated[:16]}.partial"
     meter.add(transfer.size(partial))
-    url = f"{client.endpoint()}/{listing.repo}/resolve/{listing.commit}/{file.name}"
+    url = f"{transfer.endpoint()}/{listing.repo}/resolve/{listing.commit}/{file.name}"
     transfer.download(url, file, partial, meter.add)
     facts = transfer.facts_of(file, partial)
     if facts is None:
@@ -119,7 +118,7 @@ def _explained(source: HubSource) -> Iterator[None]:
     """Turn the hub client's errors into ours."""
     try:
         yield
-    except client.http_error() as error:
+    except transfer.http_error() as error:
         raise _translate(source, error) from error
 
 
@@ -127,7 +126,7 @@ def _translate(source: HubSource, error: Exception) -> AipcError:
     response = getattr(error, "response", None)
     if response is None:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        return DownloadFailed(f"the hub at {client.endpoint()} did not answer ({reason})", _AGAIN)
+        return DownloadFailed(f"the hub at {transfer.endpoint()} did not answer ({reason})", _AGAIN)
     status, code = response.status_code, response.headers.get("X-Error-Code", "")
     if status in (401, 403) or code == "GatedRepo":
         return _denied(source, code, status)
@@ -137,7 +136,7 @@ def _translate(source: HubSource, error: Exception) -> AipcError:
 
 
 def _denied(source: HubSource, code: str, status: int) -> AccessDenied:
-    page = f"{client.endpoint()}/{source.repo}"
+    page = f"{transfer.endpoint()}/{source.repo}"
     log_in = "log in with `hf auth login` or set HF_TOKEN"
     if code == "GatedRepo":
         return AccessDenied(
@@ -154,7 +153,7 @@ def _denied(source: HubSource, code: str, status: int) -> AccessDenied:
 
 def _not_found(source: HubSource, code: str) -> ModelNotFound:
     if code == "RevisionNotFound":
-        page = f"{client.endpoint()}/{source.repo}/tree/main"
+        page = f"{transfer.endpoint()}/{source.repo}/tree/main"
         return ModelNotFound(f"'{source.repo}' has no revision '{source.revision}'", f"see {page}")
     if code == "EntryNotFound":
         return ModelNotFound(f"'{source.label}' lacks a file that the hub lists", "run it again")

@@ -8,6 +8,7 @@ hub states make sure that what was put together is right.
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,57 @@ from aipc.artifact import digest
 from aipc.artifact.digest import Advance
 from aipc.artifact.manifest import FileFacts
 from aipc.errors import DownloadFailed
-from aipc.models import client
 from aipc.models.listing import RemoteFile
+
+
+def package() -> Any:
+    """The huggingface_hub package without telemetry, whoever imported it first.
+
+    With telemetry on, 2.x asks its server for a list of programs to recognize callers by.
+    """
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    return huggingface_hub
+
+
+def endpoint() -> str:
+    """The hub's address, from HF_ENDPOINT.
+
+    Raises:
+        DownloadFailed: it is no web address.
+    """
+    address = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+    if not address.startswith(("http://", "https://")):
+        raise DownloadFailed(f"HF_ENDPOINT is '{address}'", "it has to begin with https://")
+    return address
+
+
+def headers() -> dict[str, str]:
+    """What goes with every request: who asks, and the user's token if there is one."""
+    made: dict[str, str] = package().utils.build_hf_headers(library_name="aipc")
+    return made
+
+
+def timeout() -> float:
+    """Seconds of silence after which an attempt is given up (HF_HUB_DOWNLOAD_TIMEOUT)."""
+    return float(package().constants.HF_HUB_DOWNLOAD_TIMEOUT)
+
+
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids to use the network."""
+    said = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+    return said or bool(package().constants.HF_HUB_OFFLINE)
+
+
+def http_error() -> type[Exception]:
+    """The base of all that its HTTP library raises: httpx or httpx2, by version."""
+    bases = package().errors.HfHubHTTPError.__bases__
+    found: type[Exception] = next(base for base in bases if base is not OSError)
+    return found
+
 
 RETRIES = 4
 PAUSE_S = 1.0  # before the first retry; twice as long before each further one
@@ -30,7 +80,7 @@ def download(url: str, file: RemoteFile, partial: Path, advance: Advance) -> Non
     A break is mended by asking for the rest; retries that bring nothing are counted.
 
     Raises:
-        client.http_error(): the hub refuses, or retries in a row brought nothing.
+        http_error(): the hub refuses, or retries in a row brought nothing.
         DownloadFailed: the hub sends another length than it stated.
     """
     partial.touch()
@@ -39,7 +89,7 @@ def download(url: str, file: RemoteFile, partial: Path, advance: Advance) -> Non
         problem: Exception = _wrong_length(file)
         try:
             _append(url, file, partial, advance)
-        except client.http_error() as error:
+        except http_error() as error:
             if not _is_passing(error):
                 raise
             problem = error
@@ -68,11 +118,11 @@ def size(path: Path) -> int:
 
 def _append(url: str, file: RemoteFile, partial: Path, advance: Advance) -> None:
     have = size(partial)
-    asked = {**client.headers(), "Accept-Encoding": "identity"}
+    asked = {**headers(), "Accept-Encoding": "identity"}
     if have:
         asked["Range"] = f"bytes={have}-"
-    session = client.package().get_session()
-    with session.stream("GET", url, headers=asked, timeout=client.timeout()) as response:
+    session = package().get_session()
+    with session.stream("GET", url, headers=asked, timeout=timeout()) as response:
         if response.status_code == 416:
             raise _wrong_length(file)
         response.raise_for_status()

@@ -23,9 +23,8 @@ from aipc import disk
 from aipc.artifact import digest
 from aipc.artifact.manifest import FileFacts
 from aipc.errors import DownloadFailed
-from aipc.models.meter import Meter
 from aipc.models.source import WheelSource
-from aipc.progress import Progress, silent
+from aipc.progress import Meter, Progress, silent
 
 _CHUNK = 1 << 20
 _POLL_S = 0.2

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from aipc.devices.adapters.windows import adapter_of, read_windows_adapters
-from aipc.devices.system.registry import registry_keys, registry_value
+from aipc.devices.system.windows import registry_keys, registry_value
 
 ARC = {
     "MatchingDeviceId": r"PCI\VEN_8086&DEV_7D55&SUBSYS_00000000",

@@ -7,12 +7,13 @@ import pytest
 
 from aipc.devices.adapters.adapters import Adapter
 from aipc.devices.counters import windows as source
-from aipc.devices.counters.pdh import Item, Query
 from aipc.devices.counters.windows import (
     BUSY,
     OWN_MEMORY,
     SHARED_MEMORY,
     AdapterCounter,
+    Item,
+    Query,
     Samples,
     WindowsCpuCounter,
     adapters_by_luid,

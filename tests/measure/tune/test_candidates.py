@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from aipc.choose import Artifact
-from aipc.choose.rules import rules
+from aipc.choose.plan import rules
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
 from aipc.measure.tune import candidates

@@ -12,7 +12,7 @@ from typing import Any
 
 from aipc.devices.adapters.adapters import Adapter
 from aipc.devices.adapters.makers import makers
-from aipc.devices.system.registry import registry_keys
+from aipc.devices.system.windows import registry_keys
 
 _CLASSES = {
     "gpu": "{4d36e968-e325-11ce-bfc1-08002be10318}",
