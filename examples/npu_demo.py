@@ -13,7 +13,7 @@ import warnings
 from transformers import AutoTokenizer, TextStreamer, pipeline
 
 from aipc.facade import NPUModelForCausalLM, int4
-from aipc.facade.compiler import CompilerConfig
+from aipc.facade.dtypes import CompilerConfig
 
 os.environ.setdefault("AIPC_DEVICE", "emulate")
 model_id = os.environ.get("AIPC_EXAMPLE_MODEL", "smollm2-135m")

@@ -7,7 +7,7 @@ import pytest
 from aipc.convert.recipe import Recipe
 from aipc.errors import DeviceError, UsageError
 from aipc.facade import NPUModelForCausalLM, compile, int4, int8, npu, pretrained  # noqa: A004
-from aipc.facade.compiler import CompilerConfig
+from aipc.facade.dtypes import CompilerConfig
 
 INT4 = CompilerConfig(dtype=int4)
 

@@ -23,7 +23,7 @@ PAGES = Path(__file__).parent / "seeds"
 ANSWER = "helpful AI assistant"
 NPU_CHANGES = {
     "from intel_npu_acceleration_library import": "from aipc.facade import",
-    "from intel_npu_acceleration_library.compiler import": "from aipc.facade.compiler import",
+    "from intel_npu_acceleration_library.compiler import": "from aipc.facade.dtypes import",
 }
 OPENVINO_START = """\
 from transformers import AutoConfig, AutoTokenizer

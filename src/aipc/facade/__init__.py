@@ -2,7 +2,7 @@
 
 intel_npu_acceleration_library                     here
 from intel_npu_acceleration_library import X       from aipc.facade import X
-from intel_npu_acceleration_library.compiler …     from aipc.facade.compiler …
+from intel_npu_acceleration_library.compiler …     from aipc.facade.dtypes …
 from optimum.intel[.openvino] import X             from aipc.facade import X
 
 What they give works in ``transformers.pipeline("text-generation", …)``, which needs torch:

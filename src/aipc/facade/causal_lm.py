@@ -7,10 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from aipc.errors import UsageError
-from aipc.facade import tensors
 from aipc.facade.generation import Order, check_names, read_order
 from aipc.facade.pretrained import read_config, read_generation_config
-from aipc.facade.watcher import Watcher
 from aipc.generate import Stream
 from aipc.session.session import Session
 
@@ -18,6 +16,103 @@ if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PretrainedConfig
     from typing_extensions import Self
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+from aipc.generate import Text
+
+
+class Watcher:
+    """Reads answers, and tells transformers' streamer and stopping criteria; both may be None."""
+
+    def __init__(self, streamer: Any, criteria: Any) -> None:
+        self._streamer = streamer
+        self._criteria = list(criteria or ())
+
+    def begin(self, prompt: torch.Tensor) -> None:
+        if self._streamer is not None:
+            self._streamer.put(prompt.cpu())
+
+    def read(self, row: Sequence[int], stream: Stream) -> list[int]:
+        """The ids of the answer to ``row``, to its end or until a criterion is met.
+
+        Raises:
+            EngineError: as ``stream``.
+        """
+        answer: list[int] = []
+        try:
+            for event in stream:
+                for token in event.tokens if isinstance(event, Text) else ():
+                    answer.append(token)
+                    if self._is_enough(row, answer):
+                        return answer
+        finally:
+            stream.close()
+        return answer
+
+    def end(self) -> None:
+        if self._streamer is not None:
+            self._streamer.end()
+
+    def _is_enough(self, row: Sequence[int], answer: Sequence[int]) -> bool:
+        import torch
+
+        if self._streamer is not None:
+            self._streamer.put(torch.tensor(answer[-1:]))
+        if not self._criteria:
+            return False
+        so_far = torch.tensor([[*row, *answer]])
+        return any(bool(torch.as_tensor(met(so_far, None)).all()) for met in self._criteria)
+
+
+def check_prompt(prompt: torch.Tensor | None, token_types: torch.Tensor | None) -> torch.Tensor:
+    """The prompt as it was given.
+
+    Raises:
+        UsageError: there is none, or token types that are not all 0.
+    """
+    if prompt is None or prompt.ndim != 2 or 0 in prompt.shape:
+        raise UsageError(
+            "generate needs a prompt", "give input_ids, int64 [batch, length] with length > 0"
+        )
+    if token_types is not None and bool(token_types.any()):
+        raise UsageError("generate can't honor token_type_ids here", "leave them out")
+    return prompt
+
+
+def rows(prompt: torch.Tensor, mask: torch.Tensor | None) -> list[list[int]]:
+    """The token ids of each row without its padding, where ``mask`` is 0.
+
+    Raises:
+        UsageError: ``mask`` is of another shape.
+    """
+    if mask is None:
+        return [list(row) for row in prompt.tolist()]
+    if mask.shape != prompt.shape:
+        raise UsageError(
+            f"attention_mask is {list(mask.shape)} and input_ids {list(prompt.shape)}",
+            "give both of the same shape",
+        )
+    return [row[kept.bool()].tolist() for row, kept in zip(prompt, mask, strict=True)]
+
+
+def joined(prompt: torch.Tensor, answers: list[list[int]], pad_id: int) -> torch.Tensor:
+    """Each row of ``prompt`` and its answer, the shorter ones filled up with ``pad_id``."""
+    import torch
+
+    longest = max(map(len, answers))
+    filled = [answer + [pad_id] * (longest - len(answer)) for answer in answers]
+    written = torch.tensor(filled, dtype=prompt.dtype, device=prompt.device)
+    return torch.cat([prompt, written], dim=1)
+
+
+def draw_seeds(count: int) -> list[int]:
+    """Drawn from torch's generator: `transformers.set_seed` repeats a sample here too."""
+    import torch
+
+    return [int(seed) for seed in torch.randint(2**32, (count,), dtype=torch.int64)]
+
 
 _AT_ONCE = 64
 """Rows of a batch, a thread each."""
@@ -100,9 +195,9 @@ class CausalLM:
             UsageError: an argument that can't be honored.
             AipcError: as `Session.stream_ids`.
         """
-        prompt = tensors.check_prompt(inputs if input_ids is None else input_ids, token_type_ids)
+        prompt = check_prompt(inputs if input_ids is None else input_ids, token_type_ids)
         order = self._order(generation_config, parameters, prompt.shape[1])
-        rows = tensors.rows(prompt, attention_mask)
+        rows = rows(prompt, attention_mask)
         if streamer is not None and len(rows) > 1:
             raise UsageError(
                 f"a streamer takes one prompt at a time, not {len(rows)}", "leave it out"
@@ -113,7 +208,7 @@ class CausalLM:
             answers = self._answer_all(rows, order, watcher)
         finally:
             watcher.end()
-        return tensors.joined(prompt, answers, order.pad_id)
+        return joined(prompt, answers, order.pad_id)
 
     def can_generate(self) -> bool:
         return True
@@ -158,7 +253,7 @@ class CausalLM:
         self, rows: Sequence[Sequence[int]], order: Order, watcher: Watcher
     ) -> list[list[int]]:
         """The ids of each row's answer; all rows at once where the engine can."""
-        seeds = tensors.draw_seeds(len(rows)) if order.is_sampled else [None] * len(rows)
+        seeds = draw_seeds(len(rows)) if order.is_sampled else [None] * len(rows)
         streams = [self._start(row, order, seed) for row, seed in zip(rows, seeds, strict=True)]
         if len(rows) == 1 or not self.session.concurrent:
             return list(map(watcher.read, rows, streams))

@@ -39,3 +39,25 @@ def find_dtype(dtype: object) -> NPUDtype:
             f"weights can't be stored as {dtype}", "give int4, int8 or float16 of aipc.facade"
         )
     return found
+
+
+@dataclass(frozen=True)
+class CompilerConfig:
+    """How a model is made ready for the NPU; names, order and defaults are the NPU library's.
+
+    ``use_to`` chose between that library's two ways of compiling; here there is one, and
+    either value means it.
+
+    Raises:
+        UsageError: a ``dtype`` that is not int4, int8 or float16, or ``training``.
+    """
+
+    use_to: bool = False
+    dtype: NPUDtype = float16
+    """Or torch's type of that name: torch.int8, torch.float16."""
+    training: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", find_dtype(self.dtype))
+        if self.training:
+            raise UsageError("a model can't be trained here", "leave out training=True")

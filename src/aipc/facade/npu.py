@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any
 from aipc.errors import UsageError
 from aipc.facade import arguments
 from aipc.facade.causal_lm import CausalLM
-from aipc.facade.compiler import CompilerConfig
-from aipc.facade.dtypes import NPUDtype
-from aipc.facade.placement import place
-from aipc.facade.pretrained import open_session
+from aipc.facade.dtypes import CompilerConfig, NPUDtype
+from aipc.facade.pretrained import open_session, place
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -14,8 +14,7 @@ from aipc.convert.recipe import Recipe
 from aipc.errors import UsageError
 from aipc.facade import arguments
 from aipc.facade.causal_lm import CausalLM
-from aipc.facade.placement import place
-from aipc.facade.pretrained import open_session
+from aipc.facade.pretrained import open_session, place
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

@@ -8,11 +8,54 @@ from typing import TYPE_CHECKING, Any
 from aipc.artifact.files import GENERATION_CONFIG
 from aipc.convert.recipe import Recipe
 from aipc.errors import ArtifactError, DeviceError
-from aipc.facade.placement import Placement
 from aipc.session.session import Session, load
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aipc.facade.arguments import notice
+
+VARIABLE = "AIPC_DEVICE"
+EMULATE = "emulate"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """``device`` is a name that `aipc.load` takes; ``emulate`` runs the NPU's on the CPU."""
+
+    device: str
+    emulate: bool = False
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Arguments of `aipc.load`."""
+        return {"device": self.device} | ({"emulate": True} if self.emulate else {})
+
+    def advise(self, error: DeviceError) -> DeviceError:
+        """The same error, with the variable among the things to do."""
+        choices = f"{VARIABLE}=cpu runs this program on the CPU as it is"
+        if self.device.lower() == "npu":
+            choices += f", {VARIABLE}={EMULATE} runs the NPU's pipeline there (slow, for tests)"
+        return DeviceError(error.what, f"{error.fix}; {choices}" if error.fix else choices)
+
+
+def place(device: str, *, emulate: bool = False) -> Placement:
+    """What the program asks for, or what the environment says in its place."""
+    asked = Placement(device, emulate)
+    wanted = os.environ.get(VARIABLE, "").strip().lower()
+    if not wanted:
+        return asked
+    chosen = Placement("npu", emulate=True) if wanted == EMULATE else Placement(wanted)
+    if chosen != asked:
+        notice(f"{VARIABLE}={wanted}: the program asks for {_words(asked)}")
+    return chosen
+
+
+def _words(asked: Placement) -> str:
+    return f"{asked.device}, emulated" if asked.emulate else asked.device
 
 
 def open_session(name: str, recipe: Recipe | None, placement: Placement, **options: Any) -> Session:

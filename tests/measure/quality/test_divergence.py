@@ -13,7 +13,7 @@ from aipc.measure.quality.divergence import compare, judged, log_softmax, measur
 from aipc.measure.quality.lm_eval import continued
 from aipc.measure.quality.passages import cut_ids
 from aipc.measure.quality.reference import find_truth, make_truth
-from aipc.runtimes.fake_scorer import FakeScorer
+from aipc.runtimes.fake import FakeScorer
 
 IDS = [int(token) for token in np.random.default_rng(5).integers(0, 260, 300)]
 WINDOWS = list(cut_ids(IDS, 250, 40, 8))

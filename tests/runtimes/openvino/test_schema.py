@@ -6,7 +6,7 @@ import pytest
 from speller import OpenVINOSpeller
 
 from aipc.errors import UsageError
-from aipc.runtimes.openvino.schema import check_schema, written
+from aipc.runtimes.openvino.schema import check_schema, risky_piece, written
 
 PERSON = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -190,3 +190,50 @@ def test_what_is_no_schema_is_refused(text):
 
 def test_depth_alone_overflows_nothing():
     check_schema('{"type": "array", "items": ' * 500 + "{}" + "}" * 500)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^[A-C]{2}[0-9]$",
+        r"^\d{4}-\d{2}$",
+        r"(?:yes|no) \(\w+\)",
+        r"[a-z.\-\[ ]+",
+        r"[]",
+        "größe",
+        "^(?:^a|b$)(c|d)$",
+        r"a\|b[|]",
+    ],
+)
+def test_patterns_that_match_plain_characters_are_sound(pattern):
+    assert risky_piece(pattern) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "piece"),
+    [
+        ("a.c", "."),
+        ("[^a-z]", "[^a-z]"),
+        ("[ -~]", "[ -~]"),
+        ("[A-z]", "[A-z]"),
+        ('"', '"'),
+        ("[\"']", "[\"']"),
+        (r"\\", r"\\"),
+        (r"[a\\]", r"[a\\]"),
+        (r"\s", r"\s"),
+        (r"[\D]", r"[\D]"),
+        (r"\u0022", r"\u"),
+        (r"\x22", r"\x"),
+        ("(?=a)b", "(?="),
+        ("(?<name>a)", "(?<"),
+        ("\n", "\n"),
+        ("[a", "["),
+        ("a\\", "\\"),
+        ("a^b", "^"),
+        ("a$b", "$"),
+        ("a|b", "|"),
+        ("^(a)|(b)$", "|"),
+    ],
+)
+def test_what_may_match_what_json_escapes_or_is_passed_over_is_found(pattern, piece):
+    assert risky_piece(pattern) == piece

@@ -23,8 +23,13 @@ from aipc.runtimes.openvino.errors import translated
 from aipc.runtimes.openvino.generation import OpenVINOGeneration
 from aipc.runtimes.openvino.generation_config import generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
-from aipc.runtimes.openvino.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
-from aipc.runtimes.openvino.properties import check_properties
+from aipc.runtimes.openvino.properties import (
+    PROPERTIES,
+    SWITCH,
+    PromptLookup,
+    check_properties,
+    read_lookup,
+)
 from aipc.runtimes.token_queue import Chunk
 from aipc.timing_spans import stage
 

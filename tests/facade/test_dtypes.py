@@ -6,7 +6,7 @@ from aipc.convert.recipe import Recipe
 from aipc.convert.targets import TARGETS
 from aipc.errors import UsageError
 from aipc.facade import float16, int4, int8
-from aipc.facade.compiler import CompilerConfig
+from aipc.facade.dtypes import CompilerConfig
 
 
 def test_defaults_and_order_are_those_of_the_npu_library():

@@ -9,7 +9,7 @@ from openvino_scorer import EXACT
 from aipc.errors import UsageError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.openvino.engine import OpenVINORuntime
-from aipc.runtimes.openvino.prompt_lookup import PromptLookup, read_lookup
+from aipc.runtimes.openvino.properties import PromptLookup, read_lookup
 
 NOTHING = frozenset()
 PROMPTS = [(72, 101, 108, 108, 111), (5, 6, 7) * 8, (9, 9, 9, 9), (1, 2, 3, 4) * 6]
