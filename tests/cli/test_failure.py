@@ -106,7 +106,7 @@ def test_a_full_disk_is_told() -> None:
 
 
 def test_streams_take_every_character() -> None:
-    program = "from aipc.cli.environment import make_streams_utf8 as f; f(); print('\\U0001f600 é')"
+    program = "from aipc.cli.output import make_streams_utf8 as f; f(); print('\\U0001f600 é')"
     done = subprocess.run(
         [sys.executable, "-X", "utf8=0", "-c", program],
         capture_output=True,

@@ -15,8 +15,7 @@ import click
 from aipc import telemetry
 from aipc.cli import failure
 from aipc.cli.command_group import Invocation, commands
-from aipc.cli.environment import make_streams_utf8
-from aipc.cli.output import flush
+from aipc.cli.output import flush, make_streams_utf8
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -9,15 +9,14 @@ import click
 
 from aipc.cli import failure
 from aipc.cli.answer import show, warn_if_cut
-from aipc.cli.chat_commands import ChatCommands
 from aipc.cli.command_group import Invocation
-from aipc.cli.conversation import Conversation
+from aipc.cli.conversation import ChatCommands, Conversation
 from aipc.cli.line_input import LineInput
 from aipc.cli.loading import Loaded, Loading, Source
 from aipc.cli.output import notice
-from aipc.cli.prompt import check_text
 from aipc.cli.server_flags import find_server, server_flags
 from aipc.cli.session_flags import open_session, sampling_of, session_flags
+from aipc.cli.stdin import check_text
 from aipc.errors import AipcError, PromptTooLong
 
 

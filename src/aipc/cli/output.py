@@ -16,6 +16,7 @@ from aipc.errors import AipcError
 
 if TYPE_CHECKING:
     from rich.console import Console
+import io
 
 WIDTH = 100
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -113,3 +114,14 @@ def _output() -> Iterator[None]:
         discard_stdout()
         fix = "make room, or send it elsewhere"
         raise AipcError(f"can't write to stdout ({error.strerror})", fix) from error
+
+
+def make_streams_utf8() -> None:
+    """Whatever the console's code page: a model may answer in any script."""
+    for stream, errors in (
+        (sys.stdin, "strict"),
+        (sys.stdout, "replace"),
+        (sys.stderr, "backslashreplace"),
+    ):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=errors)

@@ -2,18 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.answer import as_json, show, warn_if_cut
+from aipc.cli.answer import as_json, show, show_reasons, show_timings, timing_facts, warn_if_cut
 from aipc.cli.output import notice, write_json
-from aipc.cli.prompt import check_text, read_prompt
-from aipc.cli.reasons import show_reasons
-from aipc.cli.schema_flag import check_whole, read_schema, schema_flag
 from aipc.cli.server_flags import find_server, server_flags
 from aipc.cli.session_flags import open_session, sampling_of, session_flags
-from aipc.cli.timings import show_timings, timing_facts
+from aipc.cli.stdin import check_text, read_prompt
+from aipc.errors import GenerationError, UsageError
+
+if TYPE_CHECKING:
+    from aipc.generate import Reply
+
+
+schema_flag = click.option(
+    "--schema",
+    metavar="FILE|JSON",
+    help="Answer in JSON that fits this JSON schema; '{}' allows any JSON.",
+)
+
+
+def read_schema(told: str | None) -> dict[str, Any]:
+    """What `Session.stream` is asked for: {"schema": …}, or nothing where none was given.
+
+    Raises:
+        UsageError: a file that can't be read, or no JSON object in it.
+    """
+    if told is None:
+        return {}
+    text = told if told.lstrip().startswith("{") else _content(told)
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--schema is no JSON: {error}", "write a JSON schema") from error
+    return {"schema": schema}
+
+
+def check_whole(reply: Reply) -> None:
+    """Fail where the length cut an answer that had to fit a schema.
+
+    Raises:
+        GenerationError: it was cut.
+    """
+    if reply.finish_reason == "length":
+        raise GenerationError(
+            f"the JSON is cut after {reply.usage.completion_tokens} tokens",
+            "raise --max-new-tokens, or bound the schema's texts and lists",
+        )
+
+
+def _content(name: str) -> str:
+    try:
+        return Path(name).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"can't read the schema '{name}' ({reason})", "name a file, or write the JSON itself"
+        ) from error
 
 
 @click.command()

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from aipc.cli.prompt import read_prompt
+from aipc.cli.stdin import read_prompt
 from aipc.errors import UsageError
 
 
