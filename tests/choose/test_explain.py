@@ -6,7 +6,7 @@ import pytest
 
 from aipc.choose.explain import explain
 from aipc.choose.order import order
-from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.adapters.adapter import Adapter
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from aipc.choose.fingerprint import fingerprint
 from aipc.choose.measured import Figures, Records, Trial, Tuned, Work
 from aipc.choose.setup import Setup
-from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.adapters.adapter import Adapter
 from aipc.devices.device import Device
 from aipc.devices.machine import Machine
 from aipc.devices.missing import Unreached

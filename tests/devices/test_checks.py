@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from aipc.devices import checks
-from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.adapters.adapter import Adapter
 from aipc.devices.checks import (
     FAIL,
     PASS,

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from aipc.devices import machine as source
-from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.adapters.adapter import Adapter
 from aipc.devices.machine import this_machine
 
 

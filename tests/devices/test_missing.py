@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.adapters.adapter import Adapter
 from aipc.devices.device import Device
 from aipc.devices.missing import unreached
 

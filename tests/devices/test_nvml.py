@@ -1,67 +1,44 @@
 from __future__ import annotations
 
-import ctypes
-import sys
+from types import SimpleNamespace
 
+import pynvml
 import pytest
 
-from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.adapters.adapter import Adapter
 from aipc.devices.counters.nvidia import nvidia_counters
-from aipc.devices.nvml import MemoryInfo, Nvml, PciInfo, Utilization, add_nvml, open_nvml
-
-NOT_SUPPORTED = 3
-
-
-def give(**values):
-    """A function that writes fields of the structure that its last argument points to."""
-
-    def call(*arguments) -> None:
-        for name, value in values.items():
-            setattr(arguments[-1]._obj, name, value)
-
-    return call
-
-
-def write(text: bytes):
-    def call(*arguments) -> None:
-        arguments[-2].value = text
-
-    return call
-
+from aipc.devices.nvml import Nvml, add_nvml, open_nvml
 
 ANSWERS = {
-    "nvmlDeviceGetCount_v2": give(value=1),
-    "nvmlDeviceGetHandleByIndex_v2": give(value=0x1000),
-    "nvmlSystemGetDriverVersion": write(b"580.82.07"),
-    "nvmlDeviceGetName": write(b"NVIDIA H200"),
-    "nvmlDeviceGetPciInfo_v3": give(bus=0x0F),
-    "nvmlDeviceGetMemoryInfo": give(total=150_000_000_000, used=3_000_000_000),
-    "nvmlDeviceGetUtilizationRates": give(gpu=37),
-    "nvmlDeviceGetPowerUsage": give(value=123_456),
-    "nvmlDeviceGetTotalEnergyConsumption": give(value=7_654_321),
+    "nvmlDeviceGetCount": 1,
+    "nvmlDeviceGetHandleByIndex": object(),
+    "nvmlSystemGetDriverVersion": "580.82.07",
+    "nvmlDeviceGetName": "NVIDIA H200",
+    "nvmlDeviceGetPciInfo": SimpleNamespace(domain=0, bus=0x0F, device=0),
+    "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=150_000_000_000, used=3_000_000_000),
+    "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=37),
+    "nvmlDeviceGetPowerUsage": 123_456,
+    "nvmlDeviceGetTotalEnergyConsumption": 7_654_321,
 }
 
 
 class RecordedLibrary:
     """One GPU; functions named in ``unable`` answer as on a GPU that can't tell."""
 
+    NVMLError = pynvml.NVMLError
+
     def __init__(self, unable: tuple[str, ...] = ()) -> None:
         self._unable = unable
 
     def __getattr__(self, name: str):
-        def call(*arguments) -> int:
+        assert hasattr(pynvml, name)
+
+        def call(*arguments):
             if name in self._unable:
-                return NOT_SUPPORTED
-            ANSWERS[name](*arguments)
-            return 0
+                raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+            return ANSWERS[name]
 
         return call
-
-
-def test_layouts_are_nvmls() -> None:
-    assert ctypes.sizeof(Utilization) == 8
-    assert ctypes.sizeof(MemoryInfo) == 24
-    assert (ctypes.sizeof(PciInfo), PciInfo.busId.offset) == (68, 36)
 
 
 def test_a_known_gpu_gets_name_driver_and_memory() -> None:
@@ -93,14 +70,12 @@ def test_what_a_gpu_can_not_tell_is_absent_and_never_zero() -> None:
 
 
 def test_without_its_driver_there_is_nothing_to_ask(monkeypatch) -> None:
-    def refuse(name: str) -> None:
-        raise OSError(name)
+    def refuse() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
-    monkeypatch.setattr(ctypes, "CDLL", refuse)
+    monkeypatch.setattr(pynvml, "nvmlInit", refuse)
     assert open_nvml() is None
     assert nvidia_counters() == ()
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert open_nvml() is None
 
 
 def test_energy_is_told_in_joules_or_not_at_all() -> None:

@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from aipc.devices import onnxruntime as source
-from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.adapters.adapter import Adapter
 from aipc.devices.onnxruntime import ask, onnx_devices, onnx_kinds
 
 RTX = Adapter("gpu", "nvidia", "GeForce RTX 4090", "0000:01:00.0", "0x2684", driver="580.82.07")

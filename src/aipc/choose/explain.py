@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aipc.choose.order import Place, order
 from aipc.devices import Device
-from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.adapters.adapter import Adapter
 from aipc.devices.missing import kinds_of, what_is_missing
 from aipc.devices.wheels import install_command, wheel_for
 from aipc.runtimes.registry import RUNTIMES

@@ -91,7 +91,7 @@ def _unreached_row(one: Unreached) -> tuple[str, ...]:
 def _machine_lines(machine: Machine) -> list[str]:
     cpu, memory = machine.cpu, machine.memory
     cores = "" if cpu.physical_cores is None else f"{cpu.physical_cores} cores, "
-    free = "" if memory.available is None else f", {amount(memory.available)} available"
+    free = f", {amount(memory.available)} available"
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     return [
         f"processor  {cpu.name}: {cores}{cpu.usable_threads} threads",

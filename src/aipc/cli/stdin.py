@@ -59,8 +59,8 @@ def read_prompt(argument: str | None) -> str:
     """
     is_named = argument == STDIN
     parts = [] if argument is None or is_named else [check_text(argument)]
-    if is_named or not stdin.is_terminal():
-        parts.append(stdin.read_all())
+    if is_named or not is_terminal():
+        parts.append(read_all())
     prompt = "\n\n".join(part for part in parts if part.strip())
     if not prompt:
         raise UsageError("the prompt is empty", 'write one: aipc run "..."; or pipe text in')

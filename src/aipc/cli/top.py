@@ -124,10 +124,9 @@ def _device_row(reading: Reading) -> tuple[str, ...]:
 
 def _memory_row(snapshot: Snapshot) -> tuple[str, ...]:
     memory = snapshot.memory
-    used = None if memory.available is None else memory.total - memory.available
-    told = f"{_told(used, amount)} of {amount(memory.total)}"
-    share = None if used is None else used / memory.total
-    return "memory", _percent(share), told, _ABSENT, _ABSENT, "the machine's"
+    used = memory.total - memory.available
+    told = f"{amount(used)} of {amount(memory.total)}"
+    return "memory", _percent(used / memory.total), told, _ABSENT, _ABSENT, "the machine's"
 
 
 def _session_row(one: SessionLoad, now: float) -> tuple[str, ...]:

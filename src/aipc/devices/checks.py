@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.adapters.adapter import Adapter
 from aipc.devices.machine import Machine
 from aipc.devices.system.surroundings import Surroundings
 from aipc.devices.wheels import clashes
@@ -235,7 +235,7 @@ def _power(patient: Patient) -> Iterator[Check]:
 
 def _memory(patient: Patient) -> Iterator[Check]:
     memory = patient.machine.memory
-    left = memory.total if memory.available is None else memory.available
+    left = memory.available
     told = f"{left / 1e9:.1f} GB of {memory.total / 1e9:.1f} GB available"
     if left < MEMORY:
         wanted = f"Phi-3-mini in int4 wants {MEMORY / 1e9:.0f} GB"

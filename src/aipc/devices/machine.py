@@ -6,7 +6,8 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aipc.devices.adapters.adapters import Adapter, read_adapters
+from aipc.devices.adapters.adapter import Adapter
+from aipc.devices.adapters.adapters import read_adapters
 from aipc.devices.device import Device
 from aipc.devices.missing import Unreached, unreached
 from aipc.devices.reach import ask_runtimes

@@ -6,8 +6,7 @@ import platform
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from aipc.devices.adapters.adapters import Adapter
-from aipc.devices.adapters.makers import makers
+from aipc.devices.adapters.adapter import Adapter, makers
 from aipc.devices.device import Device
 from aipc.devices.names import driver_advice
 from aipc.devices.wheels import install_command, wheel_for

@@ -1,126 +1,82 @@
-"""NVIDIA's management library, which comes with its driver: called without a package.
-
-Functions and layouts: docs.nvidia.com/deploy/nvml-api.
-"""
+"""NVIDIA's GPUs by its management library, which comes with the driver; nvidia-ml-py binds it."""
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from aipc.devices.adapters.adapters import Adapter
-
-_NAMES = {"linux": "libnvidia-ml.so.1", "win32": "nvml.dll"}
-_TEXT = 96  # bytes; the longest of NVML's own buffer sizes
+from aipc.devices.adapters.adapter import Adapter
 
 
-class Utilization(ctypes.Structure):
-    """nvmlUtilization_t: percent of the last sample period."""
+class Nvml:
+    """The library, started; ``module`` is nvidia-ml-py's."""
 
-    _fields_ = (("gpu", ctypes.c_uint), ("memory", ctypes.c_uint))
+    def __init__(self, module: Any) -> None:
+        self._module = module
 
+    def ask(self, function: str, *arguments: Any) -> Any:
+        """What a function of the library gives; None where GPU or driver can't tell."""
+        try:
+            return getattr(self._module, function)(*arguments)
+        except self._module.NVMLError:
+            return None
 
-class MemoryInfo(ctypes.Structure):
-    """nvmlMemory_t: bytes."""
+    def driver(self) -> str | None:
+        version: str | None = self.ask("nvmlSystemGetDriverVersion")
+        return version
 
-    _fields_ = (
-        ("total", ctypes.c_ulonglong),
-        ("free", ctypes.c_ulonglong),
-        ("used", ctypes.c_ulonglong),
-    )
-
-
-class PciInfo(ctypes.Structure):
-    """nvmlPciInfo_t."""
-
-    _fields_ = (
-        ("busIdLegacy", ctypes.c_char * 16),
-        ("domain", ctypes.c_uint),
-        ("bus", ctypes.c_uint),
-        ("device", ctypes.c_uint),
-        ("pciDeviceId", ctypes.c_uint),
-        ("pciSubSystemId", ctypes.c_uint),
-        ("busId", ctypes.c_char * 32),
-    )
+    def gpus(self) -> tuple[Gpu, ...]:
+        indices = range(self.ask("nvmlDeviceGetCount") or 0)
+        handles = [self.ask("nvmlDeviceGetHandleByIndex", index) for index in indices]
+        return tuple(Gpu(self, handle) for handle in handles if handle is not None)
 
 
 class Gpu:
     """One GPU; each question is answered with None where the GPU or its driver can't tell."""
 
-    def __init__(self, library: Any, index: int) -> None:
-        self._library = library
-        self._handle = ctypes.c_void_p()
-        library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(self._handle))
+    def __init__(self, nvml: Nvml, handle: Any) -> None:
+        self._nvml = nvml
+        self._handle = handle
 
     def name(self) -> str | None:
-        buffer = ctypes.create_string_buffer(_TEXT)
-        failed = self._library.nvmlDeviceGetName(self._handle, buffer, _TEXT)
-        return None if failed else buffer.value.decode()
+        name: str | None = self._nvml.ask("nvmlDeviceGetName", self._handle)
+        return name
 
     def slot(self) -> str | None:
         """As Linux writes it: "0000:01:00.0"."""
-        info = PciInfo()
-        if self._library.nvmlDeviceGetPciInfo_v3(self._handle, ctypes.byref(info)):
-            return None
-        return f"{info.domain:04x}:{info.bus:02x}:{info.device:02x}.0"
+        info = self._nvml.ask("nvmlDeviceGetPciInfo", self._handle)
+        return info and f"{info.domain:04x}:{info.bus:02x}:{info.device:02x}.0"
 
     def memory(self) -> tuple[int, int] | None:
         """(used, total) in bytes."""
-        info = MemoryInfo()
-        if self._library.nvmlDeviceGetMemoryInfo(self._handle, ctypes.byref(info)):
-            return None
-        return info.used, info.total
+        info = self._nvml.ask("nvmlDeviceGetMemoryInfo", self._handle)
+        return info and (info.used, info.total)
 
     def busy_share(self) -> float | None:
         """Share of the last sample period (1 s or less) in which it computed: 0 to 1."""
-        rates = Utilization()
-        if self._library.nvmlDeviceGetUtilizationRates(self._handle, ctypes.byref(rates)):
-            return None
-        return float(rates.gpu) / 100
+        rates = self._nvml.ask("nvmlDeviceGetUtilizationRates", self._handle)
+        return None if rates is None else rates.gpu / 100
 
     def power_w(self) -> float | None:
-        milliwatts = ctypes.c_uint()
-        if self._library.nvmlDeviceGetPowerUsage(self._handle, ctypes.byref(milliwatts)):
-            return None
-        return milliwatts.value / 1000
+        milliwatts = self._nvml.ask("nvmlDeviceGetPowerUsage", self._handle)
+        return None if milliwatts is None else milliwatts / 1000
 
     def energy_j(self) -> float | None:
         """Since the driver was loaded."""
-        millijoules = ctypes.c_ulonglong()
-        counted = ctypes.byref(millijoules)
-        if self._library.nvmlDeviceGetTotalEnergyConsumption(self._handle, counted):
-            return None
-        return millijoules.value / 1000
-
-
-class Nvml:
-    """The library, started."""
-
-    def __init__(self, library: Any) -> None:
-        self._library = library
-
-    def driver(self) -> str | None:
-        buffer = ctypes.create_string_buffer(_TEXT)
-        failed = self._library.nvmlSystemGetDriverVersion(buffer, _TEXT)
-        return None if failed else buffer.value.decode()
-
-    def gpus(self) -> tuple[Gpu, ...]:
-        count = ctypes.c_uint()
-        if self._library.nvmlDeviceGetCount_v2(ctypes.byref(count)):
-            return ()
-        return tuple(Gpu(self._library, index) for index in range(count.value))
+        millijoules = self._nvml.ask("nvmlDeviceGetTotalEnergyConsumption", self._handle)
+        return None if millijoules is None else millijoules / 1000
 
 
 def open_nvml() -> Nvml | None:
     """None where NVIDIA's driver is not installed or does not answer."""
+    import pynvml
+
     try:
-        library = ctypes.CDLL(_NAMES[sys.platform])
-    except (KeyError, OSError):
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
         return None
-    return None if library.nvmlInit_v2() else Nvml(library)
+    return Nvml(pynvml)
 
 
 def with_nvml(adapters: Sequence[Adapter]) -> tuple[Adapter, ...]:

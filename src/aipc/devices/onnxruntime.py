@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from aipc.devices.adapters.adapters import Adapter, read_adapters
+from aipc.devices.adapters.adapter import Adapter
+from aipc.devices.adapters.adapters import read_adapters
 from aipc.devices.device import Device
 from aipc.devices.openvino import reason
 from aipc.devices.system.cpu import read_cpu

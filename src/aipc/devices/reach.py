@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from aipc.devices.adapters.adapters import Adapter, read_adapters
+from aipc.devices.adapters.adapter import Adapter
+from aipc.devices.adapters.adapters import read_adapters
 from aipc.devices.device import Device
 from aipc.devices.onnxruntime import onnx_devices, onnx_kinds
 from aipc.devices.openvino import list_devices, open_core

@@ -81,7 +81,7 @@ def check_prompt(prompt: torch.Tensor | None, token_types: torch.Tensor | None) 
     return prompt
 
 
-def rows(prompt: torch.Tensor, mask: torch.Tensor | None) -> list[list[int]]:
+def prompt_rows(prompt: torch.Tensor, mask: torch.Tensor | None) -> list[list[int]]:
     """The token ids of each row without its padding, where ``mask`` is 0.
 
     Raises:
@@ -197,7 +197,7 @@ class CausalLM:
         """
         prompt = check_prompt(inputs if input_ids is None else input_ids, token_type_ids)
         order = self._order(generation_config, parameters, prompt.shape[1])
-        rows = rows(prompt, attention_mask)
+        rows = prompt_rows(prompt, attention_mask)
         if streamer is not None and len(rows) > 1:
             raise UsageError(
                 f"a streamer takes one prompt at a time, not {len(rows)}", "leave it out"

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.adapters.adapter import Adapter
 from aipc.devices.counters import windows as source
 from aipc.devices.counters.windows import (
     BUSY,
@@ -15,7 +15,6 @@ from aipc.devices.counters.windows import (
     Item,
     Query,
     Samples,
-    WindowsCpuCounter,
     adapters_by_luid,
     busiest_engine,
     luid_of,
@@ -88,14 +87,6 @@ def test_adapters_are_found_by_the_name_that_directx_keeps() -> None:
     assert adapters_by_luid(keys, [ARC, BOOST]) == {GPU_LUID: ARC}
 
 
-def test_the_cpu() -> None:
-    times = iter([(100, 300, 100), (150, 400, 200), (150, 400, 200)])
-    counter = WindowsCpuCounter(lambda: next(times))
-    assert counter.read(0.0) is None
-    assert counter.read(1.0).busy_share == pytest.approx(0.75)
-    assert counter.read(2.0) is None
-
-
 @pytest.mark.skipif(ctypes.sizeof(ctypes.c_void_p) != 8, reason="the layout of 64 bits")
 def test_the_layout_is_the_one_that_windows_writes() -> None:
     assert (ctypes.sizeof(Item), Item.value.offset) == (24, 16)
@@ -105,13 +96,4 @@ def test_the_layout_is_the_one_that_windows_writes() -> None:
 def test_elsewhere_there_are_no_such_counters() -> None:
     with pytest.raises(OSError, match="Windows"):
         Query((BUSY,))
-    (cpu,) = source.windows_counters([ARC])
-    assert isinstance(cpu, WindowsCpuCounter)
-
-
-@pytest.mark.skipif(sys.platform != "win32", reason="needs Windows")
-def test_windows_tells_of_its_cpu() -> None:
-    counter = source.windows_counters([])[0]
-    counter.read(0.0)
-    assert sum(range(3_000_000))
-    assert 0 <= counter.read(1.0).busy_share <= 1
+    assert source.windows_counters([ARC]) == ()

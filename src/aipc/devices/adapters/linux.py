@@ -11,8 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from aipc.devices.adapters.adapters import Adapter
-from aipc.devices.adapters.makers import makers, npus, pci_name
+from aipc.devices.adapters.adapter import Adapter, makers, npus, pci_name
 from aipc.devices.system.files import read_number, read_text
 
 ROOT = Path("/")

@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aipc.devices.adapters.adapters import Adapter
-from aipc.devices.adapters.makers import makers
+from aipc.devices.adapters.adapter import Adapter, makers
 from aipc.devices.system.windows import registry_keys
 
 _CLASSES = {

@@ -1,7 +1,7 @@
-"""Load of CPU, NPU and GPUs from files of the Linux kernel's.
+"""Load of NPU and GPUs, and the processor's power, from files of the Linux kernel's.
 
-Where the files are described: Documentation/filesystems/proc.rst (/proc/stat), power/powercap.rst,
-gpu/amdgpu/thermal.rst, ABI/testing/sysfs-driver-intel-xe-hwmon, and the comments "DOC:" of
+Where the files are described: Documentation/power/powercap.rst, gpu/amdgpu/thermal.rst,
+ABI/testing/sysfs-driver-intel-xe-hwmon, and the comments "DOC:" of
 drivers/accel/ivpu/ivpu_sysfs.c and drivers/gpu/drm/xe/xe_gt_idle.c.
 """
 
@@ -10,32 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.adapters.adapter import Adapter
 from aipc.devices.counters.counter import Counter, Growth, Reading, share
 from aipc.devices.system.files import read_number, read_text
 
 ROOT = Path("/")
 _PCI = "sys/bus/pci/devices"
-
-
-class CpuCounter:
-    """The first line of /proc/stat: time in each state, of all cores together."""
-
-    def __init__(self, root: Path = ROOT) -> None:
-        self._file = root / "proc/stat"
-        self._last: tuple[int, int] | None = None
-
-    def read(self, now: float) -> Reading | None:  # noqa: ARG002 - the file has its own clock
-        text = read_text(self._file)
-        if text is None:
-            return None
-        # user nice system idle iowait irq softirq steal; guests' time is in user already
-        times = [int(field) for field in text.splitlines()[0].split()[1:9]]
-        last, self._last = self._last, (sum(times), times[3] + times[4])
-        if last is None or self._last[0] == last[0]:
-            return None
-        total, idle = self._last[0] - last[0], self._last[1] - last[1]
-        return Reading("cpu", "CPU", busy_share=share(1 - idle / total))
 
 
 class NpuCounter:
@@ -137,7 +117,7 @@ _GPUS: dict[str, Callable[[Adapter, Path], Counter]] = {
 
 def linux_counters(adapters: Sequence[Adapter], root: Path = ROOT) -> tuple[Counter, ...]:
     """Those for which this machine has files."""
-    found: list[Counter] = [CpuCounter(root)]
+    found: list[Counter] = []
     for adapter in adapters:
         if (root / _PCI / adapter.slot / "npu_busy_time_us").is_file():
             found.append(NpuCounter(adapter, root))

@@ -12,6 +12,7 @@ from typing import Any
 
 from aipc.devices.adapters.adapters import read_adapters
 from aipc.devices.counters.counter import Counter, Reading
+from aipc.devices.counters.cpu import CpuCounter
 
 _WATCHED = {
     "cpu": ("cpu", frozenset[str]()),
@@ -27,16 +28,19 @@ _EVERY_S = 0.25
 
 def find_counters() -> tuple[Counter, ...]:
     """Every one that this system has; loads no vendor's package."""
+    return (CpuCounter(), *_adapter_counters())
+
+
+def _adapter_counters() -> tuple[Counter, ...]:
     if sys.platform == "darwin":
         return ()
-    from aipc.devices.counters.nvidia import nvidia_counters
-
     adapters = read_adapters()
     if sys.platform == "win32":
         from aipc.devices.counters.windows import windows_counters
 
         return windows_counters(adapters)
     from aipc.devices.counters.linux import linux_counters
+    from aipc.devices.counters.nvidia import nvidia_counters
 
     return (*linux_counters(adapters), *nvidia_counters())
 

@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from aipc.devices.adapters.adapters import Adapter
+from aipc.devices.adapters.adapter import Adapter
 from aipc.devices.counters.counter import Counter, Reading, share
-from aipc.devices.system.windows import registry_keys, system_times
+from aipc.devices.system.windows import registry_keys
 
 _DOUBLE = 0x200  # PDH_FMT_DOUBLE
 _MORE_DATA = 0x800007D2  # PDH_MORE_DATA
@@ -81,22 +81,6 @@ _ENGINE = re.compile(r"_phys_\d+_eng_\d+")
 Sample = Mapping[str, Mapping[str, float]]
 
 
-class WindowsCpuCounter:
-    """Times of all cores together; ``times`` gives (idle, kernel with idle, user)."""
-
-    def __init__(self, times: Callable[[], tuple[int, int, int]] = system_times) -> None:
-        self._times = times
-        self._last: tuple[int, int] | None = None
-
-    def read(self, now: float) -> Reading | None:  # noqa: ARG002 - Windows has its own clock
-        idle, kernel, user = self._times()
-        last, self._last = self._last, (kernel + user, idle)
-        if last is None or kernel + user == last[0]:
-            return None
-        total, idled = self._last[0] - last[0], self._last[1] - last[1]
-        return Reading("cpu", "CPU", busy_share=share(1 - idled / total))
-
-
 class Samples:
     """One sample of all adapters for every counter that reads at the same moment."""
 
@@ -151,7 +135,7 @@ def windows_counters(adapters: Sequence[Adapter]) -> tuple[Counter, ...]:
     try:
         query = Query((BUSY, OWN_MEMORY, SHARED_MEMORY))
     except OSError:
-        return (WindowsCpuCounter(),)
+        return ()
     samples = Samples(query.sample)
     numbered = adapters_by_luid(registry_keys(r"SOFTWARE\Microsoft\DirectX"), adapters)
     of_adapters = [AdapterCounter(luid, one, samples) for luid, one in numbered.items()]
@@ -160,7 +144,7 @@ def windows_counters(adapters: Sequence[Adapter]) -> tuple[Counter, ...]:
         for one in adapters
         if one.kind == "npu" and one not in numbered.values()
     ]
-    return (WindowsCpuCounter(), *of_adapters, *of_npus)
+    return (*of_adapters, *of_npus)
 
 
 def adapters_by_luid(

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from aipc.devices.system.files import read_number
+
 ROOT = Path("/")
+_CPUS = "sys/devices/system/cpu"
+"""Clock and throttling: Documentation/admin-guide/pm/cpufreq.rst and, in Documentation/ABI/testing,
+sysfs-devices-system-cpu.  Virtual machines have neither."""
 
 FEATURES = (
     "avx2",
@@ -45,45 +51,53 @@ class Cpu:
 
 def read_cpu() -> Cpu:
     """Ask the operating system."""
+    name, features = _name_and_features()
+    machine = platform.machine()
+    return Cpu(name or machine, machine, _physical_cores(), _usable_threads(), features)
+
+
+def _name_and_features() -> tuple[str, tuple[str, ...]]:
     if sys.platform == "win32":
         from aipc.devices.system import windows
 
-        return _cpu(windows.cpu_name(), windows.physical_cores(), windows.cpu_features())
+        return windows.cpu_name(), windows.cpu_features()
     if sys.platform == "darwin":
-        from aipc.devices.system.macos import sysctl
-
-        name, cores = sysctl("machdep.cpu.brand_string"), sysctl("hw.physicalcpu")
-        return _cpu(name, int(cores), ())
-    return read_linux_cpu()
+        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.check_output(command, text=True).strip(), ()
+    return read_cpuinfo()
 
 
-def read_linux_cpu(root: Path = ROOT) -> Cpu:
-    """``/proc/cpuinfo``: one block of "name : value" lines a hardware thread."""
+def read_cpuinfo(root: Path = ROOT) -> tuple[str, tuple[str, ...]]:
+    """(name, features) by ``/proc/cpuinfo``: one block of "name : value" lines a thread."""
     text = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    threads = [_fields(block) for block in text.strip().split("\n\n")]
-    first = threads[0]
+    pairs = (line.partition(":") for line in text.strip().split("\n\n")[0].splitlines())
+    first = {name.strip(): value.strip() for name, _, value in pairs}
     flags = (first.get("flags") or first.get("Features") or "").split()
-    features = tuple(name for name in FEATURES if name in flags)
-    return _cpu(first.get("model name", ""), _count_cores(threads), features)
+    return first.get("model name", ""), tuple(name for name in FEATURES if name in flags)
 
 
-def _cpu(name: str, physical_cores: int | None, features: tuple[str, ...]) -> Cpu:
-    machine = platform.machine()
-    return Cpu(name or machine, machine, physical_cores, _usable_threads(), features)
+def _physical_cores() -> int | None:
+    import psutil
 
-
-def _fields(block: str) -> dict[str, str]:
-    pairs = (line.partition(":") for line in block.splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _count_cores(threads: list[dict[str, str]]) -> int | None:
-    """Hardware threads of one core share its number; Arm's kernels give no numbers."""
-    cores = {(thread.get("physical id"), thread.get("core id")) for thread in threads}
-    return None if any(core is None for _, core in cores) else len(cores)
+    cores: int | None = psutil.cpu_count(logical=False)
+    return cores
 
 
 def _usable_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def current_mhz(root: Path = ROOT) -> float | None:
+    """Mean over all cores; None where the system does not tell."""
+    files = (root / _CPUS).glob("cpufreq/policy*/scaling_cur_freq")
+    found = [number / 1000 for number in map(read_number, files) if number is not None]
+    return sum(found) / len(found) if found else None
+
+
+def throttled(root: Path = ROOT) -> int | None:
+    """How often a core was slowed down for its heat since the start; None: nobody tells."""
+    files = (root / _CPUS).glob("cpu*/thermal_throttle/core_throttle_count")
+    found = [number for number in map(read_number, files) if number is not None]
+    return sum(found) if found else None

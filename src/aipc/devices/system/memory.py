@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,34 +13,25 @@ ROOT = Path("/")
 class Memory:
     total: int
     """Bytes, the machine's or, where it is less, the limit set on this process."""
-    available: int | None
-    """Bytes that can be had without swapping; None where the system does not tell."""
+    available: int
+    """Bytes that can be had without swapping."""
 
 
 def read_memory() -> Memory:
-    """Ask the operating system."""
-    if sys.platform == "win32":
-        from aipc.devices.system import windows
+    """The machine's memory, narrowed by the limits of this process's control groups."""
+    import psutil
 
-        return Memory(*windows.physical_memory())
-    if sys.platform == "darwin":
-        from aipc.devices.system.macos import sysctl
-
-        return Memory(int(sysctl("hw.memsize")), available=None)
-    return read_linux_memory()
+    machine = psutil.virtual_memory()
+    return within_limits(Memory(machine.total, machine.available))
 
 
-def read_linux_memory(root: Path = ROOT) -> Memory:
-    """``/proc/meminfo``, narrowed by the limits of this process's control groups.
+def within_limits(memory: Memory, root: Path = ROOT) -> Memory:
+    """Narrow ``memory`` by the limits of this process's control groups; Linux alone has them.
 
     Both versions of control groups are read, as the kernel's documents describe them
     (``admin-guide/cgroup-v1/memory.rst``, ``admin-guide/cgroup-v2.rst``).
     """
-    lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
-    fields = {name: value for name, _, value in (line.partition(":") for line in lines)}
-    total, available = (
-        int(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable")
-    )
+    total, available = memory.total, memory.available
     for limit, used in _limits(root):
         total = min(total, limit)
         available = min(available, max(limit - used, 0))

@@ -1,60 +1,24 @@
 """What Windows tells of its machine, through kernel32 and the registry.
 
-Names and layouts are those of Microsoft's reference pages for GlobalMemoryStatusEx,
-IsProcessorFeaturePresent, GetLogicalProcessorInformationEx, GetSystemTimes, GetSystemMetrics
-and GetSystemPowerStatus.
+Names and layouts are those of Microsoft's reference pages for IsProcessorFeaturePresent,
+GetSystemMetrics and GetSystemPowerStatus; keys are read below HKEY_LOCAL_MACHINE.
 """
 
 from __future__ import annotations
 
 import ctypes
-import struct
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 _ELSEWHERE = "this needs Windows"
 _AVX2, _AVX512F = 40, 41
-_PROCESSOR_CORE = 0
 _REMOTE_SESSION = 0x1000
 
 
-class MemoryStatus(ctypes.Structure):
-    """MEMORYSTATUSEX: sizes in bytes."""
-
-    _fields_ = (
-        ("length", ctypes.c_uint32),
-        ("load_percent", ctypes.c_uint32),
-        ("total_physical", ctypes.c_uint64),
-        ("available_physical", ctypes.c_uint64),
-        ("total_page_file", ctypes.c_uint64),
-        ("available_page_file", ctypes.c_uint64),
-        ("total_virtual", ctypes.c_uint64),
-        ("available_virtual", ctypes.c_uint64),
-        ("available_extended_virtual", ctypes.c_uint64),
-    )
-
-
-def physical_memory() -> tuple[int, int]:
-    """(total, available) in bytes.
-
-    Raises:
-        OSError: Windows refused, or this is not Windows.
-    """
-    status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))
-    if not _kernel32().GlobalMemoryStatusEx(ctypes.byref(status)):
-        raise _last_error()
-    return status.total_physical, status.available_physical
-
-
 def cpu_name() -> str:
-    if sys.platform == "win32":
-        import winreg
-
-        key = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as opened:
-            return str(winreg.QueryValueEx(opened, "ProcessorNameString")[0]).strip()
-    raise OSError(_ELSEWHERE)
+    key = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
+    return str(registry_value(key, "ProcessorNameString") or "").strip()
 
 
 def cpu_features() -> tuple[str, ...]:
@@ -62,34 +26,6 @@ def cpu_features() -> tuple[str, ...]:
     known = (("avx2", _AVX2), ("avx512f", _AVX512F))
     kernel32 = _kernel32()
     return tuple(name for name, number in known if kernel32.IsProcessorFeaturePresent(number))
-
-
-def physical_cores() -> int:
-    """Cores of every processor group.
-
-    Raises:
-        OSError: Windows refused, or this is not Windows.
-    """
-    ask = _kernel32().GetLogicalProcessorInformationEx
-    length = ctypes.c_uint32(0)
-    ask(_PROCESSOR_CORE, None, ctypes.byref(length))  # fails, and tells the length
-    buffer = ctypes.create_string_buffer(length.value)
-    if not ask(_PROCESSOR_CORE, buffer, ctypes.byref(length)):
-        raise _last_error()
-    return sum(kind == _PROCESSOR_CORE for kind in record_kinds(buffer.raw[: length.value]))
-
-
-def system_times() -> tuple[int, int, int]:
-    """(idle, kernel with idle, user) of all cores since the start, in units of 100 ns.
-
-    Raises:
-        OSError: Windows refused, or this is not Windows.
-    """
-    times = (ctypes.c_uint64 * 3)()  # three FILETIMEs, each a low and a high half
-    step = ctypes.sizeof(ctypes.c_uint64)
-    if not _kernel32().GetSystemTimes(*(ctypes.byref(times, step * at) for at in range(3))):
-        raise _last_error()
-    return times[0], times[1], times[2]
 
 
 def is_remote_session() -> bool:
@@ -122,15 +58,6 @@ def saves_battery() -> bool:
     if not _kernel32().GetSystemPowerStatus(ctypes.byref(status)):
         raise _last_error()
     return bool(status.battery_saver == 1)
-
-
-def record_kinds(buffer: bytes) -> Iterator[int]:
-    """The kind of each record; a record begins with its kind and its length (32 bits each)."""
-    offset = 0
-    while offset < len(buffer):
-        kind, length = struct.unpack_from("<II", buffer, offset)
-        yield kind
-        offset += length
 
 
 def _kernel32() -> Any:

@@ -12,8 +12,7 @@ from typing import Any
 
 from aipc.errors import UsageError
 from aipc.generate.structured.alternatives import write_alternatives
-from aipc.generate.structured.pattern import check_pattern
-from aipc.generate.structured.schema import Schema, check
+from aipc.generate.structured.schema import Schema, check, check_pattern
 from aipc.runtimes.base import Constraint
 from aipc.runtimes.json_schema import required_of, subschemas, types_of
 

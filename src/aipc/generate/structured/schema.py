@@ -145,3 +145,25 @@ def _follow(root: dict[str, Any], node: Any, place: str, way: list[int], done: s
         for inner in list_of(node, keyword):
             _follow(root, inner, place, way, done)
     done.add(way.pop())
+
+
+MAX_PATTERN_CHARACTERS = 512
+MAX_REPEATS = 256
+"""Product of the largest counts, {n} or {n,m}: compilers write repetitions out."""
+_REPEAT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
+
+
+def check_pattern(pattern: Any, where: str) -> int:
+    """Refuse a pattern beyond a limit; its repetitions.
+
+    Raises:
+        UsageError: naming ``where`` it stands.
+    """
+    if not isinstance(pattern, str):
+        raise UsageError(f"the pattern {where} is no text: {pattern!r:.40}")
+    check_limit(f"the pattern {where}", len(pattern), MAX_PATTERN_CHARACTERS, "characters")
+    repeats = 1
+    for least, most in _REPEAT.findall(pattern):
+        repeats *= max(1, int(least), int(most or 0))
+    check_limit(f"the pattern {where}", repeats, MAX_REPEATS, "repetitions")
+    return repeats

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 
 from aipc.devices.counters.counter import Counter
 from aipc.devices.counters.watch import find_counters
-from aipc.devices.system.clock import current_mhz, throttled
-from aipc.devices.system.cpu import read_cpu
+from aipc.devices.system.cpu import current_mhz, read_cpu, throttled
 from aipc.measure.bench.result import Contestant, Noise
 from aipc.measure.statistics import spread
 

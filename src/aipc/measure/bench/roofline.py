@@ -75,7 +75,7 @@ def best_possible(limits: Limits, needs: Needs, *, prompt: int, output: int, bat
 def read_bandwidth(nbytes: int = _BLOCK) -> Rate:
     """Every core reads its part of one block of float64; the fastest of several passes."""
     threads = read_cpu().usable_threads
-    available = read_memory().available or nbytes
+    available = read_memory().available
     block = np.ones(min(nbytes, available // 4) // 8, np.float64)
     parts = np.array_split(block, threads)
     kernels: tuple[Callable[[Any], Any], ...] = (np.sum, np.max)

@@ -161,8 +161,6 @@ class ProcessBench:
 
     def has_room(self, setup: Setup) -> bool:
         memory = read_memory()
-        if memory.available is None:
-            return False
         return memory.available - self._memory(setup) > _KEPT_FREE * memory.total
 
     def cost(self, setup: Setup) -> float:

@@ -120,7 +120,7 @@ def _refuse_other_models(path: Path, model: Mapping[str, Any], decoder: Mapping[
     for part in parts:
         if part != "decoder":
             raise ArtifactError(
-                f"'{path / GENAI_CONFIG}' describes a model with '{part}', which is not opened here",
+                f"'{path / GENAI_CONFIG}' describes a model with '{part}', not opened here",
                 "choose a text model in one file",
             )
 

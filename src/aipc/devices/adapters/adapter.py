@@ -1,4 +1,4 @@
-"""Who makes GPUs and NPUs, as makers.toml lists them."""
+"""A GPU or an NPU as the operating system sees it, and who makes them, as makers.toml lists."""
 
 from __future__ import annotations
 
@@ -8,6 +8,30 @@ from functools import cache
 from pathlib import Path
 
 from aipc.tables import read_table
+
+
+@dataclass(frozen=True)
+class Adapter:
+    kind: str
+    """Its family: "gpu" or "npu"."""
+    maker: str
+    """As in makers.toml: "intel", "nvidia", "amd", "qualcomm"."""
+    name: str
+    slot: str = ""
+    """Where it sits: "0000:00:02.0"; empty where the system does not tell."""
+    device_id: str = ""
+    """The maker's number of the model: "0x7d55"."""
+    module: str | None = None
+    """Linux: the kernel's driver for it ("xe", "nvidia"); None: it has none."""
+    driver: str | None = None
+    """The driver's version; None where the system does not tell."""
+    memory_bytes: int | None = None
+    """Memory of its own; None where it uses the machine's or the system does not tell."""
+    node: str | None = None
+    """Linux: the file through which programs reach it."""
+    may_open: bool = True
+    """Whether this user may open ``node``."""
+
 
 _PCI_NAMES = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aipc.devices.adapters.makers import makers, pci_name
+from aipc.devices.adapters.adapter import makers, pci_name
 
 IDS = (
     "# comment\n8085  Before\n\t7d55  Not ours\n8086  Intel Corporation\n"
