@@ -286,8 +286,8 @@ def test_deaths_after_answers_never_make_a_pause(fake_pool, answer_of, run_async
 def test_a_load_that_fails_tells_all_who_wait(fake_pool, answer_of, run_async, model, kind):
     async def go():
         async with fake_pool(model, load_timeout_s=1.5) as pool:
-            asked = (answer_of(pool, "hello", model) for _ in range(3))
-            errors = await asyncio.gather(*asked, return_exceptions=True)
+            answers = (answer_of(pool, "hello", model) for _ in range(3))
+            errors = await asyncio.gather(*answers, return_exceptions=True)
             return errors, only(pool)
 
     errors, status = run_async(go())

@@ -49,10 +49,10 @@ async def tokens_of(pool, name, question):
 
 def test_many_at_once_read_what_each_alone_would(alone, smollm_gguf, small_store, run_async):
     async def go():
-        shelf = ModelRegistry([str(smollm_gguf)], small_store)
-        pool = Pool(shelf, device="cpu", loading={"properties": EXACT})
+        registry = ModelRegistry([str(smollm_gguf)], small_store)
+        pool = Pool(registry, device="cpu", loading={"properties": EXACT})
         (name,) = [
-            name for name, card in shelf.cards().items() if card.load_name == str(smollm_gguf)
+            name for name, card in registry.cards().items() if card.load_name == str(smollm_gguf)
         ]
         try:
             together = await asyncio.gather(
@@ -99,7 +99,7 @@ def test_eight_clients_get_nearly_what_the_bare_pipeline_gives(smollm_gguf, smal
     async def go():
         pool = Pool(ModelRegistry([str(smollm_gguf)], small_store), device="cpu")
         try:
-            name = pool.names()[0].name
+            name = pool.models()[0].name
             status = await pool.load(name)
             bare = BarePipeline(status.ready.facts)
             rounds = [

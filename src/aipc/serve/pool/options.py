@@ -1,4 +1,4 @@
-"""How much the server may hold, wait and load: declared once."""
+"""The limits of memory, queues and time in a `Pool`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from aipc.options import check, option
 
 @dataclass(frozen=True)
 class PoolOptions:
-    """The limits of a `aipc.serve.pool.pool.Pool`."""
-
     memory_budget: float | None = option(
         None, "memory for all loaded models, in GB; without it 70% of the machine's", minimum=0.1
     )
