@@ -80,8 +80,8 @@ def fake_pool(fake_registry):
 
 
 @pytest.fixture
-def ask_of():
-    """A user's one message as an ask."""
+def request_of():
+    """A user's one message as a request."""
 
     def make(text: str, client: str = "", **more) -> GenerationRequest:
         return GenerationRequest(
@@ -92,14 +92,14 @@ def ask_of():
 
 
 @pytest.fixture
-def answer_of(ask_of):
-    """The whole answer of a pool: its text, its end, and what it said while it waited."""
+def answer_of(request_of):
+    """The whole answer of a pool: its text, its end, and its positions while it waited."""
 
     async def whole(pool: Pool, text: str, model: str = "fake", client: str = "", **more):
-        said = [one async for one in pool.answer(model, None, ask_of(text, client, **more))]
-        texts = [one.text for one in said if not isinstance(one, Waiting)]
-        waits = [one.position for one in said if isinstance(one, Waiting)]
-        return "".join(texts), said[-1], waits
+        events = [one async for one in pool.answer(model, None, request_of(text, client, **more))]
+        texts = [one.text for one in events if not isinstance(one, Waiting)]
+        waits = [one.position for one in events if isinstance(one, Waiting)]
+        return "".join(texts), events[-1], waits
 
     return whole
 

@@ -12,7 +12,7 @@ import click
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice
 from aipc.cli.session_flags import MODEL_HELP, place_flags, place_of
-from aipc.serve.http.binding import API_KEY_VARIABLE, Binding, read_key
+from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
 from aipc.serve.pool.options import PoolOptions
 
 
@@ -44,7 +44,7 @@ from aipc.serve.pool.options import PoolOptions
     "--api-key-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help=f"The key that clients have to show; without it {API_KEY_VARIABLE} is taken, if it is set.",
+    help=f"The key that clients have to show; without it {KEY_VARIABLE} is taken, if it is set.",
 )
 @flags_of(PoolOptions)
 @place_flags
@@ -96,7 +96,7 @@ def _serve(
 
 
 def _greet(binding: Binding, model: str) -> None:
-    key = "asked of clients" if binding.api_key else f"none; {API_KEY_VARIABLE} sets one"
+    key = "asked of clients" if binding.api_key else f"none; {KEY_VARIABLE} sets one"
     notice(f"page   {binding.url}")
     notice(f"API    {binding.url}/v1")
     notice(f"model  {model}, loading")

@@ -12,7 +12,7 @@ from aipc.devices.names import plain_name
 from aipc.errors import UsageError
 from aipc.options import describe
 from aipc.runtimes.openvino.static_shape import NpuOptions
-from aipc.serve.http.binding import API_KEY_VARIABLE, Binding, read_key
+from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
 
 if TYPE_CHECKING:
     from aipc.serve.client import RemoteSession
@@ -34,7 +34,7 @@ def server_flags(command: F) -> F:
         click.option(
             "--server-url",
             metavar="URL",
-            help=f"Another server than {URL}; it takes its key from {API_KEY_VARIABLE}.",
+            help=f"Another server than {URL}; it takes its key from {KEY_VARIABLE}.",
         ),
     )
     for decorate in reversed(decorators):

@@ -34,25 +34,24 @@ class Application:
     """``endpoints`` are all its paths but those of the page's files, which are under /page."""
 
     def __init__(self, pool: Pool, binding: Binding, monitor: Monitor) -> None:
-        self._metrics = Metrics(pool.statuses)
-        self.endpoints = list_endpoints(pool, self._metrics, monitor)
-        self._document = document(self.endpoints, needs_key=binding.api_key is not None)
-        about = Endpoint("GET", "/openapi.json", self._describe, "This document.")
-        self._public = {one.path for one in self.endpoints if one.is_public}
-        routes = [endpoint.route() for endpoint in (*self.endpoints, about)]
-        page = Mount("/page", PageFiles())
-        router = Router([*routes, page], redirect_slashes=False)
-        guard = Guard(_ErrorResponses(router), binding, self._is_public)
-        self._app: ASGIApp = _AccessLog(guard, self._metrics)
+        metrics = Metrics(pool.statuses)
+        self.endpoints = list_endpoints(pool, metrics, monitor)
+        openapi = document(self.endpoints, needs_key=binding.api_key is not None)
+
+        async def describe(_: Request) -> Response:
+            return JSONResponse(openapi)
+
+        described = Endpoint("GET", "/openapi.json", describe, "This document.")
+        routes = [endpoint.route() for endpoint in (*self.endpoints, described)]
+        router = Router([*routes, Mount("/page", PageFiles())], redirect_slashes=False)
+        public = {one.path for one in self.endpoints if one.is_public}
+        guard = Guard(
+            _ErrorResponses(router), binding, lambda at: at in public or at.startswith("/page/")
+        )
+        self._app: ASGIApp = _AccessLog(guard, metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
-
-    async def _describe(self, _: Request) -> Response:
-        return JSONResponse(self._document)
-
-    def _is_public(self, path: str) -> bool:
-        return path in self._public or path.startswith("/page/")
 
 
 class _AccessLog:

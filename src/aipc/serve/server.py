@@ -54,7 +54,12 @@ def listen(binding: Binding) -> tuple[socket.socket, Binding]:
         listener.listen()  # a connection made while the server starts waits, and is not refused
     except OSError as error:
         listener.close()
-        raise _no_socket(binding, error) from error
+        what = f"can't listen on {binding.host} port {binding.port} ({error.strerror})"
+        fix = "give another --host or --port"
+        if error.errno == errno.EADDRINUSE:
+            what = f"port {binding.port} of {binding.host} is taken"
+            fix = "stop what listens there, or give another --port"
+        raise AipcError(what, fix) from error
     return listener, replace(binding, port=listener.getsockname()[1])
 
 
@@ -83,7 +88,20 @@ class Server(uvicorn.Server):
         self._drain_s = binding.drain_s
         self._notify = notify
         self.app = Application(pool, binding, monitor)
-        super().__init__(_config(self.app, binding.drain_s))
+        config = uvicorn.Config(
+            self.app,
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=math.ceil(binding.drain_s) + _MARGIN_S,
+        )
+        super().__init__(config)
         logging.getLogger("uvicorn.access").disabled = True  # its lines have whole addresses
 
     async def run_on(self, listener: socket.socket, first: str | None = None) -> None:
@@ -126,7 +144,9 @@ class Server(uvicorn.Server):
         loading = asyncio.ensure_future(self._pool.load(model))
         try:
             while not (await asyncio.wait({loading}, timeout=_PROGRESS_EVERY_S))[0]:
-                self._notify_progress()
+                for one in self._pool.statuses():
+                    if one.doing:
+                        self._notify(f"{one.model}: {one.doing}")
             status = await loading
         except AipcError as error:
             self._notify(f"{model}: {error}")
@@ -136,11 +156,6 @@ class Server(uvicorn.Server):
         facts = status.ready.facts if status.ready else {}
         device, runtime = str(facts.get("device", "?")).lower(), facts.get("runtime", "?")
         self._notify(f"{model} is ready on {device} ({runtime})")
-
-    def _notify_progress(self) -> None:
-        for one in self._pool.statuses():
-            if one.doing:
-                self._notify(f"{one.model}: {one.doing}")
 
 
 def log_to(handler: logging.Handler) -> None:
@@ -153,32 +168,8 @@ def log_to(handler: logging.Handler) -> None:
         logger.propagate = False
 
 
-def _config(app: Application, drain_s: float) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="h11",
-        ws="none",
-        loop="asyncio",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=math.ceil(drain_s) + _MARGIN_S,
-    )
-
-
 def _make_exclusive(listener: socket.socket) -> None:
     if sys.platform == "win32":
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
     else:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-
-
-def _no_socket(binding: Binding, error: OSError) -> AipcError:
-    if error.errno == errno.EADDRINUSE:
-        what = f"port {binding.port} of {binding.host} is taken"
-        return AipcError(what, "stop what listens there, or give another --port")
-    what = f"can't listen on {binding.host} port {binding.port} ({error.strerror})"
-    return AipcError(what, "give another --host or --port")

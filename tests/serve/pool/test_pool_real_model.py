@@ -34,15 +34,15 @@ def alone(smollm_gguf, small_store):
         return [session.generate(question, **GREEDY).tokens for question in QUESTIONS]
 
 
-def asked(question, **sampling):
+def request(question, **sampling):
     return GenerationRequest(
         messages=[{"role": "user", "content": question}], sampling={**GREEDY, **sampling}
     )
 
 
 async def tokens_of(pool, name, question):
-    said = [one async for one in pool.answer(name, None, asked(question))]
-    events = [one for one in said if not isinstance(one, Waiting)]
+    events = [one async for one in pool.answer(name, None, request(question))]
+    events = [one for one in events if not isinstance(one, Waiting)]
     assert events[-1].reason in {"stop", "length"}
     return tuple(token for one in events[:-1] for token in one.tokens)
 
@@ -151,8 +151,8 @@ class BarePipeline:
 
 async def pool_speed(pool, name):
     async def count(story):
-        said = [one async for one in pool.answer(name, None, asked(story, max_new_tokens=LONG))]
-        return said[-1].usage.completion_tokens
+        events = [one async for one in pool.answer(name, None, request(story, max_new_tokens=LONG))]
+        return events[-1].usage.completion_tokens
 
     started = time.perf_counter()
     tokens = await asyncio.gather(*map(count, STORIES))

@@ -10,7 +10,7 @@ from pathlib import Path
 from aipc.errors import UsageError
 from aipc.options import check, option
 
-API_KEY_VARIABLE = "AIPC_API_KEY"
+KEY_VARIABLE = "AIPC_API_KEY"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _WEB_PORT = 80
 _SHORTEST_KEY = 16
@@ -82,7 +82,7 @@ def read_key(file: Path | None) -> str | None:
         UsageError: the file can't be read, or its content is no key.
     """
     if file is None:
-        key, where = os.environ.get(API_KEY_VARIABLE, ""), API_KEY_VARIABLE
+        key, where = os.environ.get(KEY_VARIABLE, ""), KEY_VARIABLE
         if not key:
             return None
     else:

@@ -86,9 +86,9 @@ class Guard:
         if origin in self._origins:
             return
         if origin is not None and origin.lower() != f"http://{headers['host'].lower()}":
-            raise HTTPError(403, "pages of this origin may not ask; --allow-origin permits one")
+            raise HTTPError(403, "pages of this origin are not allowed; --allow-origin permits one")
         if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
-            raise HTTPError(403, "pages of other sites may not ask; --allow-origin permits one")
+            raise HTTPError(403, "pages of other sites are not allowed; --allow-origin permits one")
 
     def _check_key(self, path: str, headers: Headers) -> None:
         if self._key is None or self._is_public(path):

@@ -42,7 +42,7 @@ class ModelStatus:
     restarts: int
     """Loads after the first one."""
     memory_bytes: int | None
-    """That its process takes; None while there is none, or the system does not tell."""
+    """That its process takes; None while there is none, or it is not known."""
     notices: tuple[str, ...]
     """What a user should know of this load, such as a fallback; one line each."""
     pid: int | None
@@ -160,7 +160,7 @@ class ModelScheduler:
             self._schedule()
 
     def _schedule(self) -> None:
-        """Do what can be done now: load, start answers, and tell the others their positions."""
+        """Do what can be done now: load, start answers, and update the others' positions."""
         if len(self._queue) and not (self._ready or self._loading or self._retiring):
             self._loading = asyncio.create_task(self._load())
         while self._worker is not None and len(self._queue) and self._free_slots() > 0:

@@ -16,7 +16,7 @@ class PoolOptions:
         64, "answers at once from one model, where its device allows several", minimum=1
     )
     max_waiting: int = option(
-        128, "requests that may wait for one model; more are told to come later", minimum=0
+        128, "requests that may wait for one model; more get status 429", minimum=0
     )
     load_timeout_s: float = option(
         3600.0, "seconds to fetch, convert, compile and load a model", minimum=1.0

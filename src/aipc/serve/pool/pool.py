@@ -80,7 +80,7 @@ class Pool:
             card = (await asyncio.to_thread(self._registry.cards)).get(model)
         if card is None:
             raise ModelUnknown(
-                f"there is no model '{model}' here", "GET /v1/models lists those that can be asked"
+                f"there is no model '{model}' here", "GET /v1/models lists those that there are"
             )
         return card
 

@@ -26,7 +26,7 @@ class Ready:
     """What a worker reports of its model once it has produced a token."""
 
     context: int | None
-    """Tokens of a prompt and its answer together; None where an embedder does not tell."""
+    """Tokens of a prompt and its answer together; None where an embedder has none."""
     concurrent: bool
     """Whether it can run several answers at once."""
     constraints: tuple[str, ...]
