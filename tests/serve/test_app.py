@@ -33,7 +33,7 @@ def test_no_prompt_key_or_path_gets_into_a_log(keyed, caplog, capfd):
         client.get("/v1/models", headers={"Authorization": f"Bearer {CANARY}"})
         figures = client.get("/metrics").text
     lines = [one.getMessage() for one in caplog.records if not one.name.startswith("http")]
-    written = "\n".join([*lines, figures, *capfd.readouterr(), *keyed.told])
+    written = "\n".join([*lines, figures, *capfd.readouterr(), *keyed.notices])
     assert CANARY not in written
     assert "POST /v1/chat/completions 200" in written
     assert "GET /v1/models/{model:path} 404" in written
