@@ -11,7 +11,7 @@ from pathlib import Path
 import fake_session
 import pytest
 from running_server import RunningServer
-from scripted_pool import PLACES
+from scripted_pool import DEVICES
 
 from aipc.models.store import Store
 from aipc.serve.pool.model_registry import ModelCard
@@ -23,13 +23,13 @@ SUPPORT = Path(fake_session.__file__).parent
 FAKE_BYTES = 1_000_000
 
 
-class FakePlaces:
-    async def list(self):
-        return PLACES
+class FakeDevices:
+    async def read(self):
+        return DEVICES
 
 
-class FakeShelf:
-    """Has the models that it is told of, each of the size that is given."""
+class FakeRegistry:
+    """Models of the given names and sizes."""
 
     def __init__(self, home: Path, names: Mapping[str, int]) -> None:
         self.store = Store(home)
@@ -52,24 +52,25 @@ def _workers_find_the_fake(monkeypatch):
 
 
 @pytest.fixture
-def fake_shelf(tmp_path):
-    """Call it with names (and sizes) to get a shelf of fake models."""
+def fake_registry(tmp_path):
+    """Call it with names (and sizes) to get a registry of fake models."""
 
-    def make(*names: str, **sizes: int) -> FakeShelf:
-        return FakeShelf(tmp_path / "home", dict.fromkeys(names, FAKE_BYTES) | sizes)
+    def make(*names: str, **sizes: int) -> FakeRegistry:
+        return FakeRegistry(tmp_path / "home", dict.fromkeys(names, FAKE_BYTES) | sizes)
 
     return make
 
 
 @pytest.fixture
-def fake_pool(fake_shelf):
+def fake_pool(fake_registry):
     """An async context manager around a pool of fake models, which it closes."""
 
     @asynccontextmanager
     async def opened(*names: str, sizes: Mapping[str, int] | None = None, **options):
-        shelf = fake_shelf(*(names or ("fake",)), **(sizes or {}))
-        loader, places = fake_session.LOADER, FakePlaces()
-        pool = Pool(shelf, PoolOptions(**options), loader=loader, places=places)
+        registry = fake_registry(*(names or ("fake",)), **(sizes or {}))
+        pool = Pool(
+            registry, PoolOptions(**options), loader=fake_session.LOADER, device_list=FakeDevices()
+        )
         try:
             yield pool
         finally:
@@ -79,8 +80,8 @@ def fake_pool(fake_shelf):
 
 
 @pytest.fixture
-def ask_of():
-    """A user's one message as an ask."""
+def request_of():
+    """A user's one message as a request."""
 
     def make(text: str, client: str = "", **more) -> GenerationRequest:
         return GenerationRequest(
@@ -91,14 +92,14 @@ def ask_of():
 
 
 @pytest.fixture
-def answer_of(ask_of):
-    """The whole answer of a pool: its text, its end, and what it said while it waited."""
+def answer_of(request_of):
+    """The whole answer of a pool: its text, its end, and its positions while it waited."""
 
     async def whole(pool: Pool, text: str, model: str = "fake", client: str = "", **more):
-        said = [one async for one in pool.answer(model, None, ask_of(text, client, **more))]
-        texts = [one.text for one in said if not isinstance(one, Waiting)]
-        waits = [one.position for one in said if isinstance(one, Waiting)]
-        return "".join(texts), said[-1], waits
+        events = [one async for one in pool.answer(model, None, request_of(text, client, **more))]
+        texts = [one.text for one in events if not isinstance(one, Waiting)]
+        waits = [one.position for one in events if isinstance(one, Waiting)]
+        return "".join(texts), events[-1], waits
 
     return whole
 
@@ -126,11 +127,12 @@ def serve_fakes(tmp_path_factory):
 
     def start(*names: str, options: Mapping[str, object] | None = None, **binding):
         home = tmp_path_factory.mktemp("home")
-        shelf = FakeShelf(home, dict.fromkeys(names or ("fake",), FAKE_BYTES))
+        registry = FakeRegistry(home, dict.fromkeys(names or ("fake",), FAKE_BYTES))
 
         def make() -> Pool:
-            loader, limits = fake_session.LOADER, PoolOptions(**(options or {}))
-            return Pool(shelf, limits, loader=loader, places=FakePlaces())
+            limits = PoolOptions(**(options or {}))
+            loader, devices = fake_session.LOADER, FakeDevices()
+            return Pool(registry, limits, loader=loader, device_list=devices)
 
         started.append(RunningServer(make, home, **binding))
         return started[-1]

@@ -27,7 +27,7 @@ class RunningServer:
         self._folder = folder
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-        self.told: list[str] = []
+        self.notices: list[str] = []
         self._thread.start()
         assert self._started.wait(WAIT_S)
 
@@ -49,6 +49,6 @@ class RunningServer:
 
     async def _run(self) -> None:
         monitor = Monitor((), self._folder)
-        self.server = Server(self._make_pool(), monitor, self.binding, self.told.append)
+        self.server = Server(self._make_pool(), monitor, self.binding, self.notices.append)
         self._started.set()
         await self.server.run_on(self._listener)

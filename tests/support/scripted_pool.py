@@ -6,9 +6,9 @@ import asyncio
 import threading
 
 from aipc.generate import Finished, Text, Timings, Usage
-from aipc.serve.pool.device_list import Place
+from aipc.serve.pool.device_list import ReachableDevice
 from aipc.serve.pool.model_registry import ModelCard
-from aipc.serve.pool.status import Status
+from aipc.serve.pool.model_scheduler import ModelStatus
 from aipc.serve.pool.worker_client import Ready
 from aipc.serve.requests import Waiting
 
@@ -16,7 +16,10 @@ CARDS = (
     ModelCard("tiny", "tiny", "a small one", 1, 0, 2048),
     ModelCard("large", "large", "a large one", 1, 0, 131_072),
 )
-PLACES = (Place("cpu", "Some CPU", ("fake",)), Place("gpu.1", "Some GPU", ("fake",)))
+DEVICES = (
+    ReachableDevice("cpu", "Some CPU", ("fake",)),
+    ReachableDevice("gpu.1", "Some GPU", ("fake",)),
+)
 _READY = Ready(2048, True, ("json_schema",), True, {"device": "CPU", "runtime": "fake"})
 
 
@@ -38,21 +41,21 @@ class ScriptedPool:
         """Set when an answer was closed before its end."""
         self.doing = ""
 
-    def names(self):
+    def models(self):
         return CARDS
 
     async def card(self, model):
         return next(card for card in CARDS if card.name == model)
 
-    async def places(self):
-        return PLACES
+    async def devices(self):
+        return DEVICES
 
     def statuses(self):
         state = "loading" if self.doing else "ready"
         ready = None if self.doing else _READY
         none = dict.fromkeys(("waiting", "running", "tokens", "answers", "restarts"), 0)
         rest = {"memory_bytes": None, "notices": (), "pid": None, "error": None}
-        return (Status("tiny", "auto", state, ready, self.doing, **none, **rest),)
+        return (ModelStatus("tiny", "auto", state, ready, self.doing, **none, **rest),)
 
     async def load(self, model, device=None):
         raise NotImplementedError

@@ -12,8 +12,7 @@ import click
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice
 from aipc.cli.session_flags import MODEL_HELP, place_flags, place_of
-from aipc.serve.http.api_key import VARIABLE, read_key
-from aipc.serve.http.binding import Binding
+from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
 from aipc.serve.pool.options import PoolOptions
 
 
@@ -45,7 +44,7 @@ from aipc.serve.pool.options import PoolOptions
     "--api-key-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help=f"The key that clients have to show; without it {VARIABLE} is taken, if it is set.",
+    help=f"The key that clients have to show; without it {KEY_VARIABLE} is taken, if it is set.",
 )
 @flags_of(PoolOptions)
 @place_flags
@@ -84,20 +83,20 @@ def _serve(
     from aipc.serve.pool.pool import Pool
 
     store = Store()
-    shelf = ModelRegistry(models or (CATALOGUE.default.name,), store)
+    registry = ModelRegistry(models or (CATALOGUE.default.name,), store)
     npu = place.pop("npu")
     place["npu"] = dataclasses.asdict(npu) if npu else None
-    pool = Pool(shelf, options, device=place.pop("device"), loading=place)
+    pool = Pool(registry, options, device=place.pop("device"), loading=place)
     monitor = Monitor(find_counters(), store.running)
     listener, binding = server.listen(binding)
     server.log_to(logging.StreamHandler())
-    first = pool.names()[0].name
+    first = pool.models()[0].name
     _greet(binding, first)
-    server.serve(pool, monitor, listener, binding, first=first, tell=notice)
+    server.serve(pool, monitor, listener, binding, first=first, notify=notice)
 
 
 def _greet(binding: Binding, model: str) -> None:
-    key = "asked of clients" if binding.api_key else f"none; {VARIABLE} sets one"
+    key = "asked of clients" if binding.api_key else f"none; {KEY_VARIABLE} sets one"
     notice(f"page   {binding.url}")
     notice(f"API    {binding.url}/v1")
     notice(f"model  {model}, loading")

@@ -12,8 +12,7 @@ from aipc.devices.names import plain_name
 from aipc.errors import UsageError
 from aipc.options import describe
 from aipc.runtimes.openvino.static_shape import NpuOptions
-from aipc.serve.http.api_key import VARIABLE, read_key
-from aipc.serve.http.binding import Binding
+from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
 
 if TYPE_CHECKING:
     from aipc.serve.client import RemoteSession
@@ -35,7 +34,7 @@ def server_flags(command: F) -> F:
         click.option(
             "--server-url",
             metavar="URL",
-            help=f"Another server than {URL}; it takes its key from {VARIABLE}.",
+            help=f"Another server than {URL}; it takes its key from {KEY_VARIABLE}.",
         ),
     )
     for decorate in reversed(decorators):

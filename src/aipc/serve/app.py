@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aipc.serve.api.asker import TOKENS
 from aipc.serve.api.endpoint import Endpoint
 from aipc.serve.api.endpoints import list_endpoints
 from aipc.serve.api.openapi import document
-from aipc.serve.http.access_log import Access
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.connection import LEFT, ClientLeft
-from aipc.serve.http.error_status import refusal_of
+from aipc.serve.http.errors import http_error
 from aipc.serve.http.guard import Guard
 from aipc.serve.http.metrics import Metrics
 from aipc.serve.http.page_files import PageFiles
@@ -24,34 +26,71 @@ if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
     from aipc.serve.pool.pool import Pool
 
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_log = logging.getLogger(__name__)
+
 
 class Application:
     """``endpoints`` are all its paths but those of the page's files, which are under /page."""
 
     def __init__(self, pool: Pool, binding: Binding, monitor: Monitor) -> None:
-        self._metrics = Metrics(pool.statuses)
-        self.endpoints = list_endpoints(pool, self._metrics, monitor)
-        self._document = document(self.endpoints, needs_key=binding.api_key is not None)
-        about = Endpoint("GET", "/openapi.json", self._describe, "This document.")
-        self._public = {one.path for one in self.endpoints if one.is_public}
-        routes = [endpoint.route() for endpoint in (*self.endpoints, about)]
-        page = Mount("/page", PageFiles())
-        router = Router([*routes, page], redirect_slashes=False)
-        guard = Guard(_Answering(router), binding, self._is_public)
-        self._app: ASGIApp = Access(guard, self._metrics)
+        metrics = Metrics(pool.statuses)
+        self.endpoints = list_endpoints(pool, metrics, monitor)
+        openapi = document(self.endpoints, needs_key=binding.api_key is not None)
+
+        async def describe(_: Request) -> Response:
+            return JSONResponse(openapi)
+
+        described = Endpoint("GET", "/openapi.json", describe, "This document.")
+        routes = [endpoint.route() for endpoint in (*self.endpoints, described)]
+        router = Router([*routes, Mount("/page", PageFiles())], redirect_slashes=False)
+        public = {one.path for one in self.endpoints if one.is_public}
+        guard = Guard(
+            _ErrorResponses(router), binding, lambda at: at in public or at.startswith("/page/")
+        )
+        self._app: ASGIApp = _AccessLog(guard, metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
 
-    async def _describe(self, _: Request) -> Response:
-        return JSONResponse(self._document)
 
-    def _is_public(self, path: str) -> bool:
-        return path in self._public or path.startswith("/page/")
+class _AccessLog:
+    """Middleware: a line and a count for each request, with its path's pattern, never the path.
+
+    The number of tokens in its answers comes from the scope, where the endpoints count them.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 0
+
+        async def send_noted(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        finally:
+            self._note(scope, status, time.perf_counter() - started)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in _METHODS else "unknown"
+        path = getattr(scope.get("route"), "path", "unknown")
+        self._metrics.requests.labels(method, path, str(status)).inc()
+        tokens = f", {scope[TOKENS]} tokens" if TOKENS in scope else ""
+        _log.info("%s %s %d, %.0f ms%s", method, path, status, 1000 * seconds, tokens)
 
 
-class _Answering:
-    """Turns every error into a response, so that none reaches a log with a prompt in it."""
+class _ErrorResponses:
+    """Middleware: every error becomes a response, so that none is logged with a prompt in it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -59,10 +98,10 @@ class _Answering:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        scope["app"] = self  # inside an application, Starlette's router raises what it refuses
+        scope["app"] = self  # with an app set, Starlette's router raises its 404 and 405
         try:
             await self._app(scope, receive, send)
         except ClientLeft:
             await Response(status_code=LEFT)(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the one place where a request's errors end
-            await refusal_of(error).response()(scope, receive, send)
+            await http_error(error).response()(scope, receive, send)

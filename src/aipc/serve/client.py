@@ -22,7 +22,7 @@ _BAD_REQUEST = range(400, 500)
 
 
 class NotServed(AipcError):
-    """No server is there, or the model is not ready on it."""
+    """No server answers, or the model is not ready on it."""
 
 
 def connect(
@@ -32,7 +32,7 @@ def connect(
 
     Raises:
         NotServed: it has not, or no server answers there.
-        UsageError: the server refuses to tell, for want of the right key.
+        UsageError: the server refuses the request for want of the right key.
     """
     import httpx2
 
@@ -52,7 +52,7 @@ def connect(
 
 
 class RemoteSession(Answerer):
-    """What `aipc run` and `aipc chat` need of a `Session`, from a server; a context manager."""
+    """The part of a `Session` that `aipc run` and `aipc chat` use, on a server."""
 
     stages: tuple[TimingSpan, ...] = ()
     """Nothing was loaded."""
@@ -76,17 +76,17 @@ class RemoteSession(Answerer):
         """As `aipc.session.session.Session.stream`; its events have no token ids.
 
         Raises:
-            AipcError: from the iteration, as the server tells it.
+            AipcError: from the iteration, as the server sends it.
         """
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-        limit = sampling.pop("max_new_tokens", None)
+        form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
         body: dict[str, Any] = {
             "model": self.facts["model"],
             "device": self.facts["device"],
             "messages": list(messages),
             "stop": list(stop) or None,
-            "max_tokens": limit,
-            "response_format": _format(schema),
+            "max_tokens": sampling.pop("max_new_tokens", None),
+            "response_format": None if schema is None else form,
             **sampling,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -102,8 +102,11 @@ class RemoteStream(Iterator[Event]):
 
     def __init__(self, client: httpx2.Client, body: Mapping[str, Any], notify: Notify) -> None:
         self._cancelled = threading.Event()
-        given = {name: value for name, value in body.items() if value is not None}
-        self._events = _events(client, given, notify, self._cancelled)
+        self._reason: Any = None
+        self._usage = Usage(0, 0)
+        self._timings = Timings(None, None, 0.0)
+        body = {name: value for name, value in body.items() if value is not None}
+        self._events = self._read(client, body, notify)
 
     def __next__(self) -> Event:
         return next(self._events)
@@ -115,40 +118,33 @@ class RemoteStream(Iterator[Event]):
     def close(self) -> None:
         self._events.close()
 
+    def _read(
+        self, client: httpx2.Client, body: Mapping[str, Any], notify: Notify
+    ) -> Generator[Event, None, None]:
+        import httpx2
 
-def _events(
-    client: httpx2.Client, body: Mapping[str, Any], notify: Notify, cancelled: threading.Event
-) -> Generator[Event, None, None]:
-    import httpx2
+        try:
+            with client.stream("POST", "/v1/chat/completions", json=body) as response:
+                if response.is_error:
+                    response.read()
+                    raise _error(response.status_code, _error_body(response))
+                for line in response.iter_lines():
+                    if line.startswith(": waiting"):
+                        notify(f"[waiting, place {line.split()[-1]}]")
+                    elif line.startswith("data: {"):
+                        yield from self._texts(json.loads(line.removeprefix("data: ")))
+                    if self._cancelled.is_set():
+                        break
+        except httpx2.TransportError as error:
+            what = "the connection to the server ended before the answer was whole"
+            raise EngineError(what, "see that it runs, and ask again") from error
+        reason: Any = "cancelled" if self._cancelled.is_set() else self._reason
+        if reason is None:
+            raise EngineError("the server stopped before the answer was whole", "ask again")
+        yield Finished(reason, self._usage, self._timings)
 
-    answer = _Answer()
-    try:
-        with client.stream("POST", "/v1/chat/completions", json=body) as response:
-            if response.is_error:
-                response.read()
-                raise _error(response.status_code, _told(response))
-            for line in response.iter_lines():
-                if line.startswith(": waiting"):
-                    notify(f"[waiting, place {line.split()[-1]}]")
-                elif line.startswith("data: {"):
-                    yield from answer.read(json.loads(line.removeprefix("data: ")))
-                if cancelled.is_set():
-                    break
-    except httpx2.TransportError as error:
-        what = "the connection to the server ended before the answer was whole"
-        raise EngineError(what, "see that it runs, and ask again") from error
-    yield answer.end("cancelled" if cancelled.is_set() else None)
-
-
-class _Answer:
-    """Chunks of a completion as events."""
-
-    def __init__(self) -> None:
-        self._reason: Any = None
-        self._usage = Usage(0, 0)
-        self._timings = Timings(None, None, 0.0)
-
-    def read(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
+    def _texts(self, chunk: Mapping[str, Any]) -> Iterator[Text]:
+        """Those of a chunk; how the answer ended is noted where the chunk has it."""
         if "error" in chunk:
             raise _error(500, chunk["error"])
         for choice in chunk["choices"]:
@@ -161,12 +157,6 @@ class _Answer:
             self._usage = Usage(usage["prompt_tokens"], usage["completion_tokens"])
             self._timings = Timings(**chunk["timings"])
 
-    def end(self, reason: Any) -> Finished:
-        reason = reason or self._reason
-        if reason is None:
-            raise EngineError("the server stopped before the answer was whole", "ask again")
-        return Finished(reason, self._usage, self._timings)
-
 
 def _ready_state(client: httpx2.Client, url: str, model: str, device: str) -> Mapping[str, Any]:
     import httpx2
@@ -176,7 +166,7 @@ def _ready_state(client: httpx2.Client, url: str, model: str, device: str) -> Ma
     except (httpx2.TransportError, httpx2.InvalidURL) as error:
         raise NotServed(f"no server answers at {url}") from error
     if response.is_error:
-        raise _error(response.status_code, _told(response))
+        raise _error(response.status_code, _error_body(response))
     try:
         states = {one["id"]: one["aipc"] for one in response.json()["data"]}
     except (ValueError, KeyError, TypeError) as error:
@@ -189,13 +179,7 @@ def _ready_state(client: httpx2.Client, url: str, model: str, device: str) -> Ma
     return state
 
 
-def _format(schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    if schema is None:
-        return None
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-
-
-def _told(response: httpx2.Response) -> Mapping[str, Any]:
+def _error_body(response: httpx2.Response) -> Mapping[str, Any]:
     try:
         error: Mapping[str, Any] = response.json()["error"]
     except (ValueError, KeyError, TypeError):
@@ -203,10 +187,10 @@ def _told(response: httpx2.Response) -> Mapping[str, Any]:
     return error
 
 
-def _error(status: int, told: Mapping[str, Any]) -> AipcError:
-    if told["code"] == "invalid_api_key":
+def _error(status: int, body: Mapping[str, Any]) -> AipcError:
+    if body["code"] == "invalid_api_key":
         return UsageError("the server asks for a key", "set AIPC_API_KEY to it")
-    if told["code"] == "context_length_exceeded":
-        return PromptTooLong(told["message"])
+    if body["code"] == "context_length_exceeded":
+        return PromptTooLong(body["message"])
     kind = UsageError if status in _BAD_REQUEST else EngineError
-    return kind(told["message"])
+    return kind(body["message"])

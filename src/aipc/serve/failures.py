@@ -1,12 +1,12 @@
-"""What can go wrong between a request and the worker that shall answer it.
+"""What can go wrong between a request and the worker that should answer it.
 
 AipcError
-├── ModelUnknown      no model of that name may be asked for
-├── WrongModel        it makes embeddings and text was asked for, or the other way round
+├── ModelUnknown      no model of that name may be requested
+├── WrongModel        it makes embeddings and text is requested, or the other way round
 ├── ModelTooLarge     it alone takes more memory than the budget
-├── ServerBusy        too many wait already; try again later
+├── ServerBusy        too many requests wait already; try again later
 ├── Draining          the server is stopping
-└── WorkerDied        the process that held the model ended, was stuck, or does not come up
+└── WorkerDied        the model's process ended, was stuck, or does not start
 """
 
 from __future__ import annotations

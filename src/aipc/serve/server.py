@@ -1,4 +1,4 @@
-"""The application on a socket, until it is told to stop; then what is under way may end."""
+"""The application on a socket until a signal stops it; running answers may then end."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
     from aipc.serve.pool.pool import Pool
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 _SIGNALS = uvicorn.server.HANDLED_SIGNALS
 _MARGIN_S = 5
-_TELL_EVERY_S = 10
+_PROGRESS_EVERY_S = 10
 _KEEP_ALIVE_S = 75
 
 
@@ -51,10 +51,15 @@ def listen(binding: Binding) -> tuple[socket.socket, Binding]:
     try:
         _make_exclusive(listener)
         listener.bind(address)
-        listener.listen()  # who comes while the server still starts waits, and is not refused
+        listener.listen()  # a connection made while the server starts waits, and is not refused
     except OSError as error:
         listener.close()
-        raise _no_socket(binding, error) from error
+        what = f"can't listen on {binding.host} port {binding.port} ({error.strerror})"
+        fix = "give another --host or --port"
+        if error.errno == errno.EADDRINUSE:
+            what = f"port {binding.port} of {binding.host} is taken"
+            fix = "stop what listens there, or give another --port"
+        raise AipcError(what, fix) from error
     return listener, replace(binding, port=listener.getsockname()[1])
 
 
@@ -65,25 +70,38 @@ def serve(
     binding: Binding,
     *,
     first: str,
-    tell: Tell,
+    notify: Notify,
 ) -> None:
     """Answer until SIGINT or SIGTERM; the second SIGINT raises KeyboardInterrupt.
 
-    ``first`` is a model to load at once; ``tell`` gets one line each of what a person should know.
+    ``first`` is a model to load at once; ``notify`` gets lines for the operator.
     """
-    server = Server(pool, monitor, binding, tell)
+    server = Server(pool, monitor, binding, notify)
     asyncio.run(server.run_on(listener, first))
 
 
 class Server(uvicorn.Server):
     """Uvicorn's, which stops the pool's models with itself and ends without an error."""
 
-    def __init__(self, pool: Pool, monitor: Monitor, binding: Binding, tell: Tell) -> None:
+    def __init__(self, pool: Pool, monitor: Monitor, binding: Binding, notify: Notify) -> None:
         self._pool = pool
         self._drain_s = binding.drain_s
-        self._tell = tell
+        self._notify = notify
         self.app = Application(pool, binding, monitor)
-        super().__init__(_config(self.app, binding.drain_s))
+        config = uvicorn.Config(
+            self.app,
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=math.ceil(binding.drain_s) + _MARGIN_S,
+        )
+        super().__init__(config)
         logging.getLogger("uvicorn.access").disabled = True  # its lines have whole addresses
 
     async def run_on(self, listener: socket.socket, first: str | None = None) -> None:
@@ -96,16 +114,16 @@ class Server(uvicorn.Server):
             await self._pool.close()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        under_way = sum(one.running for one in self._pool.statuses())
-        if under_way:
-            self._tell(f"stopping; answers under way may end: {under_way}; Ctrl-C ends them now")
+        running = sum(one.running for one in self._pool.statuses())
+        if running:
+            self._notify(f"stopping; answers under way may end: {running}; Ctrl-C ends them now")
         closing = asyncio.ensure_future(self._pool.close(self._drain_s))
         await super().shutdown(sockets)
         await closing
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Unlike uvicorn, let no signal go on to end the process by it: being told is no error."""
+        """Unlike uvicorn, re-raise no signal at the end: to be stopped is no error."""
         try:
             before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
         except ValueError:  # in a thread there are no signals
@@ -125,26 +143,23 @@ class Server(uvicorn.Server):
     async def _load(self, model: str) -> None:
         loading = asyncio.ensure_future(self._pool.load(model))
         try:
-            while not (await asyncio.wait({loading}, timeout=_TELL_EVERY_S))[0]:
-                self._tell_doing()
+            while not (await asyncio.wait({loading}, timeout=_PROGRESS_EVERY_S))[0]:
+                for one in self._pool.statuses():
+                    if one.doing:
+                        self._notify(f"{one.model}: {one.doing}")
             status = await loading
         except AipcError as error:
-            self._tell(f"{model}: {error}")
+            self._notify(f"{model}: {error}")
             return
         for notice in status.notices:
-            self._tell(notice)
+            self._notify(notice)
         facts = status.ready.facts if status.ready else {}
-        place = f"{str(facts.get('device', '?')).lower()} ({facts.get('runtime', '?')})"
-        self._tell(f"{model} is ready on {place}")
-
-    def _tell_doing(self) -> None:
-        for one in self._pool.statuses():
-            if one.doing:
-                self._tell(f"{one.model}: {one.doing}")
+        device, runtime = str(facts.get("device", "?")).lower(), facts.get("runtime", "?")
+        self._notify(f"{model} is ready on {device} ({runtime})")
 
 
 def log_to(handler: logging.Handler) -> None:
-    """Have the requests' lines, and what goes wrong in uvicorn, written."""
+    """Send the requests' lines, and uvicorn's warnings, to a handler."""
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     for name, level in (("aipc.serve", logging.INFO), ("uvicorn.error", logging.WARNING)):
         logger = logging.getLogger(name)
@@ -153,32 +168,8 @@ def log_to(handler: logging.Handler) -> None:
         logger.propagate = False
 
 
-def _config(app: Application, drain_s: float) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="h11",
-        ws="none",
-        loop="asyncio",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=math.ceil(drain_s) + _MARGIN_S,
-    )
-
-
 def _make_exclusive(listener: socket.socket) -> None:
     if sys.platform == "win32":
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
     else:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-
-
-def _no_socket(binding: Binding, error: OSError) -> AipcError:
-    if error.errno == errno.EADDRINUSE:
-        what = f"port {binding.port} of {binding.host} is taken"
-        return AipcError(what, "stop what listens there, or give another --port")
-    what = f"can't listen on {binding.host} port {binding.port} ({error.strerror})"
-    return AipcError(what, "give another --host or --port")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 from aipc.serve.api import models
-from aipc.serve.pool.status import Status
+from aipc.serve.pool.model_scheduler import ModelStatus
 
 
 def test_models_are_listed_with_how_they_are(client):
@@ -75,5 +75,5 @@ def test_a_device_that_fails_does_not_hide_another_that_answers():
 
 
 def status(state):
-    left = {field.name: None for field in dataclasses.fields(Status)}
-    return Status(**{**left, "model": "model", "state": state})
+    left = {field.name: None for field in dataclasses.fields(ModelStatus)}
+    return ModelStatus(**{**left, "model": "model", "state": state})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.routing import Mount
 
+from aipc.serve.http.guard import is_bearer
+
 KEY = "a-key-that-nobody-guesses"
 
 # Changed headers, and the status that they get on every path.
@@ -157,3 +159,16 @@ def test_a_name_and_a_page_that_were_allowed_pass(serve_fakes):
         assert preflight.headers["access-control-allow-origin"] == page
         stranger = client.get("/v1/models", headers={"Origin": "https://page.example.evil"})
         assert stranger.status_code == 403
+
+
+def test_only_the_whole_key_as_a_bearer_counts():
+    assert is_bearer(KEY, b"Bearer " + KEY.encode())
+    assert is_bearer(KEY, b"bearer  " + KEY.encode())
+    for wrong in (
+        b"",
+        b"Bearer",
+        KEY.encode(),
+        b"Basic " + KEY.encode(),
+        b"Bearer " + KEY[:-1].encode(),
+    ):
+        assert not is_bearer(KEY, wrong)

@@ -13,8 +13,8 @@ def test_scripts_are_scripts_whatever_the_system_calls_them(client, monkeypatch)
     monkeypatch.setattr("starlette.responses.guess_type", lambda _: ("text/plain", None))
     kinds = {"app.js": "text/javascript", "style.css": "text/css", "icon.svg": "image/svg+xml"}
     for name, kind in kinds.items():
-        told = client.get(f"/page/{name}").headers["content-type"]
-        assert told == f"{kind}; charset=utf-8"
+        content_type = client.get(f"/page/{name}").headers["content-type"]
+        assert content_type == f"{kind}; charset=utf-8"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

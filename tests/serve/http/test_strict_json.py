@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aipc.serve.http.refusal import Refusal
+from aipc.serve.http.errors import HTTPError
 from aipc.serve.http.strict_json import MAX_DEPTH, parse
 
 
@@ -36,6 +36,6 @@ def test_plain_values_come_as_json_reads_them():
     ],
 )
 def test_what_a_careless_reader_lets_through_is_refused(body, reason):
-    with pytest.raises(Refusal, match=reason) as caught:
+    with pytest.raises(HTTPError, match=reason) as caught:
         parse(body)
     assert caught.value.status == 400

@@ -9,7 +9,7 @@ from aipc.errors import ModelNotFound, UsageError
 from aipc.models.catalogue import CATALOGUE
 from aipc.models.source import describe
 from aipc.models.store import Store
-from aipc.serve.pool import model_registry as shelf_module
+from aipc.serve.pool import model_registry as module
 from aipc.serve.pool.model_registry import ModelRegistry
 
 PHI = CATALOGUE["phi-3-mini"]
@@ -53,16 +53,16 @@ def test_its_artifact_tells_better_what_it_takes(store):
     put_artifact(store, f"{PHI.source.name}-openvino-int8-sym-2", 50)
     cards = ModelRegistry([], store).cards()
     assert cards["phi-3-mini"].nbytes == 50
-    assert [name for name, card in cards.items() if not card.is_twin] == ["phi-3-mini"]
+    assert [name for name, card in cards.items() if not card.is_variant] == ["phi-3-mini"]
     assert cards[f"{PHI.source.name}-openvino-int4-g128-sym-2"].nbytes == 30
 
 
 def test_an_artifact_whose_model_is_gone_is_offered_itself(store):
     put_artifact(store, f"{PHI.source.name}-openvino-int4-g128-sym-2", 30)
     (card,) = ModelRegistry([], store).cards().values()
-    assert not card.is_twin
-    (_, twin) = ModelRegistry(["phi-3-mini"], store).cards().values()
-    assert (twin.name, twin.is_twin) == (card.name, True)
+    assert not card.is_variant
+    (_, variant) = ModelRegistry(["phi-3-mini"], store).cards().values()
+    assert (variant.name, variant.is_variant) == (card.name, True)
 
 
 def test_a_folder_that_makes_embeddings_is_offered_as_such(store, tmp_path):
@@ -113,10 +113,10 @@ def test_a_name_that_leads_nowhere_is_refused_at_the_start(store):
 
 def test_what_is_pulled_later_is_offered_soon(store, monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(shelf_module.time, "monotonic", lambda: now[0])
-    shelf = ModelRegistry([], store)
-    assert shelf.cards() == {}
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    registry = ModelRegistry([], store)
+    assert registry.cards() == {}
     put_checkpoint(store, PHI)
-    assert shelf.cards() == {}
+    assert registry.cards() == {}
     now[0] += 5.0
-    assert list(shelf.cards()) == ["phi-3-mini"]
+    assert list(registry.cards()) == ["phi-3-mini"]

@@ -41,14 +41,14 @@ async def until(condition, limit_s=10.0):
 
 
 async def first_event(answer):
-    async for said in answer:
-        if not isinstance(said, Waiting):
-            return said
+    async for event in answer:
+        if not isinstance(event, Waiting):
+            return event
     raise AssertionError("no event")
 
 
-async def all_said(pool, ask, device="cpu", model="fake"):
-    return [said async for said in pool.answer(model, device, ask)]
+async def events_of(pool, request, device="cpu", model="fake"):
+    return [event async for event in pool.answer(model, device, request)]
 
 
 def only(pool):
@@ -81,7 +81,7 @@ def test_many_answers_at_once_are_never_mixed(fake_pool, answer_of, run_async):
     assert status.restarts == status.running == status.waiting == 0
 
 
-def test_what_is_asked_reaches_the_session(fake_pool, run_async):
+def test_a_request_reaches_the_session(fake_pool, run_async):
     tools = [{"type": "function", "function": {"name": "look"}}]
 
     async def go():
@@ -90,13 +90,13 @@ def test_what_is_asked_reaches_the_session(fake_pool, run_async):
             short = GenerationRequest(
                 messages=[{"content": "count 9"}], sampling={"max_new_tokens": 2}
             )
-            told = GenerationRequest(messages=[{"content": "a b"}], logprobs=True)
-            return [await all_said(pool, ask) for ask in (call, short, told)]
+            scored = GenerationRequest(messages=[{"content": "a b"}], logprobs=True)
+            return [await events_of(pool, one) for one in (call, short, scored)]
 
-    call, short, told = run_async(go())
+    call, short, scored = run_async(go())
     assert ToolCall("call_1", "look", "{}") in call
     assert short[-1].reason == "length"
-    assert [value for one in told[:-1] for value in getattr(one, "logprobs", ())] == [-0.5, -0.5]
+    assert [value for one in scored[:-1] for value in getattr(one, "logprobs", ())] == [-0.5, -0.5]
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_an_error_keeps_its_kind_and_words(fake_pool, answer_of, run_async, text
 
 @pytest.mark.parametrize("text", ["count 1000 every 0.01", "count 1000 every 60"])
 def test_closing_the_answer_cancels_it_even_before_its_first_token(
-    fake_pool, ask_of, run_async, text
+    fake_pool, request_of, run_async, text
 ):
     async def go():
         async with fake_pool("serial") as pool:
             await pool.load("serial")
-            answer = pool.answer("serial", None, ask_of(text))
+            answer = pool.answer("serial", None, request_of(text))
             reading = asyncio.create_task(first_event(answer))
             await until(lambda: only(pool).running == 1)
             await asyncio.sleep(0.05)
@@ -142,12 +142,12 @@ def test_closing_the_answer_cancels_it_even_before_its_first_token(
     assert run_async(go()) < 1.0
 
 
-def test_leaving_the_line_moves_the_others_up(fake_pool, ask_of, answer_of, run_async):
+def test_leaving_the_queue_moves_the_others_up(fake_pool, request_of, answer_of, run_async):
     async def go():
         async with fake_pool("serial") as pool:
-            first = pool.answer("serial", None, ask_of("count 1000 every 0.01"))
+            first = pool.answer("serial", None, request_of("count 1000 every 0.01"))
             await first_event(first)
-            second = pool.answer("serial", None, ask_of("never answered"))
+            second = pool.answer("serial", None, request_of("never answered"))
             assert await anext(second) == Waiting(1)
             third = asyncio.create_task(answer_of(pool, "third", "serial"))
             await until(lambda: only(pool).waiting == 2)
@@ -172,8 +172,8 @@ def test_turns_go_round_among_clients(fake_pool, answer_of, run_async):
 
     async def go():
         async with fake_pool("slow-serial", max_running=1) as pool:
-            asks = [("greedy", n) for n in range(4)] + [("modest", 0), ("modest", 1)]
-            await asyncio.gather(*(one(pool, *ask) for ask in asks))
+            requests = [("greedy", n) for n in range(4)] + [("modest", 0), ("modest", 1)]
+            await asyncio.gather(*(one(pool, *request) for request in requests))
 
     run_async(go())
     assert ended == [
@@ -186,16 +186,16 @@ def test_turns_go_round_among_clients(fake_pool, answer_of, run_async):
     ]
 
 
-def test_a_full_line_says_when_to_come_back(fake_pool, ask_of, run_async):
+def test_a_full_queue_gives_the_time_to_come_back(fake_pool, request_of, run_async):
     async def go():
         async with fake_pool("serial", max_waiting=1) as pool:
             await pool.load("serial")
-            running = pool.answer("serial", None, ask_of("count 1000 every 0.01"))
+            running = pool.answer("serial", None, request_of("count 1000 every 0.01"))
             await first_event(running)
-            waiting = pool.answer("serial", None, ask_of("later"))
+            waiting = pool.answer("serial", None, request_of("later"))
             await anext(waiting)
             with pytest.raises(ServerBusy, match="1 requests wait") as caught:
-                await anext(pool.answer("serial", None, ask_of("too many")))
+                await anext(pool.answer("serial", None, request_of("too many")))
             await waiting.aclose()
             await running.aclose()
             return caught.value
@@ -203,12 +203,12 @@ def test_a_full_line_says_when_to_come_back(fake_pool, ask_of, run_async):
     assert run_async(go()).retry_after_s >= 1
 
 
-def test_nobody_needs_to_wait_where_none_may(fake_pool, answer_of, ask_of, run_async):
+def test_a_free_model_answers_where_none_may_wait(fake_pool, answer_of, request_of, run_async):
     async def go():
         async with fake_pool("serial", max_waiting=0) as pool:
             await pool.load("serial")
             assert (await answer_of(pool, "a", "serial"))[0] == "a "
-            running = pool.answer("serial", None, ask_of("count 1000 every 0.01"))
+            running = pool.answer("serial", None, request_of("count 1000 every 0.01"))
             await first_event(running)
             with pytest.raises(ServerBusy):
                 await answer_of(pool, "b", "serial")
@@ -217,12 +217,14 @@ def test_nobody_needs_to_wait_where_none_may(fake_pool, answer_of, ask_of, run_a
     run_async(go())
 
 
-def test_a_death_fails_its_answers_and_the_next_ask_gets_a_new_worker(
-    fake_pool, ask_of, answer_of, run_async
+def test_a_death_fails_its_answers_and_the_next_request_gets_a_new_worker(
+    fake_pool, request_of, answer_of, run_async
 ):
     async def go():
         async with fake_pool() as pool:
-            answers = [pool.answer("fake", None, ask_of("count 1000 every 0.01")) for _ in range(5)]
+            answers = [
+                pool.answer("fake", None, request_of("count 1000 every 0.01")) for _ in range(5)
+            ]
             await asyncio.gather(*map(first_event, answers))
             before = only(pool).pid
             os.kill(before, signal.SIGKILL)
@@ -240,10 +242,10 @@ def test_a_death_fails_its_answers_and_the_next_ask_gets_a_new_worker(
     assert not is_alive(before)
 
 
-def test_those_that_wait_outlive_a_death(fake_pool, ask_of, answer_of, run_async):
+def test_waiting_requests_outlive_a_death(fake_pool, request_of, answer_of, run_async):
     async def go():
         async with fake_pool("serial") as pool:
-            dying = pool.answer("serial", None, ask_of("count 1000 every 0.01"))
+            dying = pool.answer("serial", None, request_of("count 1000 every 0.01"))
             await first_event(dying)
             waiting = asyncio.create_task(answer_of(pool, "patient", "serial"))
             await until(lambda: only(pool).waiting == 1)
@@ -283,11 +285,11 @@ def test_deaths_after_answers_never_make_a_pause(fake_pool, answer_of, run_async
 @pytest.mark.parametrize(
     ("model", "kind"), [("broken", DeviceError), ("crash", WorkerDied), ("endless", WorkerDied)]
 )
-def test_a_load_that_fails_tells_all_who_wait(fake_pool, answer_of, run_async, model, kind):
+def test_a_load_that_fails_fails_all_waiting_requests(fake_pool, answer_of, run_async, model, kind):
     async def go():
         async with fake_pool(model, load_timeout_s=1.5) as pool:
-            asked = (answer_of(pool, "hello", model) for _ in range(3))
-            errors = await asyncio.gather(*asked, return_exceptions=True)
+            answers = (answer_of(pool, "hello", model) for _ in range(3))
+            errors = await asyncio.gather(*answers, return_exceptions=True)
             return errors, only(pool)
 
     errors, status = run_async(go())
@@ -296,10 +298,10 @@ def test_a_load_that_fails_tells_all_who_wait(fake_pool, answer_of, run_async, m
     assert type(status.error) is kind
 
 
-def test_asks_join_one_load(fake_pool, answer_of, run_async):
+def test_requests_share_one_load(fake_pool, answer_of, run_async):
     async def go():
         async with fake_pool("slow") as pool:
-            await asyncio.gather(*(answer_of(pool, f"ask {n}", "slow") for n in range(6)))
+            await asyncio.gather(*(answer_of(pool, f"request {n}", "slow") for n in range(6)))
             return only(pool)
 
     status = run_async(go())
@@ -309,10 +311,10 @@ def test_asks_join_one_load(fake_pool, answer_of, run_async):
     assert status.ready.context == 4096
 
 
-def test_a_model_is_loaded_though_its_only_asker_left(fake_pool, ask_of, run_async):
+def test_a_model_is_loaded_though_its_only_client_left(fake_pool, request_of, run_async):
     async def go():
         async with fake_pool("slow") as pool:
-            answer = pool.answer("slow", None, ask_of("hello"))
+            answer = pool.answer("slow", None, request_of("hello"))
             assert await anext(answer) == Waiting(1)
             assert only(pool).state == "loading"
             await answer.aclose()
@@ -322,7 +324,7 @@ def test_a_model_is_loaded_though_its_only_asker_left(fake_pool, ask_of, run_asy
     assert run_async(go()).answers == 0
 
 
-def test_a_worker_that_owes_a_token_for_too_long_is_ended(fake_pool, answer_of, run_async):
+def test_a_worker_without_a_token_for_too_long_is_ended(fake_pool, answer_of, run_async):
     async def go():
         async with fake_pool(stuck_s=1.0) as pool:
             with pytest.raises(WorkerDied, match="no token in 1 s"):
@@ -380,36 +382,36 @@ def test_only_known_names_are_models(fake_pool, answer_of, run_async, name):
 
 
 def test_a_device_is_a_worker_of_its_own_unless_it_is_the_same(
-    fake_pool, ask_of, answer_of, run_async
+    fake_pool, request_of, answer_of, run_async
 ):
     async def go():
         async with fake_pool() as pool:
             await answer_of(pool, "hello")
             for device in ("cpu", "CPU", "gpu.1", "auto"):
-                await all_said(pool, ask_of("hello"), device)
+                await events_of(pool, request_of("hello"), device)
             with pytest.raises(UsageError, match="unknown device 'abacus'"):
-                await anext(pool.answer("fake", "abacus", ask_of("hello")))
+                await anext(pool.answer("fake", "abacus", request_of("hello")))
             return [(status.device, status.answers) for status in pool.statuses()]
 
     assert run_async(go()) == [("auto", 4), ("gpu.1", 1)]
 
 
-def test_devices_that_are_not_here_leave_no_trace(fake_pool, ask_of, run_async):
+def test_devices_that_are_not_here_leave_no_trace(fake_pool, request_of, run_async):
     async def go():
         async with fake_pool() as pool:
             for device in ("npu", "gpu.0", "gpu.2", "cpu.1"):
                 with pytest.raises((DeviceError, UsageError)):
-                    await all_said(pool, ask_of("hello"), device)
+                    await events_of(pool, request_of("hello"), device)
             return pool.statuses()
 
     assert run_async(go()) == ()
 
 
-def test_a_device_with_two_names_is_one_worker(fake_pool, ask_of, run_async):
+def test_a_device_with_two_names_is_one_worker(fake_pool, request_of, run_async):
     async def go():
         async with fake_pool() as pool:
             for device in ("gpu", "gpu.1", "gpu"):
-                await all_said(pool, ask_of("hello"), device)
+                await events_of(pool, request_of("hello"), device)
             return [(status.device, status.answers) for status in pool.statuses()]
 
     assert run_async(go()) == [("gpu.1", 3)]
@@ -428,7 +430,7 @@ def test_a_process_that_can_not_be_started_is_an_error(
     run_async(go())
 
 
-def test_loading_is_told_of_failure_and_of_the_end(fake_pool, run_async):
+def test_loading_raises_its_failure_and_the_end(fake_pool, run_async):
     async def go():
         async with fake_pool("broken", "endless") as pool:
             with pytest.raises(DeviceError):
@@ -453,7 +455,7 @@ def test_an_unused_model_is_unloaded(fake_pool, answer_of, run_async):
     assert run_async(go()) == "hello "
 
 
-def test_draining_ends_what_runs_and_refuses_the_rest(fake_pool, ask_of, answer_of, run_async):
+def test_draining_ends_what_runs_and_refuses_the_rest(fake_pool, request_of, answer_of, run_async):
     async def go():
         async with fake_pool("serial") as pool:
             running = asyncio.create_task(answer_of(pool, "count 20 every 0.02", "serial"))
@@ -477,7 +479,7 @@ def test_draining_ends_what_runs_and_refuses_the_rest(fake_pool, ask_of, answer_
 
 
 @pytest.mark.parametrize("text", ["count 1000 every 0.01", "hang"])
-def test_draining_has_an_end(fake_pool, ask_of, answer_of, run_async, text):
+def test_draining_has_an_end(fake_pool, request_of, answer_of, run_async, text):
     async def go():
         async with fake_pool() as pool:
             running = asyncio.create_task(answer_of(pool, text))
@@ -494,10 +496,10 @@ def test_draining_has_an_end(fake_pool, ask_of, answer_of, run_async, text):
         assert result[1].reason == "cancelled"
 
 
-def test_draining_does_not_wait_for_a_load(fake_pool, ask_of, run_async):
+def test_draining_does_not_wait_for_a_load(fake_pool, request_of, run_async):
     async def go():
         async with fake_pool("endless") as pool:
-            answer = pool.answer("endless", None, ask_of("hello"))
+            answer = pool.answer("endless", None, request_of("hello"))
             await anext(answer)
             await until(lambda: only(pool).pid is not None)
             pid = only(pool).pid
@@ -509,9 +511,9 @@ def test_draining_does_not_wait_for_a_load(fake_pool, ask_of, run_async):
     assert not is_alive(run_async(go()))
 
 
-def test_200_disconnects_leak_nothing(fake_pool, ask_of, answer_of, run_async):
+def test_200_disconnects_leak_nothing(fake_pool, request_of, answer_of, run_async):
     async def leave(pool, number):
-        answer = pool.answer("fake", None, ask_of("count 100000 every 0.001", str(number % 7)))
+        answer = pool.answer("fake", None, request_of("count 100000 every 0.001", str(number % 7)))
         if number % 2:
             await first_event(answer)
             await answer.aclose()
@@ -532,12 +534,12 @@ def test_200_disconnects_leak_nothing(fake_pool, ask_of, answer_of, run_async):
     assert run_async(go()) == ("still here ", 0)
 
 
-def test_a_token_is_here_within_two_milliseconds(fake_pool, ask_of, run_async):
+def test_a_token_is_here_within_two_milliseconds(fake_pool, request_of, run_async):
     async def delays(pool):
         found = []
-        async for said in pool.answer("fake", None, ask_of("clock 100 every 0.005")):
+        async for event in pool.answer("fake", None, request_of("clock 100 every 0.005")):
             now = time.perf_counter()
-            found += [now - float(word) for word in getattr(said, "text", "").split()]
+            found += [now - float(word) for word in getattr(event, "text", "").split()]
         return found
 
     async def go():
@@ -552,7 +554,7 @@ def test_a_token_is_here_within_two_milliseconds(fake_pool, ask_of, run_async):
 
 @pytest.mark.long
 def test_20_deaths_under_load_are_errors_and_nothing_worse(fake_pool, answer_of, run_async):
-    """Every ask ends with its own whole answer or with `WorkerDied`; the last is answered."""
+    """Every request ends with its own whole answer or with `WorkerDied`; the last is answered."""
     killed = []
 
     async def client(pool, number):

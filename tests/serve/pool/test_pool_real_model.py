@@ -34,25 +34,25 @@ def alone(smollm_gguf, small_store):
         return [session.generate(question, **GREEDY).tokens for question in QUESTIONS]
 
 
-def asked(question, **sampling):
+def request(question, **sampling):
     return GenerationRequest(
         messages=[{"role": "user", "content": question}], sampling={**GREEDY, **sampling}
     )
 
 
 async def tokens_of(pool, name, question):
-    said = [one async for one in pool.answer(name, None, asked(question))]
-    events = [one for one in said if not isinstance(one, Waiting)]
+    events = [one async for one in pool.answer(name, None, request(question))]
+    events = [one for one in events if not isinstance(one, Waiting)]
     assert events[-1].reason in {"stop", "length"}
     return tuple(token for one in events[:-1] for token in one.tokens)
 
 
 def test_many_at_once_read_what_each_alone_would(alone, smollm_gguf, small_store, run_async):
     async def go():
-        shelf = ModelRegistry([str(smollm_gguf)], small_store)
-        pool = Pool(shelf, device="cpu", loading={"properties": EXACT})
+        registry = ModelRegistry([str(smollm_gguf)], small_store)
+        pool = Pool(registry, device="cpu", loading={"properties": EXACT})
         (name,) = [
-            name for name, card in shelf.cards().items() if card.load_name == str(smollm_gguf)
+            name for name, card in registry.cards().items() if card.load_name == str(smollm_gguf)
         ]
         try:
             together = await asyncio.gather(
@@ -99,7 +99,7 @@ def test_eight_clients_get_nearly_what_the_bare_pipeline_gives(smollm_gguf, smal
     async def go():
         pool = Pool(ModelRegistry([str(smollm_gguf)], small_store), device="cpu")
         try:
-            name = pool.names()[0].name
+            name = pool.models()[0].name
             status = await pool.load(name)
             bare = BarePipeline(status.ready.facts)
             rounds = [
@@ -151,8 +151,8 @@ class BarePipeline:
 
 async def pool_speed(pool, name):
     async def count(story):
-        said = [one async for one in pool.answer(name, None, asked(story, max_new_tokens=LONG))]
-        return said[-1].usage.completion_tokens
+        events = [one async for one in pool.answer(name, None, request(story, max_new_tokens=LONG))]
+        return events[-1].usage.completion_tokens
 
     started = time.perf_counter()
     tokens = await asyncio.gather(*map(count, STORIES))

@@ -12,11 +12,11 @@ from pathlib import Path
 import fake_session
 import pytest
 
-from aipc.serve.worker.channel import Outbox, batches
+from aipc.child import Outbox, batches
 
 PARENT = """
 import os, subprocess, sys, time
-from aipc.serve.worker.channel import Outbox
+from aipc.child import Outbox
 worker = subprocess.Popen([sys.executable, "-m", "aipc.serve.worker.worker"],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 order = {"model": sys.argv[1], "device": "cpu", "home": sys.argv[2]}

@@ -15,10 +15,10 @@ from aipc.serve.requests import GenerationRequest, Saying
 
 if TYPE_CHECKING:
     from aipc.serve.http.metrics import AnswerMeter, Metrics
+    from aipc.serve.pool.fair_queue import PendingRequest
     from aipc.serve.pool.pool import Pool
 
 Numbered = tuple[int, Saying]
-_Source = AsyncGenerator[Saying, None]
 _Heard = asyncio.Queue[Numbered | Exception | None]
 TOKENS = "aipc.tokens"
 """Where a request's scope counts the tokens that it was answered with."""
@@ -76,14 +76,14 @@ class _Tally:
             self._scope[TOKENS] = told + saying.usage.completion_tokens
 
 
-async def _in_turn(sources: Sequence[_Source]) -> AsyncGenerator[Numbered, None]:
+async def _in_turn(sources: Sequence[PendingRequest]) -> AsyncGenerator[Numbered, None]:
     for number, source in enumerate(sources):
         async with aclosing(source) as sayings:
             async for saying in sayings:
                 yield number, saying
 
 
-async def _together(sources: Sequence[_Source]) -> AsyncGenerator[Numbered, None]:
+async def _together(sources: Sequence[PendingRequest]) -> AsyncGenerator[Numbered, None]:
     queue: _Heard = asyncio.Queue(maxsize=len(sources))
     readers = [asyncio.ensure_future(_read(queue, *each)) for each in enumerate(sources)]
     try:
@@ -102,7 +102,7 @@ async def _together(sources: Sequence[_Source]) -> AsyncGenerator[Numbered, None
         await asyncio.gather(*readers, return_exceptions=True)
 
 
-async def _read(queue: _Heard, number: int, source: _Source) -> None:
+async def _read(queue: _Heard, number: int, source: PendingRequest) -> None:
     """Everything that one answer says, then None; an error instead of it."""
     try:
         async with aclosing(source) as sayings:

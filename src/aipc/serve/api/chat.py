@@ -14,7 +14,7 @@ from aipc.serve.api.chat_schemas import ChatRequest, Format, JsonFormat, NamedTo
 from aipc.serve.api.json_body import json_response
 from aipc.serve.api.schemas import read
 from aipc.serve.http.connection import EventStream, while_connected
-from aipc.serve.http.refusal import Refusal
+from aipc.serve.http.errors import HTTPError
 from aipc.serve.requests import GenerationRequest
 
 
@@ -66,5 +66,5 @@ def _tool_choice(choice: str | NamedTool | None) -> str:
 def named_tool(name: str) -> str:
     """The name as a choice, which can't be one of the words for a choice."""
     if name in {"auto", "none", "required"}:
-        raise Refusal(400, f"a tool called '{name}' can't be chosen", param="tool_choice")
+        raise HTTPError(400, f"a tool called '{name}' can't be chosen", param="tool_choice")
     return name

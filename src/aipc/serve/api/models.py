@@ -20,14 +20,14 @@ from aipc.serve.api.models_schemas import (
     ModelState,
     Readiness,
 )
+from aipc.serve.http.errors import SERVER, HTTPError
 from aipc.serve.http.metrics import CONTENT_TYPE, Metrics
-from aipc.serve.http.refusal import SERVER, Refusal
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
     from aipc.serve.pool.model_registry import ModelCard
+    from aipc.serve.pool.model_scheduler import ModelStatus
     from aipc.serve.pool.pool import Pool
-    from aipc.serve.pool.status import Status
     from aipc.serve.pool.worker_client import Ready
 
 _STATES = ("ready", "loading", "failed", "stopped")
@@ -38,7 +38,7 @@ class Catalogue:
         self._pool = pool
 
     async def list(self, _: Request) -> Response:
-        cards = await run_in_threadpool(self._pool.names)
+        cards = await run_in_threadpool(self._pool.models)
         bodies = [self._body(card) for card in cards]
         return json_response(ModelList(object="list", data=bodies))
 
@@ -71,7 +71,7 @@ class State:
         if best not in {"ready", "idle"}:
             message = f"no model is ready: {', '.join(map(': '.join, states.items()))}"
             headers = {"Retry-After": "1"}
-            raise Refusal(503, message, kind=SERVER, code="not_ready", headers=headers)
+            raise HTTPError(503, message, kind=SERVER, code="not_ready", headers=headers)
         return json_response(Readiness(status=best, models=states))  # type: ignore[arg-type]
 
     async def metrics(self, _: Request) -> Response:
@@ -85,18 +85,18 @@ class State:
 
     async def _places(self) -> list[dict[str, Any]] | None:
         try:
-            return [asdict(place) for place in await self._pool.places()]
+            return [asdict(one) for one in await self._pool.devices()]
         except DeviceError:  # it is told to whoever asks for one of them
             return None
 
 
-def _best_states(statuses: Sequence[Status]) -> dict[str, str]:
+def _best_states(statuses: Sequence[ModelStatus]) -> dict[str, str]:
     """By model; of one that was asked for on several devices, that of the best."""
     best_last = sorted(statuses, key=lambda one: _STATES.index(one.state), reverse=True)
     return {one.model: one.state for one in best_last}
 
 
-def _state(card: ModelCard, statuses: list[Status]) -> ModelState:
+def _state(card: ModelCard, statuses: list[ModelStatus]) -> ModelState:
     """That of the place which answers soonest, where a model was asked for on several."""
     best = min(statuses, key=lambda one: _STATES.index(one.state), default=None)
     ready = best.ready if best else None
@@ -121,7 +121,7 @@ def _abilities(ready: Ready | None) -> list[str]:
     return [*ready.constraints, *(["logprobs"] if ready.logprobs else [])]
 
 
-def _figures(status: Status) -> dict[str, Any]:
+def _figures(status: ModelStatus) -> dict[str, Any]:
     return {
         "model": status.model,
         "device": status.device,

@@ -25,7 +25,7 @@ from aipc.serve.api.responses_schemas import (
 )
 from aipc.serve.api.usage import timings_of, usage_of
 from aipc.serve.http.connection import frame
-from aipc.serve.http.refusal import Refusal
+from aipc.serve.http.errors import HTTPError
 from aipc.serve.requests import Saying
 
 
@@ -50,11 +50,9 @@ class ResponseWriter:
             told += self._finish(saying)
         return told
 
-    def error_frame(self, refusal: Refusal) -> bytes:
-        error = refusal.body["error"]
-        return self._event(
-            "error", code=error["code"], message=error["message"], param=error["param"]
-        )
+    def error_frame(self, error: HTTPError) -> bytes:
+        body = error.body["error"]
+        return self._event("error", code=body["code"], message=body["message"], param=body["param"])
 
     def _begin(self) -> list[bytes]:
         self._has_begun = True

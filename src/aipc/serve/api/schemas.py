@@ -12,7 +12,7 @@ from aipc.devices.names import PATTERN
 from aipc.options import Option, describe
 from aipc.runtimes.base import Sampling
 from aipc.serve.http import strict_json
-from aipc.serve.http.refusal import Refusal
+from aipc.serve.http.errors import HTTPError
 
 R = TypeVar("R", bound="Request")
 
@@ -115,7 +115,7 @@ def read(kind: type[R], body: bytes) -> R:
     """The request that a body holds.
 
     Raises:
-        Refusal: 400, with the first field that is wrong.
+        HTTPError: 400, with the first field that is wrong.
     """
     try:
         return kind.model_validate(strict_json.parse(body))
@@ -123,7 +123,7 @@ def read(kind: type[R], body: bytes) -> R:
         raise _refusal(error.errors(include_url=False)[0], kind.REFUSED) from error
 
 
-def _refusal(error: ErrorDetails, refused: Mapping[str, str]) -> Refusal:
+def _refusal(error: ErrorDetails, refused: Mapping[str, str]) -> HTTPError:
     place = ".".join(str(part) for part in error["loc"] if _is_named(part))
     if error["type"] != "extra_forbidden":
         message, code = f"{place or 'the body'}: {_sentence(error)}", "invalid_value"
@@ -131,7 +131,7 @@ def _refusal(error: ErrorDetails, refused: Mapping[str, str]) -> Refusal:
         message, code = f"{place} is not supported; {refused[place]}", "unsupported_parameter"
     else:
         message, code = f"unknown field '{place}'", "unknown_parameter"
-    return Refusal(400, message, code=code, param=place or None)
+    return HTTPError(400, message, code=code, param=place or None)
 
 
 def _is_named(part: str | int) -> bool:

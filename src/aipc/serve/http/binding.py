@@ -1,15 +1,19 @@
-"""Where the server listens, and who may ask it."""
+"""Where the server listens, and which programs and pages may use it."""
 
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aipc.errors import UsageError
 from aipc.options import check, option
 
+KEY_VARIABLE = "AIPC_API_KEY"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _WEB_PORT = 80
+_SHORTEST_KEY = 16
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Binding:
         30.0, "seconds that answers under way get to end when it is stopped", minimum=0.0
     )
     allowed_hosts: tuple[str, ...] = ()
-    """More names that a client may call it by: "pc.example", with a port if not this one."""
+    """More names of it in a request's Host: "pc.example", with a port if not this one."""
     allowed_origins: tuple[str, ...] = ()
     """Origins of other pages that may use it: "https://page.example"."""
     api_key: str | None = field(default=None, repr=False)
@@ -35,7 +39,11 @@ class Binding:
                 "set AIPC_API_KEY or give --api-key-file, or listen on 127.0.0.1",
             )
         for origin in self.allowed_origins:
-            _check_origin(origin)
+            scheme, _, rest = origin.partition("://")
+            if scheme not in {"http", "https"} or not rest or set(rest) & set("/*?# "):
+                raise UsageError(
+                    f"'{origin}' is no origin", "write https://page.example, without a path"
+                )
 
     @property
     def is_loopback(self) -> bool:
@@ -67,7 +75,24 @@ def _with_port(name: str, port: int) -> str:
     return name if has_port else f"{name}:{port}"
 
 
-def _check_origin(origin: str) -> None:
-    scheme, _, rest = origin.partition("://")
-    if scheme not in {"http", "https"} or not rest or set(rest) & set("/*?# "):
-        raise UsageError(f"'{origin}' is no origin", "write https://page.example, without a path")
+def read_key(file: Path | None) -> str | None:
+    """The key of ``file`` or, without one, of the environment; None without either.
+
+    Raises:
+        UsageError: the file can't be read, or its content is no key.
+    """
+    if file is None:
+        key, where = os.environ.get(KEY_VARIABLE, ""), KEY_VARIABLE
+        if not key:
+            return None
+    else:
+        try:
+            key, where = file.read_text("utf-8").strip(), f"'{file}'"
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"can't read the key from '{file}'", "give another file") from error
+    if len(key) < _SHORTEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError(
+            f"the key in {where} can't be used",
+            f"take {_SHORTEST_KEY} or more letters, digits and signs, without a space",
+        )
+    return key

@@ -1,4 +1,4 @@
-"""Work that ends when the client leaves, and answers that come as a stream of events."""
+"""Work that ends when the client disconnects, and responses that are a stream of events."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from aipc.serve.http.error_status import refusal_of
-from aipc.serve.http.refusal import Refusal
+from aipc.serve.http.errors import HTTPError, http_error
 from aipc.serve.requests import Waiting
 
 T = TypeVar("T")
 
 DONE = b"data: [DONE]\n\n"
 LEFT = 499
-"""The status, which nobody reads, of a response whose client has left."""
+"""The status, for the log alone, of a response whose client has disconnected."""
 
 
 def frame(data: str, event: str = "") -> bytes:
@@ -29,25 +28,25 @@ def frame(data: str, event: str = "") -> bytes:
 
 
 def waiting_frame(waiting: Waiting) -> bytes:
-    """A comment, which clients of server-sent events pass over: ``: waiting 2``."""
+    """A comment, which clients of server-sent events skip: ``: waiting 2``."""
     return f": waiting {waiting.position}\n\n".encode()
 
 
-def error_frame(refusal: Refusal) -> bytes:
-    return frame(json.dumps(refusal.body))
+def error_frame(error: HTTPError) -> bytes:
+    return frame(json.dumps(error.body))
 
 
 class ClientLeft(Exception):
-    """Nobody is there to be answered."""
+    """The client has disconnected."""
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """The result of ``work``, which is cancelled as soon as the client leaves.
+    """The result of ``work``, which is cancelled as soon as the client disconnects.
 
     ``receive`` is the request's own, its body read.
 
     Raises:
-        ClientLeft: the client left first.
+        ClientLeft: the client disconnected first.
     """
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_left(receive))
@@ -68,16 +67,16 @@ async def _left(receive: Receive) -> None:
 
 
 class EventStream(Response):
-    """``frames`` as they come; closed when the client leaves.
+    """``frames`` as they come; closed when the client disconnects.
 
-    An error before the first frame is a response of its own status; a later one is told by
-    ``on_error`` as the last frame, because the status has gone out.
+    An error before the first frame is a response of its own status; a later one becomes the last
+    frame, made by ``on_error``, because the status has been sent.
     """
 
     def __init__(
         self,
         frames: AsyncGenerator[bytes, None],
-        on_error: Callable[[Refusal], bytes] = error_frame,
+        on_error: Callable[[HTTPError], bytes] = error_frame,
     ) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(headers=headers, media_type="text/event-stream")
@@ -95,8 +94,8 @@ class EventStream(Response):
         async with aclosing(self._frames) as frames:
             try:
                 first = await anext(frames)
-            except Exception as error:  # noqa: BLE001 - the client is told, whatever it is
-                await refusal_of(error).response()(scope, receive, send)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client gets it
+                await http_error(error).response()(scope, receive, send)
                 return
             await self._send_all(first, frames, send)
 
@@ -109,8 +108,8 @@ class EventStream(Response):
         try:
             async for each in frames:
                 await _send_body(send, each)
-        except Exception as error:  # noqa: BLE001 - the client is told, whatever it is
-            await _send_body(send, self._on_error(refusal_of(error)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets it
+            await _send_body(send, self._on_error(http_error(error)))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -1,20 +1,21 @@
-"""The first to see a request: only programs and pages that may use this server get past it.
+"""The first check of a request: only programs and pages that may use this server get past it.
 
 A page of any other site can make a browser send requests to this machine.  It can't choose Host,
 Origin, Sec-Fetch-Site or a JSON Content-Type freely, and so those are checked, on every path.
+Programs show the operator's key, if there is one, as ``Authorization: Bearer KEY``.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aipc.serve.http.api_key import is_shown
 from aipc.serve.http.binding import Binding
-from aipc.serve.http.refusal import Refusal
+from aipc.serve.http.errors import HTTPError
 
 MAX_BODY = 4 * 2**20
 MAX_HEADERS = 64
@@ -38,7 +39,7 @@ _PREFLIGHT = {
 
 
 class Guard:
-    """ASGI middleware; ``is_public`` says which paths are answered without the key."""
+    """ASGI middleware; for paths that are ``is_public`` no key is needed."""
 
     def __init__(self, app: ASGIApp, binding: Binding, is_public: Callable[[str], bool]) -> None:
         self._app = app
@@ -52,13 +53,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        stranger = headers.get("origin")
-        origin = stranger if stranger in self._origins else None
-        send = _secured(send, origin)
+        origin = headers.get("origin")
+        send = _secured(send, origin if origin in self._origins else None)
         try:
             response = self._checked(scope, headers)
-        except Refusal as refusal:
-            response = refusal.response()
+        except HTTPError as error:
+            response = error.response()
         if response is None:
             await self._app(scope, _limited(receive), send)
         else:
@@ -79,22 +79,22 @@ class Guard:
     def _check_host(self, headers: Headers) -> None:
         host = headers.get("host", "").lower()
         if host not in self._hosts:
-            raise Refusal(421, "this server is not called that; --allow-host adds a name")
+            raise HTTPError(421, "this server is not called that; --allow-host adds a name")
 
     def _check_origin(self, headers: Headers) -> None:
         origin = headers.get("origin")
         if origin in self._origins:
             return
         if origin is not None and origin.lower() != f"http://{headers['host'].lower()}":
-            raise Refusal(403, "pages of this origin may not ask; --allow-origin permits one")
+            raise HTTPError(403, "pages of this origin are not allowed; --allow-origin permits one")
         if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
-            raise Refusal(403, "pages of other sites may not ask; --allow-origin permits one")
+            raise HTTPError(403, "pages of other sites are not allowed; --allow-origin permits one")
 
     def _check_key(self, path: str, headers: Headers) -> None:
         if self._key is None or self._is_public(path):
             return
-        if not is_shown(self._key, headers.get("authorization", "").encode("latin-1")):
-            raise Refusal(
+        if not is_bearer(self._key, headers.get("authorization", "").encode("latin-1")):
+            raise HTTPError(
                 401,
                 "the key is missing or wrong; send it as 'Authorization: Bearer KEY'",
                 code="invalid_api_key",
@@ -102,23 +102,32 @@ class Guard:
             )
 
 
+def is_bearer(key: str, authorization: bytes) -> bool:
+    """Whether a header is ``Bearer KEY``; takes the same time wherever it differs."""
+    scheme, _, shown = authorization.partition(b" ")
+    is_scheme = scheme.lower() == b"bearer"
+    return hmac.compare_digest(shown.strip(), key.encode()) and is_scheme
+
+
 def _check_size(headers: list[tuple[bytes, bytes]]) -> None:
     size = sum(len(name) + len(value) for name, value in headers)
     if len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES:
-        raise Refusal(431, f"more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES} bytes of them")
+        raise HTTPError(
+            431, f"more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES} bytes of them"
+        )
     names = [name for name, _ in headers]
     for name in _ONCE:
         if names.count(name) > 1:
-            raise Refusal(400, f"the header {name.decode()} may come once")
+            raise HTTPError(400, f"the header {name.decode()} may come once")
 
 
 def _check_content(headers: Headers) -> None:
     kind, _, parameter = headers.get("content-type", "").partition(";")
     is_utf8 = parameter.strip().lower() in {"", "charset=utf-8", 'charset="utf-8"'}
     if kind.strip().lower() != "application/json" or not is_utf8:
-        raise Refusal(415, "the body has to come as 'Content-Type: application/json'")
+        raise HTTPError(415, "the body has to come as 'Content-Type: application/json'")
     if headers.get("content-encoding", "identity") != "identity":
-        raise Refusal(415, "a compressed body is not taken")
+        raise HTTPError(415, "a compressed body is not taken")
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > MAX_BODY:
         raise _too_large()
@@ -139,8 +148,8 @@ def _limited(receive: Receive) -> Receive:
     return receive_counted
 
 
-def _too_large() -> Refusal:
-    return Refusal(
+def _too_large() -> HTTPError:
+    return HTTPError(
         413, f"the body is larger than {MAX_BODY:,} bytes", headers={"Connection": "close"}
     )
 

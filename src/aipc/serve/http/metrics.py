@@ -1,4 +1,4 @@
-"""What the server counts, in Prometheus' form.  No prompt, key or client is a label."""
+"""The server's counts and times, for Prometheus.  No prompt, key or client is a label."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aipc.generate import Finished, Text
 from aipc.serve.requests import Saying
 
 if TYPE_CHECKING:
-    from aipc.serve.pool.status import Status
+    from aipc.serve.pool.model_scheduler import ModelStatus
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _FIRST_TOKEN = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -23,9 +23,9 @@ _TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
 class Metrics:
-    """One server's; ``statuses`` is asked whenever somebody reads."""
+    """Of one server; ``statuses`` is called at each `read`."""
 
-    def __init__(self, statuses: Callable[[], Sequence[Status]]) -> None:
+    def __init__(self, statuses: Callable[[], Sequence[ModelStatus]]) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Models(statuses))
         self.requests = Counter(
@@ -61,34 +61,33 @@ class AnswerMeter:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._latest = time.perf_counter()
-        self._has_begun = False
+        self._has_started = False
 
-    def note(self, saying: Saying) -> None:
-        if isinstance(saying, Text) and saying.tokens:
-            self._time(len(saying.tokens))
-        elif isinstance(saying, Finished):
-            usage = saying.usage
-            self._metrics.tokens.labels("prompt").inc(usage.prompt_tokens)
-            self._metrics.tokens.labels("completion").inc(usage.completion_tokens)
+    def note(self, event: Saying) -> None:
+        if isinstance(event, Text) and event.tokens:
+            self._time(len(event.tokens))
+        elif isinstance(event, Finished):
+            self._metrics.tokens.labels("prompt").inc(event.usage.prompt_tokens)
+            self._metrics.tokens.labels("completion").inc(event.usage.completion_tokens)
 
     def _time(self, tokens: int) -> None:
         now = time.perf_counter()
-        if self._has_begun:
+        if self._has_started:
             for _ in range(tokens):
                 self._metrics.token.observe((now - self._latest) / tokens)
         else:
             self._metrics.first_token.observe(now - self._latest)
-        self._has_begun, self._latest = True, now
+        self._has_started, self._latest = True, now
 
 
 class _Models(Collector):
-    """What the pool knows of each loaded model, read when it is asked for."""
+    """The pool's figures of each model, collected at each read."""
 
-    def __init__(self, statuses: Callable[[], Sequence[Status]]) -> None:
+    def __init__(self, statuses: Callable[[], Sequence[ModelStatus]]) -> None:
         self._statuses = statuses
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing beforehand, so that making the registry asks nothing of the pool."""
+        """Nothing, so that registering the collector does not call the pool."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
@@ -101,12 +100,13 @@ class _Models(Collector):
             yield family
 
 
-def _is_ready(status: Status) -> float:
-    return float(status.state == "ready")
-
-
-_MEASURES: tuple[tuple[Any, str, str, Callable[[Status], float]], ...] = (
-    (GaugeMetricFamily, "aipc_model_ready", "1: it has produced tokens.", _is_ready),
+_MEASURES: tuple[tuple[Any, str, str, Callable[[ModelStatus], float]], ...] = (
+    (
+        GaugeMetricFamily,
+        "aipc_model_ready",
+        "1: it has produced tokens.",
+        lambda one: float(one.state == "ready"),
+    ),
     (GaugeMetricFamily, "aipc_waiting", "Requests that wait.", lambda one: one.waiting),
     (GaugeMetricFamily, "aipc_running", "Answers under way.", lambda one: one.running),
     (

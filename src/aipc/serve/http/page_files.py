@@ -1,4 +1,4 @@
-"""The files of the page: HTML, a stylesheet and ES modules, served as they lie in the package."""
+"""The files of the page: HTML, a stylesheet and ES modules, served as they are in the package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 class PageFiles(StaticFiles):
-    """An ASGI application; a browser asks each time whether what it keeps is still so."""
+    """An ASGI application; a browser revalidates its cached copy each time."""
 
     def __init__(self) -> None:
         super().__init__(directory=PAGE)

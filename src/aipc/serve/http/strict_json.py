@@ -1,4 +1,4 @@
-"""A request's JSON, read with limits: what a careless reader lets through is refused."""
+"""A request's JSON, read with limits: what `json` alone would let through is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from aipc.serve.http.refusal import Refusal
+from aipc.serve.http.errors import HTTPError
 
 MAX_DEPTH = 64
 _MAX_DIGITS = 19
@@ -17,7 +17,7 @@ def parse(body: bytes) -> Any:
     """The value of a UTF-8 text.
 
     Raises:
-        Refusal: 400; no JSON, a name twice in one object, NaN, a number beyond 64 bits, half a
+        HTTPError: 400; no JSON, a name twice in one object, NaN, a number beyond 64 bits, half a
             surrogate pair, or nested deeper than `MAX_DEPTH`.
     """
     try:
@@ -29,11 +29,18 @@ def parse(body: bytes) -> Any:
             parse_constant=_constant,
         )
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise _invalid(f"the body is no JSON in UTF-8 ({_place(error)})") from error
+        where = "not UTF-8"
+        if isinstance(error, json.JSONDecodeError):
+            where = f"{error.msg.lower()}, line {error.lineno}, column {error.colno}"
+        raise _invalid(f"the body is no JSON in UTF-8 ({where})") from error
     except RecursionError as error:
         raise _too_deep() from error
-    _check(value)
-    return value
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return value
+    raise _too_deep()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -60,15 +67,6 @@ def _constant(name: str) -> float:
     raise _invalid(f"the body has {name}, which is no JSON")
 
 
-def _check(value: Any) -> None:
-    level: list[Any] = [value]
-    for _ in range(MAX_DEPTH + 1):
-        if not level:
-            return
-        level = [inner for outer in level for inner in _inside(outer)]
-    raise _too_deep()
-
-
 def _inside(value: Any) -> Iterator[Any]:
     """The values in a value; its strings are checked on the way."""
     if isinstance(value, dict):
@@ -88,15 +86,9 @@ def _check_text(text: str) -> None:
         raise _invalid("the body has half a surrogate pair, which is no text") from error
 
 
-def _place(error: ValueError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg.lower()}, line {error.lineno}, column {error.colno}"
-    return "not UTF-8"
-
-
-def _too_deep() -> Refusal:
+def _too_deep() -> HTTPError:
     return _invalid(f"the body is nested deeper than {MAX_DEPTH} levels")
 
 
-def _invalid(message: str) -> Refusal:
-    return Refusal(400, message, code="invalid_json")
+def _invalid(message: str) -> HTTPError:
+    return HTTPError(400, message, code="invalid_json")

@@ -1,10 +1,10 @@
 import { Server } from "./api.js";
 import { Chat } from "./chat.js";
+import { Conversations } from "./conversations.js";
 import { byId } from "./element.js";
 import { newConversation, past, titleOf } from "./history.js";
 import { Machine } from "./machine.js";
 import { Settings } from "./settings.js";
-import { Shelf } from "./shelf.js";
 import { asJson, asMarkdown, download } from "./transcript.js";
 import { View } from "./view.js";
 
@@ -12,7 +12,7 @@ const view = new View();
 const settings = new Settings();
 const server = new Server(askForKey);
 const chat = new Chat({ view, server, settings, onChange, onAnswer: offerModels });
-const shelf = new Shelf(chat);
+const conversations = new Conversations(chat);
 const machine = new Machine(server, (places) => settings.offerDevices(places));
 
 /** The address names the conversation, so that a reload, or another tab, shows it again. */
@@ -22,7 +22,7 @@ function onChange() {
   document.title = messages.length ? `${titleOf(chat.conversation)} · aipc` : "aipc";
   byId("welcome").hidden = messages.length > 0;
   byId("export-drop").hidden = messages.length === 0;
-  shelf.show();
+  conversations.show();
 }
 
 async function offerModels() {

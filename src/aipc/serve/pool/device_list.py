@@ -1,6 +1,6 @@
-"""The devices of this machine that a request may name, found by a process of its own.
+"""The devices of this machine that a request may name, listed by a short-lived process.
 
-Vendors' drivers are loaded for that, and stay out of the process that has to live.
+Vendors' drivers are loaded for that, and stay out of the server's process, which has to survive.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
 
 from aipc.devices import reachable_devices
 from aipc.errors import DeviceError
@@ -21,7 +20,7 @@ _LIMIT_S = 60
 
 
 @dataclass(frozen=True)
-class Place:
+class ReachableDevice:
     device: str
     """As its runtime addresses it, in small letters: "cpu", "gpu.1"."""
     name: str
@@ -29,45 +28,41 @@ class Place:
     runtimes: tuple[str, ...]
 
 
-class Places(Protocol):
-    async def list(self) -> tuple[Place, ...]:
-        """All of them.
-
-        Raises:
-            DeviceError: they can't be found.
-        """
-
-
-class FoundPlaces:
-    """Looked for when they are first wanted; who comes meanwhile waits for the same look."""
+class DeviceList:
+    """Found at the first `read`; calls that come meanwhile await the same search."""
 
     def __init__(self, runtime: str = "auto") -> None:
         self._runtimes = () if runtime == "auto" else (runtime,)
-        self._looking: asyncio.Future[tuple[Place, ...]] | None = None
+        self._search: asyncio.Future[tuple[ReachableDevice, ...]] | None = None
 
-    async def list(self) -> tuple[Place, ...]:
-        if self._looking is None or (self._looking.done() and self._looking.exception()):
-            self._looking = asyncio.ensure_future(asyncio.to_thread(_look, self._runtimes))
-        return await asyncio.shield(self._looking)
+    async def read(self) -> tuple[ReachableDevice, ...]:
+        """All of them.
+
+        Raises:
+            DeviceError: they can't be listed; the next call tries again.
+        """
+        if self._search is None or (self._search.done() and self._search.exception()):
+            self._search = asyncio.ensure_future(asyncio.to_thread(_find, self._runtimes))
+        return await asyncio.shield(self._search)
 
 
-def _look(runtimes: Sequence[str]) -> tuple[Place, ...]:
+def _find(runtimes: Sequence[str]) -> tuple[ReachableDevice, ...]:
     try:
         done = subprocess.run(
             [*_COMMAND, *runtimes], check=True, capture_output=True, timeout=_LIMIT_S
         )
-        places = json.loads(done.stdout.splitlines()[-1])
+        found = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
         what = "the devices of this machine can't be listed"
         raise DeviceError(what, "leave device out; `aipc doctor` says why") from error
-    return tuple(Place(**{**one, "runtimes": tuple(one["runtimes"])}) for one in places)
+    return tuple(ReachableDevice(one["device"], one["name"], (*one["runtimes"],)) for one in found)
 
 
 def main(runtimes: Sequence[str]) -> None:
-    """Print them as JSON, in a line of its own."""
+    """Print the devices as JSON on a line of its own: drivers may print before it."""
     found = reachable_devices(runtimes) if runtimes else reachable_devices()
-    places = [Place(one.name.lower(), one.full_name, one.runtimes) for one in found]
-    sys.stdout.write(f"\n{json.dumps([asdict(one) for one in places])}\n")
+    devices = [ReachableDevice(one.name.lower(), one.full_name, one.runtimes) for one in found]
+    sys.stdout.write(f"\n{json.dumps([asdict(one) for one in devices])}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The models that may be asked for: those named by the operator, and those whole in the store."""
+"""The models that may be requested: those named by the operator, and those whole in the store."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from aipc.models.catalogue import CATALOGUE, Model
 from aipc.models.source import ArtifactSource, GgufSource, HubSource, Source, WheelSource
 from aipc.models.store import Entry, Store
 
-_INT4_SHARE = 0.3  # of 16-bit weights: what loading converts them to unless told otherwise
+_INT4_SHARE = 0.3  # of 16-bit weights: what loading converts them to by default
 _PROCESS_BYTES = 400_000_000  # Python, the vendor's runtime, and a small cache
 _FRESH_S = 5.0
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """One model that may be asked for, by exactly its ``name``."""
+    """One model that may be requested, by exactly its ``name``."""
 
     name: str
     load_name: str
-    """What `aipc.load` is given; may be a path of this machine, so it is not for clients."""
+    """The argument of `aipc.load`; may be a path of this machine, so it is not for clients."""
     what: str
     """For people; may be empty."""
     nbytes: int
-    """Of its weights, as they will be loaded, or nearly; 0 where nobody knows yet."""
+    """Of its weights, as they will be loaded, or nearly; 0 where that is not known yet."""
     created: int
     """Seconds since 1970."""
     context: int | None = None
-    """Tokens, as the catalogue has it; a loaded model's `Ready` tells what holds here."""
+    """Tokens, as the catalogue has it; for a loaded model `Ready` has what holds here."""
     embeds: bool = False
     """Whether it makes vectors of texts, and writes none."""
-    is_twin: bool = False
-    """Whether it was made of a model that is offered too; it need not be listed."""
+    is_variant: bool = False
+    """Whether it was made of a model that is offered itself; it need not be listed."""
 
     @property
     def memory_bytes(self) -> int:
@@ -47,43 +47,43 @@ class ModelCard:
 
 
 class ModelRegistry:
-    """Nothing gets onto it by a request: what is not here is unknown, path, address or hub id."""
+    """No request adds to it: a path, address or hub id that is not in it is an unknown model."""
 
     def __init__(self, named: Sequence[str], store: Store) -> None:
         """``named`` are models as `aipc.load` takes them.
 
         Raises:
-            ModelError: a name that leads nowhere.
-            UsageError: two of them would be called the same.
+            ModelError: there is no such model.
+            UsageError: two of them would have the same name.
         """
         self.store = store
-        self._made = int(time.time())
+        self._created = int(time.time())
         self._named = [(name, names.resolve(name)) for name in named]
         public = [_public_name(name, source) for name, source in self._named]
         for name in public:
             if public.count(name) > 1:
                 raise UsageError(f"two models would be called '{name}'", "name one of them only")
         self._cards: Mapping[str, ModelCard] = {}
-        self._looked_s = float("-inf")
+        self._read_s = float("-inf")
 
     def cards(self) -> Mapping[str, ModelCard]:
-        """By name, those named at the start first; what the store gets is seen soon after.
+        """By name, those named at the start first; the store is read again after 5 s.
 
         It may read the disk; from any thread.
         """
-        if time.monotonic() - self._looked_s >= _FRESH_S:
-            self._cards = self._look()
-            self._looked_s = time.monotonic()
+        if time.monotonic() - self._read_s >= _FRESH_S:
+            self._cards = self._read()
+            self._read_s = time.monotonic()
         return self._cards
 
-    def _look(self) -> dict[str, ModelCard]:
+    def _read(self) -> dict[str, ModelCard]:
         entries = self.store.entries()
         held = {entry.name: entry for entry in entries if entry.kind == "checkpoint"}
         fetched = [model for model in CATALOGUE.values() if model.source.name in held]
         cards = [self._named_card(*one, entries) for one in self._named]
         cards += [_fetched_card(one, held[one.source.name], entries) for one in fetched]
         offered = {source.name for _, source in self._named} | {one.source.name for one in fetched}
-        cards += [_stored_card(one, offered) for one in entries if one.kind == "artifact"]
+        cards += [_artifact_card(one, offered) for one in entries if one.kind == "artifact"]
         found: dict[str, ModelCard] = {}
         for card in cards:
             found.setdefault(card.name, card)
@@ -97,7 +97,7 @@ class ModelRegistry:
             source.label if is_local else name,
             known.what if known else "",
             _weights(source, entries, known.nbytes if known else 0),
-            self._made,
+            self._created,
             known.context if known else None,
             isinstance(source, ArtifactSource) and makes_embeddings(source.path),
         )
@@ -108,24 +108,24 @@ def _fetched_card(model: Model, entry: Entry, entries: Sequence[Entry]) -> Model
     return ModelCard(model.name, model.name, model.what, weights, _seconds(entry), model.context)
 
 
-def _stored_card(entry: Entry, offered: Collection[str]) -> ModelCard:
-    """``offered`` are the names, in the store, of the models that are on the shelf themselves."""
-    is_twin = any(_is_made_of(entry, name) for name in offered)
+def _artifact_card(entry: Entry, offered: Collection[str]) -> ModelCard:
+    """``offered`` are the names, in the store, of the models that have a card themselves."""
+    is_variant = any(_is_made_of(entry, name) for name in offered)
     size, created = entry.nbytes, _seconds(entry)
-    return ModelCard(entry.name, str(entry.path), "", size, created, is_twin=is_twin)
+    return ModelCard(entry.name, str(entry.path), "", size, created, is_variant=is_variant)
 
 
 def _public_name(name: str, source: Source) -> str:
-    """Of a path its last part alone: clients need not know where it is."""
+    """Of a path its last part alone: clients need not know the folder."""
     if isinstance(source, (HubSource, WheelSource)):
         return name
     return source.path.stem if source.path.suffix.lower() == ".gguf" else source.path.name
 
 
 def _weights(source: Source, entries: Sequence[Entry], download: int = 0) -> int:
-    """Of the largest artifact made from it, else of one as it will be made from its files.
+    """Bytes of the largest artifact made from it, else of one as it will be made from its files.
 
-    ``download`` is the size of what is not here yet.
+    ``download`` is the size of a checkpoint that is not fetched yet.
     """
     if isinstance(source, ArtifactSource):
         return _size(source.path)

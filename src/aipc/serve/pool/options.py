@@ -1,4 +1,4 @@
-"""How much the server may hold, wait and load: declared once."""
+"""The limits of memory, queues and time in a `Pool`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from aipc.options import check, option
 
 @dataclass(frozen=True)
 class PoolOptions:
-    """The limits of a `aipc.serve.pool.pool.Pool`."""
-
     memory_budget: float | None = option(
         None, "memory for all loaded models, in GB; without it 70% of the machine's", minimum=0.1
     )
@@ -18,7 +16,7 @@ class PoolOptions:
         64, "answers at once from one model, where its device allows several", minimum=1
     )
     max_waiting: int = option(
-        128, "requests that may wait for one model; more are told to come later", minimum=0
+        128, "requests that may wait for one model; more get status 429", minimum=0
     )
     load_timeout_s: float = option(
         3600.0, "seconds to fetch, convert, compile and load a model", minimum=1.0

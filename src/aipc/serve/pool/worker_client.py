@@ -9,28 +9,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aipc.child import Message
 from aipc.errors import AipcError
 from aipc.generate import Text
 from aipc.serve.failures import WorkerDied
-from aipc.serve.pool.pace import Pace
-from aipc.serve.pool.pending_request import PendingRequest
+from aipc.serve.pool.fair_queue import PendingRequest
 from aipc.serve.pool.worker_process import WorkerProcess
-from aipc.serve.worker.channel import Message
 from aipc.serve.worker.messages import ask_to_data, error_from_data, event_from_data
 
 _GRACE_S = 4.0  # a worker leaves after 3 at the latest
-_OUT_OF_MEMORY = -9
 _NOTICES = 20
 
 
 @dataclass(frozen=True)
 class Ready:
-    """What a worker says of its model once it has produced a token."""
+    """What a worker reports of its model once it has produced a token."""
 
     context: int | None
-    """Tokens of a prompt and its answer together; None where an embedder does not tell."""
+    """Tokens of a prompt and its answer together; None where an embedder has none."""
     concurrent: bool
-    """Whether several answers can be under way at once."""
+    """Whether it can run several answers at once."""
     constraints: tuple[str, ...]
     """Kinds of `aipc.runtimes.base.Constraint` that are enforced."""
     logprobs: bool
@@ -39,10 +37,10 @@ class Ready:
 
 
 class WorkerClient:
-    """Begins and cancels answers, hands on what is said, notices a death or a standstill.
+    """Starts and cancels answers, passes on their events, notices a death or a standstill.
 
-    ``changed`` is called whenever an answer has ended or the worker has; ``pace`` is told how
-    long each answer took.
+    ``on_change`` is called when an answer has ended, with the seconds that it took (None: it
+    failed), and when the worker has ended, with None.
     """
 
     def __init__(
@@ -50,36 +48,32 @@ class WorkerClient:
         name: str,
         order: Mapping[str, Any],
         loader: str,
-        *,
         stuck_s: float,
-        changed: Callable[[], None],
-        pace: Pace,
+        on_change: Callable[[float | None], None],
     ) -> None:
         self._name = name
         self._stuck_s = stuck_s
-        self._changed = changed
-        self._pace = pace
+        self._on_change = on_change
         self._loop = asyncio.get_running_loop()
-        self._watch: asyncio.TimerHandle | None = None
+        self._stuck_timer: asyncio.TimerHandle | None = None
         self._progress_s = 0.0
         self._is_stuck = False
-        self.ready: asyncio.Future[Ready] = self._loop.create_future()
-        """Fails with the worker's own error, or `WorkerDied`."""
+        self._ready: asyncio.Future[Ready] = self._loop.create_future()
         self.running: dict[int, PendingRequest] = {}
         self.has_ended = False
         self.error: AipcError | None = None
-        """Why it ended; None where it was asked to."""
+        """Why it ended; None where `end` was called."""
         self.tokens = 0
         self.answers = 0
         self.memory: int | None = None
         """Bytes that the process takes."""
         self.doing = ""
-        """What is under way while it loads."""
+        """The step of loading, for people."""
         self.notices: deque[str] = deque(maxlen=_NOTICES)
         self._weights = 0
-        self._is_leaving = False
+        self._is_ending = False
         self._numbers = 0
-        self._process = WorkerProcess(order, loader, self._told, self._on_end)
+        self._process = WorkerProcess(order, loader, self._receive, self._on_end)
 
     @property
     def pid(self) -> int:
@@ -90,118 +84,128 @@ class WorkerClient:
         """Bytes that its process or its device holds, as far as is known."""
         return max(self.memory or 0, self._weights)
 
-    def begin(self, visit: PendingRequest) -> None:
-        """Have its answer begun; it holds one place in ``running`` until the worker ends it."""
+    async def until_ready(self, limit_s: float) -> Ready:
+        """Wait until it has loaded its model and produced a token.
+
+        Raises:
+            WorkerDied: it died, or was not ready in ``limit_s`` seconds.
+            AipcError: the model can't be loaded.
+        """
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._ready), limit_s)
+        except asyncio.TimeoutError:
+            what = f"'{self._name}' was not loaded in {limit_s:.0f} s"
+            raise WorkerDied(what, "allow it more with --load-timeout-s") from None
+
+    def start(self, pending: PendingRequest) -> None:
+        """Start its answer, which is in ``running`` until the worker ends it."""
         self._numbers += 1
-        visit.number, visit.begun_s = self._numbers, self._loop.time()
-        self.running[visit.number] = visit
-        self._process.send({"id": visit.number, "ask": ask_to_data(visit.ask)})
+        pending.number, pending.started_s = self._numbers, self._loop.time()
+        self.running[pending.number] = pending
+        self._process.send({"id": pending.number, "ask": ask_to_data(pending.request)})
         self._note_progress()
 
-    def cancel(self, visit: PendingRequest) -> None:
-        """Have its answer ended at the next token, where it is still under way."""
-        if visit.number in self.running:
-            self._process.send({"cancel": visit.number})
+    def cancel(self, pending: PendingRequest) -> None:
+        """End its answer at the next token, if it is running."""
+        if pending.number in self.running:
+            self._process.send({"cancel": pending.number})
 
     def cancel_all(self) -> None:
-        for visit in self.running.values():
-            self.cancel(visit)
+        for pending in self.running.values():
+            self.cancel(pending)
 
     async def end(self) -> None:
-        """End the process; what is still under way fails."""
-        self._is_leaving = True
+        """End the process; running answers fail."""
+        self._is_ending = True
         await self._process.end(_GRACE_S)
 
-    def _told(self, batch: list[Message]) -> None:
-        for message in batch:
+    def _receive(self, messages: list[Message]) -> None:
+        for message in messages:
             if "id" in message:
-                self._hear(message)
+                self._on_answer(message)
             else:
-                self._note(message)
+                self._on_report(message)
 
-    def _hear(self, message: Message) -> None:
-        visit = self.running[message["id"]]
+    def _on_answer(self, message: Message) -> None:
+        pending = self.running[message["id"]]
         self._note_progress()
         if "says" in message:
             event = event_from_data(message["says"])
             self.tokens += len(event.tokens) if isinstance(event, Text) else 0
-            visit.say(event)
+            pending.put(event)
             return
         del self.running[message["id"]]
         if "ends" in message:
-            visit.say(event_from_data(message["ends"]))
+            pending.put(event_from_data(message["ends"]))
             self.answers += 1
-            self._pace.note(self._loop.time() - visit.begun_s)
+            self._on_change(self._loop.time() - pending.started_s)
         else:
-            visit.fail(error_from_data(message["fails"]))
-        self._changed()
+            pending.fail(error_from_data(message["fails"]))
+            self._on_change(None)
 
-    def _note(self, message: Message) -> None:
+    def _on_report(self, message: Message) -> None:
+        """What the worker reports of itself, not of an answer."""
         self.memory = message.get("memory", self.memory)
         if "doing" in message:
-            self.doing = _progress(message)
+            what, done, total = message["doing"], message["done"], message["total"]
+            self.doing = f"{what}, {100 * done / total:.0f}%" if total else str(what)
         elif "notice" in message:
             self.notices.append(message["notice"])
         elif "failed" in message:
             self.error = error_from_data(message["failed"])
         elif "ready" in message:
-            self.doing = ""
-            self._set_ready(message["ready"])
+            self._on_ready(message["ready"])
 
-    def _set_ready(self, told: Message) -> None:
-        self.memory = told.pop("memory")
-        self._weights = told.pop("weights")
-        constraints = tuple(told.pop("constraints"))
-        if not self.ready.done():
-            self.ready.set_result(Ready(constraints=constraints, **told))
+    def _on_ready(self, facts: Message) -> None:
+        self.doing = ""
+        self.memory = facts.pop("memory")
+        self._weights = facts.pop("weights")
+        constraints = tuple(facts.pop("constraints"))
+        if not self._ready.done():
+            self._ready.set_result(Ready(constraints=constraints, **facts))
 
     def _on_end(self, status: int) -> None:
         self.has_ended = True
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._stuck_timer is not None:
+            self._stuck_timer.cancel()
         error = self.error or self._death(status)
-        if not self._is_leaving:
+        if not self._is_ending:
             self.error = error
-        if not self.ready.done():
-            self.ready.set_exception(error)
-            self.ready.exception()  # seen: nobody may be waiting for it any more
-        for visit in self.running.values():
-            visit.fail(error)
+        if not self._ready.done():
+            self._ready.set_exception(error)
+            self._ready.exception()  # retrieved: nobody may be awaiting it any more
+        for pending in self.running.values():
+            pending.fail(error)
         self.running.clear()
-        self._changed()
+        self._on_change(None)
 
     def _death(self, status: int) -> WorkerDied:
-        if self._is_leaving:
+        if self._is_ending:
             return WorkerDied(f"'{self._name}' was unloaded", "ask again")
         reason = f"made no token in {self._stuck_s:.0f} s" if self._is_stuck else _reason(status)
         return WorkerDied(f"the worker of '{self._name}' {reason}", "ask again: it is started anew")
 
     def _note_progress(self) -> None:
         self._progress_s = self._loop.time()
-        if self._watch is None:
-            self._watch = self._loop.call_later(self._stuck_s, self._look)
+        if self._stuck_timer is None:
+            self._stuck_timer = self._loop.call_later(self._stuck_s, self._check_stuck)
 
-    def _look(self) -> None:
-        """Kill a worker that has owed a token for too long; look again when that may be."""
-        self._watch = None
+    def _check_stuck(self) -> None:
+        """Kill a worker without a token for ``stuck_s``; check again when that may be so."""
+        self._stuck_timer = None
         left = self._progress_s + self._stuck_s - self._loop.time()
         if not self.running:
             return
         if left > 0:
-            self._watch = self._loop.call_later(left, self._look)
+            self._stuck_timer = self._loop.call_later(left, self._check_stuck)
             return
         self._is_stuck = True
         self._process.kill()
-
-
-def _progress(message: Message) -> str:
-    what, done, total = message["doing"], message["done"], message["total"]
-    return f"{what}, {100 * done / total:.0f}%" if total else str(what)
 
 
 def _reason(status: int) -> str:
     if status >= 0:
         return f"ended with status {status}"
     name = next((one.name for one in signal.Signals if one == -status), f"signal {-status}")
-    hint = ", perhaps for want of memory" if status == _OUT_OF_MEMORY else ""
+    hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
     return f"was ended by {name}{hint}"

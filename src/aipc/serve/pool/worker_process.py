@@ -1,4 +1,4 @@
-"""A worker's process, seen from the event loop."""
+"""A worker's process, as the event loop sees it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, cast
-from typing import BinaryIO as Pipe
+from typing import Any, BinaryIO, cast
 
+from aipc.child import PIECE, Message, Outbox, Splitter
 from aipc.serve.failures import WorkerDied
-from aipc.serve.worker.channel import PIECE, Message, Outbox, Splitter
 
 _COMMAND = (sys.executable, "-m", "aipc.serve.worker.worker")
-_SAFE = {"PYTHONSAFEPATH": "1"}  # the folder that the server was started in holds no modules
+_SAFE = {"PYTHONSAFEPATH": "1"}  # no module is imported from the folder the server was started in
 
 
 class WorkerProcess:
-    """Started at once; ``told`` and ``ended`` are called on the running loop, in order.
+    """Started at once; ``on_messages`` and ``on_end`` are called on the running loop, in order.
 
-    ``told`` gets the worker's messages as they come, ``ended`` its exit status, once, after
-    the last of them.  Negative statuses are signals, as `subprocess.Popen.returncode` has them.
+    ``on_messages`` gets the worker's messages as they arrive, ``on_end`` its exit status, once,
+    after the last of them.  Negative statuses are signals, as `subprocess.Popen.returncode` has
+    them.
 
     Raises:
         WorkerDied: the system starts no process.
@@ -33,18 +33,18 @@ class WorkerProcess:
         self,
         order: Mapping[str, Any],
         loader: str,
-        told: Callable[[list[Message]], None],
-        ended: Callable[[int], None],
+        on_messages: Callable[[list[Message]], None],
+        on_end: Callable[[int], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._told = told
+        self._on_messages = on_messages
         self._ended: asyncio.Future[int] = self._loop.create_future()
-        self._ended.add_done_callback(lambda status: ended(status.result()))
-        self._process = _started()
-        self._outbox = Outbox(cast("Pipe", self._process.stdin), "asks")
+        self._ended.add_done_callback(lambda status: on_end(status.result()))
+        self._process = _start()
+        self._outbox = Outbox(cast("BinaryIO", self._process.stdin), "requests")
         self._outbox.put({"order": dict(order), "loader": loader})
         self._splitter = Splitter()
-        self._says = cast("Pipe", self._process.stdout)
+        self._stdout = cast("BinaryIO", self._process.stdout)
         self._listen()
 
     @property
@@ -52,11 +52,11 @@ class WorkerProcess:
         return self._process.pid
 
     def send(self, message: Message) -> None:
-        """Never blocks; to a worker that has ended it goes nowhere."""
+        """Never blocks; a message to a worker that has ended is dropped."""
         self._outbox.put(message)
 
     async def end(self, grace_s: float) -> None:
-        """Ask it to end and wait; after ``grace_s`` seconds kill it."""
+        """Close its stdin, which ends it, and wait; after ``grace_s`` seconds kill it."""
         self._outbox.close()
         try:
             await asyncio.wait_for(asyncio.shield(self._ended), grace_s)
@@ -75,45 +75,45 @@ class WorkerProcess:
         if sys.platform == "win32":
             self._in_thread(self._read)
         else:
-            os.set_blocking(self._says.fileno(), False)
-            self._loop.add_reader(self._says.fileno(), self._read_what_is_there)
+            os.set_blocking(self._stdout.fileno(), False)
+            self._loop.add_reader(self._stdout.fileno(), self._read_available)
 
-    def _read_what_is_there(self) -> None:
-        piece = os.read(self._says.fileno(), PIECE)
+    def _read_available(self) -> None:
+        piece = os.read(self._stdout.fileno(), PIECE)
         if piece:
-            self._take(piece)
+            self._split(piece)
         else:
-            self._loop.remove_reader(self._says.fileno())
+            self._loop.remove_reader(self._stdout.fileno())
             self._in_thread(self._wait)
 
     def _read(self) -> None:
-        while piece := os.read(self._says.fileno(), PIECE):
-            self._on_loop(self._take, piece)
+        while piece := os.read(self._stdout.fileno(), PIECE):
+            self._on_loop(self._split, piece)
         self._wait()
 
     def _wait(self) -> None:
         status = self._process.wait()
-        self._says.close()
+        self._stdout.close()
         self._outbox.close()
         self._on_loop(self._ended.set_result, status)
 
-    def _take(self, piece: bytes) -> None:
+    def _split(self, piece: bytes) -> None:
         try:
             messages = self._splitter.feed(piece)
         except ValueError:
             self.kill()
         else:
-            self._told(messages)
+            self._on_messages(messages)
 
     def _in_thread(self, work: Callable[[], None]) -> None:
-        threading.Thread(target=work, name="says", daemon=True).start()
+        threading.Thread(target=work, name="worker", daemon=True).start()
 
     def _on_loop(self, call: Callable[[Any], None], value: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed: the server is gone
+        with suppress(RuntimeError):  # the loop is closed: the server has ended
             self._loop.call_soon_threadsafe(call, value)
 
 
-def _started() -> subprocess.Popen[bytes]:
+def _start() -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     try:
         return subprocess.Popen(_COMMAND, stdin=pipe, stdout=pipe, env=os.environ | _SAFE)

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from aipc.child import Message
 from aipc.generate import Event, Finished
 from aipc.serve.requests import Embedded, GenerationRequest
-from aipc.serve.worker.channel import Message
 from aipc.serve.worker.messages import ask_from_data, error_to_data, event_to_data
 
 

@@ -21,11 +21,11 @@ from contextlib import suppress
 from importlib import import_module
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from aipc.child import Message, Outbox, batches, own_pipes
 from aipc.errors import EngineError
 from aipc.serve.worker.answering import Answering
-from aipc.serve.worker.channel import Message, Outbox, batches
 from aipc.serve.worker.embedding_session import EmbeddingSession
 from aipc.serve.worker.footprint import resident_bytes
 from aipc.serve.worker.messages import error_to_data
@@ -149,15 +149,6 @@ def _nbytes(folder: str | None) -> int:
     return sum(file.stat().st_size for file in Path(folder).glob("*")) if folder else 0
 
 
-def _own_pipes() -> tuple[BufferedIOBase, BinaryIO]:
-    """Stdin and stdout for messages alone: what a library prints goes to stderr instead."""
-    asks, says = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a name, no path, on Windows
-        os.dup2(nothing.fileno(), 0)
-    os.dup2(2, 1)
-    return asks, says
-
-
 def _ignore_signals() -> None:
     """Ctrl-C and a service's stop reach the whole group; the parent decides, and drains."""
     for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP"):
@@ -167,7 +158,7 @@ def _ignore_signals() -> None:
 
 def main() -> None:
     _ignore_signals()
-    asks, says = _own_pipes()
+    asks, says = own_pipes()
     outbox = Outbox(says, "says")
     Worker(asks, outbox).serve()
     outbox.close(GRACE_S)

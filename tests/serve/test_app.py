@@ -1,4 +1,4 @@
-"""What was asked, shown or named stays out of every log and figure."""
+"""Prompts, keys and paths stay out of every log and figure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 
 CANARY = "canary-7f3a"
-LOGGER = "aipc.serve.http.access_log"
+LOGGER = "aipc.serve.app"
 KEY = f"key-{CANARY}-which-is-long"
 
 
@@ -33,13 +33,15 @@ def test_no_prompt_key_or_path_gets_into_a_log(keyed, caplog, capfd):
         client.get("/v1/models", headers={"Authorization": f"Bearer {CANARY}"})
         figures = client.get("/metrics").text
     lines = [one.getMessage() for one in caplog.records if not one.name.startswith("http")]
-    told = "\n".join([*lines, figures, *capfd.readouterr(), *keyed.told])
-    assert CANARY not in told
-    assert "POST /v1/chat/completions 200" in told
-    assert "GET /v1/models/{model:path} 404" in told
+    written = "\n".join([*lines, figures, *capfd.readouterr(), *keyed.notices])
+    assert CANARY not in written
+    assert "POST /v1/chat/completions 200" in written
+    assert "GET /v1/models/{model:path} 404" in written
 
 
-def test_an_internal_error_tells_its_place_and_nothing_of_the_question(keyed, caplog, monkeypatch):
+def test_an_internal_error_is_logged_with_its_lines_and_nothing_of_the_prompt(
+    keyed, caplog, monkeypatch
+):
     def broken(*_: object) -> None:
         raise RuntimeError(CANARY)
 

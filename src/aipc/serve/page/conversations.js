@@ -2,7 +2,7 @@ import { byId, element } from "./element.js";
 import { newConversation, past, titleOf } from "./history.js";
 
 /** The list of kept conversations. */
-export class Shelf {
+export class Conversations {
   #chat;
 
   constructor(chat) {

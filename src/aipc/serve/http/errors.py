@@ -1,0 +1,98 @@
+"""Which HTTP status each error of the tree becomes, and its body as OpenAI's clients expect it."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from aipc.errors import (
+    AipcError,
+    DeviceError,
+    GenerationError,
+    ModelNotFound,
+    PromptTooLong,
+    UsageError,
+)
+from aipc.serve.failures import (
+    Draining,
+    ModelTooLarge,
+    ModelUnknown,
+    ServerBusy,
+    TryLater,
+    WorkerDied,
+    WrongModel,
+)
+
+INVALID = "invalid_request_error"
+SERVER = "server_error"
+BUSY = "rate_limit_error"
+
+# The first class that fits: (class, status, type, code).
+_TABLE: tuple[tuple[type[AipcError], int, str, str | None], ...] = (
+    (PromptTooLong, 400, INVALID, "context_length_exceeded"),
+    (GenerationError, 400, INVALID, "invalid_value"),
+    (UsageError, 400, INVALID, "invalid_value"),
+    (DeviceError, 400, INVALID, "device_unavailable"),
+    (ModelUnknown, 404, INVALID, "model_not_found"),
+    (ModelNotFound, 404, INVALID, "model_not_found"),
+    (WrongModel, 400, INVALID, "model_not_supported"),
+    (ModelTooLarge, 400, INVALID, "model_too_large"),
+    (ServerBusy, 429, BUSY, "server_busy"),
+    (Draining, 503, SERVER, "server_stopping"),
+    (WorkerDied, 503, SERVER, "worker_died"),
+    (AipcError, 500, SERVER, "engine_error"),
+)
+_ROUTING = {404: "there is nothing at this path", 405: "this path does not take that method"}
+_log = logging.getLogger(__name__)
+
+
+class HTTPError(Exception):
+    """A status and {"error": {…}}: becomes the response, or the last event of a stream."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = INVALID,
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})
+        self.body: dict[str, Any] = {
+            "error": {"message": message, "type": kind, "param": param, "code": code}
+        }
+
+    def response(self) -> Response:
+        return JSONResponse(self.body, self.status, self.headers)
+
+
+def http_error(error: Exception) -> HTTPError:
+    """Any error as the client gets it; of an unforeseen one it learns only that it happened."""
+    if isinstance(error, HTTPError):
+        return error
+    if isinstance(error, AipcError):
+        return _known(error)
+    if isinstance(error, HTTPException):
+        message = _ROUTING.get(error.status_code, error.detail)
+        return HTTPError(error.status_code, message, headers=error.headers)
+    # the type and the lines of code; never the message, which may hold a part of a prompt
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = [f"{one.f_code.co_filename}:{line} in {one.f_code.co_name}" for one, line in frames]
+    _log.error("internal error: %s", "; ".join([type(error).__name__, *lines]))
+    return HTTPError(500, "internal error; the server's log says where", kind=SERVER)
+
+
+def _known(error: AipcError) -> HTTPError:
+    status, kind, code = next(row[1:] for row in _TABLE if isinstance(error, row[0]))
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TryLater) else None
+    param = "model" if code in {"model_not_found", "model_not_supported"} else None
+    return HTTPError(status, str(error), kind=kind, code=code, param=param, headers=headers)
