@@ -10,7 +10,7 @@ from aipc.convert.openvino.plan import plan_openvino
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.runtimes.fake import FakeEngine
-from aipc.runtimes.onnx.engine import ONNXRuntime
+from aipc.runtimes.onnx.runtime import ONNXRuntime
 from aipc.runtimes.openvino.engine import OpenVINORuntime
 
 

@@ -14,7 +14,7 @@ from openvino_scorer import EXACT
 from aipc.errors import EngineError, UsageError
 from aipc.generate import Tokenizer
 from aipc.runtimes.base import Constraint, Decoding
-from aipc.runtimes.onnx.engine import ONNXRuntime
+from aipc.runtimes.onnx.runtime import ONNXRuntime
 from aipc.runtimes.openvino.engine import OpenVINORuntime
 from aipc.runtimes.openvino.npu import EMULATION, open_npu
 from aipc.runtimes.openvino.static_shape import NpuOptions

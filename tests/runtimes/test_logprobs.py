@@ -10,7 +10,7 @@ import reference
 from openvino_scorer import EXACT
 
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.onnx.engine import ONNXRuntime
+from aipc.runtimes.onnx.runtime import ONNXRuntime
 from aipc.runtimes.openvino.engine import OpenVINORuntime
 
 PROMPT = (72, 101, 108, 108, 111)

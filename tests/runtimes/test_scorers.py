@@ -8,7 +8,7 @@ import reference
 
 from aipc.errors import DeviceError, EngineError, UsageError
 from aipc.runtimes.fake import FakeRuntime
-from aipc.runtimes.onnx.engine import ONNXRuntime
+from aipc.runtimes.onnx.runtime import ONNXRuntime
 from aipc.runtimes.openvino.engine import OpenVINORuntime
 from aipc.runtimes.openvino.scorer import EXACT, PIECE, OpenVINOScorer
 

@@ -31,6 +31,6 @@ class Registry:
 RUNTIMES = Registry(
     {
         "openvino": "aipc.runtimes.openvino.engine:OpenVINORuntime",
-        "onnx": "aipc.runtimes.onnx.engine:ONNXRuntime",
+        "onnx": "aipc.runtimes.onnx.runtime:ONNXRuntime",
     }
 )

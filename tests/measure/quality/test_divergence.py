@@ -9,8 +9,13 @@ import pytest
 from answering import Answering
 
 from aipc.errors import MeasurementError
-from aipc.measure.quality.divergence import compare, judged, log_softmax, measure_agreement
-from aipc.measure.quality.lm_eval import continued
+from aipc.measure.quality.divergence import (
+    compare,
+    continued,
+    judged,
+    log_softmax,
+    measure_agreement,
+)
 from aipc.measure.quality.passages import cut_ids
 from aipc.measure.quality.reference import find_truth, make_truth
 from aipc.runtimes.fake import FakeScorer

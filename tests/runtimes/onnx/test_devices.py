@@ -10,8 +10,8 @@ import reference
 
 from aipc.devices.onnxruntime import onnx_devices
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.onnx.engine import ONNXRuntime
 from aipc.runtimes.onnx.provider import find_provider
+from aipc.runtimes.onnx.runtime import ONNXRuntime
 
 PROMPT = [72, 101, 108, 108, 111, 32]
 DEVICES = [device for device in onnx_devices()[0] if device.kind != "cpu"]

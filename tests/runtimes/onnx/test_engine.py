@@ -14,7 +14,8 @@ import reference
 from aipc.errors import AipcError, ArtifactError, DeviceError, EngineError, UsageError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.onnx import engine as adapter
-from aipc.runtimes.onnx.engine import ONNXRuntime
+from aipc.runtimes.onnx.engine import read_placement
+from aipc.runtimes.onnx.runtime import ONNXRuntime
 
 og = pytest.importorskip("onnxruntime_genai", reason="pip install 'aipc[onnx]'")
 
@@ -271,3 +272,14 @@ def test_an_artifact_for_another_provider_is_refused(tiny_onnx, monkeypatch):
 def test_a_folder_without_a_model_is_no_artifact(tmp_path):
     with pytest.raises(ArtifactError, match=r"no genai_config\.json; convert it with --runtime"):
         ONNXRuntime().open(tmp_path, "cpu", {})
+
+
+og_of_placement = pytest.importorskip("onnxruntime_genai", reason="pip install 'aipc[onnx]'")
+
+
+def test_every_node_of_the_loaded_session_is_counted(tiny_onnx):
+    folder, config, _ = tiny_onnx("llama-gqa")
+    model = og_of_placement.Model(og_of_placement.Config(str(folder)))
+    placement = read_placement(model)
+    assert set(placement) == {"CPUExecutionProvider"}
+    assert placement["CPUExecutionProvider"] > 4 * config["num_hidden_layers"]

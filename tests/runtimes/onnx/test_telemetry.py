@@ -7,7 +7,7 @@ import sys
 PROGRAM = """
 import sys
 from pathlib import Path
-from aipc.runtimes.onnx.engine import ONNXRuntime
+from aipc.runtimes.onnx.runtime import ONNXRuntime
 ONNXRuntime().open(Path(sys.argv[1]), "cpu", {}).close()
 """
 QUIET_BY_THEMSELVES = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD", "ORT_DISABLE_TELEMETRY")

@@ -9,53 +9,22 @@ then knows the model.  ``pip install 'aipc[eval]'`` brings the harness.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from aipc.errors import UsageError
 from aipc.generate import TextPipeline
-from aipc.measure.quality.divergence import log_softmax
+from aipc.measure.quality.divergence import continued
 from aipc.measure.quality.subject import Subject
 from aipc.runtimes.base import Scorer
 from aipc.session import session
 from aipc.session.place import SessionOptions
 from aipc.session.prepare import prepare_session
 from aipc.session.session import Session
-
-
-@dataclass(frozen=True)
-class Continued:
-    """``logprob`` of all tokens together in nats; ``greedy``: each was the likeliest."""
-
-    logprob: float
-    greedy: bool
-
-
-def continued(scorer: Scorer, context: Sequence[int], following: Sequence[int]) -> Continued:
-    """Score ``following`` (at least one token) after ``context`` (at least one).
-
-    Raises:
-        EngineError: the scorer's.
-    """
-    ids = [*context, *following]
-    first = len(context) - 1  # the place that tells of the first token that follows
-    logprob, greedy, at = 0.0, True, 0
-    for piece in scorer.logits(ids[:-1]):
-        rows = log_softmax(piece[max(first - at, 0) :])
-        begin = max(first, at) + 1
-        wanted = np.array(ids[begin : begin + len(rows)], np.int64)
-        if len(wanted):
-            logprob += float(rows[np.arange(len(wanted)), wanted].sum(dtype=np.float64))
-            greedy = greedy and bool((rows.argmax(axis=-1) == wanted).all())
-        at += len(piece)
-    return Continued(logprob, greedy)
-
 
 LONGEST_ANSWER = 256
 """Tokens, where a task does not say; the harness's own models have the same."""

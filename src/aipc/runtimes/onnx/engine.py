@@ -7,67 +7,64 @@ wherever it runs.
 
 from __future__ import annotations
 
+import json
+import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
-from aipc import telemetry
 from aipc.artifact.providers import Provider
-from aipc.devices import kind_of
 from aipc.devices.system.cpu import read_cpu
 from aipc.errors import DeviceError, EngineError
-from aipc.runtimes.base import Capabilities, Decoding
+from aipc.runtimes.base import Decoding
 from aipc.runtimes.constrained import check_constrained
 from aipc.runtimes.onnx.errors import translated
-from aipc.runtimes.onnx.folder import GenAIFolder, open_folder
+from aipc.runtimes.onnx.folder import GenAIFolder
 from aipc.runtimes.onnx.guided import GuidedSequence, check_end
-from aipc.runtimes.onnx.placement import read_placement
-from aipc.runtimes.onnx.properties import PROVIDER, Settings, read_properties
-from aipc.runtimes.onnx.provider import KINDS, check_installed, device_name, find_provider, tell
+from aipc.runtimes.onnx.properties import Settings
+from aipc.runtimes.onnx.provider import tell
 from aipc.runtimes.onnx.sampler import Sampler, logprob
-from aipc.runtimes.onnx.sequence import CachedSequence, SequencePool
+from aipc.runtimes.onnx.sequence import CachedSequence
+from aipc.runtimes.onnx.sequence_pool import SequencePool
 from aipc.timing_spans import stage
 
-if TYPE_CHECKING:
-    from aipc.runtimes.onnx.scorer import ONNXScorer
+KERNEL = "kernel_time"
+_TOKEN = 0  # of any kind: every vocabulary has it
+
+
+def read_placement(model: Any) -> Mapping[str, int]:
+    """Execution provider to the number of nodes that it computed for one token.
+
+    ``model`` is an ``og.Model``: the profile is of the session that will answer, not of a copy.
+    Providers fuse nodes, so numbers of two providers can't be compared.
+    """
+    import onnxruntime_genai
+
+    params = onnxruntime_genai.GeneratorParams(model)
+    params.set_search_options(max_length=2, batch_size=1, num_beams=1)
+    generator = onnxruntime_genai.Generator(model, params)
+    with tempfile.TemporaryDirectory(prefix="aipc-") as folder:
+        generator.set_runtime_option("enable_profiling", str(Path(folder, "run")))
+        generator.append_tokens([_TOKEN])
+        generator.set_runtime_option("enable_profiling", "0")
+        return _count(Path(folder))
+
+
+def _count(folder: Path) -> Mapping[str, int]:
+    counted: Counter[str] = Counter()
+    for file in folder.iterdir():
+        for event in json.loads(file.read_text("utf-8")):
+            if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
+                counted[event["args"]["provider"]] += 1
+    return dict(counted)
+
 
 THREADS = "intra_op_num_threads"
 LOG, FATAL = "log_severity_level", 4  # errors are raised, and need no second way to the user
 CPU = "CPUExecutionProvider"
-
-
-class ONNXRuntime:
-    """Opens ONNX Runtime GenAI folders, ours and the model builder's."""
-
-    name = "onnx"
-    kinds = KINDS
-
-    def capabilities(self, kind: str) -> Capabilities:  # noqa: ARG002 - its devices are alike
-        return Capabilities(
-            runtime=self.name,
-            formats=frozenset({"onnx"}),
-            concurrent=True,
-            constraints=frozenset({"json_schema", "regex"}),
-            logprobs=True,
-            logits=True,
-        )
-
-    def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> ONNXEngine:
-        telemetry.switch_off()  # also for callers that come without a session: these packages send
-        provider = find_provider(kind_of(device), properties.get(PROVIDER))
-        settings = read_properties(properties, provider)
-        check_installed(provider)
-        folder = open_folder(artifact)
-        folder.check_provider(provider)
-        name = device_name(provider, device)
-        return ONNXEngine(folder, provider, name, settings, properties)
-
-    def scorer(self, artifact: Path, device: str, properties: Mapping[str, str]) -> ONNXScorer:
-        from aipc.runtimes.onnx.scorer import ONNXScorer
-
-        return ONNXScorer(self.open(artifact, device, properties))
 
 
 class ONNXEngine:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aipc.errors import EngineError
+from aipc.runtimes.onnx.engine import ONNXEngine
 from aipc.runtimes.onnx.errors import translated
-
-if TYPE_CHECKING:
-    from aipc.runtimes.onnx.engine import ONNXEngine
 
 
 class ONNXScorer:

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aipc.artifact.providers import Provider
-from aipc.devices.system.memory import read_memory
 from aipc.errors import EngineError
-from aipc.runtimes.base import Constraint
-from aipc.runtimes.onnx.folder import GenAIFolder
-
-if TYPE_CHECKING:
-    from aipc.runtimes.onnx.guided import GuidedSequence
 
 
 class CachedSequence:
@@ -109,124 +102,3 @@ class CachedSequence:
                     f"the model's own settings end every answer at token {token}",
                     "add it to the stop ids of generation_config.json",
                 )
-
-
-class SequencePool:
-    """Makes `CachedSequence`s for one model, and keeps the last one for a chat's next turn."""
-
-    def __init__(
-        self,
-        model: Any,
-        folder: GenAIFolder,
-        provider: Provider,
-        available: Callable[[], int | None] = lambda: read_memory().available,
-    ) -> None:
-        self._model = model
-        self._folder = folder
-        self._provider = provider
-        self._available = available
-        self._switch = folder.switch if provider.continues else None
-        self._idle: CachedSequence | None = None
-        self._lock = threading.Lock()
-
-    def take(self, prompt: Sequence[int], answer: int) -> CachedSequence:
-        """A sequence with room for ``prompt`` and ``answer`` more tokens.
-
-        It may hold a beginning of the prompt already.
-
-        Raises:
-            EngineError: more tokens than the model's context or the free memory hold.
-        """
-        wanted = self._checked_length(len(prompt), answer)
-        with self._lock:
-            idle, self._idle = self._idle, None
-        shared = idle.reusable(prompt) if idle else 0
-        if idle and shared and idle.capacity >= wanted:
-            idle.rewind(shared)
-            return idle
-        del idle  # its memory is free before the next is asked for
-        # A conversation that outgrew its room gets twice as much, so that it seldom does again.
-        return self._make(wanted, 2 * wanted if shared else wanted, len(prompt))
-
-    def guided(self, prompt: int, answer: int, constraint: Constraint) -> GuidedSequence:
-        """An empty one whose answer keeps ``constraint``; lengths in tokens, errors as `take`'s.
-
-        Raises:
-            UsageError: the constraint can't be enforced.
-        """
-        from aipc.runtimes.onnx.guided import GuidedSequence, guided_generator
-
-        wanted = self._checked_length(prompt, answer)
-        model, params = self._parameters(wanted, prompt)
-        generator = guided_generator(model, params, constraint)
-        return GuidedSequence(generator, wanted, self._provider, self._switch)
-
-    def fresh(self, tokens: int) -> CachedSequence:
-        """One with an empty cache and room for ``tokens``; errors are those of `take`."""
-        return self._make(tokens, tokens, tokens)
-
-    def give_back(self, sequence: CachedSequence) -> None:
-        """Keep it for a prompt that begins like it."""
-        with self._lock:
-            if self._provider.continues and self._model is not None:
-                self._idle = sequence
-
-    def close(self) -> None:
-        with self._lock:
-            self._idle = self._model = None
-
-    def _checked_length(self, prompt: int, answer: int) -> int:
-        wanted = prompt + answer
-        if wanted > self._folder.context:
-            raise EngineError(
-                f"prompt and answer need {wanted:,} tokens and the model's context holds "
-                f"{self._folder.context:,}",
-                "shorten the prompt or lower --max-new-tokens",
-            )
-        return wanted
-
-    def _make(self, wanted: int, generous: int, prompt: int) -> CachedSequence:
-        import onnxruntime_genai
-
-        capacity = min(generous, self._folder.context)
-        if self._cost(capacity, prompt) > (self._available() or 0):
-            capacity = wanted
-        generator = onnxruntime_genai.Generator(*self._parameters(capacity, prompt))
-        return CachedSequence(generator, capacity, self._provider, self._switch)
-
-    def _parameters(self, capacity: int, prompt: int) -> tuple[Any, Any]:
-        """The model, and how it shall generate."""
-        import onnxruntime_genai
-
-        if self._model is None:
-            raise EngineError("the model has been closed", "load it again")
-        self._check_memory(capacity, prompt)
-        params = onnxruntime_genai.GeneratorParams(self._model)
-        params.set_search_options(
-            max_length=capacity,
-            min_length=0,
-            batch_size=1,
-            num_beams=1,
-            num_return_sequences=1,
-            do_sample=False,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
-        )
-        return self._model, params
-
-    def _check_memory(self, capacity: int, prompt: int) -> None:
-        available, cost = self._available(), self._cost(capacity, prompt)
-        if self._provider.host_memory and available is not None and cost > available:
-            raise EngineError(
-                f"a sequence of {capacity:,} tokens needs {cost / 2**30:.1f} GiB of memory "
-                f"({self._folder.token_bytes / 2**10:,.0f} KiB a token) and "
-                f"{available / 2**30:.1f} GiB are free",
-                "shorten the prompt or lower --max-new-tokens",
-            )
-
-    def _cost(self, capacity: int, prompt: int) -> int:
-        """Bytes of the cache, and of the scores of the longest piece that is computed at once."""
-        is_whole = self._switch is not None and prompt > self._switch
-        piece = prompt if is_whole else min(prompt, self._provider.piece)
-        scores = 2 * 4 * piece * self._folder.vocabulary
-        return capacity * self._folder.token_bytes + scores

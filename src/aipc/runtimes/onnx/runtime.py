@@ -1,0 +1,45 @@
+"""ONNX Runtime GenAI behind the runtime protocol: folders opened on an execution provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from aipc import telemetry
+from aipc.devices import kind_of
+from aipc.runtimes.base import Capabilities
+from aipc.runtimes.onnx.engine import ONNXEngine
+from aipc.runtimes.onnx.folder import open_folder
+from aipc.runtimes.onnx.properties import PROVIDER, read_properties
+from aipc.runtimes.onnx.provider import KINDS, check_installed, device_name, find_provider
+from aipc.runtimes.onnx.scorer import ONNXScorer
+
+
+class ONNXRuntime:
+    """Opens ONNX Runtime GenAI folders, ours and the model builder's."""
+
+    name = "onnx"
+    kinds = KINDS
+
+    def capabilities(self, kind: str) -> Capabilities:  # noqa: ARG002 - its devices are alike
+        return Capabilities(
+            runtime=self.name,
+            formats=frozenset({"onnx"}),
+            concurrent=True,
+            constraints=frozenset({"json_schema", "regex"}),
+            logprobs=True,
+            logits=True,
+        )
+
+    def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> ONNXEngine:
+        telemetry.switch_off()  # also for callers that come without a session: these packages send
+        provider = find_provider(kind_of(device), properties.get(PROVIDER))
+        settings = read_properties(properties, provider)
+        check_installed(provider)
+        folder = open_folder(artifact)
+        folder.check_provider(provider)
+        name = device_name(provider, device)
+        return ONNXEngine(folder, provider, name, settings, properties)
+
+    def scorer(self, artifact: Path, device: str, properties: Mapping[str, str]) -> ONNXScorer:
+        return ONNXScorer(self.open(artifact, device, properties))
