@@ -46,7 +46,7 @@ def convert(name: str, command: list[str], source: Path, target: Path) -> Run:
     return result
 
 
-class Contestant:
+class Participant:
     """A loaded folder; ``run`` gives seconds to the first token and seconds a token after it."""
 
     def __init__(self, folder: Path) -> None:
@@ -70,9 +70,9 @@ class Contestant:
 
 
 def compare(folders: dict[str, Path], rounds: int, tokens: int) -> None:
-    loaded = {name: Contestant(folder) for name, folder in folders.items()}
-    for contestant in loaded.values():
-        contestant.run(1)
+    loaded = {name: Participant(folder) for name, folder in folders.items()}
+    for participant in loaded.values():
+        participant.run(1)
     runs = [{name: loaded[name].run(tokens) for name in in_turn(list(loaded), number)}
             for number in range(rounds)]  # fmt: skip
     for part, unit in enumerate(("s to the first token", "s a token")):

@@ -27,7 +27,7 @@ from tokenizers import Tokenizer
 
 from aipc.measure.quality.divergence import compare
 from aipc.measure.quality.passages import Window, cut_ids, read_passages
-from aipc.measure.quality.reference import find_truth, make_truth
+from aipc.measure.quality.reference import compute_logprobs, find_logprobs
 from aipc.runtimes.openvino.scorer import EXACT
 
 
@@ -56,9 +56,9 @@ def reference(folder: Path, windows: list[Window]) -> np.ndarray:
     """The float model's log-probabilities float16 [places, vocabulary], kept beside it."""
     ids = json.dumps([window.ids for window in windows])
     key = f"reference-{hashlib.sha256(ids.encode()).hexdigest()[:16]}"
-    kept = find_truth(folder, key)
+    kept = find_logprobs(folder, key)
     if kept is None:
-        kept = make_truth(folder, key, OpenVINOScorer(folder, "cpu", EXACT), windows)
+        kept = compute_logprobs(folder, key, OpenVINOScorer(folder, "cpu", EXACT), windows)
     return kept
 
 

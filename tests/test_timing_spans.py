@@ -5,17 +5,17 @@ import time
 
 import pytest
 
-from aipc.timing_spans import beside, recorded, stage
+from aipc.timing_spans import beside, recorded, span
 
 
 def test_stages_are_kept_in_the_order_they_begin_with_their_depth():
     with recorded() as stages:
-        with stage("load"):
-            with stage("import"):
+        with span("load"):
+            with span("import"):
                 time.sleep(0.01)
-            with stage("compile"):
+            with span("compile"):
                 pass
-        with stage("warm up"):
+        with span("warm up"):
             pass
     assert [(one.name, one.depth) for one in stages] == [
         ("load", 0),
@@ -27,7 +27,7 @@ def test_stages_are_kept_in_the_order_they_begin_with_their_depth():
 
 
 def test_without_a_recording_nothing_is_kept():
-    with stage("alone"):
+    with span("alone"):
         pass
     with recorded() as stages:
         pass
@@ -36,9 +36,9 @@ def test_without_a_recording_nothing_is_kept():
 
 def test_a_stage_that_fails_has_its_time_too():
     with recorded() as stages:
-        with pytest.raises(KeyError), stage("fails"):
+        with pytest.raises(KeyError), span("fails"):
             {}["missing"]
-        with stage("next"):
+        with span("next"):
             pass
     assert stages[0].seconds > 0
     assert stages[1].depth == 0
@@ -46,10 +46,10 @@ def test_a_stage_that_fails_has_its_time_too():
 
 def test_another_thread_joins_only_where_it_is_carried():
     def alone():
-        with stage("not carried"):
+        with span("not carried"):
             pass
 
-    with recorded() as stages, stage("load"):
+    with recorded() as stages, span("load"):
         for work in (alone, beside("read", lambda: None)):
             thread = threading.Thread(target=work)
             thread.start()

@@ -1,6 +1,6 @@
 """Where the time goes: the stages of one piece of work, each with its wall seconds.
 
-`recorded` opens a recording, `stage` names a part of the work wherever in the program it is
+`recorded` opens a recording, `span` names a part of the work wherever in the program it is
 done; without a recording it costs nothing.  A recording belongs to the thread that opened it:
 `beside` carries it into another.
 """
@@ -43,7 +43,7 @@ def recorded() -> Iterator[list[TimingSpan]]:
 
 
 @contextmanager
-def stage(name: str) -> Iterator[None]:
+def span(name: str) -> Iterator[None]:
     """Time the block as a stage, its own stages included."""
     stages = _recording.get()
     if stages is None:
@@ -65,7 +65,7 @@ def beside(name: str, work: Callable[..., T]) -> Callable[..., T]:
     context = copy_context()
 
     def timed(*arguments: Any) -> T:
-        with stage(name):
+        with span(name):
             return work(*arguments)
 
     return lambda *arguments: context.run(timed, *arguments)

@@ -9,7 +9,7 @@ import pytest
 
 from aipc.choose import Artifact, read_artifact
 from aipc.choose.fingerprint import Fingerprint
-from aipc.choose.measured import Figures, Trial, Tuned, Work
+from aipc.choose.measured import SetupFigures, Trial, Tuned, Work
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
@@ -76,7 +76,7 @@ def tuned():
 
     def make(device, properties, recipe=None):
         setup = Setup("openvino", device, recipe, properties)
-        choice = Trial(setup, Figures(first_token_s=0.5, token_s=0.131, nbytes=1000))
+        choice = Trial(setup, SetupFigures(first_token_s=0.5, token_s=0.131, nbytes=1000))
         machine = Fingerprint("A CPU", 8, {}, {})
         when = "2026-11-22T10:00:00+00:00"
         return Tuned("m", "m", "latency", Work(), when, machine, choice, 1.7, (choice,))

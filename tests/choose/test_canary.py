@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aipc.choose.canary import TOKENS, Canary, Verdict, compare
+from aipc.choose.canary import TOKENS, Canary, CanaryResult, compare
 from aipc.errors import DeviceError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.fake import FakeEngine
@@ -44,13 +44,13 @@ def open_reference(references):
 
 
 def test_a_device_that_computes_the_same_agrees_on_every_token(open_reference, references):
-    assert compare(Counting(), open_reference, PROMPTS) == Verdict(2 * TOKENS, 2 * TOKENS)
+    assert compare(Counting(), open_reference, PROMPTS) == CanaryResult(2 * TOKENS, 2 * TOKENS)
     assert references[0].closed
 
 
 def test_one_token_that_falls_the_other_way_costs_one_token(open_reference):
     verdict = compare(wrong(5), open_reference, PROMPTS)
-    assert verdict == Verdict(2 * TOKENS - 2, 2 * TOKENS)
+    assert verdict == CanaryResult(2 * TOKENS - 2, 2 * TOKENS)
     assert verdict.passed
 
 

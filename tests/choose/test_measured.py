@@ -6,7 +6,7 @@ import json
 import pytest
 
 from aipc.choose.fingerprint import Fingerprint, fingerprint
-from aipc.choose.measured import Figures, Records, Trial, Tuned, Work
+from aipc.choose.measured import Records, SetupFigures, Trial, Tuned, Work
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
@@ -21,9 +21,9 @@ TUNED = Tuned(
     work=Work(),
     when="2026-11-22T10:00:00+00:00",
     machine=MACHINE,
-    choice=Trial(SETUP, Figures(0.5, 0.131, 1000, 3, 0.02), frontier=True),
+    choice=Trial(SETUP, SetupFigures(0.5, 0.131, 1000, 3, 0.02), frontier=True),
     gain=1.7,
-    trials=(Trial(SETUP, Figures(0.5, 0.131, 1000, 3, 0.02), frontier=True),),
+    trials=(Trial(SETUP, SetupFigures(0.5, 0.131, 1000, 3, 0.02), frontier=True),),
 )
 
 
@@ -33,7 +33,9 @@ def test_a_record_comes_back_as_it_was(tmp_path):
     assert records.all() == ([], [])
     records.save(TUNED)
     assert records.find(TUNED.model) == TUNED
-    own = dataclasses.replace(TUNED, choice=Trial(Setup("openvino", "CPU", None), Figures(1, 1, 1)))
+    own = dataclasses.replace(
+        TUNED, choice=Trial(Setup("openvino", "CPU", None), SetupFigures(1, 1, 1))
+    )
     records.save(own)
     assert records.find(TUNED.model) == own
     assert records.all() == ([own], [])

@@ -60,9 +60,9 @@ def test_energy_that_was_counted_is_told_a_token(aipc, measured):
             energy_source="package",
             samples=tuple(replace(sample, energy_j=8.0) for sample in one.samples),
         )
-        for one in found[0].contestants
+        for one in found[0].participants
     )
-    found.append(replace(found[0], contestants=counted))
+    found.append(replace(found[0], participants=counted))
     lines = aipc("bench").stdout.splitlines()
     start = next(at for at, line in enumerate(lines) if line.endswith("J/TOKEN"))
     assert [line.split()[-1] for line in lines[start + 1 : start + 5]] == ["0.50"] * 4

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from aipc.choose.fingerprint import fingerprint
-from aipc.choose.measured import Figures, Records, Trial, Tuned, Work
+from aipc.choose.measured import Records, SetupFigures, Trial, Tuned, Work
 from aipc.choose.setup import Setup
 from aipc.devices.adapters.adapter import Adapter
 from aipc.devices.device import Device
@@ -59,7 +59,7 @@ def laptop(monkeypatch: pytest.MonkeyPatch) -> Machine:
         adapters=(radeon,),
         unreached=(Unreached(radeon, 'its wheel: `pip install "aipc[directml]"`'),),
         cpu=Cpu("Intel(R) Core(TM) Ultra 7 155H", "AMD64", 16, 22, ("avx2", "avx_vnni")),
-        memory=Memory(32_000_000_000, None),
+        memory=Memory(32_000_000_000, 8_000_000_000),
         system="Windows-11-10.0.26100-SP0",
         python="3.12.1",
         versions={"openvino": "2026.4.1"},
@@ -79,7 +79,7 @@ def test_a_table_and_the_machine(aipc, laptop: Machine) -> None:
     assert "8.6 GB" in lines[3]
     assert "none: its wheel:" in " ".join(lines)
     assert "processor  Intel(R) Core(TM) Ultra 7 155H: 16 cores, 22 threads" in lines
-    assert "memory     32.0 GB" in lines
+    assert "memory     32.0 GB, 8.0 GB available" in lines
     assert max(map(len, lines)) <= 100
     assert outcome.stderr == "problem: something is amiss; mend it\n"
 
@@ -122,7 +122,7 @@ def test_nothing_is_loaded_that_is_not_needed(tmp_path) -> None:
 
 
 def test_what_was_tuned_is_named_with_whether_it_still_holds(aipc, laptop, tmp_path) -> None:
-    trial = Trial(Setup("openvino", "NPU", None), Figures(0.5, 0.05, 1000))
+    trial = Trial(Setup("openvino", "NPU", None), SetupFigures(0.5, 0.05, 1000))
     records = Records(tmp_path / "home" / "tuned")
     now = fingerprint(laptop.devices)
     for name, machine in (("fresh", now), ("stale", dataclasses.replace(now, versions={}))):

@@ -8,11 +8,11 @@ import pytest
 
 from aipc.measure.bench.result import ArtifactFacts, MachineFacts
 from aipc.measure.quality import evaluation
-from aipc.measure.quality.degenerate import Looks, look_at
+from aipc.measure.quality.degenerate import AnswerChecks, check_answer
 from aipc.measure.quality.divergence import Agreement
 from aipc.measure.quality.evaluation import Evaluation
 from aipc.measure.quality.quality import Quality, TextFacts
-from aipc.measure.quality.tasks import Outcome, Scores
+from aipc.measure.quality.tasks import Scores, TaskOutcome
 from aipc.measure.statistics import Interval
 
 
@@ -45,9 +45,11 @@ FOUND = Evaluation(
     agreement=None,
     tasks=Scores(
         interval(0.5),
-        (Outcome("facts", "?", "a", right=True), Outcome("copying", "?", "b", right=False)),
+        (TaskOutcome("facts", "?", "a", right=True), TaskOutcome("copying", "?", "b", right=False)),
     ),
-    answers=Looks((look_at("Say no.", "no " * 30, (1,) * 30), look_at("?", "Yes.", (1, 2)))),
+    answers=AnswerChecks(
+        (check_answer("Say no.", "no " * 30, (1,) * 30), check_answer("?", "Yes.", (1, 2)))
+    ),
 )
 
 

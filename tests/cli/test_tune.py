@@ -5,24 +5,25 @@ import json
 import pytest
 
 from aipc.choose.fingerprint import Fingerprint
-from aipc.choose.measured import Figures, Records, Trial, Tuned, Work
+from aipc.choose.measured import Records, SetupFigures, Trial, Tuned, Work
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError
-from aipc.measure.tune.tune import TuneOptions, Tuning
-from aipc.measure.tune.verdict import NO_TIME, Outcome, Skipped
+from aipc.measure.tune.goal import TuneOptions
+from aipc.measure.tune.tune import Tuning
+from aipc.measure.tune.verdict import NO_TIME, Skipped, TuningOutcome
 
 F32 = {"INFERENCE_PRECISION_HINT": "f32"}
 DEFAULT = Trial(
     Setup("openvino", "CPU", Recipe("int4"), {}),
-    Figures(4.2, 0.231, 2_070_000_000, 3, 0.04, kl=0.2),
+    SetupFigures(4.2, 0.231, 2_070_000_000, 3, 0.04, kl=0.2),
 )
 CHOICE = Trial(
     Setup("openvino", "CPU", Recipe("int4"), F32),
-    Figures(3.1, 0.131, 2_070_000_000, 3, 0.02, kl=0.19),
+    SetupFigures(3.1, 0.131, 2_070_000_000, 3, 0.02, kl=0.19),
     frontier=True,
 )
-PROBED = Trial(Setup("onnx", "CPU", Recipe("int4"), {}), Figures(26.0, 0.38, 2_100_000_000))
+PROBED = Trial(Setup("onnx", "CPU", Recipe("int4"), {}), SetupFigures(26.0, 0.38, 2_100_000_000))
 SKIPPED = Skipped(Setup("openvino", "CPU", Recipe("int8"), {}), NO_TIME)
 
 
@@ -40,7 +41,7 @@ def tuning(model="org--model--main"):
         trials=trials,
     )
     verdict = "1.72 times as good as the default choice (1.69 to 1.75 in 3 rounds)"
-    outcome = Outcome(CHOICE, DEFAULT, 1.72, verdict, trials, (SKIPPED,), 412.0)
+    outcome = TuningOutcome(CHOICE, DEFAULT, 1.72, verdict, trials, (SKIPPED,), 412.0)
     return Tuning(outcome, tuned)
 
 

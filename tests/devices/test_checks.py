@@ -11,7 +11,7 @@ from aipc.devices.checks import (
     PASS,
     WARN,
     Check,
-    Patient,
+    CheckContext,
     requirement,
     requirements,
     run_checks,
@@ -37,7 +37,7 @@ def device(name: str, *runtimes: str) -> Device:
 
 
 @pytest.fixture
-def healthy() -> Patient:
+def healthy() -> CheckContext:
     """A laptop with an NPU, on which nothing is wrong."""
     machine = Machine(
         devices=(device("CPU", *ALL), device("NPU", "openvino")),
@@ -51,14 +51,14 @@ def healthy() -> Patient:
         problems=(),
     )
     surroundings = Surroundings(power_profile="balanced", kernel="6.14.0-37-generic")
-    return Patient(machine, surroundings, "/home/u/aipc", 100 * GB, "Linux")
+    return CheckContext(machine, surroundings, "/home/u/aipc", 100 * GB, "Linux")
 
 
 @pytest.fixture
 def change(healthy):
     """The healthy one with some fields of it, its machine or its surroundings changed."""
 
-    def make(**fields) -> Patient:
+    def make(**fields) -> CheckContext:
         patient = healthy
         for name, value in fields.items():
             if hasattr(patient, name):
@@ -72,7 +72,7 @@ def change(healthy):
     return make
 
 
-def found(patient: Patient, name: str) -> Check:
+def found(patient: CheckContext, name: str) -> Check:
     """The worst of that name."""
     return next(
         check

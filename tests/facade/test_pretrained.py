@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from aipc.errors import ArtifactError, DeviceError
-from aipc.facade.pretrained import Placement, place, read_config, read_generation_config
+from aipc.facade.pretrained import RequestedDevice, place, read_config, read_generation_config
 
 
 def write(folder, content):
@@ -66,12 +66,12 @@ def test_the_variable_that_agrees_is_not_spoken_of(monkeypatch, caplog):
 
 
 def test_a_missing_npu_names_both_ways_on():
-    error = Placement("npu").advise(DeviceError("this machine has no NPU", "ask for cpu"))
+    error = RequestedDevice("npu").advise(DeviceError("this machine has no NPU", "ask for cpu"))
     assert error.what == "this machine has no NPU"
     assert error.fix.startswith("ask for cpu; AIPC_DEVICE=cpu runs")
     assert "AIPC_DEVICE=emulate" in error.fix
 
 
 def test_a_missing_gpu_names_the_cpu_alone():
-    fix = Placement("GPU.0").advise(DeviceError("this machine has no GPU")).fix
+    fix = RequestedDevice("GPU.0").advise(DeviceError("this machine has no GPU")).fix
     assert fix == "AIPC_DEVICE=cpu runs this program on the CPU as it is"

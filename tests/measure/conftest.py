@@ -61,16 +61,16 @@ def sample() -> Callable[..., result.Sample]:
 
 @pytest.fixture
 def outcome(example: result.Result) -> Callable[..., result.Result]:
-    """The example with these contestants' samples alone, by name, of one case: 32 + 5 tokens."""
+    """The example with these participants' samples alone, by name, of one case: 32 + 5 tokens."""
 
     def make(**samples: Sequence[result.Sample]) -> result.Result:
-        first = example.contestants[0]
+        first = example.participants[0]
         load = (result.Load(1.0),)
-        contestants = tuple(
+        participants = tuple(
             replace(first, name=name, samples=tuple(taken), loads=load)
             for name, taken in samples.items()
         )
         workload = replace(example.workload, prompts=(32,), outputs=(5,), batches=(1,))
-        return replace(example, contestants=contestants, workload=workload)
+        return replace(example, participants=participants, workload=workload)
 
     return make

@@ -8,7 +8,7 @@ import pytest
 
 from aipc.errors import ArtifactError, DeviceError, EngineError, UsageError
 from aipc.runtimes.base import Constraint, Decoding, Engine, Generation, Runtime
-from aipc.runtimes.fake import FakeEngine, FakeRuntime, Request
+from aipc.runtimes.fake import FakeEngine, FakeRequest, FakeRuntime
 
 STOP = frozenset({9})
 
@@ -72,7 +72,7 @@ def test_cancel_ends_the_iteration_for_ever():
 def test_requests_are_recorded():
     engine = FakeEngine([5])
     engine.start([1, 2], Decoding(3), STOP)
-    assert engine.requests == [Request((1, 2), Decoding(3), STOP)]
+    assert engine.requests == [FakeRequest((1, 2), Decoding(3), STOP)]
 
 
 def test_failure_is_an_engine_error_and_the_end():

@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 from aipc.choose.fingerprint import fingerprint
-from aipc.choose.measured import Figures, Records, Trial, Tuned, Work
+from aipc.choose.measured import Records, SetupFigures, Trial, Tuned, Work
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
@@ -41,7 +41,9 @@ def keep(store, model):
     """Keep a record of the model, as if measured under ``machine``."""
 
     def tuned(machine=None, recipe=RECIPE, name=model):
-        choice = Trial(Setup("openvino", "CPU", recipe, TUNED_PROPERTIES), Figures(1.0, 0.1, 1))
+        choice = Trial(
+            Setup("openvino", "CPU", recipe, TUNED_PROPERTIES), SetupFigures(1.0, 0.1, 1)
+        )
         Records(store.tuned).save(
             Tuned(
                 model=names.resolve(name).name,

@@ -38,7 +38,7 @@ _NOTHING: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CanaryResult:
     """How many tokens of ``asked`` the CPU would have chosen as well."""
 
     agreed: int
@@ -51,7 +51,7 @@ class Verdict:
 
 def compare(
     engine: Engine, open_reference: Callable[[], Engine], prompts: Sequence[Sequence[int]]
-) -> Verdict:
+) -> CanaryResult:
     """Have ``engine`` answer ``prompts`` (token ids) and the reference judge every token.
 
     The reference is opened after ``engine`` has answered, and closed again.
@@ -69,7 +69,7 @@ def compare(
         )
     finally:
         reference.close()
-    return Verdict(agreed, sum(len(answer) for answer in answers))
+    return CanaryResult(agreed, sum(len(answer) for answer in answers))
 
 
 class Canary:
@@ -91,7 +91,7 @@ class Canary:
         open_reference: Callable[[], Engine],
         prompts: Sequence[Sequence[int]],
         notify: Callable[[str], None],
-    ) -> Verdict:
+    ) -> CanaryResult:
         """The verdict, kept or new.
 
         Raises:
@@ -112,17 +112,17 @@ class Canary:
         self._write(verdict)
         return verdict
 
-    def _read(self) -> Verdict | None:
+    def _read(self) -> CanaryResult | None:
         try:
             table = json.loads(self._file.read_text("utf-8"))
-            verdict = Verdict(table["agreed"], table["asked"])
+            verdict = CanaryResult(table["agreed"], table["asked"])
             is_usable = table["identity"] == self._identity and verdict.asked > 0
             is_usable = is_usable and verdict.passed
         except (OSError, ValueError, KeyError, TypeError):
             return None  # whatever can't be read is found out again
         return verdict if is_usable else None
 
-    def _write(self, verdict: Verdict) -> None:
+    def _write(self, verdict: CanaryResult) -> None:
         text = json.dumps({"identity": self._identity, **asdict(verdict)})
         draft = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         with suppress(OSError):  # a full disk costs the next start this check again

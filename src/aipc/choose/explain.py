@@ -6,7 +6,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aipc.choose.order import Place, order
+from aipc.choose.order import OrderEntry, order
 from aipc.devices import Device
 from aipc.devices.adapters.adapter import Adapter
 from aipc.devices.missing import kinds_of, what_is_missing
@@ -29,7 +29,7 @@ class Explanation:
     ``state`` begins with "taken", "next", "not reached" or "not here".
     """
 
-    place: Place
+    place: OrderEntry
     devices: tuple[str, ...]
     state: str
 
@@ -56,7 +56,7 @@ def explain(devices: Sequence[Device], adapters: Sequence[Adapter] = ()) -> tupl
     return tuple(told)
 
 
-def _state(place: Place, taken: set[str]) -> str:
+def _state(place: OrderEntry, taken: set[str]) -> str:
     """Of a place that has a device; notes in ``taken`` the runtime that is served by it."""
     if place.kind not in RUNTIMES.get(place.runtime).kinds:
         return f"not reached: the runtime {place.runtime} can't generate on it here yet"
@@ -66,7 +66,7 @@ def _state(place: Place, taken: set[str]) -> str:
     return f"taken: for {place.runtime} models that it can run"
 
 
-def _missing(place: Place, adapters: Sequence[Adapter]) -> str:
+def _missing(place: OrderEntry, adapters: Sequence[Adapter]) -> str:
     if place.runtime == "onnx" and wheel_for(place.kind) is None:
         return "not here: no wheel brings it to this operating system"
     if place.type:

@@ -25,7 +25,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Figures:
+class SetupFigures:
     """Of one setup at one kind of work; None is "not measured", never zero."""
 
     first_token_s: float
@@ -66,7 +66,7 @@ class Trial:
     """A setup and what it reached; ``frontier``: nothing else was better in every respect."""
 
     setup: Setup
-    figures: Figures
+    figures: SetupFigures
     frontier: bool = False
 
 
@@ -209,4 +209,4 @@ def _trial(table: Mapping[str, Any]) -> Trial:
     setup = table["setup"]
     recipe = Recipe(**setup["recipe"]) if setup["recipe"] else None
     setup = Setup(**{**setup, "recipe": recipe})
-    return Trial(setup, Figures(**table["figures"]), table["frontier"])
+    return Trial(setup, SetupFigures(**table["figures"]), table["frontier"])

@@ -11,7 +11,7 @@ from aipc.tables import read_table
 
 
 @dataclass(frozen=True)
-class Place:
+class OrderEntry:
     """One entry; the fields are explained in the file."""
 
     kind: str
@@ -27,7 +27,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RankedDevice:
     """Of one device, or of a place that no device of this machine takes (``device`` is "")."""
 
     kind: str
@@ -38,12 +38,14 @@ class Verdict:
 
 
 @cache
-def order() -> tuple[Place, ...]:
+def order() -> tuple[OrderEntry, ...]:
     """Every place, the best first."""
-    return tuple(Place(**entry) for entry in read_table(__package__, "order.toml")["place"])
+    return tuple(OrderEntry(**entry) for entry in read_table(__package__, "order.toml")["place"])
 
 
-def rank(devices: Sequence[Device], objection: Callable[[Device, str], str]) -> tuple[Verdict, ...]:
+def rank(
+    devices: Sequence[Device], objection: Callable[[Device, str], str]
+) -> tuple[RankedDevice, ...]:
     """A verdict on each device, in order, until one is taken; the last is that one, if any is.
 
     ``objection`` says why a device can't run the model with a runtime, or nothing.
@@ -52,15 +54,15 @@ def rank(devices: Sequence[Device], objection: Callable[[Device, str], str]) -> 
     for place, device in _candidates(devices):
         against = objection(device, place.runtime)
         why = against or f"{place.why}; nothing was measured here: `aipc tune` does"
-        verdicts.append(Verdict(place.kind, place.runtime, device.name, not against, why))
+        verdicts.append(RankedDevice(place.kind, place.runtime, device.name, not against, why))
         if not against:
             break
     return tuple(verdicts)
 
 
-def _candidates(devices: Sequence[Device]) -> Iterator[tuple[Place, Device]]:
+def _candidates(devices: Sequence[Device]) -> Iterator[tuple[OrderEntry, Device]]:
     """Each device once with each runtime, at its first place."""
-    pairs: dict[tuple[str, str], tuple[Place, Device]] = {}
+    pairs: dict[tuple[str, str], tuple[OrderEntry, Device]] = {}
     for place in order():
         for device in devices:
             if place.holds(device):

@@ -116,7 +116,7 @@ def bench(
 ) -> None:
     """Measure how fast MODEL answers on this computer, and how near that is to the possible.
 
-    Each contestant runs in a process of its own, in turn with the others; their speeds are
+    Each participant runs in a process of its own, in turn with the others; their speeds are
     quoted as ratios with intervals. The raw samples go into a result file.
     """
     if compare is not None:
@@ -131,7 +131,7 @@ def bench(
 
 def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
     from aipc.measure.bench.plan import BenchPlan
-    from aipc.measure.peers.peers import read_entry, read_python
+    from aipc.measure.peers.peers import read_python, read_spec
     from aipc.session.place import SessionOptions
 
     if flags["emulate"]:
@@ -146,7 +146,7 @@ def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
         outputs=flags["outputs"],
         batches=flags["batches"],
         text=None if text is None else text.read_text("utf-8", errors="replace"),
-        peers=tuple(map(read_entry, flags["peers"])),
+        peers=tuple(map(read_spec, flags["peers"])),
         pythons=dict(map(read_python, flags["pythons"])),
         options=given(BenchOptions, flags) or BenchOptions(),
     )

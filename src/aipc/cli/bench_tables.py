@@ -9,7 +9,7 @@ from statistics import median
 from aipc.cli.output import columns, write_line, write_table
 from aipc.measure.bench.compare import Ratio, within
 from aipc.measure.bench.figures import Figures, cold_first_token, figures
-from aipc.measure.bench.result import Contestant, Limits, Result
+from aipc.measure.bench.result import Limits, Participant, Result
 from aipc.measure.bench.workload import Case, cases
 from aipc.measure.statistics import Interval
 from aipc.units import amount
@@ -29,18 +29,18 @@ _MEANING = (
 
 def write_result(result: Result) -> None:
     """Figures, ratios to the peers, the machine's limits, and what disturbed them."""
-    write_line(f"{result.model} on {result.contestants[0].device}: {result.machine.processor}")
+    write_line(f"{result.model} on {result.participants[0].device}: {result.machine.processor}")
     write_line()
     _write_speeds(result)
     write_line()
-    write_table(_ONCE, [_once(one, result) for one in result.contestants], right=_ONCE[1:])
+    write_table(_ONCE, [_once(one, result) for one in result.participants], right=_ONCE[1:])
     write_line()
     for paragraph in _paragraphs(result):
         _write_folded(paragraph)
     ratios = within(result)
     if ratios:
         write_line()
-        write_line(f"How many times as fast {result.contestants[0].name} is:")
+        write_line(f"How many times as fast {result.participants[0].name} is:")
         write_ratios(ratios)
     for warning in result.noise.warnings:
         _write_folded(f"noisy: {warning}")
@@ -56,10 +56,10 @@ def write_ratios(ratios: Sequence[Ratio]) -> None:
 
 def _write_speeds(result: Result) -> None:
     rows = [
-        (contestant.name, *_speeds(case, found))
+        (participant.name, *_speeds(case, found))
         for case in cases(result.workload)
-        for contestant in result.contestants
-        if (found := figures(contestant, case, result.limits)) is not None
+        for participant in result.participants
+        if (found := figures(participant, case, result.limits)) is not None
     ]
     write_table(_SPEEDS, rows, right=_SPEEDS[2:-1])
 
@@ -76,7 +76,7 @@ def _speeds(case: Case, found: Figures) -> tuple[str, ...]:
     )
 
 
-def _once(one: Contestant, result: Result) -> tuple[str, ...]:
+def _once(one: Participant, result: Result) -> tuple[str, ...]:
     loads, peak = [load.seconds for load in one.loads], one.peak_memory_bytes
     needs = one.artifact.needs
     return (
@@ -89,7 +89,7 @@ def _once(one: Contestant, result: Result) -> tuple[str, ...]:
     )
 
 
-def _joules(one: Contestant, result: Result) -> str:
+def _joules(one: Participant, result: Result) -> str:
     """Of all cases, from the least to the most."""
     found = [figures(one, case, result.limits) for case in cases(result.workload)]
     joules = [each.energy_per_token_j for each in found if each is not None]
@@ -101,14 +101,14 @@ def _paragraphs(result: Result) -> Iterator[str]:
     yield _MEANING
     yield from _limits(result.limits)
     yield f"energy: {_energy_source(result)}"
-    for one in result.contestants:
+    for one in result.participants:
         yield f"{one.name}: {_what(one)}"
         if one.failure is not None:
             yield f"{one.name} could not run every case: {one.failure}"
 
 
 def _energy_source(result: Result) -> str:
-    counted = result.contestants[0].energy_source
+    counted = result.participants[0].energy_source
     return f"of the whole {counted}" if counted else "not measured, no counter that may be read"
 
 
@@ -123,7 +123,7 @@ def _limits(limits: Limits) -> Iterator[str]:
             yield f"{what}: {rate.per_second / 1e9:.1f} {unit}, {rate.how}"
 
 
-def _what(one: Contestant) -> str:
+def _what(one: Participant) -> str:
     versions = [f"{name} {version.partition('-')[0]}" for name, version in one.versions.items()]
     properties = [f"{name}={value}" for name, value in one.properties.items()]
     return "; ".join(filter(None, (one.artifact.name, ", ".join(versions), ", ".join(properties))))

@@ -12,7 +12,7 @@ from aipc.cli.answer import show, warn_if_cut
 from aipc.cli.command_group import Invocation
 from aipc.cli.conversation import ChatCommands, Conversation
 from aipc.cli.line_input import LineInput
-from aipc.cli.loading import Loaded, Loading, Source
+from aipc.cli.loading import LoadedSession, Loading, Source
 from aipc.cli.output import notice
 from aipc.cli.server_flags import find_server, server_flags
 from aipc.cli.session_flags import open_session, sampling_of, session_flags
@@ -43,7 +43,7 @@ def chat(system: str | None, **flags: Any) -> None:
     with remote or open_session(flags) as session:
         if lines.is_terminal:
             notice(_greeting(session.facts, f"at {session.facts['server']}"))
-        talk = Talk(Loaded(session), conversation, sampling, debug=debug)
+        talk = Talk(LoadedSession(session), conversation, sampling, debug=debug)
         talk.hold(lines)
     if talk.failures and not lines.is_terminal:
         raise click.exceptions.Exit(1)

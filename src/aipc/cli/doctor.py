@@ -10,7 +10,7 @@ import click
 from aipc.cli.output import write_json, write_line, write_table
 
 if TYPE_CHECKING:
-    from aipc.devices.checks import Check, Patient
+    from aipc.devices.checks import Check, CheckContext
 
 
 @click.command()
@@ -34,15 +34,15 @@ def doctor(context: click.Context, wants_json: bool) -> None:
     context.exit(int(any(check.outcome == FAIL for check in checks)))
 
 
-def _patient() -> Patient:
+def _patient() -> CheckContext:
     from aipc import disk
-    from aipc.devices.checks import Patient
+    from aipc.devices.checks import CheckContext
     from aipc.devices.machine import this_machine
     from aipc.devices.system.surroundings import read_surroundings
     from aipc.models.store import Store
 
     home = Store().home
-    return Patient(this_machine(), read_surroundings(), str(home), disk.free(home))
+    return CheckContext(this_machine(), read_surroundings(), str(home), disk.free(home))
 
 
 def _row(check: Check) -> tuple[str, str, str]:

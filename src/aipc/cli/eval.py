@@ -15,7 +15,7 @@ from aipc.cli.session_flags import MODEL_HELP, loading_flags, open_session
 from aipc.measure.quality.passages import Cut
 
 if TYPE_CHECKING:
-    from aipc.measure.quality.degenerate import Looks
+    from aipc.measure.quality.degenerate import AnswerChecks
     from aipc.measure.quality.divergence import Agreement
     from aipc.measure.quality.evaluation import Evaluation
     from aipc.measure.quality.quality import Quality
@@ -63,14 +63,14 @@ def eval(  # noqa: A001 - the command's name
     cut = given(Cut, flags, Cut())
     from aipc.measure.quality import evaluation
     from aipc.measure.quality.passages import read_passages
-    from aipc.measure.quality.quality import Exam
+    from aipc.measure.quality.quality import EvaluationText
     from aipc.models.store import Store
 
-    exam = Exam(read_passages(text), cut or Cut())
+    exam = EvaluationText(read_passages(text), cut or Cut())
     with display() as progress:
         found = evaluation.evaluate(
             lambda: open_session({"model": model, **flags}, progress),
-            evaluation.Asked(exam, against, tasks=tasks),
+            evaluation.EvaluationOptions(exam, against, tasks=tasks),
             Store(),
             progress,
             progress.notice,
@@ -130,7 +130,7 @@ def _task_lines(tasks: Scores) -> Iterator[str]:
         yield _line("", f"{good} of {total} in {kind}")
 
 
-def _answer_lines(looks: Looks) -> Iterator[str]:
+def _answer_lines(looks: AnswerChecks) -> Iterator[str]:
     flawed = looks.flawed
     total = len(looks.answers)
     yield _line("open answers", f"{total - len(flawed)} of {total} without a flaw")

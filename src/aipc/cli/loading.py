@@ -40,7 +40,7 @@ class Source(Protocol):
         """Wait for it; raises what its loading raised."""
 
 
-class Loaded:
+class LoadedSession:
     """A session that is there."""
 
     has_failed = False

@@ -14,7 +14,7 @@ from aipc.units import amount
 
 if TYPE_CHECKING:
     from aipc.models.catalogue import Model
-    from aipc.models.store import Entry
+    from aipc.models.store import StoredModel
 
 
 @click.command()
@@ -43,18 +43,18 @@ def _show_store(wants_json: bool) -> None:
         notice(f"nothing in {store.home} yet; `aipc models --available` shows what can be fetched")
 
 
-def _show_kind(kind: str, entries: Sequence[Entry]) -> None:
+def _show_kind(kind: str, entries: Sequence[StoredModel]) -> None:
     if entries:
         columns = ("SIZE", "CREATED", kind.upper())
         write_table(columns, [_entry_row(entry) for entry in entries], right={"SIZE"})
 
 
-def _entry_row(entry: Entry) -> tuple[str, ...]:
+def _entry_row(entry: StoredModel) -> tuple[str, ...]:
     created = datetime.fromisoformat(entry.created).astimezone().strftime("%Y-%m-%d")
     return amount(entry.nbytes), created, entry.name
 
 
-def _entry_facts(entry: Entry) -> dict[str, Any]:
+def _entry_facts(entry: StoredModel) -> dict[str, Any]:
     return {**dataclasses.asdict(entry), "path": str(entry.path)}
 
 

@@ -36,7 +36,7 @@ def report(
     """Make a page of what `aipc bench`, `aipc eval -o` and `aipc tune` found.
 
     It needs no network and no script. Give results of several recipes, and their evaluations, to
-    see speed against quality. Contestants stand side by side where their work was the same; those
+    see speed against quality. Participants stand side by side where their work was the same; those
     of different machines carry a letter each.
     """
     from aipc.measure.report import report as pages

@@ -12,7 +12,7 @@ from aipc.errors import UsageError
 from aipc.units import amount
 
 if TYPE_CHECKING:
-    from aipc.models.store import Entry
+    from aipc.models.store import StoredModel
 
 
 @click.command()
@@ -35,7 +35,7 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
         write_line(f"removed {line}")
 
 
-def _line(name: str, entry: Entry | None) -> str:
+def _line(name: str, entry: StoredModel | None) -> str:
     return f"{name} ({amount(entry.nbytes) if entry else 'not whole'})"
 
 

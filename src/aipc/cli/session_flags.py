@@ -20,7 +20,7 @@ from aipc.runtimes.openvino.static_shape import NpuOptions
 
 if TYPE_CHECKING:
     from aipc.session.place import Notify
-    from aipc.session.prepare import Prepared
+    from aipc.session.prepare import PreparedModel
     from aipc.session.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -89,7 +89,7 @@ def open_session(flags: Mapping[str, Any], shown: Display | None = None) -> Sess
         )
 
 
-def prepare(flags: Mapping[str, Any], progress: Progress, notify: Notify) -> Prepared:
+def prepare(flags: Mapping[str, Any], progress: Progress, notify: Notify) -> PreparedModel:
     """As `open_session`, up to the loading: `aipc.session.session.open_session` does that."""
     asked = place_of(flags)
     recipe = given(Recipe, flags)

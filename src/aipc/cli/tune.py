@@ -11,8 +11,7 @@ from aipc.cli.output import notice, write_json, write_table
 from aipc.cli.progress_bar import display
 from aipc.devices.names import NAMES
 from aipc.errors import UsageError
-from aipc.measure.tune.goal import GOALS
-from aipc.measure.tune.tune import TuneOptions
+from aipc.measure.tune.goal import GOALS, TuneOptions
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from aipc.convert.encoding import Encoding
 from aipc.convert.network import Matrix, Network, Vector
 from aipc.convert.quantizers.rtn import Quantized
-from aipc.convert.rope import Table
+from aipc.convert.rope import RopeTable
 
 
 @dataclass(frozen=True)
-class Form:
+class ArrayType:
     """An array's element type ("f32", "f16", "i8", "u8", "i4" or "u4") and shape."""
 
     element: str
@@ -25,12 +25,12 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Forms:
+class MatrixTypes:
     """Those of a matrix's codes (or float16 weights) and, where quantized, what scales them."""
 
-    weight: Form
-    scale: Form | None = None
-    zero: Form | None = None
+    weight: ArrayType
+    scale: ArrayType | None = None
+    zero: ArrayType | None = None
 
 
 class Packing(Protocol):
@@ -39,7 +39,7 @@ class Packing(Protocol):
     @property
     def vector(self) -> str: ...
 
-    def forms(self, matrix: Matrix, encoding: Encoding) -> Forms: ...
+    def forms(self, matrix: Matrix, encoding: Encoding) -> MatrixTypes: ...
 
     def codes(self, quantized: Quantized, encoding: Encoding) -> npt.NDArray[Any]:
         """Those of some whole rows, as the file holds them."""
@@ -84,7 +84,7 @@ class StoredVector:
 
 @dataclass(frozen=True)
 class StoredTable:
-    table: Table
+    table: RopeTable
     array: Array
 
 
@@ -114,7 +114,7 @@ class _Placer:
     def __init__(self) -> None:
         self.end = 0
 
-    def place(self, name: str, form: Form) -> Array:
+    def place(self, name: str, form: ArrayType) -> Array:
         nbytes = (math.prod(form.shape) * BITS[form.element] + 7) // 8
         array = Array(name, form.element, form.shape, self.end, nbytes)
         self.end += -(-nbytes // ALIGNMENT) * ALIGNMENT
@@ -125,7 +125,7 @@ def lay_out(
     network: Network,
     encodings: Mapping[str, Encoding],
     packing: Packing,
-    tables: Sequence[Table] = (),
+    tables: Sequence[RopeTable] = (),
 ) -> Layout:
     """Place matrices in the network's order, then the vectors, then ``tables``."""
     placer = _Placer()
@@ -135,13 +135,13 @@ def lay_out(
     }
     vectors = {
         vector.name: StoredVector(
-            vector, placer.place(vector.name, Form(packing.vector, (vector.length,)))
+            vector, placer.place(vector.name, ArrayType(packing.vector, (vector.length,)))
         )
         for vector in network.vectors()
     }
     stored = {
         table.name: StoredTable(
-            table, placer.place(table.name, Form(packing.vector, (table.rows, table.columns)))
+            table, placer.place(table.name, ArrayType(packing.vector, (table.rows, table.columns)))
         )
         for table in tables
     }

@@ -115,7 +115,7 @@ _SCALINGS: dict[str, Callable[[_Floats, _Config, _Config], Rope]] = {
 
 
 @dataclass(frozen=True)
-class Table:
+class RopeTable:
     """float32 [rows, columns], computed a few rows at a time by ``values(start, stop)``."""
 
     name: str
@@ -124,7 +124,7 @@ class Table:
     values: Callable[[int, int], Floats]
 
 
-def rotation_tables(rope: Rope, context: int) -> tuple[Table, ...]:
+def rotation_tables(rope: Rope, context: int) -> tuple[RopeTable, ...]:
     """Cosine and sine [context, dimensions / 2].
 
     Where the network switches to long frequencies, the rows of the ``switch`` positions that
@@ -139,7 +139,7 @@ def rotation_tables(rope: Rope, context: int) -> tuple[Table, ...]:
 
 def _table(
     name: str, function: np.ufunc, rope: Rope, pieces: list[tuple[Frequencies, int]]
-) -> Table:
+) -> RopeTable:
     first, last = np.array(pieces[0][0]), np.array(pieces[-1][0])
     switch = pieces[0][1] if len(pieces) > 1 else 0
 
@@ -151,4 +151,4 @@ def _table(
         turned: Floats = (function(angles) * rope.magnitude).astype(np.float32)
         return turned
 
-    return Table(name, sum(rows for _, rows in pieces), rope.dimensions // 2, values)
+    return RopeTable(name, sum(rows for _, rows in pieces), rope.dimensions // 2, values)

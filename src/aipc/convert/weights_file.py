@@ -34,7 +34,7 @@ CHUNK_WEIGHTS = 2**19  # measured: chunks that fit the second-level cache quanti
 
 
 @dataclass(frozen=True)
-class Chunk:
+class RowChunk:
     """Rows [start, stop) of one checkpoint tensor."""
 
     tensor: str
@@ -117,13 +117,13 @@ def _narrow(array: Array, values: Floats) -> npt.NDArray[Any]:
     return values.astype(np.float16) if array.element == "f16" else values
 
 
-def chunks(checkpoint: Weights, matrix: Matrix) -> Iterator[Chunk]:
+def chunks(checkpoint: Weights, matrix: Matrix) -> Iterator[RowChunk]:
     """Row ranges of about CHUNK_WEIGHTS; their even height keeps packed rows on whole bytes."""
     height = max(2, CHUNK_WEIGHTS // matrix.columns // 2 * 2)
     for tensor in matrix.tensors:
         rows = checkpoint.tensors[tensor].shape[0]
         for start in range(0, rows, height):
-            yield Chunk(tensor, start, min(start + height, rows))
+            yield RowChunk(tensor, start, min(start + height, rows))
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Encoded:
     quantized: Quantized | None
 
 
-def encode(checkpoint: Weights, chunk: Chunk, encoding: Encoding, packing: Packing) -> Encoded:
+def encode(checkpoint: Weights, chunk: RowChunk, encoding: Encoding, packing: Packing) -> Encoded:
     """Read a chunk and turn it into what the file holds.
 
     Raises:

@@ -75,7 +75,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Patient:
+class CheckContext:
     """All that the checks look at."""
 
     machine: Machine
@@ -86,12 +86,12 @@ class Patient:
     system: str = platform.system()
 
 
-def run_checks(patient: Patient) -> tuple[Check, ...]:
+def run_checks(patient: CheckContext) -> tuple[Check, ...]:
     """Every check that means something on this machine, in a fixed order."""
     return tuple(check for checks in _CHECKS for check in checks(patient))
 
 
-def _python(patient: Patient) -> Iterator[Check]:
+def _python(patient: CheckContext) -> Iterator[Check]:
     machine = patient.machine
     told = f"Python {machine.python}, {'64' if sys.maxsize > 2**32 else '32'} bits"
     if sys.version_info < _OLDEST_PYTHON or sys.maxsize <= 2**32:
@@ -100,7 +100,7 @@ def _python(patient: Patient) -> Iterator[Check]:
         yield Check("python", PASS, told)
 
 
-def _processor(patient: Patient) -> Iterator[Check]:
+def _processor(patient: CheckContext) -> Iterator[Check]:
     cpu = patient.machine.cpu
     told = f"{cpu.name}: {' '.join(cpu.features) or 'no matrix instructions known'}"
     is_old_x86 = cpu.architecture in {"x86_64", "AMD64"} and "avx2" not in cpu.features
@@ -110,7 +110,7 @@ def _processor(patient: Patient) -> Iterator[Check]:
         yield Check("processor", PASS, told)
 
 
-def _packages(patient: Patient) -> Iterator[Check]:
+def _packages(patient: CheckContext) -> Iterator[Check]:
     versions = patient.machine.versions
     found = clashes()
     for clash in found:
@@ -119,7 +119,7 @@ def _packages(patient: Patient) -> Iterator[Check]:
         yield Check("packages", PASS, _listed(versions) or "no runtime installed")
 
 
-def _runtimes(patient: Patient) -> Iterator[Check]:
+def _runtimes(patient: CheckContext) -> Iterator[Check]:
     """Whether each installed runtime answers, and reaches something."""
     reached = {name for device in patient.machine.devices for name in device.runtimes}
     for runtime, package in (("openvino", "openvino"), ("onnx", "onnxruntime-genai")):
@@ -132,7 +132,7 @@ def _runtimes(patient: Patient) -> Iterator[Check]:
             yield Check(f"runtime {runtime}", FAIL, "is installed and reaches no device", fix)
 
 
-def _problems(patient: Patient) -> Iterator[Check]:
+def _problems(patient: CheckContext) -> Iterator[Check]:
     """What the runtimes themselves complained of; clashes of packages are told already."""
     told = {str(clash) for clash in clashes()}
     for problem in patient.machine.problems:
@@ -141,7 +141,7 @@ def _problems(patient: Patient) -> Iterator[Check]:
             yield Check("device", FAIL, what, fix)
 
 
-def _adapters(patient: Patient) -> Iterator[Check]:
+def _adapters(patient: CheckContext) -> Iterator[Check]:
     missing = {one.adapter: one.missing for one in patient.machine.unreached}
     for adapter in patient.machine.adapters:
         if not adapter.may_open:
@@ -156,7 +156,7 @@ def _adapters(patient: Patient) -> Iterator[Check]:
             )
 
 
-def _drivers(patient: Patient) -> Iterator[Check]:
+def _drivers(patient: CheckContext) -> Iterator[Check]:
     for adapter in patient.machine.adapters:
         needed = requirement(adapter, patient.system)
         if needed is None or adapter.driver is None:
@@ -168,7 +168,7 @@ def _drivers(patient: Patient) -> Iterator[Check]:
             yield Check("driver", FAIL, f"{told} is older than {needed.minimum}", needed.fix)
 
 
-def _npu_kernel(patient: Patient) -> Iterator[Check]:
+def _npu_kernel(patient: CheckContext) -> Iterator[Check]:
     """Source of the number: docs.openvino.ai, Configurations for Intel NPU."""
     kernel = patient.surroundings.kernel
     has_npu = any(one.kind == "npu" and one.maker == "intel" for one in patient.machine.adapters)
@@ -179,7 +179,7 @@ def _npu_kernel(patient: Patient) -> Iterator[Check]:
         yield Check("kernel", FAIL, f"Linux {kernel}", "the NPU wants Linux 6.6 or newer")
 
 
-def _permissions(patient: Patient) -> Iterator[Check]:
+def _permissions(patient: CheckContext) -> Iterator[Check]:
     nodes = [adapter for adapter in patient.machine.adapters if adapter.node]
     for adapter in nodes:
         if not adapter.may_open:
@@ -193,7 +193,7 @@ def _permissions(patient: Patient) -> Iterator[Check]:
         yield Check("permission", PASS, "you may open every device's file")
 
 
-def _hiding(patient: Patient) -> Iterator[Check]:
+def _hiding(patient: CheckContext) -> Iterator[Check]:
     if patient.surroundings.is_remote_desktop:
         yield Check(
             "session",
@@ -210,7 +210,7 @@ def _hiding(patient: Patient) -> Iterator[Check]:
         )
 
 
-def _vulkan(patient: Patient) -> Iterator[Check]:
+def _vulkan(patient: CheckContext) -> Iterator[Check]:
     if "onnxruntime-ep-webgpu" not in patient.machine.versions or patient.system != "Linux":
         return
     if patient.surroundings.has_vulkan:
@@ -224,7 +224,7 @@ def _vulkan(patient: Patient) -> Iterator[Check]:
         )
 
 
-def _power(patient: Patient) -> Iterator[Check]:
+def _power(patient: CheckContext) -> Iterator[Check]:
     profile = patient.surroundings.power_profile
     if profile in _SLOW_PROFILES:
         fix = "plug it in and choose balanced or performance"
@@ -233,7 +233,7 @@ def _power(patient: Patient) -> Iterator[Check]:
         yield Check("power", PASS, f"the power profile is '{profile}'")
 
 
-def _memory(patient: Patient) -> Iterator[Check]:
+def _memory(patient: CheckContext) -> Iterator[Check]:
     memory = patient.machine.memory
     left = memory.available
     told = f"{left / 1e9:.1f} GB of {memory.total / 1e9:.1f} GB available"
@@ -245,7 +245,7 @@ def _memory(patient: Patient) -> Iterator[Check]:
         yield Check("memory", PASS, told)
 
 
-def _disk(patient: Patient) -> Iterator[Check]:
+def _disk(patient: CheckContext) -> Iterator[Check]:
     told = f"{patient.room / 1e9:.1f} GB free for {patient.store}"
     if patient.room < ROOM:
         fix = f"Phi-3-mini wants {ROOM / 1e9:.0f} GB: free some, or set AIPC_HOME to a larger disk"
@@ -258,7 +258,7 @@ def _listed(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-_CHECKS: tuple[Callable[[Patient], Iterator[Check]], ...] = (
+_CHECKS: tuple[Callable[[CheckContext], Iterator[Check]], ...] = (
     _python,
     _processor,
     _memory,

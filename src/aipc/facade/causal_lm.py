@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from aipc.errors import UsageError
-from aipc.facade.generation import Order, check_names, read_order
+from aipc.facade.generation import GenerateArguments, check_names, read_order
 from aipc.facade.pretrained import read_config, read_generation_config
 from aipc.generate import Stream
 from aipc.session.session import Session
@@ -242,7 +242,7 @@ class CausalLM:
 
     def _order(
         self, given: GenerationConfig | None, parameters: Mapping[str, Any], length: int
-    ) -> Order:
+    ) -> GenerateArguments:
         check_names(parameters, self._blank)
         stated = _stated(self.generation_config) | ({} if given is None else _stated(given))
         asked = {name: stated[name] for name in stated if stated[name] != self._own.get(name)}
@@ -250,7 +250,7 @@ class CausalLM:
         return read_order(asked, self._own, length)
 
     def _answer_all(
-        self, rows: Sequence[Sequence[int]], order: Order, watcher: Watcher
+        self, rows: Sequence[Sequence[int]], order: GenerateArguments, watcher: Watcher
     ) -> list[list[int]]:
         """The ids of each row's answer; all rows at once where the engine can."""
         seeds = draw_seeds(len(rows)) if order.is_sampled else [None] * len(rows)
@@ -265,7 +265,7 @@ class CausalLM:
                     stream.cancel()
                 raise
 
-    def _start(self, row: Sequence[int], order: Order, seed: int | None) -> Stream:
+    def _start(self, row: Sequence[int], order: GenerateArguments, seed: int | None) -> Stream:
         return self.session.stream_ids(
             row, stop=order.stop, stop_ids=order.stop_ids, seed=seed, **order.sampling
         )

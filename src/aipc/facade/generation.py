@@ -60,7 +60,7 @@ MAX_NEW_TOKENS = 1024
 
 
 @dataclass(frozen=True)
-class Order:
+class GenerateArguments:
     """What one call of ``generate`` asks for."""
 
     sampling: Mapping[str, Any]
@@ -89,7 +89,7 @@ def check_names(parameters: Collection[str], known: Collection[str]) -> None:
             raise UsageError(f"generate does not take '{name}'", fix)
 
 
-def read_order(asked: Mapping[str, Any], own: Mapping[str, Any], length: int) -> Order:
+def read_order(asked: Mapping[str, Any], own: Mapping[str, Any], length: int) -> GenerateArguments:
     """An order from what the program asks and the model's ``own`` generation config.
 
     Both are transformers' generation parameters by name, without those that are None.
@@ -110,7 +110,7 @@ def read_order(asked: Mapping[str, Any], own: Mapping[str, Any], length: int) ->
         sampling["temperature"] = 0.0
     sampling["max_new_tokens"] = _max_new_tokens(asked, own, length)
     stop_ids = frozenset(_ids(asked["eos_token_id"])) if "eos_token_id" in asked else None
-    return Order(sampling, _stop(asked), stop_ids, _pad_id(settings), is_sampled)
+    return GenerateArguments(sampling, _stop(asked), stop_ids, _pad_id(settings), is_sampled)
 
 
 def _refuse(asked: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ EMULATE = "emulate"
 
 
 @dataclass(frozen=True)
-class Placement:
+class RequestedDevice:
     """``device`` is a name that `aipc.load` takes; ``emulate`` runs the NPU's on the CPU."""
 
     device: str
@@ -42,23 +42,25 @@ class Placement:
         return DeviceError(error.what, f"{error.fix}; {choices}" if error.fix else choices)
 
 
-def place(device: str, *, emulate: bool = False) -> Placement:
+def place(device: str, *, emulate: bool = False) -> RequestedDevice:
     """What the program asks for, or what the environment says in its place."""
-    asked = Placement(device, emulate)
+    asked = RequestedDevice(device, emulate)
     wanted = os.environ.get(VARIABLE, "").strip().lower()
     if not wanted:
         return asked
-    chosen = Placement("npu", emulate=True) if wanted == EMULATE else Placement(wanted)
+    chosen = RequestedDevice("npu", emulate=True) if wanted == EMULATE else RequestedDevice(wanted)
     if chosen != asked:
         notice(f"{VARIABLE}={wanted}: the program asks for {_words(asked)}")
     return chosen
 
 
-def _words(asked: Placement) -> str:
+def _words(asked: RequestedDevice) -> str:
     return f"{asked.device}, emulated" if asked.emulate else asked.device
 
 
-def open_session(name: str, recipe: Recipe | None, placement: Placement, **options: Any) -> Session:
+def open_session(
+    name: str, recipe: Recipe | None, placement: RequestedDevice, **options: Any
+) -> Session:
     """`aipc.load`, after making sure that torch is there for what comes next.
 
     Raises:

@@ -35,7 +35,7 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+=-]{0,199}(?<!\.)")
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoredModel:
     """One whole checkpoint or artifact of the store; ``nbytes`` is its size on the disk."""
 
     name: str
@@ -94,7 +94,7 @@ class Store:
             raise ArtifactError(f"'{key}' can't be a name in the store")
         return self._artifacts / key
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[StoredModel]:
         """Everything whole, checkpoints first, by name; what is half made does not exist."""
         found = []
         for folder in [*_visible(self._checkpoints), *_visible(self._artifacts)]:
@@ -186,8 +186,8 @@ def _plan(source: HubSource | WheelSource) -> tuple[_Fill, dict[str, Any]]:
     return partial(hub.download, source, listing), {**facts, "commit": listing.commit}
 
 
-def _entry(folder: Path, whole: manifest.Manifest) -> Entry:
-    return Entry(folder.name, whole.kind, folder, whole.nbytes, whole.created, whole.facts)
+def _entry(folder: Path, whole: manifest.Manifest) -> StoredModel:
+    return StoredModel(folder.name, whole.kind, folder, whole.nbytes, whole.created, whole.facts)
 
 
 def _visible(parent: Path) -> list[Path]:

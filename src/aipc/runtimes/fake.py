@@ -67,7 +67,7 @@ class FakeScorer:
 
 
 @dataclass(frozen=True)
-class Request:
+class FakeRequest:
     """What an engine was asked, kept in `FakeEngine.requests`."""
 
     prompt: tuple[int, ...]
@@ -137,7 +137,7 @@ class FakeEngine:
     """Raise EngineError after this many tokens."""
     constraints: frozenset[str] = frozenset()
     device: str = "CPU"
-    requests: list[Request] = field(default_factory=list)
+    requests: list[FakeRequest] = field(default_factory=list)
     generations: list[FakeGeneration] = field(default_factory=list)
     closed: bool = False
 
@@ -151,7 +151,7 @@ class FakeEngine:
     def start(
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
     ) -> FakeGeneration:
-        request = Request(tuple(prompt), decoding, stop_ids)
+        request = FakeRequest(tuple(prompt), decoding, stop_ids)
         with self._lock:
             self._refuse(request)
             logprob = self._logprob() if decoding.logprobs else None
@@ -166,7 +166,7 @@ class FakeEngine:
             for generation in self.generations:
                 generation.cancel()
 
-    def _refuse(self, request: Request) -> None:
+    def _refuse(self, request: FakeRequest) -> None:
         if self.closed:
             raise EngineError("the engine is closed", "open another one")
         if not request.prompt:
@@ -180,20 +180,20 @@ class FakeEngine:
     def _logprob(self) -> float:
         return -math.log(self.vocabulary) if self.script is None else 0.0
 
-    def _tokens(self, request: Request) -> Iterator[int]:
+    def _tokens(self, request: FakeRequest) -> Iterator[int]:
         limit = request.decoding.max_new_tokens
         if self.fails_after is None:
             return islice(self._answer(request), limit)
         return islice(self._failing(self._answer(request), self.fails_after), limit)
 
-    def _answer(self, request: Request) -> Iterator[int]:
+    def _answer(self, request: FakeRequest) -> Iterator[int]:
         if self.script is None:
             return self._drawn(request)
         if request.stop_ids:
             return chain(self.script, repeat(min(request.stop_ids)))
         return cycle(self.script)
 
-    def _drawn(self, request: Request) -> Iterator[int]:
+    def _drawn(self, request: FakeRequest) -> Iterator[int]:
         seed = request.decoding.seed if request.decoding.temperature > 0 else "greedy"
         source = random.Random(f"{seed} {request.prompt}")  # noqa: S311 - must be repeatable
         while True:

@@ -7,7 +7,7 @@ import threading
 from typing import NamedTuple
 
 
-class Chunk(NamedTuple):
+class TokenChunk(NamedTuple):
     """Tokens that came together."""
 
     ids: list[int]
@@ -15,7 +15,7 @@ class Chunk(NamedTuple):
     """One for each id; empty where the runtime gives none."""
 
 
-END = Chunk([], [])
+END = TokenChunk([], [])
 
 
 class Readers:
@@ -51,9 +51,9 @@ class TokenQueue:
 
     def __init__(self, readers: Readers | None = None) -> None:
         self._readers = readers or Readers()
-        self._queue: queue.SimpleQueue[Chunk | BaseException] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[TokenChunk | BaseException] = queue.SimpleQueue()
 
-    def put(self, chunk: Chunk) -> None:
+    def put(self, chunk: TokenChunk) -> None:
         if self._queue.empty():  # a reader that is behind is not waited for
             self._readers.give(self)
         self._queue.put(chunk)
@@ -69,7 +69,7 @@ class TokenQueue:
         """Nobody reads any more."""
         self._readers.take_back(self)
 
-    def read(self) -> Chunk:
+    def read(self) -> TokenChunk:
         """Wait for what comes next; no ids at the end.
 
         Raises:
@@ -78,7 +78,7 @@ class TokenQueue:
         if self._queue.empty():
             self._readers.take_back(self)
         arrived = self._queue.get()
-        if isinstance(arrived, Chunk) and arrived.ids:
+        if isinstance(arrived, TokenChunk) and arrived.ids:
             return arrived
         self._queue.put(END)
         self.leave()

@@ -22,7 +22,7 @@ from aipc.models.source import ArtifactSource, Source, describe
 from aipc.models.staging import staged
 from aipc.models.store import Store
 from aipc.progress import Progress, silent
-from aipc.timing_spans import stage
+from aipc.timing_spans import span
 from aipc.units import amount
 
 if TYPE_CHECKING:
@@ -182,9 +182,9 @@ def _make(
     from aipc.checkpoint import open_checkpoint
 
     identity = order.source.name
-    with stage("fetch"):
+    with span("fetch"):
         fetched = store.fetch(order.source, progress)
-    with stage("convert"), open_checkpoint(fetched) as checkpoint:
+    with span("convert"), open_checkpoint(fetched) as checkpoint:
         work = _work(order, checkpoint, final.parent, progress, notify)
         owned = final == store.artifact_path(order.key)
         with staged(final, owned=owned, needed=work.nbytes, progress=progress) as folder:

@@ -20,7 +20,7 @@ from aipc.runtimes.base import Capabilities, Engine
 from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.runtimes.overflow import OverflowEngine
 from aipc.runtimes.registry import RUNTIMES
-from aipc.timing_spans import stage
+from aipc.timing_spans import span
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
@@ -142,7 +142,7 @@ class Placement:
         """
         if self.kind == "cpu" or not self._wanted.canary:
             return
-        with stage("compare with the CPU"):
+        with span("compare with the CPU"):
             self._compare(engine, encode)
 
     def _compare(self, engine: Engine, encode: Callable[[str], Sequence[int]]) -> None:

@@ -21,14 +21,14 @@ from aipc.models.store import Store
 from aipc.progress import Progress, silent
 from aipc.session.convert import Notify, announce, log, prepare
 from aipc.session.place import Placement, SessionOptions
-from aipc.timing_spans import stage
+from aipc.timing_spans import span
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedModel:
     """A whole artifact and its place; `aipc.session.session.open_session` loads it."""
 
     source: Source
@@ -64,13 +64,13 @@ def prepare_session(
     store: Store | None = None,
     progress: Progress = silent,
     notify: Notify = log,
-) -> Prepared:
+) -> PreparedModel:
     """All of `aipc.load`'s work up to the loading; arguments and errors are its own."""
     telemetry.switch_off()
     store = store or Store()
-    with stage("resolve the name"):
+    with span("resolve the name"):
         source = names.resolve(name or CATALOGUE.default.name)
-    with stage("look for devices"):
+    with span("look for devices"):
         devices = _devices(source, wanted.runtime)
     recalled = _recall(source, wanted, recipe, devices, store)
     if isinstance(source, ArtifactSource):
@@ -79,7 +79,7 @@ def prepare_session(
         target, recipe = _target(wanted, recipe, recalled, devices)
         announce(name, source, store, notify)
         folder = _made(source, recipe, target, store, progress, notify)
-    with stage("choose"):
+    with span("choose"):
         placement = Placement(
             read_artifact(folder),
             wanted,
@@ -90,7 +90,7 @@ def prepare_session(
             tuned=recalled.tuned,
             note=recalled.note,
         )
-    return Prepared(source, folder, placement, store)
+    return PreparedModel(source, folder, placement, store)
 
 
 def _devices(source: Source, runtime: str) -> tuple[Device, ...]:

@@ -32,9 +32,9 @@ from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.session.convert import Notify, log
 from aipc.session.observe import ObservedEngine
 from aipc.session.place import Placement, SessionOptions
-from aipc.session.prepare import Prepared, prepare_session
+from aipc.session.prepare import PreparedModel, prepare_session
 from aipc.session_status import StatusPublisher
-from aipc.timing_spans import TimingSpan, beside, recorded, stage
+from aipc.timing_spans import TimingSpan, beside, recorded, span
 
 WARM_TOKENS = 12
 
@@ -224,7 +224,7 @@ def load(
     return session
 
 
-def open_session(prepared: Prepared, *, warm: bool = False) -> Session:
+def open_session(prepared: PreparedModel, *, warm: bool = False) -> Session:
     """Load what `prepare_session` made ready.
 
     ``warm`` has it answer a few tokens before anybody asks, so that what a runtime does once, at
@@ -234,10 +234,10 @@ def open_session(prepared: Prepared, *, warm: bool = False) -> Session:
         AipcError: as `load`.
     """
     placement, started = prepared.placement, time.perf_counter()
-    with stage("load"):
+    with span("load"):
         engine, text = _open(placement, prepared.folder)
     if warm:
-        with stage("warm up"):
+        with span("warm up"):
             _warm_up(engine, text)
     facts = {**prepared.facts, "load_s": time.perf_counter() - started}
     runtime, label = placement.plan.runtime, prepared.source.label
@@ -260,7 +260,7 @@ def _warm_up(engine: Engine, text: TextPipeline) -> None:
 def _open(placement: Placement, folder: Path) -> tuple[Engine, TextPipeline]:
     with ThreadPoolExecutor(1) as pool:  # the text side is read while the weights are loaded
         reading = pool.submit(beside("tokenizer, at the same time", TextPipeline.read), folder)
-        with stage("read and compile"):
+        with span("read and compile"):
             engine = placement.open()
         try:
             text = reading.result()

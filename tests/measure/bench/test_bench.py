@@ -12,7 +12,7 @@ from aipc.measure.bench.compare import within
 from aipc.measure.bench.figures import cold_first_token, figures
 from aipc.measure.bench.plan import BenchOptions, BenchPlan
 from aipc.measure.bench.workload import cases
-from aipc.measure.peers.peers import read_entry
+from aipc.measure.peers.peers import read_spec
 from aipc.session.place import SessionOptions
 
 ON_CPU = SessionOptions(device="cpu", runtime="openvino")
@@ -26,16 +26,16 @@ def measured(smollm_gguf, small_store):
         prompts=(8,),
         outputs=(4,),
         batches=(1, 2),
-        peers=tuple(map(read_entry, ("openvino_genai", "openvino_batching:defaults"))),
+        peers=tuple(map(read_spec, ("openvino_genai", "openvino_batching:defaults"))),
         options=BenchOptions(repeats=2),
     )
     told = []
     return bench.measure(plan, store=small_store, notify=told.append), told
 
 
-def test_every_contestant_ran_what_it_can(measured):
+def test_every_participant_ran_what_it_can(measured):
     found, _ = measured
-    ours, bare, batching = found.contestants
+    ours, bare, batching = found.participants
     assert {(one.batch, one.cold) for one in ours.samples} == {(1, True), (1, False), (2, False)}
     assert {one.batch for one in bare.samples} == {1}
     assert "takes a batch as texts alone" in bare.failure
@@ -44,7 +44,7 @@ def test_every_contestant_ran_what_it_can(measured):
 
 
 def test_the_peer_has_our_properties_unless_its_defaults_were_asked_for(measured):
-    ours, bare, batching = measured[0].contestants
+    ours, bare, batching = measured[0].participants
     assert ours.properties == bare.properties != {}
     assert batching.properties == {}
     assert ours.artifact == bare.artifact
@@ -54,11 +54,11 @@ def test_the_peer_has_our_properties_unless_its_defaults_were_asked_for(measured
 
 def test_the_figures_are_those_of_a_machine(measured):
     found, _ = measured
-    for contestant in found.contestants:
-        assert 0 < contestant.loads[0].seconds < 300
-        assert contestant.peak_memory_bytes > contestant.artifact.needs.weight_bytes
-        assert cold_first_token(contestant) > 0
-        one = figures(contestant, cases(found.workload)[0], found.limits)
+    for participant in found.participants:
+        assert 0 < participant.loads[0].seconds < 300
+        assert participant.peak_memory_bytes > participant.artifact.needs.weight_bytes
+        assert cold_first_token(participant) > 0
+        one = figures(participant, cases(found.workload)[0], found.limits)
         assert 0 < one.step_s <= one.step_p90_s <= one.step_p99_s
         assert 0 < one.decode_share < 3  # the machine's own speed drifts
     assert {ratio.theirs for ratio in within(found)} == {
@@ -86,7 +86,7 @@ def test_a_peer_without_a_model_in_its_format_is_refused_before_anything_runs(
     from aipc.session.convert import convert
 
     folder = convert(str(smollm_gguf), runtime="openvino", store=small_store).path
-    plan = BenchPlan(str(folder), ON_CPU, peers=(read_entry("onnxruntime_genai"),))
+    plan = BenchPlan(str(folder), ON_CPU, peers=(read_spec("onnxruntime_genai"),))
     with pytest.raises(MeasurementError, match="is no onnx model; give the peer's own"):
         bench.measure(plan, store=small_store)
 
@@ -103,7 +103,7 @@ def test_lengths_beyond_the_context_are_refused_before_anything_runs(smollm_gguf
         ({"prompts": (0,)}, "--prompt takes numbers from 1 up"),
         ({"batches": ()}, "--batch takes numbers from 1 up"),
         ({"outputs": (1,)}, "take 2 or more"),
-        ({"peers": (read_entry("optimum"), read_entry("optimum"))}, "names optimum twice"),
+        ({"peers": (read_spec("optimum"), read_spec("optimum"))}, "names optimum twice"),
     ],
 )
 def test_a_plan_that_can_not_be_meant(fields, complaint):

@@ -54,20 +54,20 @@ def test_a_result_compared_with_itself_is_as_fast(example):
 
 def test_other_machines_and_artifacts_are_labelled(outcome, sample):
     one = outcome(aipc=[sample(1.0, 0.1)])
-    contestant = one.contestants[0]
+    participant = one.participants[0]
     other = replace(
         one,
         machine=replace(one.machine, processor="another"),
-        contestants=(replace(contestant, artifact=replace(contestant.artifact, sha256="0")),),
+        participants=(replace(participant, artifact=replace(participant.artifact, sha256="0")),),
     )
     notes = between(one, other).notes
     assert any("the machines differ in processor" in note for note in notes)
     assert any("aipc ran" in note for note in notes)
 
 
-def test_results_without_a_common_contestant_or_case_are_refused(outcome, sample):
+def test_results_without_a_common_participant_or_case_are_refused(outcome, sample):
     one, other = outcome(aipc=[sample(1.0, 0.1)]), outcome(peer=[sample(1.0, 0.1)])
-    with pytest.raises(MeasurementError, match="no contestant in common"):
+    with pytest.raises(MeasurementError, match="no participant in common"):
         between(one, other)
     longer = replace(one, workload=replace(one.workload, prompts=(64,)))
     with pytest.raises(MeasurementError, match="no case in common"):

@@ -26,7 +26,7 @@ def test_other_programs_are_noticed():
     assert noise.warnings[0].startswith("other programs took ")
 
 
-def test_what_the_contestants_take_is_no_noise():
+def test_what_the_participants_take_is_no_noise():
     listener = Listener((Cpu(0.5),))
     with listener.sample(own := []):
         own.append(1e6)
@@ -47,7 +47,7 @@ def test_repeats_that_differ_much_are_named(outcome, sample):
     steady = [sample(0.1, 0.1) for _ in range(6)]
     wild = [sample(0.1, 0.1 * (1 + at % 3)) for at in range(6)]
     result = outcome(aipc=steady, peer=wild)
-    [warning] = Listener(()).noise(result.contestants).warnings
+    [warning] = Listener(()).noise(result.participants).warnings
     assert warning.startswith("repeats of peer differ by ")
     assert warning.endswith("(prompt 32, 5 tokens, batch 1)")
 

@@ -17,8 +17,8 @@ def changed(file, folder, **fields):
 
 
 def test_the_committed_file_of_a_real_run_still_reads(example):
-    assert example.contestants[0].name == "aipc"
-    assert all(one.samples for one in example.contestants)
+    assert example.participants[0].name == "aipc"
+    assert all(one.samples for one in example.participants)
     assert example.machine.threads == 2
 
 
@@ -31,7 +31,7 @@ def test_a_result_reads_back_as_it_was_written(example, tmp_path):
 def test_energy_that_nobody_counted_is_null_and_not_zero(example, tmp_path):
     file = tmp_path / "result.json"
     result.write(example, file)
-    samples = json.loads(file.read_text("utf-8"))["contestants"][0]["samples"]
+    samples = json.loads(file.read_text("utf-8"))["participants"][0]["samples"]
     assert {sample["energy_j"] for sample in samples} == {None}
 
 
@@ -52,20 +52,29 @@ def test_a_result_is_never_overwritten(example, tmp_path):
 
 def test_a_file_of_an_older_schema_is_brought_up_to_date(example_file, tmp_path, monkeypatch):
     def from_zero(table):
-        return {**table, "schema": 1, "model": table["model"].upper()}
+        return {**table, "schema": 2, "model": table["model"].upper()}
 
     monkeypatch.setitem(result.UPGRADES, 0, from_zero)
     old = changed(example_file, tmp_path, schema=0, model="small")
     assert result.read(old).model == "SMALL"
 
 
+def test_what_schema_1_called_contestants_are_participants(example, example_file, tmp_path):
+    table = json.loads(example_file.read_text("utf-8"))
+    old = {**table, "schema": 1, "contestants": table["participants"]}
+    del old["participants"]
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps(old), "utf-8")
+    assert result.read(file) == example
+
+
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"schema": 99}, "its schema is 99, this aipc reads up to 1"),
+        ({"schema": 99}, "its schema is 99, this aipc reads up to 2"),
         ({"schema": "1"}, "it has no schema number"),
         ({"schema": True}, "it has no schema number"),
-        ({"contestants": [{}]}, r"contestants\[0\]\.name is missing"),
+        ({"participants": [{}]}, r"participants\[0\]\.name is missing"),
         ({"limits": None}, "limits is None, not an object"),
         ({"weather": "fine"}, "weather is not known"),
     ],

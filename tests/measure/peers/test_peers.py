@@ -6,7 +6,7 @@ import pytest
 
 from aipc.errors import MeasurementError, UsageError
 from aipc.measure.peers.environment import find_python, install
-from aipc.measure.peers.peers import find_peer, peers, read_entry, read_python
+from aipc.measure.peers.peers import find_peer, peers, read_python, read_spec
 from aipc.models.store import Store
 
 
@@ -22,13 +22,13 @@ def test_every_peer_has_a_script_that_needs_no_aipc(name):
 
 
 def test_a_peer_as_the_command_line_names_it(tmp_path):
-    entry = read_entry(f"openvino_genai:defaults={tmp_path}")
+    entry = read_spec(f"openvino_genai:defaults={tmp_path}")
     assert (entry.name, entry.defaults, entry.artifact) == (
         "openvino_genai:defaults",
         True,
         tmp_path,
     )
-    assert read_entry("llama_cpp").artifact is None
+    assert read_spec("llama_cpp").artifact is None
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_peer_as_the_command_line_names_it(tmp_path):
 )
 def test_a_peer_that_can_not_be_meant(text, complaint):
     with pytest.raises(UsageError, match=complaint):
-        read_entry(text)
+        read_spec(text)
 
 
 def test_a_virtual_environments_python_is_kept_as_it_was_named(tmp_path):

@@ -7,10 +7,10 @@ from answering import Answering
 
 from aipc.measure.quality.degenerate import (
     OPEN_PROMPTS,
-    Look,
+    AnswerCheck,
+    check_answer,
+    check_answers,
     ends_in_loop,
-    look_at,
-    look_at_answers,
     odd_share,
     repeated_share,
 )
@@ -59,13 +59,13 @@ def test_characters_that_no_text_has_are_counted():
     ],
 )
 def test_each_flaw_is_named_in_plain_words(answer, flaw):
-    flaws = look_at("?", answer, tuple(answer.encode())).flaws
+    flaws = check_answer("?", answer, tuple(answer.encode())).flaws
     assert [flaw in found for found in flaws] == [True] if flaw else not flaws
 
 
 def test_a_model_that_loops_is_told_from_one_that_answers():
-    loops = look_at_answers(Answering(lambda prompt: prompt + " Yes, yes, yes." * 20))
-    answers = look_at_answers(Answering(lambda prompt: GOOD + prompt))
+    loops = check_answers(Answering(lambda prompt: prompt + " Yes, yes, yes." * 20))
+    answers = check_answers(Answering(lambda prompt: GOOD + prompt))
     assert len(loops.answers) == len(OPEN_PROMPTS) == 10
     assert len(loops.flawed) == 10
     assert not answers.flawed
@@ -74,4 +74,4 @@ def test_a_model_that_loops_is_told_from_one_that_answers():
 
 
 def test_a_look_keeps_what_was_asked_and_answered():
-    assert look_at("a?", "b", (1,)) == Look("a?", "b", 0.0, loops=False, odd=0.0)
+    assert check_answer("a?", "b", (1,)) == AnswerCheck("a?", "b", 0.0, loops=False, odd=0.0)

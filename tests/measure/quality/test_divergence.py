@@ -17,7 +17,7 @@ from aipc.measure.quality.divergence import (
     measure_agreement,
 )
 from aipc.measure.quality.passages import cut_ids
-from aipc.measure.quality.reference import find_truth, make_truth
+from aipc.measure.quality.reference import compute_logprobs, find_logprobs
 from aipc.runtimes.fake import FakeScorer
 
 IDS = [int(token) for token in np.random.default_rng(5).integers(0, 260, 300)]
@@ -25,7 +25,7 @@ WINDOWS = list(cut_ids(IDS, 250, 40, 8))
 
 
 def kept(folder, scorer):
-    return make_truth(folder, "key", scorer, WINDOWS)
+    return compute_logprobs(folder, "key", scorer, WINDOWS)
 
 
 def distributions(scorer):
@@ -89,14 +89,14 @@ def test_tokens_that_can_not_come_do_no_harm(tmp_path):
 
 
 def test_the_references_answers_are_computed_once_and_the_oldest_forgotten(tmp_path):
-    assert find_truth(tmp_path, "key") is None
+    assert find_logprobs(tmp_path, "key") is None
     made = kept(tmp_path, FakeScorer())
     assert made.dtype == np.float16
     assert made.shape == (250, 260)
-    np.testing.assert_array_equal(find_truth(tmp_path, "key"), made)
+    np.testing.assert_array_equal(find_logprobs(tmp_path, "key"), made)
     for other in "abc":
-        make_truth(tmp_path, other, FakeScorer(), WINDOWS)
-    assert find_truth(tmp_path, "key") is None
+        compute_logprobs(tmp_path, other, FakeScorer(), WINDOWS)
+    assert find_logprobs(tmp_path, "key") is None
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.npy", "b.npy", "c.npy"]
 
 
@@ -118,7 +118,7 @@ WINDOWS_AGREEMENT = list(cut_ids(IDS_AGREEMENT, 250, 40, 8))
 
 @pytest.fixture
 def truth(tmp_path):
-    return make_truth(tmp_path, "key", FakeScorer(), WINDOWS_AGREEMENT)
+    return compute_logprobs(tmp_path, "key", FakeScorer(), WINDOWS_AGREEMENT)
 
 
 def greedy(scorer):

@@ -11,12 +11,14 @@ from answering import Answering
 import aipc
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError, UsageError
-from aipc.measure.quality.evaluation import Asked, evaluate, read, write
+from aipc.measure.quality.evaluation import EvaluationOptions, evaluate, read, write
 from aipc.measure.quality.passages import Cut, Passage
-from aipc.measure.quality.quality import Exam
+from aipc.measure.quality.quality import EvaluationText
 from aipc.models.store import Store
 
-EXAM = Exam((Passage("t", "How now, brown cow? " * 20),), Cut(tokens=100, window=40, overlap=8))
+EXAM = EvaluationText(
+    (Passage("t", "How now, brown cow? " * 20),), Cut(tokens=100, window=40, overlap=8)
+)
 
 
 def quiet(*_):
@@ -41,7 +43,7 @@ def load(tmp_path_factory, store):
 
 @pytest.fixture(scope="module")
 def found(load, store):
-    return evaluate(load, Asked(EXAM), store, quiet, quiet)
+    return evaluate(load, EvaluationOptions(EXAM), store, quiet, quiet)
 
 
 def test_everything_is_found_out_about_a_model_with_scores(found):
@@ -82,13 +84,13 @@ def test_where_there_are_no_scores_agreement_is_asked_for(load, store):
         session.stream_ids = real[-1].stream_ids
         return session
 
-    found = evaluate(as_if_npu, Asked(EXAM, tasks=False), store, quiet, quiet)
+    found = evaluate(as_if_npu, EvaluationOptions(EXAM, tasks=False), store, quiet, quiet)
     assert found.quality is None
     assert found.tasks is found.answers is None
-    scored = evaluate(load, Asked(EXAM, tasks=False), store, quiet, quiet).quality
+    scored = evaluate(load, EvaluationOptions(EXAM, tasks=False), store, quiet, quiet).quality
     assert found.agreement.places == 64
     assert found.agreement.top1.low <= scored.top1.middle <= found.agreement.top1.high
     with pytest.raises(UsageError, match="leave out --against none"):
-        evaluate(as_if_npu, Asked(EXAM, "none", tasks=False), store, quiet, quiet)
+        evaluate(as_if_npu, EvaluationOptions(EXAM, "none", tasks=False), store, quiet, quiet)
     for session in real:
         session.close()

@@ -12,7 +12,7 @@ from aipc import records
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError
 from aipc.measure.quality.passages import Cut, Passage, read_passages
-from aipc.measure.quality.quality import Exam, Quality, measure_kl, measure_quality
+from aipc.measure.quality.quality import EvaluationText, Quality, measure_kl, measure_quality
 from aipc.measure.quality.reference import find_reference
 from aipc.measure.quality.subject import Subject
 from aipc.models.catalogue import CATALOGUE
@@ -20,7 +20,7 @@ from aipc.models.store import Store
 from aipc.runtimes.openvino.scorer import EXACT
 from aipc.session.convert import convert, prepare
 
-EXAM = Exam(read_passages(), Cut(tokens=128, window=128, overlap=32))
+EXAM = EvaluationText(read_passages(), Cut(tokens=128, window=128, overlap=32))
 
 
 def quiet(*_):
@@ -77,7 +77,9 @@ def artifact(tiny_source, store):
     return convert(str(tiny_source), Recipe(group_size=32), store=store, notify=quiet).path
 
 
-TEXT = Exam((Passage("t", "How now, brown cow? " * 20),), Cut(tokens=100, window=40, overlap=8))
+TEXT = EvaluationText(
+    (Passage("t", "How now, brown cow? " * 20),), Cut(tokens=100, window=40, overlap=8)
+)
 
 
 def test_what_was_found_is_recalled_until_anything_changes(artifact, store, monkeypatch):
@@ -117,7 +119,7 @@ def test_without_a_reference_there_is_a_perplexity_alone(artifact, store):
 
 
 def test_a_window_that_the_model_can_not_hold_is_refused(artifact, store):
-    exam = Exam(TEXT.passages, Cut(tokens=300, window=200))
+    exam = EvaluationText(TEXT.passages, Cut(tokens=300, window=200))
     with pytest.raises(MeasurementError, match="give --window 128 or less"):
         measure_quality(Subject(artifact, "openvino"), None, exam, store)
 

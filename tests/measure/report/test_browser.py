@@ -120,7 +120,7 @@ def test_names_from_a_stranger_stay_text(show, changed_result, tmp_path):
     def rename(table):
         table["model"] = ATTACK
         table["noise"]["warnings"] = [ATTACK]
-        for one in table["contestants"]:
+        for one in table["participants"]:
             one.update(name=ATTACK, failure=ATTACK, versions={ATTACK: ATTACK})
 
     file = tmp_path / "attacked.html"

@@ -27,5 +27,5 @@ def test_names_are_quoted_and_a_text_is_asked_for(report_files):
 
 def test_an_artifact_of_the_users_own_has_its_weights_already(report_files):
     found = result.read(report_files[1])
-    own = dataclasses.replace(found, model=f"/models/{found.contestants[0].artifact.name}")
+    own = dataclasses.replace(found, model=f"/models/{found.participants[0].artifact.name}")
     assert "--weight-format" not in command(own)

@@ -62,9 +62,9 @@ def test_quality_belongs_to_the_files_and_the_numerics_it_was_found_with(
     assert kl[0] == kl[1] > 10 * kl[3]
 
     def compute_otherwise(table):
-        table["contestants"][0]["properties"]["INFERENCE_PRECISION_HINT"] = "bf16"
-        table["contestants"][1]["artifact"]["sha256"] = "0" * 64
-        table["contestants"][2]["properties"]["intra_op_num_threads"] = "1"
+        table["participants"][0]["properties"]["INFERENCE_PRECISION_HINT"] = "bf16"
+        table["participants"][1]["artifact"]["sha256"] = "0" * 64
+        table["participants"][2]["properties"]["intra_op_num_threads"] = "1"
 
     files = [changed_result(compute_otherwise), *report_files[2:]]
     [section] = sections(read_findings(files))

@@ -29,15 +29,15 @@ def test_other_files_are_refused(text, tmp_path):
 
 
 def damage_times(table):
-    table["contestants"][0]["samples"][3]["times"] = [[]]
+    table["participants"][0]["samples"][3]["times"] = [[]]
 
 
 def damage_order(table):
-    table["contestants"][0]["samples"][3]["times"][0].reverse()
+    table["participants"][0]["samples"][3]["times"][0].reverse()
 
 
 def damage_lineup(table):
-    table["contestants"] = []
+    table["participants"] = []
 
 
 @pytest.mark.parametrize("damage", [damage_times, damage_order, damage_lineup])

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from aipc.measure.report.charts import Table
+from aipc.measure.report.charts import ReportTable
 from aipc.measure.report.files import read_findings
 from aipc.measure.report.markdown import escaped, markdown, table
 from aipc.measure.report.report import make_report
 
 
 def test_a_table_has_its_numbers_flush_right():
-    shown = Table(("who", "case", "s"), (("a|b", "1 + 2", "3"),), right=2)
+    shown = ReportTable(("who", "case", "s"), (("a|b", "1 + 2", "3"),), right=2)
     assert table(shown).splitlines() == [
         "| who | case | s |",
         "| --- | --- | ---: |",

@@ -23,7 +23,7 @@ def test_all_six_are_there_and_what_is_absent_is_said(report_files):
 
 def test_energy_is_drawn_where_it_was_counted_and_never_as_zero(changed_result):
     def count(table):
-        for sample in table["contestants"][0]["samples"]:
+        for sample in table["participants"][0]["samples"]:
             sample["energy_j"] = 12.0
 
     energy = drawn([changed_result(count)])["energy"]
@@ -39,7 +39,7 @@ def test_a_line_has_the_medians_of_each_place(changed_result):
 
     def shorten(table):
         table["workload"].update(prompts=[16], outputs=[5])
-        for sample in itertools.chain(*(one["samples"] for one in table["contestants"])):
+        for sample in itertools.chain(*(one["samples"] for one in table["participants"])):
             sample["times"] = [times]
 
     chart = drawn([changed_result(shorten)])["latency"].chart
@@ -67,7 +67,7 @@ def test_quality_without_evaluations_says_how_to_get_them(report_files):
 def test_memory_and_limit_that_are_not_told_are_absent(changed_result):
     def forget(table):
         table["limits"] = {"bandwidth": None, "matrix": None}
-        for one in table["contestants"]:
+        for one in table["participants"]:
             one["peak_memory_bytes"] = None
 
     found = drawn([changed_result(forget)])
@@ -76,15 +76,15 @@ def test_memory_and_limit_that_are_not_told_are_absent(changed_result):
     assert {row[1] for row in found["memory"].table.rows} == {"not measured"}
 
 
-def test_a_contestant_that_failed_is_in_no_picture(changed_result):
+def test_a_participant_that_failed_is_in_no_picture(changed_result):
     def fail(table):
-        table["contestants"][1].update(samples=[], loads=[], failure="no memory")
+        table["participants"][1].update(samples=[], loads=[], failure="no memory")
 
     found = drawn([changed_result(fail)])
     for panel in found["latency"].chart.panels:
         assert [line.label for line in panel.lines] == ["aipc", "onnxruntime_genai"]
     nobody = drawn(
-        [changed_result(lambda table: [one.update(samples=[]) for one in table["contestants"]])]
+        [changed_result(lambda table: [one.update(samples=[]) for one in table["participants"]])]
     )
     assert nobody["latency"].chart is None
     assert nobody["first-token"].chart is None
@@ -103,7 +103,7 @@ def test_each_machine_has_its_own_frontier(report_files, changed_result):
 def test_a_long_name_keeps_what_tells_it_apart(report_files, changed_result):
     def rename(table):
         table["machine"]["processor"] = "Another"
-        table["contestants"][0]["name"] = "name" * 50
+        table["participants"][0]["name"] = "name" * 50
 
     chart = drawn([report_files[0], changed_result(rename)])["memory"].chart
     label = chart.panels[0].bars[3].label

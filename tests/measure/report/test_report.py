@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from aipc.choose.fingerprint import Fingerprint
-from aipc.choose.measured import Figures, Records, Trial, Tuned, Work
+from aipc.choose.measured import Records, SetupFigures, Trial, Tuned, Work
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError
@@ -37,7 +37,7 @@ def test_it_states_what_the_figures_hold_for(report, page):
         assert found.machine.processor in text
         for warning in found.noise.warnings:
             assert warning in text
-        for one in found.contestants:
+        for one in found.participants:
             assert one.artifact.sha256 in text
             assert all(version in text for version in one.versions.values())
     assert "aipc bench smollm2-135m --prompt 16,64,256" in text
@@ -88,8 +88,8 @@ def test_machines_are_never_compared_in_a_ratio(report_files, changed_result):
 def test_what_was_tuned_has_a_chapter(tmp_path):
     setups = [Setup("openvino", "CPU", Recipe(form)) for form in ("int8", "int4")]
     trials = (
-        Trial(setups[0], Figures(0.5, 0.2, 1000, kl=0.01), frontier=True),
-        Trial(setups[1], Figures(0.5, 0.1, 600, kl=0.4), frontier=True),
+        Trial(setups[0], SetupFigures(0.5, 0.2, 1000, kl=0.01), frontier=True),
+        Trial(setups[1], SetupFigures(0.5, 0.1, 600, kl=0.4), frontier=True),
     )
     machine = Fingerprint("A CPU", 8, {}, {})
     when = "2026-11-22T10:00:00+00:00"
@@ -99,7 +99,7 @@ def test_what_was_tuned_has_a_chapter(tmp_path):
     assert "Tuned for latency: org/m" in text
     assert 'id="tuned-1"' in text
     assert "not measured" in text  # energy
-    plain = tuple(dataclasses.replace(one, figures=Figures(1, 1, 1)) for one in trials)
+    plain = tuple(dataclasses.replace(one, figures=SetupFigures(1, 1, 1)) for one in trials)
     file = records.save(dataclasses.replace(tuned, trials=plain))
     assert "no divergence was measured" in render(make_report(read_findings([file])))
 

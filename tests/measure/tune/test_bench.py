@@ -9,9 +9,9 @@ from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError
 from aipc.generate import TextPipeline
-from aipc.measure.bench.runner import Loaded, Run
+from aipc.measure.bench.runner import LoadResult, RunResult
 from aipc.measure.tune import bench
-from aipc.measure.tune.bench import ProcessContender, TuningPrompts
+from aipc.measure.tune.bench import SetupProcess, TuningPrompts
 from aipc.session.convert import convert
 
 SETUP = Setup("openvino", "GPU.0", None, {"A": "1"})
@@ -28,13 +28,13 @@ class Runner:
         Runner.made = self
 
     def load(self):
-        return Loaded(2.0, None, {})
+        return LoadResult(2.0, None, {})
 
     def run(self, prompts, tokens):
         if self.fails:
             raise MeasurementError("it crashed")
         times = tuple(tuple(1 + 0.1 * at for at in range(tokens)) for _ in prompts)
-        return Run(times, 1 + 0.1 * (tokens - 1), 0.0, None)
+        return RunResult(times, 1 + 0.1 * (tokens - 1), 0.0, None)
 
     def close(self):
         self.closed = True
@@ -64,7 +64,7 @@ def contender(tmp_path, monkeypatch):
     (tmp_path / "model.bin").write_bytes(b"12345")
 
     def make(streams=1, energy=None):
-        return ProcessContender(SETUP, tmp_path, Prompts(streams), energy)
+        return SetupProcess(SETUP, tmp_path, Prompts(streams), energy)
 
     return make
 

@@ -7,7 +7,7 @@ from aipc.choose.plan import rules
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
 from aipc.measure.tune import candidates
-from aipc.measure.tune.candidates import places
+from aipc.measure.tune.candidates import runtime_devices
 
 BF16 = ("fp32", "bf16", "int8")
 CPU = Device("CPU", "cpu", "A CPU", precisions=BF16, runtimes=("openvino", "onnx"))
@@ -17,28 +17,31 @@ CUDA = Device("CUDA", "cuda", "A GPU", runtimes=("onnx",))
 
 
 def test_every_device_through_every_runtime_in_the_default_order():
-    found = [(place.device.name, place.runtime) for place in places((CPU, NPU, CUDA))]
+    found = [(place.device.name, place.runtime) for place in runtime_devices((CPU, NPU, CUDA))]
     assert found == [("CUDA", "onnx"), ("NPU", "openvino"), ("CPU", "openvino"), ("CPU", "onnx")]
 
 
 def test_what_was_asked_for_narrows_it():
-    assert [place.runtime for place in places((CPU, NPU), device="CPU")] == ["openvino", "onnx"]
-    assert [place.device for place in places((CPU, NPU), runtime="onnx")] == [CPU]
+    assert [place.runtime for place in runtime_devices((CPU, NPU), device="CPU")] == [
+        "openvino",
+        "onnx",
+    ]
+    assert [place.device for place in runtime_devices((CPU, NPU), runtime="onnx")] == [CPU]
 
 
 def test_the_default_is_what_an_untuned_session_takes():
-    (place, _) = places((CPU,))
+    (place, _) = runtime_devices((CPU,))
     setup = place.default.setup
     assert setup.recipe == Recipe("int4", group_size=128)
     assert setup.properties == {
         "INFERENCE_PRECISION_HINT": "f32",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": "128",
     }
-    assert places((PLAIN,))[0].default.setup.properties == {}
+    assert runtime_devices((PLAIN,))[0].default.setup.properties == {}
 
 
 def test_every_rule_is_among_the_candidates_so_that_a_machine_may_prove_it_wrong():
-    (place, _) = places((CPU,))
+    (place, _) = runtime_devices((CPU,))
     tried = [one.setup.properties for one in place.variants(Recipe("int4"))]
     for rule in rules():
         assert rule.properties in tried
@@ -46,13 +49,13 @@ def test_every_rule_is_among_the_candidates_so_that_a_machine_may_prove_it_wrong
 
 
 def test_properties_need_their_precisions():
-    (place,) = places((PLAIN,))
+    (place,) = runtime_devices((PLAIN,))
     for one in place.variants(Recipe("int4")):
         assert "INFERENCE_PRECISION_HINT" not in one.setup.properties
 
 
 def test_weights_that_a_device_can_not_run_are_no_candidates():
-    (place,) = places((NPU,))
+    (place,) = runtime_devices((NPU,))
     recipes = [one.setup.recipe for one in place.recipes(is_bounded=True, for_quality=True)]
     assert Recipe("int4", group_size=-1) in recipes
     assert all(one.group_size in {128, -1} and one.sym for one in recipes if "4" in one.tag)
@@ -60,7 +63,7 @@ def test_weights_that_a_device_can_not_run_are_no_candidates():
 
 @pytest.mark.parametrize(("bounded", "quality"), [(False, False), (False, True), (True, True)])
 def test_coarse_and_slow_weights_wait_to_be_allowed(bounded, quality):
-    (place, _) = places((CPU,))
+    (place, _) = runtime_devices((CPU,))
     found = place.recipes(is_bounded=bounded, for_quality=quality)
     tags = {one.setup.weights for one in found}
     assert ("int4-row-sym" in tags) == bounded
@@ -70,7 +73,7 @@ def test_coarse_and_slow_weights_wait_to_be_allowed(bounded, quality):
 
 def test_an_artifact_keeps_its_weights(tmp_path):
     artifact = Artifact(tmp_path, "openvino", "int4", {})
-    (place,) = places((CPU,), artifact=artifact)
+    (place,) = runtime_devices((CPU,), artifact=artifact)
     assert place.default.setup.recipe is None
     assert place.default.setup.properties["INFERENCE_PRECISION_HINT"] == "f32"
     assert list(place.recipes(is_bounded=True, for_quality=True)) == []

@@ -10,9 +10,9 @@ from aipc.choose.measured import Work
 from aipc.devices import Device
 from aipc.errors import EngineError, MeasurementError
 from aipc.measure.tune import verdict
-from aipc.measure.tune.candidates import places
-from aipc.measure.tune.participants import Run
-from aipc.measure.tune.search import FINALISTS, ROUNDS, Search
+from aipc.measure.tune.candidates import runtime_devices
+from aipc.measure.tune.participants import SetupRun
+from aipc.measure.tune.search import FINALISTS, ROUNDS, SetupSearch
 from aipc.measure.tune.verdict import NO_TIME, Terms
 
 CPU = Device("CPU", "cpu", "A CPU", precisions=("fp32", "bf16"), runtimes=("openvino",))
@@ -47,7 +47,7 @@ class Loaded:
         if isinstance(token_s, Exception):
             raise token_s
         self.bench.clock.now += 0.1 + tokens * token_s
-        return Run(0.1, token_s, 1 / token_s, None)
+        return SetupRun(0.1, token_s, 1 / token_s, None)
 
     def close(self):
         self.bench.loaded.remove(self)
@@ -93,7 +93,9 @@ class Bench:
 def search(bench, devices=(CPU,), budget=10_000.0, goal="latency", work=WORK, max_kl=None, **asked):
     terms = Terms(goal, work, budget, max_kl)
     told = []
-    found = Search(terms, bench, told.append, bench.clock).run(places(devices, **asked))
+    found = SetupSearch(terms, bench, told.append, bench.clock).run(
+        runtime_devices(devices, **asked)
+    )
     assert bench.loaded == []
     return found, told
 

@@ -10,8 +10,9 @@ from aipc.devices import Device
 from aipc.errors import MeasurementError, UsageError
 from aipc.measure.tune import tune as module
 from aipc.measure.tune.bench import ProcessBench
-from aipc.measure.tune.candidates import places
-from aipc.measure.tune.tune import TuneOptions, tune
+from aipc.measure.tune.candidates import runtime_devices
+from aipc.measure.tune.goal import TuneOptions
+from aipc.measure.tune.tune import tune
 from aipc.models import names
 from aipc.models.store import Store
 from aipc.session.convert import convert
@@ -47,7 +48,7 @@ def test_a_setup_that_can_not_be_loaded_is_one_line(artifact, tmp_path):
     source = names.resolve(str(artifact))
     work = module._work("latency", SHORT)
     bench = ProcessBench(source, Store(tmp_path), (CPU,), work, lambda *_: None, lambda _: None)
-    (place,) = places((CPU,))
+    (place,) = runtime_devices((CPU,))
     setup = place.default.setup
     wrong = type(setup)(setup.runtime, setup.device, None, {"NO_SUCH_PROPERTY": "1"})
     with pytest.raises(MeasurementError, match="CPU has no property NO_SUCH_PROPERTY"):
@@ -59,7 +60,7 @@ def test_a_bench_knows_what_fits(smollm_gguf, tmp_path):
     small = Device("CPU", "cpu", "A CPU", memory_bytes=10**8, runtimes=("openvino",))
     work = module._work("latency", SHORT)
     bench = ProcessBench(source, Store(tmp_path), (small,), work, lambda *_: None, lambda _: None)
-    (place,) = places((small,))
+    (place,) = runtime_devices((small,))
     wide = next(
         one.setup
         for one in place.recipes(is_bounded=False, for_quality=False)
@@ -72,7 +73,7 @@ def test_a_bench_knows_what_fits(smollm_gguf, tmp_path):
 
 
 def test_energy_without_a_counter_is_an_error():
-    found = places((CPU,))
+    found = runtime_devices((CPU,))
     with pytest.raises(MeasurementError, match="no energy counter here"):
         module._with_counters(found, lambda kind: None)
     assert module._with_counters(found, lambda kind: object()) == found

@@ -1,6 +1,6 @@
 """The structure of a GGUF file: metadata and tensor list, each number checked against the file.
 
-Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3.  The gguf
+Format: gguf.md among the documents of github.com/ggml-org/ggml, versions 2 and 3.  The gguf
 package's own reader trusts the counts it reads and takes 2.5 s for a vocabulary of 49,000; this
 one takes a tenth of that.
 """

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.convert.encoding import Encoding, dividing_group
-from aipc.convert.layout import Array, Form, Forms, Layout, StoredMatrix
+from aipc.convert.layout import Array, ArrayType, Layout, MatrixTypes, StoredMatrix
 from aipc.convert.network import Matrix, Network
 from aipc.convert.quantizers.rtn import Quantized, pack_nibbles
 from aipc.convert.recipe import GROUP_SIZES
@@ -53,15 +53,15 @@ class ONNXPacking:
     def __init__(self, element: str) -> None:
         self.vector = element
 
-    def forms(self, matrix: Matrix, encoding: Encoding) -> Forms:
+    def forms(self, matrix: Matrix, encoding: Encoding) -> MatrixTypes:
         if encoding.bits == 16:
-            return Forms(Form("f16", (matrix.rows, matrix.columns)))
+            return MatrixTypes(ArrayType("f16", (matrix.rows, matrix.columns)))
         blocks = matrix.columns // encoding.group
         zeros = (blocks * encoding.bits + 7) // 8
-        return Forms(
-            Form("u8", (matrix.rows, blocks, encoding.group * encoding.bits // 8)),
-            Form(self.vector, (matrix.rows, blocks)),
-            None if encoding.sym else Form("u8", (matrix.rows, zeros)),
+        return MatrixTypes(
+            ArrayType("u8", (matrix.rows, blocks, encoding.group * encoding.bits // 8)),
+            ArrayType(self.vector, (matrix.rows, blocks)),
+            None if encoding.sym else ArrayType("u8", (matrix.rows, zeros)),
         )
 
     def codes(self, quantized: Quantized, encoding: Encoding) -> npt.NDArray[np.uint8]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.convert.encoding import Encoding
-from aipc.convert.layout import Array, Form, Forms, Layout, StoredMatrix
+from aipc.convert.layout import Array, ArrayType, Layout, MatrixTypes, StoredMatrix
 from aipc.convert.network import Matrix
 from aipc.convert.quantizers.rtn import Quantized, pack_nibbles
 
@@ -23,18 +23,18 @@ class OpenVINOPacking:
 
     vector = "f32"
 
-    def forms(self, matrix: Matrix, encoding: Encoding) -> Forms:
+    def forms(self, matrix: Matrix, encoding: Encoding) -> MatrixTypes:
         rows, columns = matrix.rows, matrix.columns
         if encoding.bits == 16:
-            return Forms(Form("f16", (rows, columns)))
+            return MatrixTypes(ArrayType("f16", (rows, columns)))
         groups = columns // encoding.group
         codes = (rows, columns) if groups == 1 else (rows, groups, encoding.group)
         scales = (rows, 1) if groups == 1 else (rows, groups, 1)
         sign = "i" if encoding.sym else "u"
-        return Forms(
-            Form(f"{sign}{encoding.bits}", codes),
-            Form("f16", scales),
-            None if encoding.sym else Form(f"u{encoding.bits}", scales),
+        return MatrixTypes(
+            ArrayType(f"{sign}{encoding.bits}", codes),
+            ArrayType("f16", scales),
+            None if encoding.sym else ArrayType(f"u{encoding.bits}", scales),
         )
 
     def codes(self, quantized: Quantized, encoding: Encoding) -> npt.NDArray[Any]:

@@ -9,13 +9,13 @@ import aipc
 from aipc.devices import kind_of
 from aipc.devices.counters.energy import find_energy
 from aipc.generate import TextPipeline
-from aipc.measure.bench.contest import Contest, Prompts
-from aipc.measure.bench.formats import Forms
+from aipc.measure.bench.formats import ModelFormats
 from aipc.measure.bench.lineup import Lineup
 from aipc.measure.bench.noise import Listener
 from aipc.measure.bench.plan import BenchPlan
 from aipc.measure.bench.result import SCHEMA, Result, machine_facts
 from aipc.measure.bench.roofline import better, measure_limits
+from aipc.measure.bench.round_robin import Prompts, RoundRobin
 from aipc.measure.bench.workload import RandomPrompts, TextPrompts, check_context
 from aipc.models.store import Store
 from aipc.progress import Progress, silent
@@ -49,14 +49,14 @@ def measure(
     )
     plan = prepared.placement.plan
     prompts = _prompts(asked, TextPipeline.read(prepared.folder))
-    lineup = Lineup(asked, prepared, Forms(prepared, asked.recipe, progress, notify))
+    lineup = Lineup(asked, prepared, ModelFormats(prepared, asked.recipe, progress, notify))
     limits, listener = measure_limits(plan.device), Listener()
     energy = find_energy(kind_of(plan.device))
-    contest = Contest(lineup.racers, asked.workload, prompts, listener, energy, notify)
+    contest = RoundRobin(lineup.running, asked.workload, prompts, listener, energy, notify)
     with contest:
         contest.load(asked.options.loads)
         contest.run()
-    contestants = lineup.contestants(None if energy is None else energy.name)
+    participants = lineup.participants(None if energy is None else energy.name)
     return Result(
         schema=SCHEMA,
         created=datetime.now(timezone.utc).isoformat("T", "seconds"),
@@ -65,15 +65,15 @@ def measure(
         machine=machine_facts(),
         workload=asked.workload,
         limits=better(limits, measure_limits(plan.device)),
-        contestants=contestants,
-        noise=listener.noise(contestants),
+        participants=participants,
+        noise=listener.noise(participants),
     )
 
 
 def new_file(result: Result, store: Store) -> Path:
     """Where a result goes that was given no name of its own."""
     when = result.created[:19].replace("-", "").replace(":", "")
-    return store.home / "results" / f"{when}-{result.contestants[0].artifact.name}.json"
+    return store.home / "results" / f"{when}-{result.participants[0].artifact.name}.json"
 
 
 def _prompts(asked: BenchPlan, text: TextPipeline) -> Prompts:

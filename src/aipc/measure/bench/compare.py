@@ -1,4 +1,4 @@
-"""How many times as fast: contestants of one result, or two results of different days."""
+"""How many times as fast: participants of one result, or two results of different days."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aipc.errors import MeasurementError
 from aipc.measure.bench.figures import cold_first_tokens, decode_rate, first_token, warm
-from aipc.measure.bench.result import Contestant, Result, Sample
+from aipc.measure.bench.result import Participant, Result, Sample
 from aipc.measure.bench.workload import Case, cases
 from aipc.measure.statistics import Interval, of_median, of_ratio
 
@@ -42,23 +42,23 @@ class Comparison:
 
 
 def within(result: Result) -> tuple[Ratio, ...]:
-    """The first contestant against each other one, by pairs of neighboring samples."""
-    ours, *others = result.contestants
+    """The first participant against each other one, by pairs of neighboring samples."""
+    ours, *others = result.participants
     return tuple(ratio for theirs in others for ratio in _paired(ours, theirs, result))
 
 
 def between(first: Result, second: Result) -> Comparison:
-    """Each contestant of ``first`` against the one of that name of ``second``.
+    """Each participant of ``first`` against the one of that name of ``second``.
 
     Raises:
-        MeasurementError: they have no contestant or no case in common.
+        MeasurementError: they have no participant or no case in common.
     """
-    theirs = {contestant.name: contestant for contestant in second.contestants}
-    both = [one for one in first.contestants if one.name in theirs]
+    theirs = {participant.name: participant for participant in second.participants}
+    both = [one for one in first.participants if one.name in theirs]
     if not both:
-        names = ", ".join(one.name for one in first.contestants)
+        names = ", ".join(one.name for one in first.participants)
         raise MeasurementError(
-            f"the results have no contestant in common (the first has {names}, "
+            f"the results have no participant in common (the first has {names}, "
             f"the second {', '.join(theirs)})",
             "run `aipc bench` with the same peers",
         )
@@ -72,7 +72,7 @@ def between(first: Result, second: Result) -> Comparison:
     return Comparison(tuple(ratios), tuple(_differences(first, second)))
 
 
-def _paired(ours: Contestant, theirs: Contestant, result: Result) -> Iterator[Ratio]:
+def _paired(ours: Participant, theirs: Participant, result: Result) -> Iterator[Ratio]:
     for case in cases(result.workload):
         pairs = _pairs(warm(ours, case), warm(theirs, case))
         for what, speed in SPEEDS.items():
@@ -85,7 +85,7 @@ def _paired(ours: Contestant, theirs: Contestant, result: Result) -> Iterator[Ra
         yield Ratio(ours.name, theirs.name, None, what, of_median(quotients))
 
 
-def _unpaired(ours: Contestant, theirs: Contestant, shared: Sequence[Case]) -> Iterator[Ratio]:
+def _unpaired(ours: Participant, theirs: Participant, shared: Sequence[Case]) -> Iterator[Ratio]:
     for case in shared:
         for what, speed in SPEEDS.items():
             first, second = ([found for sample in warm(one, case) if (found := speed(sample))]
@@ -102,7 +102,7 @@ def _pairs(ours: Sequence[Sample], theirs: Sequence[Sample]) -> list[tuple[Sampl
 
 
 def _once_a_load(
-    ours: Contestant, theirs: Contestant
+    ours: Participant, theirs: Participant
 ) -> Iterator[tuple[str, tuple[list[float], list[float]]]]:
     """Seconds of both, of what happens once a load."""
     loads = [load.seconds for load in ours.loads], [load.seconds for load in theirs.loads]
@@ -124,8 +124,8 @@ def _differences(first: Result, second: Result) -> Iterator[str]:
         yield f"{len(missing)} cases are in one of the results alone, and left out"
     if first.workload.text_sha256 != second.workload.text_sha256:
         yield "the prompts were cut from different texts"
-    theirs = {one.name: one for one in second.contestants}
-    for contestant in first.contestants:
-        other = theirs.get(contestant.name)
-        if other is not None and other.artifact.sha256 != contestant.artifact.sha256:
-            yield f"{contestant.name} ran {contestant.artifact.name} and {other.artifact.name}"
+    theirs = {one.name: one for one in second.participants}
+    for participant in first.participants:
+        other = theirs.get(participant.name)
+        if other is not None and other.artifact.sha256 != participant.artifact.sha256:
+            yield f"{participant.name} ran {participant.artifact.name} and {other.artifact.name}"

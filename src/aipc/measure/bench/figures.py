@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from statistics import median
 
-from aipc.measure.bench.result import Contestant, Limits, Sample
+from aipc.measure.bench.result import Limits, Participant, Sample
 from aipc.measure.bench.roofline import best_possible
 from aipc.measure.bench.workload import Case
 from aipc.measure.statistics import quantile
@@ -15,7 +15,7 @@ from aipc.measure.statistics import quantile
 
 @dataclass(frozen=True)
 class Figures:
-    """One contestant in one case: medians over its warm samples; None is "not measured".
+    """One participant in one case: medians over its warm samples; None is "not measured".
 
     A step is one token for every sequence of the batch; the tokens a second are the batch's.
     """
@@ -36,16 +36,16 @@ class Figures:
     """Of the speed at which the matrix rate would allow the prompts."""
 
 
-def figures(contestant: Contestant, case: Case, limits: Limits) -> Figures | None:
-    """Of one case; None when the contestant took no sample of it."""
-    samples = warm(contestant, case)
+def figures(participant: Participant, case: Case, limits: Limits) -> Figures | None:
+    """Of one case; None when the participant took no sample of it."""
+    samples = warm(participant, case)
     if not samples:
         return None
     steps = [gap for sample in samples for gap in gaps(sample)]
     step = median(steps) if steps else None
     rates = [rate for rate in map(decode_rate, samples) if rate is not None]
     first = median(map(first_token, samples))
-    step_share, prompt_share = _shares(contestant, case, limits, step, first)
+    step_share, prompt_share = _shares(participant, case, limits, step, first)
     return Figures(
         first_token_s=first,
         step_s=step,
@@ -60,19 +60,19 @@ def figures(contestant: Contestant, case: Case, limits: Limits) -> Figures | Non
     )
 
 
-def warm(contestant: Contestant, case: Case) -> list[Sample]:
+def warm(participant: Participant, case: Case) -> list[Sample]:
     """The samples of a case, without the cold ones."""
-    return [sample for sample in contestant.samples if not sample.cold and _is_of(sample, case)]
+    return [sample for sample in participant.samples if not sample.cold and _is_of(sample, case)]
 
 
-def cold_first_token(contestant: Contestant) -> float | None:
+def cold_first_token(participant: Participant) -> float | None:
     """Seconds from a prompt to the first token, right after loading."""
-    return median(cold) if (cold := list(cold_first_tokens(contestant))) else None
+    return median(cold) if (cold := list(cold_first_tokens(participant))) else None
 
 
-def cold_first_tokens(contestant: Contestant) -> Iterator[float]:
+def cold_first_tokens(participant: Participant) -> Iterator[float]:
     """As `cold_first_token`, one for each time that it was loaded."""
-    return (first_token(sample) for sample in contestant.samples if sample.cold)
+    return (first_token(sample) for sample in participant.samples if sample.cold)
 
 
 def first_token(sample: Sample) -> float:
@@ -118,9 +118,9 @@ def _energy(samples: Sequence[Sample]) -> float | None:
 
 
 def _shares(
-    contestant: Contestant, case: Case, limits: Limits, step: float | None, first: float
+    participant: Participant, case: Case, limits: Limits, step: float | None, first: float
 ) -> tuple[float | None, float | None]:
-    needs = contestant.artifact.needs
+    needs = participant.artifact.needs
     if needs is None:
         return None, None
     best = best_possible(limits, needs, prompt=case.prompt, output=case.output, batch=case.batch)

@@ -16,14 +16,14 @@ from aipc.measure.bench.roofline import read_needs
 from aipc.models.source import ArtifactSource
 from aipc.progress import Progress
 from aipc.session.convert import Notify, prepare
-from aipc.session.prepare import Prepared
+from aipc.session.prepare import PreparedModel
 
 
-class Forms:
+class ModelFormats:
     """Makes what peers load of the model that a session was prepared for."""
 
     def __init__(
-        self, prepared: Prepared, recipe: Recipe | None, progress: Progress, notify: Notify
+        self, prepared: PreparedModel, recipe: Recipe | None, progress: Progress, notify: Notify
     ) -> None:
         self._prepared = prepared
         self._recipe = recipe

@@ -10,15 +10,15 @@ from typing import Any
 from aipc.devices import kind_of
 from aipc.devices.system.cpu import read_cpu
 from aipc.errors import UsageError
-from aipc.measure.bench.contest import Racer
-from aipc.measure.bench.formats import Forms, artifact_facts
+from aipc.measure.bench.formats import ModelFormats, artifact_facts
 from aipc.measure.bench.plan import BenchPlan
-from aipc.measure.bench.result import Contestant
+from aipc.measure.bench.result import Participant
+from aipc.measure.bench.round_robin import RunningParticipant
 from aipc.measure.bench.runner import ProcessRunner
 from aipc.measure.peers.environment import find_python
-from aipc.measure.peers.peers import Entry
+from aipc.measure.peers.peers import PeerSpec
 from aipc.models.store import Store
-from aipc.session.prepare import Prepared
+from aipc.session.prepare import PreparedModel
 
 OWN = "aipc"
 _OWN_SCRIPT = Path(__file__).parents[1] / "peers" / "aipc.py"
@@ -26,14 +26,14 @@ _OWN_SCRIPT = Path(__file__).parents[1] / "peers" / "aipc.py"
 
 @dataclass(frozen=True)
 class _Place:
-    racer: Racer
+    participant: RunningParticipant
     artifact: Path
 
 
 class Lineup:
     """Everyone ready to load; nothing is loaded yet."""
 
-    def __init__(self, asked: BenchPlan, prepared: Prepared, forms: Forms) -> None:
+    def __init__(self, asked: BenchPlan, prepared: PreparedModel, forms: ModelFormats) -> None:
         """``prepared`` is what a session would load; ``forms`` makes what peers load of it.
 
         Raises:
@@ -49,14 +49,14 @@ class Lineup:
             self._places.append(self._peer(entry, artifact, prepared.store))
 
     @property
-    def racers(self) -> list[Racer]:
-        return [place.racer for place in self._places]
+    def running(self) -> list[RunningParticipant]:
+        return [place.participant for place in self._places]
 
-    def contestants(self, energy_source: str | None) -> tuple[Contestant, ...]:
+    def participants(self, energy_source: str | None) -> tuple[Participant, ...]:
         """What is stated of each, its samples included."""
-        return tuple(_contestant(place, energy_source) for place in self._places)
+        return tuple(_participant(place, energy_source) for place in self._places)
 
-    def _own(self, prepared: Prepared) -> _Place:
+    def _own(self, prepared: PreparedModel) -> _Place:
         """Loads by the same words as a user's program, so that the same choices are made."""
         asked, wanted = self._asked, self._asked.wanted
         options = {
@@ -70,16 +70,16 @@ class Lineup:
             "overflow": wanted.overflow,
             "canary": wanted.canary,
         }
-        return _Place(_racer(OWN, None, _OWN_SCRIPT, options, required=True), prepared.folder)
+        return _Place(_running(OWN, None, _OWN_SCRIPT, options, required=True), prepared.folder)
 
-    def _peer(self, entry: Entry, artifact: Path, store: Store) -> _Place:
+    def _peer(self, entry: PeerSpec, artifact: Path, store: Store) -> _Place:
         peer = entry.peer
         python = self._asked.pythons.get(peer.name) or find_python(peer, store)
         is_alike = peer.format == self._plan.runtime and not entry.defaults
         options = self._options(artifact, self._plan.properties if is_alike else {})
         if entry.defaults:
             options["threads"] = None
-        return _Place(_racer(entry.name, python, peer.script, options), artifact)
+        return _Place(_running(entry.name, python, peer.script, options), artifact)
 
     def _options(self, artifact: Path, properties: Mapping[str, str]) -> dict[str, Any]:
         """What `peer_loop` hands to a script."""
@@ -93,7 +93,7 @@ class Lineup:
             "batch": max(asked.batches),
         }
 
-    def _check_device(self, entry: Entry) -> None:
+    def _check_device(self, entry: PeerSpec) -> None:
         kind = kind_of(self._plan.device)
         if kind not in entry.peer.kinds:
             raise UsageError(
@@ -103,31 +103,31 @@ class Lineup:
             )
 
 
-def _racer(
+def _running(
     name: str,
     python: str | None,
     script: Path,
     options: Mapping[str, Any],
     *,
     required: bool = False,
-) -> Racer:
-    return Racer(name, lambda: ProcessRunner(name, python, script, options), required)
+) -> RunningParticipant:
+    return RunningParticipant(name, lambda: ProcessRunner(name, python, script, options), required)
 
 
-def _contestant(place: _Place, energy_source: str | None) -> Contestant:
-    racer = place.racer
-    facts = racer.facts
+def _participant(place: _Place, energy_source: str | None) -> Participant:
+    participant = place.participant
+    facts = participant.facts
     properties = {name: str(value) for name, value in facts.get("properties", {}).items()}
-    return Contestant(
-        name=racer.name,
+    return Participant(
+        name=participant.name,
         runtime=facts.get("runtime", ""),
         device=facts.get("device", ""),
         properties=properties,
         versions=dict(facts.get("versions", {})),
         artifact=artifact_facts(place.artifact, properties),
-        loads=tuple(racer.loads),
-        samples=tuple(racer.samples),
-        peak_memory_bytes=racer.peak_memory_bytes,
+        loads=tuple(participant.loads),
+        samples=tuple(participant.samples),
+        peak_memory_bytes=participant.peak_memory_bytes,
         energy_source=energy_source,
-        failure=racer.failure,
+        failure=participant.failure,
     )

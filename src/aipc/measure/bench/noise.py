@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from aipc.devices.counters.counter import Counter
 from aipc.devices.counters.watch import find_counters
 from aipc.devices.system.cpu import current_mhz, read_cpu, throttled
-from aipc.measure.bench.result import Contestant, Noise
+from aipc.measure.bench.result import Noise, Participant
 from aipc.measure.statistics import spread
 
 OTHERS = 0.05  # share of the processor's time that other programs may have unnoticed
@@ -41,11 +41,11 @@ class Listener:
         if clock is not None:
             self._clocks.append(clock)
 
-    def noise(self, contestants: Sequence[Contestant]) -> Noise:
-        """What was heard, and how the contestants' repeats differ."""
+    def noise(self, participants: Sequence[Participant]) -> Noise:
+        """What was heard, and how the participants' repeats differ."""
         others = self._mean_others()
         slowest, fastest = min(self._clocks, default=None), max(self._clocks, default=None)
-        warnings = [*self._heat(), *_unsteady(contestants)]
+        warnings = [*self._heat(), *_unsteady(participants)]
         if slowest is not None and fastest is not None and slowest < SLOWDOWN * fastest:
             warnings.insert(
                 0, f"the processor's clock fell from {fastest:.0f} to {slowest:.0f} MHz"
@@ -72,9 +72,9 @@ class Listener:
         return [f"heat slowed a core down {now - self._throttled} times"]
 
 
-def _unsteady(contestants: Sequence[Contestant]) -> Iterator[str]:
-    """Of each contestant the case whose repeats differ most, if they differ much."""
-    for one in contestants:
+def _unsteady(participants: Sequence[Participant]) -> Iterator[str]:
+    """Of each participant the case whose repeats differ most, if they differ much."""
+    for one in participants:
         runs: dict[tuple[int, int, int], list[float]] = {}
         for sample in one.samples:
             if not sample.cold:

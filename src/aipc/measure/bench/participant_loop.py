@@ -1,4 +1,4 @@
-"""One contestant of a benchmark in a process of its own, under whichever Python has its packages.
+"""One participant of a benchmark in a process of its own, under whichever Python has its packages.
 
     python peer_loop.py SCRIPT OPTIONS
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from aipc.convert.recipe import Recipe
 from aipc.errors import UsageError
 from aipc.measure.bench.result import Workload
-from aipc.measure.peers.peers import Entry
+from aipc.measure.peers.peers import PeerSpec
 from aipc.options import check, option
 from aipc.session.place import SessionOptions
 
@@ -42,7 +42,7 @@ class BenchPlan:
     batches: tuple[int, ...] = (1,)
     text: str | None = None
     """What prompts are cut from; None draws token ids."""
-    peers: tuple[Entry, ...] = ()
+    peers: tuple[PeerSpec, ...] = ()
     pythons: Mapping[str, str] = field(default_factory=dict)
     """Peer → an interpreter that has its packages, instead of its own environment's."""
     options: BenchOptions = field(default_factory=BenchOptions)
@@ -64,7 +64,7 @@ class BenchPlan:
 
     @property
     def workload(self) -> Workload:
-        """What every contestant is given."""
+        """What every participant is given."""
         text = None if self.text is None else hashlib.sha256(self.text.encode()).hexdigest()
         counts = self.options.repeats, self.options.seed
         return Workload(self.prompts, self.outputs, self.batches, *counts, text)

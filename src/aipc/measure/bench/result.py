@@ -23,8 +23,16 @@ from aipc.devices.system.cpu import read_cpu
 from aipc.devices.system.memory import read_memory
 from aipc.errors import MeasurementError
 
-SCHEMA = 1
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+SCHEMA = 2
+
+
+def _from_schema_1(table: dict[str, Any]) -> dict[str, Any]:
+    """Participants were called contestants."""
+    participants = table.pop("contestants", None)
+    return {**table, "schema": 2, "participants": participants}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_schema_1}
 """Schema → what makes the next schema's table of one of its tables."""
 _LONGEST = 64 << 20  # bytes
 _NUMBERS = re.compile(r"\[[-+.\deE,\s]+\]")
@@ -54,7 +62,7 @@ class MachineFacts:
 
 @dataclass(frozen=True)
 class Workload:
-    """What every contestant was given: all combinations of prompt length, output length, batch.
+    """What every participant was given: all combinations of prompt length, output length, batch.
 
     Prompts are drawn anew for every repeat, so that no cache of prefixes answers them: random
     token ids by ``seed`` or, where ``text_sha256`` is given, stretches of that text.
@@ -127,7 +135,7 @@ class Sample:
     cold: bool = False
     """The first inference after loading, in which a runtime may still arrange the weights."""
     repeat: int = 0
-    """Samples of the same number were taken next to each other, one of each contestant."""
+    """Samples of the same number were taken next to each other, one of each participant."""
     energy_j: float | None = None
 
 
@@ -141,7 +149,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Participant:
     """``name`` is "aipc" or the peer's, as the command line has it.
 
     ``failure`` is the first error; of cases that it could not run there are no samples.
@@ -175,7 +183,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Result:
-    """``created`` is ISO 8601, in UTC; the first contestant is the one compared with the others."""
+    """``created`` is ISO 8601, in UTC; the others are compared with the first participant."""
 
     schema: int
     created: str
@@ -185,7 +193,7 @@ class Result:
     machine: MachineFacts
     workload: Workload
     limits: Limits
-    contestants: tuple[Contestant, ...]
+    participants: tuple[Participant, ...]
     noise: Noise
 
 

@@ -1,4 +1,4 @@
-"""A contestant under way: loaded in a process of its own, asked for one run after another."""
+"""A participant under way: loaded in a process of its own, asked for one run after another."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LOOP = Path(__file__).with_name("participant_loop.py")
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """``facts`` are device, runtime, properties and versions, as the contestant tells them."""
+class LoadResult:
+    """``facts`` are device, runtime, properties and versions, as the participant tells them."""
 
     seconds: float
     peak_memory_bytes: int | None
@@ -26,7 +26,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunResult:
     """As `aipc.measure.bench.result.Sample` has them; ``cpu_s`` is the processor's time it took."""
 
     times: tuple[tuple[float, ...], ...]
@@ -36,12 +36,12 @@ class Run:
 
 
 class Runner(Protocol):
-    """What a benchmark needs of a contestant."""
+    """What a benchmark needs of a participant."""
 
-    def load(self) -> Loaded:
+    def load(self) -> LoadResult:
         """Load the model; MeasurementError where that fails."""
 
-    def run(self, prompts: Sequence[Sequence[int]], tokens: int) -> Run:
+    def run(self, prompts: Sequence[Sequence[int]], tokens: int) -> RunResult:
         """Answer every prompt (token ids, all of one length) with exactly ``tokens`` tokens.
 
         Raises:
@@ -65,7 +65,7 @@ class ProcessRunner:
             "w+", encoding="utf-8", errors="replace"
         )
 
-    def load(self) -> Loaded:
+    def load(self) -> LoadResult:
         try:
             self._process = subprocess.Popen(
                 self._command,
@@ -79,9 +79,9 @@ class ProcessRunner:
             what = f"{self._name}: '{self._command[0]}' can't be run ({error.strerror})"
             raise MeasurementError(what, "name its Python with --peer-python") from error
         told = self._answer()
-        return Loaded(told["seconds"], told["peak_memory_bytes"], told["facts"])
+        return LoadResult(told["seconds"], told["peak_memory_bytes"], told["facts"])
 
-    def run(self, prompts: Sequence[Sequence[int]], tokens: int) -> Run:
+    def run(self, prompts: Sequence[Sequence[int]], tokens: int) -> RunResult:
         self._ask({"prompts": [list(prompt) for prompt in prompts], "tokens": tokens})
         told = self._answer()
         times = tuple(tuple(round(moment, 6) for moment in one) for one in told["times"])
@@ -91,7 +91,7 @@ class ProcessRunner:
                 f"{self._name} gave {counts} tokens where {tokens} were asked of each of "
                 f"{len(prompts)} prompts"
             )
-        return Run(times, told["seconds"], told["cpu_s"], told["peak_memory_bytes"])
+        return RunResult(times, told["seconds"], told["cpu_s"], told["peak_memory_bytes"])
 
     def close(self) -> None:
         process, self._process = self._process, None

@@ -1,4 +1,4 @@
-"""The prompts that every contestant is given: exact lengths, no two with a common beginning."""
+"""The prompts that every participant is given: exact lengths, no two with a common beginning."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class Entry:
+class PeerSpec:
     """A peer as it was asked for: NAME[:defaults][=ARTIFACT]."""
 
     peer: Peer
@@ -68,7 +68,7 @@ def find_peer(name: str) -> Peer:
     return known[name]
 
 
-def read_entry(text: str) -> Entry:
+def read_spec(text: str) -> PeerSpec:
     """What ``--peer`` was given.
 
     Raises:
@@ -81,7 +81,7 @@ def read_entry(text: str) -> Entry:
     artifact = Path(path).expanduser().absolute() if equals else None
     if artifact is not None and not artifact.exists():
         raise UsageError(f"--peer '{text}': there is no '{path}'", "check the path")
-    return Entry(find_peer(name), bool(colon), artifact)
+    return PeerSpec(find_peer(name), bool(colon), artifact)
 
 
 def read_python(text: str) -> tuple[str, str]:

@@ -25,7 +25,7 @@ MOST_ODD = 0.1
 
 
 @dataclass(frozen=True)
-class Look:
+class AnswerCheck:
     """One answer looked at; shares are 0 to 1."""
 
     prompt: str
@@ -52,8 +52,8 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Looks:
-    answers: tuple[Look, ...]
+class AnswerChecks:
+    answers: tuple[AnswerCheck, ...]
 
     @property
     def repeated(self) -> float:
@@ -61,33 +61,35 @@ class Looks:
         return sum(look.repeated for look in self.answers) / len(self.answers)
 
     @property
-    def flawed(self) -> tuple[Look, ...]:
+    def flawed(self) -> tuple[AnswerCheck, ...]:
         return tuple(look for look in self.answers if look.flaws)
 
 
 OPEN_PROMPTS: tuple[str, ...] = tuple(read_table(__package__, "open_prompts.toml")["prompts"])
 
 
-def look_at_answers(
+def check_answers(
     session: Session,
     prompts: Iterable[str] = OPEN_PROMPTS,
     tell: Callable[[int], None] = lambda _: None,
-) -> Looks:
+) -> AnswerChecks:
     """Have each prompt answered greedily and look; ``tell`` hears how many are done.
 
     Raises:
         AipcError: what `Session.generate` raises.
     """
-    looks: list[Look] = []
+    looks: list[AnswerCheck] = []
     for prompt in prompts:
         reply = session.generate(prompt, temperature=0.0, max_new_tokens=LONGEST_ANSWER)
-        looks.append(look_at(prompt, reply.text, reply.tokens))
+        looks.append(check_answer(prompt, reply.text, reply.tokens))
         tell(len(looks))
-    return Looks(tuple(looks))
+    return AnswerChecks(tuple(looks))
 
 
-def look_at(prompt: str, answer: str, tokens: Sequence[int]) -> Look:
-    return Look(prompt, answer, repeated_share(tokens), ends_in_loop(tokens), odd_share(answer))
+def check_answer(prompt: str, answer: str, tokens: Sequence[int]) -> AnswerCheck:
+    return AnswerCheck(
+        prompt, answer, repeated_share(tokens), ends_in_loop(tokens), odd_share(answer)
+    )
 
 
 def repeated_share(tokens: Sequence[int], size: int = NGRAM) -> float:

@@ -31,7 +31,7 @@ Rows = tuple[Floats, npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
-class Places:
+class PositionScores:
     """What was found at each judged place, in the text's order; arrays [places].
 
     The last four are empty without a reference.
@@ -65,7 +65,7 @@ def judged(scorer: Scorer, windows: Iterable[Window]) -> Iterator[Rows]:
 
 def compare(
     scorer: Scorer, windows: Sequence[Window], truth: npt.NDArray[np.float16] | None
-) -> Places:
+) -> PositionScores:
     """Judge a model by the text and, where given, by a reference.
 
     ``truth`` has the reference's log-probabilities float16 [places, vocabulary], as
@@ -87,7 +87,7 @@ def compare(
         done += len(following)
     columns = [np.concatenate(column) for column in zip(*found, strict=True)]
     nothing = np.zeros(0, np.float32)
-    places = Places(*columns, *[nothing] * (4 - len(columns)))
+    places = PositionScores(*columns, *[nothing] * (4 - len(columns)))
     if not np.isfinite(places.loss).all():
         raise MeasurementError(
             f"the model's scores are no numbers at {np.sum(~np.isfinite(places.loss)):,} of "

@@ -15,9 +15,15 @@ from aipc import records
 from aipc.errors import MeasurementError, UsageError
 from aipc.measure.bench.formats import artifact_facts
 from aipc.measure.bench.result import ArtifactFacts, MachineFacts, machine_facts
-from aipc.measure.quality.degenerate import Looks, look_at_answers
+from aipc.measure.quality.degenerate import AnswerChecks, check_answers
 from aipc.measure.quality.divergence import Agreement, measure_agreement
-from aipc.measure.quality.quality import Exam, Quality, check_same_tokens, measure_quality, truth_of
+from aipc.measure.quality.quality import (
+    EvaluationText,
+    Quality,
+    check_same_tokens,
+    measure_quality,
+    reference_logprobs,
+)
 from aipc.measure.quality.reference import find_reference
 from aipc.measure.quality.subject import Subject
 from aipc.measure.quality.tasks import Scores, ask_tasks
@@ -35,14 +41,14 @@ ASKED_PLACES = 64
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluationOptions:
     """What is to be found out.
 
     ``against`` names the reference; None is the checkpoint that the model was made from, "none"
     is no reference.  ``tasks``: whether to have it answer questions too.
     """
 
-    exam: Exam
+    exam: EvaluationText
     against: str | None = None
     tasks: bool = True
 
@@ -65,11 +71,15 @@ class Evaluation:
     quality: Quality | None
     agreement: Agreement | None
     tasks: Scores | None
-    answers: Looks | None
+    answers: AnswerChecks | None
 
 
 def evaluate(
-    load: Callable[[], Session], asked: Asked, store: Store, progress: Progress, notify: Notify
+    load: Callable[[], Session],
+    asked: EvaluationOptions,
+    store: Store,
+    progress: Progress,
+    notify: Notify,
 ) -> Evaluation:
     """Judge the model that ``load`` loads; it is closed while its reference is computed.
 
@@ -129,15 +139,15 @@ def read(file: Path) -> Evaluation:
         raise MeasurementError(f"'{file}' is no usable evaluation: {error}", fix) from error
 
 
-def _answers(session: Session, progress: Progress) -> tuple[Scores, Looks]:
+def _answers(session: Session, progress: Progress) -> tuple[Scores, AnswerChecks]:
     progress("asking questions with one answer", 0, 0)
     scores = ask_tasks(session)
     progress("asking open questions", 0, 0)
-    return scores, look_at_answers(session)
+    return scores, check_answers(session)
 
 
 def _reference(
-    subject: Subject, asked: Asked, store: Store, progress: Progress, notify: Notify
+    subject: Subject, asked: EvaluationOptions, store: Store, progress: Progress, notify: Notify
 ) -> Subject | None:
     if asked.against == NONE:
         return None
@@ -148,13 +158,13 @@ def _agreement(
     load: Callable[[], Session],
     subject: Subject,
     reference: Subject,
-    exam: Exam,
+    exam: EvaluationText,
     store: Store,
     progress: Progress,
 ) -> Agreement:
     windows = exam.windows(subject)
     check_same_tokens(subject, reference, exam)
-    truth = truth_of(reference, exam, store, progress)
+    truth = reference_logprobs(reference, exam, store, progress)
     with load() as session:
         progress("asking for single tokens", 0, 0)
         flat = list(chain.from_iterable(windows.values()))

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from aipc import records
 from aipc.errors import MeasurementError
-from aipc.measure.quality.divergence import Places, compare
+from aipc.measure.quality.divergence import PositionScores, compare
 from aipc.measure.quality.passages import (
     Cut,
     Passage,
@@ -31,7 +31,7 @@ from aipc.measure.quality.passages import (
     identity,
     read_passages,
 )
-from aipc.measure.quality.reference import find_reference, find_truth, make_truth
+from aipc.measure.quality.reference import compute_logprobs, find_logprobs, find_reference
 from aipc.measure.quality.subject import Subject
 from aipc.measure.statistics import Interval, exponential, of_mean
 from aipc.models.store import Store
@@ -81,7 +81,7 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Exam:
+class EvaluationText:
     """A text, cut: what models are judged on."""
 
     passages: tuple[Passage, ...]
@@ -129,14 +129,14 @@ def measure_kl(
     store = store or Store()
     subject = Subject(artifact, runtime, device, properties or {})
     reference = find_reference(artifact, None, store, progress, notify)
-    exam = Exam(read_passages(), Cut(tokens=tokens))
+    exam = EvaluationText(read_passages(), Cut(tokens=tokens))
     return measure_quality(subject, reference, exam, store, progress)
 
 
 def measure_quality(
     subject: Subject,
     reference: Subject | None,
-    exam: Exam,
+    exam: EvaluationText,
     store: Store,
     progress: Progress = silent,
 ) -> Quality:
@@ -158,7 +158,7 @@ def measure_quality(
     return known
 
 
-def check_same_tokens(subject: Subject, reference: Subject, exam: Exam) -> None:
+def check_same_tokens(subject: Subject, reference: Subject, exam: EvaluationText) -> None:
     """Refuse to compare models place by place that read the text in different tokens.
 
     Raises:
@@ -172,27 +172,31 @@ def check_same_tokens(subject: Subject, reference: Subject, exam: Exam) -> None:
         )
 
 
-def truth_of(
-    reference: Subject, exam: Exam, store: Store, progress: Progress
+def reference_logprobs(
+    reference: Subject, exam: EvaluationText, store: Store, progress: Progress
 ) -> npt.NDArray[np.float16]:
     """The reference's log-probabilities [places, vocabulary]; computed where none are kept."""
     folder, key = store.home / "references", _key([reference.identity, exam.identity])
-    kept = find_truth(folder, key)
+    kept = find_logprobs(folder, key)
     if kept is not None:
         return kept
     progress("scoring the float reference", 0, 0)
     with closing(reference.scorer()) as scorer:
-        return make_truth(folder, key, scorer, _joined(exam.windows(reference)))
+        return compute_logprobs(folder, key, scorer, _joined(exam.windows(reference)))
 
 
 def _measure(
-    subject: Subject, reference: Subject | None, exam: Exam, store: Store, progress: Progress
+    subject: Subject,
+    reference: Subject | None,
+    exam: EvaluationText,
+    store: Store,
+    progress: Progress,
 ) -> Quality:
     windows = exam.windows(subject)
     truth = None
     if reference is not None:
         check_same_tokens(subject, reference, exam)
-        truth = truth_of(reference, exam, store, progress)
+        truth = reference_logprobs(reference, exam, store, progress)
     progress("scoring the model", 0, 0)
     with closing(subject.scorer()) as scorer:
         places = compare(scorer, _joined(windows), truth)
@@ -201,9 +205,9 @@ def _measure(
 
 
 def _quality(
-    places: Places,
+    places: PositionScores,
     windows: Mapping[str, Sequence[Window]],
-    exam: Exam,
+    exam: EvaluationText,
     scored: Mapping[str, Any],
     reference: Mapping[str, Any] | None,
 ) -> Quality:

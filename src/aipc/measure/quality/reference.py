@@ -118,7 +118,7 @@ KEPT = 3
 """Files; the oldest goes when another is made.  One of 2,048 places takes 130 to 820 MB."""
 
 
-def find_truth(folder: Path, key: str) -> npt.NDArray[np.float16] | None:
+def find_logprobs(folder: Path, key: str) -> npt.NDArray[np.float16] | None:
     """What is kept under ``key``, mapped from the disk; None where there is none."""
     try:
         kept: npt.NDArray[np.float16] = np.load(_file(folder, key), mmap_mode="r")
@@ -128,7 +128,7 @@ def find_truth(folder: Path, key: str) -> npt.NDArray[np.float16] | None:
     return kept
 
 
-def make_truth(
+def compute_logprobs(
     folder: Path, key: str, scorer: Scorer, windows: Sequence[Window]
 ) -> npt.NDArray[np.float16]:
     """Compute the reference's log-probabilities, keep them under ``key`` and map them.

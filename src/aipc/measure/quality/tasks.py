@@ -38,7 +38,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskOutcome:
     kind: str
     prompt: str
     answer: str
@@ -50,7 +50,7 @@ class Scores:
     """``share`` of all the outcomes is right; the interval is of tasks like these."""
 
     share: Interval
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[TaskOutcome, ...]
 
     @property
     def by_kind(self) -> Mapping[str, tuple[int, int]]:
@@ -78,7 +78,7 @@ def ask_tasks(
     outcomes = []
     for task in tasks:
         reply = session.generate(task.prompt, temperature=0.0, max_new_tokens=LONGEST_ANSWER)
-        outcomes.append(Outcome(task.kind, task.prompt, reply.text, task.is_right(reply.text)))
+        outcomes.append(TaskOutcome(task.kind, task.prompt, reply.text, task.is_right(reply.text)))
         tell(len(outcomes))
     right = sum(outcome.right for outcome in outcomes)
     return Scores(of_share(right, len(outcomes)), tuple(outcomes))

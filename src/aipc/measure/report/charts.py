@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Line:
+class ChartLine:
     """Medians over x, with a band that half of the values lie in; ``style`` tells lines apart."""
 
     label: str
@@ -18,7 +18,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Mark:
+class ChartMark:
     """A single value beside the lines, drawn hollow: it is not one of them."""
 
     style: int
@@ -29,8 +29,8 @@ class Mark:
 @dataclass(frozen=True)
 class Panel:
     title: str
-    lines: tuple[Line, ...]
-    marks: tuple[Mark, ...] = ()
+    lines: tuple[ChartLine, ...]
+    marks: tuple[ChartMark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ Chart = LineChart | BarChart | PointChart
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """``head`` names the columns; those from ``right`` on hold numbers."""
 
     head: tuple[str, ...]
@@ -117,5 +117,5 @@ class Picture:
     about: str
     chart: Chart | None
     absent: str = ""
-    table: Table | None = None
+    table: ReportTable | None = None
     notes: tuple[str, ...] = ()

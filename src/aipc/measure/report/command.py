@@ -9,13 +9,13 @@ from pathlib import PurePath
 
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
-from aipc.measure.bench.result import Contestant, Result
+from aipc.measure.bench.result import Participant, Result
 from aipc.models.catalogue import CATALOGUE
 
 
 def command(result: Result) -> str:
     """A line for a shell; a text that prompts were cut from is called FILE."""
-    first, *peers = result.contestants
+    first, *peers = result.participants
     parts = [
         "aipc",
         "bench",
@@ -45,17 +45,17 @@ def _lengths(result: Result) -> Iterator[str]:
     if work.text_sha256 is not None:
         yield from ("--text", "FILE")
     yield from ("--repeats", str(work.repeats))
-    yield from ("--loads", str(max(len(one.loads) for one in result.contestants)))
+    yield from ("--loads", str(max(len(one.loads) for one in result.participants)))
     yield from ("--seed", str(work.seed))
 
 
-def _setup(first: Contestant, model: str) -> list[str]:
+def _setup(first: Participant, model: str) -> list[str]:
     """An artifact of the user's own has its weights already."""
     setup = Setup(first.runtime, first.device, _recipe(first, model), first.properties)
     return setup.flags.split()
 
 
-def _recipe(first: Contestant, model: str) -> Recipe | None:
+def _recipe(first: Participant, model: str) -> Recipe | None:
     recipe = first.artifact.recipe
     is_artifact = PurePath(model).name == first.artifact.name
     if is_artifact or not recipe or set(recipe) != {field.name for field in fields(Recipe)}:

@@ -10,15 +10,15 @@ from statistics import median
 
 from aipc.measure.bench.figures import first_token, warm
 from aipc.measure.bench.workload import Case
-from aipc.measure.report.charts import Line
-from aipc.measure.report.entries import Entry, Section
+from aipc.measure.report.charts import ChartLine
+from aipc.measure.report.entries import ReportEntry, Section
 from aipc.measure.statistics import of_median, quantile
 
 POINTS = 32
 """A line has at most so many; of a longer answer, neighbors are taken together."""
 
 
-def step_line(entry: Entry, case: Case) -> Line | None:
+def step_line(entry: ReportEntry, case: Case) -> ChartLine | None:
     """Milliseconds to each token from the one before it; the first is the answer's second token.
 
     None where there are no samples of the case, or all tokens came at once.
@@ -30,7 +30,7 @@ def step_line(entry: Entry, case: Case) -> Line | None:
     pooled: dict[int, list[float]] = {}
     for place, milliseconds in sorted(steps.items()):
         pooled.setdefault((place - 1) // pool, []).extend(milliseconds)
-    return Line(
+    return ChartLine(
         entry.label,
         entry.style,
         tuple(1 + pool * at + (pool + 1) / 2 for at in pooled),
@@ -45,16 +45,16 @@ def pooled_places(case: Case) -> int:
     return math.ceil((case.output - 1) / POINTS)
 
 
-def first_token_line(entry: Entry, section: Section) -> Line | None:
+def first_token_line(entry: ReportEntry, section: Section) -> ChartLine | None:
     """Seconds to the first token by length of the prompt; None where there are no samples."""
     found = [
         (prompt, of_median(list(map(first_token, samples))))
         for prompt in section.workload.prompts
-        if (samples := warm(entry.contestant, replace(section.typical, prompt=prompt)))
+        if (samples := warm(entry.participant, replace(section.typical, prompt=prompt)))
     ]
     if not found:
         return None
-    return Line(
+    return ChartLine(
         entry.label,
         entry.style,
         tuple(float(prompt) for prompt, _ in found),
@@ -64,10 +64,10 @@ def first_token_line(entry: Entry, section: Section) -> Line | None:
     )
 
 
-def _by_place(entry: Entry, case: Case) -> dict[int, list[float]]:
+def _by_place(entry: ReportEntry, case: Case) -> dict[int, list[float]]:
     """Place in the answer from 0 → milliseconds, of every sequence of every repeat."""
     found: dict[int, list[float]] = {}
-    for sample in warm(entry.contestant, case):
+    for sample in warm(entry.participant, case):
         for times in sample.times:
             for place, seconds in _gaps(times):
                 found.setdefault(place, []).append(1e3 * seconds)

@@ -7,8 +7,16 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from aipc.measure.report.charts import BarChart, BarPanel, Chart, Line, LineChart, Panel, PointChart
-from aipc.measure.report.palette import CONTESTANTS, light
+from aipc.measure.report.charts import (
+    BarChart,
+    BarPanel,
+    Chart,
+    ChartLine,
+    LineChart,
+    Panel,
+    PointChart,
+)
+from aipc.measure.report.palette import PARTICIPANTS, light
 from aipc.measure.report.style import color_of, dashes_of, marker_of, style
 
 if TYPE_CHECKING:
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 9.6  # inches
 _BESIDE = 1.012
-"""Places on a logarithmic axis where one contestant's value stands beside another's."""
+"""Places on a logarithmic axis where one participant's value stands beside another's."""
 _RESOLUTION = 160  # dots an inch
 
 
@@ -84,11 +92,11 @@ def _draw_lines(figure: Figure, axes: Any, chart: LineChart) -> None:
     _legend(figure, handles, labels)
 
 
-def _draw_line(axes: Axes, line: Line, *, is_log: bool) -> None:
+def _draw_line(axes: Axes, line: ChartLine, *, is_log: bool) -> None:
     """A band where there are many values, strokes at each where there are few."""
     color, dash = color_of(line.style), dashes_of(line.style)
     if is_log:
-        beside = _BESIDE ** (line.style % len(CONTESTANTS))
+        beside = _BESIDE ** (line.style % len(PARTICIPANTS))
         errors = [
             [middle - low for middle, low in zip(line.middle, line.low, strict=True)],
             [high - middle for middle, high in zip(line.middle, line.high, strict=True)],
@@ -112,7 +120,7 @@ def _draw_line(axes: Axes, line: Line, *, is_log: bool) -> None:
 def _draw_marks(axes: Axes, panel: Panel) -> None:
     for mark in panel.marks:
         axes.plot(
-            mark.x * _BESIDE ** (mark.style % len(CONTESTANTS)),
+            mark.x * _BESIDE ** (mark.style % len(PARTICIPANTS)),
             mark.y,
             marker=marker_of(mark.style),
             markersize=7.5,

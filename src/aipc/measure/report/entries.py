@@ -1,4 +1,4 @@
-"""Who stands side by side in a report: contestants that were given the same work."""
+"""Who stands side by side in a report: participants that were given the same work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from aipc.convert.recipe import Recipe
 from aipc.measure.bench.figures import Figures, figures
-from aipc.measure.bench.result import Contestant, MachineFacts, Result, Workload
+from aipc.measure.bench.result import MachineFacts, Participant, Result, Workload
 from aipc.measure.bench.workload import Case, cases
 from aipc.measure.quality.evaluation import Evaluation
 from aipc.measure.report.files import Benchmark, Findings
@@ -18,8 +18,8 @@ _OF_SPEED = {"intra_op_num_threads", "inter_op_num_threads", "INFERENCE_NUM_THRE
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One contestant; ``label`` is unlike the others' of its section, ``style`` its number there.
+class ReportEntry:
+    """One participant; ``label`` is unlike the others' of its section, ``style`` its number there.
 
     ``machine`` is the letter of the machine where there are several, else empty.
     """
@@ -27,12 +27,12 @@ class Entry:
     label: str
     style: int
     machine: str
-    contestant: Contestant
+    participant: Participant
     result: Result
     quality: Evaluation | None
 
     def figures(self, case: Case) -> Figures | None:
-        return figures(self.contestant, case, self.result.limits)
+        return figures(self.participant, case, self.result.limits)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Section:
     workload: Workload
     benchmarks: tuple[Benchmark, ...]
     machines: tuple[tuple[str, MachineFacts], ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[ReportEntry, ...]
 
     @property
     def cases(self) -> tuple[Case, ...]:
@@ -54,7 +54,7 @@ class Section:
         work = self.workload
         return Case(max(work.prompts), max(work.outputs), min(work.batches))
 
-    def of(self, benchmark: Benchmark) -> tuple[Entry, ...]:
+    def of(self, benchmark: Benchmark) -> tuple[ReportEntry, ...]:
         return tuple(one for one in self.entries if one.result is benchmark.result)
 
 
@@ -68,30 +68,30 @@ def sections(findings: Findings) -> tuple[Section, ...]:
     return tuple(_section(group, findings.evaluations) for group in groups.values())
 
 
-def recipe_tag(contestant: Contestant) -> str:
+def recipe_tag(participant: Participant) -> str:
     """The weights in short, as in "int4-g128-sym"; the artifact's name where it tells no recipe."""
     known = {field.name for field in fields(Recipe)}
-    recipe = contestant.artifact.recipe
+    recipe = participant.artifact.recipe
     if not recipe or not set(recipe) <= known:
-        return contestant.artifact.name
+        return participant.artifact.name
     return Recipe(**recipe).tag
 
 
 def _section(benchmarks: Sequence[Benchmark], evaluations: Sequence[Evaluation]) -> Section:
     machines = list(dict.fromkeys(one.result.machine for one in benchmarks))
     letters = {machine: chr(ord("A") + at) for at, machine in enumerate(machines)}
-    taken = [(benchmark, one) for benchmark in benchmarks for one in benchmark.result.contestants]
+    taken = [(benchmark, one) for benchmark in benchmarks for one in benchmark.result.participants]
     labels = _labels(taken, letters if len(machines) > 1 else {})
     entries = tuple(
-        Entry(
+        ReportEntry(
             label,
             style,
             letters[benchmark.result.machine] if len(machines) > 1 else "",
-            contestant,
+            participant,
             benchmark.result,
-            _quality_of(contestant, evaluations),
+            _quality_of(participant, evaluations),
         )
-        for style, (label, (benchmark, contestant)) in enumerate(zip(labels, taken, strict=True))
+        for style, (label, (benchmark, participant)) in enumerate(zip(labels, taken, strict=True))
     )
     return Section(
         benchmarks[0].result.workload,
@@ -102,7 +102,7 @@ def _section(benchmarks: Sequence[Benchmark], evaluations: Sequence[Evaluation])
 
 
 def _labels(
-    taken: Sequence[tuple[Benchmark, Contestant]], letters: dict[MachineFacts, str]
+    taken: Sequence[tuple[Benchmark, Participant]], letters: dict[MachineFacts, str]
 ) -> list[str]:
     """The name, and as much more as tells apart: machine, model, weights, device, file.
 
@@ -131,24 +131,24 @@ def _told_apart(parts: Sequence[tuple[str, ...]], facet: Sequence[str]) -> list[
 
 
 def _facets(
-    benchmark: Benchmark, contestant: Contestant, letters: dict[MachineFacts, str]
+    benchmark: Benchmark, participant: Participant, letters: dict[MachineFacts, str]
 ) -> Iterator[str]:
-    yield contestant.name
+    yield participant.name
     yield letters.get(benchmark.result.machine, "")
     yield benchmark.result.model
-    yield recipe_tag(contestant)
-    yield f"{contestant.runtime} {contestant.device}"
+    yield recipe_tag(participant)
+    yield f"{participant.runtime} {participant.device}"
     yield benchmark.file
 
 
-def _quality_of(contestant: Contestant, evaluations: Sequence[Evaluation]) -> Evaluation | None:
+def _quality_of(participant: Participant, evaluations: Sequence[Evaluation]) -> Evaluation | None:
     """What was found about the same files, run by the same runtime with the same numerics."""
     for one in evaluations:
         is_same_run = (one.run.get("runtime"), _numerics(one.run.get("properties"))) == (
-            contestant.runtime,
-            _numerics(contestant.properties),
+            participant.runtime,
+            _numerics(participant.properties),
         )
-        if is_same_run and one.artifact.sha256 == contestant.artifact.sha256:
+        if is_same_run and one.artifact.sha256 == participant.artifact.sha256:
             return one
     return None
 

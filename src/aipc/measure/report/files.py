@@ -66,7 +66,7 @@ def printable(text: str) -> str:
 def _kind(file: Path) -> str:
     """By what only files of that kind have."""
     table = _load(file)
-    for key, kind in (("contestants", "benchmark"), ("trials", "tuning"), ("tasks", "evaluation")):
+    for key, kind in (("participants", "benchmark"), ("trials", "tuning"), ("tasks", "evaluation")):
         if isinstance(table, dict) and key in table:
             return kind
     raise MeasurementError(
@@ -95,8 +95,8 @@ def _benchmark(file: Path) -> Benchmark:
 def _check(found: Result, file: Path) -> None:
     """Refuse what has the right types and still is no measurement."""
     work = found.workload
-    samples = [sample for one in found.contestants for sample in one.samples]
-    is_whole = found.contestants and work.prompts and work.outputs and work.batches
+    samples = [sample for one in found.participants for sample in one.samples]
+    is_whole = found.participants and work.prompts and work.outputs and work.batches
     if not is_whole or not all(map(_is_sound, samples)):
         raise MeasurementError(
             f"'{file}' holds no usable measurement", "give a file that `aipc bench` wrote"

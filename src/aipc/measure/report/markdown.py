@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from aipc.measure.report import tables, words
-from aipc.measure.report.charts import Table
+from aipc.measure.report.charts import ReportTable
 from aipc.measure.report.command import short_name
 from aipc.measure.report.entries import Section
 from aipc.measure.report.report import Report
@@ -16,7 +16,7 @@ _MARKS = re.compile(r"([\\`*_\[\]<>|~$#&!])")
 
 
 def markdown(report: Report) -> str:
-    """Speeds, and the ratios between contestants, of each chapter; what was tuned, of each search.
+    """Speeds, and the ratios between participants, of each chapter; what was tuned, of each search.
 
     Names are escaped: whatever they hold, they come out as text.
     """
@@ -29,7 +29,7 @@ def markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def table(shown: Table) -> str:
+def table(shown: ReportTable) -> str:
     """Numbers flush right."""
     rule = ("---:" if at >= shown.right else "---" for at in range(len(shown.head)))
     lines = [_row(map(escaped, shown.head)), _row(rule)]

@@ -1,6 +1,6 @@
 """The colors of a report's pictures: each a role, with a value for light and one for dark.
 
-The first ones are those of the web page (serve/page/style.css).  Pictures never tell contestants
+The first ones are those of the web page (serve/page/style.css).  Pictures never tell participants
 apart by color alone: lines have their dashes, points their markers, bars their names.
 """
 
@@ -22,7 +22,7 @@ ROLES: dict[str, tuple[str, str]] = {
     "six": ("#6b5a2c", "#d2bf85"),
 }
 """Role → (light, dark); no two roles have the same light value."""
-CONTESTANTS = ("one", "two", "three", "four", "five", "six")
+PARTICIPANTS = ("one", "two", "three", "four", "five", "six")
 _ROLE_OF = {light: role for role, (light, _) in ROLES.items()}
 
 

@@ -12,15 +12,15 @@ from aipc.measure.report.charts import (
     Bar,
     BarChart,
     BarPanel,
-    Line,
+    ChartLine,
+    ChartMark,
     LineChart,
-    Mark,
     Panel,
     Picture,
-    Table,
+    ReportTable,
 )
 from aipc.measure.report.curves import first_token_line, pooled_places, step_line
-from aipc.measure.report.entries import Entry, Section
+from aipc.measure.report.entries import ReportEntry, Section
 from aipc.measure.report.quality import speed_and_quality
 from aipc.units import amount
 
@@ -61,8 +61,8 @@ def latency(section: Section) -> Picture:
             f"Medians over the repeats{_pooled(section.typical)}; the band holds the middle half."
         ),
         chart=chart,
-        absent="no contestant finished a run.",
-        table=_table(("contestant", "prompt + answer", "median", "p90", "p99"), rows, 2),
+        absent="no participant finished a run.",
+        table=_table(("participant", "prompt + answer", "median", "p90", "p99"), rows, 2),
         notes=notes,
     )
 
@@ -89,14 +89,14 @@ def first_tokens(section: Section) -> Picture:
         title="Time to the first token over the length of the prompt",
         about="Medians, with the interval that holds the true median. Both axes are logarithmic.",
         chart=chart if panel.lines else None,
-        absent="no contestant finished a run.",
-        table=_table(("contestant", *lengths, "cold"), rows, 1),
+        absent="no participant finished a run.",
+        table=_table(("participant", *lengths, "cold"), rows, 1),
     )
 
 
 def memory(section: Section) -> Picture:
     """Bytes of the process at most, beside those of the weights."""
-    known = [(one, one.contestant.peak_memory_bytes) for one in section.entries]
+    known = [(one, one.participant.peak_memory_bytes) for one in section.entries]
     size, unit = _unit([peak for _, peak in known if peak is not None])
     bars = tuple(
         Bar(one.label, one.style, peak / size, amount(peak), _weights(one, size))
@@ -111,7 +111,7 @@ def memory(section: Section) -> Picture:
         about="Of the whole process: weights, key-value cache, the runtime and its copies.",
         chart=BarChart((BarPanel("", bars),), unit, mark=mark) if bars else None,
         absent="not measured on this machine: the system does not tell what a process takes.",
-        table=_table(("contestant", "at most", "after loading", "weights", "files"), rows, 1),
+        table=_table(("participant", "at most", "after loading", "weights", "files"), rows, 1),
         notes=_missing([one.label for one, peak in known if peak is None]) if bars else (),
     )
 
@@ -126,7 +126,7 @@ def energy(section: Section) -> Picture:
         if joules is not None
     )
     rows = (
-        (one.label, words.joules(joules), one.contestant.energy_source or "no counter")
+        (one.label, words.joules(joules), one.participant.energy_source or "no counter")
         for one, joules in known
     )
     return Picture(
@@ -135,7 +135,7 @@ def energy(section: Section) -> Picture:
         about=f"Of the whole device that is counted, prompt included ({words.case(case)} tokens).",
         chart=BarChart((BarPanel("", bars),), "joules a token") if bars else None,
         absent="not measured on this machine: it has no energy counter that may be read.",
-        table=_table(("contestant", "joules a token", "counted"), rows, 1) if bars else None,
+        table=_table(("participant", "joules a token", "counted"), rows, 1) if bars else None,
         notes=_missing([one.label for one, joules in known if joules is None]) if bars else (),
     )
 
@@ -161,11 +161,11 @@ def shares(section: Section) -> Picture:
         ),
         chart=BarChart(panels, "% of the limit", limit=100.0) if panels else None,
         absent="the limit of this device was not measured, or the artifact's needs are not known.",
-        table=_table(("contestant", "decode", "prefill"), rows, 1) if panels else None,
+        table=_table(("participant", "decode", "prefill"), rows, 1) if panels else None,
     )
 
 
-def _lines(section: Section, prompt: int) -> Iterator[Line]:
+def _lines(section: Section, prompt: int) -> Iterator[ChartLine]:
     case = replace(section.typical, prompt=prompt)
     for entry in section.entries:
         line = step_line(entry, case)
@@ -213,7 +213,7 @@ def _cold_notes(section: Section) -> Iterator[str]:
         yield f"Not in the lines: the first token after loading, {', '.join(told)}."
 
 
-def _steps(section: Section) -> Iterator[tuple[Case, Entry, tuple[float | None, ...]]]:
+def _steps(section: Section) -> Iterator[tuple[Case, ReportEntry, tuple[float | None, ...]]]:
     for case in section.cases:
         for entry in section.entries:
             found = entry.figures(case)
@@ -221,35 +221,35 @@ def _steps(section: Section) -> Iterator[tuple[Case, Entry, tuple[float | None, 
                 yield case, entry, (found.step_s, found.step_p90_s, found.step_p99_s)
 
 
-def _first_cells(section: Section, entry: Entry) -> Iterator[str]:
+def _first_cells(section: Section, entry: ReportEntry) -> Iterator[str]:
     for prompt in section.workload.prompts:
         found = entry.figures(replace(section.typical, prompt=prompt))
         yield words.ABSENT if found is None else words.seconds(found.first_token_s)
 
 
-def _cold_marks(section: Section) -> Iterator[Mark]:
+def _cold_marks(section: Section) -> Iterator[ChartMark]:
     for entry in section.entries:
-        cold = [sample for sample in entry.contestant.samples if sample.cold]
+        cold = [sample for sample in entry.participant.samples if sample.cold]
         seconds = _cold(entry)
         if cold and seconds is not None:
-            yield Mark(entry.style, cold[0].prompt, seconds)
+            yield ChartMark(entry.style, cold[0].prompt, seconds)
 
 
-def _cold(entry: Entry) -> float | None:
-    return cold_first_token(entry.contestant)
+def _cold(entry: ReportEntry) -> float | None:
+    return cold_first_token(entry.participant)
 
 
 def _unit(sizes: Sequence[int]) -> tuple[float, str]:
     return (1e9, "GB") if max(sizes, default=0) >= 2e9 else (1e6, "MB")
 
 
-def _weights(entry: Entry, size: float) -> float | None:
-    needs = entry.contestant.artifact.needs
+def _weights(entry: ReportEntry, size: float) -> float | None:
+    needs = entry.participant.artifact.needs
     return None if needs is None else needs.weight_bytes / size
 
 
-def _memory_cells(entry: Entry) -> Iterator[str]:
-    one = entry.contestant
+def _memory_cells(entry: ReportEntry) -> Iterator[str]:
+    one = entry.participant
     loaded = [load.peak_memory_bytes for load in one.loads if load.peak_memory_bytes is not None]
     needs = one.artifact.needs
     for nbytes in (
@@ -261,17 +261,17 @@ def _memory_cells(entry: Entry) -> Iterator[str]:
         yield words.ABSENT if nbytes is None else amount(nbytes)
 
 
-def _energy(entry: Entry, case: Case) -> float | None:
+def _energy(entry: ReportEntry, case: Case) -> float | None:
     found = entry.figures(case)
     return None if found is None else found.energy_per_token_j
 
 
-def _shares(entry: Entry, case: Case) -> tuple[float | None, float | None]:
+def _shares(entry: ReportEntry, case: Case) -> tuple[float | None, float | None]:
     found = entry.figures(case)
     return (None, None) if found is None else (found.decode_share, found.prefill_share)
 
 
-def _share_bars(known: Sequence[tuple[Entry, float | None]]) -> tuple[Bar, ...]:
+def _share_bars(known: Sequence[tuple[ReportEntry, float | None]]) -> tuple[Bar, ...]:
     return tuple(
         Bar(one.label, one.style, 100 * share, words.share(share))
         for one, share in known
@@ -283,5 +283,5 @@ def _missing(labels: Sequence[str]) -> tuple[str, ...]:
     return (f"Not measured for {words.listed(labels)}.",) if labels else ()
 
 
-def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]], right: int) -> Table:
-    return Table(head, tuple(rows), right)
+def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]], right: int) -> ReportTable:
+    return ReportTable(head, tuple(rows), right)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from aipc.measure.quality.quality import Quality
 from aipc.measure.report import words
-from aipc.measure.report.charts import Picture, Point, PointChart, Table
-from aipc.measure.report.entries import Entry, Section
+from aipc.measure.report.charts import Picture, Point, PointChart, ReportTable
+from aipc.measure.report.entries import ReportEntry, Section
 from aipc.measure.statistics import Interval, frontier
 
 _KL = "KL divergence from the float original, nats: less is better"
@@ -15,7 +15,7 @@ _PERPLEXITY = "perplexity: less is better"
 
 
 def speed_and_quality(section: Section) -> Picture:
-    """By divergence where any contestant's is known, else by perplexity."""
+    """By divergence where any participant's is known, else by perplexity."""
     axis = _KL if any(_kl(entry) is not None for entry in section.entries) else _PERPLEXITY
     found = [(one, _loss(one, axis), _speed(one, section)) for one in section.entries]
     points = tuple(
@@ -57,8 +57,8 @@ def _frontiers(points: Sequence[Point], machines: Sequence[str]) -> Iterator[tup
         yield tuple(own[at] for at in best)
 
 
-def _table(section: Section) -> Table:
-    head = ("contestant", "tokens/s", "KL, nats", "perplexity", "same top token")
+def _table(section: Section) -> ReportTable:
+    head = ("participant", "tokens/s", "KL, nats", "perplexity", "same top token")
     rows = tuple(
         (
             one.label,
@@ -69,34 +69,34 @@ def _table(section: Section) -> Table:
         )
         for one in section.entries
     )
-    return Table(head, rows)
+    return ReportTable(head, rows)
 
 
-def _speed(entry: Entry, section: Section) -> float | None:
+def _speed(entry: ReportEntry, section: Section) -> float | None:
     found = entry.figures(section.typical)
     return None if found is None else found.decode_per_s
 
 
-def _loss(entry: Entry, axis: str) -> float | None:
+def _loss(entry: ReportEntry, axis: str) -> float | None:
     interval = _kl(entry) if axis == _KL else _perplexity(entry)
     return None if interval is None else interval.middle
 
 
-def _quality(entry: Entry) -> Quality | None:
+def _quality(entry: ReportEntry) -> Quality | None:
     return None if entry.quality is None else entry.quality.quality
 
 
-def _kl(entry: Entry) -> Interval | None:
+def _kl(entry: ReportEntry) -> Interval | None:
     quality = _quality(entry)
     return None if quality is None else quality.kl
 
 
-def _perplexity(entry: Entry) -> Interval | None:
+def _perplexity(entry: ReportEntry) -> Interval | None:
     quality = _quality(entry)
     return None if quality is None else quality.perplexity
 
 
-def _top1(entry: Entry) -> Interval | None:
+def _top1(entry: ReportEntry) -> Interval | None:
     """Estimated from answers where the device tells no scores."""
     if entry.quality is not None and entry.quality.agreement is not None:
         return entry.quality.agreement.top1

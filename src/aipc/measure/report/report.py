@@ -37,7 +37,7 @@ class Chapter:
 
 
 @dataclass(frozen=True)
-class Search:
+class TuningSection:
     """What was tuned, with its picture."""
 
     tuned: Tuned
@@ -49,7 +49,7 @@ class Report:
     """All that is shown, not yet drawn."""
 
     chapters: tuple[Chapter, ...]
-    searches: tuple[Search, ...]
+    searches: tuple[TuningSection, ...]
     notes: tuple[str, ...] = ()
     """What was read and is not shown, one line each."""
 
@@ -71,14 +71,14 @@ class Report:
 
 
 def make_report(findings: Findings) -> Report:
-    """Arrange what was found; contestants of different workloads come in different chapters."""
+    """Arrange what was found; participants of different workloads come in different chapters."""
     found = sections(findings)
     chapters = tuple(
         Chapter(section, tuple(_numbered(pictures(section), at if len(found) > 1 else 0)))
         for at, section in enumerate(found, 1)
     )
     searches = tuple(
-        Search(tuned, trials_picture(tuned, f"tuned-{at}"))
+        TuningSection(tuned, trials_picture(tuned, f"tuned-{at}"))
         for at, tuned in enumerate(findings.tunings, 1)
     )
     return Report(chapters, searches, tuple(_unused(findings, found)))
@@ -135,7 +135,7 @@ def _unused(findings: Findings, found: Sequence[Section]) -> Iterator[str]:
         if not any(one is quality for quality in used):
             runtime = one.run.get("runtime")
             yield (
-                f"the evaluation of {one.artifact.name} on {runtime} is of no contestant: its "
+                f"the evaluation of {one.artifact.name} on {runtime} is of no participant: its "
                 "artifact, runtime or properties are others"
             )
 

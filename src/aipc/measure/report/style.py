@@ -1,4 +1,4 @@
-"""How a report's pictures look: matplotlib's settings, and what tells contestants apart."""
+"""How a report's pictures look: matplotlib's settings, and what tells participants apart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from aipc.errors import MeasurementError
-from aipc.measure.report.palette import CONTESTANTS, light
+from aipc.measure.report.palette import PARTICIPANTS, light
 
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 1.6, 1.2, 1.6)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -63,8 +63,8 @@ def style() -> Iterator[None]:
 
 
 def color_of(number: int) -> str:
-    """Of the contestant of that number, in light."""
-    return light(CONTESTANTS[number % len(CONTESTANTS)])
+    """Of the participant of that number, in light."""
+    return light(PARTICIPANTS[number % len(PARTICIPANTS)])
 
 
 def dashes_of(number: int) -> Any:

@@ -9,8 +9,8 @@ from aipc.measure.bench.compare import Ratio, between, within
 from aipc.measure.bench.figures import cold_first_token
 from aipc.measure.bench.result import Rate, Result
 from aipc.measure.report import words
-from aipc.measure.report.charts import Table
-from aipc.measure.report.entries import Entry, Section, recipe_tag
+from aipc.measure.report.charts import ReportTable
+from aipc.measure.report.entries import ReportEntry, Section, recipe_tag
 from aipc.measure.report.files import Benchmark
 from aipc.units import amount
 
@@ -20,16 +20,24 @@ _Pair = tuple[str, str]
 """Labels of the one that is so many times as fast, and of the other."""
 
 
-def summary(section: Section) -> Table:
-    """One line a contestant, in the section's typical case; medians."""
-    head = ("contestant", "weights", "first token", "a token", "tokens/s", "of the limit", "memory")
+def summary(section: Section) -> ReportTable:
+    """One line a participant, in the section's typical case; medians."""
+    head = (
+        "participant",
+        "weights",
+        "first token",
+        "a token",
+        "tokens/s",
+        "of the limit",
+        "memory",
+    )
     rows = tuple(_summary_row(entry, section) for entry in section.entries)
-    return Table((*head, "KL, nats"), rows, right=2)
+    return ReportTable((*head, "memory", "KL, nats"), rows, right=2)
 
 
-def speeds(section: Section) -> Table:
-    """Every contestant in every case; tokens a second are of the whole batch."""
-    head = ("contestant", "prompt + answer", "first token", "a token", "prefill, tokens/s")
+def speeds(section: Section) -> ReportTable:
+    """Every participant in every case; tokens a second are of the whole batch."""
+    head = ("participant", "prompt + answer", "first token", "a token", "prefill, tokens/s")
     rows = []
     for case in section.cases:
         for entry in section.entries:
@@ -43,25 +51,25 @@ def speeds(section: Section) -> Table:
                 words.rate(found.decode_per_s),
             )
             rows.append((entry.label, words.case(case), *row))
-    return Table((*head, "decode, tokens/s"), tuple(rows), right=2)
+    return ReportTable((*head, "decode, tokens/s"), tuple(rows), right=2)
 
 
-def loading(section: Section) -> Table:
+def loading(section: Section) -> ReportTable:
     """What happens once a load."""
-    head = ("contestant", "runtime and device", "loading", "first token after loading")
+    head = ("participant", "runtime and device", "loading", "first token after loading")
     rows = tuple(
         (
             entry.label,
-            f"{entry.contestant.runtime} {entry.contestant.device}",
+            f"{entry.participant.runtime} {entry.participant.device}",
             words.seconds(_load(entry)),
-            words.seconds(cold_first_token(entry.contestant)),
+            words.seconds(cold_first_token(entry.participant)),
         )
         for entry in section.entries
     )
-    return Table(head, rows, right=2)
+    return ReportTable(head, rows, right=2)
 
 
-def ratios(section: Section) -> Table:
+def ratios(section: Section) -> ReportTable:
     """How many times as fast one is as the other, in each case, with the interval."""
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for (ours, theirs), ratio in _ratios(section):
@@ -71,7 +79,7 @@ def ratios(section: Section) -> Table:
     return _by_speed(("compared", "prompt + answer"), rows, _SPEEDS)
 
 
-def ratios_once(section: Section) -> Table:
+def ratios_once(section: Section) -> ReportTable:
     """As `ratios`, of what happens once a load."""
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for (ours, theirs), ratio in _ratios(section):
@@ -92,11 +100,11 @@ def _by_speed(
     head: tuple[str, ...],
     rows: Mapping[tuple[str, ...], Mapping[str, str]],
     speeds: Mapping[str, str],
-) -> Table:
+) -> ReportTable:
     told = (
         (*key, *(found.get(what, words.ABSENT) for what in speeds)) for key, found in rows.items()
     )
-    return Table((*head, *speeds.values()), tuple(told), right=len(head))
+    return ReportTable((*head, *speeds.values()), tuple(told), right=len(head))
 
 
 def machine_lines(section: Section) -> Iterator[str]:
@@ -143,27 +151,27 @@ def _ratios(section: Section) -> Iterator[tuple[_Pair, Ratio]]:
 
 
 def _labels(section: Section, first: Benchmark, second: Benchmark, ratio: Ratio) -> _Pair:
-    ours = {one.contestant.name: one.label for one in section.of(first)}
-    theirs = {one.contestant.name: one.label for one in section.of(second)}
+    ours = {one.participant.name: one.label for one in section.of(first)}
+    theirs = {one.participant.name: one.label for one in section.of(second)}
     return ours[ratio.ours], theirs[ratio.theirs]
 
 
 def _are_comparable(first: Result, second: Result) -> bool:
-    names = {one.name for one in first.contestants} & {one.name for one in second.contestants}
+    names = {one.name for one in first.participants} & {one.name for one in second.participants}
     return first.machine == second.machine and bool(names)
 
 
-def _load(entry: Entry) -> float | None:
-    seconds = [load.seconds for load in entry.contestant.loads]
+def _load(entry: ReportEntry) -> float | None:
+    seconds = [load.seconds for load in entry.participant.loads]
     return median(seconds) if seconds else None
 
 
-def _memory(entry: Entry) -> str:
-    peak = entry.contestant.peak_memory_bytes
+def _memory(entry: ReportEntry) -> str:
+    peak = entry.participant.peak_memory_bytes
     return words.ABSENT if peak is None else amount(peak)
 
 
-def _summary_row(entry: Entry, section: Section) -> tuple[str, ...]:
+def _summary_row(entry: ReportEntry, section: Section) -> tuple[str, ...]:
     found = entry.figures(section.typical)
     speeds = (
         (words.ABSENT,) * 4
@@ -178,4 +186,4 @@ def _summary_row(entry: Entry, section: Section) -> tuple[str, ...]:
     quality = None if entry.quality is None else entry.quality.quality
     kl = None if quality is None else quality.kl
     told = words.ABSENT if kl is None else f"{kl.middle:.4f}"
-    return entry.label, recipe_tag(entry.contestant), *speeds, _memory(entry), told
+    return entry.label, recipe_tag(entry.participant), *speeds, _memory(entry), told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aipc.choose.measured import Trial, Tuned
 from aipc.measure.report import words
-from aipc.measure.report.charts import Picture, Point, PointChart, Table
+from aipc.measure.report.charts import Picture, Point, PointChart, ReportTable
 from aipc.measure.report.files import printable
 from aipc.measure.statistics import frontier
 from aipc.units import amount
@@ -30,9 +30,9 @@ def trials_picture(tuned: Tuned, name: str) -> Picture:
     )
 
 
-def _table(tuned: Tuned) -> Table:
+def _table(tuned: Tuned) -> ReportTable:
     head = ("setup", "marks", "first token", "a token", "files", "KL, nats", "joules a token")
-    return Table(head, tuple(_row(trial, tuned) for trial in tuned.trials), right=2)
+    return ReportTable(head, tuple(_row(trial, tuned) for trial in tuned.trials), right=2)
 
 
 def _row(trial: Trial, tuned: Tuned) -> tuple[str, ...]:

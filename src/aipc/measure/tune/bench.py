@@ -25,7 +25,7 @@ from aipc.measure.bench.runner import ProcessRunner
 from aipc.measure.bench.workload import Case, RandomPrompts
 from aipc.measure.quality.passages import read_passages
 from aipc.measure.quality.quality import measure_kl
-from aipc.measure.tune.participants import Run
+from aipc.measure.tune.participants import SetupRun
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.progress import Progress
@@ -82,8 +82,8 @@ _CALIBRATED = 20.0
 """How much longer a recipe that reads calibration text takes."""
 
 
-class ProcessContender:
-    """A setup loaded in a process of its own; see `aipc.measure.tune.participants.Contender`."""
+class SetupProcess:
+    """A setup loaded in a process of its own; see `aipc.measure.tune.participants.LoadedSetup`."""
 
     def __init__(
         self,
@@ -110,14 +110,14 @@ class ProcessContender:
             raise
         self.cold_s = cold.times[0][0]
 
-    def run(self, tokens: int) -> Run:
+    def run(self, tokens: int) -> SetupRun:
         prompts = self._prompts.take()
         before = self._joules()
         done = self._runner.run(prompts, tokens)
         after = self._joules()
         given = tokens * len(prompts)
         drawn = None if before is None or after is None else after - before
-        return Run(
+        return SetupRun(
             statistics.median(times[0] for times in done.times),
             _token_s(done.times),
             given / done.seconds if len(prompts) > 1 else None,
@@ -169,10 +169,10 @@ class ProcessBench:
         rates = [work / seconds for work, seconds in self._converted]
         return self._conversion(setup) / (statistics.median(rates) if rates else _WEIGHTS_A_SECOND)
 
-    def open(self, setup: Setup) -> ProcessContender:
+    def open(self, setup: Setup) -> SetupProcess:
         folder = self._folder(setup)
         energy = find_energy(setup.kind) if self.wants_energy else None
-        return ProcessContender(setup, folder, self._prompts(folder), energy)
+        return SetupProcess(setup, folder, self._prompts(folder), energy)
 
     def kl(self, setup: Setup) -> float:
         quality = measure_kl(

@@ -27,7 +27,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Place:
+class RuntimeDevice:
     """A device through a runtime; ``weights`` is an own artifact's format, None for a checkpoint.
 
     ``target`` is what a checkpoint is converted for; None for an artifact.
@@ -80,23 +80,23 @@ class Place:
         return entry["runtime"] == self.runtime and self.device.kind in entry["kinds"]
 
 
-def places(
+def runtime_devices(
     devices: Sequence[Device],
     *,
     device: str = "auto",
     runtime: str = "auto",
     artifact: Artifact | None = None,
-) -> tuple[Place, ...]:
+) -> tuple[RuntimeDevice, ...]:
     """Every device through every runtime that can run the model, in the default order.
 
     ``device`` is a vendor's name or "auto"; both narrow the choice.  An ``artifact`` runs as it is.
     """
-    found: dict[tuple[str, str], Place] = {}
+    found: dict[tuple[str, str], RuntimeDevice] = {}
     for name, one in _reached(devices, device, runtime):
         if artifact is None:
-            place = Place(one, name, find_target(one.kind, name))
+            place = RuntimeDevice(one, name, find_target(one.kind, name))
         elif name == artifact.target and not objection(artifact, one, name):
-            place = Place(one, name, None, artifact.weights)
+            place = RuntimeDevice(one, name, None, artifact.weights)
         else:
             continue
         found.setdefault((one.name, name), place)

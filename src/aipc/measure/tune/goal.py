@@ -1,44 +1,79 @@
-"""What a choice is made for: one number of each setup, the smaller the better."""
+"""What a choice is made for, one number a setup, the smaller the better; how much is measured."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aipc.choose.measured import Figures, Work
+from aipc.errors import UsageError
+from aipc.options import check, option
 
+if TYPE_CHECKING:
+    from aipc.choose.measured import SetupFigures, Work
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 GOALS = ("latency", "throughput", "energy", "quality")
 NO_SLOWER = 1.1
 """For quality: a choice may take at most this multiple of the default choice's time."""
 
 
-def score(goal: str, figures: Figures, work: Work) -> float:
+def score(goal: str, figures: SetupFigures, work: Work) -> float:
     """Seconds an answer, seconds a token, joules a token, or nats; infinite where not measured."""
     return _SCORES[goal](figures, work)
 
 
-def answer_seconds(figures: Figures, work: Work) -> float:
+def answer_seconds(figures: SetupFigures, work: Work) -> float:
     """Of one whole answer, prompt included."""
     return figures.first_token_s + (work.tokens - 1) * figures.token_s
 
 
-def _throughput(figures: Figures, work: Work) -> float:  # noqa: ARG001 - one signature for all
+def _throughput(figures: SetupFigures, work: Work) -> float:  # noqa: ARG001 - one signature for all
     return 1 / figures.tokens_per_s if figures.tokens_per_s else float("inf")
 
 
-def _energy(figures: Figures, work: Work) -> float:  # noqa: ARG001
+def _energy(figures: SetupFigures, work: Work) -> float:  # noqa: ARG001
     joules = figures.joules_per_token
     return float("inf") if joules is None else joules
 
 
-def _quality(figures: Figures, work: Work) -> float:  # noqa: ARG001
+def _quality(figures: SetupFigures, work: Work) -> float:  # noqa: ARG001
     return float("inf") if figures.kl is None else figures.kl
 
 
-_SCORES: Mapping[str, Callable[[Figures, Work], float]] = {
+_SCORES: Mapping[str, Callable[[SetupFigures, Work], float]] = {
     "latency": answer_seconds,
     "throughput": _throughput,
     "energy": _energy,
     "quality": _quality,
 }
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """What is to be measured, and how long that may take."""
+
+    budget: str = option("10m", "time to spend: 90s, 10m, 1h; conversions count")
+    max_kl: float | None = option(
+        None,
+        "most divergence from the float model, in nats a token; coarser weights are tried then",
+        minimum=0.0,
+    )
+    prompt: int = option(256, "tokens of each prompt", minimum=8)
+    tokens: int = option(64, "tokens of each answer", minimum=8)
+    work: str = option(
+        "plain", "copy: answers that repeat parts of the prompt", choices=("plain", "copy")
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        _ = self.budget_s
+
+    @property
+    def budget_s(self) -> float:
+        match = _DURATION.fullmatch(self.budget.strip())
+        if match is None:
+            raise UsageError(f"--budget '{self.budget}' is no time", "write 90s, 10m or 1h")
+        return float(match[1]) * _SECONDS[match[2]]

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from aipc.choose.measured import Figures, Work
+from aipc.choose.measured import SetupFigures, Work
 from aipc.choose.setup import Setup
 from aipc.measure.tune.candidates import Candidate
 from aipc.measure.tune.goal import answer_seconds
 
 
 @dataclass(frozen=True)
-class Run:
+class SetupRun:
     """One answer, or as many at once as the work has streams; None is "not measured"."""
 
     first_token_s: float
@@ -24,7 +24,7 @@ class Run:
     joules_per_token: float | None = None
 
 
-class Contender(Protocol):
+class LoadedSetup(Protocol):
     """A setup that is loaded, in a process of its own, and has answered once."""
 
     @property
@@ -37,7 +37,7 @@ class Contender(Protocol):
     @property
     def nbytes(self) -> int: ...
 
-    def run(self, tokens: int) -> Run:
+    def run(self, tokens: int) -> SetupRun:
         """Answer with so many tokens; AipcError where that fails."""
 
     def close(self) -> None: ...
@@ -55,7 +55,7 @@ class Bench(Protocol):
     def cost(self, setup: Setup) -> float:
         """Seconds that making its artifact will take, about; 0 where there is one."""
 
-    def open(self, setup: Setup) -> Contender:
+    def open(self, setup: Setup) -> LoadedSetup:
         """Convert where needed, and load; AipcError where that fails."""
 
     def kl(self, setup: Setup) -> float:
@@ -63,24 +63,24 @@ class Bench(Protocol):
 
 
 @dataclass(eq=False)
-class Entrant:
+class SetupParticipant:
     """A candidate and what is known of it by now."""
 
     candidate: Candidate
-    contender: Contender | None = None
+    contender: LoadedSetup | None = None
     load_s: float | None = None
     cold_s: float | None = None
     nbytes: int = 0
-    probes: list[Run] = field(default_factory=list)
+    probes: list[SetupRun] = field(default_factory=list)
     """Short runs, the best of which ranks; ``runs`` are whole ones, which decide."""
-    runs: list[Run] = field(default_factory=list)
+    runs: list[SetupRun] = field(default_factory=list)
     kl: float | None = None
 
     @property
     def setup(self) -> Setup:
         return self.candidate.setup
 
-    def open(self, bench: Bench) -> Contender:
+    def open(self, bench: Bench) -> LoadedSetup:
         """Load it, where it is not loaded."""
         if self.contender is None:
             self.contender = bench.open(self.setup)
@@ -96,23 +96,23 @@ class Entrant:
         if contender is not None:
             contender.close()
 
-    def figures(self, work: Work) -> Figures:
+    def figures(self, work: Work) -> SetupFigures:
         """Medians of the whole runs or, where there are none, of the probes."""
         return self._figures(self.runs or self.probes, work)
 
-    def figures_by_round(self, work: Work) -> list[Figures]:
+    def figures_by_round(self, work: Work) -> list[SetupFigures]:
         """One for each whole run."""
         return [self._figures([run], work) for run in self.runs]
 
-    def best_probe(self, work: Work) -> Figures:
+    def best_probe(self, work: Work) -> SetupFigures:
         """Of the quickest probe: what others do on the machine only ever slows one down."""
         return min(
             (self._figures([run], work) for run in self.probes),
             key=lambda figures: answer_seconds(figures, work),
         )
 
-    def _figures(self, runs: Sequence[Run], work: Work) -> Figures:
-        return Figures(
+    def _figures(self, runs: Sequence[SetupRun], work: Work) -> SetupFigures:
+        return SetupFigures(
             first_token_s=statistics.median(run.first_token_s for run in runs),
             token_s=statistics.median(run.token_s for run in runs),
             nbytes=self.nbytes,
@@ -131,8 +131,10 @@ def _median(values: Sequence[float | None]) -> float | None:
     return statistics.median(told) if told else None
 
 
-def _spread(runs: Sequence[Run], nbytes: int, work: Work) -> float | None:
+def _spread(runs: Sequence[SetupRun], nbytes: int, work: Work) -> float | None:
     if len(runs) < 2:
         return None
-    whole = [answer_seconds(Figures(run.first_token_s, run.token_s, nbytes), work) for run in runs]
+    whole = [
+        answer_seconds(SetupFigures(run.first_token_s, run.token_s, nbytes), work) for run in runs
+    ]
     return (max(whole) - min(whole)) / 2 / statistics.median(whole)

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 
 from aipc.choose.setup import Setup
 from aipc.errors import AipcError, MeasurementError
-from aipc.measure.tune.candidates import Candidate, Place
+from aipc.measure.tune.candidates import Candidate, RuntimeDevice
 from aipc.measure.tune.goal import NO_SLOWER, answer_seconds, score
-from aipc.measure.tune.participants import Bench, Entrant
-from aipc.measure.tune.verdict import NO_TIME, Outcome, Skipped, Terms, decide
+from aipc.measure.tune.participants import Bench, SetupParticipant
+from aipc.measure.tune.verdict import NO_TIME, Skipped, Terms, TuningOutcome, decide
 
 PROBE_TOKENS = 16
 MARGIN = 0.25
@@ -28,17 +28,17 @@ ROUNDS = 3
 
 
 @dataclass
-class Search:
+class SetupSearch:
     """One search; `run` it once.  ``tell`` is given a line for each thing that was done."""
 
     terms: Terms
     bench: Bench
     tell: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
-    _entrants: list[Entrant] = field(default_factory=list)
+    _entrants: list[SetupParticipant] = field(default_factory=list)
     _skipped: list[Skipped] = field(default_factory=list)
 
-    def run(self, places: Sequence[Place]) -> Outcome:
+    def run(self, places: Sequence[RuntimeDevice]) -> TuningOutcome:
         """Search among ``places``, the default one first.
 
         Raises:
@@ -60,7 +60,7 @@ class Search:
             for entrant in self._entrants:
                 entrant.close()
 
-    def _explore(self, places: Sequence[Place]) -> None:
+    def _explore(self, places: Sequence[RuntimeDevice]) -> None:
         for place in places:
             self._try(place.default)
         if not self._entrants:
@@ -90,7 +90,7 @@ class Search:
         if why or self._is_too_late(setup):
             self._skip(setup, why or NO_TIME)
             return
-        entrant = Entrant(candidate)
+        entrant = SetupParticipant(candidate)
         self.tell(f"{setup}: {candidate.why}")
         try:
             self._make_room(setup)
@@ -109,10 +109,10 @@ class Search:
         self._drop_hopeless()
         self._tell_probe(entrant)
 
-    def _probe(self, entrant: Entrant) -> None:
+    def _probe(self, entrant: SetupParticipant) -> None:
         entrant.probe(self.bench, min(PROBE_TOKENS, self.terms.work.tokens))
 
-    def _probe_again(self, entrant: Entrant) -> None:
+    def _probe_again(self, entrant: SetupParticipant) -> None:
         """Beside the best so far: a moment's disturbance shall not end anyone's chances."""
         best = self._kept()[0]
         for one in (best, entrant):
@@ -126,7 +126,7 @@ class Search:
         opening = max(self._opening_s(entrant) for entrant in self._entrants)
         return self.bench.cost(setup) + opening + self._finals_s() > self._left()
 
-    def _opening_s(self, entrant: Entrant) -> float:
+    def _opening_s(self, entrant: SetupParticipant) -> float:
         """To load it again and probe it."""
         figures = entrant.figures(self.terms.work)
         probe = figures.first_token_s + PROBE_TOKENS * figures.token_s
@@ -153,7 +153,7 @@ class Search:
             if entrant not in kept:
                 entrant.close()
 
-    def _kept(self) -> list[Entrant]:
+    def _kept(self) -> list[SetupParticipant]:
         """Those that may still win, fastest first; the default choice is always compared."""
         default = self._entrants[0]
         if self.terms.goal == "quality":
@@ -163,7 +163,7 @@ class Search:
         hopeful = [one for one in self._entrants if self._speed(one) <= limit * (1 + MARGIN)]
         return sorted(hopeful, key=self._speed) + ([] if default in hopeful else [default])
 
-    def _hopeful(self, places: Sequence[Place]) -> list[Place]:
+    def _hopeful(self, places: Sequence[RuntimeDevice]) -> list[RuntimeDevice]:
         setups = [entrant.setup for entrant in self._kept()]
         return [
             place
@@ -171,12 +171,12 @@ class Search:
             if any((s.runtime, s.device) == (place.runtime, place.device.name) for s in setups)
         ]
 
-    def _best_at(self, place: Place) -> Entrant:
+    def _best_at(self, place: RuntimeDevice) -> SetupParticipant:
         here = (place.runtime, place.device.name)
         own = [e for e in self._entrants if (e.setup.runtime, e.setup.device) == here]
         return min(own, key=self._speed)
 
-    def _finalists(self) -> list[Entrant]:
+    def _finalists(self) -> list[SetupParticipant]:
         """At most `FINALISTS`, and the default choice beside them."""
         kept, default = self._kept(), self._entrants[0]
         chosen = self._within_quality(kept) if self.terms.needs_kl else kept[:FINALISTS]
@@ -186,11 +186,11 @@ class Search:
                 entrant.close()
         return finalists
 
-    def _within_quality(self, kept: Sequence[Entrant]) -> list[Entrant]:
+    def _within_quality(self, kept: Sequence[SetupParticipant]) -> list[SetupParticipant]:
         """The best among those whose divergence is small enough; it is measured here."""
         for entrant in self._entrants:
             entrant.close()  # the reference is large
-        allowed: list[Entrant] = []
+        allowed: list[SetupParticipant] = []
         longest = 0.0
         for entrant in self._by_interest(kept):
             if self.terms.goal != "quality" and len(allowed) == FINALISTS:
@@ -206,14 +206,14 @@ class Search:
             allowed.sort(key=lambda one: one.kl or 0.0)
         return allowed[:FINALISTS]
 
-    def _by_interest(self, kept: Sequence[Entrant]) -> list[Entrant]:
+    def _by_interest(self, kept: Sequence[SetupParticipant]) -> list[SetupParticipant]:
         """For quality all are compared with the default choice, so it comes first."""
         default = self._entrants[0]
         if self.terms.goal != "quality":
             return list(kept)
         return [default, *(entrant for entrant in kept if entrant is not default)]
 
-    def _is_good_enough(self, entrant: Entrant) -> bool:
+    def _is_good_enough(self, entrant: SetupParticipant) -> bool:
         entrant.kl = self.bench.kl(entrant.setup)
         self.tell(f"  {entrant.setup}: {entrant.kl:.4f} nats from the float model")
         bound = self.terms.max_kl
@@ -222,7 +222,7 @@ class Search:
         self._skip(entrant.setup, f"its divergence {entrant.kl:.4f} is above --max-kl {bound:g}")
         return False
 
-    def _finals(self, finalists: Sequence[Entrant]) -> None:
+    def _finals(self, finalists: Sequence[SetupParticipant]) -> None:
         """At least one round; the one in front changes from round to round."""
         for turn in range(ROUNDS):
             begun = self.clock()
@@ -232,18 +232,20 @@ class Search:
             if self.clock() - begun > self._left():
                 break
 
-    def _make_room_for_final(self, entrant: Entrant, finalists: Sequence[Entrant]) -> None:
+    def _make_room_for_final(
+        self, entrant: SetupParticipant, finalists: Sequence[SetupParticipant]
+    ) -> None:
         for other in finalists:
             if entrant.contender or self.bench.has_room(entrant.setup):
                 return
             other.close()
 
-    def _speed(self, entrant: Entrant) -> float:
+    def _speed(self, entrant: SetupParticipant) -> float:
         """What probes are ranked by; quality can't be seen in them."""
         goal = "latency" if self.terms.goal == "quality" else self.terms.goal
         return score(goal, entrant.best_probe(self.terms.work), self.terms.work)
 
-    def _seconds(self, entrant: Entrant) -> float:
+    def _seconds(self, entrant: SetupParticipant) -> float:
         return answer_seconds(entrant.figures(self.terms.work), self.terms.work)
 
     def _skip(self, setup: Setup, why: str) -> None:
@@ -251,7 +253,7 @@ class Search:
         if why != NO_TIME:
             self.tell(f"  {setup}: {why}")
 
-    def _tell_probe(self, entrant: Entrant) -> None:
+    def _tell_probe(self, entrant: SetupParticipant) -> None:
         figures = entrant.best_probe(self.terms.work)
         dropped = "" if entrant in self._kept() else "; dropped"
         self.tell(

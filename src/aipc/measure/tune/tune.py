@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -16,49 +15,16 @@ from aipc.devices.counters.energy import find_energy
 from aipc.devices.names import plain_name
 from aipc.errors import MeasurementError, UsageError
 from aipc.measure.tune.bench import ProcessBench
-from aipc.measure.tune.candidates import Place, places
+from aipc.measure.tune.candidates import RuntimeDevice, runtime_devices
 from aipc.measure.tune.goal import GOALS
-from aipc.measure.tune.search import Search
-from aipc.measure.tune.verdict import Outcome, Terms
+from aipc.measure.tune.search import SetupSearch
+from aipc.measure.tune.verdict import Terms, TuningOutcome
 from aipc.models import names
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
-from aipc.options import check, option
 from aipc.progress import Progress, silent
 from aipc.runtimes.registry import RUNTIMES
 from aipc.session.convert import Notify, announce, log
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
-
-
-@dataclass(frozen=True)
-class TuneOptions:
-    """What is to be measured, and how long that may take."""
-
-    budget: str = option("10m", "time to spend: 90s, 10m, 1h; conversions count")
-    max_kl: float | None = option(
-        None,
-        "most divergence from the float model, in nats a token; coarser weights are tried then",
-        minimum=0.0,
-    )
-    prompt: int = option(256, "tokens of each prompt", minimum=8)
-    tokens: int = option(64, "tokens of each answer", minimum=8)
-    work: str = option(
-        "plain", "copy: answers that repeat parts of the prompt", choices=("plain", "copy")
-    )
-
-    def __post_init__(self) -> None:
-        check(self)
-        _ = self.budget_s
-
-    @property
-    def budget_s(self) -> float:
-        match = _DURATION.fullmatch(self.budget.strip())
-        if match is None:
-            raise UsageError(f"--budget '{self.budget}' is no time", "write 90s, 10m or 1h")
-        return float(match[1]) * _SECONDS[match[2]]
-
 
 STREAMS = 8
 
@@ -67,7 +33,7 @@ STREAMS = 8
 class Tuning:
     """A search that is over: what it found, and the record that was kept."""
 
-    outcome: Outcome
+    outcome: TuningOutcome
     tuned: Tuned
 
 
@@ -112,13 +78,15 @@ def tune(
         source, store, devices, work, progress, notify, wants_energy=goal == "energy"
     )
     terms = Terms(goal, work, options.budget_s, options.max_kl)
-    outcome = _searched(Search(terms, bench, notify), bench, found)
+    outcome = _searched(SetupSearch(terms, bench, notify), bench, found)
     tuned = _record(source, terms, outcome, reachable_devices())
     Records(store.tuned).save(tuned)
     return Tuning(outcome, tuned)
 
 
-def _searched(search: Search, bench: ProcessBench, found: Sequence[Place]) -> Outcome:
+def _searched(
+    search: SetupSearch, bench: ProcessBench, found: Sequence[RuntimeDevice]
+) -> TuningOutcome:
     """Whatever happens, nothing is left that was made only to be measured."""
     kept = None
     try:
@@ -129,7 +97,7 @@ def _searched(search: Search, bench: ProcessBench, found: Sequence[Place]) -> Ou
         bench.tidy(kept)
 
 
-def _places(source: Source, device: str, runtime: str) -> tuple[Place, ...]:
+def _places(source: Source, device: str, runtime: str) -> tuple[RuntimeDevice, ...]:
     artifact = read_artifact(source.path) if isinstance(source, ArtifactSource) else None
     if runtime != "auto":
         RUNTIMES.check(runtime)
@@ -137,7 +105,7 @@ def _places(source: Source, device: str, runtime: str) -> tuple[Place, ...]:
     wanted = plain_name(device)
     if wanted != "auto":
         wanted = resolve_device(wanted, [one.name for one in devices])
-    found = places(devices, device=wanted, runtime=runtime, artifact=artifact)
+    found = runtime_devices(devices, device=wanted, runtime=runtime, artifact=artifact)
     if not found:
         raise MeasurementError(
             "no device of this machine can run that model so", "`aipc devices` shows what is here"
@@ -159,8 +127,8 @@ def _work(goal: str, options: TuneOptions) -> Work:
 
 
 def _with_counters(
-    found: Sequence[Place], find: Callable[[str], object | None] = find_energy
-) -> tuple[Place, ...]:
+    found: Sequence[RuntimeDevice], find: Callable[[str], object | None] = find_energy
+) -> tuple[RuntimeDevice, ...]:
     """The places whose energy something counts: the others can't be compared."""
     counted = tuple(place for place in found if find(place.device.kind) is not None)
     if not counted:
@@ -171,7 +139,9 @@ def _with_counters(
     return counted
 
 
-def _record(source: Source, terms: Terms, outcome: Outcome, devices: Sequence[Device]) -> Tuned:
+def _record(
+    source: Source, terms: Terms, outcome: TuningOutcome, devices: Sequence[Device]
+) -> Tuned:
     return Tuned(
         model=source.name,
         label=source.label,

@@ -10,7 +10,7 @@ from aipc.choose.measured import Trial, Work
 from aipc.choose.setup import Setup
 from aipc.errors import MeasurementError
 from aipc.measure.tune.goal import NO_SLOWER, answer_seconds, score
-from aipc.measure.tune.participants import Entrant
+from aipc.measure.tune.participants import SetupParticipant
 
 NO_TIME = "no time was left for it"
 NOISE = 0.03
@@ -42,7 +42,7 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TuningOutcome:
     """``default`` is what a session takes without measurements; it may be the choice."""
 
     choice: Trial
@@ -57,11 +57,11 @@ class Outcome:
 
 def decide(
     terms: Terms,
-    entrants: Sequence[Entrant],
-    finalists: Sequence[Entrant],
+    entrants: Sequence[SetupParticipant],
+    finalists: Sequence[SetupParticipant],
     skipped: tuple[Skipped, ...],
     seconds: float,
-) -> Outcome:
+) -> TuningOutcome:
     """Choose among ``finalists``; the first of ``entrants`` is the default choice.
 
     Another is chosen only where it is better by more than the noise.
@@ -79,7 +79,7 @@ def decide(
     best = _best(terms, eligible, default)
     gains = [1.0] if best is default else _gains(terms, best, default)
     trials = _trials(entrants, terms.work)
-    return Outcome(
+    return TuningOutcome(
         choice=trials[[one is best for one in entrants].index(True)],
         default=trials[0],
         gain=statistics.median(gains),
@@ -90,7 +90,9 @@ def decide(
     )
 
 
-def _best(terms: Terms, eligible: Sequence[Entrant], default: Entrant) -> Entrant:
+def _best(
+    terms: Terms, eligible: Sequence[SetupParticipant], default: SetupParticipant
+) -> SetupParticipant:
     """The default choice stays, unless another was better beyond doubt."""
     ranked = sorted(
         eligible, key=lambda one: statistics.median(_gains(terms, one, default)), reverse=True
@@ -106,7 +108,7 @@ def _is_better(gains: Sequence[float]) -> bool:
     return min(gains) >= 1 + NOISE or statistics.median(gains) >= 1 + MUCH
 
 
-def _gains(terms: Terms, entrant: Entrant, default: Entrant) -> list[float]:
+def _gains(terms: Terms, entrant: SetupParticipant, default: SetupParticipant) -> list[float]:
     """How many times better than the default choice, round by round: a drift cancels out."""
     mine, theirs = (
         [score(terms.goal, figures, terms.work) for figures in one.figures_by_round(terms.work)]
@@ -130,14 +132,14 @@ def _verdict(gains: Sequence[float]) -> str:
     )
 
 
-def _is_eligible(terms: Terms, entrant: Entrant, default: Entrant) -> bool:
+def _is_eligible(terms: Terms, entrant: SetupParticipant, default: SetupParticipant) -> bool:
     if terms.max_kl is not None and (entrant.kl is None or entrant.kl > terms.max_kl):
         return False
     limit = NO_SLOWER * _seconds(default, terms.work)
     return terms.goal != "quality" or _seconds(entrant, terms.work) <= limit
 
 
-def _seconds(entrant: Entrant, work: Work) -> float:
+def _seconds(entrant: SetupParticipant, work: Work) -> float:
     return answer_seconds(entrant.figures(work), work)
 
 
@@ -146,7 +148,7 @@ def _ratio(default: float, best: float) -> float:
     return 1.0 if default == best else default / best if best else float("inf")
 
 
-def _trials(entrants: Sequence[Entrant], work: Work) -> list[Trial]:
+def _trials(entrants: Sequence[SetupParticipant], work: Work) -> list[Trial]:
     trials = [Trial(one.setup, one.figures(work)) for one in entrants]
     merits = [_merits(trial, work) for trial in trials]
     return [

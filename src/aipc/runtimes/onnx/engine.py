@@ -29,7 +29,7 @@ from aipc.runtimes.onnx.provider import tell
 from aipc.runtimes.onnx.sampler import Sampler, logprob
 from aipc.runtimes.onnx.sequence import CachedSequence
 from aipc.runtimes.onnx.sequence_pool import SequencePool
-from aipc.timing_spans import stage
+from aipc.timing_spans import span
 
 KERNEL = "kernel_time"
 _TOKEN = 0  # of any kind: every vocabulary has it
@@ -78,7 +78,7 @@ class ONNXEngine:
         settings: Settings,
         properties: Mapping[str, str],
     ) -> None:
-        with stage("import the runtime"):
+        with span("import the runtime"):
             import onnxruntime_genai
 
         with translated(f"the model could not be loaded on {device}"):

@@ -13,7 +13,7 @@ from typing import Any
 
 from aipc.errors import EngineError
 from aipc.runtimes.openvino.errors import translated
-from aipc.runtimes.token_queue import Chunk, Readers, TokenQueue
+from aipc.runtimes.token_queue import Readers, TokenChunk, TokenQueue
 
 _PATIENCE_S = 0.02
 """With a reader that keeps the others waiting."""
@@ -32,7 +32,7 @@ class BatchRequest:
         self._handle: Any = None
         self._arrivals = TokenQueue(readers)
 
-    def read(self) -> Chunk:
+    def read(self) -> TokenChunk:
         """Wait for the next tokens; none at the end, for ever.
 
         Raises:
@@ -72,7 +72,7 @@ class BatchRequest:
         while self._handle.can_read():
             for output in self._handle.read().values():
                 if output.generated_ids:
-                    self._arrivals.put(Chunk(output.generated_ids, output.generated_log_probs))
+                    self._arrivals.put(TokenChunk(output.generated_ids, output.generated_log_probs))
         is_running = bool(status == openvino_genai.GenerationStatus.RUNNING)
         if not is_running:
             self._arrivals.end()

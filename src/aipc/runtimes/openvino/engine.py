@@ -30,8 +30,8 @@ from aipc.runtimes.openvino.properties import (
     check_properties,
     read_lookup,
 )
-from aipc.runtimes.token_queue import Chunk
-from aipc.timing_spans import stage
+from aipc.runtimes.token_queue import TokenChunk
+from aipc.timing_spans import span
 
 PROMPT_CHUNK = 512
 """Tokens computed in one step, of all requests together, while a prompt is read.
@@ -84,7 +84,7 @@ class OpenVINOEngine:
     """A model loaded in a continuous-batching pipeline; see `aipc.runtimes.base.Engine`."""
 
     def __init__(self, artifact: Path, device: str, properties: Mapping[str, str]) -> None:
-        with stage("import the runtime"):
+        with span("import the runtime"):
             import openvino_genai
 
         self.device = device
@@ -129,7 +129,7 @@ class OpenVINOEngine:
         self._batch.add(request)
         return request
 
-    def advance(self, handle: BatchRequest) -> Chunk:
+    def advance(self, handle: BatchRequest) -> TokenChunk:
         """Wait for the tokens of ``handle``; none when it has ended."""
         return handle.read()
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from aipc.errors import EngineError
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.token_queue import Chunk
+from aipc.runtimes.token_queue import TokenChunk
 
 
 class Requests(Protocol):
@@ -24,7 +24,7 @@ class Requests(Protocol):
     def submit(self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]) -> Any:
         """Begin a request; its handle."""
 
-    def advance(self, handle: Any) -> Chunk:
+    def advance(self, handle: Any) -> TokenChunk:
         """Wait for the next tokens of a request; none when it has ended."""
 
     def release(self, handle: Any) -> None:

@@ -44,7 +44,7 @@ from aipc.runtimes.openvino.static_shape import (
     fitting_shape,
     smallest_shape,
 )
-from aipc.runtimes.token_queue import Chunk, TokenQueue
+from aipc.runtimes.token_queue import TokenChunk, TokenQueue
 
 
 class NpuRequest:
@@ -60,7 +60,7 @@ class NpuRequest:
         self._cancelled = threading.Event()
         self._work = worker.submit(self._run)
 
-    def read(self) -> Chunk:
+    def read(self) -> TokenChunk:
         """Wait for the next tokens; none at the end, for ever.
 
         Raises:
@@ -91,7 +91,7 @@ class NpuRequest:
     def _push(self, tokens: list[int]) -> bool:
         """Whether to go on."""
         if not self._cancelled.is_set():
-            self._arrivals.put(Chunk(tokens, []))
+            self._arrivals.put(TokenChunk(tokens, []))
         return not self._cancelled.is_set()
 
 
@@ -207,7 +207,7 @@ class NpuEngine:
         self._request = NpuRequest(generate, self._worker)
         return self._request
 
-    def advance(self, handle: NpuRequest) -> Chunk:
+    def advance(self, handle: NpuRequest) -> TokenChunk:
         with translated("OpenVINO GenAI failed while generating"):
             chunk = handle.read()
         self._check_open()

@@ -13,7 +13,7 @@ from aipc.errors import UsageError
 from aipc.models import names
 from aipc.models.catalogue import CATALOGUE, Model
 from aipc.models.source import ArtifactSource, GgufSource, HubSource, Source, WheelSource
-from aipc.models.store import Entry, Store
+from aipc.models.store import Store, StoredModel
 
 _INT4_SHARE = 0.3  # of 16-bit weights: what loading converts them to by default
 _PROCESS_BYTES = 400_000_000  # Python, the vendor's runtime, and a small cache
@@ -89,7 +89,7 @@ class ModelRegistry:
             found.setdefault(card.name, card)
         return found
 
-    def _named_card(self, name: str, source: Source, entries: Sequence[Entry]) -> ModelCard:
+    def _named_card(self, name: str, source: Source, entries: Sequence[StoredModel]) -> ModelCard:
         is_local = not isinstance(source, (HubSource, WheelSource))
         known = CATALOGUE.get(name)
         return ModelCard(
@@ -103,12 +103,12 @@ class ModelRegistry:
         )
 
 
-def _fetched_card(model: Model, entry: Entry, entries: Sequence[Entry]) -> ModelCard:
+def _fetched_card(model: Model, entry: StoredModel, entries: Sequence[StoredModel]) -> ModelCard:
     weights = _weights(model.source, entries)
     return ModelCard(model.name, model.name, model.what, weights, _seconds(entry), model.context)
 
 
-def _artifact_card(entry: Entry, offered: Collection[str]) -> ModelCard:
+def _artifact_card(entry: StoredModel, offered: Collection[str]) -> ModelCard:
     """``offered`` are the names, in the store, of the models that have a card themselves."""
     is_variant = any(_is_made_of(entry, name) for name in offered)
     size, created = entry.nbytes, _seconds(entry)
@@ -122,7 +122,7 @@ def _public_name(name: str, source: Source) -> str:
     return source.path.stem if source.path.suffix.lower() == ".gguf" else source.path.name
 
 
-def _weights(source: Source, entries: Sequence[Entry], download: int = 0) -> int:
+def _weights(source: Source, entries: Sequence[StoredModel], download: int = 0) -> int:
     """Bytes of the largest artifact made from it, else of one as it will be made from its files.
 
     ``download`` is the size of a checkpoint that is not fetched yet.
@@ -137,11 +137,11 @@ def _weights(source: Source, entries: Sequence[Entry], download: int = 0) -> int
     return int(_INT4_SHARE * (_checkpoint(source, entries) or download))
 
 
-def _is_made_of(entry: Entry, name: str) -> bool:
+def _is_made_of(entry: StoredModel, name: str) -> bool:
     return entry.kind == "artifact" and entry.name.startswith(f"{name}-")
 
 
-def _checkpoint(source: Source, entries: Sequence[Entry]) -> int:
+def _checkpoint(source: Source, entries: Sequence[StoredModel]) -> int:
     if isinstance(source, (HubSource, WheelSource)):
         return sum(entry.nbytes for entry in entries if entry.name == source.name)
     return _size(source.path)
@@ -152,5 +152,5 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def _seconds(entry: Entry) -> int:
+def _seconds(entry: StoredModel) -> int:
     return int(datetime.fromisoformat(entry.created).timestamp())

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from aipc.errors import MeasurementError
-from aipc.measure.bench.contest import Contest, Racer
 from aipc.measure.bench.noise import Listener
 from aipc.measure.bench.result import Workload
-from aipc.measure.bench.runner import Loaded, Run
+from aipc.measure.bench.round_robin import RoundRobin, RunningParticipant
+from aipc.measure.bench.runner import LoadResult, RunResult
 from aipc.measure.bench.workload import RandomPrompts
 
 WORKLOAD = Workload(prompts=(4, 8), outputs=(3,), batches=(1, 2), repeats=2, seed=1)
@@ -23,7 +23,7 @@ class FakeRunner:
         self.log.append((self.name, "load"))
         if self.broken:
             raise MeasurementError("it is broken")
-        return Loaded(1.5, 1000, {"device": "CPU"})
+        return LoadResult(1.5, 1000, {"device": "CPU"})
 
     def run(self, prompts, tokens):
         assert not self.is_closed
@@ -31,7 +31,7 @@ class FakeRunner:
         if len(prompts) > self.most:
             raise MeasurementError(f"{self.name} has no batches")
         times = tuple(tuple(float(at + 1) for at in range(tokens)) for _ in prompts)
-        return Run(times, float(tokens), 0.5, 2000)
+        return RunResult(times, float(tokens), 0.5, 2000)
 
     def close(self):
         self.is_closed = True
@@ -48,21 +48,21 @@ class Meter:
         return self.drawn
 
 
-def hold(racers, energy=None, loads=1):
+def hold(participants, energy=None, loads=1):
     prompts = RandomPrompts(1000, lambda _: False, 1)
-    with Contest(racers, WORKLOAD, prompts, Listener(()), energy, lambda _: None) as contest:
-        contest.load(loads)
-        contest.run()
+    with RoundRobin(participants, WORKLOAD, prompts, Listener(()), energy, lambda _: None) as turns:
+        turns.load(loads)
+        turns.run()
 
 
-def racer(name, log, **fields):
+def participant(name, log, **fields):
     required = fields.pop("required", False)
-    return Racer(name, lambda: FakeRunner(name, log, **fields), required)
+    return RunningParticipant(name, lambda: FakeRunner(name, log, **fields), required)
 
 
 def test_all_get_the_same_prompts_in_turn_and_the_first_changes():
     log = []
-    ours, theirs = racer("ours", log), racer("theirs", log)
+    ours, theirs = participant("ours", log), participant("theirs", log)
     hold([ours, theirs])
     runs = [entry for entry in log if entry[-1] == 3]
     assert [entry[0] for entry in runs] == ["ours", "theirs", "theirs", "ours"] * 4
@@ -73,13 +73,13 @@ def test_all_get_the_same_prompts_in_turn_and_the_first_changes():
 
 def test_no_prompt_that_was_run_before_is_measured():
     log = []
-    hold([racer("ours", log)], loads=2)
+    hold([participant("ours", log)], loads=2)
     prompts = [prompt for entry in log if entry[1] != "load" for prompt in entry[1]]
     assert len(set(prompts)) == len(prompts)
 
 
 def test_the_cold_first_run_is_a_sample_of_its_own_after_each_load():
-    only = racer("ours", [])
+    only = participant("ours", [])
     hold([only], loads=3)
     cold = [sample for sample in only.samples if sample.cold]
     assert [sample.repeat for sample in cold] == [0, 1, 2]
@@ -89,7 +89,7 @@ def test_the_cold_first_run_is_a_sample_of_its_own_after_each_load():
 
 def test_a_peer_that_can_not_run_a_case_runs_the_others():
     log = []
-    ours, theirs = racer("ours", log), racer("theirs", log, most=1)
+    ours, theirs = participant("ours", log), participant("theirs", log, most=1)
     hold([ours, theirs])
     assert {sample.batch for sample in theirs.samples} == {1}
     assert {sample.batch for sample in ours.samples} == {1, 2}
@@ -98,12 +98,12 @@ def test_a_peer_that_can_not_run_a_case_runs_the_others():
 
 def test_a_peer_that_does_not_load_is_left_out_and_aipc_itself_is_not():
     log = []
-    ours, theirs = racer("ours", log), racer("theirs", log, broken=True)
+    ours, theirs = participant("ours", log), participant("theirs", log, broken=True)
     hold([ours, theirs])
     assert (theirs.samples, theirs.failure) == ([], "it is broken")
     assert ours.failure is None
     with pytest.raises(MeasurementError, match="it is broken"):
-        hold([racer("ours", log, broken=True, required=True)])
+        hold([participant("ours", log, broken=True, required=True)])
 
 
 def test_processes_end_when_the_contest_fails():
@@ -114,12 +114,12 @@ def test_processes_end_when_the_contest_fails():
         return runners[-1]
 
     with pytest.raises(MeasurementError):
-        hold([Racer("ours", make, required=True)])
+        hold([RunningParticipant("ours", make, required=True)])
     assert all(runner.is_closed for runner in runners)
 
 
 def test_energy_is_the_counters_growth_and_absent_without_one():
-    counted, silent = racer("ours", []), racer("ours", [])
+    counted, silent = participant("ours", []), participant("ours", [])
     hold([counted], Meter())
     hold([silent])
     assert {sample.energy_j for sample in counted.samples} == {7.0}

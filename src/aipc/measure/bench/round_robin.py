@@ -11,7 +11,7 @@ from aipc.devices.counters.energy import EnergyCounter
 from aipc.errors import MeasurementError
 from aipc.measure.bench.noise import Listener
 from aipc.measure.bench.result import Load, Sample, Workload
-from aipc.measure.bench.runner import Loaded, Run, Runner
+from aipc.measure.bench.runner import LoadResult, Runner, RunResult
 from aipc.measure.bench.workload import Case, cases
 from aipc.session.convert import Notify
 
@@ -31,8 +31,8 @@ class Prompts(Protocol):
 
 
 @dataclass
-class Racer:
-    """One contestant under way; ``make`` gives a runner that is not loaded yet."""
+class RunningParticipant:
+    """One participant under way; ``make`` gives a runner that is not loaded yet."""
 
     name: str
     make: Callable[[], Runner]
@@ -45,7 +45,7 @@ class Racer:
     failure: str | None = None
     _runner: Runner | None = None
 
-    def load(self) -> Loaded | None:
+    def load(self) -> LoadResult | None:
         """In a fresh process; None when that failed."""
         self.close()
         self._runner = self.make()
@@ -57,7 +57,7 @@ class Racer:
             self.facts = loaded.facts
         return loaded
 
-    def run(self, prompts: Sequence[Sequence[int]], tokens: int) -> Run | None:
+    def run(self, prompts: Sequence[Sequence[int]], tokens: int) -> RunResult | None:
         """None when it failed."""
         runner = self._runner
         if runner is None:
@@ -82,22 +82,22 @@ class Racer:
             return None
 
 
-class Contest:
-    """Takes the samples of `Racer`s; the one in front changes from repeat to repeat.
+class RoundRobin:
+    """Takes the samples of `RunningParticipant`s; the one in front changes from repeat to repeat.
 
-    A context manager: at its end every racer's process has ended.
+    A context manager: at its end every participant's process has ended.
     """
 
     def __init__(
         self,
-        racers: Sequence[Racer],
+        participants: Sequence[RunningParticipant],
         workload: Workload,
         prompts: Prompts,
         listener: Listener,
         energy: EnergyCounter | None,
         notify: Notify,
     ) -> None:
-        self._racers = racers
+        self._participants = participants
         self._workload = workload
         self._prompts = prompts
         self._listener = listener
@@ -108,13 +108,13 @@ class Contest:
         """Load everyone so often, each time with its cold first run; the last ones stay loaded."""
         first = cases(self._workload)[0]
         for number in range(times):
-            for racer in _in_turn(self._racers, number):
-                if racer.failure is None and racer.load() is not None:
+            for participant in _in_turn(self._participants, number):
+                if participant.failure is None and participant.load() is not None:
                     cold = Case(first.prompt, _WARM_TOKENS, 1)
-                    self._sample(racer, cold, number, cold=True)
-                self._notify(_progress(racer))
+                    self._sample(participant, cold, number, cold=True)
+                self._notify(_progress(participant))
                 if number + 1 < times:
-                    racer.close()
+                    participant.close()
 
     def run(self) -> None:
         """Every case: once to warm up, unrecorded, then as often as the workload repeats it."""
@@ -122,10 +122,10 @@ class Contest:
             self._notify(f"prompt {case.prompt}, {case.output} tokens, batch {case.batch}")
             warm = Case(case.prompt, _WARM_TOKENS, case.batch)
             prompts = self._prompts.take(warm, _WARM_UP)
-            able = [racer for racer in self._racers if racer.run(prompts, _WARM_TOKENS)]
+            able = [one for one in self._participants if one.run(prompts, _WARM_TOKENS)]
             for repeat in range(self._workload.repeats):
-                for racer in _in_turn(able, repeat):
-                    self._sample(racer, case, repeat)
+                for participant in _in_turn(able, repeat):
+                    self._sample(participant, case, repeat)
 
     def __enter__(self) -> Self:
         return self
@@ -136,21 +136,23 @@ class Contest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for racer in self._racers:
-            racer.close()
+        for participant in self._participants:
+            participant.close()
 
-    def _sample(self, racer: Racer, case: Case, repeat: int, *, cold: bool = False) -> None:
+    def _sample(
+        self, participant: RunningParticipant, case: Case, repeat: int, *, cold: bool = False
+    ) -> None:
         prompts = self._prompts.take(case, _WARM_UP - 1 - repeat if cold else repeat)
         own_cpu: list[float] = []
         with self._listener.sample(own_cpu):
             before = self._joules()
-            run = racer.run(prompts, case.output)
+            run = participant.run(prompts, case.output)
             after = self._joules()
             if run is None:
                 return
             own_cpu.append(run.cpu_s)
         drawn = None if before is None or after is None else after - before
-        racer.samples.append(
+        participant.samples.append(
             Sample(case.prompt, case.batch, run.times, run.seconds, cold, repeat, drawn)
         )
 
@@ -158,14 +160,12 @@ class Contest:
         return None if self._energy is None else self._energy.joules()
 
 
-def _progress(racer: Racer) -> str:
-    if racer.failure is not None:
-        return f"{racer.name}: {racer.failure}"
-    first = racer.samples[-1].times[0][0]
-    return (
-        f"{racer.name}: loaded in {racer.loads[-1].seconds:.1f} s, cold first token {first:.1f} s"
-    )
+def _progress(participant: RunningParticipant) -> str:
+    if participant.failure is not None:
+        return f"{participant.name}: {participant.failure}"
+    load, first = participant.loads[-1].seconds, participant.samples[-1].times[0][0]
+    return f"{participant.name}: loaded in {load:.1f} s, cold first token {first:.1f} s"
 
 
-def _in_turn(racers: Sequence[Racer], number: int) -> list[Racer]:
-    return list(racers) if number % 2 == 0 else list(reversed(racers))
+def _in_turn(participants: Sequence[RunningParticipant], number: int) -> list[RunningParticipant]:
+    return list(participants) if number % 2 == 0 else list(reversed(participants))
