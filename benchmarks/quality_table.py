@@ -4,8 +4,9 @@
 
 Makes whatever WORK lacks: the small real model as float checkpoints (turned_checkpoint.py), the
 artifacts (quality_artifacts.py; the peers' in environments of their own: hours, most of it NNCF's
-GPTQ) and their scores (quality.py, beside each artifact), then quality-SET.json in docs/ and the tables
-and pictures of docs/quality.md, with the speeds that quality_speed.py found.  Needs matplotlib.
+GPTQ) and their scores (quality.py, beside each artifact), then quality-SET.json in docs/ and the
+tables and pictures of docs/quality.md, with the speeds that quality_speed.py found.  Needs
+matplotlib.
 """
 
 from __future__ import annotations

@@ -40,13 +40,13 @@ def report(
     of different machines carry a letter each.
     """
     from aipc.measure.report import report as pages
-    from aipc.measure.report.files import read_findings
+    from aipc.measure.report.findings import read_findings
 
     shown = pages.make_report(read_findings(files))
     for note in shown.notes:
         notice(f"note: {note}")
     if wants_markdown:
-        from aipc.measure.report.markdown import markdown
+        from aipc.measure.report.report import markdown
 
         write(markdown(shown))
     for folder, form in ((svg, "svg"), (png, "png")):

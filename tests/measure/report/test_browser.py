@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from chromium import launched
 
-from aipc.measure.report.files import read_findings
+from aipc.measure.report.findings import read_findings
 from aipc.measure.report.report import make_report, write_page
 
 ATTACK = "</text></svg><script>window.x=1</script><img src=http://127.0.0.1:9/x onerror=window.x=1>"

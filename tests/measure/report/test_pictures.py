@@ -4,8 +4,7 @@ import itertools
 
 import pytest
 
-from aipc.measure.report.entries import sections
-from aipc.measure.report.files import read_findings
+from aipc.measure.report.findings import read_findings, sections
 from aipc.measure.report.pictures import pictures
 
 

@@ -11,8 +11,17 @@ from aipc.choose.measured import Records, SetupFigures, Trial, Tuned, Work
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError
-from aipc.measure.report.files import read_findings
-from aipc.measure.report.report import make_report, render, write_page, write_pictures
+from aipc.measure.report.charts import ReportTable
+from aipc.measure.report.findings import read_findings
+from aipc.measure.report.report import (
+    escaped,
+    make_report,
+    markdown,
+    render,
+    table,
+    write_page,
+    write_pictures,
+)
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +118,28 @@ def test_without_matplotlib_it_says_what_to_install(report, monkeypatch, tmp_pat
     with pytest.raises(MeasurementError, match=r"pip install 'aipc\[report\]'"):
         write_page(report, tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
+
+
+def test_a_table_has_its_numbers_flush_right():
+    shown = ReportTable(("who", "case", "s"), (("a|b", "1 + 2", "3"),), right=2)
+    assert table(shown).splitlines() == [
+        "| who | case | s |",
+        "| --- | --- | ---: |",
+        r"| a\|b | 1 + 2 | 3 |",
+    ]
+
+
+@pytest.mark.parametrize("text", ["<img src=x>", "[a](b)", "`code`", "a_b_", "$x$", "a|b"])
+def test_what_markdown_would_obey_is_escaped(text):
+    plain = escaped(text)
+    assert plain.replace("\\", "") == text
+    assert all(plain[at - 1] == "\\" for at, one in enumerate(plain) if one in "<[`_$|")
+
+
+def test_speeds_ratios_and_noise_are_told(report_files):
+    told = markdown(make_report(read_findings(report_files)))
+    assert told.startswith("smollm2-135m on ")
+    assert "| onnxruntime\\_genai | 256 + 48 |" in told
+    assert "| aipc · int4-g128-sym against aipc · int8-sym | 16 + 48 |" in told
+    rows = [line for line in told.splitlines() if line.startswith("|")]
+    assert {line.count(" | ") for line in rows} <= {4, 5}

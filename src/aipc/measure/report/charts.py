@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+from statistics import median
+
+from aipc.measure.bench.figures import first_token, warm
+from aipc.measure.bench.workload import Case
+from aipc.measure.report.findings import ReportEntry, Section
+from aipc.measure.statistics import of_median, quantile
 
 
 @dataclass(frozen=True)
@@ -119,3 +128,71 @@ class Picture:
     absent: str = ""
     table: ReportTable | None = None
     notes: tuple[str, ...] = ()
+
+
+POINTS = 32
+"""A line has at most so many; of a longer answer, neighbors are taken together."""
+
+
+def step_line(entry: ReportEntry, case: Case) -> ChartLine | None:
+    """Milliseconds to each token from the one before it; the first is the answer's second token.
+
+    None where there are no samples of the case, or all tokens came at once.
+    """
+    steps = _by_place(entry, case)
+    if not steps:
+        return None
+    pool = pooled_places(case)
+    pooled: dict[int, list[float]] = {}
+    for place, milliseconds in sorted(steps.items()):
+        pooled.setdefault((place - 1) // pool, []).extend(milliseconds)
+    return ChartLine(
+        entry.label,
+        entry.style,
+        tuple(1 + pool * at + (pool + 1) / 2 for at in pooled),
+        tuple(map(median, pooled.values())),
+        tuple(quantile(values, 0.25) for values in pooled.values()),
+        tuple(quantile(values, 0.75) for values in pooled.values()),
+    )
+
+
+def pooled_places(case: Case) -> int:
+    """How many tokens of an answer one point of a line stands for."""
+    return math.ceil((case.output - 1) / POINTS)
+
+
+def first_token_line(entry: ReportEntry, section: Section) -> ChartLine | None:
+    """Seconds to the first token by length of the prompt; None where there are no samples."""
+    found = [
+        (prompt, of_median(list(map(first_token, samples))))
+        for prompt in section.workload.prompts
+        if (samples := warm(entry.participant, replace(section.typical, prompt=prompt)))
+    ]
+    if not found:
+        return None
+    return ChartLine(
+        entry.label,
+        entry.style,
+        tuple(float(prompt) for prompt, _ in found),
+        tuple(interval.middle for _, interval in found),
+        tuple(interval.low for _, interval in found),
+        tuple(interval.high for _, interval in found),
+    )
+
+
+def _by_place(entry: ReportEntry, case: Case) -> dict[int, list[float]]:
+    """Place in the answer from 0 → milliseconds, of every sequence of every repeat."""
+    found: dict[int, list[float]] = {}
+    for sample in warm(entry.participant, case):
+        for times in sample.times:
+            for place, seconds in _gaps(times):
+                found.setdefault(place, []).append(1e3 * seconds)
+    return found
+
+
+def _gaps(times: Sequence[float]) -> Iterator[tuple[int, float]]:
+    """(place, seconds) as `figures.gaps` has it: what comes together shares the time."""
+    places = [list(group) for _, group in groupby(range(len(times)), lambda at: times[at])]
+    for before, together in pairwise(places):
+        for place in together:
+            yield place, (times[together[0]] - times[before[0]]) / len(together)

@@ -16,8 +16,7 @@ from aipc.measure.report.charts import (
     Panel,
     PointChart,
 )
-from aipc.measure.report.palette import PARTICIPANTS, light
-from aipc.measure.report.style import color_of, dashes_of, marker_of, style
+from aipc.measure.report.theme import PARTICIPANTS, color_of, dashes_of, light, marker_of, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

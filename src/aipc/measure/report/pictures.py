@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from aipc import units
 from aipc.measure.bench.figures import cold_first_token
 from aipc.measure.bench.workload import Case
 from aipc.measure.report import words
@@ -18,10 +19,12 @@ from aipc.measure.report.charts import (
     Panel,
     Picture,
     ReportTable,
+    first_token_line,
+    pooled_places,
+    step_line,
 )
-from aipc.measure.report.curves import first_token_line, pooled_places, step_line
-from aipc.measure.report.entries import ReportEntry, Section
-from aipc.measure.report.quality import speed_and_quality
+from aipc.measure.report.findings import ReportEntry, Section
+from aipc.measure.report.scatter import speed_and_quality
 from aipc.units import amount
 
 _PANELS = 3
@@ -51,7 +54,7 @@ def latency(section: Section) -> Picture:
     chart = LineChart(drawn, "token of the answer", "ms a token", top=top) if drawn else None
     notes = (*_cut_note(drawn, top), *_cold_notes(section))
     rows = (
-        (entry.label, words.case(case), *map(words.milliseconds, steps))
+        (entry.label, words.case(case), *map(units.milliseconds, steps))
         for case, entry, steps in _steps(section)
     )
     return Picture(
@@ -81,7 +84,7 @@ def first_tokens(section: Section) -> Picture:
     )
     lengths = [f"{prompt:,} tokens" for prompt in section.workload.prompts]
     rows = (
-        (entry.label, *_first_cells(section, entry), words.seconds(_cold(entry)))
+        (entry.label, *_first_cells(section, entry), units.seconds(_cold(entry)))
         for entry, _ in lines
     )
     return Picture(
@@ -121,12 +124,12 @@ def energy(section: Section) -> Picture:
     case = section.typical
     known = [(one, _energy(one, case)) for one in section.entries]
     bars = tuple(
-        Bar(one.label, one.style, joules, words.joules(joules))
+        Bar(one.label, one.style, joules, units.joules(joules))
         for one, joules in known
         if joules is not None
     )
     rows = (
-        (one.label, words.joules(joules), one.participant.energy_source or "no counter")
+        (one.label, units.joules(joules), one.participant.energy_source or "no counter")
         for one, joules in known
     )
     return Picture(
@@ -151,7 +154,7 @@ def shares(section: Section) -> Picture:
         ("prefill, of the matrix rate's limit", prefill),
     )
     panels = tuple(BarPanel(title, bars) for title, bars in titles if bars)
-    rows = ((one.label, words.share(step), words.share(prompt)) for one, step, prompt in known)
+    rows = ((one.label, units.percent(step), units.percent(prompt)) for one, step, prompt in known)
     return Picture(
         name="limit",
         title="Share of the machine's limit",
@@ -205,7 +208,7 @@ def _cut_note(panels: Sequence[Panel], top: float | None) -> tuple[str, ...]:
 def _cold_notes(section: Section) -> Iterator[str]:
     """The first inference is named apart: it is in no line."""
     told = [
-        f"{one.label} {words.seconds(cold)}"
+        f"{one.label} {units.seconds(cold)}"
         for one in section.entries
         if (cold := _cold(one)) is not None
     ]
@@ -224,7 +227,7 @@ def _steps(section: Section) -> Iterator[tuple[Case, ReportEntry, tuple[float | 
 def _first_cells(section: Section, entry: ReportEntry) -> Iterator[str]:
     for prompt in section.workload.prompts:
         found = entry.figures(replace(section.typical, prompt=prompt))
-        yield words.ABSENT if found is None else words.seconds(found.first_token_s)
+        yield units.ABSENT if found is None else units.seconds(found.first_token_s)
 
 
 def _cold_marks(section: Section) -> Iterator[ChartMark]:
@@ -258,7 +261,7 @@ def _memory_cells(entry: ReportEntry) -> Iterator[str]:
         None if needs is None else needs.weight_bytes,
         one.artifact.nbytes,
     ):
-        yield words.ABSENT if nbytes is None else amount(nbytes)
+        yield units.ABSENT if nbytes is None else amount(nbytes)
 
 
 def _energy(entry: ReportEntry, case: Case) -> float | None:
@@ -273,7 +276,7 @@ def _shares(entry: ReportEntry, case: Case) -> tuple[float | None, float | None]
 
 def _share_bars(known: Sequence[tuple[ReportEntry, float | None]]) -> tuple[Bar, ...]:
     return tuple(
-        Bar(one.label, one.style, 100 * share, words.share(share))
+        Bar(one.label, one.style, 100 * share, units.percent(share))
         for one, share in known
         if share is not None
     )

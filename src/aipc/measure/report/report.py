@@ -10,22 +10,24 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aipc import disk
+from aipc import disk, units
 from aipc.choose.measured import Tuned
 from aipc.errors import MeasurementError
 from aipc.measure.report import tables, words
 from aipc.measure.report.charts import Picture
-from aipc.measure.report.command import command, short_name
 from aipc.measure.report.drawing import draw_png, draw_svg
-from aipc.measure.report.entries import Section, sections
-from aipc.measure.report.files import Findings, printable
-from aipc.measure.report.palette import page_rules
+from aipc.measure.report.findings import Findings, Section, printable, sections
 from aipc.measure.report.pictures import pictures
-from aipc.measure.report.svg import themed
-from aipc.measure.report.tuning import trials_picture
+from aipc.measure.report.scatter import trials_picture
+from aipc.measure.report.tables import command, short_name
+from aipc.measure.report.theme import page_rules, themed
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+import re
+from collections.abc import Iterable
+
+from aipc.measure.report.charts import ReportTable
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def render(report: Report) -> str:
         policy=f"default-src 'none'; style-src '{_hash(css)}'; base-uri 'none'; form-action 'none'",
         svgs=svgs,
         words=words,
+        units=units,
         tables=tables,
         command=command,
     )
@@ -177,3 +180,52 @@ def _write(file: Path, content: bytes) -> None:
     with disk.explained(file, MeasurementError, len(content)):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
+
+
+_MARKS = re.compile(r"([\\`*_\[\]<>|~$#&!])")
+"""What Markdown, or the HTML that it allows, would take for more than text."""
+
+
+def markdown(report: Report) -> str:
+    """Speeds, and the ratios between participants, of each chapter; what was tuned, of each search.
+
+    Names are escaped: whatever they hold, they come out as text.
+    """
+    parts = [part for chapter in report.chapters for part in _section(chapter.section)]
+    for search in report.searches:
+        tuned = search.tuned
+        parts.append(f"{escaped(f'{tuned.label}, tuned for {tuned.goal}')}:")
+        if search.picture.table is not None:
+            parts.append(table(search.picture.table))
+    return "\n\n".join(parts) + "\n"
+
+
+def table(shown: ReportTable) -> str:
+    """Numbers flush right."""
+    rule = ("---:" if at >= shown.right else "---" for at in range(len(shown.head)))
+    lines = [_row(map(escaped, shown.head)), _row(rule)]
+    return "\n".join([*lines, *(_row(map(escaped, row)) for row in shown.rows)])
+
+
+def escaped(text: str) -> str:
+    return _MARKS.sub(r"\\\1", text)
+
+
+def _section(section: Section) -> Iterator[str]:
+    results = [one.result for one in section.benchmarks]
+    models = words.listed(list(dict.fromkeys(short_name(one.model) for one in results)))
+    processors = words.listed(list(dict.fromkeys(one.machine.processor for one in results)))
+    days = words.listed(list(dict.fromkeys(one.created[:10] for one in results)))
+    yield escaped(f"{models} on {processors}, {days}:")
+    yield table(tables.speeds(section))
+    ratios = tables.ratios(section)
+    if ratios.rows:
+        yield "How many times as fast the first named is (with the interval of the ratio):"
+        yield table(ratios)
+    noise = [warning for one in results for warning in one.noise.warnings]
+    if noise:
+        yield escaped(f"Noisy: {'; '.join(noise)}.")
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import PurePath
 from statistics import median
 
+from aipc import units
+from aipc.choose.setup import Setup
+from aipc.convert.recipe import Recipe
 from aipc.measure.bench.compare import Ratio, between, within
 from aipc.measure.bench.figures import cold_first_token
-from aipc.measure.bench.result import Rate, Result
+from aipc.measure.bench.result import Participant, Rate, Result
 from aipc.measure.report import words
 from aipc.measure.report.charts import ReportTable
-from aipc.measure.report.entries import ReportEntry, Section, recipe_tag
-from aipc.measure.report.files import Benchmark
+from aipc.measure.report.findings import Benchmark, ReportEntry, Section, recipe_tag
+from aipc.models.catalogue import CATALOGUE
 from aipc.units import amount
 
 _SPEEDS = {"first token": "first token", "decode": "decode", "whole": "prompt and answer"}
@@ -45,10 +51,10 @@ def speeds(section: Section) -> ReportTable:
             if found is None:
                 continue
             row = (
-                words.seconds(found.first_token_s),
-                words.milliseconds(found.step_s),
-                words.rate(found.prefill_per_s),
-                words.rate(found.decode_per_s),
+                units.seconds(found.first_token_s),
+                units.milliseconds(found.step_s),
+                units.rate(found.prefill_per_s),
+                units.rate(found.decode_per_s),
             )
             rows.append((entry.label, words.case(case), *row))
     return ReportTable((*head, "decode, tokens/s"), tuple(rows), right=2)
@@ -61,8 +67,8 @@ def loading(section: Section) -> ReportTable:
         (
             entry.label,
             f"{entry.participant.runtime} {entry.participant.device}",
-            words.seconds(_load(entry)),
-            words.seconds(cold_first_token(entry.participant)),
+            units.seconds(_load(entry)),
+            units.seconds(cold_first_token(entry.participant)),
         )
         for entry in section.entries
     )
@@ -102,7 +108,7 @@ def _by_speed(
     speeds: Mapping[str, str],
 ) -> ReportTable:
     told = (
-        (*key, *(found.get(what, words.ABSENT) for what in speeds)) for key, found in rows.items()
+        (*key, *(found.get(what, units.ABSENT) for what in speeds)) for key, found in rows.items()
     )
     return ReportTable((*head, *speeds.values()), tuple(told), right=len(head))
 
@@ -133,7 +139,7 @@ def limit_lines(result: Result) -> Iterator[str]:
     )
     for what, rate, unit in limits:
         if rate is None:
-            yield f"Speed of {what}: {words.ABSENT} on this device."
+            yield f"Speed of {what}: {units.ABSENT} on this device."
         else:
             yield f"Speed of {what}: {rate.per_second / 1e9:,.1f} {unit} ({rate.how})."
 
@@ -168,22 +174,72 @@ def _load(entry: ReportEntry) -> float | None:
 
 def _memory(entry: ReportEntry) -> str:
     peak = entry.participant.peak_memory_bytes
-    return words.ABSENT if peak is None else amount(peak)
+    return units.ABSENT if peak is None else amount(peak)
 
 
 def _summary_row(entry: ReportEntry, section: Section) -> tuple[str, ...]:
     found = entry.figures(section.typical)
     speeds = (
-        (words.ABSENT,) * 4
+        (units.ABSENT,) * 4
         if found is None
         else (
-            words.seconds(found.first_token_s),
-            words.milliseconds(found.step_s),
-            words.rate(found.decode_per_s),
-            words.share(found.decode_share),
+            units.seconds(found.first_token_s),
+            units.milliseconds(found.step_s),
+            units.rate(found.decode_per_s),
+            units.percent(found.decode_share),
         )
     )
     quality = None if entry.quality is None else entry.quality.quality
     kl = None if quality is None else quality.kl
-    told = words.ABSENT if kl is None else f"{kl.middle:.4f}"
+    told = units.ABSENT if kl is None else f"{kl.middle:.4f}"
     return entry.label, recipe_tag(entry.participant), *speeds, _memory(entry), told
+
+
+def command(result: Result) -> str:
+    """A line for a shell; a text that prompts were cut from is called FILE."""
+    first, *peers = result.participants
+    parts = [
+        "aipc",
+        "bench",
+        short_name(result.model),
+        *_lengths(result),
+        *_setup(first, result.model),
+    ]
+    for peer in peers:
+        parts += ["--peer", peer.name]
+    return shlex.join(parts)
+
+
+def short_name(label: str) -> str:
+    """Of a model with this label, where it has one; other labels are names as they are."""
+    known = {CATALOGUE[name].source.label: name for name in CATALOGUE}
+    return known.get(label, label)
+
+
+def _lengths(result: Result) -> Iterator[str]:
+    work = result.workload
+    for flag, values in (
+        ("--prompt", work.prompts),
+        ("--tokens", work.outputs),
+        ("--batch", work.batches),
+    ):
+        yield from (flag, ",".join(map(str, values)))
+    if work.text_sha256 is not None:
+        yield from ("--text", "FILE")
+    yield from ("--repeats", str(work.repeats))
+    yield from ("--loads", str(max(len(one.loads) for one in result.participants)))
+    yield from ("--seed", str(work.seed))
+
+
+def _setup(first: Participant, model: str) -> list[str]:
+    """An artifact of the user's own has its weights already."""
+    setup = Setup(first.runtime, first.device, _recipe(first, model), first.properties)
+    return setup.flags.split()
+
+
+def _recipe(first: Participant, model: str) -> Recipe | None:
+    recipe = first.artifact.recipe
+    is_artifact = PurePath(model).name == first.artifact.name
+    if is_artifact or not recipe or set(recipe) != {field.name for field in fields(Recipe)}:
+        return None
+    return Recipe(**recipe)

@@ -1,4 +1,4 @@
-"""Numbers in words for a report: units named, absent things said to be absent."""
+"""What a report says of ratios, estimates and cases; plain quantities are in `aipc.units`."""
 
 from __future__ import annotations
 
@@ -6,35 +6,9 @@ from collections.abc import Sequence
 
 from aipc.measure.bench.workload import Case
 from aipc.measure.statistics import Interval
+from aipc.units import ABSENT
 
-ABSENT = "not measured"
 _TIMES = "\N{MULTIPLICATION SIGN}"
-
-
-def seconds(value: float | None) -> str:
-    if value is None:
-        return ABSENT
-    if value < 0.1:
-        return f"{value * 1e3:.1f} ms"
-    return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
-
-
-def milliseconds(value: float | None) -> str:
-    return ABSENT if value is None else f"{value * 1e3:.1f} ms"
-
-
-def rate(value: float | None) -> str:
-    if value is None:
-        return ABSENT
-    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
-
-
-def share(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:.0%}"
-
-
-def joules(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:.3g} J"
 
 
 def ratio(times: Interval) -> str:

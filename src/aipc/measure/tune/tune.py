@@ -16,7 +16,7 @@ from aipc.devices.names import plain_name
 from aipc.errors import MeasurementError, UsageError
 from aipc.measure.tune.bench import ProcessBench
 from aipc.measure.tune.candidates import RuntimeDevice, runtime_devices
-from aipc.measure.tune.goal import GOALS
+from aipc.measure.tune.goal import GOALS, TuneOptions
 from aipc.measure.tune.search import SetupSearch
 from aipc.measure.tune.verdict import Terms, TuningOutcome
 from aipc.models import names

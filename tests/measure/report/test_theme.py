@@ -5,8 +5,7 @@ from xml.etree import ElementTree as ET
 
 from aipc.measure.report.charts import Point, PointChart
 from aipc.measure.report.drawing import draw_png, draw_svg
-from aipc.measure.report.palette import ROLES
-from aipc.measure.report.svg import themed
+from aipc.measure.report.theme import ROLES, themed
 
 CHART = PointChart(
     (Point("one $\\frac{1}{2}$ <b>", 0, 0.01, 5.0), Point("two", 1, 0.5, 9.0)), ((0, 1),), "x", "y"

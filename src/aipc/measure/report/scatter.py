@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from aipc import units
+from aipc.choose.measured import Trial, Tuned
 from aipc.measure.quality.quality import Quality
 from aipc.measure.report import words
 from aipc.measure.report.charts import Picture, Point, PointChart, ReportTable
-from aipc.measure.report.entries import ReportEntry, Section
+from aipc.measure.report.findings import ReportEntry, Section, printable
 from aipc.measure.statistics import Interval, frontier
+from aipc.units import amount
 
 _KL = "KL divergence from the float original, nats: less is better"
 _PERPLEXITY = "perplexity: less is better"
@@ -62,7 +65,7 @@ def _table(section: Section) -> ReportTable:
     rows = tuple(
         (
             one.label,
-            words.rate(_speed(one, section)),
+            units.rate(_speed(one, section)),
             words.estimate(_kl(one), ".4f"),
             words.estimate(_perplexity(one), ".2f"),
             words.estimate(_top1(one), ".1%"),
@@ -102,3 +105,42 @@ def _top1(entry: ReportEntry) -> Interval | None:
         return entry.quality.agreement.top1
     quality = _quality(entry)
     return None if quality is None else quality.top1
+
+
+def trials_picture(tuned: Tuned, name: str) -> Picture:
+    """Speed against quality of the setups whose divergence was measured."""
+    known = [(trial, trial.figures.kl) for trial in tuned.trials]
+    points = tuple(
+        Point(printable(str(trial.setup)), style, kl, 1 / trial.figures.token_s)
+        for style, (trial, kl) in enumerate(known)
+        if kl is not None and trial.figures.token_s > 0
+    )
+    best = frontier([(point.x, point.y) for point in points])
+    axis = "KL divergence from the float original, nats: less is better"
+    return Picture(
+        name=name,
+        title="Speed against quality of what was tried",
+        about="Filled marks on the line are the frontier: no other is both faster and nearer.",
+        chart=PointChart(points, (best,), axis, "tokens a second") if points else None,
+        absent=("no divergence was measured; `aipc tune --for quality` or --max-kl measures it."),
+        table=_trials_table(tuned),
+    )
+
+
+def _trials_table(tuned: Tuned) -> ReportTable:
+    head = ("setup", "marks", "first token", "a token", "files", "KL, nats", "joules a token")
+    return ReportTable(head, tuple(_trial_row(trial, tuned) for trial in tuned.trials), right=2)
+
+
+def _trial_row(trial: Trial, tuned: Tuned) -> tuple[str, ...]:
+    figures = trial.figures
+    marks = ("chosen", trial.setup == tuned.setup), ("frontier", trial.frontier)
+    return (
+        printable(str(trial.setup)),
+        ", ".join(mark for mark, holds in marks if holds),
+        units.seconds(figures.first_token_s),
+        units.milliseconds(figures.token_s),
+        amount(figures.nbytes),
+        units.ABSENT if figures.kl is None else f"{figures.kl:.4f}",
+        units.joules(figures.joules_per_token),
+    )

@@ -4,7 +4,7 @@ import dataclasses
 import shlex
 
 from aipc.measure.bench import result
-from aipc.measure.report.command import command
+from aipc.measure.report.tables import command
 
 
 def test_it_measures_the_same_again(report_files):
