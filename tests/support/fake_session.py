@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from aipc.errors import DeviceError, EngineError, UsageError
-from aipc.generate import Finished, Text, Timings, ToolCall, Usage
+from aipc.generate import Finished, GenerationRequest, Text, Timings, ToolCall, Usage
 from aipc.runtimes.base import Capabilities
 
 LOADER = "fake_session:load"
@@ -93,7 +93,12 @@ class FakeSession:
     def one_more(self) -> _OneMore:
         return _OneMore(self._gate)
 
-    def stream(self, prompt: Any, *, stop: Any = (), **options: Any) -> FakeStream:
+    def answer(self, request: GenerationRequest) -> FakeStream:
+        prompt = request.prompt if request.messages is None else request.messages
+        options = {**request.sampling, "tools": request.tools, "logprobs": request.logprobs}
+        return self.stream(prompt, **options)
+
+    def stream(self, prompt: Any, **options: Any) -> FakeStream:
         text = prompt if isinstance(prompt, str) else prompt[-1].get("content")
         text = text if isinstance(text, str) else "parts"
         if text == "refuse":

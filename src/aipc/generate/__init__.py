@@ -1,8 +1,8 @@
 """Text above every runtime, once: prompts in, events out.
 
-Request ─► arrange ─► ChatTemplate.render ─► Tokenizer.encode ─► engine
-                └── tools, schema ─► Constraint ────────────────┘   │
-events ◄─ CallReader ◄─ StopStrings ◄─ Detokenizer ◄────────────────┘
+GenerationRequest ─► arrange ─► ChatTemplate.render ─► Tokenizer.encode ─► engine
+                  └── tools, schema ─► Constraint ────────────────────┘   │
+events ◄─ CallReader ◄─ StopStrings ◄─ Detokenizer ◄──────────────────────┘
 """
 
 from aipc.generate.answerer import Answerer
@@ -20,7 +20,7 @@ from aipc.generate.events import (
 )
 from aipc.generate.generator import Stream, stream
 from aipc.generate.prompt import Prompt, encode_prompt
-from aipc.generate.request import Request
+from aipc.generate.request import GenerationRequest
 from aipc.generate.sampling import resolve
 from aipc.generate.structured.call_reader import CallReader
 from aipc.generate.structured.tools import Tool
@@ -35,10 +35,10 @@ __all__ = [
     "Event",
     "FinishReason",
     "Finished",
+    "GenerationRequest",
     "Message",
     "Prompt",
     "Reply",
-    "Request",
     "Stream",
     "Text",
     "TextPipeline",

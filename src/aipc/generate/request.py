@@ -1,57 +1,38 @@
-"""What a caller asks of a model besides the sampling, and what becomes of it."""
+"""A request for one answer, as it is from the first room to the last but the runtime."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from aipc.errors import UsageError
-from aipc.generate.prompt import Prompt
-from aipc.generate.structured.call_reader import CallReader
-from aipc.generate.structured.constraint import constrain
-from aipc.generate.structured.tool_format import ToolFormat
-from aipc.generate.structured.tools import Tool, Toolbox, choose_tools
-from aipc.runtimes.base import Constraint
+from aipc.generate.conversation import Message
 
 
 @dataclass(frozen=True)
-class Request:
-    """The words are those of `aipc.session.session.Session.stream`."""
+class GenerationRequest:
+    """One answer wanted, in plain data: as JSON it crosses a pipe and comes out equal.
 
-    prompt: Prompt
-    schema: Mapping[str, Any] | None = None
-    tools: Sequence[Tool] = ()
-    tool_choice: str = "auto"
+    Exactly one of ``messages``, ``prompt`` and ``texts`` is given.  Nothing is checked here: the
+    session refuses what it can't do.
+    """
+
+    messages: Sequence[Message] | None = None
+    """A conversation in OpenAI's form."""
+    prompt: str | None = None
+    """A text: one user message where the model has a chat template, unless ``raw``."""
     raw: bool = False
-
-    def toolbox(self) -> Toolbox:
-        """The tools that the model is offered.
-
-        Raises:
-            UsageError: as `choose_tools`, or tools and a schema together.
-        """
-        toolbox = choose_tools(self.tools, self.tool_choice)
-        if toolbox.shown and self.schema is not None:
-            raise UsageError(
-                "tools and a schema for the answer can't be asked for together",
-                'leave one out, or choose "none" as tool_choice',
-            )
-        return toolbox
-
-    def constraint(self, toolbox: Toolbox, form: ToolFormat) -> Constraint | None:
-        """What the answer's text has to be.
-
-        Raises:
-            UsageError: a schema that can't be enforced.
-        """
-        return toolbox.constraint(form) if self.schema is None else constrain(self.schema)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A request as the engine is asked it; for one answer."""
-
-    tokens: list[int]
-    constraint: Constraint | None
-    reader: CallReader | None
+    """Continue the prompt as it is, without the model's chat template."""
+    texts: Sequence[str] = ()
+    """Texts to embed, by a model that does that."""
+    dimensions: int | None = None
+    """Numbers in each vector; None leaves it to the model."""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `aipc.runtimes.base.Sampling`; what is left out is the model's own choice."""
+    stop: Sequence[str] = ()
+    schema: Mapping[str, Any] | None = None
+    tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: str = "auto"
+    logprobs: bool = False
+    client: str = field(default="", repr=False)
+    """Whose it is: turns go round among clients.  It never leaves the server's process."""

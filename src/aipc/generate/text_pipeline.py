@@ -1,4 +1,4 @@
-"""What an artifact says about text, above the runtimes' token ids."""
+"""Text on one side, token ids on the other: what an artifact has for both directions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from aipc.artifact.config import read_context, read_generation_config, read_stop_ids
 from aipc.artifact.files import CONFIG
-from aipc.errors import ArtifactError
+from aipc.errors import ArtifactError, UsageError
 from aipc.generate.prompt import Prompt, encode_prompt
-from aipc.generate.request import Prepared, Request
+from aipc.generate.request import GenerationRequest
+from aipc.generate.structured.call_reader import CallReader
+from aipc.generate.structured.constraint import constrain
 from aipc.generate.structured.tool_format import format_of
+from aipc.generate.structured.tools import choose_tools
 from aipc.generate.template import ChatTemplate
 from aipc.generate.tokenizer import Tokenizer
+from aipc.runtimes.base import Constraint
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -45,20 +49,33 @@ class TextPipeline:
         """A prompt's token ids; errors are those of `encode_prompt`."""
         return encode_prompt(prompt, self.tokenizer, self.template)
 
-    def prepare(self, request: Request) -> Prepared:
-        """What the engine is asked for ``request``, and what reads the answer.
+    def prepare(
+        self, request: GenerationRequest
+    ) -> tuple[list[int], Constraint | None, CallReader | None]:
+        """The prompt's token ids, what the answer must match, and what finds its tool calls.
+
+        The reader serves one answer.
 
         Raises:
             UsageError: tools or a schema that can't be offered or enforced.
             GenerationError: as `encode_prompt`.
         """
         form = self.template.tool_format if self.template else format_of(None)
-        toolbox = request.toolbox()
-        constraint = request.constraint(toolbox, form)
+        toolbox = choose_tools(request.tools, request.tool_choice)
+        if request.schema is None:
+            constraint = toolbox.constraint(form)
+        elif toolbox.shown:
+            raise UsageError(
+                "tools and a schema for the answer can't be asked for together",
+                'leave one out, or choose "none" as tool_choice',
+            )
+        else:
+            constraint = constrain(request.schema)
+        prompt = (request.prompt or "") if request.messages is None else request.messages
         tokens = encode_prompt(
-            request.prompt, self.tokenizer, self.template, raw=request.raw, tools=toolbox
+            prompt, self.tokenizer, self.template, raw=request.raw, tools=toolbox
         )
-        return Prepared(tokens, constraint, toolbox.reader(form))
+        return tokens, constraint, toolbox.reader(form)
 
 
 def _context(folder: Path) -> int:

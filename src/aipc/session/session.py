@@ -13,8 +13,8 @@ from aipc.convert.recipe import Recipe
 from aipc.generate import (
     Answerer,
     CallReader,
+    GenerationRequest,
     Prompt,
-    Request,
     Stream,
     TextPipeline,
     Tokenizer,
@@ -85,7 +85,8 @@ class Session(Answerer):
         Raises:
             AipcError: as `stream`.
         """
-        return self._text.prepare(Request(prompt, tools=tools, raw=raw)).tokens
+        tokens, _, _ = self._text.prepare(_request(prompt, tools=tools, raw=raw))
+        return tokens
 
     def stream(
         self,
@@ -122,11 +123,26 @@ class Session(Answerer):
             GenerationError: a prompt that the model's chat template refuses.
             EngineError: from the iteration, when the runtime fails.
         """
-        decoding = self._decoding(sampling)
-        asked = self._text.prepare(Request(prompt, schema, tools, tool_choice, raw))
-        decoding = replace(decoding, constraint=asked.constraint, logprobs=logprobs)
+        return self.answer(
+            _request(
+                prompt,
+                raw=raw,
+                sampling=sampling,
+                stop=stop,
+                schema=schema,
+                tools=tools,
+                tool_choice=tool_choice,
+                logprobs=logprobs,
+            )
+        )
+
+    def answer(self, request: GenerationRequest) -> Stream:
+        """As `stream`, which makes such a request of its arguments; errors are the same."""
+        decoding = self._decoding(request.sampling)
+        tokens, constraint, reader = self._text.prepare(request)
+        decoding = replace(decoding, constraint=constraint, logprobs=request.logprobs)
         self._able.check_decoding(decoding)
-        return self._stream(asked.tokens, decoding, stop, self._text.stop_ids, asked.reader)
+        return self._stream(tokens, decoding, request.stop, self._text.stop_ids, reader)
 
     def stream_ids(
         self,
@@ -174,6 +190,12 @@ class Session(Answerer):
     def close(self) -> None:
         """Free the model and the device."""
         self._engine.close()
+
+
+def _request(prompt: Prompt, **fields: Any) -> GenerationRequest:
+    if isinstance(prompt, str):
+        return GenerationRequest(prompt=prompt, **fields)
+    return GenerationRequest(messages=prompt, **fields)
 
 
 def load(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aipc.errors import UsageError
-from aipc.generate import Finished
+from aipc.generate import Finished, GenerationRequest
 from aipc.serve.requests import Embedded
 from aipc.serve.worker.embedding_session import EmbeddingSession
 from aipc.serve.worker.messages import event_from_data, event_to_data
@@ -27,14 +27,14 @@ class Lengths:
 
 
 def test_many_texts_come_in_batches_and_then_the_end():
-    said = list(EmbeddingSession(Lengths()).embed(["ab"] * 20))
+    said = list(EmbeddingSession(Lengths()).answer(GenerationRequest(texts=["ab"] * 20)))
     assert [len(one.vectors) for one in said[:-1]] == [16, 4]
     assert isinstance(said[-1], Finished)
     assert (said[-1].reason, said[-1].usage.prompt_tokens) == ("stop", 40)
 
 
 def test_it_can_be_cancelled_between_two_batches():
-    stream = EmbeddingSession(Lengths()).embed(["ab"] * 64)
+    stream = EmbeddingSession(Lengths()).answer(GenerationRequest(texts=["ab"] * 64))
     assert isinstance(next(stream), Embedded)
     stream.cancel()
     (end,) = stream
@@ -44,10 +44,10 @@ def test_it_can_be_cancelled_between_two_batches():
 def test_other_dimensions_are_refused_before_any_work():
     session = EmbeddingSession(Lengths())
     with pytest.raises(UsageError, match="have 2 dimensions, not 3"):
-        session.embed(["x"], 3)
-    assert len(list(session.embed(["x"], 2))) == 2
+        session.answer(GenerationRequest(texts=["x"], dimensions=3))
+    assert len(list(session.answer(GenerationRequest(texts=["x"], dimensions=2)))) == 2
 
 
 def test_vectors_are_the_same_after_the_pipe():
-    (said, _) = EmbeddingSession(Lengths()).embed(["abc"])
+    (said, _) = EmbeddingSession(Lengths()).answer(GenerationRequest(texts=["abc"]))
     assert event_from_data(event_to_data(said)) == said

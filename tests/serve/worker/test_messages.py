@@ -30,8 +30,8 @@ def test_events_survive_the_way(event):
     assert messages.event_from_data(data) == event
 
 
-def test_an_ask_survives_the_way_without_its_client():
-    ask = GenerationRequest(
+def test_a_request_survives_the_way_without_its_client():
+    request = GenerationRequest(
         messages=[{"role": "user", "content": "hello"}],
         sampling={"seed": 0, "temperature": 0.0},
         stop=["."],
@@ -41,10 +41,10 @@ def test_an_ask_survives_the_way_without_its_client():
         logprobs=True,
         client="somebody's key",
     )
-    data = through_json(messages.ask_to_data(ask))
+    data = through_json(messages.request_to_data(request))
     assert "somebody" not in json.dumps(data)
-    back = messages.ask_from_data(data)
-    assert {**vars(back), "client": ask.client} == vars(ask)
+    back = messages.request_from_data(data)
+    assert {**vars(back), "client": request.client} == vars(request)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from aipc.child import Outbox
 worker = subprocess.Popen([sys.executable, "-m", "aipc.serve.worker.worker"],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 order = {"model": sys.argv[1], "device": "cpu", "home": sys.argv[2]}
-outbox = Outbox(worker.stdin, "asks")
+outbox = Outbox(worker.stdin, "requests")
 outbox.put({"order": order, "loader": "fake_session:load"})
 said = b"{}"
 while said and b'"ready"' not in said and sys.argv[1] != "endless":
@@ -36,7 +36,7 @@ def worker(tmp_path):
     command = [sys.executable, "-m", "aipc.serve.worker.worker"]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
-    process.outbox = Outbox(process.stdin, "asks")
+    process.outbox = Outbox(process.stdin, "requests")
     order = {"model": "fake", "device": "cpu", "home": str(tmp_path)}
     process.outbox.put({"order": order, "loader": fake_session.LOADER})
     process.messages = (message for batch in batches(process.stdout) for message in batch)
@@ -49,8 +49,8 @@ def until(worker, key):
     return next(message for message in worker.messages if key in message)
 
 
-def say(worker, number, text):
-    worker.outbox.put({"id": number, "ask": {"messages": [{"content": text}], "sampling": {}}})
+def send(worker, number, text):
+    worker.outbox.put({"id": number, "request": {"messages": [{"content": text}], "sampling": {}}})
 
 
 def has_ended(pid, limit_s):
@@ -94,8 +94,8 @@ def test_it_tells_its_memory_now_and_then(worker):
 
 def test_what_a_library_prints_does_not_disturb_the_messages(worker):
     until(worker, "ready")
-    say(worker, 1, "print")
-    assert until(worker, "ends")["id"] == 1
+    send(worker, 1, "print")
+    assert until(worker, "finished")["id"] == 1
     assert worker.stderr.readline() == b"printed by a library\n"
 
 
@@ -104,19 +104,19 @@ def test_signals_to_the_whole_group_leave_it_at_work(worker):
     until(worker, "ready")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         worker.send_signal(number)
-    say(worker, 1, "hello")
-    assert until(worker, "ends")["id"] == 1
+    send(worker, 1, "hello")
+    assert until(worker, "finished")["id"] == 1
 
 
 def test_each_answer_ends_once_even_when_it_is_cancelled_twice(worker):
     until(worker, "ready")
-    say(worker, 1, "count 1000 every 0.01")
-    until(worker, "says")
+    send(worker, 1, "count 1000 every 0.01")
+    until(worker, "event")
     for _ in range(2):
         worker.outbox.put({"cancel": 1})
     worker.outbox.put({"cancel": 99})
-    say(worker, 2, "hello")
-    ends = [until(worker, "ends") for _ in range(2)]
+    send(worker, 2, "hello")
+    ends = [until(worker, "finished") for _ in range(2)]
     assert sorted(end["id"] for end in ends) == [1, 2]
     worker.outbox.close()
     assert not [message for message in worker.messages if "id" in message]

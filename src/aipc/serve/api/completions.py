@@ -45,6 +45,7 @@ def _asks(asked: CompletionRequest, client: str) -> list[GenerationRequest]:
     return [
         GenerationRequest(
             prompt=asked.text,
+            raw=True,
             sampling=asked.sampling(asked.max_tokens or LIMIT, seed),
             stop=asked.stops,
             logprobs=asked.logprobs is not None,

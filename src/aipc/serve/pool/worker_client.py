@@ -15,7 +15,7 @@ from aipc.generate import Text
 from aipc.serve.failures import WorkerDied
 from aipc.serve.pool.fair_queue import PendingRequest
 from aipc.serve.pool.worker_process import WorkerProcess
-from aipc.serve.worker.messages import ask_to_data, error_from_data, event_from_data
+from aipc.serve.worker.messages import error_from_data, event_from_data, request_to_data
 
 _GRACE_S = 4.0  # a worker leaves after 3 at the latest
 _NOTICES = 20
@@ -102,7 +102,7 @@ class WorkerClient:
         self._numbers += 1
         pending.number, pending.started_s = self._numbers, self._loop.time()
         self.running[pending.number] = pending
-        self._process.send({"id": pending.number, "ask": ask_to_data(pending.request)})
+        self._process.send({"id": pending.number, "request": request_to_data(pending.request)})
         self._note_progress()
 
     def cancel(self, pending: PendingRequest) -> None:
@@ -129,18 +129,18 @@ class WorkerClient:
     def _on_answer(self, message: Message) -> None:
         pending = self.running[message["id"]]
         self._note_progress()
-        if "says" in message:
-            event = event_from_data(message["says"])
+        if "event" in message:
+            event = event_from_data(message["event"])
             self.tokens += len(event.tokens) if isinstance(event, Text) else 0
             pending.put(event)
             return
         del self.running[message["id"]]
-        if "ends" in message:
-            pending.put(event_from_data(message["ends"]))
+        if "finished" in message:
+            pending.put(event_from_data(message["finished"]))
             self.answers += 1
             self._on_change(self._loop.time() - pending.started_s)
         else:
-            pending.fail(error_from_data(message["fails"]))
+            pending.fail(error_from_data(message["failed"]))
             self._on_change(None)
 
     def _on_report(self, message: Message) -> None:

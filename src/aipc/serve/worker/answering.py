@@ -1,4 +1,4 @@
-"""The answers under way in a worker: a thread each, from ask to end."""
+"""The answers that a worker is generating: a thread each, from the request to the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from aipc.child import Message
 from aipc.generate import Event, Finished
 from aipc.serve.requests import Embedded, GenerationRequest
-from aipc.serve.worker.messages import ask_from_data, error_to_data, event_to_data
+from aipc.serve.worker.messages import error_to_data, event_to_data, request_from_data
 
 
 class _Outbox(Protocol):
@@ -17,9 +17,9 @@ class _Outbox(Protocol):
 
 
 class Answering:
-    """Begins and cancels answers of one session; tells the outbox all that they say.
+    """Starts and cancels answers of one session; sends their events.
 
-    Every answer ends with exactly one message: "ends" with its `Finished`, or "fails".
+    Every answer ends with exactly one message: "finished" with its `Finished`, or "failed".
     """
 
     def __init__(self, session: Any, outbox: _Outbox) -> None:
@@ -28,11 +28,11 @@ class Answering:
         self._lock = threading.Lock()
         self._running: dict[int, _Answer] = {}
 
-    def begin(self, number: int, data: Mapping[str, Any]) -> None:
+    def start(self, number: int, data: Mapping[str, Any]) -> None:
         answer = _Answer()
         with self._lock:
             self._running[number] = answer
-        work = (number, ask_from_data(data), answer)
+        work = (number, request_from_data(data), answer)
         threading.Thread(target=self._answer, args=work, name="answer", daemon=True).start()
 
     def cancel(self, number: int) -> None:
@@ -48,18 +48,18 @@ class Answering:
         for answer in running:
             answer.cancel()
 
-    def _answer(self, number: int, ask: GenerationRequest, answer: _Answer) -> None:
+    def _answer(self, number: int, request: GenerationRequest, answer: _Answer) -> None:
         try:
-            for event in answer.attach(begin_stream(self._session, ask)):
-                self._say(number, event)
+            for event in answer.attach(self._session.answer(request)):
+                self._send(number, event)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client has to be told
-            self._end(number, {"id": number, "fails": error_to_data(error)})
+            self._end(number, {"id": number, "failed": error_to_data(error)})
 
-    def _say(self, number: int, event: Event | Embedded) -> None:
+    def _send(self, number: int, event: Event | Embedded) -> None:
         if isinstance(event, Finished):
-            self._end(number, {"id": number, "ends": event_to_data(event)})
+            self._end(number, {"id": number, "finished": event_to_data(event)})
         else:
-            self._outbox.put({"id": number, "says": event_to_data(event)})
+            self._outbox.put({"id": number, "event": event_to_data(event)})
 
     def _end(self, number: int, message: Message) -> None:
         with self._lock:
@@ -87,19 +87,3 @@ class _Answer:
             self._cancelled = True
             if self._stream is not None:
                 self._stream.cancel()
-
-
-def begin_stream(session: Any, ask: GenerationRequest) -> Any:
-    """The session's stream for an ask; errors are those of `Session.stream`."""
-    if ask.texts:
-        return session.embed(ask.texts, ask.dimensions)
-    extras: dict[str, Any] = {}
-    if ask.schema is not None:
-        extras["schema"] = ask.schema
-    if ask.tools:
-        extras |= {"tools": ask.tools, "tool_choice": ask.tool_choice}
-    if ask.logprobs:
-        extras["logprobs"] = True
-    if ask.messages is None:
-        return session.stream(ask.prompt or "", stop=ask.stop, raw=True, **extras, **ask.sampling)
-    return session.stream(ask.messages, stop=ask.stop, **extras, **ask.sampling)

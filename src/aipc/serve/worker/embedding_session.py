@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aipc.errors import UsageError
 from aipc.generate import Finished, Timings, Usage
+from aipc.generate.request import GenerationRequest
 from aipc.runtimes.base import Capabilities
 from aipc.serve.requests import Embedded
 
@@ -30,16 +31,16 @@ class EmbeddingSession:
         self.facts: Mapping[str, Any] = {**embedder.facts, "dimensions": embedder.width}
         self.capabilities = Capabilities(str(self.facts["runtime"]), frozenset(), concurrent=False)
 
-    def embed(self, texts: Sequence[str], dimensions: int | None = None) -> EmbeddingStream:
+    def answer(self, request: GenerationRequest) -> EmbeddingStream:
         """An iterator of `Embedded`, then one `Finished`.
 
         Raises:
             UsageError: ``dimensions`` is not what the model's vectors have.
         """
-        if dimensions not in {None, self._embedder.width}:
+        if request.dimensions not in {None, self._embedder.width}:
             what = f"the model's embeddings have {self._embedder.width} dimensions, not"
-            raise UsageError(f"{what} {dimensions}", "leave dimensions out")
-        return EmbeddingStream(self._embedder, texts)
+            raise UsageError(f"{what} {request.dimensions}", "leave dimensions out")
+        return EmbeddingStream(self._embedder, request.texts)
 
     def close(self) -> None:
         self._embedder.close()

@@ -1,4 +1,4 @@
-"""Asks, events and errors as plain data, and back."""
+"""Requests, events and errors as plain data, and back."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class VendorError(Exception):
     """The text of the error behind one of ours, which came to be in the worker."""
 
 
-def ask_to_data(ask: GenerationRequest) -> dict[str, Any]:
-    """What the worker has to know; fields with their default are left out."""
-    fields = {field.name: field.default for field in dataclasses.fields(ask)}
+def request_to_data(request: GenerationRequest) -> dict[str, Any]:
+    """The fields that a worker needs; those with their default are left out."""
+    fields = {field.name: field.default for field in dataclasses.fields(request)}
     return {
         name: value
         for name, default in fields.items()
-        if (value := getattr(ask, name)) != default and name not in _PRIVATE
+        if (value := getattr(request, name)) != default and name not in _PRIVATE
     }
 
 
-def ask_from_data(data: Mapping[str, Any]) -> GenerationRequest:
+def request_from_data(data: Mapping[str, Any]) -> GenerationRequest:
     return GenerationRequest(**data)
 
 
@@ -43,8 +43,8 @@ def event_to_data(event: Event | Embedded) -> dict[str, Any]:
         return {"vectors": event.vectors}
     if isinstance(event, Text):
         pieces = [piece.decode(_BYTES) for piece in event.pieces]
-        said = {"text": event.text, "tokens": event.tokens, "logprobs": event.logprobs}
-        return {**said, "pieces": pieces}
+        fields = {"text": event.text, "tokens": event.tokens, "logprobs": event.logprobs}
+        return {**fields, "pieces": pieces}
     kind = "call" if isinstance(event, ToolCall) else "finished"
     return {kind: dataclasses.asdict(event)}
 

@@ -1,12 +1,12 @@
-"""The process that holds one model: asks come in over stdin, what is said goes out over stdout.
+"""The process that holds one model: requests come in over stdin, events go out over stdout.
 
 It is started by `WorkerProcess` as ``python -m aipc.serve.worker.worker`` and ends when its stdin
 does, which is also how it learns that its parent has died.
 
-    in   {"order": …} first, then {"ask": …, "id": 1}, {"cancel": 1}
+    in   {"order": …} first, then {"request": …, "id": 1}, {"cancel": 1}
     out  {"doing": …} {"notice": …} {"memory": …} at any time; {"ready": …} or {"failed": …} once;
-         {"id": 1, "says": …} for each event of an answer, its end {"id": 1, "ends": …} or
-         {"id": 1, "fails": …}
+         {"id": 1, "event": …} for each event of an answer, its end {"id": 1, "finished": …} or
+         {"id": 1, "failed": …}
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from aipc.child import Message, Outbox, batches, own_pipes
 from aipc.errors import EngineError
 from aipc.serve.worker.answering import Answering
 from aipc.serve.worker.embedding_session import EmbeddingSession
-from aipc.serve.worker.footprint import resident_bytes
 from aipc.serve.worker.messages import error_to_data
 
 HEARTBEAT_S = 2.0
@@ -37,10 +36,10 @@ GRACE_S = 3.0
 
 
 class Worker:
-    """Reads asks in a thread of its own, answers each in another."""
+    """Reads requests in a thread of its own, answers each in another."""
 
-    def __init__(self, asks: BufferedIOBase, outbox: Outbox) -> None:
-        self._batches = batches(asks)
+    def __init__(self, requests: BufferedIOBase, outbox: Outbox) -> None:
+        self._batches = batches(requests)
         self._outbox = outbox
         self._over = threading.Event()
         self._answering: Answering | None = None
@@ -75,18 +74,18 @@ class Worker:
         with suppress(ValueError):
             for batch in self._batches:
                 for message in batch:
-                    self._obey(message)
+                    self._on_message(message)
         self._over.set()
         if self._answering is not None:
             self._answering.cancel_all()
             time.sleep(GRACE_S)
         os._exit(1)  # loading, or with an engine that does not let go
 
-    def _obey(self, message: Message) -> None:
+    def _on_message(self, message: Message) -> None:
         if self._answering is None:
-            raise ValueError("an ask before the model is loaded")
-        if "ask" in message:
-            self._answering.begin(message["id"], message["ask"])
+            raise ValueError("a request before the model is loaded")
+        if "request" in message:
+            self._answering.start(message["id"], message["request"])
         else:
             self._answering.cancel(message["cancel"])
 
@@ -144,6 +143,13 @@ def _ready(session: Any) -> Message:
     }
 
 
+def resident_bytes() -> int:
+    """Bytes of memory that this process takes."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
 def _nbytes(folder: str | None) -> int:
     """What lies in an artifact's folder, which a device may hold outside this process."""
     return sum(file.stat().st_size for file in Path(folder).glob("*")) if folder else 0
@@ -158,9 +164,9 @@ def _ignore_signals() -> None:
 
 def main() -> None:
     _ignore_signals()
-    asks, says = own_pipes()
-    outbox = Outbox(says, "says")
-    Worker(asks, outbox).serve()
+    requests, events = own_pipes()
+    outbox = Outbox(events, "events")
+    Worker(requests, outbox).serve()
     outbox.close(GRACE_S)
     sys.stderr.flush()
     os._exit(0)  # vendors' threads may not outlive the interpreter, nor keep it
