@@ -103,21 +103,19 @@ def own_pipes() -> tuple[BufferedIOBase, BinaryIO]:
     return questions, answers
 
 
-def answer_lines(answer: Callable[[Any], Any], started: Any) -> None:
-    """In the child: say ``started``, then ``answer`` each question until stdin ends."""
+def answer_lines(start: Callable[[], Callable[[Any], Any]]) -> None:
+    """In the child: ``start`` it, say so in a line, then answer each question until stdin ends.
+
+    What ``start`` returns gives the answer to a question, both plain JSON data.
+    """
     questions, answers = own_pipes()
     with answers:
-        for value in _answered(questions, answer, started):
-            answers.write(encode(value))
+        answer = start()
+        answers.write(encode(None))
+        answers.flush()
+        for line in questions:
+            answers.write(encode(answer(json.loads(line))))
             answers.flush()
-
-
-def _answered(
-    questions: BufferedIOBase, answer: Callable[[Any], Any], started: Any
-) -> Iterator[Any]:
-    yield started
-    for line in questions:
-        yield answer(json.loads(line))
 
 
 def encode(value: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""What sessions are running on this machine and how fast, told from process to process.
+"""The sessions that run on this machine and their speed, shared between processes.
 
 Each session keeps one small JSON file in a folder that all of this user's processes know.  It is
 written at most once a second, replaced whole, and removed at the end; what a killed process left
@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import platform
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,8 +18,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from aipc.records import replacing
+
 _EVERY_S = 1.0
-_STILL_ACTIVE = 259
 _numbers = itertools.count()
 
 
@@ -108,7 +108,7 @@ class StatusPublisher:
         if not self._usable:
             return
         self._written = time.monotonic()
-        told = {
+        status = {
             **asdict(self._fixed),
             "updated": time.time(),
             "answers": self._answers,
@@ -116,26 +116,27 @@ class StatusPublisher:
             "tokens_per_second": self._rate,
         }
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = self._file.with_suffix(".part")
-            unfinished.write_text(json.dumps(told), encoding="utf-8")
-            unfinished.replace(self._file)
+            with replacing(self._file) as draft:
+                draft.write_text(json.dumps(status), encoding="utf-8")
         except OSError:
             self._usable = False  # a full or read-only disk ends the display, not the answer
 
 
 def read_statuses(folder: Path) -> tuple[SessionStatus, ...]:
     """Every session that runs, oldest first; files of processes that are gone are removed."""
-    return tuple(sorted(_alive(folder), key=lambda running: running.started))
+    return tuple(sorted(_alive(folder), key=lambda status: status.started))
 
 
 def _alive(folder: Path) -> Iterator[SessionStatus]:
+    import psutil
+
     for file in folder.glob("*.json"):
-        running = _read(file)
-        if running is None or running.host != platform.node():
+        status = _read(file)
+        if status is None or status.host != platform.node():
             continue
-        if _is_alive(running.pid) and _started(running.pid) == running.process_started:
-            yield running
+        is_alive = psutil.pid_exists(status.pid)
+        if is_alive and _started(status.pid) == status.process_started:
+            yield status
         else:
             with suppress(OSError):
                 file.unlink(missing_ok=True)
@@ -150,39 +151,13 @@ def _read(file: Path) -> SessionStatus | None:
 
 
 def _started(pid: int) -> str | None:
-    """When a process began, in clock ticks since the machine did; None where nobody tells."""
+    """When a process began, in clock ticks since the machine did; None but on Linux.
+
+    Not psutil's: its time is of the wall clock, and moves when that is set.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
     except OSError:
         return None
     # The name in brackets may hold spaces; the start is field 22, the name field 2.
     return text.rpartition(")")[2].split()[19]
-
-
-def _is_alive(pid: int) -> bool:
-    if sys.platform == "win32":
-        return _is_alive_on_windows(pid)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _is_alive_on_windows(pid: int) -> bool:
-    """By the exit code; there os.kill would end the process instead of asking."""
-    if sys.platform == "win32":
-        import ctypes
-
-        kernel32 = ctypes.WinDLL("kernel32")
-        query_limited_information = 0x1000
-        handle = kernel32.OpenProcess(query_limited_information, False, pid)
-        if not handle:
-            return False
-        code = ctypes.c_uint32()
-        kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
-        kernel32.CloseHandle(handle)
-        return code.value == _STILL_ACTIVE
-    return False

@@ -9,16 +9,13 @@ none.  Both phases are tried: the prompt's, and token by token.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from aipc.errors import DeviceError
+from aipc.records import JsonCache
 from aipc.runtimes.base import Decoding, Engine
 
 TOKENS = 8
@@ -81,9 +78,8 @@ class Canary:
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        text = json.dumps({**identity, "canary": REVISION}, sort_keys=True)
-        self._identity = text
-        self._file = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
+        self._identity = {**identity, "canary": REVISION}
+        self._cache = JsonCache(folder)
 
     def check(
         self,
@@ -98,7 +94,7 @@ class Canary:
             DeviceError: the device disagrees with the CPU.
             AipcError: the check could not be made.
         """
-        kept = self._read()
+        kept = self._kept()
         if kept is not None:
             return kept
         notify(f"comparing {engine.device} with the CPU (once for this model and driver)")
@@ -109,26 +105,16 @@ class Canary:
                 f"would have chosen {verdict.agreed}",
                 "update its driver, take --device cpu, or trust it all the same with --no-canary",
             )
-        self._write(verdict)
+        self._cache.keep(self._identity, asdict(verdict))
         return verdict
 
-    def _read(self) -> CanaryResult | None:
+    def _kept(self) -> CanaryResult | None:
+        """None where nothing usable is kept: it is then found out again."""
         try:
-            table = json.loads(self._file.read_text("utf-8"))
-            verdict = CanaryResult(table["agreed"], table["asked"])
-            is_usable = table["identity"] == self._identity and verdict.asked > 0
-            is_usable = is_usable and verdict.passed
-        except (OSError, ValueError, KeyError, TypeError):
-            return None  # whatever can't be read is found out again
-        return verdict if is_usable else None
-
-    def _write(self, verdict: CanaryResult) -> None:
-        text = json.dumps({"identity": self._identity, **asdict(verdict)})
-        draft = self._file.with_name(f".{self._file.name}.{os.getpid()}")
-        with suppress(OSError):  # a full disk costs the next start this check again
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(text, "utf-8")
-            draft.replace(self._file)
+            kept = CanaryResult(**self._cache.find(self._identity))
+        except TypeError:
+            return None
+        return kept if kept.asked > 0 and kept.passed else None
 
 
 def _next(reference: Engine, tokens: Sequence[int]) -> int | None:

@@ -9,7 +9,6 @@ record holds only for the machine, drivers and versions that it was measured wit
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from aipc.choose.fingerprint import Fingerprint
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.errors import AipcError, ArtifactError, ModelNotFound
+from aipc.records import replace_text
 
 SCHEMA = 1
 
@@ -142,11 +142,8 @@ class Records:
         """Keep it, in place of an older one of the model; it appears whole or not at all."""
         file = self._file(tuned.model)
         text = json.dumps({"schema": SCHEMA, **asdict(tuned)}, indent=1, allow_nan=False) + "\n"
-        draft = file.with_name(f".{file.name}.{os.getpid()}")
         with disk.explained(file, ArtifactError, len(text)):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            draft.write_text(text, "utf-8")
-            draft.replace(file)
+            replace_text(file, text)
         return file
 
     def forget(self, model: str) -> None:

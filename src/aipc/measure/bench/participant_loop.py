@@ -120,7 +120,7 @@ def windows_peak() -> int | None:
         ask = kernel32.K32GetProcessMemoryInfo
         ask.argtypes = (wintypes.HANDLE, ctypes.POINTER(Counters), wintypes.DWORD)
         if ask(kernel32.GetCurrentProcess(), ctypes.byref(counters), counters.cb):
-            return counters.PeakWorkingSetSize
+            return int(counters.PeakWorkingSetSize)
     return None
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TextIO, cast
+from typing import Any, Protocol
 
+from aipc.child import Child, ChildEnded
 from aipc.errors import MeasurementError
 
 _LOOP = Path(__file__).with_name("participant_loop.py")
@@ -60,72 +61,52 @@ class ProcessRunner:
     ) -> None:
         self._name = name
         self._command = [python or sys.executable, str(_LOOP), str(script), json.dumps(options)]
-        self._process: subprocess.Popen[str] | None = None
+        self._child: Child | None = None
         self._stderr = tempfile.TemporaryFile(  # noqa: SIM115 - open as long as the process
             "w+", encoding="utf-8", errors="replace"
         )
 
     def load(self) -> LoadResult:
         try:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._stderr,
-                text=True,
-                encoding="utf-8",
-            )
+            self._child = Child(self._command, self._stderr)
         except OSError as error:
             what = f"{self._name}: '{self._command[0]}' can't be run ({error.strerror})"
             raise MeasurementError(what, "name its Python with --peer-python") from error
-        told = self._answer()
-        return LoadResult(told["seconds"], told["peak_memory_bytes"], told["facts"])
+        loaded = self._checked(self._child.answer)
+        return LoadResult(loaded["seconds"], loaded["peak_memory_bytes"], loaded["facts"])
 
     def run(self, prompts: Sequence[Sequence[int]], tokens: int) -> RunResult:
-        self._ask({"prompts": [list(prompt) for prompt in prompts], "tokens": tokens})
-        told = self._answer()
-        times = tuple(tuple(round(moment, 6) for moment in one) for one in told["times"])
+        if self._child is None:
+            raise MeasurementError(f"{self._name} is not loaded", "load it first")
+        question = {"prompts": [list(prompt) for prompt in prompts], "tokens": tokens}
+        ran = self._checked(partial(self._child.ask, question))
+        times = tuple(tuple(round(moment, 6) for moment in one) for one in ran["times"])
         if [len(one) for one in times] != [tokens] * len(prompts):
             counts = ", ".join(str(len(one)) for one in times)
             raise MeasurementError(
                 f"{self._name} gave {counts} tokens where {tokens} were asked of each of "
                 f"{len(prompts)} prompts"
             )
-        return RunResult(times, told["seconds"], told["cpu_s"], told["peak_memory_bytes"])
+        return RunResult(times, ran["seconds"], ran["cpu_s"], ran["peak_memory_bytes"])
 
     def close(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.communicate()
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
         self._stderr.close()
 
-    def _ask(self, request: Mapping[str, Any]) -> None:
-        pipe = cast("TextIO", self._running().stdin)
+    def _checked(self, answer: Callable[[], Any]) -> dict[str, Any]:
         try:
-            pipe.write(json.dumps(request) + "\n")
-            pipe.flush()
-        except OSError as error:
-            raise self._ended() from error
+            found: dict[str, Any] = answer()
+        except ChildEnded as ended:
+            raise MeasurementError(
+                f"the process of {self._name} ended with status {ended.status}{self._last_words()}"
+            ) from ended
+        if "error" in found:
+            raise MeasurementError(f"{self._name} failed: {found['error']}")
+        return found
 
-    def _answer(self) -> dict[str, Any]:
-        line = cast("TextIO", self._running().stdout).readline()
-        if not line:
-            raise self._ended()
-        told: dict[str, Any] = json.loads(line)
-        if "error" in told:
-            raise MeasurementError(f"{self._name} failed: {told['error']}")
-        return told
-
-    def _running(self) -> subprocess.Popen[str]:
-        if self._process is None:
-            raise MeasurementError(f"{self._name} is not loaded", "load it first")
-        return self._process
-
-    def _ended(self) -> MeasurementError:
-        """With what the process wrote last."""
-        status = self._running().wait()
+    def _last_words(self) -> str:
         self._stderr.seek(0)
         lines = [line.strip() for line in self._stderr if line.strip()]
-        last = f": {lines[-1][:200]}" if lines else ""
-        return MeasurementError(f"the process of {self._name} ended with status {status}{last}")
+        return f": {lines[-1][:200]}" if lines else ""

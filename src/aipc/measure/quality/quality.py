@@ -8,8 +8,6 @@ given the same tokens before it.  Results are kept in the store, keyed by all th
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -149,13 +147,14 @@ def measure_quality(
             scores are no numbers.
         AipcError: a model can't be loaded or run.
     """
-    about = [subject.identity, reference and reference.identity, exam.identity]
-    kept = store.home / "quality" / f"{_key(about)}.json"
-    known = _recall(kept)
-    if known is None:
-        known = _measure(subject, reference, exam, store, progress)
-        _keep(kept, known)
-    return known
+    identity = [subject.identity, reference and reference.identity, exam.identity]
+    cache = records.JsonCache(store.home / "quality")
+    with suppress(records.Misfit):  # kept by another version of aipc
+        if (kept := cache.find(identity)) is not None:
+            return records.read(Quality, kept)
+    found = _measure(subject, reference, exam, store, progress)
+    cache.keep(identity, records.plain(found))
+    return found
 
 
 def check_same_tokens(subject: Subject, reference: Subject, exam: EvaluationText) -> None:
@@ -176,7 +175,7 @@ def reference_logprobs(
     reference: Subject, exam: EvaluationText, store: Store, progress: Progress
 ) -> npt.NDArray[np.float16]:
     """The reference's log-probabilities [places, vocabulary]; computed where none are kept."""
-    folder, key = store.home / "references", _key([reference.identity, exam.identity])
+    folder, key = store.home / "references", records.key_of([reference.identity, exam.identity])
     kept = find_logprobs(folder, key)
     if kept is not None:
         return kept
@@ -251,23 +250,3 @@ def _check_context(subject: Subject, windows: Mapping[str, Sequence[Window]]) ->
 
 def _joined(windows: Mapping[str, Sequence[Window]]) -> list[Window]:
     return list(chain.from_iterable(windows.values()))
-
-
-def _key(about: Any) -> str:
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _recall(file: Path) -> Quality | None:
-    """None where there is none, or one of another version of aipc."""
-    try:
-        return records.read(Quality, json.loads(file.read_text("utf-8")))
-    except (OSError, ValueError):
-        return None
-
-
-def _keep(file: Path, found: Quality) -> None:
-    with suppress(OSError):  # a full disk costs the memory of it, not the answer
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_suffix(".part")
-        draft.write_text(json.dumps(records.plain(found), default=str) + "\n", "utf-8")
-        draft.replace(file)

@@ -5,7 +5,6 @@ It is computed in float32 on the CPU, so that nothing but its weights has 16 bit
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -33,6 +32,7 @@ from aipc.models.source import (
 )
 from aipc.models.store import Store
 from aipc.progress import Progress
+from aipc.records import replacing
 from aipc.runtimes.base import Scorer
 from aipc.runtimes.openvino.scorer import EXACT
 from aipc.session.convert import Notify, announce, prepare
@@ -138,15 +138,9 @@ def compute_logprobs(
         EngineError: the scorer's.
     """
     final = _file(folder, key)
-    draft = final.with_suffix(f".{os.getpid()}.part")
     places = sum(window.places for window in windows)
-    with disk.explained(folder, MeasurementError):
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            _write(draft, scorer, windows, places)
-            draft.replace(final)
-        finally:
-            draft.unlink(missing_ok=True)
+    with disk.explained(folder, MeasurementError), replacing(final) as draft:
+        _write(draft, scorer, windows, places)
     _forget_oldest(folder)
     kept: npt.NDArray[np.float16] = np.load(final, mmap_mode="r")
     return kept

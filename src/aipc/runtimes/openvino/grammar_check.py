@@ -7,15 +7,14 @@ process, which is ended.
 
 from __future__ import annotations
 
-import json
-import queue
-import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
 from aipc.artifact.files import OPENVINO_TOKENIZER
+from aipc.child import Child, ChildEnded
 from aipc.errors import EngineError, UsageError
 from aipc.runtimes.base import Constraint
 from aipc.runtimes.openvino.schema import check_schema
@@ -31,8 +30,7 @@ class GrammarCheck:
     def __init__(self, artifact: Path) -> None:
         self._artifact = artifact
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._child: Child | None = None
         self._accept = lru_cache(maxsize=256)(self._judge)
 
     def check(self, constraint: Constraint) -> None:
@@ -55,74 +53,32 @@ class GrammarCheck:
 
     def close(self) -> None:
         with self._lock:
-            self._end()
+            child, self._child = self._child, None
+            if child is not None:
+                child.end()
 
     def _judge(self, constraint: Constraint) -> None:
-        if self._process is None:
-            self._begin()
-        question = json.dumps({"kind": constraint.kind, "text": constraint.text})
-        complaint = self._ask(question, COMPILE_S)
+        if self._child is None:
+            self._child = self._start()
         kind = constraint.kind.replace("_", " ")
-        if complaint is None:
+        try:
+            complaint = self._child.ask(asdict(constraint), COMPILE_S)
+        except ChildEnded as ended:  # it died of the question, or was ended at the limit
+            self._child = None
             raise UsageError(
                 f"the {kind} takes more than {COMPILE_S:g} seconds or too much memory to compile",
                 "make it simpler: fewer or smaller counts of repetition",
-            )
+            ) from ended
         if complaint:
             raise UsageError(f"the {kind} can't be enforced: {complaint}", "mend it")
 
-    def _begin(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "aipc.runtimes.openvino.grammar_worker", str(self._artifact)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-        )
-        self._answers = queue.SimpleQueue()
-        threading.Thread(target=_read, args=(self._process, self._answers), daemon=True).start()
-        if self._answer(START_S) is None:
-            raise EngineError("the process that checks grammars did not start", "try again")
-
-    def _ask(self, question: str, limit: float) -> str | None:
-        """The answer; None where the process died of the question, or was ended at the limit."""
-        if self._process is None or self._process.stdin is None:
-            return None
+    def _start(self) -> Child:
+        module = "aipc.runtimes.openvino.grammar_worker"
+        child = Child([sys.executable, "-m", module, str(self._artifact)])
         try:
-            self._process.stdin.write(question + "\n")
-            self._process.stdin.flush()
-        except OSError:
-            self._end()
-            return None
-        return self._answer(limit)
-
-    def _answer(self, limit: float) -> str | None:
-        try:
-            line = self._answers.get(timeout=limit)
-        except queue.Empty:
-            line = ""
-        if not line:
-            self._end()
-            return None
-        return str(json.loads(line))
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
-
-
-def _read(process: subprocess.Popen[str], answers: queue.SimpleQueue[str]) -> None:
-    """Lines as they come, and an empty one at the end."""
-    if process.stdout is not None:
-        try:
-            for line in process.stdout:
-                answers.put(line)
-        except ValueError:
-            pass  # closed by `_end`
-    answers.put("")
+            child.answer(START_S)
+        except ChildEnded as ended:
+            raise EngineError(
+                "the process that checks grammars did not start", "try again"
+            ) from ended
+        return child

@@ -7,13 +7,13 @@ network without weights stands in for the model.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from aipc.child import answer_lines
 from aipc.runtimes.base import Constraint, Decoding
 from aipc.runtimes.openvino.errors import telling_line
 from aipc.runtimes.openvino.generation_config import generation_config, token_tensor
@@ -23,30 +23,22 @@ MEMORY = 2 * 2**30  # bytes that grammars may take
 
 def main() -> None:
     """Serve the folder that is the first argument, until stdin ends."""
-    answers = _own_stdout()
+    answer_lines(_start)
+
+
+def _start() -> Callable[[Any], str]:
     pipeline, stop = _pipeline(Path(sys.argv[1])), frozenset({0})
     _limit_memory()
-    _say(answers, "")
-    for line in sys.stdin:
-        decoding = Decoding(1, constraint=Constraint(**json.loads(line)))
+
+    def complaint(constraint: Any) -> str:
+        decoding = Decoding(1, constraint=Constraint(**constraint))
         try:
             pipeline.generate(token_tensor([0]), generation_config(decoding, stop))
         except Exception as error:  # noqa: BLE001 - any complaint is the answer
-            _say(answers, telling_line(error))
-        else:
-            _say(answers, "")
+            return telling_line(error)
+        return ""
 
-
-def _own_stdout() -> TextIO:
-    """Stdout for answers alone: what the vendor logs goes to stderr instead."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return answers
-
-
-def _say(answers: TextIO, text: str) -> None:
-    answers.write(json.dumps(text) + "\n")
-    answers.flush()
+    return complaint
 
 
 def _pipeline(artifact: Path) -> Any:
