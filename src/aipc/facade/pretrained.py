@@ -24,7 +24,16 @@ EMULATE = "emulate"
 
 @dataclass(frozen=True)
 class RequestedDevice:
-    """``device`` is a name that `aipc.load` takes; ``emulate`` runs the NPU's on the CPU."""
+    """Where a facade's model runs: as the program says, unless AIPC_DEVICE says otherwise.
+
+    A program that names a device ('GPU.0', or the NPU by its very class) can so be tried, and
+    tested, on a machine that has none:
+
+        AIPC_DEVICE=cpu       on the CPU, or any other name that --device takes
+        AIPC_DEVICE=emulate   the NPU's pipeline, on the CPU
+
+    ``device`` is a name that `aipc.load` takes; ``emulate`` runs the NPU's on the CPU.
+    """
 
     device: str
     emulate: bool = False

@@ -1,4 +1,7 @@
-"""Medians of a few noisy values, with intervals that assume no distribution and draw no numbers."""
+"""Statistics of noisy values: medians, means and shares with intervals, and the Pareto frontier.
+
+Medians of a few values have intervals that assume no distribution and draw no numbers.
+"""
 
 from __future__ import annotations
 

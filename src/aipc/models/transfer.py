@@ -21,9 +21,10 @@ from aipc.models.listing import RemoteFile
 
 
 def package() -> Any:
-    """The huggingface_hub package without telemetry, whoever imported it first.
+    """The huggingface_hub package without telemetry, whichever module imported it first.
 
-    With telemetry on, 2.x asks its server for a list of programs to recognize callers by.
+    It reads its environment variables when it is imported; a later change of HF_ENDPOINT or
+    HF_HUB_OFFLINE counts in the functions here.  With telemetry on, 2.x asks its server for a list of programs to recognize callers by.
     """
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     import huggingface_hub

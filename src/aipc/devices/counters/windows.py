@@ -1,4 +1,8 @@
-"""Load of CPU, GPUs and NPUs on Windows, where the Task Manager takes it from."""
+"""Load of GPUs and NPUs on Windows, from the counters (pdh.dll) that the Task Manager shows.
+
+Functions and layouts: Microsoft's reference pages for PdhAddEnglishCounterW and
+PdhGetFormattedCounterArrayW.
+"""
 
 from __future__ import annotations
 

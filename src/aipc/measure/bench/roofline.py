@@ -1,4 +1,9 @@
-"""What the machine allows at most: how fast it reads memory, how fast it multiplies matrices."""
+"""The roofline: what the machine allows at most, and what a network asks of it.
+
+The machine: bytes a second from memory, operations a second in matrix products.  The network: bytes
+a step, operations a prompt's token; the table of the embedding is left out, of which a step reads
+one row, unless the head is the same table.  Scales and zero points count.
+"""
 
 from __future__ import annotations
 

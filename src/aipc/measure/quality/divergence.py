@@ -64,11 +64,11 @@ def judged(scorer: Scorer, windows: Iterable[Window]) -> Iterator[Rows]:
 
 
 def compare(
-    scorer: Scorer, windows: Sequence[Window], truth: npt.NDArray[np.float16] | None
+    scorer: Scorer, windows: Sequence[Window], reference: npt.NDArray[np.float16] | None
 ) -> PositionScores:
     """Judge a model by the text and, where given, by a reference.
 
-    ``truth`` has the reference's log-probabilities float16 [places, vocabulary], as
+    ``reference`` has the reference's log-probabilities float16 [places, vocabulary], as
     `aipc.measure.quality.reference` keeps them.
 
     Raises:
@@ -80,10 +80,10 @@ def compare(
     for scores, following in judged(scorer, windows):
         ours = log_softmax(scores)
         loss = -ours[np.arange(len(following)), following]
-        if truth is None:
+        if reference is None:
             found.append((loss,))
         else:
-            found.append((loss, *_against(ours, truth[done : done + len(ours)], following)))
+            found.append((loss, *_against(ours, reference[done : done + len(ours)], following)))
         done += len(following)
     columns = [np.concatenate(column) for column in zip(*found, strict=True)]
     nothing = np.zeros(0, np.float32)
@@ -105,15 +105,15 @@ def log_softmax(scores: Floats) -> Floats:
 
 
 def _against(
-    ours: Floats, truth: npt.NDArray[np.float16], following: npt.NDArray[np.int64]
+    ours: Floats, reference: npt.NDArray[np.float16], following: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.generic], ...]:
-    if truth.shape != ours.shape:
+    if reference.shape != ours.shape:
         raise MeasurementError(
             f"the model has a vocabulary of {ours.shape[1]:,} and the reference one of "
-            f"{truth.shape[1]:,}",
+            f"{reference.shape[1]:,}",
             "name the float model that it was made from with --against",
         )
-    theirs = truth.astype(np.float32)
+    theirs = reference.astype(np.float32)
     at = np.arange(len(following))
     kl = np.einsum("tv,tv->t", np.exp(theirs), theirs - ours)
     top = theirs[at, ours.argmax(axis=-1)]
@@ -130,25 +130,28 @@ class Agreement:
 
 
 def measure_agreement(
-    session: Session, windows: Sequence[Window], truth: npt.NDArray[np.float16], places: int
+    session: Session, windows: Sequence[Window], logprobs: npt.NDArray[np.float16], count: int
 ) -> Agreement:
-    """Ask for ``places`` tokens, or for as many as the text has places.
+    """Agreement with the reference where a device gives no scores: by having it answer.
 
-    ``truth`` is as `aipc.measure.quality.reference` keeps it, for the same windows.
+    At ``count`` positions spread evenly over the text (or at all, where it has fewer) the model
+    is given the text so far and generates one greedy token; counted is how often it is the
+    likeliest of ``logprobs``, which `aipc.measure.quality.reference` keeps for the same windows.
+    That estimates the same share as `Quality.top1`, from fewer positions.
 
     Raises:
         AipcError: what `Session.stream_ids` raises.
     """
     prompts = list(_prompts(windows))
-    chosen = np.unique(np.linspace(0, len(prompts) - 1, places).round().astype(int))
-    right = sum(_next_token(session, prompts[at]) == int(truth[at].argmax()) for at in chosen)
+    chosen = np.unique(np.linspace(0, len(prompts) - 1, count).round().astype(int))
+    right = sum(_next_token(session, prompts[at]) == int(logprobs[at].argmax()) for at in chosen)
     return Agreement(len(chosen), of_share(right, len(chosen)))
 
 
 def _prompts(windows: Sequence[Window]) -> Iterator[tuple[int, ...]]:
     for window in windows:
-        for place in range(window.first, len(window.ids) - 1):
-            yield window.ids[: place + 1]
+        for position in range(window.first, len(window.ids) - 1):
+            yield window.ids[: position + 1]
 
 
 def _next_token(session: Session, prompt: Sequence[int]) -> int:

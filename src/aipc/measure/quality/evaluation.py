@@ -164,8 +164,8 @@ def _agreement(
 ) -> Agreement:
     windows = exam.windows(subject)
     check_same_tokens(subject, reference, exam)
-    truth = reference_logprobs(reference, exam, store, progress)
+    logprobs = reference_logprobs(reference, exam, store, progress)
     with load() as session:
         progress("asking for single tokens", 0, 0)
         flat = list(chain.from_iterable(windows.values()))
-        return measure_agreement(session, flat, truth, ASKED_PLACES)
+        return measure_agreement(session, flat, logprobs, ASKED_PLACES)

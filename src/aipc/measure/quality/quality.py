@@ -192,13 +192,13 @@ def _measure(
     progress: Progress,
 ) -> Quality:
     windows = exam.windows(subject)
-    truth = None
+    logprobs = None
     if reference is not None:
         check_same_tokens(subject, reference, exam)
-        truth = reference_logprobs(reference, exam, store, progress)
+        logprobs = reference_logprobs(reference, exam, store, progress)
     progress("scoring the model", 0, 0)
     with closing(subject.scorer()) as scorer:
-        places = compare(scorer, _joined(windows), truth)
+        places = compare(scorer, _joined(windows), logprobs)
         scored = dict(scorer.facts)
     return _quality(places, windows, exam, scored, reference.identity if reference else None)
 

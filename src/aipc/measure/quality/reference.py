@@ -1,6 +1,11 @@
 """The float model that an artifact was made from: found, converted once to 16 bits, and kept.
 
-It is computed in float32 on the CPU, so that nothing but its weights has 16 bits.
+It is computed in float32 on the CPU, so that nothing but its weights has 16 bits.  Its
+log-probabilities are computed once and kept for every model compared with it:
+
+    HOME/references/KEY.npy     log-probabilities, float16 [positions, vocabulary]
+
+Float16 is good to 1e-3 where a token is likely, which moves a mean KL by about 1e-6.
 """
 
 from __future__ import annotations

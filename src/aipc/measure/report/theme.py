@@ -1,6 +1,6 @@
-"""The colors of a report's pictures: each a role, with a value for light and one for dark.
+"""How a report's pictures look: colors by role, for light and dark; matplotlib's settings; SVG.
 
-The first ones are those of the web page (serve/page/style.css).  Pictures never tell participants
+The first colors are those of the web page (serve/page/style.css).  Pictures never tell participants
 apart by color alone: lines have their dashes, points their markers, bars their names.
 """
 
@@ -131,7 +131,11 @@ _ADDRESS = re.compile(r"url\(#([^)]+)\)")
 
 
 def themed(svg: str, name: str, title: str, about: str, *, is_file: bool = False) -> str:
-    """The picture as one element, its ids beginning with ``name``.
+    """Matplotlib's SVG made fit for a page: one element, its ids beginning with ``name``.
+
+    A page whose security policy allows no inline styles still shows it, because every property
+    becomes a presentation attribute.  Colors keep their light value there, and get a class for
+    each role of the palette, which a style sheet can turn dark.
 
     ``title`` and ``about`` are read out by a screen reader.  ``is_file``: it also carries the rules
     that make it follow the system's light or dark.

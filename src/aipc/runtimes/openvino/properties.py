@@ -18,6 +18,14 @@ _TRUTH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0"
 
 @dataclass(frozen=True)
 class PromptLookup:
+    """Prompt lookup: several tokens a step, guessed from what the prompt holds already.
+
+    OpenVINO GenAI looks up the last tokens of the answer in the text so far and computes what
+    followed there in one step with the next token; what the model would not have chosen is thrown
+    away.  So the answer is that of plain decoding, sooner where it copies.  Source: Saxena 2023,
+    github.com/apoorvumang/prompt-lookup-decoding; docs.openvino.ai, "Speculative decoding".
+    """
+
     num_assistant_tokens: int = 5
     """Most tokens guessed in one step."""
     max_ngram_size: int = 3

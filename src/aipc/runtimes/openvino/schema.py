@@ -38,7 +38,14 @@ _CLOSING = frozenset({")", "|"})
 
 
 def risky_piece(pattern: str) -> str | None:
-    """The first part of ``pattern`` that may match what JSON escapes, or that is not known."""
+    """The first part of ``pattern`` that may match what JSON escapes, or that is not known.
+
+    OpenVINO GenAI puts what a pattern matches between the quotes without escaping it (measured:
+    `[^a-z]{3}` gave a quote and a line break, and the answer was no JSON).  So a part that may
+    match a quote, a backslash or a control character is risky; so are an anchor in the middle,
+    which GenAI passes over (`a^b` allowed "ab"), and alternatives without brackets, of which the
+    quotes become part (`a|b` allowed `"a` and `b"`).
+    """
     pieces: list[str] = _PIECE.findall(pattern)
     depth = 0
     for before, piece, after in zip(["|", *pieces], pieces, [*pieces[1:], "|"], strict=False):
