@@ -151,7 +151,7 @@ def test_a_module_imports_only_what_lies_below_it(path):
 @pytest.mark.parametrize("path", MODULES, ids=shown)
 def test_vendor_packages_are_imported_only_at_home(path):
     for name in imported(TREES[path]):
-        if path.parent == PEERS:  # a peer's own script: it shall use the vendor's bare
+        if path.parent == PEERS:  # a peer's own script: it should use the vendor's bare
             continue
         home = VENDOR_HOME.get(name.split(".")[0])
         assert home is None or room_of(path) in home, name

@@ -63,7 +63,7 @@ class StatusPublisher:
         self._write()
 
     def begin(self) -> None:
-        """An answer is asked for."""
+        """An answer is requested."""
         with self._lock:
             if not self._answers:
                 self._then, self._tokens_then = time.monotonic(), self._tokens

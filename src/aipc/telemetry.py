@@ -18,7 +18,7 @@ _QUIET = {
 
 
 def switch_off() -> None:
-    """Switch their telemetry off, and their chatter unless the user asked for it."""
+    """Switch their telemetry off, and their chatter unless the user requested it."""
     os.environ.update(_TELEMETRY_OFF)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

@@ -104,9 +104,9 @@ def test_a_fingerprint_has_drivers_and_versions():
     [
         (("auto", "auto", None), ""),
         (("cpu", "openvino", Recipe("int8")), ""),
-        (("gpu", "auto", None), "--device gpu was asked for"),
-        (("auto", "onnx", None), "--runtime onnx was asked for"),
-        (("auto", "auto", Recipe("int4")), "another recipe was asked for"),
+        (("gpu", "auto", None), "--device gpu was requested"),
+        (("auto", "onnx", None), "--runtime onnx was requested"),
+        (("auto", "auto", Recipe("int4")), "another recipe was requested"),
     ],
 )
 def test_what_the_user_asks_for_wins(asked, against):
@@ -117,7 +117,7 @@ def test_the_first_gpu_is_the_gpu():
     on_gpu = dataclasses.replace(TUNED.choice, setup=Setup("openvino", "GPU.0", None))
     tuned = dataclasses.replace(TUNED, choice=on_gpu)
     assert [tuned.objection(name, "auto", None) for name in ("gpu", "gpu.0")] == ["", ""]
-    assert tuned.objection("gpu.1", "auto", None) == "--device gpu.1 was asked for"
+    assert tuned.objection("gpu.1", "auto", None) == "--device gpu.1 was requested"
 
 
 def test_a_record_says_why_in_figures():

@@ -30,7 +30,7 @@ def test_the_users_property_is_kept_and_the_rest_of_the_rule_holds(artifact, mac
 
 def test_a_device_asked_for_is_taken_and_its_reason_told(artifact, machine):
     plan = choose(artifact(), [machine["amx"], machine["igpu"]], device="gpu")
-    assert (plan.device, plan.why[0], plan.device_name) == ("GPU", "GPU: asked for", "A GPU")
+    assert (plan.device, plan.why[0], plan.device_name) == ("GPU", "GPU: requested", "A GPU")
 
 
 def test_what_is_not_here_is_an_error(artifact, machine):
@@ -161,7 +161,7 @@ def test_the_npu_is_emulated_when_asked(artifact, machine, npu_generates):
         "NPUW_DEVICES": "CPU",
         "NPUW_ONLINE_PIPELINE": "NONE",
     }
-    assert any("emulation was asked for" in reason for reason in plan.why)
+    assert any("emulation was requested" in reason for reason in plan.why)
 
 
 @pytest.mark.parametrize("device", ["cpu", "auto", "gpu"])

@@ -52,7 +52,7 @@ class StandIn:
     )
     loaded: dict[str, Any] = field(default_factory=dict)
     loading_s: float = 0.0
-    """That loading takes in a chat, after what is told of it at once."""
+    """That loading takes in a chat, after what receives it at once."""
     refuses: str = ""
     """Why it can't be loaded then."""
     closed: bool = False

@@ -55,7 +55,7 @@ FOUND = Evaluation(
 
 @pytest.fixture
 def found(monkeypatch):
-    """Put a result in the place of the work; gives what was asked for."""
+    """Put a result in the place of the work; gives what was requested."""
     asked = []
 
     def install(result):

@@ -14,7 +14,7 @@ INT4 = CompilerConfig(dtype=int4)
 
 @pytest.fixture
 def loaded(monkeypatch, fake_session):
-    """What `aipc.load` is asked for, and closed sessions: a fake one is given."""
+    """What `aipc.load` is requested, and closed sessions: a fake one is given."""
     asked = []
 
     def load(name, **options):
@@ -69,7 +69,7 @@ def test_an_artifact_is_loaded_as_it_is(loaded, torch, artifact):
 
 
 def test_an_artifact_of_other_weights_is_refused_and_closed(loaded, torch, artifact):
-    with pytest.raises(UsageError, match="holds int4 weights, and int8 is asked for"):
+    with pytest.raises(UsageError, match="holds int4 weights, and int8 is requested"):
         NPUModelForCausalLM.from_pretrained(artifact, config=CompilerConfig(dtype=int8))
     assert loaded[0][2]._engine.closed
 

@@ -9,7 +9,7 @@ from aipc.facade import OVModelForCausalLM, openvino, pretrained
 
 @pytest.fixture
 def loaded(monkeypatch, fake_session):
-    """What `aipc.load` is asked for; a fake session is given."""
+    """What `aipc.load` is requested; a fake session is given."""
     asked = []
 
     def load(name, **options):

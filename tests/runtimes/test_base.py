@@ -69,5 +69,5 @@ def test_constraints_and_probabilities_that_are_not_there_are_refused_before_any
         UsageError, match=r"'small' can't enforce a json_schema .*; it enforces reg"
     ):
         able.check_decoding(Decoding(3, constraint=Constraint("json_schema", "{}")))
-    with pytest.raises(UsageError, match=r"tells no probabilities of tokens .* leave logprobs out"):
+    with pytest.raises(UsageError, match=r"gives no probabilities of tokens .* leave logprobs out"):
         able.check_decoding(Decoding(3, logprobs=True))

@@ -67,7 +67,7 @@ def test_what_was_asked_and_what_came_of_it_is_told(place):
     facts = place(device="gpu").facts
     assert facts["asked"] == {"device": "gpu", "runtime": "auto"}
     assert facts["device_name"] == "A GPU"
-    assert facts["why"][0] == "GPU: asked for"
+    assert facts["why"][0] == "GPU: requested"
 
 
 def test_the_cpu_needs_no_judge(place, runtime):

@@ -105,7 +105,7 @@ def test_the_users_flags_win(model, store, keep):
     _, facts, _ = prepared(model, store, recipe=Recipe("fp16"))
     assert facts["weights"] == "fp16"
     assert facts["why"][-1] == (
-        "what was tuned on 2026-11-22 is not used: another recipe was asked for"
+        "what was tuned on 2026-11-22 is not used: another recipe was requested"
     )
     made, facts, _ = prepared(model, store, device="cpu", properties={"NUM_STREAMS": "2"})
     assert facts["weights"] == "int8"

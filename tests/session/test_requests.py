@@ -244,7 +244,7 @@ def test_a_call_cut_by_the_length_is_text_and_no_call(scripted):
         ({"schema": {"type": "object"}}, UsageError, "can't enforce a json_schema"),
         ({"tools": [NOW], "tool_choice": "required"}, UsageError, "can't enforce a json_schema"),
         ({"tools": [NOW], "tool_choice": "later"}, UsageError, "no such tool is offered"),
-        ({"tools": [NOW], "schema": {}}, UsageError, "can't be asked for together"),
+        ({"tools": [NOW], "schema": {}}, UsageError, "can't be requested together"),
         ({"tools": [NOW], "raw": True}, UsageError, "can't offer tools"),
         ({"schema": {"maxLength": 999}}, UsageError, "at most 256 is allowed"),
         ({"temprature": 1.0}, UsageError, "did you mean 'temperature'"),

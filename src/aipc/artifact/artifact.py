@@ -48,7 +48,7 @@ class Artifact:
 
 
 def read_artifact(folder: Path) -> Artifact:
-    """What lies in ``folder``.
+    """What is in ``folder``.
 
     Raises:
         ArtifactError: nothing that a runtime here opens.

@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: what GenAI is told of each, and what it wants of a graph."""
+"""ONNX Runtime's execution providers: what GenAI receives each, and what it wants of a graph."""
 
 from __future__ import annotations
 

@@ -74,13 +74,13 @@ def read_sentence_model(folder: Path) -> SentenceModel:
 
 def _pooling(stated: Mapping[str, Any], folder: Path) -> Pooling:
     mark = "pooling_mode_"
-    asked = [name.removeprefix(mark) for name, on in stated.items() if name[:13] == mark and on]
-    if len(asked) != 1 or asked[0] not in _MODES:
+    modes = [name.removeprefix(mark) for name, on in stated.items() if name[:13] == mark and on]
+    if len(modes) != 1 or modes[0] not in _MODES:
         raise ArtifactError(
-            f"'{folder / POOLING}' asks for {' and '.join(asked) or 'no pooling'}",
+            f"'{folder / POOLING}' asks for {' and '.join(modes) or 'no pooling'}",
             f"one of {', '.join(_MODES)} can be had here",
         )
-    return _MODES[asked[0]]
+    return _MODES[modes[0]]
 
 
 def _longest(folder: Path) -> int | None:

@@ -36,14 +36,14 @@ _NOTHING: frozenset[int] = frozenset()
 
 @dataclass(frozen=True)
 class CanaryResult:
-    """How many tokens of ``asked`` the CPU would have chosen as well."""
+    """How many tokens of ``tokens`` the CPU would have chosen as well."""
 
     agreed: int
-    asked: int
+    tokens: int
 
     @property
     def passed(self) -> bool:
-        return self.agreed >= ENOUGH * self.asked
+        return self.agreed >= ENOUGH * self.tokens
 
 
 def compare(
@@ -98,15 +98,15 @@ class Canary:
         if kept is not None:
             return kept
         notify(f"comparing {engine.device} with the CPU (once for this model and driver)")
-        verdict = compare(engine, open_reference, prompts)
-        if not verdict.passed:
+        result = compare(engine, open_reference, prompts)
+        if not result.passed:
             raise DeviceError(
-                f"{engine.device} computes this model wrongly: of {verdict.asked} tokens the CPU "
-                f"would have chosen {verdict.agreed}",
+                f"{engine.device} computes this model wrongly: of {result.tokens} tokens the CPU "
+                f"would have chosen {result.agreed}",
                 "update its driver, take --device cpu, or trust it all the same with --no-canary",
             )
-        self._cache.keep(self._identity, asdict(verdict))
-        return verdict
+        self._cache.keep(self._identity, asdict(result))
+        return result
 
     def _kept(self) -> CanaryResult | None:
         """None where nothing usable is kept: it is then found out again."""
@@ -114,7 +114,7 @@ class Canary:
             kept = CanaryResult(**self._cache.find(self._identity))
         except TypeError:
             return None
-        return kept if kept.asked > 0 and kept.passed else None
+        return kept if kept.tokens > 0 and kept.passed else None
 
 
 def _next(reference: Engine, tokens: Sequence[int]) -> int | None:

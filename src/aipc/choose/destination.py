@@ -23,13 +23,13 @@ def choose_target(
     recipe: Recipe | None = None,
     emulate: bool = False,
 ) -> Target:
-    """The target of the device asked for or, for "auto", of the first that suits ``recipe``.
+    """The target of the device requested or, for "auto", of the first that suits ``recipe``.
 
     Arguments are those of `aipc.choose.choose`; without a recipe each target has its own.
 
     Raises:
         UsageError: a name that is no device or runtime, or a device that the runtime has not.
-        DeviceError: this machine does not have what was asked for.
+        DeviceError: this machine does not have what was requested.
     """
     wanted = plain_name(device)
     if emulate:

@@ -39,6 +39,6 @@ def emulation_properties() -> tuple[dict[str, str], list[str]]:
     """(properties, reasons)."""
     from aipc.runtimes.openvino.npu import EMULATION
 
-    told = ", ".join(f"{name}={value}" for name, value in EMULATION.items())
-    reason = f"{told}: emulation was asked for: the CPU computes the NPU's pipeline, slowly"
+    settings = ", ".join(f"{name}={value}" for name, value in EMULATION.items())
+    reason = f"{settings}: emulation was requested: the CPU computes the NPU's pipeline, slowly"
     return dict(EMULATION), [reason]

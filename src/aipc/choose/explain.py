@@ -41,7 +41,7 @@ def explain(devices: Sequence[Device], adapters: Sequence[Adapter] = ()) -> tupl
     artifact of that runtime, where the artifact's recipe suits it.  ``adapters`` is what the
     operating system sees, to tell what keeps a runtime from it.
     """
-    told: list[Explanation] = []
+    explanations: list[Explanation] = []
     taken: set[str] = set()
     listed: set[tuple[str, str]] = set()
     for place in order():
@@ -52,8 +52,8 @@ def explain(devices: Sequence[Device], adapters: Sequence[Adapter] = ()) -> tupl
         ]
         listed |= {(device.name, place.runtime) for device in here}
         state = _state(place, taken) if here else _missing(place, adapters)
-        told.append(Explanation(place, tuple(device.full_name for device in here), state))
-    return tuple(told)
+        explanations.append(Explanation(place, tuple(device.full_name for device in here), state))
+    return tuple(explanations)
 
 
 def _state(place: OrderEntry, taken: set[str]) -> str:

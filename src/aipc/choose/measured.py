@@ -95,12 +95,12 @@ class Tuned:
         """In words for a user."""
         work = "answers that copy from the prompt, " if self.work.kind == "copy" else ""
         return (
-            f"measured here on {self.when[:10]} for {self.goal}: {work}{self._told}, "
+            f"measured here on {self.when[:10]} for {self.goal}: {work}{self._speed}, "
             f"{self.gain:.2f} times as good as the default choice"
         )
 
     @property
-    def _told(self) -> str:
+    def _speed(self) -> str:
         figures = self.choice.figures
         if self.goal == "throughput" and figures.tokens_per_s is not None:
             return f"{figures.tokens_per_s:.0f} tokens a second in {self.work.streams} answers"
@@ -109,17 +109,17 @@ class Tuned:
         return f"{figures.token_s * 1000:.0f} ms a token"
 
     def objection(self, device: str, runtime: str, recipe: Recipe | None) -> str:
-        """Why a session asked for so can't follow the record; empty: it can.
+        """Why a session requested so can't follow the record; empty: it can.
 
         ``device`` is a plain name such as "auto", "gpu" or "gpu.1".
         """
         name = self.setup.device.lower()
         if device not in {"auto", name, name.removesuffix(".0")}:
-            return f"--device {device} was asked for"
+            return f"--device {device} was requested"
         if runtime not in {"auto", self.setup.runtime}:
-            return f"--runtime {runtime} was asked for"
+            return f"--runtime {runtime} was requested"
         if recipe not in {None, self.setup.recipe}:
-            return "another recipe was asked for"
+            return "another recipe was requested"
         return ""
 
 

@@ -74,7 +74,7 @@ def choose(
     emulate: bool = False,
     tuned: Tuned | None = None,
 ) -> Plan:
-    """Decide, on ``devices`` (what this machine has); what the user asked for is kept to.
+    """Decide, on ``devices`` (what this machine has); what the user requested is kept to.
 
     Args:
         artifact: what is to be run.
@@ -88,7 +88,7 @@ def choose(
 
     Raises:
         UsageError: a name that is no device or runtime, or ``emulate`` with another device.
-        DeviceError: this machine does not have what was asked for.
+        DeviceError: this machine does not have what was requested.
         ArtifactError: the artifact was made for another runtime or provider than was asked
             for, or with a recipe that the device can't run.
     """
@@ -105,14 +105,14 @@ def choose(
         found, why = _best(artifact, reachable, name)
     else:
         found, why = _asked_for(artifact, reachable, name, wanted)
-    asked = dict(properties or {})
+    requested = dict(properties or {})
     if tuned:
-        chosen, reasons = _tuned_properties(tuned, asked)
+        chosen, reasons = _tuned_properties(tuned, requested)
     else:
-        chosen, reasons = rule_properties(name, found, artifact.weights, asked)
+        chosen, reasons = rule_properties(name, found, artifact.weights, requested)
     if emulate:
         chosen, reasons = emulation_properties()
-    return Plan(name, found.name, {**chosen, **asked}, (*why, *reasons), found.full_name)
+    return Plan(name, found.name, {**chosen, **requested}, (*why, *reasons), found.full_name)
 
 
 def objection(artifact: Artifact, device: Device, runtime: str) -> str:
@@ -128,12 +128,12 @@ def objection(artifact: Artifact, device: Device, runtime: str) -> str:
     return ""
 
 
-def _runtime(artifact: Artifact, asked: str) -> str:
-    if asked not in {"auto", artifact.target}:
-        RUNTIMES.check(asked)
+def _runtime(artifact: Artifact, requested: str) -> str:
+    if requested not in {"auto", artifact.target}:
+        RUNTIMES.check(requested)
         raise ArtifactError(
-            f"'{artifact.path.name}' was made for {artifact.target}, not for {asked}",
-            f"leave --runtime out, or convert the model again with --runtime {asked}",
+            f"'{artifact.path.name}' was made for {artifact.target}, not for {requested}",
+            f"leave --runtime out, or convert the model again with --runtime {requested}",
         )
     return artifact.target
 
@@ -156,7 +156,7 @@ def _asked_for(
         raise DeviceError(against, f"ask for {kinds}")
     if against:
         raise ArtifactError(against, f"convert the model again with --for {found.kind}")
-    return found, [f"{found.name}: asked for"]
+    return found, [f"{found.name}: requested"]
 
 
 def _best(
@@ -200,21 +200,23 @@ def _misfit(artifact: Artifact, device: Device, runtime: str) -> str:
 
 
 def rule_properties(
-    runtime: str, device: Device, weights: str | None, asked: Mapping[str, str]
+    runtime: str, device: Device, weights: str | None, requested: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
-    """(what the rules add to the properties asked for, a reason for each rule)."""
+    """(what the rules add to the properties requested, a reason for each rule)."""
     chosen: dict[str, str] = {}
     why: list[str] = []
     for rule in rules():
-        new = {k: v for k, v in rule.properties.items() if k not in asked and k not in chosen}
+        new = {k: v for k, v in rule.properties.items() if k not in requested and k not in chosen}
         if new and rule.holds(runtime, device, weights):
             chosen |= new
             why.append(f"{_joined(new)}: {rule.why}")
     return chosen, why
 
 
-def _tuned_properties(tuned: Tuned, asked: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    chosen = {k: v for k, v in tuned.setup.properties.items() if k not in asked}
+def _tuned_properties(
+    tuned: Tuned, requested: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    chosen = {k: v for k, v in tuned.setup.properties.items() if k not in requested}
     return chosen, [f"{_joined(chosen)}: measured with the device"] if chosen else []
 
 

@@ -42,8 +42,8 @@ class Setup:
     @property
     def settings(self) -> str:
         """The properties in one line."""
-        told = ", ".join(f"{name}={value}" for name, value in self.properties.items())
-        return told or "the runtime's own defaults"
+        settings = ", ".join(f"{name}={value}" for name, value in self.properties.items())
+        return settings or "the runtime's own defaults"
 
     def __str__(self) -> str:
         return f"{self.device.lower()} {self.runtime} {self.weights}, {self.settings}"

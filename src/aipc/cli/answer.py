@@ -99,12 +99,12 @@ def timing_lines(reply: Reply, stages: Sequence[TimingSpan]) -> Iterator[str]:
     timings, usage = reply.timings, reply.usage
     first = timings.first_token_s
     if first is not None:
-        told = f"{usage.prompt_tokens} tokens, {usage.prompt_tokens / first:.1f} a second"
-        yield _line("prompt to first token, cold", first, told)
+        detail = f"{usage.prompt_tokens} tokens, {usage.prompt_tokens / first:.1f} a second"
+        yield _line("prompt to first token, cold", first, detail)
         rate = timings.decode_tokens_per_s
-        told = f"{usage.completion_tokens - 1} tokens"
-        told += f", {rate:.1f} a second, {1000 / rate:.1f} ms each" if rate else ""
-        yield _line("further tokens", timings.total_s - first, told)
+        detail = f"{usage.completion_tokens - 1} tokens"
+        detail += f", {rate:.1f} a second, {1000 / rate:.1f} ms each" if rate else ""
+        yield _line("further tokens", timings.total_s - first, detail)
     yield _line("all together", _loading(stages) + timings.total_s)
     if first is not None:
         yield (
@@ -130,5 +130,5 @@ def _loading(stages: Sequence[TimingSpan]) -> float:
     return sum(one.seconds for one in stages if one.depth == 0)
 
 
-def _line(name: str, seconds: float, told: str = "") -> str:
-    return f"{name:{_NAME}}{seconds:{_SECONDS}.2f} s  {told}".rstrip()
+def _line(name: str, seconds: float, detail: str = "") -> str:
+    return f"{name:{_NAME}}{seconds:{_SECONDS}.2f} s  {detail}".rstrip()

@@ -93,8 +93,8 @@ def _joules(one: Participant, result: Result) -> str:
     """Of all cases, from the least to the most."""
     found = [figures(one, case, result.limits) for case in cases(result.workload)]
     joules = [each.energy_per_token_j for each in found if each is not None]
-    told = sorted({f"{each:.2f}" for each in joules if each is not None}, key=float)
-    return " to ".join(dict.fromkeys((told[0], told[-1]))) if told else ABSENT
+    values = sorted({f"{each:.2f}" for each in joules if each is not None}, key=float)
+    return " to ".join(dict.fromkeys((values[0], values[-1]))) if values else ABSENT
 
 
 def _paragraphs(result: Result) -> Iterator[str]:

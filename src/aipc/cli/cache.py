@@ -36,13 +36,15 @@ def cache() -> None:
 @_json
 def list_(wants_json: bool) -> None:
     """What is compiled, and whether it can still be used."""
-    told = [(blob, _staleness(blob)) for blob in _blobs()]
+    listed = [(blob, _staleness(blob)) for blob in _blobs()]
     if wants_json:
-        write_json([_facts(blob, stale) for blob, stale in told])
-    elif told:
+        write_json([_facts(blob, stale) for blob, stale in listed])
+    elif listed:
         columns = ("KEY", "SIZE", "CREATED", "PROMPT", "STATE", "MODEL")
-        write_table(columns, [_row(blob, stale) for blob, stale in told], right={"SIZE", "PROMPT"})
-        notice(f"{amount(sum(blob.nbytes for blob, _ in told))} in {_folder()}")
+        write_table(
+            columns, [_row(blob, stale) for blob, stale in listed], right={"SIZE", "PROMPT"}
+        )
+        notice(f"{amount(sum(blob.nbytes for blob, _ in listed))} in {_folder()}")
     else:
         notice(f"nothing in {_folder()}; `aipc cache prebuild MODEL` fills it")
 
@@ -79,11 +81,11 @@ def explain(key: str | None, wants_json: bool) -> None:
     chosen = [blob for blob in _blobs() if key is None or blob.name.startswith(key)]
     if key is not None and not chosen:
         raise click.BadParameter(f"the cache has no '{key}'", param_hint="KEY")
-    told = [(blob, _staleness(blob)) for blob in chosen]
+    listed = [(blob, _staleness(blob)) for blob in chosen]
     if wants_json:
-        write_json([_facts(blob, stale) for blob, stale in told])
+        write_json([_facts(blob, stale) for blob, stale in listed])
         return
-    for blob, stale in told:
+    for blob, stale in listed:
         write_line(f"{blob.name}: {stale or 'usable'}")
         for name, value in blob.identity.items():
             write_line(f"  {name}: {value}")

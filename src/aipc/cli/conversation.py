@@ -68,8 +68,8 @@ class Conversation:
             raise AipcError(f"can't write '{path}' ({error.strerror})", fix) from error
 
     def as_json(self, facts: Mapping[str, Any]) -> str:
-        told = [self._told(turn) for turn in self.turns]
-        whole = {**facts, "system": self.system, "messages": told}
+        messages = [self._as_message(turn) for turn in self.turns]
+        whole = {**facts, "system": self.system, "messages": messages}
         return json.dumps(whole, ensure_ascii=False, indent=2, default=str) + "\n"
 
     def as_markdown(self, facts: Mapping[str, Any]) -> str:
@@ -83,7 +83,7 @@ class Conversation:
         return "\n\n".join(parts) + "\n"
 
     @staticmethod
-    def _told(turn: Turn) -> dict[str, Any]:
+    def _as_message(turn: Turn) -> dict[str, Any]:
         mark = {"stopped": True} if turn.stopped else {}
         return {"role": turn.role, "content": turn.content, **mark}
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     default="auto",
     show_default=True,
     metavar="NAME",
-    help="Who shall open it: openvino or onnx; auto: openvino, or what the device needs.",
+    help="The runtime that opens it: openvino or onnx; auto: openvino, or what the device needs.",
 )
 @click.option(
     "--for",

@@ -46,8 +46,8 @@ def _patient() -> CheckContext:
 
 
 def _row(check: Check) -> tuple[str, str, str]:
-    told = f"{check.what}: {check.fix}" if check.fix else check.what
-    return check.outcome, check.name, told
+    text = f"{check.what}: {check.fix}" if check.fix else check.what
+    return check.outcome, check.name, text
 
 
 def _summary(checks: tuple[Check, ...]) -> str:

@@ -19,7 +19,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The page; report.html where nothing else is asked for.",
+    help="The page; report.html where nothing else is requested.",
 )
 @click.option("--svg", type=_FOLDER, metavar="DIR", help="Each picture as an SVG file, in DIR.")
 @click.option("--png", type=_FOLDER, metavar="DIR", help="Each picture as a PNG file, in DIR.")

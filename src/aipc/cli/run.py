@@ -26,15 +26,15 @@ schema_flag = click.option(
 )
 
 
-def read_schema(told: str | None) -> dict[str, Any]:
-    """What `Session.stream` is asked for: {"schema": …}, or nothing where none was given.
+def read_schema(argument: str | None) -> dict[str, Any]:
+    """What `Session.stream` is requested: {"schema": …}, or nothing where none was given.
 
     Raises:
         UsageError: a file that can't be read, or no JSON object in it.
     """
-    if told is None:
+    if argument is None:
         return {}
-    text = told if told.lstrip().startswith("{") else _content(told)
+    text = argument if argument.lstrip().startswith("{") else _content(argument)
     try:
         schema = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -93,7 +93,7 @@ def run(
     -m the default model answers; it is fetched and converted at its first use. Sampling options
     left out are taken from the model's own generation settings.
     """
-    asked = {**sampling_of(flags), **read_schema(schema)}
+    options = {**sampling_of(flags), **read_schema(schema)}
     messages = [{"role": "user", "content": read_prompt(prompt)}]
     if system:
         messages.insert(0, {"role": "system", "content": check_text(system)})
@@ -101,11 +101,11 @@ def run(
         if wants_reasons:
             show_reasons(session.facts)
         if wants_json:
-            reply = session.generate(messages, stop=stop, **asked)
+            reply = session.generate(messages, stop=stop, **options)
             timings = timing_facts(reply, session.stages)
             write_json({**as_json(reply, session.facts), "timings": timings})
         else:
-            reply = show(session.stream(messages, stop=stop, **asked))
+            reply = show(session.stream(messages, stop=stop, **options))
             if schema is None:
                 warn_if_cut(reply)
         if wants_timings:

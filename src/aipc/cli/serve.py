@@ -58,7 +58,7 @@ def serve(
     """Answer OpenAI's API, and people in a browser, from models on this computer.
 
     Requests may name the models given here and those whole in the store; each is loaded when it
-    is first asked for, and the one unused for longest goes when memory is short. Ctrl-C or
+    is first requested, and the one unused for longest goes when memory is short. Ctrl-C or
     SIGTERM lets answers under way end, a second Ctrl-C does not.
     """
     binding = Binding(

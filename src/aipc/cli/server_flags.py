@@ -43,7 +43,7 @@ def server_flags(command: F) -> F:
 
 
 def find_server(flags: Mapping[str, Any], notify: Callable[[str], None]) -> RemoteSession | None:
-    """The server's model; None, with a notice where one was asked for, if it is to be loaded here.
+    """The server's model; None, with a notice where one was requested, if it is to be loaded here.
 
     Raises:
         UsageError: an option of how a model is loaded is given too, or the key is wrong.

@@ -65,11 +65,11 @@ def _write_folded(line: str) -> None:
 
 
 def _extra_columns(tuned: Tuned) -> Sequence[str]:
-    told = [trial.figures for trial in tuned.trials]
+    measured = [trial.figures for trial in tuned.trials]
     columns = (
-        ("TOKENS/S", any(figures.tokens_per_s is not None for figures in told)),
-        ("J/TOKEN", any(figures.joules_per_token is not None for figures in told)),
-        ("KL", any(figures.kl is not None for figures in told)),
+        ("TOKENS/S", any(figures.tokens_per_s is not None for figures in measured)),
+        ("J/TOKEN", any(figures.joules_per_token is not None for figures in measured)),
+        ("KL", any(figures.kl is not None for figures in measured)),
     )
     return [name for name, is_told in columns if is_told]
 

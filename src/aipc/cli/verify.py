@@ -19,9 +19,9 @@ def verify(names: tuple[str, ...], wants_json: bool) -> None:
     from aipc.models.store import Store
 
     store = Store()
-    asked = dict.fromkeys(names or store.names())
+    chosen = dict.fromkeys(names or store.names())
     with display() as progress:
-        found = {name: store.verify(name, progress) for name in asked}
+        found = {name: store.verify(name, progress) for name in chosen}
     if wants_json:
         write_json([{"name": name, "problems": problems} for name, problems in found.items()])
     else:

@@ -86,32 +86,32 @@ class CheckContext:
     system: str = platform.system()
 
 
-def run_checks(patient: CheckContext) -> tuple[Check, ...]:
+def run_checks(context: CheckContext) -> tuple[Check, ...]:
     """Every check that means something on this machine, in a fixed order."""
-    return tuple(check for checks in _CHECKS for check in checks(patient))
+    return tuple(check for checks in _CHECKS for check in checks(context))
 
 
-def _python(patient: CheckContext) -> Iterator[Check]:
-    machine = patient.machine
-    told = f"Python {machine.python}, {'64' if sys.maxsize > 2**32 else '32'} bits"
+def _python(context: CheckContext) -> Iterator[Check]:
+    machine = context.machine
+    what = f"Python {machine.python}, {'64' if sys.maxsize > 2**32 else '32'} bits"
     if sys.version_info < _OLDEST_PYTHON or sys.maxsize <= 2**32:
-        yield Check("python", FAIL, told, "install Python 3.10 or newer, for 64 bits")
+        yield Check("python", FAIL, what, "install Python 3.10 or newer, for 64 bits")
     else:
-        yield Check("python", PASS, told)
+        yield Check("python", PASS, what)
 
 
-def _processor(patient: CheckContext) -> Iterator[Check]:
-    cpu = patient.machine.cpu
-    told = f"{cpu.name}: {' '.join(cpu.features) or 'no matrix instructions known'}"
+def _processor(context: CheckContext) -> Iterator[Check]:
+    cpu = context.machine.cpu
+    what = f"{cpu.name}: {' '.join(cpu.features) or 'no matrix instructions known'}"
     is_old_x86 = cpu.architecture in {"x86_64", "AMD64"} and "avx2" not in cpu.features
     if is_old_x86:
-        yield Check("processor", WARN, f"{told}; without AVX2 every model is slow here")
+        yield Check("processor", WARN, f"{what}; without AVX2 every model is slow here")
     else:
-        yield Check("processor", PASS, told)
+        yield Check("processor", PASS, what)
 
 
-def _packages(patient: CheckContext) -> Iterator[Check]:
-    versions = patient.machine.versions
+def _packages(context: CheckContext) -> Iterator[Check]:
+    versions = context.machine.versions
     found = clashes()
     for clash in found:
         yield Check("packages", FAIL, clash.what, clash.fix)
@@ -119,31 +119,31 @@ def _packages(patient: CheckContext) -> Iterator[Check]:
         yield Check("packages", PASS, _listed(versions) or "no runtime installed")
 
 
-def _runtimes(patient: CheckContext) -> Iterator[Check]:
+def _runtimes(context: CheckContext) -> Iterator[Check]:
     """Whether each installed runtime answers, and reaches something."""
-    reached = {name for device in patient.machine.devices for name in device.runtimes}
+    reached = {name for device in context.machine.devices for name in device.runtimes}
     for runtime, package in (("openvino", "openvino"), ("onnx", "onnxruntime-genai")):
-        is_here = any(name.startswith(package) for name in patient.machine.versions)
+        is_here = any(name.startswith(package) for name in context.machine.versions)
         if runtime in reached:
-            names = [d.name.lower() for d in patient.machine.devices if runtime in d.runtimes]
+            names = [d.name.lower() for d in context.machine.devices if runtime in d.runtimes]
             yield Check(f"runtime {runtime}", PASS, f"reaches {', '.join(names)}")
         elif is_here:
-            fix = "the problems below say why" if patient.machine.problems else "install it again"
+            fix = "the problems below say why" if context.machine.problems else "install it again"
             yield Check(f"runtime {runtime}", FAIL, "is installed and reaches no device", fix)
 
 
-def _problems(patient: CheckContext) -> Iterator[Check]:
-    """What the runtimes themselves complained of; clashes of packages are told already."""
-    told = {str(clash) for clash in clashes()}
-    for problem in patient.machine.problems:
-        if problem not in told:
+def _problems(context: CheckContext) -> Iterator[Check]:
+    """What the runtimes themselves complained of; clashes of packages have their own check."""
+    known = {str(clash) for clash in clashes()}
+    for problem in context.machine.problems:
+        if problem not in known:
             what, _, fix = problem.partition("; ")
             yield Check("device", FAIL, what, fix)
 
 
-def _adapters(patient: CheckContext) -> Iterator[Check]:
-    missing = {one.adapter: one.missing for one in patient.machine.unreached}
-    for adapter in patient.machine.adapters:
+def _adapters(context: CheckContext) -> Iterator[Check]:
+    missing = {one.adapter: one.missing for one in context.machine.unreached}
+    for adapter in context.machine.adapters:
         if not adapter.may_open:
             continue  # the check of permissions tells
         if adapter not in missing:
@@ -156,22 +156,22 @@ def _adapters(patient: CheckContext) -> Iterator[Check]:
             )
 
 
-def _drivers(patient: CheckContext) -> Iterator[Check]:
-    for adapter in patient.machine.adapters:
-        needed = requirement(adapter, patient.system)
+def _drivers(context: CheckContext) -> Iterator[Check]:
+    for adapter in context.machine.adapters:
+        needed = requirement(adapter, context.system)
         if needed is None or adapter.driver is None:
             continue
-        told = f"{needed.what} {adapter.driver}"
+        what = f"{needed.what} {adapter.driver}"
         if needed.is_met(adapter.driver):
-            yield Check("driver", PASS, told)
+            yield Check("driver", PASS, what)
         else:
-            yield Check("driver", FAIL, f"{told} is older than {needed.minimum}", needed.fix)
+            yield Check("driver", FAIL, f"{what} is older than {needed.minimum}", needed.fix)
 
 
-def _npu_kernel(patient: CheckContext) -> Iterator[Check]:
+def _npu_kernel(context: CheckContext) -> Iterator[Check]:
     """Source of the number: docs.openvino.ai, Configurations for Intel NPU."""
-    kernel = patient.surroundings.kernel
-    has_npu = any(one.kind == "npu" and one.maker == "intel" for one in patient.machine.adapters)
+    kernel = context.surroundings.kernel
+    has_npu = any(one.kind == "npu" and one.maker == "intel" for one in context.machine.adapters)
     if not kernel or not has_npu:
         return
     parts = kernel.split("-")[0].split(".")
@@ -179,8 +179,8 @@ def _npu_kernel(patient: CheckContext) -> Iterator[Check]:
         yield Check("kernel", FAIL, f"Linux {kernel}", "the NPU wants Linux 6.6 or newer")
 
 
-def _permissions(patient: CheckContext) -> Iterator[Check]:
-    nodes = [adapter for adapter in patient.machine.adapters if adapter.node]
+def _permissions(context: CheckContext) -> Iterator[Check]:
+    nodes = [adapter for adapter in context.machine.adapters if adapter.node]
     for adapter in nodes:
         if not adapter.may_open:
             yield Check(
@@ -193,15 +193,15 @@ def _permissions(patient: CheckContext) -> Iterator[Check]:
         yield Check("permission", PASS, "you may open every device's file")
 
 
-def _hiding(patient: CheckContext) -> Iterator[Check]:
-    if patient.surroundings.is_remote_desktop:
+def _hiding(context: CheckContext) -> Iterator[Check]:
+    if context.surroundings.is_remote_desktop:
         yield Check(
             "session",
             WARN,
             "this is a remote desktop, which hides GPUs from DirectX",
             "sit at the machine itself, or reach it through ssh",
         )
-    if patient.surroundings.is_wsl:
+    if context.surroundings.is_wsl:
         yield Check(
             "session",
             WARN,
@@ -210,10 +210,10 @@ def _hiding(patient: CheckContext) -> Iterator[Check]:
         )
 
 
-def _vulkan(patient: CheckContext) -> Iterator[Check]:
-    if "onnxruntime-ep-webgpu" not in patient.machine.versions or patient.system != "Linux":
+def _vulkan(context: CheckContext) -> Iterator[Check]:
+    if "onnxruntime-ep-webgpu" not in context.machine.versions or context.system != "Linux":
         return
-    if patient.surroundings.has_vulkan:
+    if context.surroundings.has_vulkan:
         yield Check("vulkan", PASS, "a Vulkan loader is installed")
     else:
         yield Check(
@@ -224,8 +224,8 @@ def _vulkan(patient: CheckContext) -> Iterator[Check]:
         )
 
 
-def _power(patient: CheckContext) -> Iterator[Check]:
-    profile = patient.surroundings.power_profile
+def _power(context: CheckContext) -> Iterator[Check]:
+    profile = context.surroundings.power_profile
     if profile in _SLOW_PROFILES:
         fix = "plug it in and choose balanced or performance"
         yield Check("power", WARN, f"the power profile is '{profile}': everything is slower", fix)
@@ -233,25 +233,25 @@ def _power(patient: CheckContext) -> Iterator[Check]:
         yield Check("power", PASS, f"the power profile is '{profile}'")
 
 
-def _memory(patient: CheckContext) -> Iterator[Check]:
-    memory = patient.machine.memory
+def _memory(context: CheckContext) -> Iterator[Check]:
+    memory = context.machine.memory
     left = memory.available
-    told = f"{left / 1e9:.1f} GB of {memory.total / 1e9:.1f} GB available"
+    what = f"{left / 1e9:.1f} GB of {memory.total / 1e9:.1f} GB available"
     if left < MEMORY:
         wanted = f"Phi-3-mini in int4 wants {MEMORY / 1e9:.0f} GB"
         fix = f"{wanted}: close programs, or take a smaller model"
-        yield Check("memory", WARN, told, fix)
+        yield Check("memory", WARN, what, fix)
     else:
-        yield Check("memory", PASS, told)
+        yield Check("memory", PASS, what)
 
 
-def _disk(patient: CheckContext) -> Iterator[Check]:
-    told = f"{patient.room / 1e9:.1f} GB free for {patient.store}"
-    if patient.room < ROOM:
+def _disk(context: CheckContext) -> Iterator[Check]:
+    what = f"{context.room / 1e9:.1f} GB free for {context.store}"
+    if context.room < ROOM:
         fix = f"Phi-3-mini wants {ROOM / 1e9:.0f} GB: free some, or set AIPC_HOME to a larger disk"
-        yield Check("disk", WARN, told, fix)
+        yield Check("disk", WARN, what, fix)
     else:
-        yield Check("disk", PASS, told)
+        yield Check("disk", PASS, what)
 
 
 def _listed(versions: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ class Device:
     driver: str | None = None
     """The driver's version; None where there is none or the runtime does not tell."""
     memory_bytes: int | None = None
-    """Memory that it can address; None for the machine's own memory or where not told."""
+    """Memory that it can address; None for the machine's own memory or where unknown."""
     precisions: tuple[str, ...] = ()
     """Number formats that it computes in, widest first: "fp32", "bf16", "fp16", "int8"."""
     runtimes: tuple[str, ...] = ()

@@ -29,17 +29,17 @@ _HARDWARE = {
 }
 
 
-def resolve_device(asked: str, available: Sequence[str]) -> str:
-    """The vendor's name ("CPU", "GPU.0", "NPU") for what a user asked for, in any case.
+def resolve_device(name_given: str, available: Sequence[str]) -> str:
+    """The vendor's name ("CPU", "GPU.0", "NPU") for what a user requested, in any case.
 
     ``available`` are names as in `Device.name`.  "auto" is the CPU, or the first device where
     there is none: `aipc.choose` decides better, from all that is known of the devices.
 
     Raises:
-        UsageError: ``asked`` is no device name.
+        UsageError: ``name_given`` is no device name.
         DeviceError: this machine has no such device; says which it has and what to do.
     """
-    name = plain_name(asked)
+    name = plain_name(name_given)
     if not available:
         raise DeviceError("the runtime finds no device at all", "`aipc devices` says why")
     if name == "auto":
@@ -47,15 +47,15 @@ def resolve_device(asked: str, available: Sequence[str]) -> str:
     return _find(name, available)
 
 
-def plain_name(asked: str) -> str:
+def plain_name(name_given: str) -> str:
     """In lower case and without spaces around it.
 
     Raises:
         UsageError: it is no device name.
     """
-    name = asked.strip().lower()
+    name = name_given.strip().lower()
     if not PATTERN.fullmatch(name):
-        raise UsageError(f"unknown device '{asked}'", f"choose one of {', '.join(NAMES)}")
+        raise UsageError(f"unknown device '{name_given}'", f"choose one of {', '.join(NAMES)}")
     return name
 
 

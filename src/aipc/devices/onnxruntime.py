@@ -1,7 +1,7 @@
 """What ONNX Runtime reaches here: the wheels that are installed, asked where they could reach more.
 
 A plain wheel computes on the CPU and is not loaded to learn that.  One for an accelerator is
-asked for its providers and devices; the functions named ``is_…_available`` in ONNX Runtime GenAI
+requested its providers and devices; the functions named ``is_…_available`` in ONNX Runtime GenAI
 answer yes on every machine and are not used.
 """
 
@@ -51,7 +51,7 @@ def onnx_kinds(found: Mapping[str, str] | None = None) -> tuple[str, ...]:
 def onnx_devices(adapters: Callable[[], Sequence[Adapter]] = read_adapters) -> Answer:
     """(devices, problems), the CPU first; loads ONNX Runtime only where a wheel could reach more.
 
-    ``adapters`` is asked for the machine's GPUs when that is the case.
+    ``adapters`` is requested the machine's GPUs when that is the case.
     """
     kinds = onnx_kinds()
     if not kinds:

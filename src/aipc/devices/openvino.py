@@ -45,9 +45,9 @@ def open_core() -> Core:
 
 def list_devices(core: Core) -> tuple[tuple[Device, ...], tuple[str, ...]]:
     """(devices, problems): a listed device that can't describe itself is a problem, in one line."""
-    told = [_describe(core, name) for name in core.available_devices]
-    devices = tuple(device for device in told if isinstance(device, Device))
-    problems = tuple(problem for problem in told if isinstance(problem, str))
+    described = [_describe(core, name) for name in core.available_devices]
+    devices = tuple(device for device in described if isinstance(device, Device))
+    problems = tuple(problem for problem in described if isinstance(problem, str))
     return devices, problems
 
 

@@ -38,16 +38,16 @@ def ask_runtimes(
     problems: list[str | AipcError] = []
     if "openvino" in runtimes:
         try:
-            found, told = list_devices(open_core())
+            found, issues = list_devices(open_core())
         except DeviceError as error:
-            found, told = (), ()
+            found, issues = (), ()
             problems.append(error)
         devices += found
-        problems += told
+        problems += issues
     if "onnx" in runtimes:
-        found, told = onnx_devices(adapters)
+        found, issues = onnx_devices(adapters)
         devices += found
-        problems += told
+        problems += issues
     return merge_cpu(devices), tuple(problems)
 
 

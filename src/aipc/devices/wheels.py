@@ -146,7 +146,7 @@ def _lost_files() -> Iterator[Clash]:
 
 
 def _has_files(package: str, module: str) -> bool:
-    from importlib import metadata  # 30 ms, which no command's help shall wait for
+    from importlib import metadata  # 30 ms, which no command's help should wait for
 
     distribution = metadata.distribution(package)
     listed = [file for file in distribution.files or () if file.parts == (module, "__init__.py")]

@@ -66,7 +66,7 @@ def check_needless(*, use_cache: bool, trust_remote_code: bool) -> None:
 
 
 def full_name(model_id: str | Path, revision: str | None) -> str:
-    """As `aipc.load` takes it: ``org/name@revision`` where a revision is asked for.
+    """As `aipc.load` takes it: ``org/name@revision`` where a revision is requested.
 
     Raises:
         UsageError: ``model_id`` is a loaded model, not the name of one.

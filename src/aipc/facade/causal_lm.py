@@ -225,13 +225,13 @@ class CausalLM:
         """
         import torch
 
-        asked = [*where, *options.values()]
+        given_parameters = [*where, *options.values()]
         try:
-            for one in asked:
+            for one in given_parameters:
                 torch.device(one)
         except (TypeError, RuntimeError) as error:
             raise UsageError(
-                f"a model that is loaded can't be moved to {asked}",
+                f"a model that is loaded can't be moved to {given_parameters}",
                 "say device=… to from_pretrained, which places it",
             ) from error
         return self
@@ -245,9 +245,11 @@ class CausalLM:
     ) -> GenerateArguments:
         check_names(parameters, self._blank)
         stated = _stated(self.generation_config) | ({} if given is None else _stated(given))
-        asked = {name: stated[name] for name in stated if stated[name] != self._own.get(name)}
-        asked |= {name: value for name, value in parameters.items() if value is not None}
-        return read_order(asked, self._own, length)
+        given_parameters = {
+            name: stated[name] for name in stated if stated[name] != self._own.get(name)
+        }
+        given_parameters |= {name: value for name, value in parameters.items() if value is not None}
+        return read_order(given_parameters, self._own, length)
 
     def _answer_all(
         self, rows: Sequence[Sequence[int]], order: GenerateArguments, watcher: Watcher

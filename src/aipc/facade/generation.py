@@ -1,8 +1,8 @@
 """The arguments of transformers' ``generate``, made into an order for a `Session`.
 
 The priority is transformers' own: keyword arguments, then a ``generation_config`` given,
-then the model's.  What is asked for and can't be had is refused by name; a value that the
-model's own generation_config.json brings along and no runtime here knows is not asked for.
+then the model's.  What is requested and can't be had is refused by name; a value that the
+model's own generation_config.json brings along and no runtime here knows is not requested.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def check_names(parameters: Collection[str], known: Collection[str]) -> None:
             raise UsageError(f"generate does not take '{name}'", fix)
 
 
-def read_order(asked: Mapping[str, Any], own: Mapping[str, Any], length: int) -> GenerateArguments:
+def read_order(
+    parameters: Mapping[str, Any], own: Mapping[str, Any], length: int
+) -> GenerateArguments:
     """An order from what the program asks and the model's ``own`` generation config.
 
     Both are transformers' generation parameters by name, without those that are None.
@@ -98,23 +100,23 @@ def read_order(asked: Mapping[str, Any], own: Mapping[str, Any], length: int) ->
     Raises:
         UsageError: something asked that can't be had.
     """
-    _refuse(asked)
-    settings = {**own, **asked}
-    sampling = {name: asked[name] for name in ("repetition_penalty",) if name in asked}
+    _refuse(parameters)
+    settings = {**own, **parameters}
+    sampling = {name: parameters[name] for name in ("repetition_penalty",) if name in parameters}
     is_sampled = bool(settings.get("do_sample"))
     if is_sampled:
         sampling |= {"temperature": 1.0, "top_k": TOP_K}
         sampling |= {name: settings[name] for name in SAMPLED if name in settings}
     else:
-        _warn_greedy([name for name in SAMPLED if name in asked])
+        _warn_greedy([name for name in SAMPLED if name in parameters])
         sampling["temperature"] = 0.0
-    sampling["max_new_tokens"] = _max_new_tokens(asked, own, length)
-    stop_ids = frozenset(_ids(asked["eos_token_id"])) if "eos_token_id" in asked else None
-    return GenerateArguments(sampling, _stop(asked), stop_ids, _pad_id(settings), is_sampled)
+    sampling["max_new_tokens"] = _max_new_tokens(parameters, own, length)
+    stop_ids = frozenset(_ids(parameters["eos_token_id"])) if "eos_token_id" in parameters else None
+    return GenerateArguments(sampling, _stop(parameters), stop_ids, _pad_id(settings), is_sampled)
 
 
-def _refuse(asked: Mapping[str, Any]) -> None:
-    for name, value in asked.items():
+def _refuse(parameters: Mapping[str, Any]) -> None:
+    for name, value in parameters.items():
         if name in _HONORED or name in _NEEDLESS:
             continue
         if (value != _NEUTRAL[name]) if name in _NEUTRAL else bool(value):
@@ -131,8 +133,8 @@ def _warn_greedy(needless: list[str]) -> None:
         )
 
 
-def _max_new_tokens(asked: Mapping[str, Any], own: Mapping[str, Any], length: int) -> int:
-    for settings in (asked, own):
+def _max_new_tokens(parameters: Mapping[str, Any], own: Mapping[str, Any], length: int) -> int:
+    for settings in (parameters, own):
         if "max_new_tokens" in settings:
             return int(settings["max_new_tokens"])
         if "max_length" in settings:
@@ -149,8 +151,8 @@ def _left(max_length: int, length: int) -> int:
     return max_length - length
 
 
-def _stop(asked: Mapping[str, Any]) -> tuple[str, ...]:
-    texts = asked.get("stop_strings", ())
+def _stop(parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    texts = parameters.get("stop_strings", ())
     return (texts,) if isinstance(texts, str) else tuple(texts)
 
 

@@ -120,6 +120,6 @@ def _check_weights(name: str, stated: str | None, wanted: NPUDtype) -> None:
     """An artifact is what it is; a vendor's may not say."""
     if stated is not None and stated != wanted.recipe.weight_format:
         raise UsageError(
-            f"'{name}' holds {stated} weights, and {wanted} is asked for",
+            f"'{name}' holds {stated} weights, and {wanted} is requested",
             "leave config out, or name the checkpoint that it was made from",
         )

@@ -139,8 +139,8 @@ def _read_quantization(given: Any) -> Recipe:
             "say bits, sym, group_size, ratio and all_layers; `aipc convert` has more",
         )
     wanted = _RECIPE if bits == 4 else ("sym",)
-    asked = {name: stated[name] for name in wanted if stated.get(name) is not None}
-    return Recipe(_FORMATS[bits], **asked)
+    fields = {name: stated[name] for name in wanted if stated.get(name) is not None}
+    return Recipe(_FORMATS[bits], **fields)
 
 
 def _properties(given: Mapping[str, Any] | None) -> dict[str, str]:

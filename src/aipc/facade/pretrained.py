@@ -53,18 +53,18 @@ class RequestedDevice:
 
 def place(device: str, *, emulate: bool = False) -> RequestedDevice:
     """What the program asks for, or what the environment says in its place."""
-    asked = RequestedDevice(device, emulate)
+    requested = RequestedDevice(device, emulate)
     wanted = os.environ.get(VARIABLE, "").strip().lower()
     if not wanted:
-        return asked
+        return requested
     chosen = RequestedDevice("npu", emulate=True) if wanted == EMULATE else RequestedDevice(wanted)
-    if chosen != asked:
-        notice(f"{VARIABLE}={wanted}: the program asks for {_words(asked)}")
+    if chosen != requested:
+        notice(f"{VARIABLE}={wanted}: the program asks for {_words(requested)}")
     return chosen
 
 
-def _words(asked: RequestedDevice) -> str:
-    return f"{asked.device}, emulated" if asked.emulate else asked.device
+def _words(requested: RequestedDevice) -> str:
+    return f"{requested.device}, emulated" if requested.emulate else requested.device
 
 
 def open_session(

@@ -170,8 +170,8 @@ def _written(turn: dict[str, Any], form: ToolFormat) -> dict[str, Any]:
     if "tool_calls" not in turn:
         return turn
     functions = [call["function"] for call in turn["tool_calls"]]
-    said = [turn["content"]] if turn["content"] else []
-    return {"role": turn["role"], "content": "\n".join([*said, form.write(functions)])}
+    parts = [turn["content"]] if turn["content"] else []
+    return {"role": turn["role"], "content": "\n".join([*parts, form.write(functions)])}
 
 
 def _with_tools(
@@ -184,6 +184,6 @@ def _with_tools(
     functions = json.dumps([tool["function"] for tool in tools], ensure_ascii=False)
     if form.shown == "field":
         return [{**first, "tools": functions}, *rest]
-    said = [first["content"]] if first["content"] else []
+    parts = [first["content"]] if first["content"] else []
     told = form.instruction.replace("{tools}", functions)
-    return [{**first, "content": "\n\n".join([*said, told])}, *rest]
+    return [{**first, "content": "\n\n".join([*parts, told])}, *rest]

@@ -45,7 +45,7 @@ class Text:
     tokens: tuple[int, ...]
     """The ids that came in since the event before; all events together hold each id once."""
     logprobs: tuple[float, ...] = ()
-    """Natural-log probability of each of ``tokens``; empty where they were not asked for."""
+    """Natural-log probability of each of ``tokens``; empty where they were not requested."""
     pieces: tuple[bytes, ...] = ()
     """Where there are ``logprobs``: what each of ``tokens`` writes, be it part of a character."""
 
@@ -95,7 +95,7 @@ class Reply:
     timings: Timings
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[float, ...] = ()
-    """Natural-log probability of each of ``tokens``; empty where they were not asked for."""
+    """Natural-log probability of each of ``tokens``; empty where they were not requested."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON, in the order of the fields."""

@@ -26,7 +26,7 @@ def encode_prompt(
 
     A conversation goes through the chat template; so does a text, as one user message.
     Where the model has no template, or with ``raw``, a text is the very beginning of what
-    the model shall continue, with the special tokens that its tokenizer adds (a bos).
+    the model should continue, with the special tokens that its tokenizer adds (a bos).
 
     Raises:
         GenerationError: an empty prompt, a conversation for a model without a chat

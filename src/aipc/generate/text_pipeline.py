@@ -66,7 +66,7 @@ class TextPipeline:
             constraint = toolbox.constraint(form)
         elif toolbox.shown:
             raise UsageError(
-                "tools and a schema for the answer can't be asked for together",
+                "tools and a schema for the answer can't be requested together",
                 'leave one out, or choose "none" as tool_choice',
             )
         else:

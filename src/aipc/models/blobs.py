@@ -43,7 +43,7 @@ class Blobs:
     """The cache as one model on one device sees it.
 
     ``about`` is the part of the identity that holds for all of its blobs: the model's hash and
-    where it lies, the driver.  ``notify`` is told when a kept blob turns out to be damaged.
+    where it is, the driver.  ``notify`` is told when a kept blob turns out to be damaged.
     """
 
     def __init__(

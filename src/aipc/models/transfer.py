@@ -24,7 +24,8 @@ def package() -> Any:
     """The huggingface_hub package without telemetry, whichever module imported it first.
 
     It reads its environment variables when it is imported; a later change of HF_ENDPOINT or
-    HF_HUB_OFFLINE counts in the functions here.  With telemetry on, 2.x asks its server for a list of programs to recognize callers by.
+    HF_HUB_OFFLINE counts in the functions here.  With telemetry on, 2.x asks its server for a
+    list of programs to recognize callers by.
     """
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     import huggingface_hub
@@ -59,8 +60,8 @@ def timeout() -> float:
 
 def is_offline() -> bool:
     """Whether HF_HUB_OFFLINE forbids to use the network."""
-    said = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
-    return said or bool(package().constants.HF_HUB_OFFLINE)
+    stated = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+    return stated or bool(package().constants.HF_HUB_OFFLINE)
 
 
 def http_error() -> type[Exception]:
@@ -76,7 +77,7 @@ _PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 def download(url: str, file: RemoteFile, partial: Path, advance: Advance) -> None:
-    """Append to ``partial`` until it has the file's size; ``advance`` is told of each piece.
+    """Append to ``partial`` until it has the file's size; ``advance`` receives each piece.
 
     A break is mended by asking for the rest; retries that bring nothing are counted.
 
@@ -119,11 +120,11 @@ def size(path: Path) -> int:
 
 def _append(url: str, file: RemoteFile, partial: Path, advance: Advance) -> None:
     have = size(partial)
-    asked = {**headers(), "Accept-Encoding": "identity"}
+    sent = {**headers(), "Accept-Encoding": "identity"}
     if have:
-        asked["Range"] = f"bytes={have}-"
+        sent["Range"] = f"bytes={have}-"
     session = package().get_session()
-    with session.stream("GET", url, headers=asked, timeout=timeout()) as response:
+    with session.stream("GET", url, headers=sent, timeout=timeout()) as response:
         if response.status_code == 416:
             raise _wrong_length(file)
         response.raise_for_status()
@@ -134,7 +135,7 @@ def _write(response: Any, file: RemoteFile, partial: Path, have: int, advance: A
     start = have if response.status_code == 206 else 0
     if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
         raise DownloadFailed(
-            f"the hub sent another part of '{file.name}' than asked for", "run the command again"
+            f"the hub sent another part of '{file.name}' than requested", "run the command again"
         )
     advance(start - have)
     with partial.open("ab") as stream:

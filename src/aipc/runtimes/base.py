@@ -109,36 +109,36 @@ class Capabilities:
     logits: bool = False
     """Whether it gives the scores of all tokens at every place of a text."""
 
-    def check_sampling(self, asked: Sampling) -> None:
+    def check_sampling(self, requested: Sampling) -> None:
         """Refuse, before any work, an option that this runtime does not honor.
 
         Raises:
             UsageError: naming the option and the ones that are honored.
         """
         for declared in describe(Sampling):
-            is_asked = getattr(asked, declared.name) != declared.default
-            if is_asked and declared.name not in self.sampling:
+            is_requested = getattr(requested, declared.name) != declared.default
+            if is_requested and declared.name not in self.sampling:
                 raise UsageError(
                     f"the runtime '{self.runtime}' does not honor {declared.flag}",
                     f"leave it out; it honors {', '.join(sorted(self.sampling))}",
                 )
 
-    def check_decoding(self, asked: Decoding) -> None:
+    def check_decoding(self, requested: Decoding) -> None:
         """Refuse, before any work, a constraint or probabilities that this runtime has not.
 
         Raises:
-            UsageError: naming what was asked for and what it has instead.
+            UsageError: naming what was requested and what it has instead.
         """
-        constraint = asked.constraint
+        constraint = requested.constraint
         if constraint is not None and constraint.kind not in self.constraints:
             raise UsageError(
                 f"the runtime '{self.runtime}' can't enforce a {constraint.kind} on this device",
                 f"it enforces {', '.join(sorted(self.constraints)) or 'none'}; choose another "
                 "with --runtime or --device",
             )
-        if asked.logprobs and not self.logprobs:
+        if requested.logprobs and not self.logprobs:
             raise UsageError(
-                f"the runtime '{self.runtime}' tells no probabilities of tokens on this device",
+                f"the runtime '{self.runtime}' gives no probabilities of tokens on this device",
                 "leave logprobs out, or choose another with --runtime or --device",
             )
 

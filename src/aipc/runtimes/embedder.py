@@ -26,7 +26,7 @@ class Embedder(Protocol):
 
     @property
     def context(self) -> int | None:
-        """Tokens that a text may have; None where the model does not tell."""
+        """Tokens that a text may have; None where the model does not report it."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, as the model gets it.

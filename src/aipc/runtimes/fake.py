@@ -35,7 +35,7 @@ class FakeScorer:
     noise: float = 0.0
     piece: int = 7
     """Rows of one piece."""
-    asked: int = 0
+    scored: int = 0
     """Rows given so far."""
     closed: bool = False
 
@@ -53,7 +53,7 @@ class FakeScorer:
             raise EngineError(f"the text needs tokens from 0 to {self.vocabulary - 1}")
         for start in range(0, len(ids), self.piece):
             rows = self._scores[list(ids[start : start + self.piece])]
-            self.asked += len(rows)
+            self.scored += len(rows)
             yield rows
 
     def close(self) -> None:
@@ -201,7 +201,7 @@ class FakeEngine:
 
     def _failing(self, tokens: Iterator[int], after: int) -> Iterator[int]:
         yield from islice(tokens, after)
-        raise EngineError(f"the fake engine failed after {after} tokens, as it was told to")
+        raise EngineError(f"the fake engine failed after {after} tokens, as it was set to")
 
 
 @dataclass

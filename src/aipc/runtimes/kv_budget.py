@@ -17,6 +17,6 @@ BYTES_PER_NUMBER = 2  # f16; the CPU's default, u8 with its scales, takes little
 
 
 def kv_budget(artifact: Path) -> int | None:
-    """Tokens, of all requests together; None where the folder does not tell its sizes."""
+    """Tokens, of all requests together; None where the folder does not state its sizes."""
     size = cached_numbers(read_config(artifact)) * BYTES_PER_NUMBER
     return int(read_memory().available * SHARE) // size if size else None

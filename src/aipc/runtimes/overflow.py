@@ -14,7 +14,7 @@ class OverflowEngine:
     """Answers on ``first``, and what it refuses as `PromptTooLong` on a second engine.
 
     Made only where the user allowed it.  The second is opened by ``open_second`` when the
-    first such prompt comes, and stays open.  ``notify`` is told of every prompt that moves.
+    first such prompt comes, and stays open.  ``notify`` receives every prompt that moves.
     """
 
     def __init__(

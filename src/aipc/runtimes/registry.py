@@ -1,4 +1,4 @@
-"""The runtimes by name, each imported when it is asked for."""
+"""The runtimes by name, each imported when it is requested."""
 
 from __future__ import annotations
 

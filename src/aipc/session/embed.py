@@ -29,7 +29,7 @@ def embedder(
         name: a folder as ``optimum-cli export openvino --task feature-extraction`` writes it.
         device: auto (the CPU, which is quick enough for models of this kind), cpu, gpu, gpu.N.
         properties: OpenVINO's own, such as {"NUM_STREAMS": "1"}.
-        notify: told, in one line, what a user should know.
+        notify: called with one line: what a user should know.
 
     Raises:
         ArtifactError: the folder holds no such model.

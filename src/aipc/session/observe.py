@@ -37,7 +37,7 @@ class ObservedEngine:
     def facts(self) -> Mapping[str, Any]:
         """The engine's own, and ``seen``: its device's load and power during the latest answer.
 
-        ``seen`` is empty where no counter tells.
+        ``seen`` is empty where no counter reports it.
         """
         return {**self._engine.facts, "seen": self._seen.facts}
 

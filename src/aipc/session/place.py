@@ -29,7 +29,7 @@ Notify = Callable[[str], None]
 _EXACT = {
     "openvino": {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
 }
-"""What makes the CPU a judge: only the device's own rounding shall count."""
+"""What makes the CPU a judge: only the device's own rounding should count."""
 _MODEL_FILES = frozenset({".xml", ".bin", ".onnx", ".data"})
 
 

@@ -128,12 +128,12 @@ def _against(
     from aipc.choose.fingerprint import fingerprint
 
     if wanted.emulate:
-        return "--emulate was asked for"
-    asked = tuned.objection(plain_name(wanted.device), wanted.runtime, recipe)
+        return "--emulate was requested"
+    objection = tuned.objection(plain_name(wanted.device), wanted.runtime, recipe)
     changes = tuned.machine.changes(fingerprint(devices))
-    if changes and not asked:
+    if changes and not objection:
         return f"{'; '.join(changes)}; `aipc tune` measures again"
-    return asked
+    return objection
 
 
 def _target(

@@ -164,9 +164,9 @@ class Session(Answerer):
         return self._stream(prompt, self._decoding(sampling), stop, ends)
 
     def _decoding(self, sampling: Mapping[str, Any]) -> Decoding:
-        asked = from_mapping(Sampling, sampling)
-        self._able.check_sampling(asked)
-        return resolve(asked, self._text.defaults)
+        requested = from_mapping(Sampling, sampling)
+        self._able.check_sampling(requested)
+        return resolve(requested, self._text.defaults)
 
     def _stream(
         self,
@@ -228,8 +228,8 @@ def load(
             notice; None: such a prompt is an error.
         canary: before a model is first used on an accelerator, have the CPU judge some tokens.
         store: where models are kept; None is the user's own.
-        progress: told of long work.
-        notify: told, in one line each, what a user should know.
+        progress: called during long work.
+        notify: called with one line for each thing: what a user should know.
 
     Raises:
         AipcError: what failed and what to do; the tree is in `aipc.errors`.

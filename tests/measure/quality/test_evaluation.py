@@ -74,7 +74,7 @@ def test_what_is_no_evaluation_is_refused(text, tmp_path):
 
 
 def test_where_there_are_no_scores_agreement_is_asked_for(load, store):
-    """The same model, asked for single tokens as if it ran on an NPU."""
+    """The same model, requested single tokens as if it ran on an NPU."""
     real = []
 
     def as_if_npu():

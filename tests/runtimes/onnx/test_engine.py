@@ -258,7 +258,7 @@ def test_a_model_that_computes_elsewhere_is_no_silent_run(
     monkeypatch.setattr(adapter, "device_name", lambda provider, device: "CUDA")
     monkeypatch.setattr(adapter, "_load", lambda *args: loaded)
     monkeypatch.setattr(adapter, "read_placement", lambda model: placement)
-    with pytest.raises(DeviceError, match="CUDA was asked for and ONNX Runtime took CPU"):
+    with pytest.raises(DeviceError, match="CUDA was requested and ONNX Runtime took CPU"):
         ONNXRuntime().open(tiny_onnx("llama-gqa", "cuda")[0], "cuda", {})
 
 

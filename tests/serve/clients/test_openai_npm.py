@@ -44,7 +44,7 @@ def package(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def told(api_url, package):
-    """What the client was told, by what it asked for."""
+    """What the client was told, by what it requested."""
     environment = {
         **os.environ,
         "AIPC_URL": api_url,

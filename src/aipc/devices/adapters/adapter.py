@@ -18,13 +18,13 @@ class Adapter:
     """As in makers.toml: "intel", "nvidia", "amd", "qualcomm"."""
     name: str
     slot: str = ""
-    """Where it sits: "0000:00:02.0"; empty where the system does not tell."""
+    """Where it sits: "0000:00:02.0"; empty where the system does not report it."""
     device_id: str = ""
     """The maker's number of the model: "0x7d55"."""
     module: str | None = None
     """Linux: the kernel's driver for it ("xe", "nvidia"); None: it has none."""
     driver: str | None = None
-    """The driver's version; None where the system does not tell."""
+    """The driver's version; None where the system does not report it."""
     memory_bytes: int | None = None
     """Memory of its own; None where it uses the machine's or the system does not tell."""
     node: str | None = None

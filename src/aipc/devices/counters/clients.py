@@ -1,4 +1,4 @@
-"""How much of a GPU one process used: what Linux tells of a process's open graphics devices.
+"""How much of a GPU one process used: what Linux reports of a process's open graphics devices.
 
 The keys are those of the kernel's Documentation/gpu/drm-usage-stats.rst.
 """

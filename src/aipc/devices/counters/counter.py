@@ -8,13 +8,13 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Reading:
-    """What one device did since its counter was read last; None is "this system doesn't tell"."""
+    """What one device did since its last reading; None is "not reported by this system"."""
 
     kind: str
     """One of "cpu", "npu", "gpu" and "package" (a processor with all that is in it)."""
     name: str
     maker: str = ""
-    """As in makers.toml; empty where the system does not tell."""
+    """As in makers.toml; empty where the system does not report it."""
     busy_share: float | None = None
     """Of the time since the last reading: 0 to 1."""
     memory_used_bytes: int | None = None

@@ -23,7 +23,7 @@ class EnergyCounter(Protocol):
         """What is counted: "package", "gpu" or "battery"."""
 
     def joules(self) -> float | None:
-        """Since some moment in the past, never falling; None: not told now."""
+        """Since some moment in the past, never falling; None: unknown now."""
 
 
 class PackageEnergy:
@@ -35,8 +35,8 @@ class PackageEnergy:
         self._zones = [_Zone(folder) for folder in folders]
 
     def joules(self) -> float | None:
-        told = [zone.microjoules() for zone in self._zones]
-        return None if None in told else sum(filter(None, told)) / 1e6
+        values = [zone.microjoules() for zone in self._zones]
+        return None if None in values else sum(filter(None, values)) / 1e6
 
 
 class _Zone:
@@ -67,8 +67,8 @@ class GpuEnergy:
         self._gpus = gpus
 
     def joules(self) -> float | None:
-        told = [gpu.energy_j() for gpu in self._gpus]
-        return None if None in told else sum(filter(None, told))
+        values = [gpu.energy_j() for gpu in self._gpus]
+        return None if None in values else sum(filter(None, values))
 
 
 class BatteryEnergy:

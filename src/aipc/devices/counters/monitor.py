@@ -40,7 +40,7 @@ class Snapshot:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Ready for JSON; null is "this system doesn't tell"."""
+        """Ready for JSON; null is "this system does not report it"."""
         return {
             "time": self.time,
             "devices": [asdict(reading) for reading in self.readings],

@@ -71,16 +71,16 @@ class Seen:
 
     @property
     def busy_share(self) -> float | None:
-        """Mean over the time, 0 to 1, of the busiest device; None: no counter told."""
+        """Mean over the time, 0 to 1, of the busiest device; None: no counter reports it."""
         return max((mean.value for mean in self._busy.values()), default=None)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Ready for JSON: the mean load of each device and power drawn; empty: nothing told."""
+        """Ready for JSON: mean load and power drawn of each device; empty: nothing is reported."""
         busy = {name: round(mean.value, 4) for name, mean in self._busy.items()}
         watts = {name: round(mean.value, 2) for name, mean in self._watts.items()}
-        told = {"busy_share": busy, "power_w": watts}
-        return {what: by_device for what, by_device in told.items() if by_device}
+        shown = {"busy_share": busy, "power_w": watts}
+        return {what: by_device for what, by_device in shown.items() if by_device}
 
     def add(self, reading: Reading, seconds: float) -> None:
         """``reading`` stands for the last ``seconds``."""

@@ -42,7 +42,7 @@ class Cpu:
     architecture: str
     """As Python's platform module has it: "x86_64", "AMD64", "aarch64"."""
     physical_cores: int | None
-    """None where the system does not tell."""
+    """None where the system does not report it."""
     usable_threads: int
     """Hardware threads that this process may run on."""
     features: tuple[str, ...]
@@ -90,14 +90,14 @@ def _usable_threads() -> int:
 
 
 def current_mhz(root: Path = ROOT) -> float | None:
-    """Mean over all cores; None where the system does not tell."""
+    """Mean over all cores; None where the system does not report it."""
     files = (root / _CPUS).glob("cpufreq/policy*/scaling_cur_freq")
     found = [number / 1000 for number in map(read_number, files) if number is not None]
     return sum(found) / len(found) if found else None
 
 
 def throttled(root: Path = ROOT) -> int | None:
-    """How often a core was slowed down for its heat since the start; None: nobody tells."""
+    """How often a core was slowed down for its heat since the start; None: unknown."""
     files = (root / _CPUS).glob("cpu*/thermal_throttle/core_throttle_count")
     found = [number for number in map(read_number, files) if number is not None]
     return sum(found) if found else None

@@ -14,7 +14,7 @@ ROOT = Path("/")
 
 @dataclass(frozen=True)
 class Surroundings:
-    """None is "this system doesn't tell"."""
+    """None is "this system does not report it"."""
 
     is_wsl: bool = False
     is_remote_desktop: bool = False

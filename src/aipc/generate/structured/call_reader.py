@@ -75,9 +75,9 @@ class CallReader:
                 self._body = _Body("", "")
                 return text
             self._is_fresh = not text
-        said = self._marker.feed(text)
-        if said:
-            parts.append(self._blank + said)
+        before = self._marker.feed(text)
+        if before:
+            parts.append(self._blank + before)
             self._blank = ""
         if self._marker.matched is None:
             return ""

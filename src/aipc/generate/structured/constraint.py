@@ -81,7 +81,7 @@ def _complete_counted(node: dict[str, Any]) -> None:
 
 
 def _complete_properties(node: dict[str, Any], place: str) -> None:
-    """Name every required property among the properties: others are not asked for."""
+    """Name every required property among the properties: others are not requested."""
     others = node.get("additionalProperties", {})
     for name in required_of(node, place):
         if name in node.get("properties", {}):

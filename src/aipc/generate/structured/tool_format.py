@@ -1,4 +1,4 @@
-"""How a model family is told of tools and how its calls stand in its answers."""
+"""How a model family receives tools and how its calls stand in its answers."""
 
 from __future__ import annotations
 

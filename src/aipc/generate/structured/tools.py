@@ -113,9 +113,9 @@ def _sound(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": sound}
 
 
-def _parameters(name: str, asked: Any) -> dict[str, Any]:
+def _parameters(name: str, given: Any) -> dict[str, Any]:
     try:
-        parameters = check(_NO_PARAMETERS if asked is None else asked)
+        parameters = check(_NO_PARAMETERS if given is None else given)
     except UsageError as error:
         raise UsageError(f"the parameters of the tool '{name}': {error.what}", error.fix) from error
     if parameters.setdefault("type", "object") != "object":

@@ -24,7 +24,7 @@ from aipc.session.prepare import prepare_session
 
 
 def measure(
-    asked: BenchPlan,
+    bench_plan: BenchPlan,
     *,
     store: Store | None = None,
     progress: Progress = silent,
@@ -40,22 +40,24 @@ def measure(
         AipcError: whatever fetching, converting or placing the model raises.
     """
     prepared = prepare_session(
-        asked.model,
-        asked.wanted,
-        recipe=asked.recipe,
+        bench_plan.model,
+        bench_plan.wanted,
+        recipe=bench_plan.recipe,
         store=store,
         progress=progress,
         notify=notify,
     )
     plan = prepared.placement.plan
-    prompts = _prompts(asked, TextPipeline.read(prepared.folder))
-    lineup = Lineup(asked, prepared, ModelFormats(prepared, asked.recipe, progress, notify))
+    prompts = _prompts(bench_plan, TextPipeline.read(prepared.folder))
+    lineup = Lineup(
+        bench_plan, prepared, ModelFormats(prepared, bench_plan.recipe, progress, notify)
+    )
     limits, listener = measure_limits(plan.device), Listener()
     energy = find_energy(kind_of(plan.device))
-    contest = RoundRobin(lineup.running, asked.workload, prompts, listener, energy, notify)
-    with contest:
-        contest.load(asked.options.loads)
-        contest.run()
+    turns = RoundRobin(lineup.running, bench_plan.workload, prompts, listener, energy, notify)
+    with turns:
+        turns.load(bench_plan.options.loads)
+        turns.run()
     participants = lineup.participants(None if energy is None else energy.name)
     return Result(
         schema=SCHEMA,
@@ -63,7 +65,7 @@ def measure(
         aipc=aipc.__version__,
         model=prepared.source.label,
         machine=machine_facts(),
-        workload=asked.workload,
+        workload=bench_plan.workload,
         limits=better(limits, measure_limits(plan.device)),
         participants=participants,
         noise=listener.noise(participants),
@@ -76,9 +78,9 @@ def new_file(result: Result, store: Store) -> Path:
     return store.home / "results" / f"{when}-{result.participants[0].artifact.name}.json"
 
 
-def _prompts(asked: BenchPlan, text: TextPipeline) -> Prompts:
-    check_context(asked.workload, text.context)
-    tokenizer, seed = text.tokenizer, asked.options.seed
-    if asked.text is None:
+def _prompts(bench_plan: BenchPlan, text: TextPipeline) -> Prompts:
+    check_context(bench_plan.workload, text.context)
+    tokenizer, seed = text.tokenizer, bench_plan.options.seed
+    if bench_plan.text is None:
         return RandomPrompts(tokenizer.vocabulary_size, tokenizer.is_silent, seed)
-    return TextPrompts(tokenizer.encode(asked.text, add_special_tokens=False), seed)
+    return TextPrompts(tokenizer.encode(bench_plan.text, add_special_tokens=False), seed)

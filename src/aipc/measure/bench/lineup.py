@@ -25,7 +25,7 @@ _OWN_SCRIPT = Path(__file__).parents[1] / "peers" / "aipc.py"
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Entry:
     participant: RunningParticipant
     artifact: Path
 
@@ -33,64 +33,64 @@ class _Place:
 class Lineup:
     """Everyone ready to load; nothing is loaded yet."""
 
-    def __init__(self, asked: BenchPlan, prepared: PreparedModel, forms: ModelFormats) -> None:
+    def __init__(self, bench_plan: BenchPlan, prepared: PreparedModel, forms: ModelFormats) -> None:
         """``prepared`` is what a session would load; ``forms`` makes what peers load of it.
 
         Raises:
             UsageError: a peer that does not measure on that device.
             MeasurementError: a peer that is not installed, or has no model in its format.
         """
-        self._asked = asked
+        self._bench_plan = bench_plan
         self._plan = prepared.placement.plan
-        self._places = [self._own(prepared)]
-        for entry in asked.peers:
+        self._entries = [self._own(prepared)]
+        for entry in bench_plan.peers:
             self._check_device(entry)
             artifact = entry.artifact or forms.find(entry.peer.format)
-            self._places.append(self._peer(entry, artifact, prepared.store))
+            self._entries.append(self._peer(entry, artifact, prepared.store))
 
     @property
     def running(self) -> list[RunningParticipant]:
-        return [place.participant for place in self._places]
+        return [entry.participant for entry in self._entries]
 
     def participants(self, energy_source: str | None) -> tuple[Participant, ...]:
         """What is stated of each, its samples included."""
-        return tuple(_participant(place, energy_source) for place in self._places)
+        return tuple(_participant(entry, energy_source) for entry in self._entries)
 
-    def _own(self, prepared: PreparedModel) -> _Place:
+    def _own(self, prepared: PreparedModel) -> _Entry:
         """Loads by the same words as a user's program, so that the same choices are made."""
-        asked, wanted = self._asked, self._asked.wanted
+        bench_plan, wanted = self._bench_plan, self._bench_plan.wanted
         options = {
-            "model": asked.model,
+            "model": bench_plan.model,
             "store": str(prepared.store.home),
             "device": wanted.device,
             "runtime": wanted.runtime,
             "properties": dict(wanted.properties),
-            "recipe": None if asked.recipe is None else asdict(asked.recipe),
+            "recipe": None if bench_plan.recipe is None else asdict(bench_plan.recipe),
             "npu": asdict(wanted.npu),
             "overflow": wanted.overflow,
             "canary": wanted.canary,
         }
-        return _Place(_running(OWN, None, _OWN_SCRIPT, options, required=True), prepared.folder)
+        return _Entry(_running(OWN, None, _OWN_SCRIPT, options, required=True), prepared.folder)
 
-    def _peer(self, entry: PeerSpec, artifact: Path, store: Store) -> _Place:
+    def _peer(self, entry: PeerSpec, artifact: Path, store: Store) -> _Entry:
         peer = entry.peer
-        python = self._asked.pythons.get(peer.name) or find_python(peer, store)
+        python = self._bench_plan.pythons.get(peer.name) or find_python(peer, store)
         is_alike = peer.format == self._plan.runtime and not entry.defaults
         options = self._options(artifact, self._plan.properties if is_alike else {})
         if entry.defaults:
             options["threads"] = None
-        return _Place(_running(entry.name, python, peer.script, options), artifact)
+        return _Entry(_running(entry.name, python, peer.script, options), artifact)
 
     def _options(self, artifact: Path, properties: Mapping[str, str]) -> dict[str, Any]:
         """What `peer_loop` hands to a script."""
-        asked, cpu = self._asked, read_cpu()
+        bench_plan, cpu = self._bench_plan, read_cpu()
         return {
             "artifact": str(artifact),
             "device": self._plan.device,
             "properties": dict(properties),
             "threads": min(cpu.physical_cores or cpu.usable_threads, cpu.usable_threads),
-            "tokens": max(asked.prompts) + max(asked.outputs),
-            "batch": max(asked.batches),
+            "tokens": max(bench_plan.prompts) + max(bench_plan.outputs),
+            "batch": max(bench_plan.batches),
         }
 
     def _check_device(self, entry: PeerSpec) -> None:
@@ -114,8 +114,8 @@ def _running(
     return RunningParticipant(name, lambda: ProcessRunner(name, python, script, options), required)
 
 
-def _participant(place: _Place, energy_source: str | None) -> Participant:
-    participant = place.participant
+def _participant(entry: _Entry, energy_source: str | None) -> Participant:
+    participant = entry.participant
     facts = participant.facts
     properties = {name: str(value) for name, value in facts.get("properties", {}).items()}
     return Participant(
@@ -124,7 +124,7 @@ def _participant(place: _Place, energy_source: str | None) -> Participant:
         device=facts.get("device", ""),
         properties=properties,
         versions=dict(facts.get("versions", {})),
-        artifact=artifact_facts(place.artifact, properties),
+        artifact=artifact_facts(entry.artifact, properties),
         loads=tuple(participant.loads),
         samples=tuple(participant.samples),
         peak_memory_bytes=participant.peak_memory_bytes,

@@ -35,12 +35,12 @@ def main() -> None:
         facts, run = load_script(script).load(options)
         return {"seconds": time.perf_counter() - started, "facts": facts}, run
 
-    told, run = attempt(loaded)
-    tell(answers, told)
+    message, run = attempt(loaded)
+    send(answers, message)
     for line in sys.stdin if run else ():
-        asked = json.loads(line)
-        told, _ = attempt(partial(measured, run, asked["prompts"], asked["tokens"]))
-        tell(answers, told)
+        question = json.loads(line)
+        message, _ = attempt(partial(measured, run, question["prompts"], question["tokens"]))
+        send(answers, message)
 
 
 def own_stdout() -> TextIO:
@@ -77,13 +77,13 @@ def attempt(work: Callable[[], tuple[dict[str, Any], Any]]) -> tuple[dict[str, A
         return {"error": f"{type(error).__name__}: {reason}"}, None
 
 
-def tell(answers: TextIO, told: dict[str, Any]) -> None:
-    answers.write(json.dumps({**told, "peak_memory_bytes": peak_memory()}) + "\n")
+def send(answers: TextIO, message: dict[str, Any]) -> None:
+    answers.write(json.dumps({**message, "peak_memory_bytes": peak_memory()}) + "\n")
     answers.flush()
 
 
 def peak_memory() -> int | None:
-    """Most bytes of this process that were in memory at once; null where nobody tells."""
+    """Most bytes of this process that were in memory at once; null where unknown."""
     if sys.platform == "win32":
         return windows_peak()
     if sys.platform == "darwin":

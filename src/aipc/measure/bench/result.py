@@ -145,7 +145,7 @@ class Load:
 
     seconds: float
     peak_memory_bytes: int | None = None
-    """Of the process when the model was loaded; None where the system does not tell."""
+    """Of the process when the model was loaded; None where the system does not report it."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A participant under way: loaded in a process of its own, asked for one run after another."""
+"""A participant under way: loaded in a process of its own, requested one run after another."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class PeerSpec:
-    """A peer as it was asked for: NAME[:defaults][=ARTIFACT]."""
+    """A peer as it was requested: NAME[:defaults][=ARTIFACT]."""
 
     peer: Peer
     defaults: bool

@@ -58,11 +58,11 @@ class AnswerChecks:
     @property
     def repeated(self) -> float:
         """Mean share of repeated runs."""
-        return sum(look.repeated for look in self.answers) / len(self.answers)
+        return sum(check.repeated for check in self.answers) / len(self.answers)
 
     @property
     def flawed(self) -> tuple[AnswerCheck, ...]:
-        return tuple(look for look in self.answers if look.flaws)
+        return tuple(check for check in self.answers if check.flaws)
 
 
 OPEN_PROMPTS: tuple[str, ...] = tuple(read_table(__package__, "open_prompts.toml")["prompts"])
@@ -71,19 +71,19 @@ OPEN_PROMPTS: tuple[str, ...] = tuple(read_table(__package__, "open_prompts.toml
 def check_answers(
     session: Session,
     prompts: Iterable[str] = OPEN_PROMPTS,
-    tell: Callable[[int], None] = lambda _: None,
+    notify: Callable[[int], None] = lambda _: None,
 ) -> AnswerChecks:
-    """Have each prompt answered greedily and look; ``tell`` hears how many are done.
+    """Have each prompt answered greedily and look; ``notify`` hears how many are done.
 
     Raises:
         AipcError: what `Session.generate` raises.
     """
-    looks: list[AnswerCheck] = []
+    checks: list[AnswerCheck] = []
     for prompt in prompts:
         reply = session.generate(prompt, temperature=0.0, max_new_tokens=LONGEST_ANSWER)
-        looks.append(check_answer(prompt, reply.text, reply.tokens))
-        tell(len(looks))
-    return AnswerChecks(tuple(looks))
+        checks.append(check_answer(prompt, reply.text, reply.tokens))
+        notify(len(checks))
+    return AnswerChecks(tuple(checks))
 
 
 def check_answer(prompt: str, answer: str, tokens: Sequence[int]) -> AnswerCheck:

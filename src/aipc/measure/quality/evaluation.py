@@ -57,7 +57,7 @@ class EvaluationOptions:
 class Evaluation:
     """``created`` is ISO 8601, in UTC; ``run`` says which runtime computed where, and how.
 
-    Either ``quality`` is there or, where the device tells no scores, ``agreement``.
+    Either ``quality`` is there or, where the device gives no scores, ``agreement``.
     """
 
     schema: int
@@ -76,7 +76,7 @@ class Evaluation:
 
 def evaluate(
     load: Callable[[], Session],
-    asked: EvaluationOptions,
+    options: EvaluationOptions,
     store: Store,
     progress: Progress,
     notify: Notify,
@@ -84,23 +84,23 @@ def evaluate(
     """Judge the model that ``load`` loads; it is closed while its reference is computed.
 
     Raises:
-        UsageError: no reference is wanted where the device tells no scores.
+        UsageError: no reference is wanted where the device gives no scores.
         AipcError: as `aipc.load`, `find_reference` and `measure_quality`.
     """
     with load() as session:
         facts, subject = session.facts, Subject.of(session)
-        if asked.against == NONE and not subject.has_logits:
+        if options.against == NONE and not subject.has_logits:
             raise UsageError(
-                f"{subject.device} tells no scores: it can only be compared with a reference",
+                f"{subject.device} gives no scores: it can only be compared with a reference",
                 "leave out --against none",
             )
-        scores, looks = _answers(session, progress) if asked.tasks else (None, None)
-    reference = _reference(subject, asked, store, progress, notify)
+        scores, checks = _answers(session, progress) if options.tasks else (None, None)
+    reference = _reference(subject, options, store, progress, notify)
     quality = agreement = None
     if subject.has_logits:
-        quality = measure_quality(subject, reference, asked.exam, store, progress)
+        quality = measure_quality(subject, reference, options.exam, store, progress)
     elif reference is not None:
-        agreement = _agreement(load, subject, reference, asked.exam, store, progress)
+        agreement = _agreement(load, subject, reference, options.exam, store, progress)
     return Evaluation(
         schema=SCHEMA,
         created=datetime.now(timezone.utc).isoformat("T", "seconds"),
@@ -112,7 +112,7 @@ def evaluate(
         quality=quality,
         agreement=agreement,
         tasks=scores,
-        answers=looks,
+        answers=checks,
     )
 
 
@@ -147,11 +147,11 @@ def _answers(session: Session, progress: Progress) -> tuple[Scores, AnswerChecks
 
 
 def _reference(
-    subject: Subject, asked: EvaluationOptions, store: Store, progress: Progress, notify: Notify
+    subject: Subject, options: EvaluationOptions, store: Store, progress: Progress, notify: Notify
 ) -> Subject | None:
-    if asked.against == NONE:
+    if options.against == NONE:
         return None
-    return find_reference(subject.artifact, asked.against, store, progress, notify)
+    return find_reference(subject.artifact, options.against, store, progress, notify)
 
 
 def _agreement(

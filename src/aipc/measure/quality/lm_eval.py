@@ -169,7 +169,7 @@ class AipcLM(TemplateLM):  # type: ignore[misc]  # the harness has no types
         subject = Subject(self._prepared.folder, plan.runtime, plan.device, plan.properties)
         if not subject.has_logits:
             raise UsageError(
-                f"{plan.device} tells no scores, so only tasks that generate can be run on it",
+                f"{plan.device} gives no scores, so only tasks that generate can be run on it",
                 "choose others, or another device with device=cpu",
             )
         return subject.scorer()

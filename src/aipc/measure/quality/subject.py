@@ -39,7 +39,7 @@ class Subject:
 
     @property
     def has_logits(self) -> bool:
-        """Whether its runtime tells scores on this device."""
+        """Whether its runtime gives scores on this device."""
         kind = kind_of(self.device.partition(" ")[0])  # "NPU (emulated)"
         return RUNTIMES.get(self.runtime).capabilities(kind).logits
 

@@ -68,9 +68,9 @@ TASKS = tuple(Task(**entry) for entry in _TABLE["task"])
 
 
 def ask_tasks(
-    session: Session, tasks: Iterable[Task] = TASKS, tell: Callable[[int], None] = lambda _: None
+    session: Session, tasks: Iterable[Task] = TASKS, notify: Callable[[int], None] = lambda _: None
 ) -> Scores:
-    """Ask each greedily; ``tell`` hears how many are done.
+    """Ask each greedily; ``notify`` hears how many are done.
 
     Raises:
         AipcError: what `Session.generate` raises.
@@ -79,6 +79,6 @@ def ask_tasks(
     for task in tasks:
         reply = session.generate(task.prompt, temperature=0.0, max_new_tokens=LONGEST_ANSWER)
         outcomes.append(TaskOutcome(task.kind, task.prompt, reply.text, task.is_right(reply.text)))
-        tell(len(outcomes))
+        notify(len(outcomes))
     right = sum(outcome.right for outcome in outcomes)
     return Scores(of_share(right, len(outcomes)), tuple(outcomes))

@@ -248,11 +248,11 @@ def _labels(
         if len(set(facet)) > 1:
             parts = [(*part, value) for part, value in zip(parts, facet, strict=True)]
     for facet in further:
-        parts = _told_apart(parts, facet)
+        parts = _made_distinct(parts, facet)
     return [" · ".join(map(_short, part)) for part in parts]
 
 
-def _told_apart(parts: Sequence[tuple[str, ...]], facet: Sequence[str]) -> list[tuple[str, ...]]:
+def _made_distinct(parts: Sequence[tuple[str, ...]], facet: Sequence[str]) -> list[tuple[str, ...]]:
     """With the facet added to those that are alike without it and differ in it."""
     values: dict[tuple[str, ...], set[str]] = {}
     for part, value in zip(parts, facet, strict=True):
@@ -290,8 +290,8 @@ def _numerics(properties: object) -> dict[str, str]:
     """Properties that can change an answer."""
     if not isinstance(properties, Mapping):
         return {}
-    told = {str(name): str(value) for name, value in properties.items()}
-    return {name: value for name, value in told.items() if name not in _OF_SPEED}
+    texts = {str(name): str(value) for name, value in properties.items()}
+    return {name: value for name, value in texts.items() if name not in _OF_SPEED}
 
 
 def _short(part: str) -> str:

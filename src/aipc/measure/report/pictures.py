@@ -113,7 +113,7 @@ def memory(section: Section) -> Picture:
         title="Memory at most",
         about="Of the whole process: weights, key-value cache, the runtime and its copies.",
         chart=BarChart((BarPanel("", bars),), unit, mark=mark) if bars else None,
-        absent="not measured on this machine: the system does not tell what a process takes.",
+        absent="not measured on this machine: the system does not state what a process takes.",
         table=_table(("participant", "at most", "after loading", "weights", "files"), rows, 1),
         notes=_missing([one.label for one, peak in known if peak is None]) if bars else (),
     )
@@ -207,13 +207,13 @@ def _cut_note(panels: Sequence[Panel], top: float | None) -> tuple[str, ...]:
 
 def _cold_notes(section: Section) -> Iterator[str]:
     """The first inference is named apart: it is in no line."""
-    told = [
+    notes = [
         f"{one.label} {units.seconds(cold)}"
         for one in section.entries
         if (cold := _cold(one)) is not None
     ]
-    if told:
-        yield f"Not in the lines: the first token after loading, {', '.join(told)}."
+    if notes:
+        yield f"Not in the lines: the first token after loading, {', '.join(notes)}."
 
 
 def _steps(section: Section) -> Iterator[tuple[Case, ReportEntry, tuple[float | None, ...]]]:

@@ -100,7 +100,7 @@ def _perplexity(entry: ReportEntry) -> Interval | None:
 
 
 def _top1(entry: ReportEntry) -> Interval | None:
-    """Estimated from answers where the device tells no scores."""
+    """Estimated from answers where the device gives no scores."""
     if entry.quality is not None and entry.quality.agreement is not None:
         return entry.quality.agreement.top1
     quality = _quality(entry)

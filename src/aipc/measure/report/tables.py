@@ -107,10 +107,10 @@ def _by_speed(
     rows: Mapping[tuple[str, ...], Mapping[str, str]],
     speeds: Mapping[str, str],
 ) -> ReportTable:
-    told = (
+    text = (
         (*key, *(found.get(what, units.ABSENT) for what in speeds)) for key, found in rows.items()
     )
-    return ReportTable((*head, *speeds.values()), tuple(told), right=len(head))
+    return ReportTable((*head, *speeds.values()), tuple(text), right=len(head))
 
 
 def machine_lines(section: Section) -> Iterator[str]:
@@ -191,8 +191,8 @@ def _summary_row(entry: ReportEntry, section: Section) -> tuple[str, ...]:
     )
     quality = None if entry.quality is None else entry.quality.quality
     kl = None if quality is None else quality.kl
-    told = units.ABSENT if kl is None else f"{kl.middle:.4f}"
-    return entry.label, recipe_tag(entry.participant), *speeds, _memory(entry), told
+    text = units.ABSENT if kl is None else f"{kl.middle:.4f}"
+    return entry.label, recipe_tag(entry.participant), *speeds, _memory(entry), text
 
 
 def command(result: Result) -> str:

@@ -218,6 +218,6 @@ def _frame(root: ET.Element, name: str, title: str, about: str) -> None:
     )
     root.set("stroke-linejoin", "round")
     for at, (tag, text) in enumerate((("title", title), ("desc", about))):
-        told = ET.Element(tag, {"id": f"{name}-{tag.replace('desc', 'about')}"})
-        told.text = text
-        root.insert(at, told)
+        element = ET.Element(tag, {"id": f"{name}-{tag.replace('desc', 'about')}"})
+        element.text = text
+        root.insert(at, element)

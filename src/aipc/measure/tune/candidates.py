@@ -94,23 +94,23 @@ def runtime_devices(
     found: dict[tuple[str, str], RuntimeDevice] = {}
     for name, one in _reached(devices, device, runtime):
         if artifact is None:
-            place = RuntimeDevice(one, name, find_target(one.kind, name))
+            entry = RuntimeDevice(one, name, find_target(one.kind, name))
         elif name == artifact.target and not objection(artifact, one, name):
-            place = RuntimeDevice(one, name, None, artifact.weights)
+            entry = RuntimeDevice(one, name, None, artifact.weights)
         else:
             continue
-        found.setdefault((one.name, name), place)
+        found.setdefault((one.name, name), entry)
     return tuple(found.values())
 
 
 def _reached(devices: Sequence[Device], device: str, runtime: str) -> Iterator[tuple[str, Device]]:
-    """(runtime, device) in the default order, of those asked for."""
-    for place in order():
-        generates = place.kind in RUNTIMES.get(place.runtime).kinds
+    """(runtime, device) in the default order, of those requested."""
+    for entry in order():
+        generates = entry.kind in RUNTIMES.get(entry.runtime).kinds
         for one in devices:
-            asked = device in {"auto", one.name} and runtime in {"auto", place.runtime}
-            if asked and generates and place.holds(one):
-                yield place.runtime, one
+            is_requested = device in {"auto", one.name} and runtime in {"auto", entry.runtime}
+            if is_requested and generates and entry.holds(one):
+                yield entry.runtime, one
 
 
 @cache

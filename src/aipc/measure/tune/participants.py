@@ -127,8 +127,8 @@ class SetupParticipant:
 
 
 def _median(values: Sequence[float | None]) -> float | None:
-    told = [value for value in values if value is not None]
-    return statistics.median(told) if told else None
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _spread(runs: Sequence[SetupRun], nbytes: int, work: Work) -> float | None:

@@ -57,8 +57,8 @@ class SetupSearch:
                 self.clock() - self._started,
             )
         finally:
-            for entrant in self._entrants:
-                entrant.close()
+            for participant in self._entrants:
+                participant.close()
 
     def _explore(self, places: Sequence[RuntimeDevice]) -> None:
         for place in places:
@@ -90,32 +90,32 @@ class SetupSearch:
         if why or self._is_too_late(setup):
             self._skip(setup, why or NO_TIME)
             return
-        entrant = SetupParticipant(candidate)
+        participant = SetupParticipant(candidate)
         self.tell(f"{setup}: {candidate.why}")
         try:
             self._make_room(setup)
-            self._probe(entrant)
-            self._entrants.append(entrant)
-            if entrant not in self._kept():
-                self._probe_again(entrant)
+            self._probe(participant)
+            self._entrants.append(participant)
+            if participant not in self._kept():
+                self._probe_again(participant)
         except AipcError as error:
-            entrant.close()
-            self._entrants = [one for one in self._entrants if one is not entrant]
+            participant.close()
+            self._entrants = [one for one in self._entrants if one is not participant]
             self._skip(setup, str(error))
             return
         except BaseException:
-            entrant.close()
+            participant.close()
             raise
         self._drop_hopeless()
-        self._tell_probe(entrant)
+        self._tell_probe(participant)
 
-    def _probe(self, entrant: SetupParticipant) -> None:
-        entrant.probe(self.bench, min(PROBE_TOKENS, self.terms.work.tokens))
+    def _probe(self, participant: SetupParticipant) -> None:
+        participant.probe(self.bench, min(PROBE_TOKENS, self.terms.work.tokens))
 
-    def _probe_again(self, entrant: SetupParticipant) -> None:
-        """Beside the best so far: a moment's disturbance shall not end anyone's chances."""
+    def _probe_again(self, participant: SetupParticipant) -> None:
+        """Beside the best so far: a moment's disturbance should not end anyone's chances."""
         best = self._kept()[0]
-        for one in (best, entrant):
+        for one in (best, participant):
             if one.contender is not None:
                 self._probe(one)
 
@@ -123,17 +123,17 @@ class SetupSearch:
         """The default choice is always measured; the others only with time for the finals left."""
         if not self._entrants:
             return False
-        opening = max(self._opening_s(entrant) for entrant in self._entrants)
+        opening = max(self._opening_s(participant) for participant in self._entrants)
         return self.bench.cost(setup) + opening + self._finals_s() > self._left()
 
-    def _opening_s(self, entrant: SetupParticipant) -> float:
+    def _opening_s(self, participant: SetupParticipant) -> float:
         """To load it again and probe it."""
-        figures = entrant.figures(self.terms.work)
+        figures = participant.figures(self.terms.work)
         probe = figures.first_token_s + PROBE_TOKENS * figures.token_s
-        return probe + (entrant.load_s or 0.0) + (entrant.cold_s or 0.0)
+        return probe + (participant.load_s or 0.0) + (participant.cold_s or 0.0)
 
     def _finals_s(self) -> float:
-        whole = max(self._seconds(entrant) for entrant in self._kept())
+        whole = max(self._seconds(participant) for participant in self._kept())
         return whole * (FINALISTS + 1) * ROUNDS
 
     def _left(self) -> float:
@@ -141,17 +141,17 @@ class SetupSearch:
 
     def _make_room(self, setup: Setup) -> None:
         """Unload the slowest of those kept, until there is memory."""
-        loaded = [entrant for entrant in self._entrants if entrant.contender]
-        for entrant in sorted(loaded, key=self._speed, reverse=True):
+        loaded = [participant for participant in self._entrants if participant.contender]
+        for participant in sorted(loaded, key=self._speed, reverse=True):
             if self.bench.has_room(setup):
                 return
-            entrant.close()
+            participant.close()
 
     def _drop_hopeless(self) -> None:
         kept = self._kept()
-        for entrant in self._entrants:
-            if entrant not in kept:
-                entrant.close()
+        for participant in self._entrants:
+            if participant not in kept:
+                participant.close()
 
     def _kept(self) -> list[SetupParticipant]:
         """Those that may still win, fastest first; the default choice is always compared."""
@@ -164,7 +164,7 @@ class SetupSearch:
         return sorted(hopeful, key=self._speed) + ([] if default in hopeful else [default])
 
     def _hopeful(self, places: Sequence[RuntimeDevice]) -> list[RuntimeDevice]:
-        setups = [entrant.setup for entrant in self._kept()]
+        setups = [participant.setup for participant in self._kept()]
         return [
             place
             for place in places
@@ -181,26 +181,26 @@ class SetupSearch:
         kept, default = self._kept(), self._entrants[0]
         chosen = self._within_quality(kept) if self.terms.needs_kl else kept[:FINALISTS]
         finalists = chosen if default in chosen else [*chosen, default]
-        for entrant in self._entrants:
-            if entrant not in finalists:
-                entrant.close()
+        for participant in self._entrants:
+            if participant not in finalists:
+                participant.close()
         return finalists
 
     def _within_quality(self, kept: Sequence[SetupParticipant]) -> list[SetupParticipant]:
         """The best among those whose divergence is small enough; it is measured here."""
-        for entrant in self._entrants:
-            entrant.close()  # the reference is large
+        for participant in self._entrants:
+            participant.close()  # the reference is large
         allowed: list[SetupParticipant] = []
         longest = 0.0
-        for entrant in self._by_interest(kept):
+        for participant in self._by_interest(kept):
             if self.terms.goal != "quality" and len(allowed) == FINALISTS:
                 break
             if longest and longest + self._finals_s() > self._left():
-                self._skip(entrant.setup, NO_TIME)
+                self._skip(participant.setup, NO_TIME)
                 continue
             begun = self.clock()
-            if self._is_good_enough(entrant):
-                allowed.append(entrant)
+            if self._is_good_enough(participant):
+                allowed.append(participant)
             longest = max(longest, self.clock() - begun)
         if self.terms.goal == "quality":
             allowed.sort(key=lambda one: one.kl or 0.0)
@@ -211,51 +211,53 @@ class SetupSearch:
         default = self._entrants[0]
         if self.terms.goal != "quality":
             return list(kept)
-        return [default, *(entrant for entrant in kept if entrant is not default)]
+        return [default, *(participant for participant in kept if participant is not default)]
 
-    def _is_good_enough(self, entrant: SetupParticipant) -> bool:
-        entrant.kl = self.bench.kl(entrant.setup)
-        self.tell(f"  {entrant.setup}: {entrant.kl:.4f} nats from the float model")
+    def _is_good_enough(self, participant: SetupParticipant) -> bool:
+        participant.kl = self.bench.kl(participant.setup)
+        self.tell(f"  {participant.setup}: {participant.kl:.4f} nats from the float model")
         bound = self.terms.max_kl
-        if bound is None or entrant.kl <= bound:
+        if bound is None or participant.kl <= bound:
             return True
-        self._skip(entrant.setup, f"its divergence {entrant.kl:.4f} is above --max-kl {bound:g}")
+        self._skip(
+            participant.setup, f"its divergence {participant.kl:.4f} is above --max-kl {bound:g}"
+        )
         return False
 
     def _finals(self, finalists: Sequence[SetupParticipant]) -> None:
         """At least one round; the one in front changes from round to round."""
         for turn in range(ROUNDS):
             begun = self.clock()
-            for entrant in finalists if turn % 2 == 0 else list(reversed(finalists)):
-                self._make_room_for_final(entrant, finalists)
-                entrant.runs.append(entrant.open(self.bench).run(self.terms.work.tokens))
+            for participant in finalists if turn % 2 == 0 else list(reversed(finalists)):
+                self._make_room_for_final(participant, finalists)
+                participant.runs.append(participant.open(self.bench).run(self.terms.work.tokens))
             if self.clock() - begun > self._left():
                 break
 
     def _make_room_for_final(
-        self, entrant: SetupParticipant, finalists: Sequence[SetupParticipant]
+        self, participant: SetupParticipant, finalists: Sequence[SetupParticipant]
     ) -> None:
         for other in finalists:
-            if entrant.contender or self.bench.has_room(entrant.setup):
+            if participant.contender or self.bench.has_room(participant.setup):
                 return
             other.close()
 
-    def _speed(self, entrant: SetupParticipant) -> float:
+    def _speed(self, participant: SetupParticipant) -> float:
         """What probes are ranked by; quality can't be seen in them."""
         goal = "latency" if self.terms.goal == "quality" else self.terms.goal
-        return score(goal, entrant.best_probe(self.terms.work), self.terms.work)
+        return score(goal, participant.best_probe(self.terms.work), self.terms.work)
 
-    def _seconds(self, entrant: SetupParticipant) -> float:
-        return answer_seconds(entrant.figures(self.terms.work), self.terms.work)
+    def _seconds(self, participant: SetupParticipant) -> float:
+        return answer_seconds(participant.figures(self.terms.work), self.terms.work)
 
     def _skip(self, setup: Setup, why: str) -> None:
         self._skipped.append(Skipped(setup, why))
         if why != NO_TIME:
             self.tell(f"  {setup}: {why}")
 
-    def _tell_probe(self, entrant: SetupParticipant) -> None:
-        figures = entrant.best_probe(self.terms.work)
-        dropped = "" if entrant in self._kept() else "; dropped"
+    def _tell_probe(self, participant: SetupParticipant) -> None:
+        figures = participant.best_probe(self.terms.work)
+        dropped = "" if participant in self._kept() else "; dropped"
         self.tell(
             f"  first token {figures.first_token_s:.2f} s, then "
             f"{figures.token_s * 1000:.1f} ms a token{dropped}"

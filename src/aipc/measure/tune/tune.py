@@ -58,12 +58,12 @@ def tune(
         device: auto, or the one device to tune for.
         runtime: likewise.
         store: where models and records are kept; None is the user's own.
-        progress: told of long work.
-        notify: told, in one line each, what was measured.
+        progress: called during long work.
+        notify: called with one line for each thing: what was measured.
 
     Raises:
         MeasurementError: nothing could be measured, or no counter counts energy here.
-        AipcError: the model can't be found, or this machine has not what was asked for.
+        AipcError: the model can't be found, or this machine has not what was requested.
     """
     telemetry.switch_off()
     options, store = options or TuneOptions(), store or Store()

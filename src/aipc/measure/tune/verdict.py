@@ -57,19 +57,19 @@ class TuningOutcome:
 
 def decide(
     terms: Terms,
-    entrants: Sequence[SetupParticipant],
+    participants: Sequence[SetupParticipant],
     finalists: Sequence[SetupParticipant],
     skipped: tuple[Skipped, ...],
     seconds: float,
 ) -> TuningOutcome:
-    """Choose among ``finalists``; the first of ``entrants`` is the default choice.
+    """Choose among ``finalists``; the first of ``participants`` is the default choice.
 
     Another is chosen only where it is better by more than the noise.
 
     Raises:
         MeasurementError: none keeps within the bound of divergence.
     """
-    default = entrants[0]
+    default = participants[0]
     eligible = [one for one in finalists if _is_eligible(terms, one, default)]
     if not eligible:
         raise MeasurementError(
@@ -78,9 +78,9 @@ def decide(
         )
     best = _best(terms, eligible, default)
     gains = [1.0] if best is default else _gains(terms, best, default)
-    trials = _trials(entrants, terms.work)
+    trials = _trials(participants, terms.work)
     return TuningOutcome(
-        choice=trials[[one is best for one in entrants].index(True)],
+        choice=trials[[one is best for one in participants].index(True)],
         default=trials[0],
         gain=statistics.median(gains),
         verdict=_verdict(gains) if best is not default else _kept_verdict(len(eligible) - 1),
@@ -108,11 +108,11 @@ def _is_better(gains: Sequence[float]) -> bool:
     return min(gains) >= 1 + NOISE or statistics.median(gains) >= 1 + MUCH
 
 
-def _gains(terms: Terms, entrant: SetupParticipant, default: SetupParticipant) -> list[float]:
+def _gains(terms: Terms, participant: SetupParticipant, default: SetupParticipant) -> list[float]:
     """How many times better than the default choice, round by round: a drift cancels out."""
     mine, theirs = (
         [score(terms.goal, figures, terms.work) for figures in one.figures_by_round(terms.work)]
-        for one in (entrant, default)
+        for one in (participant, default)
     )
     return [_ratio(before, now) for before, now in zip(theirs, mine, strict=True)]
 
@@ -132,15 +132,15 @@ def _verdict(gains: Sequence[float]) -> str:
     )
 
 
-def _is_eligible(terms: Terms, entrant: SetupParticipant, default: SetupParticipant) -> bool:
-    if terms.max_kl is not None and (entrant.kl is None or entrant.kl > terms.max_kl):
+def _is_eligible(terms: Terms, participant: SetupParticipant, default: SetupParticipant) -> bool:
+    if terms.max_kl is not None and (participant.kl is None or participant.kl > terms.max_kl):
         return False
     limit = NO_SLOWER * _seconds(default, terms.work)
-    return terms.goal != "quality" or _seconds(entrant, terms.work) <= limit
+    return terms.goal != "quality" or _seconds(participant, terms.work) <= limit
 
 
-def _seconds(entrant: SetupParticipant, work: Work) -> float:
-    return answer_seconds(entrant.figures(work), work)
+def _seconds(participant: SetupParticipant, work: Work) -> float:
+    return answer_seconds(participant.figures(work), work)
 
 
 def _ratio(default: float, best: float) -> float:
@@ -148,8 +148,8 @@ def _ratio(default: float, best: float) -> float:
     return 1.0 if default == best else default / best if best else float("inf")
 
 
-def _trials(entrants: Sequence[SetupParticipant], work: Work) -> list[Trial]:
-    trials = [Trial(one.setup, one.figures(work)) for one in entrants]
+def _trials(participants: Sequence[SetupParticipant], work: Work) -> list[Trial]:
+    trials = [Trial(one.setup, one.figures(work)) for one in participants]
     merits = [_merits(trial, work) for trial in trials]
     return [
         replace(trial, frontier=not any(_beats(other, mine) for other in merits))

@@ -25,7 +25,7 @@ from aipc.runtimes.onnx.errors import translated
 from aipc.runtimes.onnx.folder import GenAIFolder
 from aipc.runtimes.onnx.guided import GuidedSequence, check_end
 from aipc.runtimes.onnx.properties import Settings
-from aipc.runtimes.onnx.provider import tell
+from aipc.runtimes.onnx.provider import configure
 from aipc.runtimes.onnx.sampler import Sampler, logprob
 from aipc.runtimes.onnx.sequence import CachedSequence
 from aipc.runtimes.onnx.sequence_pool import SequencePool
@@ -143,7 +143,7 @@ class ONNXEngine:
 
 
 class ONNXGeneration:
-    """One request: the token chosen last is computed when the next one is asked for."""
+    """One request: the token chosen last is computed when the next one is requested."""
 
     def __init__(
         self,
@@ -233,7 +233,7 @@ def _load(folder: GenAIFolder, provider: Provider, device: str, settings: Settin
     import onnxruntime_genai
 
     config = onnxruntime_genai.Config(str(folder.path))
-    tell(config, provider, device, settings.provider)
+    configure(config, provider, device, settings.provider)
     session = {THREADS: folder.threads or _threads(), LOG: FATAL} | dict(settings.session)
     config.overlay(Settings(session, {}).overlay())
     return onnxruntime_genai.Model(config)
@@ -242,12 +242,12 @@ def _load(folder: GenAIFolder, provider: Provider, device: str, settings: Settin
 def _check_placement(
     model: Any, provider: Provider, device: str, placement: Mapping[str, int] | None
 ) -> None:
-    """Refuse a model that computes elsewhere than it was told to."""
+    """Refuse a model that computes elsewhere than it was set to."""
     ran = set(placement or ())
     if model.device_type != provider.device_type or ran == {CPU}:
         where = CPU if ran == {CPU} else model.device_type
         raise DeviceError(
-            f"{device} was asked for and ONNX Runtime took {where}", "`aipc doctor` looks into it"
+            f"{device} was requested and ONNX Runtime took {where}", "`aipc doctor` looks into it"
         )
 
 

@@ -53,17 +53,17 @@ def _unknown(name: str, provider: Provider) -> UsageError:
 
 def _flag(value: str) -> str:
     """ONNX Runtime's session entries are texts, "0" and "1"."""
-    return _written(_truth(value))
+    return _written(_boolean(value))
 
 
-def _truth(value: str) -> bool:
+def _boolean(value: str) -> bool:
     return {"1": True, "true": True, "0": False, "false": False}[value.lower()]
 
 
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "int": int,
     "str": str,
-    "bool": _truth,
+    "bool": _boolean,
     "flag": _flag,
 }
 _MEANT = {"int": "a whole number", "bool": "0 or 1", "flag": "0 or 1"}

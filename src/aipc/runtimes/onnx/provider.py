@@ -60,8 +60,8 @@ def check_installed(provider: Provider) -> None:
         )
 
 
-def device_name(provider: Provider, asked: str) -> str:
-    """The device that ``asked`` names, "CPU" or "CUDA.1", among those that ONNX Runtime finds.
+def device_name(provider: Provider, requested: str) -> str:
+    """The device that ``requested`` names, "CPU" or "CUDA.1", among those that ONNX Runtime finds.
 
     Raises:
         DeviceError: it finds no such device; says why, or which there are.
@@ -73,10 +73,10 @@ def device_name(provider: Provider, asked: str) -> str:
     if not names:
         why = problems[0] if problems else f"ONNX Runtime finds no {provider.kind} device"
         raise DeviceError(why, "`aipc doctor` looks into it; `--device cpu` runs without it")
-    return resolve_device(asked, names)
+    return resolve_device(requested, names)
 
 
-def tell(config: Any, provider: Provider, device: str, options: Mapping[str, str]) -> None:
+def configure(config: Any, provider: Provider, device: str, options: Mapping[str, str]) -> None:
     """Make ``config``, an ``og.Config``, use this provider and no other."""
     config.clear_providers()
     if provider.name == "CPU":

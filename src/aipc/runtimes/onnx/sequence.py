@@ -66,7 +66,7 @@ class CachedSequence:
             return 0
         shared = zip(self.tokens, prompt[:-1], strict=False)
         return next(
-            (at for at, (held, asked) in enumerate(shared) if held != asked),
+            (at for at, (held, wanted) in enumerate(shared) if held != wanted),
             min(len(self.tokens), len(prompt) - 1),
         )
 

@@ -48,7 +48,7 @@ class SequencePool:
         if idle and shared and idle.capacity >= wanted:
             idle.rewind(shared)
             return idle
-        del idle  # its memory is free before the next is asked for
+        del idle  # its memory is free before the next is requested
         # A conversation that outgrew its room gets twice as much, so that it seldom does again.
         return self._make(wanted, 2 * wanted if shared else wanted, len(prompt))
 
@@ -97,7 +97,7 @@ class SequencePool:
         return CachedSequence(generator, capacity, self._provider, self._switch)
 
     def _parameters(self, capacity: int, prompt: int) -> tuple[Any, Any]:
-        """The model, and how it shall generate."""
+        """The model, and how it should generate."""
         import onnxruntime_genai
 
         if self._model is None:

@@ -28,7 +28,7 @@ class BatchRequest:
         """``prompt`` and ``config`` as the pipeline takes them; ``length``: most tokens of both."""
         self.length = length
         self.is_cancelled = False
-        self._asked = (prompt, config)
+        self._arguments = (prompt, config)
         self._handle: Any = None
         self._arrivals = TokenQueue(readers)
 
@@ -56,7 +56,7 @@ class BatchRequest:
         """Hand it to the pipeline; False where that refuses, which is told to who reads."""
         try:
             with translated("OpenVINO GenAI refused the request"):
-                self._handle = pipeline.add_request(number, *self._asked)
+                self._handle = pipeline.add_request(number, *self._arguments)
         except EngineError as error:
             self.fail(error)
             return False

@@ -43,15 +43,15 @@ def read_lookup(properties: Mapping[str, str]) -> PromptLookup | None:
     Raises:
         UsageError: a value that can't be meant, or lengths for a lookup that is off.
     """
-    told = {name: properties[name] for name in LENGTHS if name in properties}
-    if not _truth(properties.get(SWITCH, "no")):
-        if told:
-            raise UsageError(f"{min(told)} is for prompt lookup", f"give {SWITCH}=YES as well")
+    lengths = {name: properties[name] for name in LENGTHS if name in properties}
+    if not _flag(properties.get(SWITCH, "no")):
+        if lengths:
+            raise UsageError(f"{min(lengths)} is for prompt lookup", f"give {SWITCH}=YES as well")
         return None
-    return PromptLookup(**{name: _count(name, value) for name, value in told.items()})
+    return PromptLookup(**{name: _count(name, value) for name, value in lengths.items()})
 
 
-def _truth(value: str) -> bool:
+def _flag(value: str) -> bool:
     try:
         return _TRUTH[value.lower()]
     except KeyError as error:

@@ -146,14 +146,14 @@ def _write_lengths(node: dict[str, Any]) -> None:
 
 
 def _check_node(node: dict[str, Any], place: str) -> None:
-    asked = node.keys() - NOTES
-    whole = next((keyword for keyword in WHOLE if keyword in asked), None)
+    keywords = node.keys() - NOTES
+    whole = next((keyword for keyword in WHOLE if keyword in keywords), None)
     if whole is not None:
         _check_whole(node, whole, place)
         return
     types = types_of(node, place)
     beside = f"beside type {' or '.join(types)}" if types else "without a type"
-    for keyword in sorted(asked - {"type"}.union(*(BY_TYPE[each] for each in types))):
+    for keyword in sorted(keywords - {"type"}.union(*(BY_TYPE[each] for each in types))):
         raise _refused(f"'{keyword}' {beside}", place)
     _check_bounds(node, types, place)
     _check_string(node, place)

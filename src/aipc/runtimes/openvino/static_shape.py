@@ -13,7 +13,7 @@ SHORTEST = 1024
 """Tokens of the smallest automatic shape, prompt and answer each: the vendor's own default for
 a prompt, and the default of ``max_new_tokens``."""
 LONGEST = 8192
-"""Tokens of the largest automatic prompt.  A longer one may be asked for by name."""
+"""Tokens of the largest automatic prompt.  A longer one may be requested by name."""
 
 
 @dataclass(frozen=True)

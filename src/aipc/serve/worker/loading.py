@@ -1,4 +1,4 @@
-"""What a worker loads when it is told: a session, with all that the operator asked for."""
+"""What a worker loads when it is told: a session, with all that the operator requested."""
 
 from __future__ import annotations
 

@@ -95,12 +95,12 @@ class Worker:
 
     def _progress(self) -> Callable[[str, int, int], None]:
         """Tells the parent at most every `PROGRESS_S` seconds, and each new kind of work."""
-        said = [("", 0.0)]
+        reported = [("", 0.0)]
 
         def progress(what: str, done: int, total: int) -> None:
             now = time.monotonic()
-            if what != said[0][0] or now - said[0][1] >= PROGRESS_S:
-                said[0] = (what, now)
+            if what != reported[0][0] or now - reported[0][1] >= PROGRESS_S:
+                reported[0] = (what, now)
                 self._outbox.put({"doing": what, "done": done, "total": total})
 
         return progress
@@ -151,7 +151,7 @@ def resident_bytes() -> int:
 
 
 def _nbytes(folder: str | None) -> int:
-    """What lies in an artifact's folder, which a device may hold outside this process."""
+    """What is in an artifact's folder, which a device may hold outside this process."""
     return sum(file.stat().st_size for file in Path(folder).glob("*")) if folder else 0
 
 
