@@ -29,7 +29,7 @@ METHODS = {
     "gptq-scale-estimation": {"gptq": True, "scale_estimation": True},
 }
 WINDOW = 512
-TEXT = Path(__file__).parents[1] / "src" / "aipc" / "convert" / "calibration.txt"
+TEXT = Path(__file__).parents[1] / "src" / "aipc" / "convert" / "quantizers" / "calibration.txt"
 
 
 def windows(folder: Path, tokens: int) -> nncf.Dataset:

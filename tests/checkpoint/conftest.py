@@ -1,4 +1,4 @@
-"""Small checkpoints: safetensors made by hand, so that they can lie, GGUF by gguf's writer."""
+"""Small checkpoints: safetensors made by hand, so that they can be wrong, GGUF by gguf's writer."""
 
 from __future__ import annotations
 
@@ -169,14 +169,14 @@ def damage() -> Callable[..., Iterator[Path]]:
         draw = random.Random(times)
         with path.open("r+b", buffering=0) as file:
             for _ in range(times):
-                places = [draw.randrange(first, last) for _ in range(draw.randint(1, 3))]
-                for place in places:
-                    file.seek(place)
+                offsets = [draw.randrange(first, last) for _ in range(draw.randint(1, 3))]
+                for offset in offsets:
+                    file.seek(offset)
                     file.write(bytes([draw.randrange(256)]))
                 yield path
-                for place in places:
-                    file.seek(place)
-                    file.write(whole[place : place + 1])
+                for offset in offsets:
+                    file.seek(offset)
+                    file.write(whole[offset : offset + 1])
 
     return damaged
 
@@ -186,7 +186,7 @@ def refusals() -> Callable[..., list[str]]:
     """Do something with each damaged file; collect our own errors, let any other pass."""
 
     def collect(files: Iterator[Path], do: Callable[[Path], object]) -> list[str]:
-        return [said for said in (_refusal(do, path) for path in files) if said]
+        return [message for message in (_refusal(do, path) for path in files) if message]
 
     return collect
 

@@ -101,9 +101,9 @@ def test_damaged_gguf_files_give_nothing_but_our_errors(make_gguf, damage, refus
 
     path = make_gguf()
     header_end = path.read_bytes().rindex(b"output_norm.weight") + 40
-    said = refusals(damage(path, 0, header_end, times=1500), read_all)
-    assert len(said) > 500
-    assert not any("\n" in line for line in said)
+    messages = refusals(damage(path, 0, header_end, times=1500), read_all)
+    assert len(messages) > 500
+    assert not any("\n" in line for line in messages)
 
 
 def test_damaged_tokenizers_give_nothing_but_our_errors(make_gguf, damage, refusals, tmp_path):
@@ -114,9 +114,9 @@ def test_damaged_tokenizers_give_nothing_but_our_errors(make_gguf, damage, refus
     path = make_gguf(tokenizer__chat_template="{{ messages }}")
     whole = path.read_bytes()
     first, last = whole.index(b"tokenizer.ggml.model"), whole.index(b"token_embd.weight")
-    said = refusals(damage(path, first, last, times=600), write_texts)
-    assert len(said) > 100
-    assert not any("\n" in line for line in said)
+    messages = refusals(damage(path, first, last, times=600), write_texts)
+    assert len(messages) > 100
+    assert not any("\n" in line for line in messages)
 
 
 def test_it_is_one_class_for_all(folder, make_gguf):

@@ -16,11 +16,11 @@ def network(tiny_checkpoint):
 
 
 @pytest.mark.parametrize(
-    ("width", "asked", "group"),
+    ("width", "requested", "group"),
     [(576, 128, 64), (576, 32, 32), (3072, 128, 128), (96, 128, 32), (100, 128, 100), (64, -1, 64)],
 )
-def test_the_group_is_the_largest_that_divides_the_width(width, asked, group):
-    assert dividing_group(width, asked) == group
+def test_the_group_is_the_largest_that_divides_the_width(width, requested, group):
+    assert dividing_group(width, requested) == group
 
 
 def test_only_the_groups_that_a_target_runs_are_taken():

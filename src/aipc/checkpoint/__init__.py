@@ -12,7 +12,7 @@ __all__ = ["Checkpoint", "TensorInfo", "Weights", "open_checkpoint"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the readers at first use: who only asks for a chat template needs none of them."""
+    """Import the readers at first use: reading a chat template needs none of them."""
     if name in __all__:
         from aipc.checkpoint import checkpoint, tensors
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, final
 
 from aipc.artifact.files import CONFIG
 from aipc.checkpoint.folder import FolderTexts, find_gguf, open_weights
 from aipc.checkpoint.gguf.config import make_config
-from aipc.checkpoint.gguf.file import GgufFile
 from aipc.checkpoint.gguf.tokenizer import GgufTexts
-from aipc.checkpoint.gguf.weights import GgufWeights
+from aipc.checkpoint.gguf.weights import GgufFile, GgufWeights
 from aipc.checkpoint.tensors import Floats, TensorFile, TensorInfo, find_tensor
 from aipc.errors import FETCH_AGAIN, CheckpointError, unreadable
 from aipc.records import read_object
@@ -34,13 +32,13 @@ class Checkpoint:
     ) -> None:
         self.path = path
         self.config = config
-        """As config.json has it; for a GGUF file made in the same terms."""
+        """The content of config.json; for a GGUF file, made from its metadata."""
         self._weights = weights
         self._texts = texts
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that the checkpoint is read from, for hashes of its provenance."""
+        """Every file that the checkpoint is read from; their hashes are its provenance."""
         return (*self._texts.paths, *self._weights.paths)
 
     @property
@@ -51,7 +49,7 @@ class Checkpoint:
     def rows(self, name: str, start: int = 0, stop: int | None = None) -> Floats:
         """Read rows [start, stop) of a tensor's first axis as float32 [stop - start, ...].
 
-        Only these rows are read, and nothing of them is kept.
+        Only these rows are read, and none are kept.
 
         Raises:
             CheckpointError: no such tensor or rows, or the file was cut short meanwhile.
@@ -74,19 +72,11 @@ class Checkpoint:
         folder.mkdir(parents=True, exist_ok=True)
         self._texts.write(folder)
 
-    def close(self) -> None:
-        """Nothing stays open between reads; here for those who close what they opened."""
-
     def __enter__(self) -> Checkpoint:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    def __exit__(self, *error: object) -> None:
+        """Does nothing, as no file stays open between reads."""
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -94,25 +84,21 @@ def open_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         CheckpointError: missing, damaged, cut short, or several GGUF files to choose from.
-        UnsupportedModel: a GGUF architecture, tensor or type that is not known here.
+        UnsupportedModel: an unknown GGUF architecture, tensor or type.
         UnsafeModel: the only weights are pickles.
     """
     try:
-        gguf = _find_gguf(path)
+        if path.is_file() and path.suffix.lower() == ".gguf":
+            return _open_gguf(path)
+        if not path.is_dir():
+            raise CheckpointError(
+                f"'{path}' is neither a folder nor a .gguf file",
+                "name a checkpoint folder, or fetch a model with 'aipc pull'",
+            )
+        gguf = find_gguf(path)
         return _open_gguf(gguf) if gguf else _open_folder(path)
-    except OSError as error:  # a folder that may not be looked into, a name that is too long
+    except OSError as error:  # a folder without permission, a name that is too long
         raise unreadable(path, error) from error
-
-
-def _find_gguf(path: Path) -> Path | None:
-    if path.is_file() and path.suffix.lower() == ".gguf":
-        return path
-    if not path.is_dir():
-        raise CheckpointError(
-            f"'{path}' is neither a folder nor a .gguf file",
-            "name a checkpoint folder, or fetch a model with 'aipc pull'",
-        )
-    return find_gguf(path)
 
 
 def _open_folder(path: Path) -> Checkpoint:

@@ -27,17 +27,17 @@ TEXT_FILES = (
     "added_tokens.json",
     CHAT_TEMPLATE,
 )
-_NAMES_CODE = frozenset({CONFIG, TOKENIZER_CONFIG})
+_MAY_NAME_CODE = frozenset({CONFIG, TOKENIZER_CONFIG})
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 def find_gguf(folder: Path) -> Path | None:
-    """The GGUF file of a folder that is no safetensors checkpoint; None where there is none.
+    """The GGUF file of a folder without safetensors; None where there is none.
 
     Raises:
         CheckpointError: several GGUF files, so that one has to be named.
     """
-    if _has_safetensors(folder):
+    if (folder / SINGLE).is_file() or (folder / INDEX).is_file():
         return None
     found = _matching(folder, "*.gguf")
     if len(found) > 1:
@@ -71,7 +71,7 @@ def open_weights(folder: Path) -> TensorFile:
 
 
 class FolderTexts:
-    """The text files of a checkpoint folder, copied as they are but for names of code."""
+    """The text files of a checkpoint folder; references to the repository's code are left out."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -96,9 +96,9 @@ class FolderTexts:
 
 
 def _copy(source: Path, target: Path) -> None:
-    content = read_object(source) if source.name in _NAMES_CODE else {}
+    content = read_object(source) if source.name in _MAY_NAME_CODE else {}
     if "auto_map" in content:
-        # it names the repository's own Python code, which nobody shall run
+        # it names the repository's own Python code, which is never run
         write_object(target, {key: content[key] for key in content if key != "auto_map"})
         return
     try:
@@ -107,10 +107,6 @@ def _copy(source: Path, target: Path) -> None:
         raise unreadable(source, error) from error
     with opened, target.open("wb") as written:
         shutil.copyfileobj(opened, written)
-
-
-def _has_safetensors(folder: Path) -> bool:
-    return (folder / SINGLE).is_file() or (folder / INDEX).is_file()
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Weights in one safetensors file, read by rows.
+"""Weights in one safetensors file, or in several with an index, read by rows.
 
 Format: https://github.com/huggingface/safetensors#format.  An unsigned 64-bit length, that many
 bytes of JSON (name to dtype, shape and offsets), then the data without holes.
@@ -34,13 +34,15 @@ _BITS = {
     **dict.fromkeys(("I32", "U32", "F32"), 32),
     **dict.fromkeys(("I64", "U64", "F64", "C64"), 64),
 }
+INDEX = "model.safetensors.index.json"
+_SHARD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}\.safetensors", re.ASCII)
 _LENGTH_BYTES = 8
 _MOST_AXES = 8
 _MOST_ITEMS = 2**48
 
 
 class SafetensorsFile:
-    """One safetensors file; everything its header says is checked when it is opened.
+    """One safetensors file; all of its header is checked when it is opened.
 
     Raises:
         CheckpointError: the file is cut short, or its header contradicts it.
@@ -49,15 +51,12 @@ class SafetensorsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.paths = (path,)
         header, self._data_start, data_size = _read_header(path)
         extents = [_extent(path, name, stated) for name, stated in header.items()]
         check_disjoint(path, extents, data_size, gaps=False)
         self._starts = {extent.name: extent.start for extent in extents}
         self.tensors = {e.name: _info(path, e, header[e.name]) for e in extents}
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return (self.path,)
 
     def rows(self, name: str, start: int, stop: int) -> Floats:
         """Read rows [start, stop) of the first axis as float32 [stop - start, ...].
@@ -79,8 +78,38 @@ class SafetensorsFile:
         return to_float32(raw, info.dtype).reshape(stop - start, *info.shape[1:])
 
 
+class Shards:
+    """Several safetensors files, by the ``weight_map`` of an index.
+
+    Raises:
+        CheckpointError: a shard is missing or damaged, lacks a tensor that the index lists in it,
+            or has a name that is no plain file name.
+        UnsupportedModel: a tensor of an unknown type.
+    """
+
+    def __init__(self, index: Path) -> None:
+        weight_map = _read_weight_map(index)
+        self._shards: dict[str, SafetensorsFile] = {}
+        for name in sorted(set(weight_map.values())):
+            if not index.with_name(name).is_file():
+                raise CheckpointError(f"'{name}' is missing beside '{index}'", FETCH_AGAIN)
+            self._shards[name] = SafetensorsFile(index.with_name(name))
+        self._shard_of = weight_map
+        self.paths = (index, *(shard.path for shard in self._shards.values()))
+        self.tensors: dict[str, TensorInfo] = {}
+        for tensor, name in weight_map.items():
+            if tensor not in self._shards[name].tensors:
+                raise damaged(index, f"it places {quoted(tensor)} in '{name}', which lacks it")
+            self.tensors[tensor] = self._shards[name].tensors[tensor]
+
+    def rows(self, name: str, start: int, stop: int) -> Floats:
+        """As `SafetensorsFile.rows`."""
+        find_tensor(self.tensors, name)
+        return self._shards[self._shard_of[name]].rows(name, start, stop)
+
+
 def _read_header(path: Path) -> tuple[dict[str, Any], int, int]:
-    """The tensors as stated, where the data starts, and the data's size in bytes."""
+    """The header's tensors, the offset of the data, and its size in bytes."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -131,41 +160,11 @@ def _info(path: Path, extent: Extent, stated: dict[str, Any]) -> TensorInfo:
 
 
 def _counts(values: Any) -> tuple[int, ...] | None:
-    """Numbers that can count items or bytes, or None for anything else."""
+    """Counts of items or bytes as a tuple, None for anything else."""
     if not isinstance(values, list):
         return None
     fit = all(type(value) is int and 0 <= value <= _MOST_ITEMS for value in values)
     return tuple(values) if fit else None
-
-
-INDEX = "model.safetensors.index.json"
-_SHARD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}\.safetensors", re.ASCII)
-
-
-class Shards:
-    """All the shards that an index names, as one.
-
-    Raises:
-        CheckpointError: a shard is missing or damaged, lacks a tensor that the index places in
-            it, or has a name that is no plain file name.
-        UnsupportedModel: a tensor of an unknown type.
-    """
-
-    def __init__(self, index: Path) -> None:
-        weight_map = _read_weight_map(index)
-        self._shards = {name: _open_shard(index, name) for name in sorted(set(weight_map.values()))}
-        self._places = weight_map
-        self.paths = (index, *(shard.path for shard in self._shards.values()))
-        self.tensors: dict[str, TensorInfo] = {}
-        for tensor, name in weight_map.items():
-            if tensor not in self._shards[name].tensors:
-                raise damaged(index, f"it places {quoted(tensor)} in '{name}', which lacks it")
-            self.tensors[tensor] = self._shards[name].tensors[tensor]
-
-    def rows(self, name: str, start: int, stop: int) -> Floats:
-        """As `SafetensorsFile.rows`."""
-        find_tensor(self.tensors, name)
-        return self._shards[self._places[name]].rows(name, start, stop)
 
 
 def _read_weight_map(index: Path) -> dict[str, str]:
@@ -177,10 +176,3 @@ def _read_weight_map(index: Path) -> dict[str, str]:
         if not isinstance(name, str) or not _SHARD_NAME.fullmatch(name):
             raise damaged(index, f"{quoted(name)} is no shard's file name")
     return weight_map
-
-
-def _open_shard(index: Path, name: str) -> SafetensorsFile:
-    path = index.with_name(name)
-    if not path.is_file():
-        raise CheckpointError(f"'{name}' is missing beside '{index}'", FETCH_AGAIN)
-    return SafetensorsFile(path)

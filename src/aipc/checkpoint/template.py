@@ -57,11 +57,7 @@ def _default(path: Path, named: list[Any]) -> Any:
 def _checked(path: Path, template: Any) -> str:
     if not isinstance(template, str):
         raise damaged(path, "its chat template is no text")
-    if len(template) > _LIMIT or not _is_unicode(template):
+    # a lone surrogate, which JSON can escape, is no character
+    if len(template) > _LIMIT or any("\ud800" <= letter <= "\udfff" for letter in template):
         raise damaged(path, f"its chat template is no text of at most {_LIMIT} characters")
     return template
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether JSON's escapes made real characters, and no halves of them."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,4 +1,4 @@
-"""What the readers of weights have in common: names, shapes, and some rows at a time."""
+"""What the readers of weights share: tensors by name and rows, their bytes, and floats of them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _NUMPY = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 def to_float32(raw: Bytes, dtype: str) -> Floats:
     """Convert little-endian ``dtype`` (one of `FLOATS`) in uint8 [bytes] to float32 [items].
 
-    The result is a copy of its own, whatever ``raw`` looks into.  What is no number stays so, and
-    F64 beyond float32 becomes infinite, both without a warning.
+    The result shares no memory with ``raw``.  NaN stays NaN, and F64 beyond float32 becomes
+    infinite, both without a warning.
     """
     if dtype == "BF16":
         # bfloat16 is the upper half of a float32: one pass, which lets other threads run
@@ -62,7 +62,7 @@ class TensorFile(Protocol):
 
 
 class Weights(Protocol):
-    """Named tensors read by rows: a checkpoint's, or what was made of them."""
+    """Named tensors read by rows: a checkpoint's, or computed from them."""
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:
@@ -94,14 +94,14 @@ def check_rows(info: TensorInfo, start: int, stop: int) -> None:
     count = info.shape[0] if info.shape else 0
     if not info.shape or not 0 <= start <= stop <= count:
         raise CheckpointError(
-            f"rows {start} to {stop} asked of tensor {quoted(info.name)} of shape {info.shape}",
+            f"no rows {start} to {stop} in tensor {quoted(info.name)} of shape {info.shape}",
             "the configuration and the weights belong to different models",
         )
 
 
 @dataclass(frozen=True, order=True)
 class Extent:
-    """Bytes [start, stop) of a file's data, which tensor ``name`` occupies."""
+    """Bytes [start, stop) of a file's data, which hold tensor ``name``."""
 
     start: int
     stop: int
@@ -117,9 +117,9 @@ def check_disjoint(path: Path, extents: Iterable[Extent], size: int, *, gaps: bo
     end = 0
     for extent in sorted(extents):
         if extent.start < end and extent.stop > extent.start:
-            raise damaged(path, f"tensor {quoted(extent.name)} lies on another tensor")
+            raise damaged(path, f"tensor {quoted(extent.name)} overlaps another tensor")
         if extent.start > end and not gaps:
-            raise damaged(path, f"bytes before tensor {quoted(extent.name)} belong to nothing")
+            raise damaged(path, f"bytes before tensor {quoted(extent.name)} belong to no tensor")
         if extent.stop > size:
             raise damaged(
                 path, f"tensor {quoted(extent.name)} ends {extent.stop - size} bytes after the file"
@@ -132,8 +132,8 @@ def check_disjoint(path: Path, extents: Iterable[Extent], size: int, *, gaps: bo
 def map_bytes(path: Path, offset: int, nbytes: int) -> npt.NDArray[np.uint8]:
     """Map ``nbytes`` of ``path`` from ``offset`` as read-only uint8 [nbytes].
 
-    The mapping ends with the last array that looks into it, so that what stays resident is what
-    is in use; a mapping of the whole file would keep every page it has touched.
+    The mapping lives as long as an array that shares its memory, so that only what is in use stays
+    resident; a mapping of the whole file would keep every page it has touched.
 
     Raises:
         CheckpointError: the file is gone, or shorter than it was when it was opened.
@@ -147,6 +147,6 @@ def map_bytes(path: Path, offset: int, nbytes: int) -> npt.NDArray[np.uint8]:
             window = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=start)
     except OSError as error:
         raise unreadable(path, error) from error
-    except ValueError as error:  # mmap's word for a file that is too short
+    except ValueError as error:  # mmap's error for a file that is too short
         raise damaged(path, f"it ends before byte {offset + nbytes}") from error
     return np.frombuffer(window, np.uint8, nbytes, offset - start)

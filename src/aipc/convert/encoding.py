@@ -1,17 +1,17 @@
-"""How each matrix is stored: which get 4 bits, which 8, and over what groups."""
+"""How each matrix is stored: in how many bits, and over what groups."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from aipc.convert.network import Matrix, Network
+from aipc.convert.network import Network
 from aipc.convert.recipe import GROUP_SIZES, WHOLE_ROW, Recipe
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """Bits a weight (4, 8 or 16) and, below 16, weights a scale and symmetry."""
+    """Bits per weight (4, 8 or 16) and, below 16, weights per scale and symmetry."""
 
     bits: int
     group: int = 0
@@ -26,8 +26,8 @@ def assign(
 ) -> dict[str, Encoding]:
     """The encoding of every matrix, by name; ``groups`` are the sizes allowed, empty for any.
 
-    Embedding and head, which every token passes, keep 8 bits in an int4 recipe (as NNCF's and
-    llama.cpp's defaults do) unless it says ``all_layers``; so do the blocks' matrices named in
+    Embedding and head, which every token passes, keep 8 bits in an int4 recipe without
+    ``all_layers`` (as in NNCF's and llama.cpp's defaults); so do the blocks' matrices named in
     ``in_eight_bits``, by default those of `outer_matrices`.
     """
     if recipe.weight_format == "fp16":
@@ -38,7 +38,8 @@ def assign(
     if recipe.weight_format == "int8":
         return encodings
     kept = outer_matrices(network, recipe.ratio) if in_eight_bits is None else in_eight_bits
-    for matrix in network.matrices() if recipe.all_layers else _block_matrices(network):
+    in_blocks = (matrix for block in network.blocks for matrix in block.matrices)
+    for matrix in network.matrices() if recipe.all_layers else in_blocks:
         # two codes a byte: a row has to end on a whole one
         if matrix.name not in kept and matrix.columns % 2 == 0:
             group = dividing_group(matrix.columns, recipe.group_size, groups)
@@ -56,7 +57,7 @@ def dividing_group(width: int, group_size: int, groups: Sequence[int] = ()) -> i
 
 
 def outer_matrices(network: Network, ratio: float) -> frozenset[str]:
-    """The matrices that keep 8 bits where nothing was measured.
+    """The matrices that keep 8 bits where quantization errors were not measured.
 
     Whole blocks, those nearest to either end of the network first, until no more than the share
     ``ratio`` of the blocks' weights is left to 4 bits (the order of llama.cpp's mixed recipes).
@@ -65,7 +66,3 @@ def outer_matrices(network: Network, ratio: float) -> frozenset[str]:
     outermost_first = sorted(range(count), key=lambda index: min(index, count - 1 - index))
     kept = outermost_first[: count - int(ratio * count + 1e-9)]
     return frozenset(matrix.name for index in kept for matrix in network.blocks[index].matrices)
-
-
-def _block_matrices(network: Network) -> list[Matrix]:
-    return [matrix for block in network.blocks for matrix in block.matrices]

@@ -1,7 +1,7 @@
-"""Networks that have no graph here: the vendor's own exporter, in a process of its own.
+"""Networks that have no graph here: the vendor's own exporter, in a child process.
 
-Exporters need torch, so they are an extra (``pip install 'aipc[export]'``).  No code of the
-model's own is ever run: a checkpoint that asks for it is refused by them.
+Exporters need torch, so they are an extra (``pip install 'aipc[export]'``).  They
+refuse a checkpoint that needs code of its own, so that none is ever run.
 """
 
 from __future__ import annotations
@@ -21,42 +21,42 @@ from aipc.errors import ConversionError
 from aipc.progress import Progress, silent
 
 SHARES = {"fp16": 1.0, "int8": 0.55, "int4": 0.35}
-"""Of a 16-bit checkpoint's bytes, generously: the room to ask for."""
+"""Upper bounds of an artifact's size, as shares of a 16-bit checkpoint's."""
 
 
 @dataclass(frozen=True)
 class Export(ABC):
-    """An export of the checkpoint folder ``source``; one subclass an exporter."""
+    """An export of the checkpoint folder ``source``; one subclass per exporter."""
 
     source: Path
     recipe: Recipe
     target: Target
 
     exporter: ClassVar[str]
-    """Its name for people."""
+    """Its name in messages."""
     modules: ClassVar[tuple[str, ...]]
-    """What has to be installed, as Python imports it."""
+    """The required modules, as Python imports them."""
     packages: ClassVar[tuple[str, ...]]
-    """The same as the package index calls it."""
+    """The same by their names in the package index."""
 
     @classmethod
     def is_installed(cls) -> bool:
-        return all(_is_there(module) for module in cls.modules)
+        return all(_is_installed(module) for module in cls.modules)
 
     @classmethod
     def misfit(cls, recipe: Recipe) -> str:
-        """The flags to give instead of what this exporter does not have; empty when it can."""
+        """The flags to use instead, where this exporter can't do the recipe; else empty."""
         return "--quantizer rtn" if recipe.is_calibrated else ""
 
     @property
     def nbytes(self) -> int:
-        """About the disk that it will take, in bytes."""
+        """About the size of the artifact on the disk."""
         weights = sum(file.stat().st_size for file in self.source.glob("*.safetensors"))
         return int(weights * SHARES[self.recipe.weight_format])
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the artifact's manifest says of it."""
+        """The export's part of the artifact's manifest."""
         return {
             "runtime": self.target.runtime,
             "target": self.target.name,
@@ -67,7 +67,7 @@ class Export(ABC):
         }
 
     def write(self, folder: Path, progress: Progress = silent) -> None:
-        """Fill the empty ``folder``, and check what came.
+        """Export into the empty ``folder``, and check the result.
 
         Raises:
             ConversionError: the exporter failed, or left something out.
@@ -77,28 +77,25 @@ class Export(ABC):
             self.command(folder), capture_output=True, text=True, errors="replace", check=False
         )
         if done.returncode:
+            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            reason = lines[-1][:200] if lines else "it gave no reason"
             raise ConversionError(
-                f"{self.exporter} can't export '{self.source.name}': {_last_line(done.stderr)}",
+                f"{self.exporter} can't export '{self.source.name}': {reason}",
                 "choose a network that aipc knows, or an artifact made elsewhere",
             )
         self.finish(folder)
 
     @abstractmethod
     def command(self, folder: Path) -> list[str]:
-        """What runs in the child process."""
+        """The child process's command line."""
 
     @abstractmethod
     def finish(self, folder: Path) -> None:
-        """Mend and check what the exporter left in ``folder``."""
+        """Complete and check the exporter's files in ``folder``."""
 
 
-def _is_there(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:  # of the package above it
         return False
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "it gave no reason"

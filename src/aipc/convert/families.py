@@ -1,4 +1,4 @@
-"""Which networks are known, as what each calls its parts, and how a config becomes a Network."""
+"""The known network families, by the names of their parts, and a Network from a config."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ from aipc.errors import CheckpointError, UnsupportedModel
 
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
+_FETCH_AGAIN = "fetch the checkpoint again"
 DERIVED = "rotary_emb.inv_freq"  # a buffer that old checkpoints carry; computed from the config
-
-
 _SEPARATE = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _GATE_UP = ("mlp.gate_proj", "mlp.up_proj")
 
 
 @dataclass(frozen=True)
 class Family:
-    """What tells one network of the llama kind from another; the defaults are llama's own."""
+    """How a network differs from llama; the defaults are llama's."""
 
     query_key_value: tuple[str, ...] = _SEPARATE
     gate_up: tuple[str, ...] = _GATE_UP
     has_window: bool = False
     has_bias: bool = False
-    """On query, key and value."""
+    """Query, key and value have a bias."""
     norms_heads: bool = False
-    """Query and key, each head by itself."""
-    gain_offset: float = 0.0
-    """The norms' gains are stored less this."""
+    """Query and key are normed, each head by itself."""
+    norm_offset: float = 0.0
+    """Norm weights are stored less this."""
     scales_embedding: bool = False
-    """By the square root of the hidden size."""
+    """Embeddings are multiplied by the square root of the hidden size."""
     is_tied: bool = False
-    """Head and embedding, where the config does not say."""
+    """Head and embedding share a matrix where the config does not state it."""
     activation: str = "silu"
     activation_names: tuple[Any, ...] = ("silu",)
-    """What ``hidden_act`` may be in a config."""
+    """The allowed ``hidden_act`` of a config."""
 
 
 FAMILIES = {
@@ -49,7 +48,7 @@ FAMILIES = {
     "qwen2": Family(has_bias=True),
     "qwen3": Family(norms_heads=True),
     "gemma": Family(
-        gain_offset=1.0,
+        norm_offset=1.0,
         scales_embedding=True,
         is_tied=True,
         activation="gelu_tanh",
@@ -57,7 +56,7 @@ FAMILIES = {
     ),
 }
 
-UNSUPPORTED = {  # config key -> the only values that the graph computes rightly
+UNSUPPORTED = {  # config key -> the only values that the graph computes correctly
     "attention_bias": (False, None),
     "mlp_bias": (False, None),
     "use_sliding_window": (False, None),
@@ -69,7 +68,7 @@ def read_network(checkpoint: Checkpoint) -> Network:
     """Describe a checkpoint's network, checking every tensor's shape against its config.
 
     Raises:
-        UnsupportedModel: a network, or an option of one, that is not known here.
+        UnsupportedModel: an unknown network, or an unknown option of one.
         CheckpointError: a config and tensors that contradict each other.
     """
     config = checkpoint.config
@@ -79,7 +78,7 @@ def read_network(checkpoint: Checkpoint) -> Network:
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise CheckpointError(
             f"{checkpoint.path}: config.json lacks or garbles {error}",
-            "fetch the checkpoint again",
+            _FETCH_AGAIN,
         ) from error
     _check_tensors(network, checkpoint)
     return network
@@ -95,16 +94,13 @@ def _family(config: Mapping[str, Any]) -> Family:
     family = FAMILIES[str(model_type)]
     for key, allowed in (UNSUPPORTED | {"hidden_act": family.activation_names}).items():
         if config.get(key, allowed[0]) not in allowed:
+            value = str(config[key])
             raise UnsupportedModel(
-                f"this {model_type} checkpoint has {key} = {_short(config[key])}",
+                f"this {model_type} checkpoint has {key} = "
+                + (value if len(value) <= 40 else value[:37] + "..."),
                 f"only {allowed[0]} can be converted; look for an unquantized, plain checkpoint",
             )
     return family
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def _describe(config: Mapping[str, Any], family: Family) -> Network:
@@ -134,7 +130,7 @@ def _describe(config: Mapping[str, Any], family: Family) -> Network:
             _block(family, index, hidden, intermediate, (heads, kv_heads, head_dim))
             for index in range(int(config["num_hidden_layers"]))
         ),
-        final_norm=Vector("final_norm", ("model.norm.weight",), hidden, family.gain_offset),
+        final_norm=Vector("final_norm", ("model.norm.weight",), hidden, family.norm_offset),
         head=embedding if tied else Matrix("head", (HEAD,), embedding.rows, hidden),
     )
 
@@ -157,18 +153,18 @@ def _block(
     def matrix(name: str, parts: tuple[str, ...], rows: int, columns: int) -> Matrix:
         return Matrix(f"block.{index}.{name}", tensors(parts), rows, columns)
 
-    def gain(name: str, part: str, length: int) -> Vector:
-        return Vector(f"block.{index}.{name}", tensors((part,)), length, family.gain_offset)
+    def norm(name: str, part: str, length: int) -> Vector:
+        return Vector(f"block.{index}.{name}", tensors((part,)), length, family.norm_offset)
 
     bias = Vector(f"block.{index}.bias", tensors(family.query_key_value, "bias"), joint)
     return Block(
-        attention_norm=gain("attention_norm", "input_layernorm", hidden),
+        attention_norm=norm("attention_norm", "input_layernorm", hidden),
         query_key_value=matrix("query_key_value", family.query_key_value, joint, hidden),
         bias=bias if family.has_bias else None,
-        query_norm=gain("query_norm", "self_attn.q_norm", head_dim) if family.norms_heads else None,
-        key_norm=gain("key_norm", "self_attn.k_norm", head_dim) if family.norms_heads else None,
+        query_norm=norm("query_norm", "self_attn.q_norm", head_dim) if family.norms_heads else None,
+        key_norm=norm("key_norm", "self_attn.k_norm", head_dim) if family.norms_heads else None,
         attention_out=matrix("attention_out", ("self_attn.o_proj",), hidden, query),
-        feed_forward_norm=gain("feed_forward_norm", "post_attention_layernorm", hidden),
+        feed_forward_norm=norm("feed_forward_norm", "post_attention_layernorm", hidden),
         gate_up=matrix("gate_up", family.gate_up, 2 * intermediate, hidden),
         down=matrix("down", ("mlp.down_proj",), hidden, intermediate),
     )
@@ -194,29 +190,23 @@ def _check_tensors(network: Network, checkpoint: Checkpoint) -> None:
 
 
 def _check_shapes(checkpoint: Checkpoint, names: tuple[str, ...], wanted: tuple[int, ...]) -> None:
-    """The tensors, stacked along their first axis, have the wanted shape."""
-    shapes = [_shape(checkpoint, name) for name in names]
-    for name, shape in zip(names, shapes, strict=True):
-        if len(shape) != len(wanted) or shape[1:] != wanted[1:]:
-            raise _mismatch(checkpoint, name, shape, wanted)
-    if sum(shape[0] for shape in shapes) != wanted[0]:
-        stacked = (sum(shape[0] for shape in shapes), *wanted[1:])
-        raise _mismatch(checkpoint, " + ".join(names), stacked, wanted)
-
-
-def _shape(checkpoint: Checkpoint, name: str) -> tuple[int, ...]:
-    info = checkpoint.tensors.get(name)
-    if info is None:
-        raise CheckpointError(
-            f"{checkpoint.path}: the tensor {name} is missing", "fetch the checkpoint again"
-        )
-    return info.shape
+    """Check that the tensors, stacked along their first axis, have the wanted shape."""
+    rows = 0
+    for name in names:
+        info = checkpoint.tensors.get(name)
+        if info is None:
+            raise CheckpointError(f"{checkpoint.path}: the tensor {name} is missing", _FETCH_AGAIN)
+        if len(info.shape) != len(wanted) or info.shape[1:] != wanted[1:]:
+            raise _mismatch(checkpoint, name, info.shape, wanted)
+        rows += info.shape[0]
+    if rows != wanted[0]:
+        raise _mismatch(checkpoint, " + ".join(names), (rows, *wanted[1:]), wanted)
 
 
 def _mismatch(
     checkpoint: Checkpoint, name: str, shape: tuple[int, ...], wanted: tuple[int, ...]
 ) -> CheckpointError:
     return CheckpointError(
-        f"{checkpoint.path}: {name} has shape {list(shape)}, the config asks for {list(wanted)}",
-        "fetch the checkpoint again",
+        f"{checkpoint.path}: {name} has shape {list(shape)}, the config gives {list(wanted)}",
+        _FETCH_AGAIN,
     )

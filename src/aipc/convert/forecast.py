@@ -1,10 +1,9 @@
-"""What a conversion will take, told before it starts."""
+"""A conversion's disk space, memory and time, estimated before it starts."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,16 +17,16 @@ from aipc.convert.weights_file import CHUNK_WEIGHTS, chunks, encode, in_flight
 INTERPRETER_BYTES = 120 * 10**6
 """Python with numpy, OpenVINO and transformers' tokenizers loaded (measured on Linux)."""
 WORKING_BYTES = 12
-"""A weight under way: float32, scaled float32, codes, packed codes."""
+"""Per weight of a chunk in work: float32, scaled float32, codes, packed codes."""
 TOKENIZER_SECONDS = 3.0
 SEARCHING_BYTES = 32
-"""The same, where scales are searched and errors are fed back."""
+"""The same where scales are searched and errors are fed back."""
 CODES_BYTES = 4
-"""A calibrated weight: its code in a part, in the whole, and in the matrix before, packed too."""
+"""Per calibrated weight: its code in a part, in the whole, in the matrix before, and packed."""
 ALLOCATOR_OVERHEAD = 1.1
-"""What is asked for to what is taken (measured: 1.03 GB at Phi-3-mini's width)."""
+"""Memory taken over memory requested (measured: 1.03 GB at Phi-3-mini's width)."""
 CALIBRATION_OVERHEAD = 3.0
-"""Everything but the products, as a multiple of them (measured on networks of 0.1 billion
+"""Time of calibration over that of its matrix products (measured on networks of 0.1 billion
 weights; less on larger ones)."""
 SMALLER = (Recipe("int8"), Recipe("int4"), Recipe("int4", group_size=WHOLE_ROW))
 
@@ -42,7 +41,7 @@ class Forecast:
 
 
 def forecast(conversion: ConversionPlan) -> Forecast:
-    """Sizes are computed; time is that of a small part of the work, done here and now."""
+    """Sizes are computed; time is extrapolated from a small part of the work, run now."""
     cores = os.cpu_count() or 1
     streaming = WORKING_BYTES * CHUNK_WEIGHTS * (in_flight() + cores)
     return Forecast(
@@ -59,7 +58,7 @@ def smaller_recipe(conversion: ConversionPlan, room: int) -> Recipe | None:
 
 
 def _seconds(conversion: ConversionPlan) -> float:
-    """Of one core, for every weight."""
+    """Time in which one core encodes every weight."""
     layout, checkpoint = conversion.layout, conversion.checkpoint
     largest = max(layout.matrices.values(), key=lambda stored: stored.matrix.weights)
     chunk = next(chunks(checkpoint, largest.matrix))
@@ -70,45 +69,39 @@ def _seconds(conversion: ConversionPlan) -> float:
 
 
 def _calibration_memory(conversion: ConversionPlan) -> int:
-    """The tokens' states and widest products, a Hessian, codes on their way, rows under way."""
+    """Bytes of hidden states and widest products, a Hessian, codes, and rows in work."""
     if conversion.calibration is None:
         return 0
-    network, reached = conversion.network, _calibrated(conversion)
+    network, calibrated = conversion.network, _calibrated(conversion)
     block = network.blocks[0]
     widest = max(block.query_key_value.rows, block.down.columns)
     states = 4 * conversion.calibration.ids.size * (3 * network.hidden + widest)
-    moments = 4 * max(map(_moments(conversion), reached), default=0)
-    codes = CODES_BYTES * max((matrix.weights for matrix in reached), default=0)
+    hessian = 0
+    if conversion.recipe.quantizer == "gptq":
+        hessian = 4 * max((matrix.columns**2 for matrix in calibrated), default=0)
+    codes = CODES_BYTES * max((matrix.weights for matrix in calibrated), default=0)
     rows = SEARCHING_BYTES * PART_WEIGHTS * (os.cpu_count() or 1)
-    return int(ALLOCATOR_OVERHEAD * (states + moments + codes + rows))
+    return int(ALLOCATOR_OVERHEAD * (states + hessian + codes + rows))
 
 
 def _calibration_seconds(conversion: ConversionPlan) -> float:
-    """The products of calibrating, at the rate that one of them runs at now."""
+    """Time of the matrix products of calibration, at the rate at which one runs now."""
     if conversion.calibration is None:
         return 0.0
-    tokens, moments = conversion.calibration.ids.size, _moments(conversion)
-    products = tokens * sum(
-        m.weights for block in conversion.network.blocks for m in block.matrices
-    )
+    tokens, blocks = conversion.calibration.ids.size, conversion.network.blocks
+    products = tokens * sum(m.weights for block in blocks for m in block.matrices)
     if conversion.recipe.quantizer == "awq":
         products *= 2  # the network runs twice: scales are chosen before anything is quantized
-    for matrix in _calibrated(conversion):
-        products += (tokens + matrix.rows) * moments(matrix)
+    if conversion.recipe.quantizer == "gptq":  # the Hessians, and the feedback of errors
+        products += sum((tokens + m.rows) * m.columns**2 for m in _calibrated(conversion))
     return CALIBRATION_OVERHEAD * products / _product_rate()
 
 
 def _calibrated(conversion: ConversionPlan) -> list[Matrix]:
-    """The matrices that text reaches and that get 4 bits."""
+    """The matrices of blocks and head that get 4 bits."""
     network, encodings = conversion.network, conversion.encodings
     blocks = [matrix for block in network.blocks for matrix in block.matrices]
     return [matrix for matrix in (*blocks, network.head) if encodings[matrix.name].bits == 4]
-
-
-def _moments(conversion: ConversionPlan) -> Callable[[Matrix], int]:
-    """The numbers of a matrix's Hessian, for quantizers that make one."""
-    makes_one = conversion.recipe.quantizer == "gptq"
-    return lambda matrix: matrix.columns**2 if makes_one else 0
 
 
 def _product_rate() -> float:

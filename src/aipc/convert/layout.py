@@ -1,4 +1,4 @@
-"""Where every array lies in the weights file: known before a single weight is read."""
+"""Type, shape and offset of every array in the weights file, before a weight is read."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from aipc.convert.network import Matrix, Network, Vector
 from aipc.convert.quantizers.rtn import Quantized
 from aipc.convert.rope import RopeTable
 
+ALIGNMENT = 64  # a cache line, so that a mapped array can be used in place
+BITS = {"f32": 32, "f16": 16, "i8": 8, "u8": 8, "i4": 4, "u4": 4}
+
 
 @dataclass(frozen=True)
 class ArrayType:
-    """An array's element type ("f32", "f16", "i8", "u8", "i4" or "u4") and shape."""
+    """An array's element type, one of `BITS`, and shape."""
 
     element: str
     shape: tuple[int, ...]
@@ -26,7 +29,7 @@ class ArrayType:
 
 @dataclass(frozen=True)
 class MatrixTypes:
-    """Those of a matrix's codes (or float16 weights) and, where quantized, what scales them."""
+    """Of a matrix's codes (or float16 weights) and, where quantized, of scale and zero point."""
 
     weight: ArrayType
     scale: ArrayType | None = None
@@ -34,29 +37,26 @@ class MatrixTypes:
 
 
 class Packing(Protocol):
-    """One format's; ``vector`` is the element type of norms, biases and tables."""
+    """How one format stores a matrix; ``vector`` is the element type of norms, biases, tables."""
 
     @property
     def vector(self) -> str: ...
 
-    def forms(self, matrix: Matrix, encoding: Encoding) -> MatrixTypes: ...
+    def types(self, matrix: Matrix, encoding: Encoding) -> MatrixTypes: ...
 
     def codes(self, quantized: Quantized, encoding: Encoding) -> npt.NDArray[Any]:
-        """Those of some whole rows, as the file holds them."""
+        """The codes of some whole rows as stored."""
 
     def scale(self, scale: npt.NDArray[np.float16]) -> npt.NDArray[Any]:
-        """Those of a whole matrix, [rows, groups], as the file holds them."""
+        """The scales [rows, groups] of a whole matrix as stored."""
 
     def zero(self, zero: npt.NDArray[np.uint8], encoding: Encoding) -> npt.NDArray[Any]:
-        """Zero points of a whole matrix, [rows, groups], as the file holds them."""
-
-
-ALIGNMENT = 64  # a cache line, so that a mapped array can be used where it lies
+        """The zero points [rows, groups] of a whole matrix as stored."""
 
 
 @dataclass(frozen=True)
 class Array:
-    """One constant: its element type ("f32", "u4" …), its shape and place in bytes."""
+    """One constant: its element type ("f32", "u4" …), its shape, its offset and size in bytes."""
 
     name: str
     element: str
@@ -90,7 +90,7 @@ class StoredTable:
 
 @dataclass(frozen=True)
 class Layout:
-    """What lies in one weights file, in the order matrices, vectors, tables."""
+    """The arrays of one weights file, in the order matrices, vectors, tables."""
 
     packing: Packing
     matrices: Mapping[str, StoredMatrix]
@@ -107,18 +107,25 @@ class Layout:
         return sorted(found, key=lambda array: array.offset)
 
 
-BITS = {"f32": 32, "f16": 16, "i8": 8, "u8": 8, "i4": 4, "u4": 4}
-
-
-class _Placer:
+class _Allocator:
     def __init__(self) -> None:
         self.end = 0
 
-    def place(self, name: str, form: ArrayType) -> Array:
-        nbytes = (math.prod(form.shape) * BITS[form.element] + 7) // 8
-        array = Array(name, form.element, form.shape, self.end, nbytes)
+    def allocate(self, name: str, kind: ArrayType) -> Array:
+        nbytes = (math.prod(kind.shape) * BITS[kind.element] + 7) // 8
+        array = Array(name, kind.element, kind.shape, self.end, nbytes)
         self.end += -(-nbytes // ALIGNMENT) * ALIGNMENT
         return array
+
+    def matrix(self, matrix: Matrix, encoding: Encoding, types: MatrixTypes) -> StoredMatrix:
+        name, scale, zero = matrix.name, types.scale, types.zero
+        return StoredMatrix(
+            matrix,
+            encoding,
+            self.allocate(name, types.weight),
+            None if scale is None else self.allocate(f"{name}.scale", scale),
+            None if zero is None else self.allocate(f"{name}.zero", zero),
+        )
 
 
 def lay_out(
@@ -127,35 +134,20 @@ def lay_out(
     packing: Packing,
     tables: Sequence[RopeTable] = (),
 ) -> Layout:
-    """Place matrices in the network's order, then the vectors, then ``tables``."""
-    placer = _Placer()
-    matrices = {
-        matrix.name: _place_matrix(placer, matrix, encodings[matrix.name], packing)
-        for matrix in network.matrices()
-    }
-    vectors = {
-        vector.name: StoredVector(
-            vector, placer.place(vector.name, ArrayType(packing.vector, (vector.length,)))
-        )
-        for vector in network.vectors()
-    }
-    stored = {
-        table.name: StoredTable(
-            table, placer.place(table.name, ArrayType(packing.vector, (table.rows, table.columns)))
-        )
-        for table in tables
-    }
-    return Layout(packing, matrices, vectors, placer.end, stored)
-
-
-def _place_matrix(
-    placer: _Placer, matrix: Matrix, encoding: Encoding, packing: Packing
-) -> StoredMatrix:
-    forms = packing.forms(matrix, encoding)
-    return StoredMatrix(
-        matrix,
-        encoding,
-        placer.place(matrix.name, forms.weight),
-        None if forms.scale is None else placer.place(f"{matrix.name}.scale", forms.scale),
-        None if forms.zero is None else placer.place(f"{matrix.name}.zero", forms.zero),
-    )
+    """Matrices in the network's order, then the vectors, then ``tables``."""
+    file = _Allocator()
+    matrices = {}
+    for matrix in network.matrices():
+        encoding = encodings[matrix.name]
+        types = packing.types(matrix, encoding)
+        matrices[matrix.name] = file.matrix(matrix, encoding, types)
+    vectors = {}
+    for vector in network.vectors():
+        array = file.allocate(vector.name, ArrayType(packing.vector, (vector.length,)))
+        vectors[vector.name] = StoredVector(vector, array)
+    stored = {}
+    for table in tables:
+        shape = table.rows, table.columns
+        array = file.allocate(table.name, ArrayType(packing.vector, shape))
+        stored[table.name] = StoredTable(table, array)
+    return Layout(packing, matrices, vectors, file.end, stored)

@@ -1,4 +1,4 @@
-"""A decoder-only network, described: its sizes, its parts, and where their weights lie."""
+"""The description of a decoder-only network: sizes, parts, and their checkpoint tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aipc.convert.rope import Rope
 
 @dataclass(frozen=True)
 class Matrix:
-    """Weights [rows, columns] of one product, stacked from checkpoint tensors in order."""
+    """Weights [rows, columns] of one product: checkpoint tensors stacked in order."""
 
     name: str
     tensors: tuple[str, ...]
@@ -24,9 +24,9 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Vector:
-    """A float32 vector [length]: a norm's gain or a bias, checkpoint tensors one after another.
+    """A norm weight or a bias, float32 [length]: checkpoint tensors joined in order.
 
-    ``offset`` is added to what the checkpoint has (some networks store a gain less 1).
+    ``offset`` is added to the checkpoint's values (some networks store norm weights less 1).
     """
 
     name: str
@@ -64,7 +64,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Network:
-    """Everything that a graph builder has to know, and nothing of any file format.
+    """Everything that a graph builder needs, independent of any file format.
 
     ``window`` is the number of positions that a token attends to, itself included; None: all.
     ``head`` is the embedding matrix itself where the network ties them.  ``activation`` of the
@@ -93,7 +93,7 @@ class Network:
         return self.head is self.embedding
 
     def matrices(self) -> Iterator[Matrix]:
-        """Every matrix once, in the order in which the network is done with them."""
+        """Every matrix once, in the order in which the network finishes with them."""
         if not self.tied:
             yield self.embedding
         for block in self.blocks:

@@ -1,4 +1,4 @@
-"""A conversion thought through before any weight is read, whatever the format it writes."""
+"""A conversion planned before any weight is written, whatever the format."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from aipc.convert.quantizers.awq import Folded, choose_scales
 from aipc.convert.quantizers.calibrated import (
     PREPARE,
     choose_eight_bits,
-    measure_disturbance,
-    quantize_reached,
-    taker,
+    lookup_in_order,
+    measure_quantization_error,
+    quantize_calibrated,
 )
 from aipc.convert.quantizers.calibration import CALIBRATION_TOKENS, Calibration, read_calibration
 from aipc.convert.recipe import WHOLE_ROW, Recipe
 from aipc.convert.targets import Target
-from aipc.convert.weights_file import Take, round_all, write_weights
+from aipc.convert.weights_file import Lookup, round_all, write_weights
 from aipc.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ TEXT_FILES_BYTES = 32 * 2**20  # tokenizer, its models, the graph: room for all
 
 @dataclass(frozen=True)
 class ConversionPlan(ABC):
-    """What will be written, and how large it will be; one subclass a format."""
+    """What will be written, and how large it will be; one subclass per format."""
 
     checkpoint: Checkpoint
     network: Network
@@ -50,16 +50,16 @@ class ConversionPlan(ABC):
     calibration: Calibration | None
 
     packages: ClassVar[tuple[str, ...]]
-    """Those that had a part in it."""
+    """Packages whose versions the manifest records."""
 
     @classmethod
     def plan(
         cls, checkpoint: Checkpoint, recipe: Recipe, target: Target, progress: Progress = silent
     ) -> Self:
-        """Everything that can be known, and refused, before starting.
+        """Check everything that can be checked before starting.
 
-        With calibration and a ratio below 1 it takes a pass over the network, to measure which
-        matrices need 8 bits.
+        With calibration and a ratio below 1 this runs the network once, to measure which matrices
+        need 8 bits.
 
         Raises:
             CheckpointError, UnsupportedModel: as `read_network` does.
@@ -73,8 +73,8 @@ class ConversionPlan(ABC):
             progress("measuring which matrices need 8 bits", 0, 0)
             all_in_four = assign(network, replace(recipe, ratio=1.0), target.groups)
             windows = calibration.ids[:SENSITIVITY_WINDOWS]
-            lost = measure_disturbance(checkpoint, network, all_in_four, windows)
-            kept = choose_eight_bits(lost, recipe.ratio)
+            errors = measure_quantization_error(checkpoint, network, all_in_four, windows)
+            kept = choose_eight_bits(errors, recipe.ratio)
             encodings = cls.fit(network, assign(network, recipe, target.groups, kept))
         layout = cls.lay_out(network, encodings, target)
         return cls(checkpoint, network, recipe, target, encodings, layout, calibration)
@@ -102,22 +102,34 @@ class ConversionPlan(ABC):
         """
 
     def again(self, recipe: Recipe) -> Self:
-        """The same with another recipe."""
+        """The same conversion with another recipe."""
         return self.plan(self.checkpoint, recipe, self.target)
 
     @property
     def nbytes(self) -> int:
-        """The disk that the artifact will take, in bytes."""
+        """Size of the artifact on the disk, an upper bound."""
         return self.layout.nbytes + TEXT_FILES_BYTES
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Where the artifact differs from what the recipe's words say, and why."""
-        return tuple(_group_notes(self))
+        """Where the artifact differs from the recipe, and why."""
+        stated = self.recipe.group_size
+        if self.recipe.weight_format != "int4" or stated == WHOLE_ROW:
+            return ()
+        narrower = {
+            (stored.matrix.columns, stored.encoding.group)
+            for stored in self.layout.matrices.values()
+            if stored.encoding.bits == 4 and stored.encoding.group != stated
+        }
+        return tuple(
+            f"{'a scale a row' if group == columns else f'group size {group}'} for matrices "
+            f"{columns} wide, which {stated} does not divide"
+            for columns, group in sorted(narrower)
+        )
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the artifact's manifest says of the conversion."""
+        """The conversion's part of the artifact's manifest."""
         return {
             "runtime": self.target.runtime,
             "target": self.target.name,
@@ -137,28 +149,22 @@ class ConversionPlan(ABC):
         Raises:
             ConversionError, CheckpointError: as `weights_file.write_weights` does.
         """
-        weights = self._weights(progress)
-        write_weights(weights, self.layout, path, progress, self._take(weights))
-
-    def _weights(self, progress: Progress) -> Weights:
-        """Those to quantize: the checkpoint's, or with AWQ those folded by its scales."""
-        if self.calibration is None or self.recipe.quantizer != "awq":
-            return self.checkpoint
-        progress("choosing the scales of channels", 0, 0)
-        ids = self.calibration.ids
-        scales = choose_scales(self.checkpoint, self.network, self.encodings, ids)
-        return Folded(self.checkpoint, self.network, scales)
-
-    def _take(self, weights: Weights) -> Take:
-        """Where the blocks' codes come from: calibration, or rounding as the weights stream by."""
-        if self.calibration is None:
-            return round_all
-        prepare, ids = PREPARE[self.recipe.quantizer], self.calibration.ids
-        return taker(quantize_reached(weights, self.network, self.encodings, ids, prepare))
+        lookup: Lookup = round_all
+        weights: Weights = self.checkpoint
+        if self.calibration is not None:
+            ids, quantizer = self.calibration.ids, self.recipe.quantizer
+            if quantizer == "awq":
+                progress("choosing the scales of channels", 0, 0)
+                scales = choose_scales(weights, self.network, self.encodings, ids)
+                weights = Folded(weights, self.network, scales)
+            lookup = lookup_in_order(
+                quantize_calibrated(weights, self.network, self.encodings, ids, PREPARE[quantizer])
+            )
+        write_weights(weights, self.layout, path, progress, lookup)
 
 
 def _calibration(checkpoint: Checkpoint, recipe: Recipe) -> Calibration:
-    """The recipe's text as the checkpoint's own tokenizer reads it."""
+    """The recipe's calibration text in tokens of the checkpoint's own tokenizer."""
     from tokenizers import Tokenizer
 
     with TemporaryDirectory() as scratch:
@@ -169,19 +175,3 @@ def _calibration(checkpoint: Checkpoint, recipe: Recipe) -> Calibration:
         lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
         CALIBRATION_TOKENS,
     )
-
-
-def _group_notes(blueprint: ConversionPlan) -> list[str]:
-    asked = blueprint.recipe.group_size
-    if blueprint.recipe.weight_format != "int4" or asked == WHOLE_ROW:
-        return []
-    narrower = {
-        (stored.matrix.columns, stored.encoding.group)
-        for stored in blueprint.layout.matrices.values()
-        if stored.encoding.bits == 4 and stored.encoding.group != asked
-    }
-    return [
-        f"{'a scale a row' if group == columns else f'group size {group}'} for matrices {columns} "
-        f"wide, which {asked} does not divide"
-        for columns, group in sorted(narrower)
-    ]

@@ -1,4 +1,4 @@
-"""What the user asks of a conversion."""
+"""The options of a conversion."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Recipe:
 
     @property
     def flags(self) -> str:
-        """As the command line writes it."""
+        """The recipe as flags of the command line."""
         flags = [f"--weight-format {self.weight_format}"]
         if self.weight_format == "int4":
             flags += [f"--group-size {self.group_size}", f"--ratio {self.ratio:g}"]
@@ -91,7 +91,7 @@ class Recipe:
 
     @property
     def tag(self) -> str:
-        """A short name, the same for two recipes that ask for the same weights."""
+        """A short name, the same for two recipes that give the same weights."""
         if self.weight_format == "fp16":
             return "fp16"
         symmetry = "sym" if self.sym else "asym"
@@ -109,4 +109,4 @@ _MEANINGLESS = {
     "int8": ("group_size", "ratio", "all_layers", "quantizer", "calibration"),
     "int4": (),
 }
-"""Options that a weight format has no use for: given all the same, they are a mistake."""
+"""Options without effect on a weight format: giving one is a mistake."""

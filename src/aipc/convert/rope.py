@@ -1,4 +1,4 @@
-"""Rotary position embedding: the frequencies that a config asks for.
+"""Rotary position embedding: the frequencies that a config gives, and tables of them.
 
 Formulas: Su et al. 2021 (arXiv 2104.09864); Llama 3.1's frequency scaling as published with its
 weights; LongRoPE, Ding et al. 2024 (arXiv 2402.13753), as Phi-3 applies it.
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aipc.convert.quantizers.rtn import Floats
 from aipc.errors import UnsupportedModel
 
 Frequencies = tuple[float, ...]
 _Config = Mapping[str, Any]
 _Floats = npt.NDArray[np.float64]
+_Table = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def read_rope(config: _Config, head_dim: int) -> Rope:
     """The rotary embedding of a Hugging Face config, in the old or the new (v5) spelling.
 
     Raises:
-        UnsupportedModel: for a scaling that is not known here.
+        UnsupportedModel: for a scaling that is unknown.
     """
     parameters = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
     theta = float(parameters.get("rope_theta") or config.get("rope_theta") or 10_000.0)
@@ -53,7 +53,7 @@ def read_rope(config: _Config, head_dim: int) -> Rope:
     scaling = _SCALINGS.get(kind)
     if scaling is None:
         raise UnsupportedModel(
-            f"the config asks for rotary scaling '{kind}'", f"known: {', '.join(_SCALINGS)}"
+            f"the config has the rotary scaling '{kind}'", f"known: {', '.join(_SCALINGS)}"
         )
     try:
         return scaling(base, parameters, config)
@@ -116,19 +116,19 @@ _SCALINGS: dict[str, Callable[[_Floats, _Config, _Config], Rope]] = {
 
 @dataclass(frozen=True)
 class RopeTable:
-    """float32 [rows, columns], computed a few rows at a time by ``values(start, stop)``."""
+    """float32 [rows, columns], a row per position; ``values(start, stop)`` computes some."""
 
     name: str
     rows: int
     columns: int
-    values: Callable[[int, int], Floats]
+    values: Callable[[int, int], _Table]
 
 
-def rotation_tables(rope: Rope, context: int) -> tuple[RopeTable, ...]:
+def rope_tables(rope: Rope, context: int) -> tuple[RopeTable, ...]:
     """Cosine and sine [context, dimensions / 2].
 
-    Where the network switches to long frequencies, the rows of the ``switch`` positions that
-    the short ones serve come first and those of all positions with the long ones after them.
+    Where the network switches to long frequencies, the rows of the first ``switch`` positions
+    with the short ones come first, then those of all positions with the long ones.
     """
     if rope.long_frequencies is None or rope.switch is None:
         pieces = [(rope.frequencies, context)]
@@ -143,12 +143,12 @@ def _table(
     first, last = np.array(pieces[0][0]), np.array(pieces[-1][0])
     switch = pieces[0][1] if len(pieces) > 1 else 0
 
-    def values(start: int, stop: int) -> Floats:
+    def values(start: int, stop: int) -> _Table:
         rows = np.arange(start, stop)
         is_short = (rows < switch)[:, None]
         frequencies = np.where(is_short, first[None, :], last[None, :])
         angles = np.where(is_short, rows[:, None], rows[:, None] - switch) * frequencies
-        turned: Floats = (function(angles) * rope.magnitude).astype(np.float32)
-        return turned
+        table: _Table = (function(angles) * rope.magnitude).astype(np.float32)
+        return table
 
     return RopeTable(name, sum(rows for _, rows in pieces), rope.dimensions // 2, values)

@@ -1,8 +1,8 @@
-"""The devices that an artifact can be meant for, and the recipes that each can run."""
+"""The devices that an artifact can target, and the recipes that each can run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,14 +47,14 @@ def find_target(name: str, runtime: str = "auto") -> Target:
     """The target of that name and runtime; "auto" is the first runtime that has it.
 
     Raises:
-        UsageError: there is none such.
+        UsageError: there is none.
     """
-    runtimes = _distinct(target.runtime for target in ALL)
+    runtimes = list(dict.fromkeys(target.runtime for target in ALL))
     if runtime not in {"auto", *runtimes}:
         raise UsageError(f"unknown runtime '{runtime}'", f"choose one of {', '.join(runtimes)}")
     named = [target for target in ALL if target.name == name]
     if not named:
-        names = _distinct(target.name for target in ALL)
+        names = dict.fromkeys(target.name for target in ALL)
         raise UsageError(f"unknown target '{name}'", f"choose one of {', '.join(names)}")
     fitting = [target for target in named if runtime in {"auto", target.runtime}]
     if not fitting:
@@ -64,10 +64,6 @@ def find_target(name: str, runtime: str = "auto") -> Target:
             f"choose one of {', '.join(own)}, or --runtime {named[0].runtime}",
         )
     return fitting[0]
-
-
-def _distinct(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
 
 
 def check_recipe(target: Target, recipe: Recipe) -> None:
@@ -83,23 +79,12 @@ def check_recipe(target: Target, recipe: Recipe) -> None:
         )
 
 
-def _read() -> tuple[Target, ...]:
-    return tuple(_target(entry) for entry in read_table(__package__, "targets.toml")["target"])
-
-
 def _target(entry: dict[str, Any]) -> Target:
-    return Target(
-        name=entry["name"],
-        runtime=entry["runtime"],
-        recipe=Recipe(**entry["recipe"]),
-        groups=tuple(entry["groups"]),
-        sym=tuple(entry["sym"]),
-        ratios=tuple(entry["ratios"]),
-        source=entry["source"],
-    )
+    values = {name: tuple(entry[name]) for name in ("groups", "sym", "ratios")}
+    return Target(**(entry | values | {"recipe": Recipe(**entry["recipe"])}))
 
 
-ALL = _read()
-"""In the file's order: the first of a name is what the name alone means."""
+ALL = tuple(_target(entry) for entry in read_table(__package__, "targets.toml")["target"])
+"""In the file's order: the first of a name is that of the name alone."""
 TARGETS: Mapping[str, Target] = {target.name: target for target in reversed(ALL)}
 """By name alone."""

@@ -27,8 +27,8 @@ from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, naming, s
 from aipc.errors import CheckpointError
 from aipc.progress import Progress, silent
 
-Take = Callable[[Matrix], Quantized | None]
-"""A matrix's codes, where something better than rounding to nearest has made them."""
+Lookup = Callable[[Matrix], Quantized | None]
+"""A matrix's codes where a quantizer has made them; None where it is rounded to nearest."""
 
 CHUNK_WEIGHTS = 2**19  # measured: chunks that fit the second-level cache quantize fastest
 
@@ -46,7 +46,7 @@ class RowChunk:
 
 
 def round_all(matrix: Matrix) -> None:
-    """The `Take` of a conversion that rounds every matrix to nearest, as it streams by."""
+    """The `Lookup` of a conversion that rounds every matrix to nearest, chunk by chunk."""
 
 
 def write_weights(
@@ -54,29 +54,30 @@ def write_weights(
     layout: Layout,
     path: Path,
     progress: Progress = silent,
-    take: Take = round_all,
+    lookup: Lookup = round_all,
 ) -> None:
     """Write every array of ``layout`` to ``path``.
 
-    ``take`` is asked for each matrix once, in the file's order: what it gives is written, where
-    it gives None the matrix is rounded to nearest.
+    ``lookup`` is called with each matrix once, in the file's order.
 
     Raises:
-        ConversionError: a weight that has no finite value in the wanted format, a full disk.
-        CheckpointError: a checkpoint that changed or can't be read on.
+        ConversionError: a weight that has no finite value in the format.
+        OSError: the disk is full.
+        CheckpointError: a checkpoint that changed or can't be read to its end.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool, path.open("wb") as file:
         for stored in layout.matrices.values():
-            ready = take(stored.matrix)
+            found = lookup(stored.matrix)
             parts = (
-                _in_order(pool, checkpoint, stored, layout.packing)
-                if ready is None
-                else [_pack(ready, stored.encoding, layout.packing)]
+                _encode_in_order(pool, checkpoint, stored, layout.packing)
+                if found is None
+                else [_pack(found, stored.encoding, layout.packing)]
             )
             _write_matrix(stored, parts, layout.packing, file)
             progress("quantizing", file.tell(), layout.nbytes)
         for vector in layout.vectors.values():
-            _append(file, vector.array, _narrow(vector.array, _values(checkpoint, vector.vector)))
+            values = _finite_vector(checkpoint, vector.vector)
+            _append(file, vector.array, _narrow(vector.array, values))
         for table in layout.tables.values():
             _write_table(table, file)
         _pad_to(file, layout.nbytes)
@@ -84,7 +85,7 @@ def write_weights(
 
 
 def in_flight() -> int:
-    """Chunks that are read ahead at most: enough for no core ever to wait for the writer."""
+    """The most chunks read ahead: enough that no core ever waits for the writer."""
     return 2 * (os.cpu_count() or 1)
 
 
@@ -128,14 +129,14 @@ def chunks(checkpoint: Weights, matrix: Matrix) -> Iterator[RowChunk]:
 
 @dataclass(frozen=True)
 class Encoded:
-    """``packed`` as the file holds it; ``quantized`` is None where weights stay float16."""
+    """Rows as stored; ``quantized`` is None where weights stay float16."""
 
     packed: npt.NDArray[Any]
     quantized: Quantized | None
 
 
 def encode(checkpoint: Weights, chunk: RowChunk, encoding: Encoding, packing: Packing) -> Encoded:
-    """Read a chunk and turn it into what the file holds.
+    """Read a chunk and encode it as stored.
 
     Raises:
         ConversionError: a weight that the format can't hold.
@@ -153,7 +154,7 @@ def _pack(quantized: Quantized, encoding: Encoding, packing: Packing) -> Encoded
     return Encoded(packing.codes(quantized, encoding), quantized)
 
 
-def _in_order(
+def _encode_in_order(
     pool: ThreadPoolExecutor, checkpoint: Weights, stored: StoredMatrix, packing: Packing
 ) -> Iterator[Encoded]:
     """The matrix's chunks, encoded on every core, in their order."""
@@ -166,7 +167,7 @@ def _in_order(
         yield waiting.popleft().result()
 
 
-def _values(checkpoint: Weights, vector: Vector) -> npt.NDArray[np.float32]:
+def _finite_vector(checkpoint: Weights, vector: Vector) -> Floats:
     values = read_vector(checkpoint, vector)
     if not np.isfinite(values).all():
         raise CheckpointError(

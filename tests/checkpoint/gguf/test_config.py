@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from aipc.checkpoint.gguf.config import llama3_factors, make_config, rope_settings
-from aipc.checkpoint.gguf.file import GgufFile
-from aipc.checkpoint.gguf.weights import GgufWeights
+from aipc.checkpoint.gguf.weights import GgufFile, GgufWeights
 from aipc.errors import CheckpointError, UnsupportedModel
 
 

@@ -96,7 +96,7 @@ def test_reads_every_kind_of_value(read, kind, value, expected):
             "3 texts",
         ),
         (gguf(pair(b"k", STRING, text(b"\xff")), pair_count=1), "is not UTF-8"),
-        (gguf(pair(b"k", 0, b"1") * 2, pair_count=2), "'k' stands twice"),
+        (gguf(pair(b"k", 0, b"1") * 2, pair_count=2), "'k' is in its metadata twice"),
         (
             gguf(tensors=text(b"w") + struct.pack("<I", 5) + bytes(60), tensor_count=1),
             "'w' has 5 axes",

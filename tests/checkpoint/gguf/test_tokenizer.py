@@ -92,7 +92,7 @@ def test_a_kind_of_tokenizer_that_is_unknown_is_named():
 
 
 def test_a_file_that_asks_for_a_token_it_does_not_name():
-    with pytest.raises(CheckpointError, match="asks for a bos token and names none"):
+    with pytest.raises(CheckpointError, match="adds a bos token and names none"):
         make(add_bos_token=True, bos_token_id=None)
 
 

@@ -40,7 +40,7 @@ def test_without_kinds_all_tokens_are_normal():
         ({}, "lacks 'tokenizer.ggml.tokens'"),
         ({"tokens": []}, "0 tokens"),
         ({"tokens": ["a", "b"], "token_type": np.array([1])}, "2 tokens with 1 token types"),
-        ({"tokens": ["a", "b", "a"]}, "stands in its vocabulary twice"),
+        ({"tokens": ["a", "b", "a"]}, "is in its vocabulary twice"),
         ({"tokens": ["a", "b" * 1001]}, "beyond any tokenizer's size"),
     ],
 )

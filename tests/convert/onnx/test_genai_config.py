@@ -1,4 +1,4 @@
-"""Ours against those that onnxruntime-genai's model builder 0.18.0 made of the same model.
+"""Our configs against those of GenAI's model builder 0.18.0, our tokens against GenAI's.
 
 ``genai_configs/`` holds what ``python -m onnxruntime_genai.models.builder -p int4 -e …`` wrote.
 """
@@ -8,16 +8,25 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnxruntime_genai
 import pytest
 import tiny
+from tokenizers import Tokenizer
 
 from aipc.artifact.providers import GRAPH_FORMS
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.families import read_network
-from aipc.convert.onnx.genai_config import write_genai_config
+from aipc.convert.onnx.genai_config import adapt_tokenizer, write_genai_config
 from aipc.convert.recipe import Recipe
 
 BUILDERS = Path(__file__).with_name("genai_configs")
+TEXTS = [
+    "<|im_start|>user\nName three  colors.<|im_end|>\n<|im_start|>assistant\n",
+    "I'll say it's 12  34, we're done -- x = 1   2",
+    "  1\n\n  a\t\tb  \n",
+    "naïve café, été 1984; 你好 世界 12",
+    "def f(x: int) -> list[str]:\n    return [f'{x}']\n",
+]
 
 
 def written(source, folder, provider="cpu"):
@@ -63,3 +72,32 @@ def test_position_ids_are_named_where_the_graph_has_them(tiny_checkpoint, conver
     artifact = converted_to_onnx(folder, Recipe("fp16"))
     inputs = json.loads((artifact / "genai_config.json").read_text())["model"]["decoder"]["inputs"]
     assert inputs["position_ids"] == "position_ids"
+
+
+@pytest.fixture(scope="module")
+def artifact(smollm_gguf, converted_to_onnx):
+    return converted_to_onnx(smollm_gguf, Recipe("int4"))
+
+
+def test_tokens_and_texts_are_those_of_the_checkpoints_tokenizer(artifact, smollm_gguf, tmp_path):
+    with open_checkpoint(smollm_gguf) as checkpoint:
+        checkpoint.write_text_files(tmp_path)
+    own = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    adapted = Tokenizer.from_file(str(artifact / "tokenizer.json"))
+    genai = onnxruntime_genai.Tokenizer(onnxruntime_genai.Model(str(artifact)))
+    for text in TEXTS:
+        wanted = own.encode(text).ids
+        assert adapted.encode(text).ids == wanted
+        assert genai.encode(text).tolist() == wanted
+        assert genai.decode(wanted) == own.decode(wanted)
+
+
+def test_any_other_tokenizer_stays_as_it_is(tmp_path):
+    tiny.write_tokenizer(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    before = path.read_bytes()
+    adapt_tokenizer(tmp_path)
+    assert path.read_bytes() == before
+    path.write_text(json.dumps({"model": {}, "pre_tokenizer": None}))
+    adapt_tokenizer(tmp_path)
+    assert json.loads(path.read_text()) == {"model": {}, "pre_tokenizer": None}

@@ -82,13 +82,13 @@ RECIPES = [
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.tag)
 @pytest.mark.parametrize("name", ["llama-gqa", "phi3-partial-tied", "qwen2"])
 def test_quantized_weights_are_the_quantizers_own(recipe, name, tiny_checkpoint, converted_to_onnx):
-    """Against the reference on the weights that the codes stand for, to float32's precision."""
+    """Against the reference on the weights of the codes, to float32's precision."""
     folder, config, tensors = tiny_checkpoint(name)
     ids = np.random.default_rng(5).integers(0, 256, 9)
     wanted = reference.logits(config, rounded(tensors, recipe), ids)
     artifact = converted_to_onnx(folder, recipe)
     assert relative_error(Scorer(artifact).logits(ids), wanted) < 1e-5
-    # with activations rounded to 8 bits, as the artifact asks for on the CPU
+    # with activations rounded to 8 bits, as in an artifact for the CPU
     assert relative_error(Scorer(artifact, exact=False).logits(ids), wanted) < 5e-2
 
 
@@ -150,9 +150,9 @@ def test_types_names_and_weights_are_what_the_format_asks_for(
     size = (artifact / "model.onnx.data").stat().st_size
     for one in model.graph.initializer:
         if one.external_data:
-            place = {entry.key: entry.value for entry in one.external_data}
-            assert place["location"] == "model.onnx.data"
-            assert int(place["offset"]) + int(place["length"]) <= size
+            external = {entry.key: entry.value for entry in one.external_data}
+            assert external["location"] == "model.onnx.data"
+            assert int(external["offset"]) + int(external["length"]) <= size
             assert one.data_type in {wanted, onnx.TensorProto.UINT8}
     assert (artifact / "model.onnx").stat().st_size < 100_000
 
@@ -179,12 +179,12 @@ def test_tied_embeddings_lie_in_the_file_once(tiny_checkpoint, converted_to_onnx
     folder, config, _ = tiny_checkpoint("llama-mha-tied")
     artifact = converted_to_onnx(folder, Recipe("int4", group_size=32))
     graph = onnx.load(artifact / "model.onnx", load_external_data=False).graph
-    places = {
+    offsets = {
         one.name: next(entry.value for entry in one.external_data if entry.key == "offset")
         for one in graph.initializer
         if one.name.startswith("embedding")
     }
-    assert places["embedding"] == places["embedding.flat"]
+    assert offsets["embedding"] == offsets["embedding.flat"]
     wanted = {"embedding.flat": [260, 64], "embedding": [260, 2, 32]}
     dims = {one.name: list(one.dims) for one in graph.initializer}
     assert {name: dims[name] for name in wanted} == wanted

@@ -115,7 +115,7 @@ def test_converting_twice_gives_the_same_bytes(target, tiny_checkpoint, convert_
 
 
 def test_calibrated_codes_are_those_of_the_other_writer(tiny_checkpoint, tmp_path):
-    """Same quantizers, same blocks: only how they lie differs."""
+    """Same quantizers, same blocks: only the layout differs."""
     from aipc.convert.openvino.plan import plan_openvino
 
     folder, _, _ = tiny_checkpoint("qwen2")

@@ -35,7 +35,7 @@ def test_asymmetric_codes_and_zero_points_stay(bits):
     packed = packing.codes(quantized, encoding).reshape(6, -1)
     assert (unpacked(packed, bits, 96) == quantized.codes).all()
     zero = packing.zero(quantized.zero, encoding)
-    zero = zero.reshape(packing.forms(Matrix("m", ("t",), 6, 96), encoding).zero.shape)
+    zero = zero.reshape(packing.types(Matrix("m", ("t",), 6, 96), encoding).zero.shape)
     assert zero.shape == ((6, 2) if bits == 4 else (6, 3))
     assert (unpacked(zero, bits, 3) == quantized.zero).all()
 

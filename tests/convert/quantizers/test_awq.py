@@ -18,7 +18,7 @@ from aipc.convert.quantizers.awq import (
     foldable,
     output_errors,
 )
-from aipc.convert.quantizers.calibrated import PREPARE, mean_square, quantize_reached
+from aipc.convert.quantizers.calibrated import PREPARE, mean_square, quantize_calibrated
 from aipc.convert.quantizers.rtn import dequantize
 from aipc.errors import ConversionError
 
@@ -86,7 +86,7 @@ def test_folded_matrices_lose_less_on_text_they_were_not_chosen_on(opened, sym):
 
     def losses(weights):
         """The output error of each matrix, as a share of its output."""
-        codes = dict(quantize_reached(weights, network, encodings, IDS, PREPARE["awq"]))
+        codes = dict(quantize_calibrated(weights, network, encodings, IDS, PREPARE["awq"]))
         found = {}
         for matrix, inputs in matrix_inputs(weights, network, HELD_OUT):
             rows = read_matrix(weights, matrix)
@@ -162,8 +162,8 @@ def test_a_matrix_without_a_scale_still_makes_what_the_next_expects(tiny_checkpo
         scales = random_scales(network, lambda block: [block.down])
         folded, block = Folded(checkpoint, network, scales), network.blocks[0]
         before, after = (read_matrix(weights, block.gate_up) for weights in (checkpoint, folded))
-        gain = read_vector(folded, block.feed_forward_norm)
-        assert np.array_equal(gain, read_vector(checkpoint, block.feed_forward_norm))
+        weight = read_vector(folded, block.feed_forward_norm)
+        assert np.array_equal(weight, read_vector(checkpoint, block.feed_forward_norm))
     inner = block.down.columns
     assert np.array_equal(after[:inner], before[:inner])
     assert np.allclose(after[inner:] * scales[block.down.name][:, None], before[inner:])

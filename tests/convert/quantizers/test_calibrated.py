@@ -12,10 +12,10 @@ from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
 from aipc.convert.quantizers.calibrated import (
     PREPARE,
     choose_eight_bits,
-    disturbance,
-    measure_disturbance,
-    quantize_reached,
-    taker,
+    lookup_in_order,
+    measure_quantization_error,
+    quantization_error,
+    quantize_calibrated,
 )
 from aipc.convert.quantizers.rtn import dequantize, symmetric
 from aipc.errors import ConversionError
@@ -41,23 +41,24 @@ def logits_with(checkpoint, network, weights):
     return inputs @ read_matrix(replaced, head).T
 
 
-def test_every_reached_matrix_comes_once_and_in_order(opened):
+def test_every_calibrated_matrix_comes_once_and_in_order(opened):
     checkpoint, network = opened
     encodings = every(network, Encoding(4, 32))
     encodings[network.blocks[1].down.name] = Encoding(16)
-    found = list(quantize_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
+    found = list(quantize_calibrated(checkpoint, network, encodings, IDS, PREPARE["search"]))
     blocks = [m for block in network.blocks for m in block.matrices]
     assert [matrix for matrix, _ in found] == [*blocks[:-1], network.head]
     assert all(q.codes.shape == (matrix.rows, matrix.columns) for matrix, q in found)
 
 
 @pytest.mark.parametrize("name", ["llama-gqa", "llama-mha-tied"])
-def test_a_taker_gives_what_text_reaches_and_nothing_for_the_rest(name, tiny_checkpoint):
+def test_a_lookup_in_order_finds_what_was_calibrated_and_nothing_else(name, tiny_checkpoint):
     with open_checkpoint(tiny_checkpoint(name)[0]) as checkpoint:
         network = read_network(checkpoint)
         encodings = every(network, Encoding(4, 32))
-        take = taker(quantize_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
-        given = {matrix.name for matrix in network.matrices() if take(matrix) is not None}
+        quantized = quantize_calibrated(checkpoint, network, encodings, IDS, PREPARE["search"])
+        lookup = lookup_in_order(quantized)
+        given = {matrix.name for matrix in network.matrices() if lookup(matrix) is not None}
     blocks = {m.name for block in network.blocks for m in block.matrices}
     assert given == {*blocks, network.head.name}
 
@@ -65,7 +66,7 @@ def test_a_taker_gives_what_text_reaches_and_nothing_for_the_rest(name, tiny_che
 def test_an_artifact_without_a_head_in_four_bits_takes_none(opened):
     checkpoint, network = opened
     encodings = every(network, Encoding(4, 32)) | {"head": Encoding(8, 64)}
-    found = list(quantize_reached(checkpoint, network, encodings, IDS, PREPARE["search"]))
+    found = list(quantize_calibrated(checkpoint, network, encodings, IDS, PREPARE["search"]))
     assert network.head not in [matrix for matrix, _ in found]
 
 
@@ -83,7 +84,7 @@ def test_calibration_lessens_what_the_network_loses(opened, sym):
     encodings = every(network, Encoding(4, 32, sym))
     errors = {"plain": loss(plain)}
     for name, prepare in PREPARE.items():
-        pairs = quantize_reached(checkpoint, network, encodings, IDS, prepare)
+        pairs = quantize_calibrated(checkpoint, network, encodings, IDS, prepare)
         errors[name] = loss({matrix.name: dequantize(q) for matrix, q in pairs})
     assert errors["gptq"] < errors["search"] < errors["plain"]
 
@@ -92,7 +93,7 @@ def test_twice_gives_the_same(opened):
     checkpoint, network = opened
     encodings = every(network, Encoding(4, 32))
     first, second = (
-        list(quantize_reached(checkpoint, network, encodings, IDS, PREPARE["gptq"]))
+        list(quantize_calibrated(checkpoint, network, encodings, IDS, PREPARE["gptq"]))
         for _ in range(2)
     )
     for (_, one), (_, other) in zip(first, second, strict=True):
@@ -100,10 +101,10 @@ def test_twice_gives_the_same(opened):
         assert np.array_equal(one.scale, other.scale)
 
 
-def test_disturbance_falls_with_more_bits(opened):
+def test_the_quantization_error_falls_with_more_bits(opened):
     checkpoint, network = opened
     four, eight = (
-        measure_disturbance(checkpoint, network, every(network, Encoding(bits, 32)), IDS)
+        measure_quantization_error(checkpoint, network, every(network, Encoding(bits, 32)), IDS)
         for bits in (4, 8)
     )
     assert list(four) == [m for block in network.blocks for m in block.matrices]
@@ -120,25 +121,25 @@ def test_a_bad_weight_is_named(opened):
         return quantize
 
     with pytest.raises(ConversionError, match=r"q_proj.*4-bit"):
-        list(quantize_reached(checkpoint, network, every(network, Encoding(4, 32)), IDS, refuse))
+        list(quantize_calibrated(checkpoint, network, every(network, Encoding(4, 32)), IDS, refuse))
 
 
 def matrix(name, rows=10):
     return Matrix(name, (name,), rows, 10)
 
 
-def test_disturbance_is_the_share_of_the_output_that_is_lost():
+def test_the_quantization_error_is_the_share_of_the_output_that_is_lost():
     rng = np.random.default_rng(2)
     rows = rng.standard_normal((16, 64)).astype(np.float32)
     values = rng.standard_normal((20_000, 64)) * rng.gamma(1.0, size=64)
     change = values @ (dequantize(symmetric(rows, 4, 32)) - rows).T
     share = np.square(change).mean() / np.square(values @ rows.T).mean()
     parts = [(part, symmetric(part, 4, 32)) for part in np.split(rows, 2)]
-    found = disturbance(parts, np.square(values).mean(axis=0))
+    found = quantization_error(parts, np.square(values).mean(axis=0))
     assert abs(found / share - 1) < 0.05
 
 
-def test_the_most_disturbed_go_first_until_the_ratio_holds():
+def test_the_largest_errors_go_first_until_the_ratio_holds():
     costs = {matrix("a"): 0.1, matrix("b"): 0.4, matrix("c"): 0.2, matrix("d"): 0.3}
     assert choose_eight_bits(costs, 1.0) == frozenset()
     assert choose_eight_bits(costs, 0.75) == {"b"}
@@ -151,6 +152,6 @@ def test_large_matrices_pay_by_the_weight():
     assert choose_eight_bits(costs, 0.95) == {"small"}
 
 
-def test_a_matrix_that_nothing_reaches_is_not_disturbed():
+def test_a_matrix_without_inputs_has_no_quantization_error():
     rows = np.ones((2, 32), np.float32)
-    assert disturbance([(rows, symmetric(rows, 4, 32))], np.zeros(32, np.float32)) == 0.0
+    assert quantization_error([(rows, symmetric(rows, 4, 32))], np.zeros(32, np.float32)) == 0.0

@@ -1,8 +1,14 @@
-"""Byte-level BPE (GGUF's tokenizer model "gpt2") as a tokenizers.Tokenizer."""
+"""Byte-level BPE (GGUF's tokenizer model "gpt2") as a tokenizers.Tokenizer.
+
+The table of pre-tokenizers (``tokenizer.ggml.pre``) is from the tokenizer.json files of the models
+named, and from llama.cpp's ``llama-vocab.cpp`` for the names, for which of them ignore merges and
+which begin with a bos token.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.gguf.vocabulary import Vocabulary
@@ -10,7 +16,6 @@ from aipc.errors import UnsupportedModel, damaged, quoted
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-from dataclasses import dataclass
 
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
 _ENDS = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -23,8 +28,8 @@ _CASES = (rf"{_LEAD}{_UPPER}*{_LOWER}+", rf"{_LEAD}{_UPPER}+{_LOWER}*")
 _SLASHED_ENDS = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 _O200K = "|".join((*(c + _CONTRACTION for c in _CASES), r"\p{N}{1,3}", _SLASHED_ENDS))
-# GPT-2's pattern on what lies between single digits.  In the models' own tokenizer.json these are
-# two steps, which openvino_tokenizers 2026.4 joins wrongly: it cuts "  1" into " ", " ", "1".
+# GPT-2's pattern on the text between single digits.  In the models' own tokenizer.json these are
+# two steps, which openvino_tokenizers 2026.4 joins wrongly: it splits "  1" into " ", " ", "1".
 _SINGLE_DIGITS = (
     r"'s|'t|'re|'ve|'m|'ll|'d|\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?=\p{N})|\s+(?!\S)|\s+"
 )
@@ -33,15 +38,15 @@ _TEKKEN = "|".join((*_CASES, r"\p{N}", _SLASHED_ENDS))
 
 @dataclass(frozen=True)
 class PreTokenizer:
-    """One way of cutting; without a ``pattern`` it is GPT-2's."""
+    """How text is split before BPE; without a ``pattern`` as GPT-2 does."""
 
     pattern: str = ""
     composed: bool = False
-    """Text is brought to Unicode's form NFC first."""
+    """Text is normalized to NFC first."""
     ignores_merges: bool = False
-    """A piece that is in the vocabulary is taken whole."""
+    """A piece that is in the vocabulary is one token."""
     begins: bool = False
-    """The bos token comes first unless the file says otherwise."""
+    """A bos token comes first where the file does not state it."""
 
 
 _GPT2 = PreTokenizer()
@@ -72,16 +77,20 @@ def build_byte_level(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer:
         CheckpointError: merges of tokens that the vocabulary lacks.
         UnsupportedModel: a pre-tokenizer that is not in the table.
     """
-    from tokenizers import Tokenizer, decoders, models, normalizers
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    cut = find_pre_tokenizer(metadata)
+    pre_tokenizer = find_pre_tokenizer(metadata)
     merges = _read_merges(metadata, vocabulary)
     tokenizer = Tokenizer(
-        models.BPE(dict(vocabulary.ids), merges, ignore_merges=cut.ignores_merges)
+        models.BPE(dict(vocabulary.ids), merges, ignore_merges=pre_tokenizer.ignores_merges)
     )
-    if cut.composed:
+    if pre_tokenizer.composed:
         tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = _pre_tokenizer(cut)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if pre_tokenizer.pattern:
+        first = pre_tokenizers.Split(Regex(pre_tokenizer.pattern), "isolated")
+        rest = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([first, rest])
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
@@ -89,8 +98,8 @@ def build_byte_level(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer:
 def find_pre_tokenizer(metadata: Metadata) -> PreTokenizer:
     """The table's line for ``tokenizer.ggml.pre``.
 
-    A file that names none, or "default", was written before these names and does not say how
-    its text is cut.
+    A file with none, or "default", was written before these names and does not state how its text
+    is split.
 
     Raises:
         UnsupportedModel: the table has no such line.
@@ -112,13 +121,3 @@ def _read_merges(metadata: Metadata, vocabulary: Vocabulary) -> list[tuple[str, 
             raise damaged(metadata.path, f"its vocabulary lacks the parts of merge {quoted(merge)}")
         merges.append((left, right))
     return merges
-
-
-def _pre_tokenizer(cut: PreTokenizer) -> Any:
-    from tokenizers import Regex, pre_tokenizers
-
-    if cut.pattern:
-        first = pre_tokenizers.Split(Regex(cut.pattern), "isolated")
-        rest = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-        return pre_tokenizers.Sequence([first, rest])
-    return pre_tokenizers.ByteLevel(add_prefix_space=False)

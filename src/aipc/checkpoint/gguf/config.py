@@ -1,4 +1,7 @@
-"""A config.json for a GGUF file, from its metadata and tensors."""
+"""A config.json for a GGUF file, from its metadata and tensors.
+
+The rotary settings are llama.cpp's ``convert_hf_to_gguf.py``, read backwards.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aipc.checkpoint.gguf.file import GgufFile
 from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.gguf.names import ROPE_FREQS, ROPE_LONG, ROPE_SHORT, find_architecture
+from aipc.checkpoint.gguf.weights import GgufFile
 from aipc.checkpoint.tensors import TensorInfo
 from aipc.errors import UnsupportedModel, damaged
 
@@ -21,6 +24,79 @@ _LLAMA3 = {
     "original_max_position_embeddings": 8192,
 }
 """What every Llama 3.1, 3.2 and 3.3 has in its config.json; the GGUF keeps only the result."""
+_DEFAULT_THETA = 10000.0
+_TOKEN_IDS = {"bos": "bos", "eos": "eos", "padding": "pad"}
+
+
+def make_config(file: GgufFile, tensors: Mapping[str, TensorInfo]) -> dict[str, Any]:
+    """The config.json that the Hugging Face repository of this model would have.
+
+    Args:
+        file: the open file.
+        tensors: its tensors by Hugging Face name.
+
+    Raises:
+        CheckpointError: a value is missing, or no size that a network can have.
+        UnsupportedModel: layers that differ, or rotary settings that no known rule gives.
+    """
+    metadata = file.metadata
+    architecture = find_architecture(file.path, metadata.architecture)
+    sizes = _sizes(metadata)
+    theta = metadata.number("{arch}.rope.freq_base", _DEFAULT_THETA)
+    window = metadata.integer("{arch}.attention.sliding_window", 0)
+    rotated = metadata.size("{arch}.rope.dimension_count", sizes["head_dim"])
+    return {
+        "architectures": [architecture.model_class],
+        "model_type": metadata.architecture,
+        "vocab_size": _vocabulary_size(file, tensors),
+        **sizes,
+        "hidden_act": "silu",
+        "rms_norm_eps": metadata.number("{arch}.attention.layer_norm_rms_epsilon"),
+        "rope_theta": theta,
+        **_partial_rotation(file, rotated, sizes["head_dim"]),
+        **rope_settings(file, theta, rotated),
+        **({"sliding_window": window} if window else {}),
+        "attention_bias": "model.layers.0.self_attn.o_proj.bias" in tensors,
+        "mlp_bias": "model.layers.0.mlp.down_proj.bias" in tensors,
+        "tie_word_embeddings": "lm_head.weight" not in tensors,
+        **token_ids(metadata),
+    }
+
+
+def token_ids(metadata: Metadata) -> dict[str, int]:
+    """``bos_token_id``, ``eos_token_id`` and ``pad_token_id``, where the file has them."""
+    ids = {}
+    for key, name in _TOKEN_IDS.items():
+        if f"tokenizer.ggml.{key}_token_id" in metadata:
+            ids[f"{name}_token_id"] = metadata.integer(f"tokenizer.ggml.{key}_token_id")
+    return ids
+
+
+def _sizes(metadata: Metadata) -> dict[str, int]:
+    hidden = metadata.size("{arch}.embedding_length")
+    heads = metadata.size("{arch}.attention.head_count")
+    return {
+        "hidden_size": hidden,
+        "intermediate_size": metadata.size("{arch}.feed_forward_length"),
+        "num_hidden_layers": metadata.size("{arch}.block_count"),
+        "num_attention_heads": heads,
+        "num_key_value_heads": metadata.size("{arch}.attention.head_count_kv", heads),
+        "head_dim": metadata.size("{arch}.attention.key_length", max(hidden // heads, 1)),
+        "max_position_embeddings": metadata.size("{arch}.context_length"),
+    }
+
+
+def _vocabulary_size(file: GgufFile, tensors: Mapping[str, TensorInfo]) -> int:
+    embeddings = tensors.get("model.embed_tokens.weight")
+    if embeddings is None or len(embeddings.shape) != 2:
+        raise damaged(file.path, "it has no table of token embeddings")
+    return embeddings.shape[0]
+
+
+def _partial_rotation(file: GgufFile, rotated: int, head_size: int) -> dict[str, float]:
+    if rotated > head_size or rotated % 2:
+        raise damaged(file.path, f"{rotated} dimensions of a head of {head_size} rotate")
+    return {} if rotated == head_size else {"partial_rotary_factor": rotated / head_size}
 
 
 def rope_settings(file: GgufFile, theta: float, rotated: int) -> dict[str, Any]:
@@ -88,85 +164,7 @@ def _stated(metadata: Metadata, kind: str) -> dict[str, Any]:
 
 
 def _factors(file: GgufFile, name: str, rotated: int) -> list[float]:
-    values = file.take_all(name) if name in file.tensors else np.empty(0)
+    values = file.read_all(name) if name in file.tensors else np.empty(0)
     if values.shape != (rotated // 2,) or not (np.isfinite(values) & (values > 0)).all():
         raise damaged(file.path, f"'{name}' does not hold {rotated // 2} rotary factors")
     return [float(str(value)) for value in values]
-
-
-_DEFAULT_THETA = 10000.0
-_TOKEN_IDS = {"bos": "bos", "eos": "eos", "padding": "pad"}
-
-
-def make_config(file: GgufFile, tensors: Mapping[str, TensorInfo]) -> dict[str, Any]:
-    """What the Hugging Face repository of this model would have as config.json.
-
-    Args:
-        file: the open file.
-        tensors: its tensors by Hugging Face name.
-
-    Raises:
-        CheckpointError: a value is missing, or no size that a network can have.
-        UnsupportedModel: layers that differ, or rotary settings that no known rule gives.
-    """
-    metadata = file.metadata
-    architecture = find_architecture(file.path, metadata.architecture)
-    sizes = _sizes(metadata)
-    theta = metadata.number("{arch}.rope.freq_base", _DEFAULT_THETA)
-    rotated = metadata.size("{arch}.rope.dimension_count", sizes["head_dim"])
-    return {
-        "architectures": [architecture.model_class],
-        "model_type": metadata.architecture,
-        "vocab_size": _vocabulary_size(file, tensors),
-        **sizes,
-        "hidden_act": "silu",
-        "rms_norm_eps": metadata.number("{arch}.attention.layer_norm_rms_epsilon"),
-        "rope_theta": theta,
-        **_partial_rotation(file, rotated, sizes["head_dim"]),
-        **rope_settings(file, theta, rotated),
-        **_window(metadata),
-        "attention_bias": "model.layers.0.self_attn.o_proj.bias" in tensors,
-        "mlp_bias": "model.layers.0.mlp.down_proj.bias" in tensors,
-        "tie_word_embeddings": "lm_head.weight" not in tensors,
-        **token_ids(metadata),
-    }
-
-
-def token_ids(metadata: Metadata) -> dict[str, int]:
-    """``bos_token_id``, ``eos_token_id`` and ``pad_token_id``, as far as they are stated."""
-    stated = {
-        f"{name}_token_id": f"tokenizer.ggml.{key}_token_id" for key, name in _TOKEN_IDS.items()
-    }
-    return {name: metadata.integer(key) for name, key in stated.items() if key in metadata}
-
-
-def _sizes(metadata: Metadata) -> dict[str, int]:
-    hidden = metadata.size("{arch}.embedding_length")
-    heads = metadata.size("{arch}.attention.head_count")
-    return {
-        "hidden_size": hidden,
-        "intermediate_size": metadata.size("{arch}.feed_forward_length"),
-        "num_hidden_layers": metadata.size("{arch}.block_count"),
-        "num_attention_heads": heads,
-        "num_key_value_heads": metadata.size("{arch}.attention.head_count_kv", heads),
-        "head_dim": metadata.size("{arch}.attention.key_length", max(hidden // heads, 1)),
-        "max_position_embeddings": metadata.size("{arch}.context_length"),
-    }
-
-
-def _vocabulary_size(file: GgufFile, tensors: Mapping[str, TensorInfo]) -> int:
-    embeddings = tensors.get("model.embed_tokens.weight")
-    if embeddings is None or len(embeddings.shape) != 2:
-        raise damaged(file.path, "it has no table of token embeddings")
-    return embeddings.shape[0]
-
-
-def _partial_rotation(file: GgufFile, rotated: int, head_size: int) -> dict[str, float]:
-    if rotated > head_size or rotated % 2:
-        raise damaged(file.path, f"{rotated} dimensions of a head of {head_size} rotate")
-    return {} if rotated == head_size else {"partial_rotary_factor": rotated / head_size}
-
-
-def _window(metadata: Metadata) -> dict[str, int]:
-    window = metadata.integer("{arch}.attention.sliding_window", 0)
-    return {"sliding_window": window} if window else {}

@@ -1,8 +1,8 @@
 """The structure of a GGUF file: metadata and tensor list, each number checked against the file.
 
-Format: gguf.md among the documents of github.com/ggml-org/ggml, versions 2 and 3.  The gguf
-package's own reader trusts the counts it reads and takes 2.5 s for a vocabulary of 49,000; this
-one takes a tenth of that.
+Format: the GGUF specification in ggml's repository (https://github.com/ggml-org/ggml), versions 2
+and 3.  The gguf package's own reader trusts the counts it reads and takes 2.5 s for a vocabulary of
+49,000; this one takes a tenth of that.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _SCALARS = {
     11: "q",
     12: "d",
 }
+"""Type numbers to the codes of `struct` and numpy."""
 _STRING, _ARRAY = 8, 9
 _SMALLEST_PAIR = 8 + 4 + 1
 _SMALLEST_TENSOR = 8 + 4 + 8 + 4 + 8
@@ -53,7 +54,7 @@ class GgufTensor:
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """What stands before the data; arrays of numbers are numpy arrays, of strings lists."""
+    """All that is before the data; arrays of numbers are numpy arrays, of strings lists."""
 
     values: dict[str, Any]
     tensors: tuple[GgufTensor, ...]
@@ -88,14 +89,14 @@ class _Cursor:
         self.content = content
         self.size = size
         self.end = min(size, LIMIT)
-        self.at = 0
+        self.position = 0
 
     def advance(self, nbytes: int) -> int:
         """Pass over ``nbytes`` and return where they start."""
-        start = self.at
+        start = self.position
         if nbytes > self.end - start:
             raise damaged(self.path, f"{nbytes} bytes stated at byte {start} of {self.size}")
-        self.at = start + nbytes
+        self.position = start + nbytes
         return start
 
     def number(self, code: str) -> Any:
@@ -105,8 +106,8 @@ class _Cursor:
     def count(self, what: str, smallest: int, most: int) -> int:
         """A 64-bit count of things that take at least ``smallest`` bytes each."""
         count: int = self.number("Q")
-        if count > most or count * smallest > self.end - self.at:
-            raise damaged(self.path, f"it states {count} {what} at byte {self.at - 8}")
+        if count > most or count * smallest > self.end - self.position:
+            raise damaged(self.path, f"it states {count} {what} at byte {self.position - 8}")
         return count
 
     def string(self) -> str:
@@ -126,14 +127,14 @@ def _parse(cursor: _Cursor) -> GgufHeader:
     for _ in range(pair_count):
         key = cursor.string()
         if key in values:
-            raise damaged(cursor.path, f"{quoted(key)} stands twice")
+            raise damaged(cursor.path, f"{quoted(key)} is in its metadata twice")
         values[key] = _value(cursor, cursor.number("I"))
     tensors = tuple(_tensor(cursor) for _ in range(tensor_count))
-    return GgufHeader(values, tensors, cursor.at, cursor.size)
+    return GgufHeader(values, tensors, cursor.position, cursor.size)
 
 
 def _check_version(cursor: _Cursor) -> None:
-    if cursor.content[cursor.advance(4) : cursor.at] != b"GGUF":
+    if cursor.content[cursor.advance(4) : cursor.position] != b"GGUF":
         raise damaged(cursor.path, "it does not begin with 'GGUF'")
     version: int = cursor.number("I")
     if version not in (2, 3):
@@ -150,7 +151,7 @@ def _value(cursor: _Cursor, kind: int) -> Any:
     if kind == _ARRAY:
         return _array(cursor, cursor.number("I"))
     if kind not in _SCALARS:
-        raise damaged(cursor.path, f"unknown metadata type {kind} before byte {cursor.at}")
+        raise damaged(cursor.path, f"unknown metadata type {kind} before byte {cursor.position}")
     return cursor.number(_SCALARS[kind])
 
 
@@ -163,11 +164,11 @@ def _array(cursor: _Cursor, kind: int) -> Any:
             f"'{cursor.path}' has arrays of arrays in its metadata", "take a checkpoint folder"
         )
     if kind not in _SCALARS:
-        raise damaged(cursor.path, f"unknown array type {kind} before byte {cursor.at}")
+        raise damaged(cursor.path, f"unknown array type {kind} before byte {cursor.position}")
     dtype = np.dtype("<" + _SCALARS[kind])
     count = cursor.count("numbers", dtype.itemsize, LIMIT)
     start = cursor.advance(count * dtype.itemsize)
-    return np.frombuffer(cursor.content[start : cursor.at], dtype)
+    return np.frombuffer(cursor.content[start : cursor.position], dtype)
 
 
 def _tensor(cursor: _Cursor) -> GgufTensor:

@@ -1,4 +1,4 @@
-"""Values of a GGUF file's metadata, each of the type that its key promises."""
+"""Values of a GGUF file's metadata, each checked to be of its key's type."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST = 2**31
 class Metadata:
     """Typed look-ups; a missing value without a default, or a value of another type, is damage.
 
-    ``{arch}`` in a key stands for the architecture.
+    ``{arch}`` in a key is replaced by the architecture.
     """
 
     def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
@@ -48,7 +48,7 @@ class Metadata:
         return value
 
     def integer(self, key: str, default: int | None = None) -> int:
-        """A whole number from 0 up to 2**31; a list of equal ones (one a layer) counts as one."""
+        """A whole number from 0 up to 2**31; a list of equal ones, one a layer, counts as one."""
         value = self._get(key, default)
         if isinstance(value, np.ndarray) and value.size:
             value = self._uniform(key, value)
@@ -64,7 +64,7 @@ class Metadata:
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
-        """A positive finite number, a float32 in the shortest decimal form that means it."""
+        """A positive finite number, a float32 in its shortest decimal form."""
         value = self._get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._wrong(key, value)

@@ -34,12 +34,12 @@ ROPE_FREQS = "rope_freqs.weight"
 ROPE_LONG = "rope_factors_long.weight"
 ROPE_SHORT = "rope_factors_short.weight"
 NOT_WEIGHTS = frozenset({ROPE_FREQS, ROPE_LONG, ROPE_SHORT})
-"""Tensors that hold what a configuration holds elsewhere."""
+"""Tensors that hold settings, which config.json has in other models."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What ``general.architecture`` stands for."""
+    """A value of ``general.architecture``."""
 
     model_class: str
     block: Mapping[str, str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aipc.checkpoint.gguf.metadata import Metadata
@@ -20,7 +20,7 @@ def build_sentencepiece(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer
     Raises:
         CheckpointError: no score for each piece.
     """
-    from tokenizers import Tokenizer, models
+    from tokenizers import Tokenizer, decoders, models, normalizers
 
     prefix = metadata.flag("tokenizer.ggml.add_space_prefix", default=True)
     ranked = zip(vocabulary.tokens, vocabulary.kinds, scores(metadata, vocabulary), strict=True)
@@ -34,16 +34,20 @@ def build_sentencepiece(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer
         byte_fallback=bool(vocabulary.of_kind(BYTE)),
     )
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = _normalizer(prefix=prefix)
-    tokenizer.decoder = _decoder(prefix=prefix)
+    normalizer: Any = normalizers.Replace(" ", _SPACE)
+    steps: list[Any] = [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    if prefix:
+        normalizer = normalizers.Sequence([normalizers.Prepend(_SPACE), normalizer])
+        steps.append(decoders.Strip(" ", 1, 0))
+    tokenizer.normalizer, tokenizer.decoder = normalizer, decoders.Sequence(steps)
     return tokenizer
 
 
 def merges_by_score(pieces: Mapping[str, float], ids: Mapping[str, int]) -> list[tuple[str, str]]:
     """Every way to make a piece of two others, best score first.
 
-    Sentencepiece joins the neighbors whose union scores best and keeps no list of merges; this
-    order makes BPE do the same.  Ties go by id, as in Llama 2's tokenizer.json.
+    Sentencepiece joins the neighbors whose union scores best and has no list of merges; this order
+    makes BPE do the same.  Ties go by id, as in Llama 2's tokenizer.json.
 
     Args:
         pieces: score of each piece that may be made or joined.
@@ -52,25 +56,7 @@ def merges_by_score(pieces: Mapping[str, float], ids: Mapping[str, int]) -> list
     ways = (
         (-score, ids[piece], ids[left], ids[right], left, right)
         for piece, score in pieces.items()
-        for left, right in _halves(piece)
+        for left, right in ((piece[:cut], piece[cut:]) for cut in range(1, len(piece)))
         if left in pieces and right in pieces
     )
     return [(way[-2], way[-1]) for way in sorted(ways)]
-
-
-def _halves(piece: str) -> Iterable[tuple[str, str]]:
-    return ((piece[:cut], piece[cut:]) for cut in range(1, len(piece)))
-
-
-def _normalizer(*, prefix: bool) -> Any:
-    from tokenizers import normalizers
-
-    replace = normalizers.Replace(" ", _SPACE)
-    return normalizers.Sequence([normalizers.Prepend(_SPACE), replace]) if prefix else replace
-
-
-def _decoder(*, prefix: bool) -> Any:
-    from tokenizers import decoders
-
-    steps: list[Any] = [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
-    return decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)] if prefix else steps)

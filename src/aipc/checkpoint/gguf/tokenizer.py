@@ -1,27 +1,10 @@
-"""A tokenizer.json for a GGUF file."""
+"""The text files of a model, tokenizer.json above all, made from a GGUF file's metadata."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from aipc.checkpoint.gguf.byte_level import build_byte_level, find_pre_tokenizer
-from aipc.checkpoint.gguf.metadata import Metadata
-from aipc.checkpoint.gguf.sentencepiece import build_sentencepiece
-from aipc.checkpoint.gguf.vocabulary import (
-    CONTROL,
-    UNKNOWN,
-    USER_DEFINED,
-    Vocabulary,
-    special_token,
-)
-from aipc.errors import UnsupportedModel, damaged, quoted
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aipc.artifact.files import (
     CHAT_TEMPLATE,
@@ -30,14 +13,78 @@ from aipc.artifact.files import (
     TOKENIZER,
     TOKENIZER_CONFIG,
 )
-from aipc.checkpoint.gguf.vocabulary import read_vocabulary, stop_ids
+from aipc.checkpoint.gguf.byte_level import build_byte_level, find_pre_tokenizer
+from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.gguf.sentencepiece import build_sentencepiece
+from aipc.checkpoint.gguf.vocabulary import (
+    CONTROL,
+    UNKNOWN,
+    USER_DEFINED,
+    Vocabulary,
+    read_vocabulary,
+    special_token,
+    stop_ids,
+)
+from aipc.errors import UnsupportedModel, damaged, quoted
 from aipc.records import write_object
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 _BUILDERS: dict[str, Callable[[Metadata, Vocabulary], Tokenizer]] = {
     "gpt2": build_byte_level,
     "llama": build_sentencepiece,
 }
 _KEEPS_SPACE_AFTER = frozenset({"<unk>", "<s>", "<|endoftext|>"})
+_TEMPLATE = "tokenizer.chat_template"
+_NAMES = {"bos": "bos", "eos": "eos", "padding": "pad", "unknown": "unk"}
+_ID_KEYS = ("bos_token_id", "pad_token_id")
+
+
+class GgufTexts:
+    """The text files that a Hugging Face repository of the model would have beside its weights."""
+
+    paths: tuple[Path, ...] = ()
+    """No files of their own: all is in the GGUF file."""
+
+    def __init__(self, metadata: Metadata, config: Mapping[str, Any]) -> None:
+        self._metadata = metadata
+        self._config = config
+
+    def write(self, target: Path) -> None:
+        """Write config, generation config, tokenizer and chat template to ``target``.
+
+        Raises:
+            CheckpointError: a vocabulary that contradicts itself.
+            UnsupportedModel: an unknown tokenizer.
+            OSError: ``target`` can't be written.
+        """
+        vocabulary = read_vocabulary(self._metadata)
+        tokenizer = make_tokenizer(self._metadata, vocabulary)
+        write_object(target / CONFIG, self._config)
+        generation = {key: self._config[key] for key in _ID_KEYS if key in self._config}
+        if stops := stop_ids(self._metadata, vocabulary):
+            generation["eos_token_id"] = stops
+        write_object(target / GENERATION_CONFIG, generation)
+        (target / TOKENIZER).write_bytes(tokenizer.to_str().encode("utf-8"))
+        write_object(target / TOKENIZER_CONFIG, self._tokenizer_config(vocabulary))
+        if _TEMPLATE in self._metadata:
+            template = self._metadata.text(_TEMPLATE)
+            (target / CHAT_TEMPLATE).write_bytes(template.encode("utf-8"))
+
+    def _tokenizer_config(self, vocabulary: Vocabulary) -> dict[str, Any]:
+        named = {
+            f"{name}_token": special_token(self._metadata, vocabulary, key)
+            for key, name in _NAMES.items()
+        }
+        template = {"chat_template": self._metadata.text(_TEMPLATE, "")}
+        return {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            **{name: token for name, token in named.items() if token is not None},
+            "clean_up_tokenization_spaces": False,
+            "model_max_length": self._config["max_position_embeddings"],
+            **(template if _TEMPLATE in self._metadata else {}),
+        }
 
 
 def make_tokenizer(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer:
@@ -45,7 +92,7 @@ def make_tokenizer(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer:
 
     Raises:
         CheckpointError: a vocabulary that contradicts itself.
-        UnsupportedModel: a tokenizer model or pre-tokenizer that is not known here.
+        UnsupportedModel: an unknown tokenizer model or pre-tokenizer.
     """
     model = metadata.text("tokenizer.ggml.model")
     if model not in _BUILDERS:
@@ -60,10 +107,15 @@ def make_tokenizer(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer:
 
 
 def _add_marked_tokens(tokenizer: Tokenizer, metadata: Metadata, vocabulary: Vocabulary) -> None:
-    """Tokens that are found in a text whole, before it is cut; control tokens are not text."""
+    """Tokens that are found in a text before it is split; control tokens are not text.
+
+    Phi-3 drops white space after a control token.  A GGUF file does not state that; llama.cpp
+    knows it by the model's name.
+    """
     from tokenizers import AddedToken
 
-    strips = _strips_after(metadata)
+    is_sentencepiece = metadata.text("tokenizer.ggml.model") == "llama"
+    strips = metadata.architecture == "phi3" and is_sentencepiece
     tokenizer.add_special_tokens(
         [
             AddedToken(token, normalized=False, rstrip=strips and token not in _KEEPS_SPACE_AFTER)
@@ -74,20 +126,13 @@ def _add_marked_tokens(tokenizer: Tokenizer, metadata: Metadata, vocabulary: Voc
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in plain])
 
 
-def _strips_after(metadata: Metadata) -> bool:
-    """Whether white space after a control token is dropped: Phi-3's habit.
-
-    A GGUF file does not say so; llama.cpp knows it by the model's name.
-    """
-    is_sentencepiece = metadata.text("tokenizer.ggml.model") == "llama"
-    return metadata.architecture == "phi3" and is_sentencepiece
-
-
 def _frame(tokenizer: Tokenizer, metadata: Metadata, vocabulary: Vocabulary) -> None:
-    """Put the bos token before a text and the eos token after it, as the file asks."""
+    """Put the bos token before a text and the eos token after it, where the file says so."""
     from tokenizers import processors
 
-    before = _framing(metadata, vocabulary, "bos", default=_begins(metadata))
+    is_sentencepiece = metadata.text("tokenizer.ggml.model") == "llama"
+    begins = is_sentencepiece or find_pre_tokenizer(metadata).begins
+    before = _framing(metadata, vocabulary, "bos", default=begins)
     after = _framing(metadata, vocabulary, "eos", default=False)
     if not before and not after:
         return
@@ -104,64 +149,5 @@ def _framing(metadata: Metadata, vocabulary: Vocabulary, name: str, *, default: 
         return []
     token = special_token(metadata, vocabulary, name)
     if token is None:
-        raise damaged(metadata.path, f"it asks for a {name} token and names none")
+        raise damaged(metadata.path, f"it adds a {name} token and names none")
     return [token]
-
-
-def _begins(metadata: Metadata) -> bool:
-    if metadata.text("tokenizer.ggml.model") == "llama":
-        return True
-    return find_pre_tokenizer(metadata).begins
-
-
-_TEMPLATE = "tokenizer.chat_template"
-_NAMES = {"bos": "bos", "eos": "eos", "padding": "pad", "unknown": "unk"}
-_ID_KEYS = ("bos_token_id", "pad_token_id")
-
-
-class GgufTexts:
-    """What a Hugging Face repository of the model would have beside its weights."""
-
-    paths: tuple[Path, ...] = ()
-    """None of their own: all is in the GGUF file."""
-
-    def __init__(self, metadata: Metadata, config: Mapping[str, Any]) -> None:
-        self._metadata = metadata
-        self._config = config
-
-    def write(self, target: Path) -> None:
-        """Write config, generation config, tokenizer and chat template to ``target``.
-
-        Raises:
-            CheckpointError: a vocabulary that contradicts itself.
-            UnsupportedModel: a tokenizer that is not known here.
-            OSError: ``target`` can't be written.
-        """
-        vocabulary = read_vocabulary(self._metadata)
-        tokenizer = make_tokenizer(self._metadata, vocabulary)
-        write_object(target / CONFIG, self._config)
-        write_object(target / GENERATION_CONFIG, self._generation_config(vocabulary))
-        (target / TOKENIZER).write_bytes(tokenizer.to_str().encode("utf-8"))
-        write_object(target / TOKENIZER_CONFIG, self._tokenizer_config(vocabulary))
-        if _TEMPLATE in self._metadata:
-            template = self._metadata.text(_TEMPLATE)
-            (target / CHAT_TEMPLATE).write_bytes(template.encode("utf-8"))
-
-    def _generation_config(self, vocabulary: Vocabulary) -> dict[str, Any]:
-        ids = {key: self._config[key] for key in _ID_KEYS if key in self._config}
-        stops = stop_ids(self._metadata, vocabulary)
-        return {**ids, "eos_token_id": stops} if stops else ids
-
-    def _tokenizer_config(self, vocabulary: Vocabulary) -> dict[str, Any]:
-        named = {
-            f"{name}_token": special_token(self._metadata, vocabulary, key)
-            for key, name in _NAMES.items()
-        }
-        template = {"chat_template": self._metadata.text(_TEMPLATE, "")}
-        return {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            **{name: token for name, token in named.items() if token is not None},
-            "clean_up_tokenization_spaces": False,
-            "model_max_length": self._config["max_position_embeddings"],
-            **(template if _TEMPLATE in self._metadata else {}),
-        }

@@ -49,10 +49,10 @@ class Vocabulary:
 
 
 def read_vocabulary(metadata: Metadata) -> Vocabulary:
-    """Read the tokens and their kinds (all normal where the file states none).
+    """Read the tokens and their kinds (all normal where the file has none).
 
     Raises:
-        CheckpointError: no tokens, one that stands twice, not a kind for each, or absurd sizes.
+        CheckpointError: no tokens, a token twice, not a kind for each, or absurd sizes.
     """
     tokens = metadata.texts("tokenizer.ggml.tokens")
     kinds = [NORMAL] * len(tokens)
@@ -64,12 +64,12 @@ def read_vocabulary(metadata: Metadata) -> Vocabulary:
         raise damaged(metadata.path, "its vocabulary is beyond any tokenizer's size")
     vocabulary = Vocabulary(tokens, kinds)
     if len(vocabulary.ids) < len(tokens):
-        raise damaged(metadata.path, "a token stands in its vocabulary twice")
+        raise damaged(metadata.path, "a token is in its vocabulary twice")
     return vocabulary
 
 
 def special_token(metadata: Metadata, vocabulary: Vocabulary, name: str) -> str | None:
-    """The token that ``name`` ("bos", "eos", "unknown", "padding" …) stands for, if any.
+    """The special token ``name`` ("bos", "eos", "unknown", "padding" …); None without one.
 
     Raises:
         CheckpointError: its id is beyond the vocabulary.

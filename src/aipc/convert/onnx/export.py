@@ -30,9 +30,9 @@ class BuilderExport(Export):
     def command(self, folder: Path) -> list[str]:
         builder = [sys.executable, "-m", self.modules[0], "-i", str(self.source)]
         provider = GRAPH_FORMS[self.target.name].config_name or "cpu"
-        # its cache is where it puts the unfinished model: beside the result, and swept with it
-        places = ["-o", str(folder), "-c", str(folder / "cache")]
-        return [*builder, *places, "-e", provider, *self._flags()]
+        # the unfinished model is in its cache: beside the result, and removed with it
+        paths = ["-o", str(folder), "-c", str(folder / "cache")]
+        return [*builder, *paths, "-e", provider, *self._flags()]
 
     def finish(self, folder: Path) -> None:
         for name in (ONNX_MODEL, GENAI_CONFIG):
@@ -46,7 +46,7 @@ class BuilderExport(Export):
     def _flags(self) -> list[str]:
         recipe, is_cpu = self.recipe, self.target.name == "cpu"
         if recipe.weight_format == "fp16":
-            return ["-p", "fp32" if is_cpu else "fp16"]  # it has no float16 for the CPU
+            return ["-p", "fp32" if is_cpu else "fp16"]  # the builder has no float16 for the CPU
         options = ["--extra_options", f"is_symmetric={str(recipe.sym).lower()}"]
         if recipe.weight_format == "int4":
             options.append(f"block_size={recipe.group_size}")

@@ -1,4 +1,4 @@
-"""genai_config.json: what ONNX Runtime GenAI has to know of a model."""
+"""The text files that ONNX Runtime GenAI reads: genai_config.json, and tokenizer.json as it can."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from aipc.artifact.config import read_generation_config, read_stop_ids
-from aipc.artifact.files import CONFIG, GENAI_CONFIG
+from aipc.artifact.files import CONFIG, GENAI_CONFIG, TOKENIZER
 from aipc.artifact.providers import GraphForm
+from aipc.checkpoint.gguf.byte_level import PRE_TOKENIZERS
 from aipc.convert.network import Network
 from aipc.convert.onnx.graph import PAST, PRESENT
 from aipc.records import read_object
 
 MAX_LENGTH = 4096
-"""GenAI allocates the cache for so many tokens at once (0.4 MB each on a Phi-3-mini in float16),
-where the caller asks for no other number; the context may be 32 times as long."""
+"""Tokens that GenAI allocates the cache for at once (0.4 MB each on a Phi-3-mini in float16) where
+the caller gives no other number; the context may be 32 times as long."""
 SAMPLING = {
     "do_sample": False,
     "repetition_penalty": 1.0,
@@ -24,7 +25,7 @@ SAMPLING = {
     "top_k": 50,
     "top_p": 1.0,
 }
-"""What the model's own generation_config.json may say otherwise."""
+"""Defaults; the model's own generation_config.json overrides them."""
 BEAMS = {
     "diversity_penalty": 0.0,
     "early_stopping": True,
@@ -33,6 +34,14 @@ BEAMS = {
     "num_beams": 1,
     "num_return_sequences": 1,
 }
+
+
+SINGLE_DIGITS = PRE_TOKENIZERS["smollm"].pattern
+SINGLE_DIGITS_STEPS = (
+    r"\p{N}",
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+)
+"""The same tokens in two patterns that GenAI accepts."""
 
 
 def write_genai_config(folder: Path, model: str, network: Network, form: GraphForm) -> None:
@@ -46,20 +55,41 @@ def write_genai_config(folder: Path, model: str, network: Network, form: GraphFo
 
 
 def cap_length(path: Path) -> None:
-    """Bring down the ``max_length`` of a config that the model builder wrote."""
+    """Lower the ``max_length`` of a config that the model builder wrote to `MAX_LENGTH`."""
     content = json.loads(path.read_text("utf-8"))
     search = content["search"]
     search["max_length"] = min(search["max_length"], MAX_LENGTH)
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+def adapt_tokenizer(folder: Path) -> None:
+    r"""Rewrite ``folder``'s tokenizer.json where GenAI would refuse it; the tokens stay the same.
+
+    GenAI finds patterns in a list of its own and gives the others to ``std::regex``, which has no
+    ``\p{N}`` (onnxruntime-extensions, ``bpe_tokenizer_model.hpp``; measured with GenAI 0.18:
+    `SINGLE_DIGITS` is refused, the two steps give the same tokens).
+    """
+    path = folder / TOKENIZER
+    tokenizer = json.loads(path.read_text("utf-8"))
+    pre_tokenizer = tokenizer.get("pre_tokenizer") or {}
+    steps = pre_tokenizer.get("pretokenizers", [])
+    adapted: list[dict[str, Any]] = []
+    for step in steps:
+        is_single = (step.get("pattern") or {}).get("Regex") == SINGLE_DIGITS
+        patterns = SINGLE_DIGITS_STEPS if is_single else ()
+        adapted += [{**step, "pattern": {"Regex": pattern}} for pattern in patterns] or [step]
+    if adapted != steps:
+        pre_tokenizer["pretokenizers"] = adapted
+        path.write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
+
+
 def _model(folder: Path, model: str, network: Network, form: GraphForm) -> dict[str, Any]:
     config = {**read_object(folder / CONFIG), **read_generation_config(folder)}
-    # GenAI refuses ids outside the vocabulary, which some configs keep from their ancestors
+    # GenAI refuses ids outside the vocabulary, which some configs inherit
     stops = sorted(stop for stop in read_stop_ids(folder) if stop < network.embedding.rows)
     named = {name: config.get(name) for name in ("bos_token_id", "pad_token_id")}
     if named["pad_token_id"] is None and stops:
-        named["pad_token_id"] = stops[0]  # GenAI fills batches with it, and wants one
+        named["pad_token_id"] = stops[0]  # GenAI needs one, to fill batches with
     return {
         **{name: token for name, token in named.items() if token is not None},
         "context_length": network.context,

@@ -21,18 +21,18 @@ class _Inputs:
     total: str  # i32 []: tokens of the longest, past and new
     cosine: str  # [positions, dimensions / 2]
     sine: str
-    positions: str = ""  # i64 [batch, tokens], where rotary embedding stands outside attention
+    positions: str = ""  # i64 [batch, tokens], where rotary embedding is outside attention
 
 
 def build_graph(network: Network, weights: ExternalWeights, form: GraphForm) -> Any:
     """A ``ModelProto``: ids and cache in, logits [batch, tokens, vocabulary] and cache out."""
     from onnx import helper
 
-    decoder = _Decoder(network, weights, form)
+    decoder = _Decoder(network, weights, form, Nodes(form.element))
     decoder.build()
     inputs, outputs = _signature(network, form)
     graph = helper.make_graph(
-        decoder.nodes.made,
+        decoder.nodes.nodes,
         network.model_type,
         inputs,
         outputs,
@@ -45,7 +45,7 @@ def build_graph(network: Network, weights: ExternalWeights, form: GraphForm) -> 
 
 
 def _signature(network: Network, form: GraphForm) -> tuple[list[Any], list[Any]]:
-    """Inputs and outputs, as GenAI's decoder knows them."""
+    """Inputs and outputs with the names that GenAI's decoder expects."""
     from onnx import TensorProto, helper
 
     element = TensorProto.FLOAT if form.element == "f32" else TensorProto.FLOAT16
@@ -69,15 +69,15 @@ def _signature(network: Network, form: GraphForm) -> tuple[list[Any], list[Any]]
     return inputs + cache(PAST, "past"), [logits, *cache(PRESENT, "total")]
 
 
+@dataclass
 class _Decoder:
-    def __init__(self, network: Network, weights: ExternalWeights, form: GraphForm) -> None:
-        self.nodes = Nodes(form.element)
-        self._network = network
-        self._weights = weights
-        self._form = form
+    network: Network
+    weights: ExternalWeights
+    form: GraphForm
+    nodes: Nodes
 
     def build(self) -> None:
-        network = self._network
+        network = self.network
         inputs = self._inputs()
         residual, update = self._embed(), ""
         for index, block in enumerate(network.blocks):
@@ -90,54 +90,56 @@ class _Decoder:
 
     def _inputs(self) -> _Inputs:
         nodes = self.nodes
-        present = nodes.add("ReduceSum", ["attention_mask", nodes.wholes(1)], "present", keepdims=0)
-        last = nodes.cast(nodes.add("Sub", [present, nodes.wholes(1)], "last"), "i32")
+        present = nodes.add(
+            "ReduceSum", ["attention_mask", nodes.integers(1)], "present", keepdims=0
+        )
+        last = nodes.cast(nodes.add("Sub", [present, nodes.integers(1)], "last"), "i32")
         shape = nodes.add("Shape", ["attention_mask"], "mask_shape")
-        wide = nodes.add("Gather", [shape, nodes.whole(1)], "total", axis=0)
+        wide = nodes.add("Gather", [shape, nodes.integer(1)], "total", axis=0)
         total = nodes.cast(wide, "i32")
-        cosine, sine = self._weights.table("cosine"), self._weights.table("sine")
-        switch = self._network.rope.switch
-        if not self._form.turns_inside:
+        cosine, sine = self.weights.table("cosine"), self.weights.table("sine")
+        switch = self.network.rope.switch
+        if not self.form.turns_inside:
             return _Inputs(last, total, cosine, sine, self._positions(switch))
         if switch is not None:
-            cosine, sine = self._chosen(cosine, sine, wide, switch)
+            cosine, sine = self._choose_rows(cosine, sine, wide, switch)
         return _Inputs(last, total, cosine, sine)
 
-    def _chosen(self, cosine: str, sine: str, total: str, switch: int) -> tuple[str, str]:
-        """The tables' rows for a sequence of ``total`` tokens: the long ones past the switch."""
+    def _choose_rows(self, cosine: str, sine: str, total: str, switch: int) -> tuple[str, str]:
+        """Table rows for a sequence of ``total`` tokens: the long frequencies' past the switch."""
         nodes = self.nodes
-        is_long = nodes.cast(nodes.add("Greater", [total, nodes.whole(switch)], "is_long"), "i64")
-        start = nodes.add("Mul", [is_long, nodes.wholes(switch)], "first_row")
+        is_long = nodes.cast(nodes.add("Greater", [total, nodes.integer(switch)], "is_long"), "i64")
+        start = nodes.add("Mul", [is_long, nodes.integers(switch)], "first_row")
         stop = nodes.add("Add", [start, total], "past_row")
-        rows = [start, stop, nodes.wholes(0)]
+        rows = [start, stop, nodes.integers(0)]
         return (
             nodes.add("Slice", [cosine, *rows], "cosine_rows"),
             nodes.add("Slice", [sine, *rows], "sine_rows"),
         )
 
     def _positions(self, switch: int | None) -> str:
-        """Rows of the tables: the long frequencies' once a position lies past the switch."""
+        """Rows of the tables: the long frequencies' once a position is past the switch."""
         nodes = self.nodes
         if switch is None:
             return "position_ids"
         last = nodes.add("ReduceMax", ["position_ids"], "last_position", keepdims=0)
-        is_long = nodes.add("GreaterOrEqual", [last, nodes.whole(switch)], "is_long")
-        moved = nodes.add("Mul", [nodes.cast(is_long, "i64"), nodes.whole(switch)], "first_row")
+        is_long = nodes.add("GreaterOrEqual", [last, nodes.integer(switch)], "is_long")
+        moved = nodes.add("Mul", [nodes.cast(is_long, "i64"), nodes.integer(switch)], "first_row")
         return nodes.add("Add", ["position_ids", moved], "rows")
 
     def _embed(self) -> str:
-        network, nodes = self._network, self.nodes
-        stored = self._weights.stored(network.embedding)
+        network, nodes = self.network, self.nodes
+        stored = self.weights.stored(network.embedding)
         if stored.scale is None:
-            table = self._weights.array(stored.weight)
+            table = self.weights.array(stored.weight)
             embedded = nodes.add("Gather", [table, "input_ids"], "embedded", axis=0)
-            embedded = nodes.widened(embedded)
+            embedded = nodes.as_activation(embedded)
         else:
-            zero = [] if stored.zero is None else [self._weights.array(stored.zero)]
+            zero = [] if stored.zero is None else [self.weights.array(stored.zero)]
             embedded = nodes.add(
                 "GatherBlockQuantized",
-                [self._weights.flat(stored.weight), "input_ids",
-                 self._weights.array(stored.scale), *zero],
+                [self.weights.flat(stored.weight), "input_ids",
+                 self.weights.array(stored.scale), *zero],
                 "embedded",
                 domain=MICROSOFT,
                 bits=stored.encoding.bits,
@@ -150,26 +152,26 @@ class _Decoder:
         scale = nodes.real(network.embedding_scale)
         return nodes.add("Mul", [embedded, scale], "embedded.scaled")
 
-    def _norm(self, residual: str, update: str, gain: Vector) -> tuple[str, str]:
-        """Normed sum, and the sum itself."""
-        nodes, epsilon = self.nodes, self._network.norm_epsilon
-        weight = self._weights.vector(gain.name)
+    def _norm(self, residual: str, update: str, vector: Vector) -> tuple[str, str]:
+        """The normed sum of residual and update, and the sum itself."""
+        nodes, epsilon = self.nodes, self.network.norm_epsilon
+        weight = self.weights.vector(vector.name)
         if not update:
             normed = nodes.add(
                 "SimplifiedLayerNormalization",
                 [residual, weight],
-                f"{gain.name}.normed",
+                f"{vector.name}.normed",
                 axis=-1,
                 epsilon=epsilon,
                 stash_type=1,
             )
             return normed, residual
-        is_last = gain is self._network.final_norm
-        total = "" if is_last else f"{gain.name}.sum"
+        is_last = vector is self.network.final_norm
+        total = "" if is_last else f"{vector.name}.sum"
         normed = nodes.add(
             "SkipSimplifiedLayerNormalization",
             [residual, update, weight],
-            f"{gain.name}.normed",
+            f"{vector.name}.normed",
             domain=MICROSOFT,
             more=() if is_last else ("", "", total),
             epsilon=epsilon,
@@ -180,16 +182,16 @@ class _Decoder:
         self, value: str, matrix: Matrix, name: str = "", rows: range | None = None
     ) -> str:
         """``value`` times (some rows of) a matrix, [batch, tokens, rows]."""
-        stored, weights = self._weights.stored(matrix), self._weights
+        stored, weights = self.weights.stored(matrix), self.weights
         name = name or f"{matrix.name}.product" + (f".{rows.start}" if rows else "")
         codes = weights.array(stored.weight, rows)
         if stored.scale is None:
             transposed = self.nodes.add(
-                "Transpose", [self.nodes.widened(codes)], f"{name}.matrix", perm=[1, 0]
+                "Transpose", [self.nodes.as_activation(codes)], f"{name}.matrix", perm=[1, 0]
             )
             return self.nodes.add("MatMul", [value, transposed], name)
         zero = [] if stored.zero is None else [weights.array(stored.zero, rows)]
-        level = self._form.accuracy_level
+        level = self.form.accuracy_level
         accuracy: dict[str, Any] = {} if level is None else {"accuracy_level": level}
         return self.nodes.add(
             "MatMulNBits",
@@ -204,7 +206,7 @@ class _Decoder:
         )
 
     def _feed_forward(self, value: str, block: Block) -> str:
-        width = self._network.intermediate
+        width = self.network.intermediate
         gate = self._product(value, block.gate_up, rows=range(width))
         up = self._product(value, block.gate_up, rows=range(width, 2 * width))
         active = self._activate(gate)
@@ -212,17 +214,17 @@ class _Decoder:
         return self._product(gated, block.down)
 
     def _activate(self, gate: str) -> str:
-        if self._network.activation == "gelu_tanh":
+        if self.network.activation == "gelu_tanh":
             return self.nodes.add("Gelu", [gate], f"{gate}.active", approximate="tanh")
         share = self.nodes.add("Sigmoid", [gate], f"{gate}.share")
         return self.nodes.add("Mul", [gate, share], f"{gate}.active")
 
     def _attention(self, value: str, block: Block, index: int, inputs: _Inputs) -> str:
-        network, form = self._network, self._form
-        is_joint = form.turns_inside and block.query_norm is None
-        queries = [self._joint(value, block), "", ""] if is_joint else self._parts(
-            value, block, inputs
-        )  # fmt: skip
+        network, form = self.network, self.form
+        if form.turns_inside and block.query_norm is None:
+            queries = [self._query_key_value(value, block), "", ""]
+        else:
+            queries = self._parts(value, block, inputs)
         past = [PAST.format(index, kind) for kind in ("key", "value")]
         tables = [inputs.cosine, inputs.sine] if form.turns_inside else []
         attended = self.nodes.add(
@@ -240,55 +242,48 @@ class _Decoder:
         )
         return self._product(attended, block.attention_out)
 
-    def _joint(self, value: str, block: Block) -> str:
-        """Query, key and value in one tensor."""
-        joint = self._product(value, block.query_key_value)
-        if block.bias is None:
-            return joint
-        bias = self._weights.vector(block.bias.name)
-        return self.nodes.add("Add", [joint, bias], f"{block.bias.name}.sum")
-
     def _parts(self, value: str, block: Block, inputs: _Inputs) -> list[str]:
         """Query, key and value, each [batch, tokens, heads * head_dim]."""
-        network = self._network
+        network = self.network
         counts = (network.heads, network.kv_heads, network.kv_heads)
-        gains = (block.query_norm, block.key_norm, None)
+        norms = (block.query_norm, block.key_norm, None)
         parts, start = [], 0
-        for position, (count, gain) in enumerate(zip(counts, gains, strict=True)):
+        for index, (count, norm) in enumerate(zip(counts, norms, strict=True)):
             rows = range(start, start + count * network.head_dim)
-            part = self._part(value, block, rows)
-            if gain is not None:
-                part = self._norm_heads(part, gain, count)
-            if position < 2 and inputs.positions:
-                part = self._turn(part, count, inputs)
+            part = self._query_key_value(value, block, rows)
+            if norm is not None:
+                part = self._norm_heads(part, norm, count)
+            if index < 2 and inputs.positions:
+                part = self._rotate(part, count, inputs)
             parts.append(part)
             start = rows.stop
         return parts
 
-    def _part(self, value: str, block: Block, rows: range) -> str:
+    def _query_key_value(self, value: str, block: Block, rows: range | None = None) -> str:
+        """All rows of the joint product, or some of them, plus bias."""
         part = self._product(value, block.query_key_value, rows=rows)
         if block.bias is None:
             return part
-        bias = self._weights.vector(block.bias.name, rows)
+        bias = self.weights.vector(block.bias.name, rows)
         return self.nodes.add("Add", [part, bias], f"{bias}.sum")
 
-    def _norm_heads(self, part: str, gain: Vector, count: int) -> str:
-        nodes, head_dim = self.nodes, self._network.head_dim
-        heads = nodes.add("Reshape", [part, nodes.wholes(0, -1, head_dim)], f"{part}.heads")
+    def _norm_heads(self, part: str, norm: Vector, count: int) -> str:
+        nodes, head_dim = self.nodes, self.network.head_dim
+        heads = nodes.add("Reshape", [part, nodes.integers(0, -1, head_dim)], f"{part}.heads")
         normed = nodes.add(
             "SimplifiedLayerNormalization",
-            [heads, self._weights.vector(gain.name)],
-            f"{gain.name}.normed",
+            [heads, self.weights.vector(norm.name)],
+            f"{norm.name}.normed",
             axis=-1,
-            epsilon=self._network.norm_epsilon,
+            epsilon=self.network.norm_epsilon,
             stash_type=1,
         )
-        shape = nodes.wholes(0, -1, count * head_dim)
-        return nodes.add("Reshape", [normed, shape], f"{gain.name}.joined")
+        shape = nodes.integers(0, -1, count * head_dim)
+        return nodes.add("Reshape", [normed, shape], f"{norm.name}.joined")
 
-    def _turn(self, part: str, count: int, inputs: _Inputs) -> str:
-        """Rotary embedding as a node of its own."""
-        network = self._network
+    def _rotate(self, part: str, count: int, inputs: _Inputs) -> str:
+        """Rotary embedding as a separate node."""
+        network = self.network
         is_partial = network.rope.dimensions != network.head_dim
         return self.nodes.add(
             "RotaryEmbedding",

@@ -10,16 +10,16 @@ ELEMENTS = {"f32": "FLOAT", "f16": "FLOAT16", "i32": "INT32", "i64": "INT64"}
 
 
 class Nodes:
-    """``element`` is the type that activations have, "f32" or "f16"."""
+    """``element`` is the type of activations, "f32" or "f16"."""
 
     def __init__(self, element: str) -> None:
         self._element = element
         self._constants: dict[str, Any] = {}
-        self.made: list[Any] = []
+        self.nodes: list[Any] = []
 
     @property
     def constants(self) -> list[Any]:
-        """Small initializers, content included."""
+        """The small initializers, which hold their content."""
         return list(self._constants.values())
 
     def add(
@@ -32,11 +32,11 @@ class Nodes:
         more: tuple[str, ...] = (),
         **attributes: Any,
     ) -> str:
-        """Append a node; its first output, named as itself. ``more`` names those after it."""
+        """Append a node; returns its first output, named alike.  ``more`` names the others."""
         from onnx import helper
 
         node = helper.make_node(kind, inputs, [name, *more], name, domain=domain, **attributes)
-        self.made.append(node)
+        self.nodes.append(node)
         return name
 
     def cast(self, value: str, element: str) -> str:
@@ -45,15 +45,15 @@ class Nodes:
         to = getattr(TensorProto, ELEMENTS[element])
         return self.add("Cast", [value], f"{value}.{element}", to=to)
 
-    def widened(self, value: str) -> str:
-        """A stored float16 value as activations are."""
+    def as_activation(self, value: str) -> str:
+        """A stored float16 value in the type of activations."""
         return value if self._element == "f16" else self.cast(value, self._element)
 
-    def whole(self, value: int) -> str:
+    def integer(self, value: int) -> str:
         """A scalar i64 constant."""
         return self._constant(f"int.{value}", "i64", (), [value])
 
-    def wholes(self, *values: int) -> str:
+    def integers(self, *values: int) -> str:
         """A vector i64 constant."""
         name = "ints." + ".".join(map(str, values))
         return self._constant(name, "i64", (len(values),), values)

@@ -1,4 +1,4 @@
-"""A checkpoint and a recipe become a folder that ONNX Runtime GenAI opens."""
+"""Convert a checkpoint into a folder that ONNX Runtime GenAI opens."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from aipc.checkpoint import Checkpoint
 from aipc.convert.encoding import Encoding
 from aipc.convert.layout import Layout, lay_out
 from aipc.convert.network import Network
-from aipc.convert.onnx.genai_config import write_genai_config
+from aipc.convert.onnx.genai_config import adapt_tokenizer, write_genai_config
 from aipc.convert.onnx.graph import build_graph
-from aipc.convert.onnx.tokenizer import adapt_tokenizer
 from aipc.convert.onnx.weights import ExternalWeights, ONNXPacking, blocked
 from aipc.convert.plan import ConversionPlan
 from aipc.convert.recipe import Recipe
-from aipc.convert.rope import rotation_tables
+from aipc.convert.rope import rope_tables
 from aipc.convert.targets import Target, find_target
 from aipc.errors import ConversionError
 from aipc.progress import Progress, silent
 
 HEAD_MULTIPLE = 16
-"""GroupQueryAttention refuses other head sizes, and tables of other than half of it wide."""
+"""GroupQueryAttention refuses other head sizes, and tables that are not half of one wide."""
 
 
 class ONNXPlan(ConversionPlan):
@@ -45,12 +44,12 @@ class ONNXPlan(ConversionPlan):
     @classmethod
     def lay_out(cls, network: Network, encodings: Mapping[str, Encoding], target: Target) -> Layout:
         packing = ONNXPacking(GRAPH_FORMS[target.name].element)
-        tables = rotation_tables(network.rope, network.context)
+        tables = rope_tables(network.rope, network.context)
         return lay_out(network, encodings, packing, tables)
 
     @property
     def provider(self) -> GraphForm:
-        """The target's; the rotary embedding stands outside attention where it has to."""
+        """The target's; rotary embedding is outside attention where it has to be."""
         own = GRAPH_FORMS[self.target.name]
         fits = self.network.rope.dimensions % HEAD_MULTIPLE == 0
         return replace(own, turns_inside=own.turns_inside and fits)

@@ -1,8 +1,8 @@
-"""How weights lie for ONNX Runtime, and how a graph names them.
+"""How ONNX Runtime stores weights, and the initializers that refer to them.
 
-Initializers are external: a graph holds their shapes and places in the weights file, never their
-content.  Rows of a matrix lie one after another, so that a product of some of its rows (query,
-key and value of one stacked matrix) is an initializer that points into the middle of it.
+Initializers are external: a graph holds their shapes and offsets in the weights file, never their
+content.  The rows of a matrix are contiguous, so that a product with some of them (query, key and
+value of one stacked matrix) is an initializer that points into the middle of the matrix.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from aipc.convert.recipe import GROUP_SIZES
 
 EIGHT_BIT_BLOCK = 32
 """On the CPU activations are rounded to 8 bits in the same blocks: next tokens of the small model
-agree with float's in 95.1% of 2,048 places with 32, in 93.7% with 128, which decodes in three
-quarters of the time (the exact product, at no accuracy level, takes fifty times as long)."""
+agree with float's at 95.1% of 2,048 positions with 32, in 93.7% with 128, which decodes in three
+quarters of the time (the exact product, without an accuracy level, takes fifty times as long)."""
 DATA_TYPES = {"f32": "FLOAT", "f16": "FLOAT16", "u8": "UINT8"}
 
 
 def blocked(network: Network, encodings: Mapping[str, Encoding]) -> dict[str, Encoding]:
-    """The nearest encodings that MatMulNBits has: blocks of 16 weights or a power of two more.
+    """The nearest encodings that MatMulNBits supports: blocks of 16 weights or a power of two more.
 
     A whole row of 8 bits becomes blocks of at most EIGHT_BIT_BLOCK; where none divides a
     matrix's width, it keeps 16 bits.
@@ -39,21 +39,21 @@ def blocked(network: Network, encodings: Mapping[str, Encoding]) -> dict[str, En
 def _blocked(matrix: Matrix, encoding: Encoding) -> Encoding:
     if encoding.bits == 16:
         return encoding
-    wanted = EIGHT_BIT_BLOCK if encoding.bits == 8 else encoding.group
-    group = dividing_group(matrix.columns, wanted)
+    limit = EIGHT_BIT_BLOCK if encoding.bits == 8 else encoding.group
+    group = dividing_group(matrix.columns, limit)
     return replace(encoding, group=group) if group in GROUP_SIZES else Encoding(16)
 
 
 class ONNXPacking:
-    """MatMulNBits' own: unsigned codes [rows, blocks, bytes of one], zero points packed by row.
+    """MatMulNBits' layout: unsigned codes [rows, blocks, bytes of one], zero points packed by row.
 
-    ``element`` is the provider's: scales, norms and tables have it too.
+    ``element`` is the provider's, the type of scales, norms and tables.
     """
 
     def __init__(self, element: str) -> None:
         self.vector = element
 
-    def forms(self, matrix: Matrix, encoding: Encoding) -> MatrixTypes:
+    def types(self, matrix: Matrix, encoding: Encoding) -> MatrixTypes:
         if encoding.bits == 16:
             return MatrixTypes(ArrayType("f16", (matrix.rows, matrix.columns)))
         blocks = matrix.columns // encoding.group
@@ -65,7 +65,7 @@ class ONNXPacking:
         )
 
     def codes(self, quantized: Quantized, encoding: Encoding) -> npt.NDArray[np.uint8]:
-        """Symmetric codes are moved up to where MatMulNBits' own zero point stands: 8 or 128."""
+        """Symmetric codes are shifted to MatMulNBits' default zero point, 8 or 128."""
         if encoding.bits == 4:
             packed = pack_nibbles(quantized.codes)
             return packed ^ np.uint8(0x88) if encoding.sym else packed
@@ -103,7 +103,7 @@ class ExternalWeights:
         return self.array(self._layout.tables[name].array)
 
     def array(self, array: Array, rows: range | None = None) -> str:
-        """The initializer of some of an array's rows, of all without ``rows``."""
+        """The initializer of ``rows`` of an array, by default all."""
         every = range(array.shape[0])
         rows = rows or every
         name = array.name if rows == every else f"{array.name}.{rows.start}"
@@ -112,22 +112,20 @@ class ExternalWeights:
         return self._point(name, array, shape, array.offset + rows.start * row)
 
     def flat(self, array: Array) -> str:
-        """The same bytes as a matrix, as GatherBlockQuantized wants them."""
+        """The same bytes [rows, bytes of a row], as GatherBlockQuantized takes them."""
         shape = (array.shape[0], array.nbytes // array.shape[0])
         return self._point(f"{array.name}.flat", array, shape, array.offset)
 
     def _point(self, name: str, array: Array, shape: tuple[int, ...], offset: int) -> str:
-        if name not in self._made:
-            self._made[name] = self._external(name, array, shape, offset)
-        return name
-
-    def _external(self, name: str, array: Array, shape: tuple[int, ...], offset: int) -> Any:
         from onnx import TensorProto
 
+        if name in self._made:
+            return name
         tensor = TensorProto(name=name, dims=shape)
         tensor.data_type = getattr(TensorProto, DATA_TYPES[array.element])
         tensor.data_location = TensorProto.EXTERNAL
         length = array.nbytes // array.shape[0] * shape[0]
         for key, value in (("location", self._location), ("offset", offset), ("length", length)):
             tensor.external_data.add(key=key, value=str(value))
-        return tensor
+        self._made[name] = tensor
+        return name

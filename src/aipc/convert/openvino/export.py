@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aipc.artifact.files import OPENVINO_DETOKENIZER, OPENVINO_MODEL, OPENVINO_TOKENIZER
 from aipc.convert.export import Export
-from aipc.convert.openvino.file import check_whole
+from aipc.convert.openvino.ir import check_whole
 from aipc.convert.openvino.tokenizer import write_tokenizer
 
 
@@ -22,11 +22,9 @@ class OptimumExport(Export):
         return [*exporter, "--model", str(self.source), *task, *self._flags(), str(folder)]
 
     def finish(self, folder: Path) -> None:
-        if (
-            not (folder / OPENVINO_TOKENIZER).exists()
-            or not (folder / OPENVINO_DETOKENIZER).exists()
-        ):
-            write_tokenizer(folder)  # the exporter only warns when it has failed at that
+        both = (folder / OPENVINO_TOKENIZER, folder / OPENVINO_DETOKENIZER)
+        if not all(path.exists() for path in both):
+            write_tokenizer(folder)  # where it fails at that, the exporter only warns
         check_whole(folder / OPENVINO_MODEL)
 
     def _flags(self) -> list[str]:

@@ -2,20 +2,24 @@
 
 The shapes of the subgraphs (norm, rotary embedding, key-value state, grouped attention, window
 mask) are those that the plugins fuse and that GenAI turns into paged attention; see docs/graph.md
-before changing one.
+before changing one.  This module loads OpenVINO: import it at use.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import openvino as ov
+from openvino import opset15 as ops
+from openvino.op.util import Variable, VariableInfo
 
 from aipc.convert.network import Block, Matrix, Network, Vector
 from aipc.convert.openvino.weights import PlaceholderWeights
 
 MASKED = -65504.0  # the least float16: finite, so that a row with nothing to attend to stays finite
+_ACTIVATIONS = {"silu": ops.swish, "gelu_tanh": lambda value: ops.gelu(value, "TANH")}
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,6 @@ class _Rotation:
 
 def build_graph(network: Network, weights: PlaceholderWeights) -> Any:
     """An ``ov.Model``: token ids in, logits f32 [batch, tokens, vocabulary] out."""
-    import openvino as ov
-    from openvino import opset15 as ops
-
     inputs = _inputs()
     mask = _attention_mask(inputs, network.window)
     rotation = _rotation(inputs, network)
@@ -61,21 +62,15 @@ def build_graph(network: Network, weights: PlaceholderWeights) -> Any:
 
 def _int(value: int) -> Any:
     """A scalar constant."""
-    from openvino import opset15 as ops
-
     return ops.constant(np.array(value, np.int64))
 
 
 def _ints(*values: int) -> Any:
     """A constant vector."""
-    from openvino import opset15 as ops
-
     return ops.constant(np.array(values, np.int64))
 
 
 def _inputs() -> _Inputs:
-    from openvino import opset15 as ops
-
     def parameter(name: str, shape: list[int], kind: Any) -> Any:
         node = ops.parameter(shape, kind, name=name)
         node.output(0).get_tensor().set_names({name})
@@ -90,8 +85,6 @@ def _inputs() -> _Inputs:
 
 
 def _embed(inputs: _Inputs, network: Network, weights: PlaceholderWeights) -> Any:
-    from openvino import opset15 as ops
-
     table = weights.matrix(network.embedding.name)
     embedded = ops.gather(table, inputs.input_ids, _int(0))
     if network.embedding_scale == 1.0:
@@ -100,51 +93,28 @@ def _embed(inputs: _Inputs, network: Network, weights: PlaceholderWeights) -> An
 
 
 def _product(value: Any, matrix: Matrix, weights: PlaceholderWeights) -> Any:
-    from openvino import opset15 as ops
-
     node = ops.matmul(value, weights.matrix(matrix.name), transpose_a=False, transpose_b=True)
     node.set_friendly_name(f"{matrix.name}.product")
     return node
 
 
-def _norm(value: Any, gain: Vector, network: Network, weights: PlaceholderWeights) -> Any:
-    """Root mean square norm, spelled as OpenVINO's RMSFusion expects it."""
-    from openvino import opset15 as ops
-
+def _norm(value: Any, weight: Vector, network: Network, weights: PlaceholderWeights) -> Any:
+    """Root mean square norm, in the form that OpenVINO's RMSFusion recognizes."""
     square = ops.power(value, np.float32(2))
     mean = ops.reduce_mean(square, _ints(-1), keep_dims=True)
     root = ops.sqrt(ops.add(mean, np.float32(network.norm_epsilon)))
     scaled = ops.multiply(value, ops.divide(np.float32(1), root))
-    return ops.multiply(scaled, weights.vector(gain.name))
+    return ops.multiply(scaled, weights.vector(weight.name))
 
 
 def _feed_forward(value: Any, block: Block, network: Network, weights: PlaceholderWeights) -> Any:
-    from openvino import opset15 as ops
-
     both = _product(value, block.gate_up, weights)
     halves = ops.variadic_split(both, _int(2), _ints(network.intermediate, network.intermediate))
     gate = _ACTIVATIONS[network.activation](halves.output(0))
     return _product(ops.multiply(gate, halves.output(1)), block.down, weights)
 
 
-def _silu(value: Any) -> Any:
-    from openvino import opset15 as ops
-
-    return ops.swish(value)
-
-
-def _gelu_tanh(value: Any) -> Any:
-    from openvino import opset15 as ops
-
-    return ops.gelu(value, "TANH")
-
-
-_ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh}
-
-
 def _rotation(inputs: _Inputs, network: Network) -> _Rotation:
-    from openvino import opset15 as ops
-
     rope = network.rope
     positions = ops.convert(ops.unsqueeze(inputs.position_ids, _int(-1)), "f32")
     angles = ops.multiply(positions, _frequencies(inputs, network))
@@ -157,9 +127,7 @@ def _rotation(inputs: _Inputs, network: Network) -> _Rotation:
 
 
 def _frequencies(inputs: _Inputs, network: Network) -> Any:
-    """The inverse frequencies: the long ones once a position lies past the switch."""
-    from openvino import opset15 as ops
-
+    """The inverse frequencies: the long ones once a position is past the switch."""
     rope = network.rope
     short = ops.constant(np.array(rope.frequencies, np.float32).reshape(1, 1, -1))
     if rope.long_frequencies is None or rope.switch is None:
@@ -170,19 +138,15 @@ def _frequencies(inputs: _Inputs, network: Network) -> Any:
 
 
 def _rotate(value: Any, rotation: _Rotation, head_dim: int) -> Any:
-    """Turn the first ``dimensions`` of each head; the rest passes as it is."""
-    from openvino import opset15 as ops
-
+    """Rotate the first ``dimensions`` of each head; the rest stays as it is."""
     if rotation.dimensions == head_dim:
-        return _turn(value, rotation)
+        return _rotate_all(value, rotation)
     rest = head_dim - rotation.dimensions
     parts = ops.variadic_split(value, _int(3), _ints(rotation.dimensions, rest))
-    return ops.concat([_turn(parts.output(0), rotation), parts.output(1)], axis=-1)
+    return ops.concat([_rotate_all(parts.output(0), rotation), parts.output(1)], axis=-1)
 
 
-def _turn(value: Any, rotation: _Rotation) -> Any:
-    from openvino import opset15 as ops
-
+def _rotate_all(value: Any, rotation: _Rotation) -> Any:
     half = rotation.dimensions // 2
     halves = ops.variadic_split(value, _int(3), _ints(half, half))
     negated = ops.multiply(halves.output(1), np.float32(-1))
@@ -191,13 +155,11 @@ def _turn(value: Any, rotation: _Rotation) -> Any:
 
 
 def _attention_mask(inputs: _Inputs, window: int | None) -> Any:
-    """f32 [batch, 1, tokens, past + tokens]: 0 where a token may look, MASKED elsewhere.
+    """f32 [batch, 1, tokens, past + tokens]: 0 where a token attends, MASKED elsewhere.
 
-    With a window the nodes stand in the order in which OpenVINO's paged attention recognizes a
-    sliding window (the one that transformers exports for gpt-oss).
+    With a window the nodes have the order in which OpenVINO's paged attention recognizes a sliding
+    window (the one that transformers exports for gpt-oss).
     """
-    from openvino import opset15 as ops
-
     total = ops.gather(ops.shape_of(inputs.attention_mask), _int(1), _int(0))
     tokens = ops.gather(ops.shape_of(inputs.input_ids), _int(1), _int(0))
     keys = ops.range(_int(0), total, _int(1), "i64")
@@ -213,8 +175,6 @@ def _attention_mask(inputs: _Inputs, window: int | None) -> Any:
 
 def _window_mask(inputs: _Inputs, causal: Any, present: Any, window: int, total: Any) -> Any:
     """Distances are counted in positions: the NPU pipeline pads the cache between tokens."""
-    from openvino import opset15 as ops
-
     always = ops.constant(np.array(True))
     keys = ops.cum_sum(inputs.attention_mask, _int(1), exclusive=True)
     queries = ops.unsqueeze(inputs.position_ids, _ints(1, 3))
@@ -228,49 +188,38 @@ def _window_mask(inputs: _Inputs, causal: Any, present: Any, window: int, total:
     return ops.slice(mask, _ints(0), ops.unsqueeze(total, _int(0)), _ints(1), _ints(3))
 
 
+@dataclass
 class _Attention:
-    """One block's attention and the key-value state that it leaves behind."""
+    """One block's attention; ``states`` are the assignments to its key-value cache."""
 
-    def __init__(
-        self,
-        network: Network,
-        block: Block,
-        weights: PlaceholderWeights,
-        inputs: _Inputs,
-        index: int,
-    ) -> None:
-        self._network = network
-        self._block = block
-        self._weights = weights
-        self._inputs = inputs
-        self._index = index
-        self.states: list[Any] = []
+    network: Network
+    block: Block
+    weights: PlaceholderWeights
+    inputs: _Inputs
+    index: int
+    states: list[Any] = field(default_factory=list)
 
     def build(self, value: Any, rotation: _Rotation, mask: Any) -> Any:
-        from openvino import opset15 as ops
-
-        network = self._network
+        network = self.network
         query, key, new_value = self._split(value)
-        query = _rotate(self._norm_heads(query, self._block.query_norm), rotation, network.head_dim)
-        key = _rotate(self._norm_heads(key, self._block.key_norm), rotation, network.head_dim)
-        key = self._remember(key, "key")
-        new_value = self._remember(new_value, "value")
+        query = _rotate(self._norm_heads(query, self.block.query_norm), rotation, network.head_dim)
+        key = _rotate(self._norm_heads(key, self.block.key_norm), rotation, network.head_dim)
+        key = self._append_to_state(key, "key")
+        new_value = self._append_to_state(new_value, "value")
         attended = ops.scaled_dot_product_attention(
             query, self._repeat(key), self._repeat(new_value), mask
         )
         attended = ops.transpose(attended, _ints(0, 2, 1, 3))
         attended = ops.reshape(attended, _ints(0, 0, -1), special_zero=True)
-        return _product(attended, self._block.attention_out, self._weights)
+        return _product(attended, self.block.attention_out, self.weights)
 
     def _split(self, value: Any) -> tuple[Any, Any, Any]:
         """Query, key and value, each f32 [batch, heads, tokens, head_dim]."""
-        from openvino import opset15 as ops
-
-        network = self._network
+        network = self.network
         counts = (network.heads, network.kv_heads, network.kv_heads)
-        joint = _product(value, self._block.query_key_value, self._weights)
-        if self._block.bias is not None:
-            joint = ops.add(joint, self._weights.vector(self._block.bias.name))
+        joint = _product(value, self.block.query_key_value, self.weights)
+        if self.block.bias is not None:
+            joint = ops.add(joint, self.weights.vector(self.block.bias.name))
         sizes = _ints(*(count * network.head_dim for count in counts))
         parts = ops.variadic_split(joint, _int(2), sizes)
         query, key, new_value = (
@@ -284,39 +233,29 @@ class _Attention:
         )
         return query, key, new_value
 
-    def _norm_heads(self, heads: Any, gain: Vector | None) -> Any:
-        return heads if gain is None else _norm(heads, gain, self._network, self._weights)
+    def _norm_heads(self, heads: Any, weight: Vector | None) -> Any:
+        return heads if weight is None else _norm(heads, weight, self.network, self.weights)
 
-    def _remember(self, new: Any, kind: str) -> Any:
+    def _append_to_state(self, new: Any, kind: str) -> Any:
         """Append to the state; f32 [batch, kv heads, past + tokens, head_dim]."""
-        from openvino import opset15 as ops
-
-        network = self._network
-        variable = self._variable(kind)
-        batch = ops.gather(ops.shape_of(self._inputs.input_ids), _ints(0), _int(0))
+        network = self.network
+        info = VariableInfo()
+        info.data_shape = ov.PartialShape([-1, network.kv_heads, -1, network.head_dim])
+        info.data_type = ov.Type.f32
+        info.variable_id = f"past_key_values.{self.index}.{kind}present.{self.index}.{kind}"
+        variable = Variable(info)
+        batch = ops.gather(ops.shape_of(self.inputs.input_ids), _ints(0), _int(0))
         shape = ops.concat([batch, _ints(network.kv_heads), _ints(0), _ints(network.head_dim)], 0)
         empty = ops.broadcast(np.float32(0), shape)
         past = ops.read_value(empty, variable)
-        past = ops.gather(past, self._inputs.beam_idx, _int(0))
+        past = ops.gather(past, self.inputs.beam_idx, _int(0))
         present = ops.concat([past, new], axis=2)
         self.states.append(ops.assign(present, variable))
         return present
 
-    def _variable(self, kind: str) -> Any:
-        import openvino as ov
-        from openvino.op.util import Variable, VariableInfo
-
-        info = VariableInfo()
-        info.data_shape = ov.PartialShape([-1, self._network.kv_heads, -1, self._network.head_dim])
-        info.data_type = ov.Type.f32
-        info.variable_id = f"past_key_values.{self._index}.{kind}present.{self._index}.{kind}"
-        return Variable(info)
-
     def _repeat(self, state: Any) -> Any:
-        """One key or value head for every query head."""
-        from openvino import opset15 as ops
-
-        network = self._network
+        """A key or value head for every query head."""
+        network = self.network
         if network.heads == network.kv_heads:
             return state
         times = network.heads // network.kv_heads

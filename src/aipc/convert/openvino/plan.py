@@ -1,4 +1,4 @@
-"""A checkpoint and a recipe become a folder that OpenVINO GenAI opens."""
+"""Convert a checkpoint into a folder that OpenVINO GenAI opens."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from aipc.checkpoint import Checkpoint
 from aipc.convert.encoding import Encoding
 from aipc.convert.layout import Layout, lay_out
 from aipc.convert.network import Network
-from aipc.convert.openvino.file import write_xml
-from aipc.convert.openvino.graph import build_graph
+from aipc.convert.openvino.ir import write_xml
 from aipc.convert.openvino.tokenizer import write_tokenizer
 from aipc.convert.openvino.weights import OpenVINOPacking, PlaceholderWeights
 from aipc.convert.plan import ConversionPlan
@@ -29,11 +28,13 @@ class OpenVINOPlan(ConversionPlan):
         return lay_out(network, encodings, OpenVINOPacking())
 
     def write(self, folder: Path, progress: Progress = silent) -> None:
+        from aipc.convert.openvino.graph import build_graph
+
         progress("converting the tokenizer", 0, 0)
         self.checkpoint.write_text_files(folder)
         write_tokenizer(folder)
         self.write_weights(folder / OPENVINO_WEIGHTS, progress)
-        placeholders = PlaceholderWeights(self.layout)  # the graph only borrows their memory
+        placeholders = PlaceholderWeights(self.layout)  # holds the memory of the graph's constants
         graph = build_graph(self.network, placeholders)
         write_xml(graph, self.layout, folder / OPENVINO_MODEL, folder / OPENVINO_WEIGHTS)
 

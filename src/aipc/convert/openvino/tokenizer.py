@@ -1,8 +1,7 @@
-"""The tokenizer and the detokenizer as OpenVINO models, for the vendor's own tools."""
+"""Tokenizer and detokenizer as OpenVINO models, for the vendor's own tools."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ from aipc.artifact.files import (
     TOKENIZER,
     TOKENIZER_CONFIG,
 )
-from aipc.convert.openvino.file import save
+from aipc.convert.openvino.ir import save
 from aipc.errors import ConversionError
+from aipc.records import read_object
 
 
 def write_tokenizer(folder: Path) -> None:
@@ -26,7 +26,7 @@ def write_tokenizer(folder: Path) -> None:
 
     try:
         both = convert_tokenizer(_load(folder), with_detokenizer=True)
-    except Exception as error:  # the converter raises what it likes
+    except Exception as error:  # the converter raises errors of any kind
         raise ConversionError(
             "OpenVINO Tokenizers can't convert this model's tokenizer",
             "run with --debug for its reason; the model can't be made an OpenVINO artifact",
@@ -38,18 +38,15 @@ def write_tokenizer(folder: Path) -> None:
 def _load(folder: Path) -> Any:
     from transformers import PreTrainedTokenizerFast
 
-    config = json.loads((folder / TOKENIZER_CONFIG).read_text("utf-8"))
+    config = read_object(folder / TOKENIZER_CONFIG)
+    stated = {name: config.get(f"{name}_token") for name in ("bos", "eos", "unk", "pad")}
     special = {
-        name: _token(config[name])
-        for name in ("bos_token", "eos_token", "unk_token", "pad_token")
-        if config.get(name)
+        f"{name}_token": str(token["content"] if isinstance(token, dict) else token)
+        for name, token in stated.items()
+        if token
     }
     return PreTrainedTokenizerFast(
         tokenizer_file=str(folder / TOKENIZER),
         clean_up_tokenization_spaces=bool(config.get("clean_up_tokenization_spaces", False)),
         **special,
     )
-
-
-def _token(declared: Any) -> str:
-    return str(declared["content"] if isinstance(declared, dict) else declared)

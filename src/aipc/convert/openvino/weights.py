@@ -1,8 +1,8 @@
-"""The weights of a graph under construction: right in type and shape, empty in content.
+"""How OpenVINO stores weights, and placeholders for them while a graph is built.
 
-OpenVINO writes a graph's XML from constants.  Here the constants borrow one block of zeros that
-the operating system never backs with memory, so that a graph of any size costs nothing; the
-weights themselves are streamed to the file by `weights_file` and found by their names.
+OpenVINO writes a graph's XML from constants.  Here the constants share one block of zeros that the
+operating system never backs with memory, so that a graph of any size costs nothing; the weights
+themselves are streamed to the file by `weights_file` and found by their names.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from aipc.convert.layout import Array, ArrayType, Layout, MatrixTypes, StoredMat
 from aipc.convert.network import Matrix
 from aipc.convert.quantizers.rtn import Quantized, pack_nibbles
 
+_NUMPY = {"f32": "f4", "f16": "f2", "i8": "i1", "u8": "u1", "i4": "u1", "u4": "u1"}
+
 
 class OpenVINOPacking:
-    """[rows, groups, group] codes in OpenVINO's own element types, float16 scales beside them."""
+    """Codes [rows, groups, group] in OpenVINO's own element types, float16 scales."""
 
     vector = "f32"
 
-    def forms(self, matrix: Matrix, encoding: Encoding) -> MatrixTypes:
+    def types(self, matrix: Matrix, encoding: Encoding) -> MatrixTypes:
         rows, columns = matrix.rows, matrix.columns
         if encoding.bits == 16:
             return MatrixTypes(ArrayType("f16", (rows, columns)))
@@ -48,7 +50,7 @@ class OpenVINOPacking:
 
 
 class PlaceholderWeights:
-    """Gives a graph builder the float32 value of each stored matrix and vector."""
+    """The float32 value of each stored matrix and vector, as outputs of a graph."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -60,9 +62,9 @@ class PlaceholderWeights:
         return self._constant(self._layout.vectors[name].array)
 
     def matrix(self, name: str) -> Any:
-        """An OpenVINO output, f32 [rows, columns]: decompressed where it is stored in fewer bits.
+        """An OpenVINO output, f32 [rows, columns], decompressed where it is stored in fewer bits.
 
-        The same output for the same name, so that tied matrices share one constant.
+        A name always has the same output, so that tied matrices share one constant.
         """
         if name not in self._made:
             self._made[name] = self._decompressed(self._layout.matrices[name])
@@ -92,6 +94,3 @@ class PlaceholderWeights:
         constant = ov.op.Constant(tensor, shared_memory=True)
         constant.set_friendly_name(array.name)
         return constant
-
-
-_NUMPY = {"f32": "f4", "f16": "f2", "i8": "i1", "u8": "u1", "i4": "u1", "u4": "u1"}

@@ -1,8 +1,8 @@
-"""Run a network on the CPU, in numpy, to see what reaches each matrix.
+"""Run a network on the CPU, in numpy, for the inputs of each matrix.
 
 Weights are read a few rows at a time: in memory are the hidden states of the calibration windows
-and what is computed of them, no matrix.  Windows start at position 0 and are shorter than any
-rotary switch or attention window that matters here.
+and what is computed from them, no whole matrix.  Windows start at position 0 and are shorter than
+any rotary switch or attention window that matters here.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def read_vector(checkpoint: Weights, vector: Vector) -> Floats:
 def matrix_inputs(
     checkpoint: Weights, network: Network, ids: npt.NDArray[np.int64]
 ) -> Iterator[tuple[Matrix, Floats]]:
-    """Each matrix of the blocks, then the head, with all that reaches it [tokens, columns].
+    """Each matrix of the blocks, then the head, with its inputs float32 [tokens, columns].
 
-    Matrices come in the order of use; ``ids`` are [windows, tokens].  What comes is the float
-    network's, whatever becomes of a matrix meanwhile.
+    Matrices come in the order of use; ``ids`` are [windows, tokens].  The inputs are those of the
+    float network, not of one whose earlier matrices are quantized.
 
     Raises:
         CheckpointError: a checkpoint that can't be read on.
@@ -59,8 +59,8 @@ def matrix_inputs(
     hidden = embed(checkpoint, network, ids)
     for block in network.blocks:
         yield from _block_inputs(checkpoint, network, block, hidden, ids.shape[1])
-    gain = read_vector(checkpoint, network.final_norm)
-    yield network.head, norm(hidden, gain, network.norm_epsilon)
+    weight = read_vector(checkpoint, network.final_norm)
+    yield network.head, norm(hidden, weight, network.norm_epsilon)
 
 
 def embed(checkpoint: Weights, network: Network, ids: npt.NDArray[np.int64]) -> Floats:
@@ -77,10 +77,11 @@ def embed(checkpoint: Weights, network: Network, ids: npt.NDArray[np.int64]) -> 
 def _block_inputs(
     checkpoint: Weights, network: Network, block: Block, hidden: Floats, window: int
 ) -> Iterator[tuple[Matrix, Floats]]:
-    """The block's matrices and their inputs; ``hidden`` is moved past the block in place."""
+    """The block's matrices and their inputs; ``hidden`` becomes the block's output in place."""
     normed = norm(hidden, read_vector(checkpoint, block.attention_norm), network.norm_epsilon)
     yield block.query_key_value, normed
-    joint = _product(checkpoint, block.query_key_value, normed)
+    joint = np.zeros((len(normed), block.query_key_value.rows), np.float32)
+    _add_product(checkpoint, block.query_key_value, normed, joint)
     attention = _Attention(checkpoint, network, block, window)
     attended = np.concatenate([attention(part) for part in np.split(joint, len(joint) // window)])
     del joint
@@ -94,20 +95,14 @@ def _block_inputs(
     _add_product(checkpoint, block.down, gated, hidden)
 
 
-def _product(checkpoint: Weights, matrix: Matrix, inputs: Floats) -> Floats:
-    outputs = np.zeros((len(inputs), matrix.rows), np.float32)
-    _add_product(checkpoint, matrix, inputs, outputs)
-    return outputs
-
-
 def _add_product(checkpoint: Weights, matrix: Matrix, inputs: Floats, outputs: Floats) -> None:
-    """Add to ``outputs`` [tokens, rows] the matrix makes of ``inputs``."""
+    """Add the matrix's product with ``inputs`` to ``outputs`` [tokens, rows]."""
     for start, stop in row_ranges(matrix.rows, matrix.columns, READ_WEIGHTS):
         outputs[:, start:stop] += inputs @ read_matrix(checkpoint, matrix, start, stop).T
 
 
 def _gated(checkpoint: Weights, matrix: Matrix, inputs: Floats, activation: str) -> Floats:
-    """What leaves the gate [tokens, inner]; of ``matrix``, the first half of the rows is it."""
+    """Gate times up [tokens, inner]; the gate is the first half of the rows of ``matrix``."""
     inner = matrix.rows // 2
     gated = np.empty((len(inputs), inner), np.float32)
     for start, stop in row_ranges(inner, matrix.columns, READ_WEIGHTS):
@@ -119,15 +114,15 @@ def _gated(checkpoint: Weights, matrix: Matrix, inputs: Floats, activation: str)
     return gated
 
 
-def norm(hidden: Floats, gain: Floats, epsilon: float) -> Floats:
+def norm(hidden: Floats, weight: Floats, epsilon: float) -> Floats:
     """Root mean square norm over the last axis (Zhang and Sennrich 2019, arXiv 1910.07467)."""
     square = np.square(hidden).mean(axis=-1, keepdims=True)
-    normed: Floats = hidden / np.sqrt(square + np.float32(epsilon)) * gain
+    normed: Floats = hidden / np.sqrt(square + np.float32(epsilon)) * weight
     return normed
 
 
 def _silu(values: Floats) -> Floats:
-    with np.errstate(over="ignore"):  # exp of a large negative value: infinite, its share is 0
+    with np.errstate(over="ignore"):  # exp of a large negative value is infinite, the result 0
         active: Floats = values / (1 + np.exp(-values))
     return active
 
@@ -141,28 +136,25 @@ def _gelu_tanh(values: Floats) -> Floats:
 _ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh}
 
 
-def _optional(checkpoint: Weights, vector: Vector | None) -> Floats | None:
-    return None if vector is None else read_vector(checkpoint, vector)
-
-
 class _Attention:
     """One block's causal attention over windows of ``tokens`` tokens."""
 
     def __init__(self, checkpoint: Weights, network: Network, block: Block, tokens: int) -> None:
         self._network = network
-        self._bias = _optional(checkpoint, block.bias)
-        self._query_norm = _optional(checkpoint, block.query_norm)
-        self._key_norm = _optional(checkpoint, block.key_norm)
+        self._bias, self._query_norm, self._key_norm = (
+            None if vector is None else read_vector(checkpoint, vector)
+            for vector in (block.bias, block.query_norm, block.key_norm)
+        )
         self._cosine, self._sine = _rotation(network, tokens)
         distance = np.arange(tokens)[:, None] - np.arange(tokens)[None, :]
-        self._hidden = (distance < 0) | (distance >= (network.window or tokens))
+        self._masked = (distance < 0) | (distance >= (network.window or tokens))
 
     def __call__(self, joint: Floats) -> Floats:
         """float32 [tokens, heads * head_dim] of a window's joint query, key and value."""
         query, key, value = self._split(joint)
         scores: Floats = query @ key.transpose(0, 2, 1)
         scores *= np.float32(self._network.head_dim**-0.5)
-        scores[:, self._hidden] = -np.inf
+        scores[:, self._masked] = -np.inf
         scores -= scores.max(axis=-1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=-1, keepdims=True)
@@ -170,12 +162,12 @@ class _Attention:
         return attended.reshape(len(joint), -1)
 
     def _split(self, joint: Floats) -> tuple[Floats, Floats, Floats]:
-        """Each [heads, tokens, head_dim]: normed, rotated, keys and values one a query head."""
+        """Each [heads, tokens, head_dim], normed and rotated; keys and values for all heads."""
         network = self._network
         if self._bias is not None:
             joint = joint + self._bias
         widths = np.cumsum([network.heads, network.kv_heads]) * network.head_dim
-        query, key, value = (  # each [heads, tokens, head_dim]
+        query, key, value = (
             part.reshape(len(joint), -1, network.head_dim).transpose(1, 0, 2)
             for part in np.split(joint, widths, axis=-1)
         )
@@ -184,15 +176,15 @@ class _Attention:
         times = network.heads // network.kv_heads
         return query, np.repeat(key, times, axis=0), np.repeat(value, times, axis=0)
 
-    def _norm(self, heads: Floats, gain: Floats | None) -> Floats:
-        return heads if gain is None else norm(heads, gain, self._network.norm_epsilon)
+    def _norm(self, heads: Floats, weight: Floats | None) -> Floats:
+        return heads if weight is None else norm(heads, weight, self._network.norm_epsilon)
 
     def _rotate(self, heads: Floats) -> Floats:
         dimensions = self._cosine.shape[-1]
-        turned, rest = heads[..., :dimensions], heads[..., dimensions:]
-        first, second = np.split(turned, 2, axis=-1)
+        rotated, rest = heads[..., :dimensions], heads[..., dimensions:]
+        first, second = np.split(rotated, 2, axis=-1)
         swapped = np.concatenate([-second, first], axis=-1)
-        return np.concatenate([turned * self._cosine + swapped * self._sine, rest], axis=-1)
+        return np.concatenate([rotated * self._cosine + swapped * self._sine, rest], axis=-1)
 
 
 def _rotation(network: Network, tokens: int) -> tuple[Floats, Floats]:

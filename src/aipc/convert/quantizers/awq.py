@@ -2,8 +2,8 @@
 
 Before a matrix is quantized each of its input channels is multiplied by a scale, a power of the
 channel's root mean square: what is multiplied loses less to rounding when the scale is divided
-out again.  Which power serves a matrix best is tried out on some of its rows and of the tokens
-(Lin et al. 2023, equation 5, with scales searched as in `search`).
+out again.  The power that serves a matrix best is found by trying some on a part of its rows and
+tokens (Lin et al. 2023, equation 5, with scales searched as in `search`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,90 @@ from aipc.convert.quantizers.calibrated import PART_WEIGHTS, mean_square
 from aipc.convert.quantizers.rtn import Floats, dequantize, naming
 from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
 
+POWERS = (0.0, 0.15, 0.3, 0.45)
+"""The powers tried; 0 leaves the matrix as it is."""
+ROWS_STEP = 4
+TOKENS_STEP = 8
+"""One in so many rows and tokens is tried."""
+LEAST_SHARE = np.float32(1e-8)
+"""Of the mean square: a channel that is almost never used counts as if it were so little used."""
+
+
+def choose_scales(
+    weights: Weights,
+    network: Network,
+    encodings: Mapping[str, Encoding],
+    ids: npt.NDArray[np.int64],
+) -> dict[str, Floats]:
+    """Scales float32 [columns] for `Folded`, by the name of each matrix that they improve.
+
+    Matrices of 8 and 16 bits get none.  ``ids`` [windows, tokens] are the calibration text.
+
+    Raises:
+        ConversionError: a weight that the format can't hold.
+        CheckpointError: a checkpoint that can't be read on.
+    """
+    can_fold = {matrix.name for block in network.blocks for matrix in foldable(block)}
+    found: dict[str, Floats] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for matrix, inputs in matrix_inputs(weights, network, ids):
+            encoding = encodings[matrix.name]
+            if matrix.name in can_fold and encoding.bits == 4:
+                with naming(matrix.tensors[0], encoding.bits):
+                    power = _best_power(pool, weights, matrix, inputs, encoding)
+                if power > 0:
+                    found[matrix.name] = channel_scale(mean_square(inputs), power)
+    return found
+
+
+def channel_scale(importance: Floats, power: float) -> Floats:
+    """Root mean squares [k] to a power, divided by their geometric mean.
+
+    ``importance`` is each channel's mean square [k], float32.
+    """
+    least = np.maximum(LEAST_SHARE * importance.mean(), np.finfo(np.float32).tiny)
+    logarithm = np.log(np.maximum(importance, least)) * np.float32(power / 2)
+    scale: Floats = np.exp(logarithm - logarithm.mean())
+    return scale
+
+
+def output_errors(
+    rows: Floats, inputs: Floats, importance: Floats, encoding: Encoding
+) -> npt.NDArray[np.float64]:
+    """Squared error of what rows [n, k] make of inputs [t, k], for each of POWERS."""
+    found = []
+    search = searched_symmetric if encoding.sym else searched_asymmetric
+    for power in POWERS:
+        scale = channel_scale(importance, power)
+        codes = search(rows * scale, encoding.bits, encoding.group, importance / scale**2)
+        lost = dequantize(codes) / scale - rows
+        found.append(np.square(inputs @ lost.T).sum(dtype=np.float64))
+    return np.array(found)
+
+
+def _best_power(
+    pool: ThreadPoolExecutor, weights: Weights, matrix: Matrix, inputs: Floats, encoding: Encoding
+) -> float:
+    """The power of least error; the smaller of two equally good ones."""
+    importance, some = mean_square(inputs), np.ascontiguousarray(inputs[::TOKENS_STEP])
+
+    def errors(part: tuple[int, int]) -> npt.NDArray[np.float64]:
+        rows = read_matrix(weights, matrix, *part)[::ROWS_STEP]
+        return output_errors(rows, some, importance, encoding)
+
+    ranges = row_ranges(matrix.rows, matrix.columns, PART_WEIGHTS)
+    with threadpool_limits(1, "blas"):  # as in `calibrated`
+        total = sum(pool.map(errors, ranges), start=np.zeros(len(POWERS)))
+    return POWERS[int(total.argmin())]
+
 
 class Folded:
-    """The `Weights` of the same network with scales folded in, computed as they are read.
+    """The `Weights` of a network with scales folded in as they are read; its outputs stay the same.
 
-    ``scales`` are float32 [columns], above 0, by the name of the matrix that they multiply; only
-    those of `foldable` matrices.
+    Where a matrix's input channels are multiplied by a scale each, whatever makes these inputs is
+    divided by it: the weight of the norm before query, key and value and before gate and up, and
+    the rows of up before down (Lin et al. 2023, equation 4).  ``scales`` are float32 [columns],
+    above 0, by the name of the `foldable` matrix that they multiply.
     """
 
     def __init__(self, weights: Weights, network: Network, scales: Mapping[str, Floats]) -> None:
@@ -68,7 +146,7 @@ class Folded:
             self._divide(block.attention_norm, scale)
 
     def _divide(self, whole: Matrix | Vector, divisor: Floats) -> None:
-        """Share a divisor [rows] out among the tensors that a matrix or vector is stacked from."""
+        """Cut a divisor [rows] up among the tensors that a matrix or vector is stacked from."""
         start = 0
         for tensor in whole.tensors:
             stop = start + self.tensors[tensor].shape[0]
@@ -79,84 +157,10 @@ class Folded:
 
 
 def foldable(block: Block) -> Iterator[Matrix]:
-    """The block's matrices whose inputs can be divided where they are made."""
+    """The block's matrices whose inputs can be divided where they are made.
+
+    Attention's output can't where query heads share a value head.
+    """
     yield block.query_key_value
     yield block.gate_up
     yield block.down
-
-
-POWERS = (0.0, 0.15, 0.3, 0.45)
-"""Those that are tried; 0 leaves the matrix as it is."""
-ROWS_STEP = 4
-TOKENS_STEP = 8
-"""Every so many rows and tokens are tried."""
-LEAST_SHARE = np.float32(1e-8)
-"""Of the mean square: a channel that is almost never used counts as if it were so little used."""
-
-
-def choose_scales(
-    weights: Weights,
-    network: Network,
-    encodings: Mapping[str, Encoding],
-    ids: npt.NDArray[np.int64],
-) -> dict[str, Floats]:
-    """Scales float32 [columns] for `Folded`, by the name of each matrix that gains by them.
-
-    Matrices of 8 and 16 bits get none.  ``ids`` [windows, tokens] are the calibration text.
-
-    Raises:
-        ConversionError: a weight that the format can't hold.
-        CheckpointError: a checkpoint that can't be read on.
-    """
-    able = {matrix.name for block in network.blocks for matrix in foldable(block)}
-    found: dict[str, Floats] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for matrix, inputs in matrix_inputs(weights, network, ids):
-            encoding = encodings[matrix.name]
-            if matrix.name in able and encoding.bits == 4:
-                with naming(matrix.tensors[0], encoding.bits):
-                    power = _best_power(pool, weights, matrix, inputs, encoding)
-                if power > 0:
-                    found[matrix.name] = channel_scale(mean_square(inputs), power)
-    return found
-
-
-def channel_scale(importance: Floats, power: float) -> Floats:
-    """Root mean squares [k] to a power, divided by their geometric mean.
-
-    ``importance`` is each channel's mean square [k], float32.
-    """
-    least = np.maximum(LEAST_SHARE * importance.mean(), np.finfo(np.float32).tiny)
-    logarithm = np.log(np.maximum(importance, least)) * np.float32(power / 2)
-    scale: Floats = np.exp(logarithm - logarithm.mean())
-    return scale
-
-
-def output_errors(
-    rows: Floats, inputs: Floats, importance: Floats, encoding: Encoding
-) -> npt.NDArray[np.float64]:
-    """Squared error of what rows [n, k] make of inputs [t, k], for each of POWERS."""
-    found = []
-    search = searched_symmetric if encoding.sym else searched_asymmetric
-    for power in POWERS:
-        scale = channel_scale(importance, power)
-        codes = search(rows * scale, encoding.bits, encoding.group, importance / scale**2)
-        lost = dequantize(codes) / scale - rows
-        found.append(np.square(inputs @ lost.T).sum(dtype=np.float64))
-    return np.array(found)
-
-
-def _best_power(
-    pool: ThreadPoolExecutor, weights: Weights, matrix: Matrix, inputs: Floats, encoding: Encoding
-) -> float:
-    """Of least error; the smaller of two that are as good."""
-    importance, some = mean_square(inputs), np.ascontiguousarray(inputs[::TOKENS_STEP])
-
-    def errors(part: tuple[int, int]) -> npt.NDArray[np.float64]:
-        rows = read_matrix(weights, matrix, *part)[::ROWS_STEP]
-        return output_errors(rows, some, importance, encoding)
-
-    ranges = row_ranges(matrix.rows, matrix.columns, PART_WEIGHTS)
-    with threadpool_limits(1, "blas"):  # as in `calibrated`
-        total = sum(pool.map(errors, ranges), start=np.zeros(len(POWERS)))
-    return POWERS[int(total.argmin())]

@@ -1,4 +1,4 @@
-"""Quantize a network's matrices by what calibration text makes of their inputs.
+"""Quantize a network's matrices by their inputs on calibration text.
 
 The inputs are those of the float network, not of the matrices quantized before (measured: the KL
 divergence is no worse, and the order of the matrices does not matter).
@@ -22,38 +22,7 @@ from aipc.convert.quantizers.gptq import feedback, gptq, hessian
 from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, dequantize, naming, symmetric
 from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
 
-
-def disturbance(parts: Iterable[tuple[Floats, Quantized]], importance: Floats) -> float:
-    """Relative squared output error of a matrix, given some rows [n, k] after the other.
-
-    ``parts`` are float32 rows and what was made of them, ``importance`` is [k].
-    """
-    lost = whole = 0.0
-    for rows, quantized in parts:
-        lost += float(np.square(dequantize(quantized) - rows).sum(axis=0) @ importance)
-        whole += float(np.square(rows).sum(axis=0) @ importance)
-    return lost / whole if whole > 0 else 0.0
-
-
-def choose_eight_bits(matrices: Mapping[Matrix, float], ratio: float) -> frozenset[str]:
-    """Names of the matrices that keep 8 bits, given each one's disturbance.
-
-    At most the share ``ratio`` of all weights is left to 4 bits; the matrices with the greatest
-    disturbance a weight go first, ties by name, so that the choice is the same every time.
-    """
-    total = sum(matrix.weights for matrix in matrices)
-    left = total
-    chosen = []
-    by_cost = sorted(matrices, key=lambda matrix: (-matrices[matrix] / matrix.weights, matrix.name))
-    for matrix in by_cost:
-        if left <= ratio * total + 1e-6:
-            break
-        chosen.append(matrix.name)
-        left -= matrix.weights
-    return frozenset(chosen)
-
-
-PART_WEIGHTS = 2**20  # rows a thread takes at once, in weights: they fit its cache
+PART_WEIGHTS = 2**20  # weights that a thread quantizes at once: they fit its cache
 Prepared = Callable[[Floats, Encoding], Quantized]
 Prepare = Callable[[Floats], Prepared]
 """A matrix's inputs [tokens, columns] in, a quantizer of any of its rows out."""
@@ -81,21 +50,21 @@ def error_feedback(inputs: Floats) -> Prepared:
 
 
 PREPARE: Mapping[str, Prepare] = {"search": searched, "awq": searched, "gptq": error_feedback}
-"""By quantizer; what tells awq from search is the network: a folded one."""
+"""By quantizer.  awq is search on a network with scales folded in."""
 
 
-def quantize_reached(
+def quantize_calibrated(
     checkpoint: Weights,
     network: Network,
     encodings: Mapping[str, Encoding],
     ids: npt.NDArray[np.int64],
     prepare: Prepare,
 ) -> Iterator[tuple[Matrix, Quantized]]:
-    """Every matrix that text reaches and that ``encodings`` gives 4 bits, in the network's order.
+    """The matrices of the blocks and the head that have 4 bits, in the network's order.
 
-    Those are the blocks' and the head; of the embedding nothing but its rows is looked up.  In
-    memory at once: the codes of two matrices, what ``prepare`` makes, and what
-    `activations.matrix_inputs` holds of the calibration tokens ``ids`` [windows, tokens].
+    The embedding is not among them: its rows are looked up, never multiplied.  In memory at once:
+    the codes of two matrices, what ``prepare`` makes, and what `activations.matrix_inputs` holds of
+    the calibration tokens ``ids`` [windows, tokens].
 
     Raises:
         ConversionError: a weight that the format can't hold.
@@ -111,53 +80,24 @@ def quantize_reached(
                 yield matrix, quantized
 
 
-def taker(reached: Iterator[tuple[Matrix, Quantized]]) -> Callable[[Matrix], Quantized | None]:
-    """`quantize_reached` as what `weights_file.write_weights` asks: None for what is not of it.
+def lookup_in_order(
+    quantized: Iterator[tuple[Matrix, Quantized]],
+) -> Callable[[Matrix], Quantized | None]:
+    """`quantize_calibrated` as a `weights_file.Lookup`: None for a matrix that it does not yield.
 
-    The file's order is the network's, so that nothing waits and nothing is kept.
+    Matrices have to be looked up in the network's order, so that nothing is kept.
     """
-    coming = next(reached, None)
+    upcoming = next(quantized, None)
 
-    def take(matrix: Matrix) -> Quantized | None:
-        nonlocal coming
-        if coming is None or coming[0] != matrix:
+    def lookup(matrix: Matrix) -> Quantized | None:
+        nonlocal upcoming
+        if upcoming is None or upcoming[0] != matrix:
             return None
-        quantized = coming[1]
-        coming = next(reached, None)
-        return quantized
+        codes = upcoming[1]
+        upcoming = next(quantized, None)
+        return codes
 
-    return take
-
-
-def measure_disturbance(
-    checkpoint: Weights,
-    network: Network,
-    encodings: Mapping[str, Encoding],
-    ids: npt.NDArray[np.int64],
-) -> dict[Matrix, float]:
-    """How much each block matrix of fewer than 16 bits would lose, rounded as ``encodings`` says.
-
-    Scales are those of plain rounding: the ranking is wanted, and soon.  Errors are those of
-    `quantize_reached`.
-    """
-    found: dict[Matrix, float] = {}
-    for matrix, inputs in matrix_inputs(checkpoint, network, ids):
-        encoding = encodings[matrix.name]
-        if encoding.bits < 16 and matrix is not network.head:
-            with naming(matrix.tensors[0], encoding.bits):
-                parts = _rounded(checkpoint, matrix, encoding)
-                found[matrix] = disturbance(parts, mean_square(inputs))
-    return found
-
-
-def _rounded(
-    checkpoint: Weights, matrix: Matrix, encoding: Encoding
-) -> Iterator[tuple[Floats, Quantized]]:
-    """A matrix's rows, some at a time, and what plain rounding makes of them."""
-    method = symmetric if encoding.sym else asymmetric
-    for start, stop in row_ranges(matrix.rows, matrix.columns, PART_WEIGHTS):
-        rows = read_matrix(checkpoint, matrix, start, stop)
-        yield rows, method(rows, encoding.bits, encoding.group)
+    return lookup
 
 
 def _quantized(
@@ -185,6 +125,70 @@ def _quantized(
 
 
 def mean_square(inputs: Floats) -> Floats:
-    """Of each column, without a copy of them all."""
+    """Mean square of each column, float32 [columns], without a copy of ``inputs``."""
     total: Floats = np.einsum("tk,tk->k", inputs, inputs)
     return total / np.float32(len(inputs))
+
+
+def measure_quantization_error(
+    checkpoint: Weights,
+    network: Network,
+    encodings: Mapping[str, Encoding],
+    ids: npt.NDArray[np.int64],
+) -> dict[Matrix, float]:
+    """The `quantization_error` of each block matrix of fewer than 16 bits in ``encodings``.
+
+    With the scales of plain rounding: only the ranking is used, and it is fast.  Raises the errors
+    of `quantize_calibrated`.
+    """
+    errors: dict[Matrix, float] = {}
+    for matrix, inputs in matrix_inputs(checkpoint, network, ids):
+        encoding = encodings[matrix.name]
+        if encoding.bits < 16 and matrix is not network.head:
+            with naming(matrix.tensors[0], encoding.bits):
+                parts = _rounded(checkpoint, matrix, encoding)
+                errors[matrix] = quantization_error(parts, mean_square(inputs))
+    return errors
+
+
+def _rounded(
+    checkpoint: Weights, matrix: Matrix, encoding: Encoding
+) -> Iterator[tuple[Floats, Quantized]]:
+    """Some rows of a matrix at a time, and the same rounded to nearest."""
+    method = symmetric if encoding.sym else asymmetric
+    for start, stop in row_ranges(matrix.rows, matrix.columns, PART_WEIGHTS):
+        rows = read_matrix(checkpoint, matrix, start, stop)
+        yield rows, method(rows, encoding.bits, encoding.group)
+
+
+def quantization_error(parts: Iterable[tuple[Floats, Quantized]], importance: Floats) -> float:
+    """Expected squared change of a matrix's outputs, as a share of their own mean square.
+
+    That is the sum over columns of E[x^2] * error^2, over the same sum with the weights: the
+    first-order view of NNCF's "mean activation variance" and HAWQ-like metrics, without gradients
+    (Dong et al. 2019, arXiv 1905.03696, weigh the same error by the Hessian's trace).  ``parts``
+    are float32 rows [n, k] of the matrix and their codes, ``importance`` is E[x^2] float32 [k].
+    """
+    lost = whole = 0.0
+    for rows, quantized in parts:
+        lost += float(np.square(dequantize(quantized) - rows).sum(axis=0) @ importance)
+        whole += float(np.square(rows).sum(axis=0) @ importance)
+    return lost / whole if whole > 0 else 0.0
+
+
+def choose_eight_bits(matrices: Mapping[Matrix, float], ratio: float) -> frozenset[str]:
+    """Names of the matrices that keep 8 bits, given each one's quantization error.
+
+    At most the share ``ratio`` of all weights is left to 4 bits; the matrices with the greatest
+    error per weight go first, ties by name, so that the choice is the same every time.
+    """
+    total = sum(matrix.weights for matrix in matrices)
+    left = total
+    chosen = []
+    by_cost = sorted(matrices, key=lambda matrix: (-matrices[matrix] / matrix.weights, matrix.name))
+    for matrix in by_cost:
+        if left <= ratio * total + 1e-6:
+            break
+        chosen.append(matrix.name)
+        left -= matrix.weights
+    return frozenset(chosen)

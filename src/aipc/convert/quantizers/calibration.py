@@ -1,8 +1,8 @@
-"""The text whose activations tell a quantizer which weights matter.
+"""The text on which quantizers measure activations.
 
 The builtin text, ``calibration.txt``, mixes passages of a 1992 Library of Congress workshop's
 proceedings (public domain, Project Gutenberg's number 53), of Shakespeare's As You Like It (public
-domain) and of this project's own source, so that any beginning of it holds all three.
+domain) and of this project's own source, so that any prefix of it holds all three.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from aipc.convert.recipe import BUILTIN
 from aipc.errors import UsageError
 
 CALIBRATION_TOKENS = 4096
-"""Twice as many gained 4% in KL divergence and took twice the time (benchmarks/quality.py)."""
-WINDOW = 512  # tokens a sequence: long enough for attention to have something to look at
+"""Twice as many improved the KL divergence by 4% in twice the time (benchmarks/quality.py)."""
+WINDOW = 512  # tokens a sequence: long enough for attention over many tokens
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Calibration:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What an artifact's manifest says of it."""
+        """The calibration's part of an artifact's manifest."""
         return {"source": self.source, "sha256": self.sha256, "tokens": self.ids.size}
 
 

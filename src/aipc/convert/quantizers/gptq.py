@@ -16,44 +16,9 @@ import numpy.typing as npt
 from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, reciprocal
 from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
 
-PANEL = 256  # columns: small beside the whole, large enough for products to run at full speed
-
-
-def factorize(matrix: Floats) -> Floats:
-    """Overwrite a symmetric, positive definite matrix [n, n] by U; D [n].
-
-    U is upper with a unit diagonal; what lies below the diagonal is left over and means nothing.
-
-    Raises:
-        numpy.linalg.LinAlgError: the matrix is not positive definite.
-    """
-    pivots = np.empty(len(matrix), np.float32)
-    for first in reversed(range(0, len(matrix), PANEL)):
-        here = slice(first, first + PANEL)
-        factor = _upper_factor(matrix[here, here])
-        above = np.linalg.solve(factor, matrix[:first, here].T).T
-        _subtract_square(matrix[:first, :first], above)
-        diagonal = np.diag(factor)
-        matrix[here, here] = factor / diagonal
-        matrix[:first, here] = above / diagonal
-        pivots[here] = np.square(diagonal)
-    return pivots
-
-
-def _upper_factor(matrix: Floats) -> Floats:
-    """The upper R with R R^T = ``matrix``."""
-    return np.linalg.cholesky(matrix[::-1, ::-1])[::-1, ::-1]
-
-
-def _subtract_square(matrix: Floats, factor: Floats) -> None:
-    """Take factor factor^T off ``matrix``, on and above the diagonal."""
-    for first in range(0, len(matrix), PANEL):
-        rows = slice(first, first + PANEL)
-        matrix[rows, first:] -= factor[rows] @ factor[first:].T
-
-
 DAMPING = 0.05  # of the mean diagonal, added to all of it
 BATCH = 128  # columns that get the errors of all those before them in one product
+PANEL = 256  # columns: small beside the whole, large enough for products to run at full speed
 
 
 @dataclass(frozen=True)
@@ -132,7 +97,7 @@ def gptq(rows: Floats, bits: int, group: int, spread: Feedback, sym: bool = True
 
 
 class _Grid:
-    """The values that each column can take, by its place in the order of quantizing."""
+    """The values that each column can take, by its position in the order of quantizing."""
 
     def __init__(self, start: Quantized, bits: int, groups: npt.NDArray[np.int64]) -> None:
         zero = np.zeros_like(start.scale) if start.zero is None else start.zero
@@ -163,7 +128,40 @@ def _rounded(columns: Floats, grid: _Grid, upper: Floats) -> Floats:
         last = min(first + BATCH, len(columns))
         carried = columns[first:last] + upper[:first, first:last].T @ errors[:first]
         for i in range(first, last):
-            wanted = carried[i - first] + upper[first:i, i] @ errors[first:i]
-            codes[i] = grid.codes(i, wanted)
+            target = carried[i - first] + upper[first:i, i] @ errors[first:i]
+            codes[i] = grid.codes(i, target)
             errors[i] = columns[i] - grid.values(i, codes[i])
     return codes
+
+
+def factorize(matrix: Floats) -> Floats:
+    """Overwrite a symmetric, positive definite matrix [n, n] by U of U D U^T; returns D [n].
+
+    U is upper with a unit diagonal; what is below the diagonal is left over and means nothing.
+    In place, because the Hessian of 8,192 columns takes 268 MB and numpy's Cholesky factor (LAPACK)
+    takes three matrices of that size at its peak.  This is the same computation a panel of columns
+    at a time, from the last to the first, almost all of it in matrix products (Golub and Van Loan,
+    Matrix Computations, 4.2.9: block outer product Cholesky).
+
+    Raises:
+        numpy.linalg.LinAlgError: the matrix is not positive definite.
+    """
+    pivots = np.empty(len(matrix), np.float32)
+    for first in reversed(range(0, len(matrix), PANEL)):
+        here = slice(first, first + PANEL)
+        # the upper R with R R^T = the diagonal block: Cholesky of it read backwards
+        factor = np.linalg.cholesky(matrix[here, here][::-1, ::-1])[::-1, ::-1]
+        above = np.linalg.solve(factor, matrix[:first, here].T).T
+        _subtract_square(matrix[:first, :first], above)
+        diagonal = np.diag(factor)
+        matrix[here, here] = factor / diagonal
+        matrix[:first, here] = above / diagonal
+        pivots[here] = np.square(diagonal)
+    return pivots
+
+
+def _subtract_square(matrix: Floats, factor: Floats) -> None:
+    """Take factor factor^T off ``matrix``, on and above the diagonal."""
+    for first in range(0, len(matrix), PANEL):
+        rows = slice(first, first + PANEL)
+        matrix[rows, first:] -= factor[rows] @ factor[first:].T

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from aipc.errors import ConversionError
 
 SYMMETRIC_CODES = {4: (-8, 7), 8: (-127, 127)}
-"""Least and greatest code.  Never -128: OpenVINO's CPU kernels answer nonsense to it when they
+"""Least and greatest code.  Never -128: with it OpenVINO's CPU kernels give wrong results when they
 quantize activations too (measured with 2026.4.1)."""
 
 Floats = npt.NDArray[np.float32]
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Quantized:
-    """Codes [n, k] (int8 when symmetric, else uint8) and, one a group, scale and zero point.
+    """Codes [n, k] (int8 when symmetric, else uint8) and, one per group, scale and zero point.
 
     A weight is ``(code - zero) * scale``; ``scale`` is float16 [n, k / group],
     ``zero`` uint8 of the same shape, None when symmetric.
@@ -54,7 +54,7 @@ def symmetric(rows: Floats, bits: int, group: int) -> Quantized:
     codes = grouped * reciprocal(scale)[:, None]
     np.rint(codes, out=codes)
     np.clip(codes, least, greatest, out=codes)
-    return Quantized(codes.astype(np.int8).reshape(rows.shape), by_row(scale, rows), None)
+    return Quantized(codes.astype(np.int8).reshape(rows.shape), scale.reshape(len(rows), -1), None)
 
 
 def asymmetric(rows: Floats, bits: int, group: int) -> Quantized:
@@ -76,13 +76,13 @@ def asymmetric(rows: Floats, bits: int, group: int) -> Quantized:
     np.clip(codes, 0, top, out=codes)
     return Quantized(
         codes.astype(np.uint8).reshape(rows.shape),
-        by_row(scale, rows),
-        by_row(zero.astype(np.uint8), rows),
+        scale.reshape(len(rows), -1),
+        zero.astype(np.uint8).reshape(len(rows), -1),
     )
 
 
 def dequantize(quantized: Quantized) -> Floats:
-    """The float32 weights [n, k] that the codes stand for."""
+    """The float32 weights [n, k] of the codes."""
     n, groups = quantized.scale.shape
     codes = quantized.codes.reshape(n, groups, -1).astype(np.float32)
     if quantized.zero is not None:
@@ -104,7 +104,11 @@ def pack_nibbles(codes: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def float16_scale(scale: Floats) -> npt.NDArray[np.float16]:
-    """Narrow scales to what is stored; FloatingPointError where one is not finite then."""
+    """Scales as stored, in float16.
+
+    Raises:
+        FloatingPointError: one is not finite in float16.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         narrow = scale.astype(np.float16)
     if not np.isfinite(narrow).all():
@@ -118,14 +122,9 @@ def reciprocal(values: npt.NDArray[Any]) -> Floats:
     return np.divide(1, wide, out=np.zeros_like(wide), where=wide != 0)
 
 
-def by_row(values: npt.NDArray[Any], rows: Floats) -> npt.NDArray[Any]:
-    """One value a group, as [n, groups]."""
-    return values.reshape(rows.shape[0], -1)
-
-
 @contextmanager
 def naming(tensor: str, bits: int) -> Iterator[None]:
-    """Name the tensor whose weights a quantizer refused.
+    """Name the tensor whose weights a quantizer refuses.
 
     Raises:
         ConversionError: in place of FloatingPointError.

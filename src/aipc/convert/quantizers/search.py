@@ -17,32 +17,31 @@ from aipc.convert.quantizers.rtn import (
     SYMMETRIC_CODES,
     Floats,
     Quantized,
-    by_row,
     float16_scale,
     reciprocal,
 )
 
 RANGES = (1.0, 0.94, 0.88, 0.82, 0.76, 0.7, 0.64)
-"""Tried ranges, as shares of the one that clips nothing."""
+"""The ranges tried, as shares of the one that clips nothing."""
 
 
 def searched_symmetric(
     rows: Floats, bits: int, group: int, importance: Floats | None = None
 ) -> Quantized:
-    """Like `quantize.symmetric`; the scale is searched, in either direction of the code range.
+    """Like `rtn.symmetric`; the scale is searched, in either direction of the code range.
 
     Args:
         rows: float32 [n, k], k a multiple of ``group``.
         bits: 4 or 8.
         group: weights that share one scale.
-        importance: float32 [k], the weight of each column's squared error; None: all the same.
+        importance: float32 [k], the weight of each column's squared error; None: all equal.
 
     Raises:
         FloatingPointError: when a weight is no number or its scale exceeds float16.
     """
     grouped = rows.reshape(rows.shape[0], -1, group)
     weight = _grouped_importance(importance, grouped)
-    scale = by_row(float16_scale(_best_scale(grouped, weight, bits)), rows)
+    scale = float16_scale(_best_scale(grouped, weight, bits))
     codes = _signed_codes(grouped, reciprocal(scale)[:, :, None], bits)
     return Quantized(codes.astype(np.int8).reshape(rows.shape), scale, None)
 
@@ -50,7 +49,7 @@ def searched_symmetric(
 def searched_asymmetric(
     rows: Floats, bits: int, group: int, importance: Floats | None = None
 ) -> Quantized:
-    """Like `quantize.asymmetric`; range, scale and zero point are searched.
+    """Like `rtn.asymmetric`; range, scale and zero point are searched.
 
     Arguments and errors are those of `searched_symmetric`.
     """
@@ -73,10 +72,10 @@ def _best_scale(grouped: Floats, weight: Floats, bits: int) -> Floats:
         codes = _signed_codes(grouped, reciprocal(full * share)[:, :, None], bits)
         fit = np.einsum("ngk,ngk->ng", codes, weighted)
         square = np.einsum("ngk,ngk,gk->ng", codes, codes, weight)
-        gain = fit * fit * reciprocal(square)
-        better = gain > explained
+        reduction = fit * fit * reciprocal(square)
+        better = reduction > explained
         best = np.where(better, fit * reciprocal(square), best)
-        explained = np.where(better, gain, explained)
+        explained = np.where(better, reduction, explained)
     return best
 
 
@@ -107,11 +106,11 @@ def _best_scale_and_zero(grouped: Floats, weight: Floats, bits: int) -> tuple[Fl
             codes -= zero[:, :, None]
             fit = np.einsum("ngk,ngk->ng", codes, weighted)
             square = np.einsum("ngk,ngk,gk->ng", codes, codes, weight)
-            gain = fit * fit * reciprocal(square)
-            better = gain > explained
+            reduction = fit * fit * reciprocal(square)
+            better = reduction > explained
             best = np.where(better, fit * reciprocal(square), best)
             best_zero = np.where(better, zero, best_zero)
-            explained = np.where(better, gain, explained)
+            explained = np.where(better, reduction, explained)
     return best, best_zero
 
 

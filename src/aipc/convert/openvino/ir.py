@@ -1,4 +1,4 @@
-"""OpenVINO writes a model to the disk, and a disk that is full is found out."""
+"""OpenVINO's IR files: a graph's XML, and the .bin of weights beside it, checked to be whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from xml.etree import ElementTree as ET
 from aipc.convert.layout import Layout
 from aipc.errors import ConversionError
 
-_NEARLY_NOTHING = 2**20
+_NEARLY_NOTHING = 2**20  # bytes free on a disk that is full
+_NUMBERED = re.compile(r"[A-Za-z]+_\d+")
 
 
 def save(model: Any, xml: Path) -> None:
@@ -34,14 +35,16 @@ def save(model: Any, xml: Path) -> None:
 
 
 def check_whole(xml: Path) -> None:
-    """Refuse an IR whose weights are missing or shorter than its XML promises.
+    """Refuse an IR whose weights are missing or shorter than its XML states.
 
     Raises:
         ConversionError: naming the file.
     """
-    weights = xml.with_suffix(".bin")
     try:
-        is_whole = weights.stat().st_size >= _promised(ET.parse(xml))  # noqa: S314 - made here
+        size = xml.with_suffix(".bin").stat().st_size
+        stored = (data for data in ET.parse(xml).iter("data") if data.get("size"))  # noqa: S314
+        ends = (int(data.get("offset", 0)) + int(data.get("size", 0)) for data in stored)
+        is_whole = size >= max(ends, default=0)
     except (OSError, ET.ParseError) as error:
         raise _failed(xml, str(error)) from error
     if not is_whole:
@@ -50,7 +53,7 @@ def check_whole(xml: Path) -> None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """OpenVINO's stream errors name no cause: give the system's where the disk is full."""
+    """Raise the system's error where the disk is full: OpenVINO's stream errors name no cause."""
     try:
         yield
     except RuntimeError as error:
@@ -59,23 +62,14 @@ def explained(path: Path) -> Iterator[None]:
         raise _failed(path, str(error).splitlines()[-1]) from error
 
 
-def _promised(tree: Any) -> int:
-    """The bytes of weights that an IR refers to."""
-    ends = (int(d.get("offset")) + int(d.get("size")) for d in tree.iter("data") if d.get("size"))
-    return max(ends, default=0)
-
-
 def _failed(path: Path, reason: str) -> ConversionError:
     return ConversionError(f"OpenVINO could not write '{path.name}' ({reason})", "try again")
-
-
-_NUMBERED = re.compile(r"[A-Za-z]+_\d+")
 
 
 def write_xml(model: Any, layout: Layout, xml: Path, weights: Path) -> None:
     """Serialize ``model`` (an ``ov.Model`` on placeholder weights) to ``xml``.
 
-    The arrays of ``layout`` lie in ``weights`` already; the graph's small constants, which
+    The arrays of ``layout`` are in ``weights`` already; the graph's small constants, which
     OpenVINO serializes itself, are appended there.
 
     Raises:
@@ -87,7 +81,7 @@ def write_xml(model: Any, layout: Layout, xml: Path, weights: Path) -> None:
         draft, constants = Path(scratch, "draft.xml"), Path(scratch, "draft.bin")
         with explained(xml):
             ov.serialize(model, draft, constants)
-        tree = ET.parse(draft)  # noqa: S314 - OpenVINO wrote it a moment ago
+        tree = ET.parse(draft)  # noqa: S314 - OpenVINO wrote it just now
         _rename(tree)
         _point(tree, layout, constants, weights)
     tree.write(xml, encoding="utf-8", xml_declaration=True)
@@ -101,13 +95,13 @@ def _rename(tree: Any) -> None:
 
 
 def _point(tree: Any, layout: Layout, constants: Path, weights: Path) -> None:
-    places = {array.name: array for array in layout.arrays()}
+    arrays = {array.name: array for array in layout.arrays()}
     with constants.open("rb") as source, weights.open("ab") as target:
         for layer in tree.iter("layer"):
             if layer.get("type") != "Const":
                 continue
             data = layer.find("data")
-            array = places.get(layer.get("name"))
+            array = arrays.get(layer.get("name"))
             if array is not None:
                 data.set("offset", str(array.offset))
                 continue
