@@ -8,7 +8,7 @@ from aipc.artifact.providers import PROVIDERS, normal_name
 from aipc.devices import Device, wheels
 from aipc.errors import DeviceError, UsageError
 from aipc.runtimes.onnx import provider
-from aipc.runtimes.onnx.provider import check_installed, device_name, find_provider, tell
+from aipc.runtimes.onnx.provider import check_installed, device_name, find_provider, configure
 
 CPU = {"onnxruntime-genai": "0.18.0", "onnxruntime": "1.31.1"}
 CUDA = {"onnxruntime-genai-cuda": "0.18.0", "onnxruntime-gpu": "1.31.1"}
@@ -136,16 +136,16 @@ def test_no_device_is_told_with_what_onnx_runtime_says(monkeypatch):
 
 def test_a_config_is_told_the_provider_its_number_and_its_options():
     config = Config()
-    tell(config, find_provider("cuda"), "CUDA.1", {"use_tf32": "0"})
+    configure(config, find_provider("cuda"), "CUDA.1", {"use_tf32": "0"})
     assert config.told == ["clear", "cuda", ("cuda", "device_id", "1"), ("cuda", "use_tf32", "0")]
     config = Config()
-    tell(config, find_provider("cpu"), "CPU", {})
+    configure(config, find_provider("cpu"), "CPU", {})
     assert config.told == ["clear"]
 
 
 def test_a_number_is_refused_where_it_would_be_dropped():
     with pytest.raises(DeviceError, match="WebGPU can't choose among devices; ask for webgpu"):
-        tell(Config(), replace(find_provider("webgpu"), plugin=""), "WEBGPU.1", {})
+        configure(Config(), replace(find_provider("webgpu"), plugin=""), "WEBGPU.1", {})
 
 
 def test_every_provider_states_where_its_entry_stands():
