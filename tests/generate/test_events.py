@@ -5,6 +5,7 @@ import json
 import pytest
 
 from aipc.errors import GenerationError
+from aipc.generate import Answerer
 from aipc.generate.events import Finished, Reply, Text, Timings, ToolCall, Usage, collect
 
 END = Finished("stop", Usage(4, 3), Timings(0.5, 10.0, 0.7))
@@ -41,3 +42,24 @@ def test_reply_is_plain_data_for_json():
 def test_events_without_an_end_are_no_reply():
     with pytest.raises(GenerationError, match="before the answer was finished"):
         collect([Text("Par", (7,))])
+
+
+class Echo(Answerer):
+    closed = False
+
+    def stream(self, prompt, **options):
+        yield Text(prompt * options.get("times", 1), ())
+        yield Finished("stop", Usage(1, 1), Timings(None, None, 0.0))
+
+    def close(self):
+        self.closed = True
+
+
+def test_the_whole_answer_is_the_streamed_one():
+    assert Echo().generate("a", times=3).text == "aaa"
+
+
+def test_leaving_the_block_closes_whatever_happened():
+    with pytest.raises(KeyError), Echo() as echo:
+        raise KeyError
+    assert echo.closed

@@ -181,7 +181,7 @@ def _show(found: Result, *, wants_json: bool) -> None:
 
 def _compare(first: Path, second: Path, *, wants_json: bool) -> None:
     from aipc.measure.bench import result
-    from aipc.measure.bench.compare import between
+    from aipc.measure.bench.figures import between
     from aipc.records import plain
 
     found = between(result.read(first), result.read(second))
@@ -213,8 +213,7 @@ def _list_peers() -> None:
 
 
 def _install(names: tuple[str, ...]) -> None:
-    from aipc.measure.peers.environment import install
-    from aipc.measure.peers.peers import find_peer
+    from aipc.measure.peers.peers import find_peer, install
     from aipc.models.store import Store
 
     for peer in map(find_peer, names):

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from aipc.cli.output import columns, write_line, write_table
-from aipc.measure.bench.compare import Ratio, within
-from aipc.measure.bench.figures import Figures, cold_first_token, figures
+from aipc.measure.bench.figures import Figures, Ratio, cold_first_token, figures, within
 from aipc.measure.bench.result import Limits, Participant, Result
 from aipc.measure.bench.workload import Case, cases
 from aipc.measure.statistics import Interval

@@ -5,7 +5,6 @@ GenerationRequest ─► arrange ─► ChatTemplate.render ─► Tokenizer.enc
 events ◄─ CallReader ◄─ StopStrings ◄─ Detokenizer ◄──────────────────────┘
 """
 
-from aipc.generate.answerer import Answerer
 from aipc.generate.conversation import Message
 from aipc.generate.events import (
     Event,
@@ -18,7 +17,7 @@ from aipc.generate.events import (
     Usage,
     collect,
 )
-from aipc.generate.generator import Stream, stream
+from aipc.generate.generator import Answerer, Stream, stream
 from aipc.generate.prompt import Prompt, encode_prompt
 from aipc.generate.request import GenerationRequest
 from aipc.generate.sampling import resolve

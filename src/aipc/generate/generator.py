@@ -1,20 +1,98 @@
-"""The one way an answer is made: an iterator of events over an engine's token ids."""
+"""The one way an answer is made: an iterator of events over an engine's token ids.
+
+The engine knows nothing of text.  Its ids are detokenized, cut at the stop string and searched for
+tool calls here; the complete reply is a fold over the events.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from aipc.errors import GenerationError, PromptTooLong
 from aipc.generate.detokenize import Detokenizer
-from aipc.generate.events import Event, Finished, FinishReason, Timings, Usage
+from aipc.generate.events import (
+    Event,
+    Finished,
+    FinishReason,
+    Reply,
+    Text,
+    Timings,
+    ToolCall,
+    Usage,
+    collect,
+)
+from aipc.generate.prompt import Prompt
 from aipc.generate.stops import StopStrings
 from aipc.generate.structured.call_reader import CallReader
 from aipc.generate.tokenizer import Tokenizer
-from aipc.generate.writer import Writer
 from aipc.runtimes.base import Decoding, Engine, Generation
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Writer:
+    """What one answer's tokens say; every token is in exactly one event."""
+
+    def __init__(
+        self, detokenizer: Detokenizer, stops: StopStrings, reader: CallReader | None
+    ) -> None:
+        self._detokenizer = detokenizer
+        self._stops = stops
+        self._reader = reader
+        self._tokens: list[int] = []
+        self._logprobs: list[float] = []
+        self._pieces: list[bytes] = []
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was found."""
+        return self._stops.matched is not None
+
+    @property
+    def has_called(self) -> bool:
+        return self._reader is not None and self._reader.calls > 0
+
+    def keep(self, token: int, logprob: float | None = None) -> None:
+        """Count a token that has no text."""
+        self._tokens.append(token)
+        if logprob is not None:
+            self._logprobs.append(logprob)
+            self._pieces.append(self._detokenizer.bytes_of(token))
+
+    def feed(self, token: int, logprob: float | None = None) -> Iterator[Text | ToolCall]:
+        self.keep(token, logprob)
+        yield from self._events(self._read(self._stops.feed(self._detokenizer.feed(token))))
+
+    def finish(self) -> Iterator[Text | ToolCall]:
+        parts = self._read(self._stops.feed(self._detokenizer.finish()) + self._stops.finish())
+        if self._reader is not None:
+            parts += self._reader.finish()
+        yield from self._events(parts)
+        if self._tokens:
+            yield self._text("")
+
+    def _read(self, text: str) -> list[str | ToolCall]:
+        if self._reader is not None:
+            return self._reader.feed(text)
+        return [text] if text else []
+
+    def _events(self, parts: list[str | ToolCall]) -> Iterator[Text | ToolCall]:
+        for part in parts:
+            yield self._text(part) if isinstance(part, str) else part
+
+    def _text(self, text: str) -> Text:
+        event = Text(text, tuple(self._tokens), tuple(self._logprobs), tuple(self._pieces))
+        self._tokens.clear()
+        self._logprobs.clear()
+        self._pieces.clear()
+        return event
 
 
 def stream(
@@ -177,3 +255,30 @@ def _answer(
         return "cancelled"
     finally:
         generation.cancel()
+
+
+class Answerer(ABC):
+    """A context manager that closes itself; the whole answer is a fold over the streamed one."""
+
+    @abstractmethod
+    def stream(self, prompt: Prompt, **options: Any) -> Iterator[Event]:
+        """Answer as an iterator of events, a `Finished` at last."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what it holds."""
+
+    def generate(self, prompt: Prompt, **options: Any) -> Reply:
+        """The whole answer; arguments and errors are those of `stream`."""
+        return collect(self.stream(prompt, **options))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

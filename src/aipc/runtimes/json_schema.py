@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aipc.errors import UsageError
+from aipc.runtimes.base import Decoding
 
 MAPS = ("properties", "patternProperties", "$defs", "definitions")
 LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -138,3 +139,29 @@ def is_of(value: Any, type_name: str) -> bool:
 def not_enforced(what: str, place: str, by: str, fix: str) -> UsageError:
     """The error for a part of a schema that an engine would pass over."""
     return UsageError(f"{what} at {place} of the schema can't be enforced by {by}", fix)
+
+
+def check_constrained(
+    decoding: Decoding, prompt: int, stop_ids: frozenset[int], switch: int | None
+) -> None:
+    """Refuse a constraint on a request that could not keep it to its end.
+
+    ``prompt`` is its length in tokens, ``switch`` the one past which the model's rotary
+    embedding takes other factors: there the answer is begun anew, and a constraint with it.
+
+    Raises:
+        UsageError: no stop id, or an answer that may lead past the switch.
+    """
+    if decoding.constraint is None:
+        return
+    if not stop_ids:
+        raise UsageError(
+            "a constraint needs a token to end with, and the model has no stop id",
+            "add eos_token_id to its generation_config.json",
+        )
+    if switch is not None and prompt <= switch < prompt + decoding.max_new_tokens - 1:
+        raise UsageError(
+            f"a constraint can't be kept past {switch:,} tokens, where this model changes its "
+            f"rotary factors, and prompt and answer may have {prompt + decoding.max_new_tokens:,}",
+            f"lower --max-new-tokens to {switch - prompt + 1:,}",
+        )

@@ -8,8 +8,7 @@ import pytest
 
 from aipc.errors import MeasurementError, PromptTooLong, UsageError
 from aipc.measure.bench import bench, result
-from aipc.measure.bench.compare import within
-from aipc.measure.bench.figures import cold_first_token, figures
+from aipc.measure.bench.figures import cold_first_token, figures, within
 from aipc.measure.bench.plan import BenchOptions, BenchPlan
 from aipc.measure.bench.workload import cases
 from aipc.measure.peers.peers import read_spec

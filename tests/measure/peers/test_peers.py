@@ -5,8 +5,7 @@ import sys
 import pytest
 
 from aipc.errors import MeasurementError, UsageError
-from aipc.measure.peers.environment import find_python, install
-from aipc.measure.peers.peers import find_peer, peers, read_python, read_spec
+from aipc.measure.peers.peers import find_peer, find_python, install, peers, read_python, read_spec
 from aipc.models.store import Store
 
 

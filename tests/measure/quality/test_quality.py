@@ -13,8 +13,7 @@ from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError
 from aipc.measure.quality.passages import Cut, Passage, read_passages
 from aipc.measure.quality.quality import EvaluationText, Quality, measure_kl, measure_quality
-from aipc.measure.quality.reference import find_reference
-from aipc.measure.quality.subject import Subject
+from aipc.measure.quality.reference import Subject, find_reference
 from aipc.models.catalogue import CATALOGUE
 from aipc.models.store import Store
 from aipc.runtimes.openvino.scorer import EXACT

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from aipc.artifact.providers import PROVIDERS, normal_name
+from aipc.artifact.providers import PROVIDERS, SESSION_OPTIONS, normal_name
 from aipc.devices import Device, wheels
 from aipc.errors import DeviceError, UsageError
 from aipc.runtimes.onnx import provider
-from aipc.runtimes.onnx.provider import check_installed, device_name, find_provider, configure
+from aipc.runtimes.onnx.provider import (
+    check_installed,
+    configure,
+    device_name,
+    find_provider,
+    read_properties,
+)
 
 CPU = {"onnxruntime-genai": "0.18.0", "onnxruntime": "1.31.1"}
 CUDA = {"onnxruntime-genai-cuda": "0.18.0", "onnxruntime-gpu": "1.31.1"}
@@ -150,3 +157,45 @@ def test_a_number_is_refused_where_it_would_be_dropped():
 
 def test_every_provider_states_where_its_entry_stands():
     assert all(provider.source and provider.piece > 0 for provider in PROVIDERS)
+
+
+def test_properties_are_sorted_and_typed():
+    settings = read_properties(
+        {
+            "provider": "cuda",
+            "intra_op_num_threads": "4",
+            "enable_mem_pattern": "false",
+            "session.set_denormal_as_zero": "true",
+            "use_tf32": "0",
+            "gpu_mem_limit": "1000",
+        },
+        find_provider("cuda"),
+    )
+    assert json.loads(settings.overlay())["model"]["decoder"]["session_options"] == {
+        "intra_op_num_threads": 4,
+        "enable_mem_pattern": False,
+        "session.set_denormal_as_zero": "1",
+    }
+    assert settings.provider == {"use_tf32": "0", "gpu_mem_limit": "1000"}
+
+
+@pytest.mark.parametrize(
+    ("properties", "message"),
+    [
+        ({"intra_op_num_thread": "4"}, "CPU has no property intra_op_num_thread; did you mean"),
+        ({"use_tf32": "1"}, "CPU has no property use_tf32"),
+        ({"custom_ops_library": "x.so"}, "no property custom_ops_library"),
+        ({"intra_op_num_threads": "many"}, "takes a whole number, not 'many'"),
+        ({"enable_mem_pattern": "yes"}, "enable_mem_pattern takes 0 or 1, not 'yes'"),
+    ],
+)
+def test_what_can_not_be_meant_is_refused(properties, message):
+    with pytest.raises(UsageError, match=message):
+        read_properties(properties, find_provider("cpu"))
+
+
+def test_no_declared_property_names_a_file_or_a_library():
+    from aipc.runtimes.onnx.folder import _OTHER_FILE
+
+    names = [*SESSION_OPTIONS, *(name for provider in PROVIDERS for name in provider.options)]
+    assert [name for name in names if _OTHER_FILE.search(name)] == []

@@ -15,8 +15,7 @@ from aipc.measure.bench.plan import BenchPlan
 from aipc.measure.bench.result import Participant
 from aipc.measure.bench.round_robin import RunningParticipant
 from aipc.measure.bench.runner import ProcessRunner
-from aipc.measure.peers.environment import find_python
-from aipc.measure.peers.peers import PeerSpec
+from aipc.measure.peers.peers import PeerSpec, find_python
 from aipc.models.store import Store
 from aipc.session.prepare import PreparedModel
 

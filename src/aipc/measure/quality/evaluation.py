@@ -24,8 +24,7 @@ from aipc.measure.quality.quality import (
     measure_quality,
     reference_logprobs,
 )
-from aipc.measure.quality.reference import find_reference
-from aipc.measure.quality.subject import Subject
+from aipc.measure.quality.reference import Subject, find_reference
 from aipc.measure.quality.tasks import Scores, ask_tasks
 from aipc.models.store import Store
 from aipc.progress import Progress

@@ -19,7 +19,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from aipc.errors import UsageError
 from aipc.generate import TextPipeline
 from aipc.measure.quality.divergence import continued
-from aipc.measure.quality.subject import Subject
+from aipc.measure.quality.reference import Subject
 from aipc.runtimes.base import Scorer
 from aipc.session import session
 from aipc.session.place import SessionOptions

@@ -29,8 +29,7 @@ from aipc.measure.quality.passages import (
     identity,
     read_passages,
 )
-from aipc.measure.quality.reference import compute_logprobs, find_logprobs, find_reference
-from aipc.measure.quality.subject import Subject
+from aipc.measure.quality.reference import Subject, compute_logprobs, find_logprobs, find_reference
 from aipc.measure.statistics import Interval, exponential, of_mean
 from aipc.models.store import Store
 from aipc.progress import Progress, silent

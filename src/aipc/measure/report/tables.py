@@ -11,8 +11,7 @@ from statistics import median
 from aipc import units
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
-from aipc.measure.bench.compare import Ratio, between, within
-from aipc.measure.bench.figures import cold_first_token
+from aipc.measure.bench.figures import Ratio, between, cold_first_token, within
 from aipc.measure.bench.result import Participant, Rate, Result
 from aipc.measure.report import words
 from aipc.measure.report.charts import ReportTable

@@ -10,8 +10,14 @@ from aipc.devices import kind_of
 from aipc.runtimes.base import Capabilities
 from aipc.runtimes.onnx.engine import ONNXEngine
 from aipc.runtimes.onnx.folder import open_folder
-from aipc.runtimes.onnx.properties import PROVIDER, read_properties
-from aipc.runtimes.onnx.provider import KINDS, check_installed, device_name, find_provider
+from aipc.runtimes.onnx.provider import (
+    KINDS,
+    PROVIDER,
+    check_installed,
+    device_name,
+    find_provider,
+    read_properties,
+)
 from aipc.runtimes.onnx.scorer import ONNXScorer
 
 

@@ -16,12 +16,11 @@ from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
 from aipc.errors import ArtifactError, DeviceError
 from aipc.runtimes.base import Capabilities, Decoding, Engine, Scorer
-from aipc.runtimes.constrained import check_constrained
+from aipc.runtimes.json_schema import check_constrained
 from aipc.runtimes.kv_budget import kv_budget
 from aipc.runtimes.openvino.batch import Batch, BatchRequest
 from aipc.runtimes.openvino.errors import translated
-from aipc.runtimes.openvino.generation import OpenVINOGeneration
-from aipc.runtimes.openvino.generation_config import generation_config, token_tensor
+from aipc.runtimes.openvino.generation import OpenVINOGeneration, generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.properties import (
     PROPERTIES,

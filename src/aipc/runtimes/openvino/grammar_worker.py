@@ -16,7 +16,7 @@ from typing import Any
 from aipc.child import answer_lines
 from aipc.runtimes.base import Constraint, Decoding
 from aipc.runtimes.openvino.errors import telling_line
-from aipc.runtimes.openvino.generation_config import generation_config, token_tensor
+from aipc.runtimes.openvino.generation import generation_config, token_tensor
 
 MEMORY = 2 * 2**30  # bytes that grammars may take
 

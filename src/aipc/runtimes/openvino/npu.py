@@ -22,10 +22,9 @@ from aipc.devices import resolve_device
 from aipc.errors import EngineError, PromptTooLong
 from aipc.progress import Progress, silent
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.constrained import check_constrained
+from aipc.runtimes.json_schema import check_constrained
 from aipc.runtimes.openvino.errors import translated
-from aipc.runtimes.openvino.generation import OpenVINOGeneration
-from aipc.runtimes.openvino.generation_config import generation_config, token_tensor
+from aipc.runtimes.openvino.generation import OpenVINOGeneration, generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.npu_compiler import (
     EMULATION,
