@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from aipc.errors import GenerationError
-
-if TYPE_CHECKING:
-    pass
-
 
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 """A stop id or stop string; the token limit or the end of the context; a stop after tool

@@ -14,7 +14,9 @@ import reference
 from aipc.errors import AipcError, ArtifactError, DeviceError, EngineError, UsageError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.onnx import engine as adapter
+from aipc.runtimes.onnx import runtime
 from aipc.runtimes.onnx.engine import read_placement
+from aipc.runtimes.onnx.provider import find_provider
 from aipc.runtimes.onnx.runtime import ONNXRuntime
 
 og = pytest.importorskip("onnxruntime_genai", reason="pip install 'aipc[onnx]'")
@@ -126,7 +128,7 @@ def no_appending(monkeypatch):
     """DirectML's way, on the CPU."""
 
     def change(engine):
-        provider = dataclasses.replace(adapter.find_provider("cpu"), continues=False)
+        provider = dataclasses.replace(find_provider("cpu"), continues=False)
         monkeypatch.setattr(engine._pool, "_provider", provider)
 
     return change
@@ -254,8 +256,8 @@ def test_a_model_that_computes_elsewhere_is_no_silent_run(
     device_type, placement, tiny_onnx, monkeypatch
 ):
     loaded = SimpleNamespace(device_type=device_type)
-    monkeypatch.setattr(adapter, "check_installed", lambda provider: None)
-    monkeypatch.setattr(adapter, "device_name", lambda provider, device: "CUDA")
+    monkeypatch.setattr(runtime, "check_installed", lambda provider: None)
+    monkeypatch.setattr(runtime, "device_name", lambda provider, device: "CUDA")
     monkeypatch.setattr(adapter, "_load", lambda *args: loaded)
     monkeypatch.setattr(adapter, "read_placement", lambda model: placement)
     with pytest.raises(DeviceError, match="CUDA was requested and ONNX Runtime took CPU"):
@@ -263,7 +265,7 @@ def test_a_model_that_computes_elsewhere_is_no_silent_run(
 
 
 def test_an_artifact_for_another_provider_is_refused(tiny_onnx, monkeypatch):
-    monkeypatch.setattr(adapter, "check_installed", lambda provider: None)
+    monkeypatch.setattr(runtime, "check_installed", lambda provider: None)
     message = "made for the provider cuda, not DML; convert the model with --for directml"
     with pytest.raises(ArtifactError, match=message):
         ONNXRuntime().open(tiny_onnx("llama-gqa", "cuda")[0], "directml", {})
@@ -274,12 +276,9 @@ def test_a_folder_without_a_model_is_no_artifact(tmp_path):
         ONNXRuntime().open(tmp_path, "cpu", {})
 
 
-og_of_placement = pytest.importorskip("onnxruntime_genai", reason="pip install 'aipc[onnx]'")
-
-
 def test_every_node_of_the_loaded_session_is_counted(tiny_onnx):
     folder, config, _ = tiny_onnx("llama-gqa")
-    model = og_of_placement.Model(og_of_placement.Config(str(folder)))
+    model = og.Model(og.Config(str(folder)))
     placement = read_placement(model)
     assert set(placement) == {"CPUExecutionProvider"}
     assert placement["CPUExecutionProvider"] > 4 * config["num_hidden_layers"]
