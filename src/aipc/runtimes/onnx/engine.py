@@ -21,13 +21,13 @@ from aipc.devices.system.cpu import read_cpu
 from aipc.errors import DeviceError, EngineError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.json_schema import check_constrained
-from aipc.runtimes.onnx.errors import translated
 from aipc.runtimes.onnx.folder import GenAIFolder
 from aipc.runtimes.onnx.guided import GuidedSequence, check_end
 from aipc.runtimes.onnx.provider import Settings, configure
 from aipc.runtimes.onnx.sampler import Sampler, logprob
 from aipc.runtimes.onnx.sequence import CachedSequence
 from aipc.runtimes.onnx.sequence_pool import SequencePool
+from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
 
 KERNEL = "kernel_time"

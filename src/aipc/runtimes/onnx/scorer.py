@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from aipc.errors import EngineError
 from aipc.runtimes.onnx.engine import ONNXEngine
-from aipc.runtimes.onnx.errors import translated
+from aipc.runtimes.vendor_errors import translated
 
 
 class ONNXScorer:

@@ -12,8 +12,8 @@ from collections import deque
 from typing import Any
 
 from aipc.errors import EngineError
-from aipc.runtimes.openvino.errors import translated
 from aipc.runtimes.token_queue import Readers, TokenChunk, TokenQueue
+from aipc.runtimes.vendor_errors import translated
 
 _PATIENCE_S = 0.02
 """With a reader that keeps the others waiting."""

@@ -14,8 +14,8 @@ from aipc.artifact.sentence_model import Pooling, SentenceModel, read_sentence_m
 from aipc.devices import kind_of, resolve_device
 from aipc.errors import DeviceError, EngineError, PromptTooLong
 from aipc.runtimes.embedder import KINDS
-from aipc.runtimes.openvino.errors import translated
 from aipc.runtimes.openvino.properties import check_properties
+from aipc.runtimes.vendor_errors import translated
 
 _VENDORS: Mapping[Pooling, str] = {"cls": "CLS", "mean": "MEAN", "last": "LAST_TOKEN"}
 

@@ -19,7 +19,6 @@ from aipc.runtimes.base import Capabilities, Decoding, Engine, Scorer
 from aipc.runtimes.json_schema import check_constrained
 from aipc.runtimes.kv_budget import kv_budget
 from aipc.runtimes.openvino.batch import Batch, BatchRequest
-from aipc.runtimes.openvino.errors import translated
 from aipc.runtimes.openvino.generation import OpenVINOGeneration, generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.properties import (
@@ -30,6 +29,7 @@ from aipc.runtimes.openvino.properties import (
     read_lookup,
 )
 from aipc.runtimes.token_queue import TokenChunk
+from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
 
 PROMPT_CHUNK = 512

@@ -15,8 +15,8 @@ from typing import Any
 
 from aipc.child import answer_lines
 from aipc.runtimes.base import Constraint, Decoding
-from aipc.runtimes.openvino.errors import telling_line
 from aipc.runtimes.openvino.generation import generation_config, token_tensor
+from aipc.runtimes.vendor_errors import reason_line
 
 MEMORY = 2 * 2**30  # bytes that grammars may take
 
@@ -35,7 +35,7 @@ def _start() -> Callable[[Any], str]:
         try:
             pipeline.generate(token_tensor([0]), generation_config(decoding, stop))
         except Exception as error:  # noqa: BLE001 - any complaint is the answer
-            return telling_line(error)
+            return reason_line(error)
         return ""
 
     return complaint

@@ -23,7 +23,6 @@ from aipc.errors import EngineError, PromptTooLong
 from aipc.progress import Progress, silent
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.json_schema import check_constrained
-from aipc.runtimes.openvino.errors import translated
 from aipc.runtimes.openvino.generation import OpenVINOGeneration, generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.npu_compiler import (
@@ -44,6 +43,7 @@ from aipc.runtimes.openvino.static_shape import (
     smallest_shape,
 )
 from aipc.runtimes.token_queue import TokenChunk, TokenQueue
+from aipc.runtimes.vendor_errors import translated
 
 
 class NpuRequest:

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from aipc.artifact.files import OPENVINO_WEIGHTS
 from aipc.errors import AipcError, EngineError, UsageError
 from aipc.progress import Progress
-from aipc.runtimes.openvino.errors import translated
 from aipc.runtimes.openvino.static_shape import NpuOptions, Shape
+from aipc.runtimes.vendor_errors import translated
 
 EMULATION: Mapping[str, str] = {
     "NPU_USE_NPUW": "YES",

@@ -17,7 +17,7 @@ from aipc.artifact.files import OPENVINO_MODEL
 from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
 from aipc.errors import EngineError
-from aipc.runtimes.openvino.errors import translated
+from aipc.runtimes.vendor_errors import translated
 
 EXACT = {
     "INFERENCE_PRECISION_HINT": "f32",
