@@ -11,9 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aipc.serve.api.asker import TOKENS
-from aipc.serve.api.endpoint import Endpoint
-from aipc.serve.api.endpoints import list_endpoints
+from aipc.serve.api.dispatch import TOKENS
+from aipc.serve.api.endpoints import Endpoint, list_endpoints
 from aipc.serve.api.openapi import document
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.connection import LEFT, ClientLeft

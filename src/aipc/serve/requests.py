@@ -8,7 +8,7 @@ from typing import TypeAlias
 from aipc.generate import Event
 from aipc.generate.request import GenerationRequest
 
-__all__ = ["Embedded", "GenerationRequest", "Saying", "Waiting"]
+__all__ = ["Embedded", "GenerationRequest", "ServerEvent", "Waiting"]
 
 
 @dataclass(frozen=True)
@@ -29,5 +29,5 @@ class Embedded:
     """Each float32, little-endian, in base64, as it goes over every wire."""
 
 
-Saying: TypeAlias = Event | Embedded | Waiting
+ServerEvent: TypeAlias = Event | Embedded | Waiting
 """`Text` and `ToolCall`, or `Embedded`, and at last one `Finished`; first any `Waiting`."""

@@ -8,7 +8,7 @@ PATH = "/v1/chat/completions"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 
 
-def asked(text, **more):
+def request_body(text, **more):
     return {"model": "fake", "messages": [{"role": "user", "content": text}], **more}
 
 
@@ -20,7 +20,7 @@ def events(response):
 
 
 def test_a_whole_answer_has_openais_shape(client):
-    reply = client.post(PATH, json=asked("count 3")).json()
+    reply = client.post(PATH, json=request_body("count 3")).json()
     assert reply["object"] == "chat.completion"
     assert reply["model"] == "fake"
     assert reply["choices"] == [
@@ -36,25 +36,25 @@ def test_a_whole_answer_has_openais_shape(client):
 
 
 def test_a_stream_begins_with_the_role_and_ends_with_done(client):
-    body = asked("count 40 every 0.005", stream=True)
+    body = request_body("count 40 every 0.005", stream=True)
     response = client.post(PATH, json=body)
     assert response.headers["content-type"].startswith("text/event-stream")
-    *chunks, done = events(response)
+    *data, done = events(response)
     assert done == "[DONE]"
-    told = [json.loads(chunk) for chunk in chunks]
-    assert len({chunk["id"] for chunk in told}) == 1
-    assert {chunk["object"] for chunk in told} == {"chat.completion.chunk"}
-    first, *middle, last = [chunk["choices"][0] for chunk in told]
+    chunks = [json.loads(each) for each in data]
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    first, *middle, last = [chunk["choices"][0] for chunk in chunks]
     assert first["delta"] == {"role": "assistant", "content": ""}
     assert "".join(one["delta"]["content"] for one in middle) == "".join(f"{n} " for n in range(40))
     assert last["delta"] == {}
     assert last["finish_reason"] == "stop"
     assert all(one["finish_reason"] is None for one in (first, *middle))
-    assert not any("usage" in chunk for chunk in told)
+    assert not any("usage" in chunk for chunk in chunks)
 
 
 def test_usage_comes_in_a_chunk_of_its_own(client):
-    body = asked("count 3", stream=True, stream_options={"include_usage": True})
+    body = request_body("count 3", stream=True, stream_options={"include_usage": True})
     *chunks, last = [json.loads(data) for data in events(client.post(PATH, json=body))[:-1]]
     assert all(chunk["usage"] is None for chunk in chunks)
     assert last["choices"] == []
@@ -62,12 +62,12 @@ def test_usage_comes_in_a_chunk_of_its_own(client):
     assert "total_s" in last["timings"]
 
 
-def test_several_answers_are_told_apart(client):
-    reply = client.post(PATH, json=asked("count 5", n=3)).json()
+def test_several_choices_have_an_index_each(client):
+    reply = client.post(PATH, json=request_body("count 5", n=3)).json()
     assert [choice["index"] for choice in reply["choices"]] == [0, 1, 2]
     assert {choice["message"]["content"] for choice in reply["choices"]} == {"0 1 2 3 4 "}
     assert reply["usage"] == {"prompt_tokens": 2, "completion_tokens": 15, "total_tokens": 17}
-    data = events(client.post(PATH, json=asked("count 5", n=2, stream=True)))[:-1]
+    data = events(client.post(PATH, json=request_body("count 5", n=2, stream=True)))[:-1]
     choices = [json.loads(one)["choices"][0] for one in data]
     for index in (0, 1):
         own = [one["delta"] for one in choices if one["index"] == index]
@@ -76,13 +76,13 @@ def test_several_answers_are_told_apart(client):
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
-def test_an_answer_that_is_cut_says_so(client, name):
-    choice = client.post(PATH, json=asked("count 9", **{name: 2})).json()["choices"][0]
+def test_a_cut_answer_has_the_finish_reason_length(client, name):
+    choice = client.post(PATH, json=request_body("count 9", **{name: 2})).json()["choices"][0]
     assert (choice["message"]["content"], choice["finish_reason"]) == ("0 1 ", "length")
 
 
 def test_log_probabilities_stand_beside_their_tokens(client):
-    choice = client.post(PATH, json=asked("count 2", logprobs=True)).json()["choices"][0]
+    choice = client.post(PATH, json=request_body("count 2", logprobs=True)).json()["choices"][0]
     assert choice["logprobs"]["content"] == [
         {"token": f"{n} ", "logprob": -0.5, "bytes": [48 + n, 32], "top_logprobs": []}
         for n in (0, 1)
@@ -90,10 +90,11 @@ def test_log_probabilities_stand_beside_their_tokens(client):
 
 
 def test_a_tool_call_is_given_whole_or_as_a_delta(client):
-    message = client.post(PATH, json=asked("call", tools=[TOOL])).json()["choices"][0]["message"]
+    reply = client.post(PATH, json=request_body("call", tools=[TOOL])).json()
+    message = reply["choices"][0]["message"]
     call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
     assert message["tool_calls"] == [call]
-    data = events(client.post(PATH, json=asked("call", tools=[TOOL], stream=True)))[:-1]
+    data = events(client.post(PATH, json=request_body("call", tools=[TOOL], stream=True)))[:-1]
     deltas = [json.loads(one)["choices"][0]["delta"] for one in data]
     assert [one["tool_calls"] for one in deltas if "tool_calls" in one] == [[{"index": 0, **call}]]
 
@@ -122,7 +123,7 @@ REFUSED = {
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("more", "code"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_honored_is_refused(client, more, code, stream):
-    response = client.post(PATH, json=asked("x", stream=stream, **more) | more)
+    response = client.post(PATH, json=request_body("x", stream=stream, **more) | more)
     assert response.status_code == 400
     error = response.json()["error"]
     assert (error["type"], error["code"]) == ("invalid_request_error", code)
@@ -140,53 +141,53 @@ def test_what_changes_nothing_is_taken(client):
         "reasoning_effort": "low",
         "parallel_tool_calls": True,
     }
-    assert client.post(PATH, json=asked("x", **more)).status_code == 200
+    assert client.post(PATH, json=request_body("x", **more)).status_code == 200
 
 
 def test_a_model_that_is_not_there_is_404(client):
-    response = client.post(PATH, json=asked("x") | {"model": "../fake"})
+    response = client.post(PATH, json=request_body("x") | {"model": "../fake"})
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "model_not_found"
 
 
 def test_a_failure_before_the_first_word_has_its_status_and_a_later_one_is_an_event(client):
-    response = client.post(PATH, json=asked("fail"))
+    response = client.post(PATH, json=request_body("fail"))
     assert response.status_code == 500
     assert "the fake failed" in response.json()["error"]["message"]
-    response = client.post(PATH, json=asked("fail", stream=True))
+    response = client.post(PATH, json=request_body("fail", stream=True))
     assert response.status_code == 200
     assert json.loads(events(response)[-1])["error"]["code"] == "engine_error"
 
 
 def test_a_worker_that_dies_is_503_and_comes_back(client):
-    response = client.post(PATH, json=asked("die"))
+    response = client.post(PATH, json=request_body("die"))
     assert response.status_code == 503
     assert int(response.headers["retry-after"]) >= 1
     assert response.json()["error"]["code"] == "worker_died"
-    assert client.post(PATH, json=asked("back")).json()["choices"][0]["message"]["content"]
+    assert client.post(PATH, json=request_body("back")).json()["choices"][0]["message"]["content"]
 
 
-def test_whoever_comes_when_too_many_wait_is_told_when_to_come_back(serve_fakes):
+def test_a_request_over_the_limit_of_waiting_is_refused_with_retry_after(serve_fakes):
     server = serve_fakes("serial", options={"max_waiting": 0})
     with server.client() as client:
-        client.post(PATH, json=asked("x") | {"model": "serial"})
-        long = asked("count 100000 every 0.01", stream=True) | {"model": "serial"}
+        client.post(PATH, json=request_body("x") | {"model": "serial"})
+        long = request_body("count 100000 every 0.01", stream=True) | {"model": "serial"}
         with client.stream("POST", PATH, json=long) as under_way:
             next(under_way.iter_lines())
-            response = client.post(PATH, json=asked("x") | {"model": "serial"})
+            response = client.post(PATH, json=request_body("x") | {"model": "serial"})
     assert response.status_code == 429
     assert int(response.headers["retry-after"]) >= 1
     assert response.json()["error"]["type"] == "rate_limit_error"
 
 
-def test_an_answer_that_waits_says_its_place(serve_fakes):
+def test_a_waiting_answer_streams_its_position(serve_fakes):
     server = serve_fakes("serial")
     with server.client() as client:
-        body = asked("count 60 every 0.01", stream=True) | {"model": "serial"}
+        body = request_body("count 60 every 0.01", stream=True) | {"model": "serial"}
         with client.stream("POST", PATH, json=body) as first:
             lines = first.iter_lines()
             assert "chat.completion.chunk" in next(line for line in lines if line[:4] == "data")
-            waiting = client.post(PATH, json=asked("x", stream=True) | {"model": "serial"})
+            waiting = client.post(PATH, json=request_body("x", stream=True) | {"model": "serial"})
             *_, done = [line for line in lines if line]
     assert done == "data: [DONE]"
     assert waiting.text.startswith(": waiting 1\n\n")

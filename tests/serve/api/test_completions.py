@@ -7,12 +7,12 @@ import pytest
 PATH = "/v1/completions"
 
 
-def asked(text, **more):
+def request_body(text, **more):
     return {"model": "fake", "prompt": text, **more}
 
 
 def test_a_whole_completion(client):
-    reply = client.post(PATH, json=asked(["count 3"])).json()
+    reply = client.post(PATH, json=request_body(["count 3"])).json()
     assert reply["object"] == "text_completion"
     assert reply["choices"] == [
         {"index": 0, "text": "0 1 2 ", "logprobs": None, "finish_reason": "stop"}
@@ -21,14 +21,14 @@ def test_a_whole_completion(client):
 
 
 def test_without_a_limit_it_is_openais_sixteen(client):
-    choice = client.post(PATH, json=asked("count 30")).json()["choices"][0]
+    choice = client.post(PATH, json=request_body("count 30")).json()["choices"][0]
     assert choice["text"].split() == [str(n) for n in range(16)]
     assert choice["finish_reason"] == "length"
 
 
 def test_a_stream_and_its_usage(client):
     more = {"stream": True, "stream_options": {"include_usage": True}, "n": 2}
-    *data, done, _ = client.post(PATH, json=asked("count 4", **more)).text.split("\n\n")
+    *data, done, _ = client.post(PATH, json=request_body("count 4", **more)).text.split("\n\n")
     assert done == "data: [DONE]"
     chunks = [json.loads(one.removeprefix("data: ")) for one in data]
     assert chunks.pop()["usage"]["completion_tokens"] == 8
@@ -39,7 +39,7 @@ def test_a_stream_and_its_usage(client):
 
 
 def test_log_probabilities_say_where_their_tokens_are(client):
-    choice = client.post(PATH, json=asked("count 3", logprobs=0)).json()["choices"][0]
+    choice = client.post(PATH, json=request_body("count 3", logprobs=0)).json()["choices"][0]
     assert choice["logprobs"] == {
         "tokens": ["0 ", "1 ", "2 "],
         "token_logprobs": [-0.5] * 3,
@@ -60,6 +60,6 @@ def test_log_probabilities_say_where_their_tokens_are(client):
     ],
 )
 def test_what_cannot_be_honored_is_refused(client, more):
-    response = client.post(PATH, json=asked("x") | more)
+    response = client.post(PATH, json=request_body("x") | more)
     assert response.status_code == 400
     assert response.json()["error"]["param"].split(".")[0] == next(iter(more))

@@ -66,7 +66,7 @@ def test_numbers_and_base64_are_the_same_vector(embedding_server):
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("fields", "message"),
     [
         ({"input": [1, 2, 3]}, "input: token ids are not taken; give texts"),
         ({"input": [[1], [2]]}, "input: token ids are not taken; give texts"),
@@ -76,10 +76,10 @@ def test_numbers_and_base64_are_the_same_vector(embedding_server):
         ({"input": "a " * 40}, "a text has 42 tokens, the model takes 32"),
     ],
 )
-def test_what_can_not_be_meant_is_refused(openai_client, asked, told):
+def test_what_can_not_be_meant_is_refused(openai_client, fields, message):
     with pytest.raises(openai.BadRequestError) as caught:
-        openai_client.embeddings.create(model="tiny-e5", **asked)
-    assert told in caught.value.message
+        openai_client.embeddings.create(model="tiny-e5", **fields)
+    assert message in caught.value.message
 
 
 def test_no_text_from_a_model_that_makes_embeddings(openai_client):
@@ -96,8 +96,8 @@ def test_no_embeddings_from_a_model_that_writes_text(client):
         "fake": (400, "model_not_supported", "'fake' writes text and makes no embeddings"),
         "none": (404, "model_not_found", "there is no model 'none'"),
     }
-    for model, (status, code, told) in refused.items():
+    for model, (status, code, message) in refused.items():
         response = client.post("/v1/embeddings", json={"model": model, "input": "x"})
         error = response.json()["error"]
         assert (response.status_code, error["code"], error["param"]) == (status, code, "model")
-        assert error["message"].startswith(told)
+        assert error["message"].startswith(message)

@@ -1,10 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
-
-from aipc.serve.api import models
-from aipc.serve.pool.model_scheduler import ModelStatus
-
 
 def test_models_are_listed_with_how_they_are(client):
     (model,) = client.get("/v1/models").json()["data"]
@@ -22,26 +17,6 @@ def test_a_model_that_is_not_there(client):
         assert response.json()["error"]["code"] == "model_not_found"
 
 
-def test_it_lives_at_once_and_is_ready_when_tokens_have_come(serve_fakes):
-    with serve_fakes("slow").client() as client:
-        assert client.get("/health").json() == {"status": "alive"}
-        assert client.get("/health/ready").json() == {"status": "idle", "models": {}}
-        body = {"model": "slow", "prompt": "x", "stream": True}
-        with client.stream("POST", "/v1/completions", json=body) as response:
-            states = [client.get("/health/ready")]
-            response.read()
-        states.append(client.get("/health/ready"))
-    assert [state.status_code for state in states] == [503, 200]
-    assert states[1].json() == {"status": "ready", "models": {"slow": "ready"}}
-
-
-def test_the_machine_tells_its_memory_and_the_models(client):
-    body = client.get("/api/machine").json()
-    assert body["memory"]["total"] > 0
-    assert body["models"][0]["model"] == "fake"
-    assert [place["device"] for place in body["places"]] == ["cpu", "gpu.1"]
-
-
 def test_a_device_that_is_not_here_is_refused_before_anything_is_begun(client):
     for device in ("npu", "gpu.2"):
         body = {"model": "fake", "prompt": "x", "device": device}
@@ -50,30 +25,3 @@ def test_a_device_that_is_not_here_is_refused_before_anything_is_begun(client):
         assert response.json()["error"]["code"] == "device_unavailable"
     models = client.get("/api/machine").json()["models"]
     assert [model["device"] for model in models] == ["auto"]
-
-
-def test_figures_are_prometheus_own_format(client):
-    def figure(name):
-        lines = client.get("/metrics").text.splitlines()
-        return next(float(line.split()[-1]) for line in lines if line.startswith(name))
-
-    tokens, firsts = 'aipc_tokens_total{kind="completion"}', "aipc_first_token_seconds_count"
-    before = figure(tokens), figure(firsts), figure("aipc_token_seconds_count")
-    client.post("/v1/completions", json={"model": "fake", "prompt": "count 9"})
-    assert figure(tokens) == before[0] + 9
-    assert figure(firsts) == before[1] + 1
-    assert figure("aipc_token_seconds_count") <= before[2] + 8
-    assert figure('aipc_model_ready{device="auto",model="fake"}') == 1.0
-    assert client.get("/metrics").headers["content-type"].startswith("text/plain")
-
-
-def test_a_device_that_fails_does_not_hide_another_that_answers():
-    ready, failed = (status(state) for state in ("ready", "failed"))
-    for both in ((ready, failed), (failed, ready)):
-        assert models._best_states(both) == {"model": "ready"}
-    assert models._best_states([failed]) == {"model": "failed"}
-
-
-def status(state):
-    left = {field.name: None for field in dataclasses.fields(ModelStatus)}
-    return ModelStatus(**{**left, "model": "model", "state": state})

@@ -5,7 +5,7 @@ import re
 import pytest
 from pydantic import TypeAdapter
 
-from aipc.serve.api import chat_schemas, completions_schemas, models_schemas, responses_schemas
+from aipc.serve.api import chat_schemas, completions, health, models, responses_schemas
 from aipc.serve.api.openapi import ErrorBody
 
 
@@ -33,7 +33,7 @@ def test_every_path_is_in_it_and_every_reference_leads_somewhere(server, documen
         assert re.sub("^#/components/schemas/", "", reference) in schemas
 
 
-def test_a_request_says_its_bounds_and_what_is_refused(document):
+def test_a_request_has_its_bounds_and_required_members(document):
     chat = document["components"]["schemas"]["ChatRequest"]
     assert chat["additionalProperties"] is False
     assert set(chat["required"]) == {"model", "messages"}
@@ -45,22 +45,22 @@ def test_answers_are_as_the_document_has_them(client):
     user = {"role": "user", "content": "count 3"}
     for path, body, kind in (
         ("chat/completions", {"messages": [user], "logprobs": True}, chat_schemas.ChatCompletion),
-        ("completions", {"prompt": "x", "logprobs": 0}, completions_schemas.Completion),
+        ("completions", {"prompt": "x", "logprobs": 0}, completions.Completion),
         ("responses", {"input": "x"}, responses_schemas.ResponseBody),
     ):
         reply = client.post(f"/v1/{path}", json={"model": "fake", **body})
         TypeAdapter(kind).validate_json(reply.content, strict=True)
     for path, kind in (
-        ("v1/models", models_schemas.ModelList),
-        ("health", models_schemas.Health),
-        ("health/ready", models_schemas.Readiness),
-        ("api/machine", models_schemas.MachineBody),
+        ("v1/models", models.ModelList),
+        ("health", health.Health),
+        ("health/ready", health.Readiness),
+        ("api/machine", health.MachineBody),
         ("v1/models/none", ErrorBody),
     ):
         TypeAdapter(kind).validate_json(client.get(f"/{path}").content, strict=True)
 
 
-def test_a_key_is_said_to_be_needed_where_it_is(serve_fakes):
+def test_the_key_is_required_by_all_but_public_paths(serve_fakes):
     key = "a-key-that-nobody-guesses"
     with serve_fakes(api_key=key).client(Authorization=f"Bearer {key}") as client:
         document = client.get("/openapi.json").json()

@@ -11,11 +11,11 @@ PATH = "/v1/responses"
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}
 
 
-def asked(text, **more):
+def request_body(text, **more):
     return {"model": "fake", "input": text, **more}
 
 
-def told(response):
+def events_of(response):
     """(event name, data) of each event."""
     events = [text.split("\n") for text in response.text.split("\n\n") if text]
     return [
@@ -25,7 +25,7 @@ def told(response):
 
 
 def test_a_whole_response(client):
-    reply = client.post(PATH, json=asked("count 3", instructions="be brief")).json()
+    reply = client.post(PATH, json=request_body("count 3", instructions="be brief")).json()
     assert (reply["object"], reply["status"], reply["store"]) == ("response", "completed", False)
     (item,) = reply["output"]
     assert item["content"][0]["text"] == "0 1 2 "
@@ -34,13 +34,13 @@ def test_a_whole_response(client):
 
 
 def test_an_answer_that_is_cut_is_incomplete(client):
-    reply = client.post(PATH, json=asked("count 9", max_output_tokens=2)).json()
+    reply = client.post(PATH, json=request_body("count 9", max_output_tokens=2)).json()
     assert reply["status"] == reply["output"][0]["status"] == "incomplete"
     assert reply["incomplete_details"] == {"reason": "max_output_tokens"}
 
 
 def test_the_events_of_a_text_come_in_openais_order(client):
-    events = told(client.post(PATH, json=asked("count 3", stream=True)))
+    events = events_of(client.post(PATH, json=request_body("count 3", stream=True)))
     names = [name for name, _ in events]
     assert all(name == data["type"] for name, data in events)
     assert [data["sequence_number"] for _, data in events] == list(range(len(events)))
@@ -61,7 +61,7 @@ def test_the_events_of_a_text_come_in_openais_order(client):
 
 
 def test_a_function_call_has_events_of_its_own(client):
-    events = told(client.post(PATH, json=asked("call", tools=[TOOL], stream=True)))
+    events = events_of(client.post(PATH, json=request_body("call", tools=[TOOL], stream=True)))
     names = [name for name, _ in events]
     assert "response.function_call_arguments.delta" in names
     done = next(data for name, data in events if name.endswith("arguments.done"))
@@ -75,7 +75,7 @@ def test_a_function_call_has_events_of_its_own(client):
 
 
 def test_a_failure_after_the_first_word_is_an_error_event(client):
-    name, data = told(client.post(PATH, json=asked("fail", stream=True)))[-1]
+    name, data = events_of(client.post(PATH, json=request_body("fail", stream=True)))[-1]
     assert (name, data["type"], data["code"]) == ("error", "error", "engine_error")
 
 
@@ -87,8 +87,8 @@ def test_items_become_a_conversation():
         {"type": "function_call_output", "call_id": "1", "output": "a"},
         {"type": "function_call_output", "call_id": "2", "output": "b"},
     ]
-    asked = ResponseRequest(model="m", input=items, instructions="brief")
-    messages = _messages(asked)
+    body = ResponseRequest(model="m", input=items, instructions="brief")
+    messages = _messages(body)
     assert [one["role"] for one in messages] == ["system", "user", "assistant", "tool", "tool"]
     assert [call["id"] for call in messages[2]["tool_calls"]] == ["1", "2"]
     assert messages[4] == {"role": "tool", "tool_call_id": "2", "content": "b"}
@@ -106,6 +106,6 @@ def test_items_become_a_conversation():
     ],
 )
 def test_what_is_stored_or_done_elsewhere_is_refused(client, more):
-    response = client.post(PATH, json=asked("x") | more)
+    response = client.post(PATH, json=request_body("x") | more)
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_request_error"

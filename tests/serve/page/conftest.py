@@ -10,7 +10,7 @@ from scripted_pool import ScriptedPool
 from aipc.devices.counters.counter import Reading
 from aipc.devices.counters.monitor import Snapshot
 from aipc.devices.system.memory import Memory
-from aipc.serve.api.models_schemas import MachineBody
+from aipc.serve.api.health import MachineBody
 
 
 @pytest.fixture(scope="module")

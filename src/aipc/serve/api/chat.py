@@ -1,70 +1,212 @@
-"""/v1/chat/completions: a conversation in, the next message out."""
+"""/v1/chat/completions: a conversation in, the next message out, whole or in chunks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aipc.serve.api import chat_reply
-from aipc.serve.api.asker import Asker, client_of
-from aipc.serve.api.chat_schemas import ChatRequest, Format, JsonFormat, NamedTool, SchemaFormat
-from aipc.serve.api.json_body import json_response
-from aipc.serve.api.schemas import read
-from aipc.serve.http.connection import EventStream, while_connected
+from aipc.generate import Finished, Text, ToolCall
+from aipc.serve.api.chat_schemas import (
+    AnswerMessage,
+    CalledFunction,
+    ChatChoice,
+    ChatChunk,
+    ChatCompletion,
+    ChatRequest,
+    ChoiceLogprobs,
+    ChunkChoice,
+    Delta,
+    Format,
+    JsonFormat,
+    NamedTool,
+    SchemaFormat,
+    TokenLogprob,
+    ToolCallBody,
+    ToolCallDelta,
+)
+from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
+from aipc.serve.api.schemas import (
+    FINGERPRINT,
+    json_response,
+    new_id,
+    read,
+    tokens_with_logprobs,
+    usage_members,
+)
+from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
 from aipc.serve.http.errors import HTTPError
-from aipc.serve.requests import GenerationRequest
+from aipc.serve.requests import GenerationRequest, ServerEvent, Waiting
 
 
 class Chat:
-    def __init__(self, asker: Asker) -> None:
-        self._asker = asker
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
 
     async def answer(self, request: Request) -> Response:
-        asked = read(ChatRequest, await request.body())
-        asks = _asks(asked, client_of(request))
-        answers = self._asker.answers(request, asked.model, asked.device, asks)
-        if asked.stream:
-            return EventStream(chat_reply.frames(asked, answers))
-        return json_response(
-            await while_connected(request.receive, chat_reply.whole(asked, answers))
-        )
+        body = read(ChatRequest, await request.body())
+        requests = _generation_requests(body, client_of(request))
+        events = self._dispatcher.events(request, body.model, body.device, requests)
+        if body.stream:
+            return EventStream(_frames(body, events))
+        return json_response(await while_connected(request.receive, _completion(body, events)))
 
 
-def _asks(asked: ChatRequest, client: str) -> list[GenerationRequest]:
-    messages = [message.model_dump(exclude_none=True) for message in asked.messages]
-    tools = [tool.model_dump(exclude_none=True) for tool in asked.tools or ()]
+def _generation_requests(body: ChatRequest, client: str) -> list[GenerationRequest]:
+    messages = [message.model_dump(exclude_none=True) for message in body.messages]
+    tools = [tool.model_dump(exclude_none=True) for tool in body.tools or ()]
+    choice = body.tool_choice
+    name = named_tool(choice.function.name) if isinstance(choice, NamedTool) else choice
     return [
         GenerationRequest(
             messages=messages,
-            sampling=asked.sampling(asked.limit, seed),
-            stop=asked.stops,
-            schema=_schema(asked.response_format),
+            sampling=body.sampling(body.limit, seed),
+            stop=body.stops,
+            schema=_schema(body.response_format),
             tools=tools,
-            tool_choice=_tool_choice(asked.tool_choice),
-            logprobs=bool(asked.logprobs),
+            tool_choice=name or "auto",
+            logprobs=bool(body.logprobs),
             client=client,
         )
-        for seed in asked.seeds()
+        for seed in body.seeds()
     ]
 
 
-def _schema(wanted: Format | None) -> Mapping[str, Any] | None:
-    if isinstance(wanted, SchemaFormat):
-        return wanted.json_schema.schema_
-    return {"type": "object"} if isinstance(wanted, JsonFormat) else None
-
-
-def _tool_choice(choice: str | NamedTool | None) -> str:
-    if not isinstance(choice, NamedTool):
-        return choice or "auto"
-    return named_tool(choice.function.name)
+def _schema(response_format: Format | None) -> Mapping[str, Any] | None:
+    if isinstance(response_format, SchemaFormat):
+        return response_format.json_schema.schema_
+    return {"type": "object"} if isinstance(response_format, JsonFormat) else None
 
 
 def named_tool(name: str) -> str:
-    """The name as a choice, which can't be one of the words for a choice."""
+    """The name as a tool choice; it can't be one of the words that choose otherwise."""
     if name in {"auto", "none", "required"}:
         raise HTTPError(400, f"a tool called '{name}' can't be chosen", param="tool_choice")
     return name
+
+
+@dataclass
+class _Choice:
+    """What one choice has generated so far."""
+
+    texts: list[str] = field(default_factory=list)
+    calls: list[ToolCallBody] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+
+    def add(self, event: ServerEvent, *, one_call: bool) -> None:
+        if isinstance(event, Text):
+            self.texts.append(event.text)
+            self.logprobs += _logprobs(event)
+        elif isinstance(event, ToolCall) and not (one_call and self.calls):
+            self.calls.append(_call(event))
+
+
+async def _completion(body: ChatRequest, events: IndexedEvents) -> ChatCompletion:
+    choices = [_Choice() for _ in range(body.n or 1)]
+    ends: dict[int, Finished] = {}
+    async with aclosing(events):
+        async for index, event in events:
+            choices[index].add(event, one_call=body.parallel_tool_calls is False)
+            if isinstance(event, Finished):
+                ends[index] = event
+    return ChatCompletion(
+        id=new_id("chatcmpl"),
+        object="chat.completion",
+        created=int(time.time()),
+        model=body.model,
+        system_fingerprint=FINGERPRINT,
+        choices=[_choice_body(body, at, choices[at], ends[at].reason) for at in sorted(ends)],
+        **usage_members([*ends.values()]),
+    )
+
+
+def _choice_body(body: ChatRequest, index: int, choice: _Choice, reason: Any) -> ChatChoice:
+    calls = {"tool_calls": choice.calls} if choice.calls else {}
+    content = "".join(choice.texts) or (None if choice.calls else "")
+    message = AnswerMessage(role="assistant", content=content, refusal=None, **calls)
+    logprobs = ChoiceLogprobs(content=choice.logprobs, refusal=None) if body.logprobs else None
+    return ChatChoice(index=index, message=message, logprobs=logprobs, finish_reason=reason)
+
+
+async def _frames(body: ChatRequest, events: IndexedEvents) -> AsyncGenerator[bytes, None]:
+    writer = _ChunkWriter(body)
+    async with aclosing(events):
+        async for index, event in events:
+            for each in writer.frames(index, event):
+                yield each
+    if body.wants_usage:
+        yield writer.usage()
+    yield DONE
+
+
+class _ChunkWriter:
+    """Events as the chunks of one completion."""
+
+    def __init__(self, body: ChatRequest) -> None:
+        self._body = body
+        self._calls = [0] * (body.n or 1)
+        self._begun: set[int] = set()
+        self._ends: list[Finished] = []
+        self._same: dict[str, Any] = {
+            "id": new_id("chatcmpl"),
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": body.model,
+            "system_fingerprint": FINGERPRINT,
+        }
+
+    def frames(self, index: int, event: ServerEvent) -> Iterator[bytes]:
+        if isinstance(event, Waiting):
+            yield waiting_frame(event)
+            return
+        if index not in self._begun:
+            self._begun.add(index)
+            yield self._chunk(index, Delta(role="assistant", content=""))
+        if isinstance(event, Text) and event.text:
+            yield self._chunk(index, Delta(content=event.text), event)
+        elif isinstance(event, ToolCall):
+            yield from self._call(index, event)
+        elif isinstance(event, Finished):
+            self._ends.append(event)
+            yield self._chunk(index, Delta(), reason=event.reason)
+
+    def usage(self) -> bytes:
+        return self._frame(choices=[], **usage_members(self._ends))
+
+    def _call(self, index: int, call: ToolCall) -> Iterator[bytes]:
+        count = self._calls[index]
+        if count and self._body.parallel_tool_calls is False:
+            return
+        self._calls[index] += 1
+        delta = Delta(tool_calls=[ToolCallDelta(index=count, **dict(_call(call)))])
+        yield self._chunk(index, delta)
+
+    def _chunk(
+        self, index: int, delta: Delta, event: Text | None = None, reason: Any = None
+    ) -> bytes:
+        logprobs = None
+        if event is not None and self._body.logprobs:
+            logprobs = ChoiceLogprobs(content=_logprobs(event), refusal=None)
+        choice = ChunkChoice(index=index, delta=delta, logprobs=logprobs, finish_reason=reason)
+        no_usage = {"usage": None} if self._body.wants_usage else {}
+        return self._frame(choices=[choice], **no_usage)
+
+    def _frame(self, **members: Any) -> bytes:
+        return frame(ChatChunk(**self._same, **members).model_dump_json(exclude_unset=True))
+
+
+def _call(call: ToolCall) -> ToolCallBody:
+    function = CalledFunction(name=call.name, arguments=call.arguments)
+    return ToolCallBody(id=call.id, type="function", function=function)
+
+
+def _logprobs(event: Text) -> list[TokenLogprob]:
+    return [
+        TokenLogprob(token=text, logprob=value, bytes=list(piece), top_logprobs=[])
+        for text, value, piece in tokens_with_logprobs(event)
+    ]

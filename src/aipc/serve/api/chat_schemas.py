@@ -7,14 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from aipc.serve.api.schemas import Completing, Wire
-from aipc.serve.api.usage import TimingsBody, UsageBody
+from aipc.serve.api.schemas import ApiModel, CompletionBase, TimingsBody, UsageBody
 
 ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Schema = dict[str, Any]
 
 
-class TextPart(Wire):
+class TextPart(ApiModel):
     type: Literal["text"]
     text: str
 
@@ -22,30 +21,30 @@ class TextPart(Wire):
 Content = str | Annotated[list[TextPart], Field(min_length=1)]
 
 
-class SystemMessage(Wire):
+class SystemMessage(ApiModel):
     role: Literal["system", "developer"]
     content: Content
     name: str | None = None
 
 
-class UserMessage(Wire):
+class UserMessage(ApiModel):
     role: Literal["user"]
     content: Content
     name: str | None = None
 
 
-class CalledFunction(Wire):
+class CalledFunction(ApiModel):
     name: ToolName
     arguments: str
 
 
-class ToolCallBody(Wire):
+class ToolCallBody(ApiModel):
     id: str
     type: Literal["function"]
     function: CalledFunction
 
 
-class AssistantMessage(Wire):
+class AssistantMessage(ApiModel):
     """As an answer gave it; the members that are null here come back from clients."""
 
     role: Literal["assistant"]
@@ -58,7 +57,7 @@ class AssistantMessage(Wire):
     name: str | None = None
 
 
-class ToolMessage(Wire):
+class ToolMessage(ApiModel):
     role: Literal["tool"]
     content: Content
     tool_call_id: str
@@ -69,43 +68,43 @@ AnyMessage = Annotated[
 ]
 
 
-class FunctionBody(Wire):
+class FunctionBody(ApiModel):
     name: ToolName
     description: str | None = None
     parameters: Schema | None = None
     strict: bool | None = None
 
 
-class Tool(Wire):
+class Tool(ApiModel):
     type: Literal["function"]
     function: FunctionBody
 
 
-class NamedFunction(Wire):
+class NamedFunction(ApiModel):
     name: ToolName
 
 
-class NamedTool(Wire):
+class NamedTool(ApiModel):
     type: Literal["function"]
     function: NamedFunction
 
 
-class TextFormat(Wire):
+class TextFormat(ApiModel):
     type: Literal["text"]
 
 
-class JsonFormat(Wire):
+class JsonFormat(ApiModel):
     type: Literal["json_object"]
 
 
-class SchemaBody(Wire):
+class SchemaBody(ApiModel):
     name: ToolName
     description: str | None = None
     schema_: Schema = Field(alias="schema")
     strict: bool | None = Field(default=None, description="a schema is always kept to")
 
 
-class SchemaFormat(Wire):
+class SchemaFormat(ApiModel):
     type: Literal["json_schema"]
     json_schema: SchemaBody
 
@@ -113,7 +112,7 @@ class SchemaFormat(Wire):
 Format = Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")]
 
 
-class ChatRequest(Completing):
+class ChatRequest(CompletionBase):
     REFUSED: ClassVar[Mapping[str, str]] = {
         "audio": "these models read and write text",
         "function_call": "use tool_choice",
@@ -142,19 +141,19 @@ class ChatRequest(Completing):
         return self.max_completion_tokens or self.max_tokens
 
 
-class TokenLogprob(Wire):
+class TokenLogprob(ApiModel):
     token: str
     logprob: float
     bytes: list[int]
     top_logprobs: list[Any]
 
 
-class ChoiceLogprobs(Wire):
+class ChoiceLogprobs(ApiModel):
     content: list[TokenLogprob]
     refusal: None
 
 
-class AnswerMessage(Wire):
+class AnswerMessage(ApiModel):
     role: Literal["assistant"]
     content: str | None
     refusal: None
@@ -164,14 +163,14 @@ class AnswerMessage(Wire):
 Reason = Literal["stop", "length", "tool_calls"]
 
 
-class ChatChoice(Wire):
+class ChatChoice(ApiModel):
     index: int
     message: AnswerMessage
     logprobs: ChoiceLogprobs | None
     finish_reason: Reason
 
 
-class ChatCompletion(Wire):
+class ChatCompletion(ApiModel):
     id: str
     object: Literal["chat.completion"]
     created: int
@@ -186,20 +185,20 @@ class ToolCallDelta(ToolCallBody):
     index: int
 
 
-class Delta(Wire):
+class Delta(ApiModel):
     role: Literal["assistant"] | None = None
     content: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
 
 
-class ChunkChoice(Wire):
+class ChunkChoice(ApiModel):
     index: int
     delta: Delta
     logprobs: ChoiceLogprobs | None
     finish_reason: Reason | None
 
 
-class ChatChunk(Wire):
+class ChatChunk(ApiModel):
     id: str
     object: Literal["chat.completion.chunk"]
     created: int

@@ -4,60 +4,96 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Annotated, Any, Literal
 
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.generate import Finished
-from aipc.serve.api.asker import Asker, Numbered, client_of
-from aipc.serve.api.embeddings_schemas import (
-    EmbeddingBody,
-    EmbeddingList,
-    EmbeddingRequest,
-    EmbeddingUsage,
-)
-from aipc.serve.api.json_body import json_response
-from aipc.serve.api.schemas import read
+from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
+from aipc.serve.api.schemas import ApiModel, RequestBody, json_response, read
 from aipc.serve.http.connection import while_connected
 from aipc.serve.requests import Embedded, GenerationRequest
 
+Text = Annotated[str, Field(min_length=1)]
+
+
+class EmbeddingRequest(RequestBody):
+    input: Text | Annotated[list[Text], Field(min_length=1, max_length=2048)] = Field(
+        description="a text, or several; token ids are not taken"
+    )
+    encoding_format: Literal["float", "base64"] | None = Field(
+        default=None, description="base64 is of little-endian float32"
+    )
+    dimensions: int | None = Field(default=None, ge=1, description="the model's own number only")
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _refuse_tokens(cls, value: Any) -> Any:
+        if isinstance(value, list) and value and isinstance(value[0], (int, list)):
+            raise PydanticCustomError("token_ids", "token ids are not taken; give texts")
+        return value
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (self.input,) if isinstance(self.input, str) else tuple(self.input)
+
+
+class EmbeddingBody(ApiModel):
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(ApiModel):
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingList(ApiModel):
+    object: Literal["list"]
+    data: list[EmbeddingBody]
+    model: str
+    usage: EmbeddingUsage
+
 
 class Embeddings:
-    def __init__(self, asker: Asker) -> None:
-        self._asker = asker
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
 
     async def answer(self, request: Request) -> Response:
-        asked = read(EmbeddingRequest, await request.body())
-        ask = GenerationRequest(
-            texts=asked.texts, dimensions=asked.dimensions, client=client_of(request)
-        )
-        answers = self._asker.answers(request, asked.model, asked.device, [ask])
-        return json_response(await while_connected(request.receive, _whole(asked, answers)))
+        body = read(EmbeddingRequest, await request.body())
+        client = client_of(request)
+        texts = GenerationRequest(texts=body.texts, dimensions=body.dimensions, client=client)
+        events = self._dispatcher.events(request, body.model, body.device, [texts])
+        return json_response(await while_connected(request.receive, _embeddings(body, events)))
 
 
-async def _whole(asked: EmbeddingRequest, answers: AsyncGenerator[Numbered, None]) -> EmbeddingList:
+async def _embeddings(body: EmbeddingRequest, events: IndexedEvents) -> EmbeddingList:
     vectors: list[str] = []
     tokens = 0
-    async with aclosing(answers) as sayings:
-        async for _, saying in sayings:
-            if isinstance(saying, Embedded):
-                vectors += saying.vectors
-            elif isinstance(saying, Finished):
-                tokens = saying.usage.prompt_tokens
+    async with aclosing(events):
+        async for _, event in events:
+            if isinstance(event, Embedded):
+                vectors += event.vectors
+            elif isinstance(event, Finished):
+                tokens = event.usage.prompt_tokens
     return EmbeddingList(
         object="list",
         data=[
-            EmbeddingBody(object="embedding", index=at, embedding=_form(asked, vector))
+            EmbeddingBody(object="embedding", index=at, embedding=_encoded(body, vector))
             for at, vector in enumerate(vectors)
         ],
-        model=asked.model,
+        model=body.model,
         usage=EmbeddingUsage(prompt_tokens=tokens, total_tokens=tokens),
     )
 
 
-def _form(asked: EmbeddingRequest, vector: str) -> list[float] | str:
-    if asked.encoding_format == "base64":
+def _encoded(body: EmbeddingRequest, vector: str) -> list[float] | str:
+    """The vector, float32 in base64, as the request's ``encoding_format`` has it."""
+    if body.encoding_format == "base64":
         return vector
     return [number for (number,) in struct.iter_unpack("<f", base64.b64decode(vector))]

@@ -1,30 +1,26 @@
-"""Every path of the server but its own description and the page's files."""
+"""Every path of the server except its own description and the page's files."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
+from starlette.routing import Route
 
-from aipc.serve.api.asker import Asker
 from aipc.serve.api.chat import Chat
 from aipc.serve.api.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
-from aipc.serve.api.completions import Completions
-from aipc.serve.api.completions_schemas import Completion, CompletionRequest
-from aipc.serve.api.embeddings import Embeddings
-from aipc.serve.api.embeddings_schemas import EmbeddingList, EmbeddingRequest
-from aipc.serve.api.endpoint import Endpoint
-from aipc.serve.api.models import Catalogue, State
-from aipc.serve.api.models_schemas import (
-    Health,
-    MachineBody,
-    ModelBody,
-    ModelList,
-    Readiness,
-)
+from aipc.serve.api.completions import Completion, CompletionRequest, Completions
+from aipc.serve.api.dispatch import Dispatcher
+from aipc.serve.api.embeddings import EmbeddingList, EmbeddingRequest, Embeddings
+from aipc.serve.api.health import Health, MachineBody, Readiness, ServerHealth
+from aipc.serve.api.models import ModelBody, ModelList, Models
 from aipc.serve.api.responses import Responses
 from aipc.serve.api.responses_schemas import ResponseBody, ResponseRequest
+from aipc.serve.api.schemas import RequestBody
 from aipc.serve.http.metrics import Metrics
 from aipc.serve.http.page_files import PAGE
 
@@ -32,91 +28,130 @@ if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
     from aipc.serve.pool.pool import Pool
 
-_ANSWERS = (404, 429, 500, 503)
+Handler = Callable[[Request], Awaitable[Response]]
+
+JSON = "application/json"
+EVENTS = "text/event-stream"
+_GENERATION_ERRORS = (404, 429, 500, 503)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    method: str
+    path: str
+    """In Starlette's form: "/v1/models/{model:path}"."""
+    handler: Handler
+    summary: str
+    body: type[RequestBody] | None = None
+    returns: type[BaseModel] | None = None
+    """None: a text of ``media``."""
+    media: str = JSON
+    streams: bool = False
+    """Whether the response may be server-sent events too."""
+    chunk: type[BaseModel] | None = None
+    """The data of such an event; None where there are many kinds."""
+    errors: tuple[int, ...] = ()
+    """Statuses of errors besides those of every path."""
+    is_public: bool = False
+    """Whether it is served without the API key."""
+
+    @property
+    def name(self) -> str:
+        """The path without the converters of its parameters: "/v1/models/{model}"."""
+        return self.path.replace(":path}", "}")
+
+    def route(self) -> Route:
+        return Route(self.path, self.handler, methods=[self.method])
 
 
 def list_endpoints(pool: Pool, metrics: Metrics, monitor: Monitor) -> tuple[Endpoint, ...]:
     return (
-        *_answering(Asker(pool, metrics)),
-        *_models(Catalogue(pool)),
-        *_state(State(pool, metrics, monitor)),
+        *_generation(Dispatcher(pool, metrics)),
+        *_models(Models(pool)),
+        *_health(ServerHealth(pool, metrics, monitor)),
         Endpoint("GET", "/", _page, "The page for people.", media="text/html", is_public=True),
     )
 
 
-def _answering(asker: Asker) -> tuple[Endpoint, ...]:
+def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
     return (
         Endpoint(
             "POST",
             "/v1/chat/completions",
-            Chat(asker).answer,
+            Chat(dispatcher).answer,
             "The next message of a conversation.",
-            asks=ChatRequest,
-            gives=ChatCompletion,
+            body=ChatRequest,
+            returns=ChatCompletion,
             streams=True,
             chunk=ChatChunk,
-            refuses=_ANSWERS,
+            errors=_GENERATION_ERRORS,
         ),
         Endpoint(
             "POST",
             "/v1/completions",
-            Completions(asker).answer,
+            Completions(dispatcher).answer,
             "What follows a text.",
-            asks=CompletionRequest,
-            gives=Completion,
+            body=CompletionRequest,
+            returns=Completion,
             streams=True,
             chunk=Completion,
-            refuses=_ANSWERS,
+            errors=_GENERATION_ERRORS,
         ),
         Endpoint(
             "POST",
             "/v1/responses",
-            Responses(asker).answer,
+            Responses(dispatcher).answer,
             "The next message of a conversation, in OpenAI's newer form; nothing is stored.",
-            asks=ResponseRequest,
-            gives=ResponseBody,
+            body=ResponseRequest,
+            returns=ResponseBody,
             streams=True,
-            refuses=_ANSWERS,
+            errors=_GENERATION_ERRORS,
         ),
         Endpoint(
             "POST",
             "/v1/embeddings",
-            Embeddings(asker).answer,
+            Embeddings(dispatcher).answer,
             "A vector of each text, from a model that can make them.",
-            asks=EmbeddingRequest,
-            gives=EmbeddingList,
-            refuses=_ANSWERS,
+            body=EmbeddingRequest,
+            returns=EmbeddingList,
+            errors=_GENERATION_ERRORS,
         ),
     )
 
 
-def _models(catalogue: Catalogue) -> tuple[Endpoint, ...]:
+def _models(models: Models) -> tuple[Endpoint, ...]:
     return (
-        Endpoint("GET", "/v1/models", catalogue.list, "Models that may be asked.", gives=ModelList),
+        Endpoint("GET", "/v1/models", models.list, "Models that may be asked.", returns=ModelList),
         Endpoint(
             "GET",
             "/v1/models/{model:path}",
-            catalogue.one,
+            models.one,
             "One of them.",
-            gives=ModelBody,
-            refuses=(404,),
+            returns=ModelBody,
+            errors=(404,),
         ),
     )
 
 
-def _state(state: State) -> tuple[Endpoint, ...]:
+def _health(health: ServerHealth) -> tuple[Endpoint, ...]:
     return (
-        Endpoint("GET", "/health", state.alive, "That it lives.", gives=Health, is_public=True),
+        Endpoint("GET", "/health", health.alive, "That it lives.", returns=Health, is_public=True),
         Endpoint(
             "GET",
             "/health/ready",
-            state.ready,
+            health.ready,
             "Whether a model has produced tokens, or none is wanted yet.",
-            gives=Readiness,
-            refuses=(503,),
+            returns=Readiness,
+            errors=(503,),
         ),
-        Endpoint("GET", "/metrics", state.metrics, "Prometheus' figures.", media="text/plain"),
-        Endpoint("GET", "/api/machine", state.machine, "Load of this machine.", gives=MachineBody),
+        Endpoint("GET", "/metrics", health.metrics, "Prometheus' figures.", media="text/plain"),
+        Endpoint(
+            "GET",
+            "/api/machine",
+            health.machine,
+            "Load of this machine.",
+            returns=MachineBody,
+        ),
     )
 
 

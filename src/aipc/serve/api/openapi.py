@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the endpoints and the models of their bodies."""
+"""The OpenAPI document, built from the endpoints and the models of their bodies."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import aipc
-from aipc.serve.api import schemas
-from aipc.serve.api.endpoint import EVENTS, JSON, Endpoint
+from aipc.serve.api.endpoints import EVENTS, JSON, Endpoint
+from aipc.serve.api.schemas import ApiModel
 
-_PLACE = "#/components/schemas/{model}"
+_REF = "#/components/schemas/{model}"
+_PARAMETER = {"type": "string", "minLength": 1}
 _ALWAYS = {
     400: "the request can't be meant so",
     403: "a page of another site asked",
@@ -22,7 +23,7 @@ _ALWAYS = {
 }
 _WITH_KEY = {401: "the key is missing or wrong"}
 _WITH_BODY = {413: "the body is too large", 415: "the body is not JSON"}
-_OTHER = {
+_BY_ENDPOINT = {
     404: "there is no such model",
     429: "too many wait already; Retry-After says when to try again",
     500: "the engine failed",
@@ -30,14 +31,14 @@ _OTHER = {
 }
 
 
-class ErrorMembers(schemas.Wire):
+class ErrorMembers(ApiModel):
     message: str
     type: str
     param: str | None
     code: str | None
 
 
-class ErrorBody(schemas.Wire):
+class ErrorBody(ApiModel):
     """What every refusal holds."""
 
     error: ErrorMembers
@@ -64,44 +65,41 @@ def document(endpoints: Iterable[Endpoint], *, needs_key: bool) -> dict[str, Any
 def _operation(endpoint: Endpoint, *, needs_key: bool) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": endpoint.summary,
-        "operationId": _identifier(endpoint),
+        "operationId": "_".join([endpoint.method.lower(), *re.findall(r"\w+", endpoint.name)]),
         "responses": _responses(endpoint, needs_key=needs_key),
     }
     parameters = re.findall(r"{(\w+)}", endpoint.name)
     if parameters:
-        operation["parameters"] = [_parameter(name) for name in parameters]
-    if endpoint.asks is not None:
-        content = {JSON: {"schema": _reference(endpoint.asks)}}
+        operation["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": _PARAMETER}
+            for name in parameters
+        ]
+    if endpoint.body is not None:
+        content = {JSON: {"schema": _reference(endpoint.body)}}
         operation["requestBody"] = {"required": True, "content": content}
     if needs_key:
         operation["security"] = [{"key": []}]
     return operation
 
 
-def _identifier(endpoint: Endpoint) -> str:
-    return "_".join([endpoint.method.lower(), *re.findall(r"\w+", endpoint.name)])
-
-
-def _parameter(name: str) -> dict[str, Any]:
-    schema = {"type": "string", "minLength": 1}
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
 def _responses(endpoint: Endpoint, *, needs_key: bool) -> dict[str, Any]:
-    said = dict(_ALWAYS)
+    descriptions = dict(_ALWAYS)
     if needs_key:
-        said |= _WITH_KEY
-    if endpoint.asks is not None:
-        said |= _WITH_BODY
-    said |= {status: _OTHER[status] for status in endpoint.refuses}
+        descriptions |= _WITH_KEY
+    if endpoint.body is not None:
+        descriptions |= _WITH_BODY
+    descriptions |= {status: _BY_ENDPOINT[status] for status in endpoint.errors}
     error = {JSON: {"schema": _reference(ErrorBody)}}
-    refusals = {str(at): {"description": said[at], "content": error} for at in sorted(said)}
-    good = {"description": endpoint.summary, "content": _content(endpoint)}
-    return {"200": good, **refusals}
+    errors = {
+        str(status): {"description": text, "content": error}
+        for status, text in sorted(descriptions.items())
+    }
+    success = {"description": endpoint.summary, "content": _content(endpoint)}
+    return {"200": success, **errors}
 
 
 def _content(endpoint: Endpoint) -> dict[str, Any]:
-    schema = {"type": "string"} if endpoint.gives is None else _reference(endpoint.gives)
+    schema = {"type": "string"} if endpoint.returns is None else _reference(endpoint.returns)
     content: dict[str, Any] = {endpoint.media: {"schema": schema}}
     if endpoint.streams:
         content[EVENTS] = {"schema": _event(endpoint)}
@@ -119,7 +117,7 @@ def _event(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": _PLACE.format(model=model.__name__)}
+    return {"$ref": _REF.format(model=model.__name__)}
 
 
 def _schemas(endpoints: Iterable[Endpoint]) -> Mapping[str, Any]:
@@ -127,9 +125,9 @@ def _schemas(endpoints: Iterable[Endpoint]) -> Mapping[str, Any]:
     for endpoint in endpoints:
         models += [
             (model, "validation")
-            for model in (endpoint.asks, endpoint.gives, endpoint.chunk)
+            for model in (endpoint.body, endpoint.returns, endpoint.chunk)
             if model is not None and (model, "validation") not in models
         ]
-    _, schemas = models_json_schema(models, ref_template=_PLACE)
+    _, schemas = models_json_schema(models, ref_template=_REF)
     definitions: Mapping[str, Any] = schemas["$defs"]
     return definitions

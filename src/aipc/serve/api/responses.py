@@ -1,74 +1,84 @@
-"""/v1/responses: OpenAI's newer form of the same, without anything stored between requests."""
+"""/v1/responses: OpenAI's newer form of chat, without anything stored between requests."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import json
+import time
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aipc.serve.api.asker import Asker, Numbered, client_of
+from aipc.generate import Finished, Text, ToolCall
 from aipc.serve.api.chat import named_tool
-from aipc.serve.api.chat_schemas import JsonFormat
-from aipc.serve.api.json_body import json_response
-from aipc.serve.api.response_reply import ResponseWriter
+from aipc.serve.api.chat_schemas import JsonFormat, TextFormat
+from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
 from aipc.serve.api.responses_schemas import (
+    CachedTokens,
     ChosenTool,
     FlatSchemaFormat,
     FunctionTool,
+    IncompleteDetails,
     InputCall,
     InputCallOutput,
     InputMessage,
+    OutputCall,
+    OutputMessage,
+    OutputText,
+    ReasoningTokens,
     ResponseBody,
     ResponseRequest,
+    ResponseUsage,
     TextOptions,
 )
-from aipc.serve.api.schemas import read
-from aipc.serve.http.connection import EventStream, waiting_frame, while_connected
-from aipc.serve.requests import GenerationRequest, Waiting
+from aipc.serve.api.schemas import json_response, new_id, read, timings_of, usage_of
+from aipc.serve.http.connection import EventStream, frame, waiting_frame, while_connected
+from aipc.serve.http.errors import HTTPError
+from aipc.serve.requests import GenerationRequest, ServerEvent, Waiting
 
 
 class Responses:
-    def __init__(self, asker: Asker) -> None:
-        self._asker = asker
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
 
     async def answer(self, request: Request) -> Response:
-        asked = read(ResponseRequest, await request.body())
-        ask = _ask(asked, client_of(request))
-        answers = self._asker.answers(request, asked.model, asked.device, [ask])
-        writer = ResponseWriter(asked)
-        if asked.stream:
-            return EventStream(_frames(writer, answers), writer.error_frame)
-        return json_response(await while_connected(request.receive, _whole(writer, answers)))
+        body = read(ResponseRequest, await request.body())
+        requests = [_generation_request(body, client_of(request))]
+        events = self._dispatcher.events(request, body.model, body.device, requests)
+        writer = _ResponseWriter(body)
+        if body.stream:
+            return EventStream(_frames(writer, events), writer.error_frame)
+        return json_response(await while_connected(request.receive, _response(writer, events)))
 
 
-def _ask(asked: ResponseRequest, client: str) -> GenerationRequest:
-    choice = asked.tool_choice
+def _generation_request(body: ResponseRequest, client: str) -> GenerationRequest:
+    choice = body.tool_choice
     return GenerationRequest(
-        messages=_messages(asked),
-        sampling=asked.sampling(asked.max_output_tokens),
-        schema=_schema(asked.text),
-        tools=[_tool(tool) for tool in asked.tools or ()],
+        messages=_messages(body),
+        sampling=body.sampling(body.max_output_tokens),
+        schema=_schema(body.text),
+        tools=[_tool(tool) for tool in body.tools or ()],
         tool_choice=named_tool(choice.name) if isinstance(choice, ChosenTool) else choice or "auto",
         client=client,
     )
 
 
-def _messages(asked: ResponseRequest) -> list[dict[str, Any]]:
+def _messages(body: ResponseRequest) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
-    if asked.instructions:
-        messages.append({"role": "system", "content": asked.instructions})
-    if isinstance(asked.input, str):
-        return [*messages, {"role": "user", "content": asked.input}]
-    for item in asked.input:
+    if body.instructions:
+        messages.append({"role": "system", "content": body.instructions})
+    if isinstance(body.input, str):
+        return [*messages, {"role": "user", "content": body.input}]
+    for item in body.input:
         _add(messages, item)
     return messages
 
 
 def _add(messages: list[dict[str, Any]], item: InputMessage | InputCall | InputCallOutput) -> None:
-    """As a conversation has it: calls that come together are one message of the assistant's."""
+    """Append ``item`` as a chat message; successive calls are one message of the assistant."""
     if isinstance(item, InputMessage):
         messages.append({"role": item.role, "content": _text(item)})
     elif isinstance(item, InputCallOutput):
@@ -92,27 +102,185 @@ def _tool(tool: FunctionTool) -> Mapping[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _schema(wanted: TextOptions | None) -> Mapping[str, Any] | None:
-    form = wanted.format if wanted else None
+def _schema(options: TextOptions | None) -> Mapping[str, Any] | None:
+    form = options.format if options else None
     if isinstance(form, FlatSchemaFormat):
         return form.schema_
     return {"type": "object"} if isinstance(form, JsonFormat) else None
 
 
-async def _whole(writer: ResponseWriter, answers: AsyncGenerator[Numbered, None]) -> ResponseBody:
-    async with aclosing(answers) as sayings:
-        async for _, saying in sayings:
-            writer.frames(saying)
-    return writer.body
+async def _response(writer: _ResponseWriter, events: IndexedEvents) -> ResponseBody:
+    async with aclosing(events):
+        async for _, event in events:
+            writer.frames(event)
+    return writer.response
 
 
-async def _frames(
-    writer: ResponseWriter, answers: AsyncGenerator[Numbered, None]
-) -> AsyncGenerator[bytes, None]:
-    async with aclosing(answers) as sayings:
-        async for _, saying in sayings:
-            told: Sequence[bytes] = (
-                [waiting_frame(saying)] if isinstance(saying, Waiting) else writer.frames(saying)
-            )
-            for each in told:
+async def _frames(writer: _ResponseWriter, events: IndexedEvents) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events):
+        async for _, event in events:
+            if isinstance(event, Waiting):
+                yield waiting_frame(event)
+                continue
+            for each in writer.frames(event):
                 yield each
+
+
+class _ResponseWriter:
+    """Builds ``response`` from a request's events; each step is one server-sent event."""
+
+    def __init__(self, body: ResponseRequest) -> None:
+        self._wants_one_call = body.parallel_tool_calls is False
+        self._number = 0
+        self._has_begun = False
+        self._message: OutputMessage | None = None
+        self.response = _begun(body)
+
+    def frames(self, event: ServerEvent) -> list[bytes]:
+        """The server-sent events of one event."""
+        frames = [] if self._has_begun else self._begin()
+        if isinstance(event, Text) and event.text:
+            frames += self._write(event.text)
+        elif isinstance(event, ToolCall):
+            frames += self._call(event)
+        elif isinstance(event, Finished):
+            frames += self._finish(event)
+        return frames
+
+    def error_frame(self, refusal: HTTPError) -> bytes:
+        error = refusal.body["error"]
+        return self._event(
+            "error", code=error["code"], message=error["message"], param=error["param"]
+        )
+
+    def _begin(self) -> list[bytes]:
+        self._has_begun = True
+        return [
+            self._event("response.created", response=self.response),
+            self._event("response.in_progress", response=self.response),
+        ]
+
+    def _write(self, text: str) -> list[bytes]:
+        frames: list[bytes] = []
+        message = self._message or self._open(frames)
+        message.content[0].text += text
+        indexes = self._indexes(message)
+        return [
+            *frames,
+            self._event("response.output_text.delta", delta=text, logprobs=[], **indexes),
+        ]
+
+    def _open(self, frames: list[bytes]) -> OutputMessage:
+        part = OutputText(type="output_text", text="", annotations=[], logprobs=[])
+        message = OutputMessage(
+            id=new_id("msg"), type="message", role="assistant", status="in_progress", content=[]
+        )
+        self.response.output.append(message)
+        frames.append(self._item("added", message))
+        message.content.append(part)
+        self._message = message
+        indexes = self._indexes(message)
+        frames.append(self._event("response.content_part.added", part=part, **indexes))
+        return message
+
+    def _close(self, status: Any = "completed") -> list[bytes]:
+        """Close the open message, if there is one."""
+        message, self._message = self._message, None
+        if message is None:
+            return []
+        message.status = status
+        part, indexes = message.content[0], self._indexes(message)
+        return [
+            self._event("response.output_text.done", text=part.text, logprobs=[], **indexes),
+            self._event("response.content_part.done", part=part, **indexes),
+            self._item("done", message),
+        ]
+
+    def _call(self, call: ToolCall) -> list[bytes]:
+        output = self.response.output
+        if self._wants_one_call and any(item.type == "function_call" for item in output):
+            return []
+        frames = self._close()
+        item = OutputCall(
+            id=new_id("fc"),
+            type="function_call",
+            status="in_progress",
+            call_id=call.id,
+            name=call.name,
+            arguments="",
+        )
+        output.append(item)
+        frames.append(self._item("added", item))
+        item.arguments, item.status = call.arguments, "completed"
+        indexes = {"item_id": item.id, "output_index": len(output) - 1}
+        kind = "response.function_call_arguments"
+        frames.append(self._event(f"{kind}.delta", delta=item.arguments, **indexes))
+        frames.append(
+            self._event(f"{kind}.done", arguments=item.arguments, name=item.name, **indexes)
+        )
+        return [*frames, self._item("done", item)]
+
+    def _finish(self, end: Finished) -> list[bytes]:
+        is_cut = end.reason == "length"
+        status: Any = "incomplete" if is_cut else "completed"
+        frames = self._close(status)
+        self.response.status = status
+        if is_cut:
+            self.response.incomplete_details = IncompleteDetails(reason="max_output_tokens")
+        self.response.usage = _usage(end)
+        self.response.timings = timings_of([end])
+        return [*frames, self._event(f"response.{status}", response=self.response)]
+
+    def _item(self, step: str, item: OutputMessage | OutputCall) -> bytes:
+        index = len(self.response.output) - 1
+        return self._event(f"response.output_item.{step}", item=item, output_index=index)
+
+    def _indexes(self, message: OutputMessage) -> dict[str, Any]:
+        index = len(self.response.output) - 1
+        return {"item_id": message.id, "output_index": index, "content_index": 0}
+
+    def _event(self, kind: str, **members: Any) -> bytes:
+        data = {"type": kind, "sequence_number": self._number, **members}
+        self._number += 1
+        return frame(json.dumps(data, default=_plain, ensure_ascii=False), kind)
+
+
+def _plain(model: BaseModel) -> Any:
+    return model.model_dump(exclude_unset=True, by_alias=True)
+
+
+def _begun(body: ResponseRequest) -> ResponseBody:
+    return ResponseBody(
+        id=new_id("resp"),
+        object="response",
+        created_at=int(time.time()),
+        status="in_progress",
+        model=body.model,
+        output=[],
+        error=None,
+        incomplete_details=None,
+        instructions=body.instructions,
+        max_output_tokens=body.max_output_tokens,
+        metadata=body.metadata or {},
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        previous_response_id=None,
+        store=False,
+        temperature=body.temperature,
+        text=body.text or TextOptions(format=TextFormat(type="text")),
+        tool_choice=body.tool_choice or "auto",
+        tools=body.tools or [],
+        top_p=body.top_p,
+        truncation="disabled",
+        usage=None,
+    )
+
+
+def _usage(end: Finished) -> ResponseUsage:
+    usage = usage_of([end])
+    return ResponseUsage(
+        input_tokens=usage.prompt_tokens,
+        input_tokens_details=CachedTokens(cached_tokens=0),
+        output_tokens=usage.completion_tokens,
+        output_tokens_details=ReasoningTokens(reasoning_tokens=0),
+        total_tokens=usage.total_tokens,
+    )

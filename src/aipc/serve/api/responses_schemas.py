@@ -15,21 +15,20 @@ from aipc.serve.api.chat_schemas import (
     TextFormat,
     ToolName,
 )
-from aipc.serve.api.schemas import SampledRequest, Wire
-from aipc.serve.api.usage import TimingsBody
+from aipc.serve.api.schemas import ApiModel, SamplingBody, TimingsBody
 
 Nothing = Annotated[list[Any], Field(max_length=0)]
 _STATELESS = "nothing is stored here; send the whole conversation as input"
 
 
-class InputPart(Wire):
+class InputPart(ApiModel):
     type: Literal["input_text", "output_text", "text"]
     text: str
     annotations: Nothing | None = None
     logprobs: Nothing | None = None
 
 
-class InputMessage(Wire):
+class InputMessage(ApiModel):
     """Also an earlier answer's message, as it was given."""
 
     type: Literal["message"] = "message"
@@ -40,7 +39,7 @@ class InputMessage(Wire):
     phase: str | None = None
 
 
-class InputCall(Wire):
+class InputCall(ApiModel):
     type: Literal["function_call"]
     call_id: str
     name: ToolName
@@ -49,7 +48,7 @@ class InputCall(Wire):
     status: str | None = None
 
 
-class InputCallOutput(Wire):
+class InputCallOutput(ApiModel):
     type: Literal["function_call_output"]
     call_id: str
     output: str
@@ -82,18 +81,18 @@ class FlatSchemaFormat(SchemaBody):
     type: Literal["json_schema"]
 
 
-class TextOptions(Wire):
+class TextOptions(ApiModel):
     format: (
         Annotated[TextFormat | JsonFormat | FlatSchemaFormat, Field(discriminator="type")] | None
     ) = None
     verbosity: Literal["medium"] | None = Field(default=None, description="medium only")
 
 
-class ResponseStreamOptions(Wire):
+class ResponseStreamOptions(ApiModel):
     include_obfuscation: bool | None = Field(default=None, description="without effect here")
 
 
-class ResponseRequest(SampledRequest):
+class ResponseRequest(SamplingBody):
     REFUSED: ClassVar[Mapping[str, str]] = {
         "conversation": _STATELESS,
         "prompt": _STATELESS,
@@ -120,14 +119,14 @@ class ResponseRequest(SampledRequest):
     stream_options: ResponseStreamOptions | None = None
 
 
-class OutputText(Wire):
+class OutputText(ApiModel):
     type: Literal["output_text"] = "output_text"
     text: str
     annotations: list[Any]
     logprobs: list[Any]
 
 
-class OutputMessage(Wire):
+class OutputMessage(ApiModel):
     id: str
     type: Literal["message"]
     role: Literal["assistant"]
@@ -135,7 +134,7 @@ class OutputMessage(Wire):
     content: list[OutputText]
 
 
-class OutputCall(Wire):
+class OutputCall(ApiModel):
     id: str
     type: Literal["function_call"]
     status: Literal["in_progress", "completed"]
@@ -144,15 +143,15 @@ class OutputCall(Wire):
     arguments: str
 
 
-class CachedTokens(Wire):
+class CachedTokens(ApiModel):
     cached_tokens: int
 
 
-class ReasoningTokens(Wire):
+class ReasoningTokens(ApiModel):
     reasoning_tokens: int
 
 
-class ResponseUsage(Wire):
+class ResponseUsage(ApiModel):
     input_tokens: int
     input_tokens_details: CachedTokens
     output_tokens: int
@@ -160,11 +159,11 @@ class ResponseUsage(Wire):
     total_tokens: int
 
 
-class IncompleteDetails(Wire):
+class IncompleteDetails(ApiModel):
     reason: Literal["max_output_tokens"]
 
 
-class ResponseBody(Wire):
+class ResponseBody(ApiModel):
     id: str
     object: Literal["response"]
     created_at: int

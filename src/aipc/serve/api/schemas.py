@@ -1,32 +1,38 @@
-"""What every request's body has in common, and how one is read."""
+"""What the bodies of requests and replies have in common; reading the one, writing the other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
+from starlette.responses import Response
 
+import aipc
 from aipc.devices.names import PATTERN
+from aipc.generate import Finished, Text
 from aipc.options import Option, describe
 from aipc.runtimes.base import Sampling
 from aipc.serve.http import strict_json
 from aipc.serve.http.errors import HTTPError
 
-R = TypeVar("R", bound="Request")
+R = TypeVar("R", bound="RequestBody")
+
+FINGERPRINT = f"aipc-{aipc.__version__}"
 
 _BRANCHES = {"str", "int", "float", "none", "dict", "list"}
 _DECLARED: Mapping[str, Option] = {option.name: option for option in describe(Sampling)}
 
 
-def sampled(name: str) -> Any:
-    """A field that is the option of `Sampling` of that name: its bounds and its help."""
+def sampling_field(name: str) -> Any:
+    """A field with the bounds and the help of the `Sampling` option of that name."""
     option = _DECLARED[name]
     return Field(default=None, ge=option.minimum, le=option.maximum, description=option.help)
 
 
-class Wire(BaseModel):
+class ApiModel(BaseModel):
     """A JSON object: no type is converted, no member dropped."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -36,11 +42,11 @@ Zero = Annotated[float, Field(ge=0, le=0)]
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class Request(Wire):
-    """Which model answers, on what, and what clients send that changes nothing here."""
+class RequestBody(ApiModel):
+    """The model, the device, and what clients send that changes nothing here."""
 
     REFUSED: ClassVar[Mapping[str, str]] = {}
-    """Fields of OpenAI's that are not taken, and what to do instead."""
+    """Fields of OpenAI that are not supported, and what to do instead."""
 
     model: str = Field(min_length=1, max_length=300)
     device: str | None = Field(
@@ -57,18 +63,18 @@ class Request(Wire):
     store: Literal[False] | None = Field(default=None, description="nothing is stored")
 
 
-class SampledRequest(Request):
-    """A request for text, and how its tokens are chosen."""
+class SamplingBody(RequestBody):
+    """A request for text, and how its tokens are sampled."""
 
     stream: bool | None = None
-    temperature: float | None = sampled("temperature")
-    top_p: float | None = sampled("top_p")
-    top_k: int | None = sampled("top_k")
-    repetition_penalty: float | None = sampled("repetition_penalty")
+    temperature: float | None = sampling_field("temperature")
+    top_p: float | None = sampling_field("top_p")
+    top_k: int | None = sampling_field("top_k")
+    repetition_penalty: float | None = sampling_field("repetition_penalty")
 
     def sampling(self, limit: int | None, seed: int | None = None) -> dict[str, Any]:
         """The fields of `Sampling` that were given."""
-        asked = {
+        fields = {
             "max_new_tokens": limit,
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -76,19 +82,19 @@ class SampledRequest(Request):
             "repetition_penalty": self.repetition_penalty,
             "seed": seed,
         }
-        return {name: value for name, value in asked.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
 
-class StreamOptions(Wire):
+class StreamOptions(ApiModel):
     include_usage: bool | None = Field(default=None, description="usage in a chunk of its own")
     include_obfuscation: bool | None = Field(default=None, description="without effect here")
 
 
-class Completing(SampledRequest):
+class CompletionBase(SamplingBody):
     """What chat and plain completions share."""
 
     n: int | None = Field(default=None, ge=1, le=8, description="answers; one seed higher for each")
-    seed: int | None = sampled("seed")
+    seed: int | None = sampling_field("seed")
     stop: Stop | Annotated[list[Stop], Field(min_length=1, max_length=4)] | None = None
     stream_options: StreamOptions | None = None
     presence_penalty: Zero | None = Field(default=None, description="0 only")
@@ -112,7 +118,7 @@ class Completing(SampledRequest):
 
 
 def read(kind: type[R], body: bytes) -> R:
-    """The request that a body holds.
+    """Parse and validate the body of a request.
 
     Raises:
         HTTPError: 400, with the first field that is wrong.
@@ -123,15 +129,24 @@ def read(kind: type[R], body: bytes) -> R:
         raise _refusal(error.errors(include_url=False)[0], kind.REFUSED) from error
 
 
+def json_response(body: BaseModel) -> Response:
+    """Members that were never set are left out; a null that was set is kept."""
+    text = body.model_dump_json(exclude_unset=True, by_alias=True)
+    return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
 def _refusal(error: ErrorDetails, refused: Mapping[str, str]) -> HTTPError:
-    place = ".".join(str(part) for part in error["loc"] if _is_named(part))
+    path = ".".join(str(part) for part in error["loc"] if _is_named(part))
     if error["type"] != "extra_forbidden":
-        message, code = f"{place or 'the body'}: {_sentence(error)}", "invalid_value"
-    elif place in refused:
-        message, code = f"{place} is not supported; {refused[place]}", "unsupported_parameter"
+        message, code = (
+            f"{path or 'the body'}: {error['msg'][:1].lower() + error['msg'][1:]}",
+            "invalid_value",
+        )
+    elif path in refused:
+        message, code = f"{path} is not supported; {refused[path]}", "unsupported_parameter"
     else:
-        message, code = f"unknown field '{place}'", "unknown_parameter"
-    return HTTPError(400, message, code=code, param=place or None)
+        message, code = f"unknown field '{path}'", "unknown_parameter"
+    return HTTPError(400, message, code=code, param=path or None)
 
 
 def _is_named(part: str | int) -> bool:
@@ -139,5 +154,60 @@ def _is_named(part: str | int) -> bool:
     return isinstance(part, int) or (part.isidentifier() and part not in _BRANCHES)
 
 
-def _sentence(error: ErrorDetails) -> str:
-    return error["msg"][:1].lower() + error["msg"][1:]
+def new_id(kind: str) -> str:
+    """Such as "chatcmpl-0f…"; never given twice."""
+    return f"{kind}-{secrets.token_hex(12)}"
+
+
+class UsageBody(ApiModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class TimingsBody(ApiModel):
+    """An extension: what the server saw, waiting for other answers left out."""
+
+    first_token_s: float | None = Field(description="seconds to the first token")
+    decode_tokens_per_s: float | None = Field(description="tokens a second after the first")
+    total_s: float = Field(description="seconds to the end")
+
+
+def usage_of(ends: Sequence[Finished]) -> UsageBody:
+    """Sum over the choices of one prompt; the prompt counts once."""
+    prompt = ends[0].usage.prompt_tokens
+    completion = sum(end.usage.completion_tokens for end in ends)
+    return UsageBody(
+        prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
+    )
+
+
+def timings_of(ends: Sequence[Finished]) -> TimingsBody | None:
+    """None for several choices at once, whose times mean little."""
+    if len(ends) != 1:
+        return None
+    timings = ends[0].timings
+    return TimingsBody(
+        first_token_s=timings.first_token_s,
+        decode_tokens_per_s=timings.decode_tokens_per_s,
+        total_s=timings.total_s,
+    )
+
+
+def usage_members(ends: Sequence[Finished]) -> dict[str, Any]:
+    """The members "usage" and, for a single choice, "timings" of a completion."""
+    timings = timings_of(ends)
+    return {"usage": usage_of(ends), **({"timings": timings} if timings else {})}
+
+
+def tokens_with_logprobs(event: Text) -> Iterator[tuple[str, float, bytes]]:
+    """(text, logprob, bytes) of each token; in the text, a part of a character is U+FFFD.
+
+    Tokens that write nothing are left out, and those of an event without text, whose tokens
+    wrote a stop text or a tool call.
+    """
+    if not event.text:
+        return
+    for piece, value in zip(event.pieces, event.logprobs, strict=True):
+        if piece:
+            yield piece.decode(errors="replace"), value, piece

@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from aipc.generate import Finished, Text
-from aipc.serve.requests import Saying
+from aipc.serve.requests import ServerEvent
 
 if TYPE_CHECKING:
     from aipc.serve.pool.model_scheduler import ModelStatus
@@ -63,7 +63,7 @@ class AnswerMeter:
         self._latest = time.perf_counter()
         self._has_started = False
 
-    def note(self, event: Saying) -> None:
+    def note(self, event: ServerEvent) -> None:
         if isinstance(event, Text) and event.tokens:
             self._time(len(event.tokens))
         elif isinstance(event, Finished):

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from aipc.errors import AipcError
 from aipc.generate import Finished, Text
 from aipc.serve.failures import WorkerDied
-from aipc.serve.requests import GenerationRequest, Saying, Waiting
+from aipc.serve.requests import GenerationRequest, ServerEvent, Waiting
 
 FAILURES = 3
 """In a row, after which a model is given a pause."""
@@ -20,7 +20,7 @@ _GUESS_S = 5.0  # an answer's time before there was one
 _LONGEST_WAIT_S = 600.0
 
 
-class PendingRequest(AsyncIterator[Saying]):
+class PendingRequest(AsyncIterator[ServerEvent]):
     """One request from its queueing to its end: the client iterates its events.
 
     The first step of the iteration awaits ``enqueue``, which puts the request into a queue and
@@ -43,7 +43,7 @@ class PendingRequest(AsyncIterator[Saying]):
         self.on_close: Callable[[PendingRequest], None] | None = None
         """Called once, when the iteration is closed, cancelled or failed."""
         self._enqueue = enqueue
-        self._events: deque[Saying] = deque()
+        self._events: deque[ServerEvent] = deque()
         self._error: AipcError | None = None
         self._arrived = asyncio.Event()
         self._is_closed = False
@@ -55,7 +55,7 @@ class PendingRequest(AsyncIterator[Saying]):
             self._position = position
             self.put(Waiting(position))
 
-    def put(self, event: Saying) -> None:
+    def put(self, event: ServerEvent) -> None:
         """Add an event; it replaces a position that was not read yet."""
         if self._events and isinstance(self._events[-1], Waiting):
             self._events.pop()
@@ -77,7 +77,7 @@ class PendingRequest(AsyncIterator[Saying]):
             on_close, self.on_close = self.on_close, None
             on_close(self)
 
-    async def __anext__(self) -> Saying:
+    async def __anext__(self) -> ServerEvent:
         if self._is_closed:
             raise StopAsyncIteration
         try:
@@ -89,7 +89,7 @@ class PendingRequest(AsyncIterator[Saying]):
             await self.aclose()
             raise
 
-    async def _next(self) -> Saying:
+    async def _next(self) -> ServerEvent:
         while not self._events:
             if self._error is not None:
                 raise self._error

@@ -1,0 +1,115 @@
+"""Sends the generation requests of one HTTP request to the pool and counts what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from aipc.generate import Finished
+from aipc.serve.failures import Draining
+from aipc.serve.requests import GenerationRequest, ServerEvent
+
+if TYPE_CHECKING:
+    from aipc.serve.http.metrics import AnswerMeter, Metrics
+    from aipc.serve.pool.fair_queue import PendingRequest
+    from aipc.serve.pool.pool import Pool
+
+IndexedEvent = tuple[int, ServerEvent]
+"""An event and the index of the choice that it belongs to."""
+IndexedEvents = AsyncGenerator[IndexedEvent, None]
+_Queue = asyncio.Queue[IndexedEvent | Exception | None]
+TOKENS = "aipc.tokens"
+"""Key of the ASGI scope that holds the number of tokens generated for the request."""
+
+
+def client_of(request: Request) -> str:
+    """The client, for fair turns: its machine and its program.
+
+    A program may open as many connections as it likes and gets no more turns by that.
+    """
+    machine = request.client.host if request.client else ""
+    return f"{machine} {request.headers.get('user-agent', '')}"
+
+
+class Dispatcher:
+    def __init__(self, pool: Pool, metrics: Metrics) -> None:
+        self._pool = pool
+        self._metrics = metrics
+
+    def events(
+        self,
+        request: Request,
+        model: str,
+        device: str | None,
+        requests: Sequence[GenerationRequest],
+    ) -> IndexedEvents:
+        """The events of all ``requests``, each with the index of its request.
+
+        Closing it cancels every request; the first error ends them all.  With a seed they run
+        one after another: a batch is rounded otherwise than a single sequence, and a sample may
+        fall otherwise.
+
+        Raises:
+            AipcError: as `Pool.answer`.
+        """
+        counter = _Counter(request, self._metrics, len(requests))
+        streams = [self._pool.answer(model, device, each) for each in requests]
+        is_sequential = len(requests) == 1 or "seed" in requests[0].sampling
+        return _sequential(streams, counter) if is_sequential else _merged(streams, counter)
+
+
+class _Counter:
+    def __init__(self, request: Request, metrics: Metrics, choices: int) -> None:
+        self._scope = request.scope
+        self._meters: list[AnswerMeter] = [metrics.answer() for _ in range(choices)]
+
+    def count(self, index: int, event: ServerEvent) -> None:
+        self._meters[index].note(event)
+        if isinstance(event, Finished):
+            if event.reason == "cancelled":
+                raise Draining("the answer was ended by the server", "ask again")
+            self._scope[TOKENS] = self._scope.get(TOKENS, 0) + event.usage.completion_tokens
+
+
+async def _sequential(streams: Sequence[PendingRequest], counter: _Counter) -> IndexedEvents:
+    for index, stream in enumerate(streams):
+        async with aclosing(stream):
+            async for event in stream:
+                counter.count(index, event)
+                yield index, event
+
+
+async def _merged(streams: Sequence[PendingRequest], counter: _Counter) -> IndexedEvents:
+    queue: _Queue = asyncio.Queue(maxsize=len(streams))
+    readers = [asyncio.ensure_future(_read(queue, *each)) for each in enumerate(streams)]
+    try:
+        running = len(readers)
+        while running:
+            received = await queue.get()
+            if isinstance(received, Exception):
+                raise received
+            if received is None:
+                running -= 1
+            else:
+                counter.count(*received)
+                yield received
+    finally:
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+
+
+async def _read(queue: _Queue, index: int, stream: PendingRequest) -> None:
+    """Put every event of one stream into the queue, then None; or the error that ended it."""
+    try:
+        async with aclosing(stream):
+            async for event in stream:
+                await queue.put((index, event))
+    except Exception as error:  # noqa: BLE001 - raised again by the reader of the queue
+        await queue.put(error)
+    else:
+        await queue.put(None)

@@ -1,0 +1,89 @@
+"""/health, /metrics and /api/machine: the state of the server and of its machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from aipc.errors import DeviceError
+from aipc.serve.api.models import STATES
+from aipc.serve.api.schemas import ApiModel, json_response
+from aipc.serve.http.errors import SERVER, HTTPError
+from aipc.serve.http.metrics import CONTENT_TYPE, Metrics
+
+if TYPE_CHECKING:
+    from aipc.devices.counters.monitor import Monitor
+    from aipc.serve.pool.model_scheduler import ModelStatus
+    from aipc.serve.pool.pool import Pool
+
+_FIGURES = ("model", "device", "state", "waiting", "running", "tokens", "memory_bytes")
+
+
+class Health(ApiModel):
+    status: Literal["alive"]
+
+
+class Readiness(ApiModel):
+    status: Literal["ready", "loading", "failed", "idle"]
+    models: dict[str, str] = Field(description="state of each model that was asked for")
+
+
+class MachineBody(ApiModel):
+    """Null is a figure that no counter of this machine tells."""
+
+    time: float
+    devices: list[dict[str, Any]]
+    memory: dict[str, Any]
+    sessions: list[dict[str, Any]]
+    places: list[dict[str, Any]] | None = Field(
+        description="what a request's device may be: device, name, runtimes"
+    )
+    models: list[dict[str, Any]]
+
+
+class ServerHealth:
+    def __init__(self, pool: Pool, metrics: Metrics, monitor: Monitor) -> None:
+        self._pool = pool
+        self._metrics = metrics
+        self._monitor = monitor
+
+    async def alive(self, _: Request) -> Response:
+        return json_response(Health(status="alive"))
+
+    async def ready(self, _: Request) -> Response:
+        """A model is ready once it has produced a token since its worker started."""
+        states = _best_states(self._pool.statuses())
+        best = next((state for state in STATES[:3] if state in states.values()), "idle")
+        if best not in {"ready", "idle"}:
+            message = f"no model is ready: {', '.join(map(': '.join, states.items()))}"
+            headers = {"Retry-After": "1"}
+            raise HTTPError(503, message, kind=SERVER, code="not_ready", headers=headers)
+        return json_response(Readiness(status=best, models=states))  # type: ignore[arg-type]
+
+    async def metrics(self, _: Request) -> Response:
+        return Response(self._metrics.read(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def machine(self, _: Request) -> Response:
+        facts = await run_in_threadpool(lambda: self._monitor.snapshot().facts)
+        statuses = self._pool.statuses()
+        models = [{name: getattr(status, name) for name in _FIGURES} for status in statuses]
+        body = MachineBody(**facts, places=await self._places(), models=models)
+        return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+
+    async def _places(self) -> list[dict[str, Any]] | None:
+        try:
+            return [asdict(place) for place in await self._pool.devices()]
+        except DeviceError:  # a request for one of the devices gets the error
+            return None
+
+
+def _best_states(statuses: Sequence[ModelStatus]) -> dict[str, str]:
+    """The state of each model; of one that is on several devices, the best."""
+    best_last = sorted(statuses, key=lambda status: STATES.index(status.state), reverse=True)
+    return {status.model: status.state for status in best_last}
