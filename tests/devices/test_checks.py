@@ -96,7 +96,7 @@ def test_a_healthy_machine_passes_everything(healthy) -> None:
     ("fields", "name", "outcome", "said"),
     [
         ({"memory": Memory(8 * GB, 2 * GB)}, "memory", WARN, "close programs"),
-        ({"memory": Memory(4 * GB, None)}, "memory", WARN, "4.0 GB of 4.0 GB"),
+        ({"memory": Memory(4 * GB, 4 * GB)}, "memory", WARN, "4.0 GB of 4.0 GB"),
         ({"room": 3 * GB}, "disk", WARN, "AIPC_HOME"),
         ({"power_profile": "power-saver"}, "power", WARN, "plug it in"),
         ({"power_profile": "battery saver"}, "power", WARN, "everything is slower"),
