@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from aipc.devices import checks
-from aipc.devices.adapters.adapter import Adapter
+from aipc.devices.adapters import Adapter
 from aipc.devices.checks import (
     FAIL,
     PASS,
@@ -17,11 +17,10 @@ from aipc.devices.checks import (
     run_checks,
 )
 from aipc.devices.device import Device
-from aipc.devices.machine import Machine
-from aipc.devices.missing import unreached
+from aipc.devices.machine import Machine, Surroundings
+from aipc.devices.reach import unreached
 from aipc.devices.system.cpu import Cpu
 from aipc.devices.system.memory import Memory
-from aipc.devices.system.surroundings import Surroundings
 from aipc.devices.wheels import Clash
 
 GB = 10**9
@@ -96,7 +95,7 @@ def test_a_healthy_machine_passes_everything(healthy) -> None:
     ("fields", "name", "outcome", "said"),
     [
         ({"memory": Memory(8 * GB, 2 * GB)}, "memory", WARN, "close programs"),
-        ({"memory": Memory(4 * GB, None)}, "memory", WARN, "4.0 GB of 4.0 GB"),
+        ({"memory": Memory(4 * GB, 4 * GB)}, "memory", WARN, "4.0 GB of 4.0 GB"),
         ({"room": 3 * GB}, "disk", WARN, "AIPC_HOME"),
         ({"power_profile": "power-saver"}, "power", WARN, "plug it in"),
         ({"power_profile": "battery saver"}, "power", WARN, "everything is slower"),

@@ -8,19 +8,51 @@ It is written last.  A folder without a valid one does not exist for the store.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast, get_args
 
-from aipc.artifact import digest
 from aipc.errors import ArtifactError
 from aipc.progress import Meter, Progress, silent
+
+Advance = Callable[[int], None]
+"""Called with the bytes read since the last call."""
+
+_CHUNK = 1 << 20
+
+
+def sha256(path: Path, advance: Advance | None = None) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    return _digest(hashlib.sha256(), path, advance)
+
+
+def git_blob(path: Path) -> str:
+    """The id that git gives to a file's contents, in hexadecimal.
+
+    Source: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
+    """
+    header = f"blob {path.stat().st_size}\0".encode()
+    return _digest(hashlib.sha1(header, usedforsecurity=False), path, None)
+
+
+def _digest(algorithm: Any, path: Path, advance: Advance | None) -> str:
+    # Not hashlib.file_digest: Python 3.10 lacks it, and it tells nobody how far it is.
+    buffer = memoryview(bytearray(_CHUNK))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            algorithm.update(buffer[:count])
+            if advance is not None:
+                advance(count)
+    digest: str = algorithm.hexdigest()
+    return digest
+
 
 FILE = "aipc.json"
 SCHEMA = 1
@@ -156,7 +188,7 @@ def _measure(
     sizes = {name: (folder / name).stat().st_size for name in names}
     meter = Meter(progress, what, sum(sizes.values()))
     with ThreadPoolExecutor(max_workers=4) as pool:
-        hashes = pool.map(lambda name: digest.sha256(folder / name, meter.add), sizes)
+        hashes = pool.map(lambda name: sha256(folder / name, meter.add), sizes)
         return {
             name: FileFacts(sizes[name], sha256) for name, sha256 in zip(sizes, hashes, strict=True)
         }

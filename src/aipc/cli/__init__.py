@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from aipc import telemetry
-from aipc.cli import failure
+from aipc.cli import output
 from aipc.cli.command_group import Invocation, commands
 from aipc.cli.output import flush, make_streams_utf8
 
@@ -32,7 +32,7 @@ def run_command(arguments: list[str]) -> int:
         status = _invoke(arguments or ["--help"], invocation)
         flush()
     except BaseException as error:  # noqa: BLE001 - the one place where all errors end
-        return failure.report(error, debug=invocation.debug)
+        return output.report_failure(error, debug=invocation.debug)
     return status
 
 

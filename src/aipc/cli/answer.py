@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from aipc.cli.output import end_interrupted_line, notice, printable, write, write_line
+from aipc.cli.output import columns, end_interrupted_line, notice, printable, write, write_line
+from aipc.timing_spans import TimingSpan
 
 if TYPE_CHECKING:
     from aipc.generate import Event, Reply, Stream
     from aipc.serve.client import RemoteStream
-import textwrap
-from collections.abc import Sequence
-from dataclasses import asdict
-
-from aipc.cli.output import columns
-from aipc.timing_spans import TimingSpan
-
-if TYPE_CHECKING:
-    from aipc.generate import Reply
 
 
 def show(events: Stream | RemoteStream, shown: list[str] | None = None) -> Reply:

@@ -13,11 +13,11 @@ from aipc.cli.output import columns, notice, write_json, write_line, write_table
 from aipc.units import amount
 
 if TYPE_CHECKING:
-    from aipc.choose.explain import Explanation
     from aipc.choose.measured import Tuned
+    from aipc.choose.order import Explanation
     from aipc.devices.device import Device
     from aipc.devices.machine import Machine
-    from aipc.devices.missing import Unreached
+    from aipc.devices.reach import Unreached
 
 _LABEL = 9  # columns that the longest label and its space take
 
@@ -48,7 +48,7 @@ def devices(wants_reasons: bool, wants_json: bool) -> None:
 def _facts(machine: Machine, *, wants_reasons: bool) -> dict[str, Any]:
     facts = dataclasses.asdict(machine)
     if wants_reasons:
-        from aipc.choose.explain import explain
+        from aipc.choose.order import explain
 
         told = explain(machine.devices, machine.adapters)
         facts["order"] = [dataclasses.asdict(one) for one in told]
@@ -108,7 +108,7 @@ def _machine_lines(machine: Machine) -> list[str]:
 
 
 def _write_reasons(machine: Machine) -> None:
-    from aipc.choose.explain import explain
+    from aipc.choose.order import explain
 
     write_line("--device auto takes the first of these that is here and can run the model:")
     for at, one in enumerate(explain(machine.devices, machine.adapters), start=1):
@@ -120,7 +120,7 @@ def _write_reasons(machine: Machine) -> None:
 
 def _write_tuned(machine: Machine) -> None:
     """What goes before that order, for the models that it was measured with."""
-    from aipc.choose.fingerprint import fingerprint
+    from aipc.choose.measured import fingerprint
 
     found, now = _tuned(), fingerprint(machine.devices)
     if found:

@@ -37,8 +37,7 @@ def doctor(context: click.Context, wants_json: bool) -> None:
 def _patient() -> CheckContext:
     from aipc import disk
     from aipc.devices.checks import CheckContext
-    from aipc.devices.machine import this_machine
-    from aipc.devices.system.surroundings import read_surroundings
+    from aipc.devices.machine import read_surroundings, this_machine
     from aipc.models.store import Store
 
     home = Store().home

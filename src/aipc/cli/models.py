@@ -13,7 +13,7 @@ from aipc.cli.output import notice, write_json, write_table
 from aipc.units import amount
 
 if TYPE_CHECKING:
-    from aipc.models.catalogue import Model
+    from aipc.models.names import Model
     from aipc.models.store import StoredModel
 
 
@@ -59,7 +59,7 @@ def _entry_facts(entry: StoredModel) -> dict[str, Any]:
 
 
 def _show_catalogue(wants_json: bool) -> None:
-    from aipc.models.catalogue import CATALOGUE
+    from aipc.models.names import CATALOGUE
 
     known: Sequence[Model] = tuple(CATALOGUE.values())
     if wants_json:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
 import sys
 import textwrap
+import traceback
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from aipc.errors import AipcError
 
 if TYPE_CHECKING:
     from rich.console import Console
-import io
 
 WIDTH = 100
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -125,3 +128,43 @@ def make_streams_utf8() -> None:
     ):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors=errors)
+
+
+STOPPED = 130
+"""128 + SIGINT, as a shell has it."""
+
+
+def report_failure(error: BaseException, *, debug: bool) -> int:
+    """Say what went wrong; with ``debug`` the traceback and its causes come first."""
+    if isinstance(error, BrokenPipeError):  # whoever read the output has enough
+        discard_stdout()
+        return 1
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return STOPPED
+    if debug:
+        traceback.print_exception(error)
+    line, status = describe_failure(error)
+    notice(f"aipc: {line}")
+    return status
+
+
+def describe_failure(error: BaseException) -> tuple[str, int]:
+    """(one line for a person, exit status)."""
+    if isinstance(error, AipcError):
+        return _one_line(error), error.exit_status
+    if isinstance(error, click.UsageError):
+        return _usage_line(error), 2
+    if isinstance(error, click.ClickException):
+        return _one_line(error.format_message()), error.exit_code
+    what = f"internal error: {type(error).__name__}: {_one_line(error)}"
+    return f"{what}; run again with --debug and report it", 1
+
+
+def _usage_line(error: click.UsageError) -> str:
+    message = _one_line(error.format_message()).rstrip(".")
+    command = error.ctx.command_path if error.ctx else "aipc"
+    return f"{message[:1].lower()}{message[1:]}; see `{command} --help`"
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())

@@ -76,7 +76,7 @@ def _serve(
 ) -> None:
     from aipc.devices.counters.monitor import Monitor
     from aipc.devices.counters.watch import find_counters
-    from aipc.models.catalogue import CATALOGUE
+    from aipc.models.names import CATALOGUE
     from aipc.models.store import Store
     from aipc.serve import server
     from aipc.serve.pool.model_registry import ModelRegistry

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import notice, write_json, write_table
+from aipc.cli.output import columns, notice, write_json, write_line, write_table
 from aipc.cli.progress_bar import display
-from aipc.devices.names import NAMES
+from aipc.devices.device import NAMES
 from aipc.errors import UsageError
 from aipc.measure.tune.goal import GOALS, TuneOptions
-
-if TYPE_CHECKING:
-    from aipc.choose.measured import Tuned
-    from aipc.measure.tune.tune import Tuning
-import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from aipc.cli.output import columns, write_line
 from aipc.units import amount
 
 if TYPE_CHECKING:

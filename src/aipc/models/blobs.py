@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from aipc import disk
-from aipc.artifact import digest, manifest
+from aipc.artifact import manifest
 from aipc.errors import ArtifactError
 from aipc.models import staging
 from aipc.progress import Progress, silent
@@ -144,7 +144,7 @@ def fingerprint(folder: Path, names: tuple[str, ...]) -> str:
     made = manifest.find(folder)
     known = {} if made is None else {name: facts.sha256 for name, facts in made.files.items()}
     try:
-        hashes = {name: known.get(name) or digest.sha256(folder / name) for name in names}
+        hashes = {name: known.get(name) or manifest.sha256(folder / name) for name in names}
     except OSError as error:
         fix = "convert the model again"
         raise ArtifactError(f"'{error.filename}' can't be read ({error.strerror})", fix) from error

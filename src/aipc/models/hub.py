@@ -14,8 +14,8 @@ from aipc import disk
 from aipc.artifact.manifest import FileFacts
 from aipc.errors import AccessDenied, AipcError, DownloadFailed, ModelNotFound
 from aipc.models import transfer
-from aipc.models.catalogue import suggestion
 from aipc.models.listing import Listing, RemoteFile, choose
+from aipc.models.names import suggestion
 from aipc.models.source import COMMIT, HubSource
 from aipc.progress import Meter, Progress, silent
 

@@ -13,9 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from aipc.artifact import digest
-from aipc.artifact.digest import Advance
-from aipc.artifact.manifest import FileFacts
+from aipc.artifact import manifest
+from aipc.artifact.manifest import Advance, FileFacts
 from aipc.errors import DownloadFailed
 from aipc.models.listing import RemoteFile
 
@@ -108,8 +107,8 @@ def facts_of(file: RemoteFile, path: Path) -> FileFacts | None:
     """Size and SHA-256 of a downloaded file; None when it is not what the hub stated."""
     if not path.is_file() or size(path) != file.nbytes:
         return None
-    sha256 = digest.sha256(path)
-    found = sha256 if file.sha256 else digest.git_blob(path)
+    sha256 = manifest.sha256(path)
+    found = sha256 if file.sha256 else manifest.git_blob(path)
     return FileFacts(file.nbytes, sha256) if found == file.stated else None
 
 

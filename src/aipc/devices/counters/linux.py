@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from aipc.devices.adapters.adapter import Adapter
+from aipc.devices.adapters import Adapter
 from aipc.devices.counters.counter import Counter, Growth, Reading, share
 from aipc.devices.system.files import read_number, read_text
 
@@ -19,7 +19,7 @@ _PCI = "sys/bus/pci/devices"
 
 
 class NpuCounter:
-    """Intel's: microseconds in which it had work, since the driver was loaded."""
+    """Intel's: the file counts microseconds of work since the driver was loaded."""
 
     def __init__(self, adapter: Adapter, root: Path = ROOT) -> None:
         self._adapter = adapter
@@ -39,7 +39,7 @@ class NpuCounter:
 
 
 class IntelGpuCounter:
-    """Milliseconds in which each of its engine groups slept; awake counts as busy.
+    """The files count milliseconds in which each engine group slept; awake counts as busy.
 
     That is more than the time spent computing: a GPU stays awake for a moment after each job.
     """
@@ -47,7 +47,8 @@ class IntelGpuCounter:
     def __init__(self, adapter: Adapter, root: Path = ROOT) -> None:
         self._adapter = adapter
         self._folder = root / _PCI / adapter.slot
-        self._idle = _idle_files(self._folder)
+        xe = sorted(self._folder.glob("tile*/gt*/gtidle/idle_residency_ms"))
+        self._idle = xe or sorted(self._folder.glob("drm/card*/gt/gt*/rc6_residency_ms"))  # i915
         self._growths = [Growth() for _ in self._idle]
 
     def read(self, now: float) -> Reading | None:
@@ -70,6 +71,8 @@ class IntelGpuCounter:
 
 
 class AmdGpuCounter:
+    """AMD's: the files hold momentary values."""
+
     def __init__(self, adapter: Adapter, root: Path = ROOT) -> None:
         self._adapter = adapter
         self._folder = root / _PCI / adapter.slot
@@ -94,7 +97,7 @@ class AmdGpuCounter:
 
 
 class PackageCounter:
-    """Energy that a processor with its GPU and NPU took (RAPL); many systems show it to root."""
+    """Energy that a processor with its GPU and NPU took (RAPL); many systems show root alone."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -126,12 +129,6 @@ def linux_counters(adapters: Sequence[Adapter], root: Path = ROOT) -> tuple[Coun
     # Domains within a package ("intel-rapl:0:0") are counted in it already.
     packages = sorted((root / "sys/class/powercap").glob("intel-rapl:[0-9]"))
     return (*found, *map(PackageCounter, packages))
-
-
-def _idle_files(folder: Path) -> list[Path]:
-    """Of the xe driver, else of i915."""
-    found = sorted(folder.glob("tile*/gt*/gtidle/idle_residency_ms"))
-    return found or sorted(folder.glob("drm/card*/gt/gt*/rc6_residency_ms"))
 
 
 def _first_number(*files: Iterator[Path]) -> int | None:

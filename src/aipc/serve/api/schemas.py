@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from aipc.devices.names import PATTERN
+from aipc.devices.device import PATTERN
 from aipc.options import Option, describe
 from aipc.runtimes.base import Sampling
 from aipc.serve.http import strict_json

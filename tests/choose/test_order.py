@@ -4,9 +4,8 @@ import dataclasses
 
 import pytest
 
-from aipc.choose.explain import explain
-from aipc.choose.order import order
-from aipc.devices.adapters.adapter import Adapter
+from aipc.choose.order import explain, order
+from aipc.devices.adapters import Adapter
 
 
 @pytest.fixture
