@@ -8,7 +8,7 @@ import click
 import pytest
 
 from aipc.cli import output
-from aipc.cli.output import describe
+from aipc.cli.output import describe_failure
 from aipc.errors import DeviceError, UsageError
 
 
@@ -65,7 +65,7 @@ def test_a_terminal_gets_no_control_characters(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_an_error_is_one_line(error: Exception, line: str, status: int) -> None:
-    assert describe(error) == (line, status)
+    assert describe_failure(error) == (line, status)
 
 
 def test_wrong_usage_names_the_commands_help(aipc) -> None:

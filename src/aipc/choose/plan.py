@@ -134,7 +134,9 @@ def choose(
     if emulate:
         check_emulation(wanted, name)
         devices = [emulated_npu(devices)]
-    reachable = _reachable(devices, name)
+    reachable = [device for device in devices if name in device.runtimes]
+    if not reachable and name == "onnx":
+        raise DeviceError("ONNX Runtime GenAI is not installed here", install_command("onnx"))
     if tuned:
         found, _ = _requested(artifact, reachable, name, tuned.setup.device.lower())
         why = [f"{found.name}: {tuned.why}"]
@@ -174,13 +176,6 @@ def _runtime(artifact: Artifact, requested: str) -> str:
             f"leave --runtime out, or convert the model again with --runtime {requested}",
         )
     return artifact.target
-
-
-def _reachable(devices: Sequence[Device], runtime: str) -> list[Device]:
-    reachable = [device for device in devices if runtime in device.runtimes]
-    if not reachable and runtime == "onnx":
-        raise DeviceError("ONNX Runtime GenAI is not installed here", install_command("onnx"))
-    return reachable
 
 
 def _requested(

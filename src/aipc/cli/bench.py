@@ -10,7 +10,7 @@ import click
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice, write_json, write_line
 from aipc.cli.progress_bar import display
-from aipc.cli.session_flags import loading_flags, place_of
+from aipc.cli.session_flags import device_options, loading_flags
 from aipc.convert.recipe import Recipe
 from aipc.errors import UsageError
 from aipc.measure.bench.plan import BenchOptions
@@ -136,7 +136,7 @@ def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
 
     if flags["emulate"]:
         raise UsageError("an emulated NPU has no speed worth measuring", "leave out --emulate")
-    place = place_of(flags)
+    place = device_options(flags)
     text: Path | None = flags["text"]
     return BenchPlan(
         model=model,

@@ -1,4 +1,7 @@
-"""``aipc chat``: a conversation in the terminal."""
+"""``aipc chat``: a conversation in the terminal.
+
+The session is loaded and warmed up while the user types the first question.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import click
 
-from aipc.cli import output
 from aipc.cli.answer import show, warn_if_cut
 from aipc.cli.command_group import Invocation
 from aipc.cli.conversation import ChatCommands, Conversation
-from aipc.cli.output import notice
+from aipc.cli.output import STOPPED, notice, report_failure
 from aipc.cli.progress_bar import Display, display
 from aipc.cli.session_flags import (
     find_server,
@@ -40,23 +42,23 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 0.2  # Windows delivers Ctrl-C only between two waits
 
 
-class Source(Protocol):
-    """Who has the session, now or soon."""
+class SessionSource(Protocol):
+    """A session that is loaded, or will be."""
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What is known of the session by now."""
+        """The facts of the session that are known so far."""
 
     @property
     def has_failed(self) -> bool:
         """Whether there will be none."""
 
     def session(self) -> Session | RemoteSession:
-        """Wait for it; raises what its loading raised."""
+        """Wait for it; raises any error of its loading."""
 
 
 class LoadedSession:
-    """A session that is there."""
+    """A session that is loaded."""
 
     has_failed = False
 
@@ -75,7 +77,7 @@ class Loading:
     """Fetches and converts at once, with progress; loads in a thread of its own.
 
     A context manager.  Leaving it while the thread still loads ends the process: a runtime that
-    compiles can't be stopped otherwise, and the user wants to go.
+    compiles can't be stopped otherwise.
     """
 
     def __init__(self, flags: Mapping[str, Any]) -> None:
@@ -117,7 +119,7 @@ class Loading:
         trace: TracebackType | None,
     ) -> None:
         if self._thread.is_alive():
-            _end_process(output.STOPPED if isinstance(error, KeyboardInterrupt) else 0)
+            _end_process(STOPPED if isinstance(error, KeyboardInterrupt) else 0)
         if self._session is not None:
             self._session.close()
         elif error is None or isinstance(error, KeyboardInterrupt):
@@ -138,7 +140,7 @@ class Loading:
 
 
 class _Report:
-    """Progress and notices, kept back while the user types."""
+    """Progress and notices, held back while the user types."""
 
     def __init__(self) -> None:
         self._display: Display | None = None
@@ -168,7 +170,7 @@ class _Report:
 
 
 def _interrupt_typing() -> None:
-    """Wake whoever waits for a line; on Windows the failure is told after the next one."""
+    """Interrupt the wait for a line; on Windows the failure is reported after the next one."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
@@ -185,7 +187,7 @@ def _end_process(status: int) -> None:
 @server_flags
 @click.option("--system", metavar="TEXT", help="Instructions that come before the conversation.")
 def chat(system: str | None, **flags: Any) -> None:
-    """Hold a conversation: the model is told all that was said so far.
+    """Hold a conversation: the model gets all messages so far.
 
     /help shows the commands. Ctrl-C stops an answer, Ctrl-D leaves. Lines on stdin that is no
     terminal are answered one by one.
@@ -210,11 +212,11 @@ def chat(system: str | None, **flags: Any) -> None:
 
 
 class Talk:
-    """Messages in, answers out, for as long as the user likes; a failure does not end it."""
+    """Messages in, answers out, until the user leaves; a failed answer does not end it."""
 
     def __init__(
         self,
-        source: Source,
+        source: SessionSource,
         conversation: Conversation,
         sampling: dict[str, Any],
         *,
@@ -242,7 +244,7 @@ class Talk:
             if self._source.has_failed:
                 raise
             self.failures += 1
-            output.report_failure(_advised(error), debug=self._debug)
+            report_failure(_advised(error), debug=self._debug)
 
     def _answer(self, question: str) -> None:
         session = self._source.session()
@@ -261,7 +263,7 @@ class Talk:
             warn_if_cut(reply)
 
     def _keep_stopped(self, text: str) -> None:
-        """What was said stays said; a question without any answer is taken back."""
+        """Keep a partial answer; a question without any answer is withdrawn."""
         if text:
             self._conversation.answer(text, stopped=True)
             notice("[stopped]")
@@ -271,7 +273,7 @@ class Talk:
 
 
 def _advised(error: AipcError) -> AipcError:
-    """With what to do about it inside a chat."""
+    """With the fix that a chat has."""
     if not isinstance(error, PromptTooLong):
         return error
     advised = PromptTooLong(error.what, "/reset begins a new conversation")
@@ -280,5 +282,5 @@ def _advised(error: AipcError) -> AipcError:
 
 
 def _greeting(facts: Mapping[str, Any], state: str) -> str:
-    place = f"{facts.get('device', '?')} ({facts.get('runtime', '?')})"
-    return f"{facts.get('model', 'The model')} on {place}, {state}. /help shows the commands."
+    device = f"{facts.get('device', '?')} ({facts.get('runtime', '?')})"
+    return f"{facts.get('model', 'The model')} on {device}, {state}. /help shows the commands."

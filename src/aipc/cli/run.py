@@ -32,7 +32,7 @@ schema_flag = click.option(
 
 
 def read_schema(argument: str | None) -> dict[str, Any]:
-    """What `Session.stream` is requested: {"schema": …}, or nothing where none was given.
+    """The argument for `Session.stream`: {"schema": …}, or nothing where none was given.
 
     Raises:
         UsageError: a file that can't be read, or no JSON object in it.

@@ -1,4 +1,4 @@
-"""Text from stdin, in UTF-8 and nothing else."""
+"""Text from stdin, in UTF-8 only: a prompt, or the lines of a chat, joined to messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
 def is_terminal() -> bool:
-    """A program without any stdin has nobody to ask either."""
+    """False too for a program without any stdin."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
@@ -54,7 +54,7 @@ STDIN = "-"
 
 
 def read_prompt(argument: str | None) -> str:
-    """The argument, then what is piped in; "-" and no argument stand for stdin alone.
+    """The argument, then what is piped in; "-" and no argument mean stdin alone.
 
     Raises:
         UsageError: nothing there, or bytes that are not UTF-8.
@@ -91,7 +91,7 @@ ReadLine = Callable[[str], str]
 
 
 class LineInput:
-    """Messages from stdin; prompts are shown on a terminal alone."""
+    """Messages from stdin; prompts are shown only on a terminal."""
 
     def __init__(self) -> None:
         self.is_terminal = is_terminal()
@@ -128,7 +128,7 @@ class LineInput:
     def _wants_to_leave(self) -> bool:
         """Ctrl-C on a typed line drops the line; on an empty one it leaves.
 
-        Without readline nobody knows what was typed: then a second one in a row leaves.
+        Without readline the typed line is unknown: then a second one in a row leaves.
         """
         if not self.is_terminal:
             raise KeyboardInterrupt
@@ -145,7 +145,7 @@ class LineInput:
 
 
 def read_message(read_line: ReadLine) -> str:
-    """One message: a line, lines that end in a backslash, or what stands between triple quotes.
+    """One message: a line, lines that end in a backslash, or text between triple quotes.
 
     Raises:
         EOFError: the input ends before a message begins.
