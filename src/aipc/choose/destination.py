@@ -58,7 +58,7 @@ def _best(devices: Sequence[Device], runtime: str, recipe: Recipe | None) -> Tar
     ranked = rank(devices, against)
     if not ranked or not ranked[-1].taken:
         raise DeviceError(
-            "no device of this machine can run a model", "`aipc devices --explain` says why"
+            "no device of this machine can run a model", "`aipc devices --explain` shows why"
         )
     return find_target(ranked[-1].kind, ranked[-1].runtime)
 

@@ -96,7 +96,7 @@ def _serve(
 
 
 def _greet(binding: Binding, model: str) -> None:
-    key = "asked of clients" if binding.api_key else f"none; {KEY_VARIABLE} sets one"
+    key = "required of clients" if binding.api_key else f"none; {KEY_VARIABLE} sets one"
     notice(f"page   {binding.url}")
     notice(f"API    {binding.url}/v1")
     notice(f"model  {model}, loading")

@@ -111,7 +111,7 @@ def tune(
 ) -> None:
     """Try runtimes, devices, weights and properties for MODEL, and keep the best.
 
-    Every later `aipc run -m MODEL` then takes it and says so with --explain; flags given there
+    Every later `aipc run -m MODEL` then takes it and shows it with --explain; flags given there
     win. What was measured counts until the processor, a driver or a runtime's version changes.
     """
     options = given(TuneOptions, flags)

@@ -176,7 +176,7 @@ def _npu_kernel(context: CheckContext) -> Iterator[Check]:
         return
     parts = kernel.split("-")[0].split(".")
     if tuple(int(part) for part in parts[:2] if part.isdigit()) < _NPU_KERNEL:
-        yield Check("kernel", FAIL, f"Linux {kernel}", "the NPU wants Linux 6.6 or newer")
+        yield Check("kernel", FAIL, f"Linux {kernel}", "the NPU needs Linux 6.6 or newer")
 
 
 def _permissions(context: CheckContext) -> Iterator[Check]:
@@ -238,7 +238,7 @@ def _memory(context: CheckContext) -> Iterator[Check]:
     left = memory.available
     what = f"{left / 1e9:.1f} GB of {memory.total / 1e9:.1f} GB available"
     if left < MEMORY:
-        wanted = f"Phi-3-mini in int4 wants {MEMORY / 1e9:.0f} GB"
+        wanted = f"Phi-3-mini in int4 needs {MEMORY / 1e9:.0f} GB"
         fix = f"{wanted}: close programs, or take a smaller model"
         yield Check("memory", WARN, what, fix)
     else:
@@ -248,7 +248,7 @@ def _memory(context: CheckContext) -> Iterator[Check]:
 def _disk(context: CheckContext) -> Iterator[Check]:
     what = f"{context.room / 1e9:.1f} GB free for {context.store}"
     if context.room < ROOM:
-        fix = f"Phi-3-mini wants {ROOM / 1e9:.0f} GB: free some, or set AIPC_HOME to a larger disk"
+        fix = f"Phi-3-mini needs {ROOM / 1e9:.0f} GB: free some, or set AIPC_HOME to a larger disk"
         yield Check("disk", WARN, what, fix)
     else:
         yield Check("disk", PASS, what)

@@ -68,7 +68,7 @@ def resolve_device(name_given: str, available: Sequence[str]) -> str:
     """
     name = plain_name(name_given)
     if not available:
-        raise DeviceError("the runtime finds no device at all", "`aipc devices` says why")
+        raise DeviceError("the runtime finds no device at all", "`aipc devices` shows why")
     if name == "auto":
         return "CPU" if "CPU" in available else available[0]
     return _find(name, available)

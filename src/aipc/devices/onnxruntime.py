@@ -125,7 +125,7 @@ def _nothing(kind: str, providers: Sequence[str]) -> str:
         return f"{wheel.packages[-1]} is installed, and ONNX Runtime finds {_ABSENT[kind]}"
     return (
         f"{wheel.packages[0]} is installed, and the ONNX Runtime that is loaded has no "
-        f"{PROVIDERS[kind]}: it offers {', '.join(providers)}; `aipc doctor` says what clashes"
+        f"{PROVIDERS[kind]}: it offers {', '.join(providers)}; `aipc doctor` shows what clashes"
     )
 
 

@@ -57,13 +57,19 @@ def clashes(found: Mapping[str, str] | None = None) -> tuple[Clash, ...]:
     """What is wrong with ``found`` (`installed()`, when left out), worst first."""
     here = installed() if found is None else found
     lost = _lost_files() if found is None else ()
-    return (*_doubles(here), *lost, *_lonely(here), *_misfits(here))
+    return (*_doubles(here), *lost, *_unpaired(here), *_misfits(here))
 
 
 def extras() -> tuple[Extra, ...]:
     """Every extra of wheels.toml, in its order."""
     return tuple(
-        Extra(**{name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()})
+        Extra(
+            entry["name"],
+            kinds=tuple(entry["kinds"]),
+            systems=tuple(entry["systems"]),
+            pins=tuple(entry["pins"]),
+            source=entry["source"],
+        )
         for entry in _table()["extra"]
     )
 
@@ -105,7 +111,8 @@ def _doubles(found: Mapping[str, str]) -> Iterator[Clash]:
             )
 
 
-def _lonely(found: Mapping[str, str]) -> Iterator[Clash]:
+def _unpaired(found: Mapping[str, str]) -> Iterator[Clash]:
+    """Packages without the one that they work with."""
     for pair in _table()["pair"]:
         package, needs = pair["package"], pair["needs"]
         if package in found and needs not in found and len(_siblings(package, found)) < 2:
@@ -117,11 +124,12 @@ def _lonely(found: Mapping[str, str]) -> Iterator[Clash]:
 
 
 def _misfits(found: Mapping[str, str]) -> Iterator[Clash]:
+    """Pairs of different releases: OpenVINO 2026.4.1 and GenAI 2026.4.1.0 are one release."""
     for pair in _table()["pair"]:
         package, needs = pair["package"], pair["needs"]
         if not pair.get("same_release") or package not in found or needs not in found:
             continue
-        if _release(found[package]) != _release(found[needs]):
+        if found[package].split(".")[:3] != found[needs].split(".")[:3]:
             yield Clash(
                 (package, needs),
                 f"{package} {found[package]} does not belong to {needs} {found[needs]}",
@@ -175,11 +183,6 @@ def _shared(extra: Extra) -> list[str]:
 def _siblings(package: str, found: Mapping[str, str]) -> list[str]:
     group = next((group for group in _modules().values() if package in group), ())
     return [sibling for sibling in group if sibling in found]
-
-
-def _release(version: str) -> tuple[str, ...]:
-    """OpenVINO 2026.4.1 and OpenVINO GenAI 2026.4.1.0 are one release."""
-    return tuple(version.split(".")[:3])
 
 
 def _modules() -> Mapping[str, tuple[str, ...]]:

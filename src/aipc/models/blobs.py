@@ -42,8 +42,8 @@ class Blob:
 class Blobs:
     """The cache as one model on one device sees it.
 
-    ``about`` is the part of the identity that holds for all of its blobs: the model's hash and
-    where it is, the driver.  ``notify`` is told when a kept blob turns out to be damaged.
+    ``about`` is the part of the identity that all of its blobs share: the model's hash and its
+    path, the driver.  ``notify`` gets a line when a kept blob turns out to be damaged.
     """
 
     def __init__(

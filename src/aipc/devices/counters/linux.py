@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from aipc.devices.adapters import Adapter
 from aipc.devices.counters.counter import Counter, Growth, Reading, share
@@ -16,6 +17,11 @@ from aipc.devices.system.files import read_number, read_text
 
 ROOT = Path("/")
 _PCI = "sys/bus/pci/devices"
+
+
+def _reading(adapter: Adapter, **values: Any) -> Reading:
+    total = adapter.memory_bytes
+    return Reading(adapter.kind, adapter.name, adapter.maker, memory_total_bytes=total, **values)
 
 
 class NpuCounter:
@@ -28,10 +34,8 @@ class NpuCounter:
 
     def read(self, now: float) -> Reading | None:
         grown = self._busy.per_second(read_number(self._folder / "npu_busy_time_us"), now)
-        return Reading(
-            "npu",
-            self._adapter.name,
-            self._adapter.maker,
+        return _reading(
+            self._adapter,
             busy_share=share(None if grown is None else grown / 1e6),
             memory_used_bytes=read_number(self._folder / "npu_memory_utilization"),
             frequency_mhz=read_number(self._folder / "npu_current_frequency_mhz"),
@@ -57,12 +61,9 @@ class IntelGpuCounter:
             for file, growth in zip(self._idle, self._growths, strict=True)
         ]
         awake = [1 - grown / 1000 for grown in slept if grown is not None]
-        return Reading(
-            "gpu",
-            self._adapter.name,
-            self._adapter.maker,
+        return _reading(
+            self._adapter,
             busy_share=share(max(awake, default=None)),
-            memory_total_bytes=self._adapter.memory_bytes,
             frequency_mhz=_first_number(
                 self._folder.glob("tile*/gt*/freq0/act_freq"),
                 self._folder.glob("drm/card*/gt/gt0/rps_act_freq_mhz"),
@@ -84,13 +85,10 @@ class AmdGpuCounter:
             self._folder.glob("hwmon/hwmon*/power1_input"),
         )
         hertz = _first_number(self._folder.glob("hwmon/hwmon*/freq1_input"))
-        return Reading(
-            "gpu",
-            self._adapter.name,
-            self._adapter.maker,
+        return _reading(
+            self._adapter,
             busy_share=None if percent is None else share(percent / 100),
             memory_used_bytes=read_number(self._folder / "mem_info_vram_used"),
-            memory_total_bytes=self._adapter.memory_bytes,
             power_w=None if microwatts is None else microwatts / 1e6,
             frequency_mhz=None if hertz is None else hertz / 1e6,
         )

@@ -36,9 +36,7 @@ class Query:
 
     def __init__(self, paths: tuple[str, ...]) -> None:
         """Raises OSError where Windows has no such counters, or this is not Windows."""
-        if sys.platform != "win32":
-            raise OSError("this needs Windows")
-        self._pdh: Any = ctypes.WinDLL("pdh")
+        self._pdh = _library()
         self._query = ctypes.c_void_p()
         _check(self._pdh.PdhOpenQueryW(None, None, ctypes.byref(self._query)))
         self._counters = {path: self._add(path) for path in paths}
@@ -64,6 +62,12 @@ class Query:
         if not read(counter, _DOUBLE, ctypes.byref(size), ctypes.byref(count), buffer):
             items = ctypes.cast(buffer, ctypes.POINTER(Item))
             yield from ((items[at].name, items[at].value) for at in range(count.value))
+
+
+def _library() -> Any:
+    if sys.platform == "win32":
+        return ctypes.WinDLL("pdh")
+    raise OSError("this needs Windows")
 
 
 def _check(status: int) -> None:
