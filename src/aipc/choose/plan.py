@@ -24,42 +24,6 @@ from aipc.tables import read_table
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
 
-_NAME = "NPU emulated on the CPU"
-
-
-def check_emulation(device: str, runtime: str) -> None:
-    """Refuse what can't be emulated.
-
-    Raises:
-        UsageError: another device than the NPU, or another runtime than OpenVINO.
-    """
-    if device != "npu":
-        raise UsageError(
-            f"--emulate runs the NPU's pipeline on the CPU, and the device is '{device}'",
-            "give --device npu with it, or leave it out",
-        )
-    if runtime != "openvino":
-        raise UsageError(
-            f"--emulate is for the NPU, which the runtime {runtime} does not reach",
-            "convert the model again with --for npu",
-        )
-
-
-def emulated_npu(devices: Sequence[Device]) -> Device:
-    """The device used as the NPU; its precisions are the CPU's."""
-    cpu = next((device for device in devices if device.kind == "cpu"), None)
-    precisions = cpu.precisions if cpu else ()
-    return Device("NPU", "npu", _NAME, precisions=precisions, runtimes=("openvino",))
-
-
-def emulation_properties() -> tuple[dict[str, str], list[str]]:
-    """(properties, reasons)."""
-    from aipc.runtimes.openvino.npu import EMULATION
-
-    settings = ", ".join(f"{name}={value}" for name, value in EMULATION.items())
-    reason = f"{settings}: emulation was requested: the CPU computes the NPU's pipeline, slowly"
-    return dict(EMULATION), [reason]
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -135,8 +99,7 @@ def choose(
         check_emulation(wanted, name)
         devices = [emulated_npu(devices)]
     reachable = [device for device in devices if name in device.runtimes]
-    if not reachable and name == "onnx":
-        raise DeviceError("ONNX Runtime GenAI is not installed here", install_command("onnx"))
+    check_installed(reachable, name)
     if tuned:
         found, _ = _requested(artifact, reachable, name, tuned.setup.device.lower())
         why = [f"{found.name}: {tuned.why}"]
@@ -153,6 +116,16 @@ def choose(
     if emulate:
         chosen, reasons = emulation_properties()
     return Plan(name, found.name, {**chosen, **requested}, (*why, *reasons), found.full_name)
+
+
+def check_installed(reachable: Sequence[Device], runtime: str, extra: str = "onnx") -> None:
+    """Refuse ONNX Runtime where no device is reached by it; ``extra`` brings it.
+
+    Raises:
+        DeviceError: it is not installed.
+    """
+    if not reachable and runtime == "onnx":
+        raise DeviceError("ONNX Runtime GenAI is not installed here", install_command(extra))
 
 
 def objection(artifact: Artifact, device: Device, runtime: str) -> str:
@@ -247,3 +220,40 @@ def rule_properties(
 
 def _joined(properties: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in properties.items())
+
+
+_NAME = "NPU emulated on the CPU"
+
+
+def check_emulation(device: str, runtime: str) -> None:
+    """Refuse what can't be emulated.
+
+    Raises:
+        UsageError: another device than the NPU, or another runtime than OpenVINO.
+    """
+    if device != "npu":
+        raise UsageError(
+            f"--emulate runs the NPU's pipeline on the CPU, and the device is '{device}'",
+            "give --device npu with it, or leave it out",
+        )
+    if runtime != "openvino":
+        raise UsageError(
+            f"--emulate is for the NPU, which the runtime {runtime} does not reach",
+            "convert the model again with --for npu",
+        )
+
+
+def emulated_npu(devices: Sequence[Device]) -> Device:
+    """The device used as the NPU; its precisions are the CPU's."""
+    cpu = next((device for device in devices if device.kind == "cpu"), None)
+    precisions = cpu.precisions if cpu else ()
+    return Device("NPU", "npu", _NAME, precisions=precisions, runtimes=("openvino",))
+
+
+def emulation_properties() -> tuple[dict[str, str], list[str]]:
+    """(properties, reasons)."""
+    from aipc.runtimes.openvino.npu import EMULATION
+
+    settings = ", ".join(f"{name}={value}" for name, value in EMULATION.items())
+    reason = f"{settings}: emulation was requested: the CPU computes the NPU's pipeline, slowly"
+    return dict(EMULATION), [reason]

@@ -48,7 +48,7 @@ class Model:
     gated: bool = False
 
 
-class Catalogue(Mapping[str, Model]):
+class ModelCatalogue(Mapping[str, Model]):
     """Short names in the file's order, each with its model; ``default`` is one of them."""
 
     def __init__(self, models: tuple[Model, ...], default: str) -> None:
@@ -92,7 +92,7 @@ def _model(entry: dict[str, Any]) -> Model:
 
 
 _TABLE = read_table(__package__, "catalogue.toml")
-CATALOGUE = Catalogue(tuple(map(_model, _TABLE["model"])), _TABLE["default"])
+CATALOGUE = ModelCatalogue(tuple(map(_model, _TABLE["model"])), _TABLE["default"])
 
 
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
