@@ -313,7 +313,7 @@ def test_safetensors_without_a_config_are_no_model():
 
 
 @pytest.mark.parametrize("pickle", ["pytorch_model.bin", "model.pt", "model.ckpt", "x/y.pth"])
-def test_only_pickles_of_listing(pickle):
+def test_a_listing_of_only_pickles(pickle):
     with pytest.raises(UnsafeModel, match="pickles, which run code when opened") as caught:
         names("config.json", pickle)
     assert "safetensors" in caught.value.fix

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from aipc.measure.bench.plan import BenchPlan
     from aipc.measure.bench.result import Result
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 def _lengths(
     context: click.Context,  # noqa: ARG001 - click's signature
@@ -34,35 +37,25 @@ def _lengths(
     return tuple(dict.fromkeys(map(int, parts)))
 
 
+def _lengths_flag(flag: str, name: str, default: str, what: str) -> Callable[[F], F]:
+    return click.option(
+        flag,
+        name,
+        default=default,
+        show_default=True,
+        callback=_lengths,
+        metavar="N,N…",
+        help=what,
+    )
+
+
 @click.command()
 @click.argument("model", required=False)
-@click.option(
-    "--prompt",
-    "prompts",
-    default="32,256",
-    show_default=True,
-    callback=_lengths,
-    metavar="N,N…",
-    help="Prompt lengths in tokens.",
+@_lengths_flag("--prompt", "prompts", "32,256", "Prompt lengths in tokens.")
+@_lengths_flag(
+    "--tokens", "outputs", "64", "Answer lengths in tokens; nothing ends an answer early."
 )
-@click.option(
-    "--tokens",
-    "outputs",
-    default="64",
-    show_default=True,
-    callback=_lengths,
-    metavar="N,N…",
-    help="Answer lengths in tokens; nothing ends an answer early.",
-)
-@click.option(
-    "--batch",
-    "batches",
-    default="1",
-    show_default=True,
-    callback=_lengths,
-    metavar="N,N…",
-    help="Prompts answered at once.",
-)
+@_lengths_flag("--batch", "batches", "1", "Prompts answered at once.")
 @click.option(
     "--text",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -127,13 +127,8 @@ def remove_blob(folder: Path, name: str) -> None:
 
 def tidy_blobs(folder: Path) -> list[str]:
     """Remove what is not whole and not being made; returns the names concerned."""
-    tidied = []
     broken = {path for path in _blob_folders(folder) if manifest.find(path) is None}
-    for path in sorted(broken | staging.leftovers(folder)):
-        with suppress(staging.BusyError):
-            staging.tidy(path)
-            tidied.append(path.name)
-    return tidied
+    return staging.tidy_all(broken | staging.leftovers(folder))
 
 
 def fingerprint(folder: Path, names: tuple[str, ...]) -> str:

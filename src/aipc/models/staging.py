@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -138,6 +138,16 @@ def tidy(final: Path) -> None:
             _move_aside(final)
         _remove(_hidden(final, "partial"))
         _remove(_hidden(final, "discarded"))
+
+
+def tidy_all(finals: Iterable[Path]) -> list[str]:
+    """`tidy` those that no other process works on; returns their names, in order."""
+    tidied = []
+    for final in sorted(finals):
+        with suppress(BusyError):
+            tidy(final)
+            tidied.append(final.name)
+    return tidied
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -135,10 +134,7 @@ class Store:
         pruned = []
         for parent in (self._checkpoints, self._artifacts):
             broken = {path for path in _visible(parent) if manifest.find(path) is None}
-            for path in sorted(broken | staging.leftovers(parent)):
-                with suppress(staging.BusyError):
-                    staging.tidy(path)
-                    pruned.append(path.name)
+            pruned += staging.tidy_all(broken | staging.leftovers(parent))
         return pruned
 
     @property
