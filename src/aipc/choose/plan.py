@@ -101,12 +101,11 @@ def choose(
     reachable = [device for device in devices if name in device.runtimes]
     check_installed(reachable, name)
     if tuned:
-        found, _ = _requested(artifact, reachable, name, tuned.setup.device.lower())
-        why = [f"{found.name}: {tuned.why}"]
+        found, why = _requested(artifact, reachable, name, tuned.setup.device.lower(), tuned.why)
     elif wanted == "auto":
         found, why = _best(artifact, reachable, name)
     else:
-        found, why = _requested(artifact, reachable, name, wanted)
+        found, why = _requested(artifact, reachable, name, wanted, "requested")
     requested = dict(properties or {})
     if tuned:
         chosen = {k: v for k, v in tuned.setup.properties.items() if k not in requested}
@@ -152,7 +151,7 @@ def _runtime(artifact: Artifact, requested: str) -> str:
 
 
 def _requested(
-    artifact: Artifact, reachable: Sequence[Device], runtime: str, wanted: str
+    artifact: Artifact, reachable: Sequence[Device], runtime: str, wanted: str, why: str
 ) -> tuple[Device, list[str]]:
     name = resolve_device(wanted, [device.name for device in reachable])
     found = next(device for device in reachable if device.name == name)
@@ -162,7 +161,7 @@ def _requested(
         raise DeviceError(against, f"ask for {kinds}")
     if against:
         raise ArtifactError(against, f"convert the model again with --for {found.kind}")
-    return found, [f"{found.name}: requested"]
+    return found, [f"{found.name}: {why}"]
 
 
 def _best(
