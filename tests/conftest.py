@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aipc.models.catalogue import CATALOGUE
+from aipc.models.names import CATALOGUE
 from aipc.models.store import Store
 
 

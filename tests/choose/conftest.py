@@ -8,8 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from aipc.choose import Artifact, read_artifact
-from aipc.choose.fingerprint import Fingerprint
-from aipc.choose.measured import SetupFigures, Trial, Tuned, Work
+from aipc.choose.measured import Fingerprint, SetupFigures, Trial, Tuned, Work
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device

@@ -5,8 +5,7 @@ import json
 
 import pytest
 
-from aipc.choose.fingerprint import Fingerprint, fingerprint
-from aipc.choose.measured import Records, SetupFigures, Trial, Tuned, Work
+from aipc.choose.measured import Fingerprint, Records, SetupFigures, Trial, Tuned, Work, fingerprint
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device

@@ -8,13 +8,12 @@ import sys
 
 import pytest
 
-from aipc.choose.fingerprint import fingerprint
-from aipc.choose.measured import Records, SetupFigures, Trial, Tuned, Work
+from aipc.choose.measured import Records, SetupFigures, Trial, Tuned, Work, fingerprint
 from aipc.choose.setup import Setup
-from aipc.devices.adapters.adapter import Adapter
+from aipc.devices.adapters import Adapter
 from aipc.devices.device import Device
 from aipc.devices.machine import Machine
-from aipc.devices.missing import Unreached
+from aipc.devices.reach import Unreached
 from aipc.devices.system.cpu import Cpu
 from aipc.devices.system.memory import Memory
 

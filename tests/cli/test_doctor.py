@@ -15,8 +15,8 @@ FINE = Check("python", "pass", "Python 3.12.1, 64 bits")
 def checks(monkeypatch):
     """What the checks answer, in their place."""
 
-    def install(*told: Check) -> None:
-        monkeypatch.setattr("aipc.devices.checks.run_checks", lambda patient: told)
+    def install(*found: Check) -> None:
+        monkeypatch.setattr("aipc.devices.checks.run_checks", lambda context: found)
 
     return install
 
@@ -54,6 +54,6 @@ def test_json_is_a_list_and_the_status_the_same(aipc, checks) -> None:
 
 
 def test_this_machine(aipc) -> None:
-    told = {check["name"]: check for check in json.loads(aipc("doctor", "--json").stdout)}
-    assert told["runtime openvino"]["outcome"] == "pass"
-    assert {"python", "memory", "disk", "packages"} <= told.keys()
+    found = {check["name"]: check for check in json.loads(aipc("doctor", "--json").stdout)}
+    assert found["runtime openvino"]["outcome"] == "pass"
+    assert {"python", "memory", "disk", "packages"} <= found.keys()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from aipc.models.catalogue import CATALOGUE
+from aipc.models.names import CATALOGUE
 
 
 def test_the_store_as_a_table(aipc, filled_store: Path) -> None:

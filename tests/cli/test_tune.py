@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from aipc.choose.fingerprint import Fingerprint
-from aipc.choose.measured import Records, SetupFigures, Trial, Tuned, Work
+from aipc.choose.measured import Fingerprint, Records, SetupFigures, Trial, Tuned, Work
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from aipc.devices import checks
-from aipc.devices.adapters.adapter import Adapter
+from aipc.devices.adapters import Adapter
 from aipc.devices.checks import (
     FAIL,
     PASS,
@@ -17,11 +17,10 @@ from aipc.devices.checks import (
     run_checks,
 )
 from aipc.devices.device import Device
-from aipc.devices.machine import Machine
-from aipc.devices.missing import unreached
+from aipc.devices.machine import Machine, Surroundings
+from aipc.devices.reach import unreached
 from aipc.devices.system.cpu import Cpu
 from aipc.devices.system.memory import Memory
-from aipc.devices.system.surroundings import Surroundings
 from aipc.devices.wheels import Clash
 
 GB = 10**9

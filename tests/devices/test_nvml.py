@@ -5,9 +5,8 @@ from types import SimpleNamespace
 import pynvml
 import pytest
 
-from aipc.devices.adapters.adapter import Adapter
-from aipc.devices.counters.nvidia import nvidia_counters
-from aipc.devices.nvml import Nvml, add_nvml, open_nvml
+from aipc.devices.adapters import Adapter, add_nvml
+from aipc.devices.nvml import Nvml, nvidia_counters, open_nvml
 
 ANSWERS = {
     "nvmlDeviceGetCount": 1,
@@ -69,7 +68,7 @@ def test_what_a_gpu_can_not_tell_is_absent_and_never_zero() -> None:
     assert (reading.busy_share, reading.power_w, reading.memory_used_bytes) == (None, None, None)
 
 
-def test_without_its_driver_there_is_nothing_to_ask(monkeypatch) -> None:
+def test_without_its_driver_there_is_no_library(monkeypatch) -> None:
     def refuse() -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 

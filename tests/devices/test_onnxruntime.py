@@ -7,8 +7,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from aipc.devices import onnxruntime as source
-from aipc.devices.adapters.adapter import Adapter
-from aipc.devices.onnxruntime import ask, onnx_devices, onnx_kinds
+from aipc.devices.adapters import Adapter
+from aipc.devices.onnxruntime import list_accelerators, onnx_devices, onnx_kinds
 
 RTX = Adapter("gpu", "nvidia", "GeForce RTX 4090", "0000:01:00.0", "0x2684", driver="580.82.07")
 ARC = Adapter("gpu", "intel", "Arc", "0000:00:02.0", "0x7d55")
@@ -55,7 +55,7 @@ def test_the_wheels_tell_what_they_are_for() -> None:
 
 
 def test_a_cuda_gpu_is_the_machines_own() -> None:
-    (device,), problems = ask(CUDA, ["cuda"], [ARC, RTX, NPU])
+    (device,), problems = list_accelerators(CUDA, ["cuda"], [ARC, RTX, NPU])
     assert problems == ()
     assert (device.name, device.kind, device.full_name) == ("CUDA", "cuda", "GeForce RTX 4090")
     assert (device.driver, device.runtimes) == ("580.82.07", ("onnx",))
@@ -63,18 +63,18 @@ def test_a_cuda_gpu_is_the_machines_own() -> None:
 
 
 def test_two_of_a_kind_are_numbered() -> None:
-    devices, _ = ask(CUDA, ["cuda"], [RTX, RTX])
+    devices, _ = list_accelerators(CUDA, ["cuda"], [RTX, RTX])
     assert [device.name for device in devices] == ["CUDA.0", "CUDA.1"]
 
 
 def test_a_cuda_wheel_without_a_gpu_is_a_problem_and_no_device() -> None:
-    devices, (problem,) = ask(CUDA, ["cuda"], [ARC])
+    devices, (problem,) = list_accelerators(CUDA, ["cuda"], [ARC])
     assert devices == ()
     assert problem == "onnxruntime-gpu is installed, and ONNX Runtime finds no NVIDIA GPU here"
 
 
 def test_a_wheel_that_another_has_overwritten_is_found_out_by_asking() -> None:
-    devices, (problem,) = ask(PLAIN, ["cuda"], [RTX])
+    devices, (problem,) = list_accelerators(PLAIN, ["cuda"], [RTX])
     assert devices == ()
     assert "has no CUDAExecutionProvider: it offers CPUExecutionProvider" in problem
     assert "aipc doctor" in problem
@@ -85,7 +85,7 @@ def test_a_provider_that_lists_its_devices_is_believed() -> None:
         ("DmlExecutionProvider", "CPUExecutionProvider"),
         (("DmlExecutionProvider", "Intel", 0x7D55), ("CPUExecutionProvider", "Intel", 0)),
     )
-    (device,), _ = ask(module, ["directml"], [ARC, RTX])
+    (device,), _ = list_accelerators(module, ["directml"], [ARC, RTX])
     assert (device.name, device.full_name) == ("DIRECTML", "Arc")
 
 
@@ -94,7 +94,7 @@ def test_webgpus_library_is_registered_only_while_it_is_asked(monkeypatch) -> No
     plugin.get_library_path = lambda: "x.so"
     monkeypatch.setitem(sys.modules, "onnxruntime_ep_webgpu", plugin)
     module = RecordedModule(PLAIN.providers, (("WebGpuExecutionProvider", "AMD", 0x7480),))
-    (device,), problems = ask(module, ["webgpu"], [])
+    (device,), problems = list_accelerators(module, ["webgpu"], [])
     assert (device.name, device.full_name, problems) == ("WEBGPU", "AMD", ())
     assert module.registered == []
 
@@ -109,7 +109,7 @@ def test_webgpu_that_can_not_be_loaded_is_told(monkeypatch) -> None:
         def register_execution_provider_library(self, name: str, path: str) -> None:
             raise RuntimeError("cannot open libvulkan.so.1")
 
-    devices, problems = ask(Broken(PLAIN.providers), ["webgpu"], [])
+    devices, problems = list_accelerators(Broken(PLAIN.providers), ["webgpu"], [])
     assert devices == ()
     assert problems[0].endswith("libvulkan.so.1; on Linux it needs `sudo apt install libvulkan1`")
 
@@ -138,6 +138,6 @@ def test_the_real_package_is_asked_and_believed() -> None:
     module = pytest.importorskip("onnxruntime")
     if "CUDAExecutionProvider" in module.get_available_providers():
         pytest.skip("this wheel has CUDA")
-    devices, (problem,) = ask(module, ["cuda"], [RTX])
+    devices, (problem,) = list_accelerators(module, ["cuda"], [RTX])
     assert devices == ()
     assert "CPUExecutionProvider" in problem

@@ -7,8 +7,7 @@ import dataclasses
 import pytest
 import tiny
 
-from aipc.choose.fingerprint import fingerprint
-from aipc.choose.measured import Records, SetupFigures, Trial, Tuned, Work
+from aipc.choose.measured import Records, SetupFigures, Trial, Tuned, Work, fingerprint
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device

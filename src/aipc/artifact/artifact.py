@@ -1,4 +1,4 @@
-"""What a choice has to know of an artifact, ours or a vendor's."""
+"""A converted model, ours or a vendor's: what the choice of a device depends on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aipc.errors import ArtifactError
 class Artifact:
     """``target`` is the runtime that it was made for: "openvino" or "onnx".
 
-    ``weights`` is "fp16", "int8" or "int4"; None where a vendor's folder does not tell.
+    ``weights`` is "fp16", "int8" or "int4"; None where a vendor's folder does not state it.
     """
 
     path: Path
@@ -31,7 +31,7 @@ class Artifact:
 
     @property
     def is_embedder(self) -> bool:
-        """Whether it makes vectors of texts, and writes none: `aipc.embedder` opens it."""
+        """Whether it makes vectors of texts and generates none: `aipc.embedder` opens it."""
         return self.target == "openvino" and makes_embeddings(self.path)
 
     @property
@@ -48,28 +48,21 @@ class Artifact:
 
 
 def read_artifact(folder: Path) -> Artifact:
-    """What is in ``folder``.
+    """The artifact in ``folder``.
 
     Raises:
-        ArtifactError: nothing that a runtime here opens.
+        ArtifactError: it holds nothing that a runtime here opens.
     """
     target = runtime_of(folder)
     if target is None:
         what = f"'{folder}' holds no model that a runtime here opens"
         raise ArtifactError(what, "convert it first")
-    facts = _facts(folder)
-    provider = _provider(folder) if target == "onnx" else ""
-    return Artifact(folder, target, _weights(facts, folder), facts, provider)
-
-
-def _facts(folder: Path) -> Mapping[str, Any]:
     made = manifest.find(folder)
-    return {} if made is None else made.facts
-
-
-def _weights(facts: Mapping[str, Any], folder: Path) -> str | None:
+    facts = {} if made is None else made.facts
     stated = facts.get("recipe", {}).get("weight_format")
-    return str(stated) if stated else _optimum_weights(folder)
+    weights = str(stated) if stated else _optimum_weights(folder)
+    provider = _provider(folder) if target == "onnx" else ""
+    return Artifact(folder, target, weights, facts, provider)
 
 
 def _optimum_weights(folder: Path) -> str | None:

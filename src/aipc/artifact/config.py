@@ -1,4 +1,4 @@
-"""What a checkpoint or artifact folder says of its model: sampling defaults, stop ids, sizes."""
+"""The configuration files of a checkpoint or artifact: sampling defaults, stop ids, sizes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_generation_config(folder: Path) -> Mapping[str, Any]:
-    """generation_config.json as it stands, or the like from genai_config.json; empty without.
+    """generation_config.json as it is, or the like from genai_config.json; empty without.
 
     Raises:
         CheckpointError: unreadable, or no JSON object.

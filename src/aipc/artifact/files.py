@@ -20,12 +20,14 @@ OPENVINO_CONFIG = "openvino_config.json"
 ONNX_MODEL = "model.onnx"
 ONNX_WEIGHTS = "model.onnx.data"
 GENAI_CONFIG = "genai_config.json"
-"""ONNX Runtime GenAI's; its model builder writes in it what the first two files hold."""
+"""ONNX Runtime GenAI's; its model builder writes the contents of the first two files into it."""
 
-TELLS = {"openvino": OPENVINO_MODEL, "onnx": GENAI_CONFIG}
-"""Runtime → the file that tells a folder of its own."""
+RUNTIME_FILES = {"openvino": OPENVINO_MODEL, "onnx": GENAI_CONFIG}
+"""Runtime → the file by which a folder of its own is recognized."""
 
 
 def runtime_of(folder: Path) -> str | None:
     """The runtime that a folder was made for; None where no runtime opens it."""
-    return next((runtime for runtime, file in TELLS.items() if (folder / file).is_file()), None)
+    return next(
+        (runtime for runtime, file in RUNTIME_FILES.items() if (folder / file).is_file()), None
+    )

@@ -1,4 +1,4 @@
-"""What the key-value cache of a network takes."""
+"""The size of a network's key-value cache."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def token_numbers(layers: int, key_heads: int, head_size: int) -> int:
-    """Numbers that keys and values of one token have together, over all layers."""
+    """How many numbers the keys and values of one token have, over all layers."""
     return 2 * layers * key_heads * head_size
 
 
 def cached_numbers(config: Mapping[str, Any]) -> int:
-    """`token_numbers` by a model's config.json; 0 where it does not tell."""
+    """`token_numbers` by a model's config.json; 0 where it does not state them."""
     try:
         heads = config["num_attention_heads"]
         size = config.get("head_dim") or config["hidden_size"] // heads

@@ -8,19 +8,51 @@ It is written last.  A folder without a valid one does not exist for the store.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast, get_args
 
-from aipc.artifact import digest
 from aipc.errors import ArtifactError
 from aipc.progress import Meter, Progress, silent
+
+Advance = Callable[[int], None]
+"""Called with the bytes read since the last call."""
+
+_CHUNK = 1 << 20
+
+
+def sha256(path: Path, advance: Advance | None = None) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    return _digest(hashlib.sha256(), path, advance)
+
+
+def git_blob(path: Path) -> str:
+    """The id that git gives to a file's contents, in hexadecimal.
+
+    Source: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
+    """
+    header = f"blob {path.stat().st_size}\0".encode()
+    return _digest(hashlib.sha1(header, usedforsecurity=False), path, None)
+
+
+def _digest(algorithm: Any, path: Path, advance: Advance | None) -> str:
+    # Not hashlib.file_digest: Python 3.10 lacks it, and it reports no progress.
+    buffer = memoryview(bytearray(_CHUNK))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            algorithm.update(buffer[:count])
+            if advance is not None:
+                advance(count)
+    digest: str = algorithm.hexdigest()
+    return digest
+
 
 FILE = "aipc.json"
 SCHEMA = 1
@@ -73,9 +105,9 @@ def read(folder: Path) -> Manifest:
 
 
 def find(folder: Path) -> Manifest | None:
-    """The manifest of a whole folder: it reads, and every file is there in its size.
+    """The manifest of a whole folder: it is valid, and every file is there in its size.
 
-    None for anything else, because that does not exist.  Contents are `verify`'s business.
+    None for anything else, because that does not exist.  Contents are checked by `verify`.
     """
     try:
         manifest = read(folder)
@@ -104,7 +136,12 @@ def write(
     known = known or {}
     names = _present(folder)
     for present in names:
-        _check_name(folder, present)
+        if not _is_safe(present):
+            raise ArtifactError(f"'{folder}' holds a file whose name can't be kept: {present!r}")
+        if (folder / present).is_symlink():
+            raise ArtifactError(
+                f"'{folder / present}' is a link", "put the file itself in its place"
+            )
     if not names:
         raise ArtifactError(f"'{folder}' is empty")
     unknown = [present for present in names if present not in known]
@@ -116,7 +153,7 @@ def write(
 
 
 def verify(folder: Path, progress: Progress = silent) -> list[str]:
-    """Read every byte again; one line for each file that is not as the manifest says.
+    """Read every byte again; one line for each file that differs from the manifest.
 
     Raises:
         ArtifactError: there is no usable manifest to compare with.
@@ -132,8 +169,8 @@ def verify(folder: Path, progress: Progress = silent) -> list[str]:
         for name in sound
         if measured[name] != manifest.files[name]
     ]
-    strangers = sorted(set(_present(folder)) - set(manifest.files))
-    return problems + [f"{name}: not in the manifest" for name in strangers]
+    unknown = sorted(set(_present(folder)) - set(manifest.files))
+    return problems + [f"{name}: not in the manifest" for name in unknown]
 
 
 def _present(folder: Path) -> list[str]:
@@ -156,14 +193,14 @@ def _measure(
     sizes = {name: (folder / name).stat().st_size for name in names}
     meter = Meter(progress, what, sum(sizes.values()))
     with ThreadPoolExecutor(max_workers=4) as pool:
-        hashes = pool.map(lambda name: digest.sha256(folder / name, meter.add), sizes)
+        hashes = pool.map(lambda name: sha256(folder / name, meter.add), sizes)
         return {
             name: FileFacts(sizes[name], sha256) for name, sha256 in zip(sizes, hashes, strict=True)
         }
 
 
 def _misfit(folder: Path, name: str, facts: FileFacts) -> str | None:
-    """What a look at a file, without reading it, finds wrong."""
+    """What is wrong with a file, as far as can be seen without reading it."""
     try:
         status = (folder / name).lstat()
     except OSError:
@@ -174,13 +211,6 @@ def _misfit(folder: Path, name: str, facts: FileFacts) -> str | None:
     if status.st_size != facts.size:
         return f"{status.st_size} bytes, the manifest has {facts.size}"
     return None
-
-
-def _check_name(folder: Path, name: str) -> None:
-    if not _is_safe(name):
-        raise ArtifactError(f"'{folder}' holds a file whose name can't be kept: {name!r}")
-    if (folder / name).is_symlink():
-        raise ArtifactError(f"'{folder / name}' is a link", "put the file itself in its place")
 
 
 def _is_safe(name: str) -> bool:

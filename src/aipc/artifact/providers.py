@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: what GenAI receives each, and what it wants of a graph."""
+"""ONNX Runtime's execution providers: the options GenAI gets for each, and its form of graph."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aipc.tables import read_table
 
 @dataclass(frozen=True)
 class GraphForm:
-    """What a provider wants of a graph; the fields are explained in providers.toml.
+    """The form of graph that a provider needs; the fields are explained in providers.toml.
 
     ``accuracy_level`` is MatMulNBits' own (4: activations rounded to 8 bits); None leaves it to
     the provider.

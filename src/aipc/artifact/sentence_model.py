@@ -1,4 +1,4 @@
-"""A folder with a model that makes one vector of a text: what tells it, and what it says of itself.
+"""A folder with a model that makes one vector of a text: how it is recognized, its settings.
 
 The files are those of sentence-transformers, beside the graph that optimum-intel writes for the
 task feature-extraction.
@@ -47,27 +47,30 @@ class SentenceModel:
     normalized: bool
     """Whether its length is made 1."""
     longest: int | None
-    """Tokens of a text; None where no file tells."""
+    """Tokens of a text; None where no file states it."""
     prefix: str = ""
-    """What the model wants before each text."""
+    """The text that the model needs before each text."""
     note: str = ""
-    """What a user should know of these; may be empty."""
+    """A warning for the user about these; may be empty."""
 
 
 def read_sentence_model(folder: Path) -> SentenceModel:
-    """As the files of ``folder`` say; without them the mean, of length 1, and a note of that.
+    """By the files of ``folder``; without them the mean, of length 1, and a note of that.
 
     Raises:
-        ArtifactError: a file is damaged, or asks for a pooling that is not known here.
+        ArtifactError: a file is damaged, or names a pooling that is not known here.
     """
     stated = _read(folder / POOLING)
     modules = _read(folder / "modules.json")
+    lengths = [(_read(folder / file) or {}).get(name) for file, name in _LENGTHS]
+    config = _read(folder / "config_sentence_transformers.json") or {}
+    default = config.get("default_prompt_name")
     note = f"'{folder.name}' has no {POOLING}: the mean of a text's tokens is taken"
     return SentenceModel(
         _pooling(stated, folder) if stated else "mean",
         not modules or any(each["type"].endswith(".Normalize") for each in modules),
-        _longest(folder),
-        _prefix(_read(folder / "config_sentence_transformers.json") or {}),
+        min((one for one in lengths if one is not None and one < _UNSTATED), default=None),
+        str(config["prompts"][default]) if default else "",
         "" if stated else note,
     )
 
@@ -81,16 +84,6 @@ def _pooling(stated: Mapping[str, Any], folder: Path) -> Pooling:
             f"one of {', '.join(_MODES)} can be had here",
         )
     return _MODES[modes[0]]
-
-
-def _longest(folder: Path) -> int | None:
-    stated = [(_read(folder / file) or {}).get(name) for file, name in _LENGTHS]
-    return min((one for one in stated if one is not None and one < _UNSTATED), default=None)
-
-
-def _prefix(config: Mapping[str, Any]) -> str:
-    default = config.get("default_prompt_name")
-    return str(config["prompts"][default]) if default else ""
 
 
 def _read(file: Path) -> Any:

@@ -1,10 +1,10 @@
-"""A canary: does an accelerator answer as the CPU would?
+"""A canary: does an accelerator compute the tokens that the CPU would?
 
-Vendors' accelerators have answered nonsense without any error.  Before a model is trusted to
-one, it continues a few prompts greedily there, and the CPU is asked of every token whether it
-would have come next, given the tokens before it.  Judged so, one near-tie that falls the other
-way costs one token, not all that follow it; a device that computes nonsense agrees on next to
-none.  Both phases are tried: the prompt's, and token by token.
+Vendors' accelerators have computed nonsense without any error.  Before a model is trusted to
+one, it continues a few prompts greedily there, and for every token the CPU computes whether it
+would have come next, given the tokens before it.  So one near-tie that falls the other way costs
+one token, not all that follow it; a device that computes nonsense agrees on next to none.  Both
+phases are tried: the prompt's, and token by token.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PROMPTS = (
     "Count from one to twenty in words, separated by commas.",
 )
 REVISION = 1
-"""Of this check: one more when a verdict of before no longer counts."""
+"""Of this check: one more when earlier results no longer count."""
 
 _NOTHING: frozenset[int] = frozenset()
 
@@ -49,9 +49,9 @@ class CanaryResult:
 def compare(
     engine: Engine, open_reference: Callable[[], Engine], prompts: Sequence[Sequence[int]]
 ) -> CanaryResult:
-    """Have ``engine`` answer ``prompts`` (token ids) and the reference judge every token.
+    """Have ``engine`` continue ``prompts`` (token ids) and the reference check every token.
 
-    The reference is opened after ``engine`` has answered, and closed again.
+    The reference is opened after ``engine`` is done, and closed again.
 
     Raises:
         AipcError: one of them can't be run.
@@ -60,7 +60,8 @@ def compare(
     reference = open_reference()
     try:
         agreed = sum(
-            _next(reference, [*prompt, *answer[:at]]) == token
+            next(iter(reference.start([*prompt, *answer[:at]], Decoding(1), _NOTHING)), None)
+            == token
             for prompt, answer in zip(prompts, answers, strict=True)
             for at, token in enumerate(answer)
         )
@@ -70,11 +71,11 @@ def compare(
 
 
 class Canary:
-    """The check of one model on one device, with its verdict kept.
+    """The check of one model on one device, with its result kept.
 
-    ``identity`` is everything that the verdict holds for: the model's hash, the device, its
+    ``identity`` is everything that the result holds for: the model's hash, the device, its
     driver, the versions, the properties.  Only a pass is kept, in ``folder``; a device that
-    disagreed is asked again the next time.
+    disagreed is checked again the next time.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
@@ -88,7 +89,7 @@ class Canary:
         prompts: Sequence[Sequence[int]],
         notify: Callable[[str], None],
     ) -> CanaryResult:
-        """The verdict, kept or new.
+        """The result, kept or new.
 
         Raises:
             DeviceError: the device disagrees with the CPU.
@@ -109,13 +110,9 @@ class Canary:
         return result
 
     def _kept(self) -> CanaryResult | None:
-        """None where nothing usable is kept: it is then found out again."""
+        """None where nothing usable is kept."""
         try:
             kept = CanaryResult(**self._cache.find(self._identity))
         except TypeError:
             return None
         return kept if kept.tokens > 0 and kept.passed else None
-
-
-def _next(reference: Engine, tokens: Sequence[int]) -> int | None:
-    return next(iter(reference.start(tokens, Decoding(1), _NOTHING)), None)

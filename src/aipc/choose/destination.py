@@ -1,16 +1,16 @@
-"""What a model is to be converted for, before it is fetched: the device that will run it."""
+"""The target that a model is converted for, chosen before it is fetched."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aipc.choose.emulation import check_emulation
 from aipc.choose.order import rank
+from aipc.choose.plan import check_emulation, check_installed
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import Target, find_target
 from aipc.devices import Device, kind_of, resolve_device
-from aipc.devices.names import plain_name
-from aipc.devices.wheels import install_command, wheel_for
+from aipc.devices.device import plain_name
+from aipc.devices.wheels import wheel_for
 from aipc.errors import DeviceError
 from aipc.runtimes.registry import RUNTIMES
 
@@ -28,7 +28,7 @@ def choose_target(
     Arguments are those of `aipc.choose.choose`; without a recipe each target has its own.
 
     Raises:
-        UsageError: a name that is no device or runtime, or a device that the runtime has not.
+        UsageError: a name that is no device or runtime, or a device that the runtime lacks.
         DeviceError: this machine does not have what was requested.
     """
     wanted = plain_name(device)
@@ -39,7 +39,7 @@ def choose_target(
         return _best(devices, runtime, recipe)
     target = find_target(kind_of(wanted), runtime)
     reachable = [device for device in devices if target.runtime in device.runtimes]
-    _check_installed(reachable, target.runtime, target.name)
+    check_installed(reachable, target.runtime, wheel_for(target.name) or "onnx")
     resolve_device(wanted, [device.name for device in reachable])
     return target
 
@@ -48,22 +48,16 @@ def _best(devices: Sequence[Device], runtime: str, recipe: Recipe | None) -> Tar
     if runtime != "auto":
         RUNTIMES.check(runtime)
         devices = [device for device in devices if runtime in device.runtimes]
-        _check_installed(devices, runtime, "cpu")
+        check_installed(devices, runtime, wheel_for("cpu") or "onnx")
 
     def against(device: Device, by: str) -> str:
         if runtime not in {"auto", by} or device.kind not in RUNTIMES.get(by).kinds:
             return f"the runtime {by} does not generate on it"
         return find_target(device.kind, by).misfit(recipe) if recipe else ""
 
-    verdicts = rank(devices, against)
-    if not verdicts or not verdicts[-1].taken:
+    ranked = rank(devices, against)
+    if not ranked or not ranked[-1].taken:
         raise DeviceError(
-            "no device of this machine can run a model", "`aipc devices --explain` says why"
+            "no device of this machine can run a model", "`aipc devices --explain` shows why"
         )
-    return find_target(verdicts[-1].kind, verdicts[-1].runtime)
-
-
-def _check_installed(reachable: Sequence[Device], runtime: str, kind: str) -> None:
-    if not reachable and runtime == "onnx":
-        fix = install_command(wheel_for(kind) or "onnx")
-        raise DeviceError("ONNX Runtime GenAI is not installed here", fix)
+    return find_target(ranked[-1].kind, ranked[-1].runtime)

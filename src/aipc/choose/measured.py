@@ -1,25 +1,81 @@
-"""What was measured on this machine for a model, kept for the sessions to come.
+"""Measurements of a model on this machine, kept for later sessions.
 
     HOME/tuned/MODEL.json
 
 MODEL is the source's name in the store, so a checkpoint that was changed is another model.  A
-record holds only for the machine, drivers and versions that it was measured with.
+record holds only for its `Fingerprint`: the processor, devices, drivers and versions.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from aipc import disk
-from aipc.choose.fingerprint import Fingerprint
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
+from aipc.devices import Device
+from aipc.devices.system.cpu import read_cpu
+from aipc.devices.wheels import installed
 from aipc.errors import AipcError, ArtifactError, ModelNotFound
 from aipc.records import replace_text
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a measurement holds for; ``devices`` is name → the maker's name and the driver."""
+
+    processor: str
+    threads: int
+    devices: Mapping[str, str]
+    versions: Mapping[str, str]
+    """Runtime package → version."""
+
+    def changes(self, now: Fingerprint) -> tuple[str, ...]:
+        """The changes since this one that make its measurement worthless ``now``; empty: none.
+
+        ``now`` may have fewer devices: a session with one runtime sees its own alone.
+        """
+        return tuple(self._changes(now))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return asdict(self)
+
+    def _changes(self, now: Fingerprint) -> Iterator[str]:
+        if (self.processor, self.threads) != (now.processor, now.threads):
+            yield f"the processor was {self.processor} with {self.threads} threads"
+        for name, device in now.devices.items():
+            before = self.devices.get(name)
+            if before is None:
+                yield f"{name} was not there"
+            elif before != device:
+                yield f"{name} was {before}, is {device}"
+        for package in sorted({*self.versions, *now.versions}):
+            before, after = self.versions.get(package), now.versions.get(package)
+            if before != after:
+                yield f"{package} was {before or 'not installed'}, is {after or 'not installed'}"
+
+
+def fingerprint(devices: Sequence[Device]) -> Fingerprint:
+    """Of this machine, of which ``devices`` are known."""
+    cpu = read_cpu()
+    return Fingerprint(
+        cpu.name,
+        cpu.usable_threads,
+        {
+            device.name: f"{device.full_name}, driver {device.driver}"
+            if device.driver
+            else device.full_name
+            for device in devices
+        },
+        dict(installed()),
+    )
+
 
 SCHEMA = 1
 
@@ -72,7 +128,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The choice for one model, and all that it was made from."""
+    """The choice for one model, and the trials that it was made from."""
 
     model: str
     label: str
@@ -109,7 +165,7 @@ class Tuned:
         return f"{figures.token_s * 1000:.0f} ms a token"
 
     def objection(self, device: str, runtime: str, recipe: Recipe | None) -> str:
-        """Why a session requested so can't follow the record; empty: it can.
+        """Why a session with these requests can't follow the record; empty: it can.
 
         ``device`` is a plain name such as "auto", "gpu" or "gpu.1".
         """
@@ -160,7 +216,7 @@ class Records:
             ) from error
 
     def all(self) -> tuple[list[Tuned], list[ArtifactError]]:
-        """(readable records by label, what is wrong with the others)."""
+        """(readable records by label, the errors of the others)."""
         read = [_attempt(file) for file in sorted(self._folder.glob("*.json"))]
         found = [one for one in read if isinstance(one, Tuned)]
         wrong = [one for one in read if isinstance(one, ArtifactError)]
@@ -193,13 +249,9 @@ def _tuned(table: dict[str, Any]) -> Tuned:
         "work": Work(**table["work"]),
         "machine": Fingerprint(**table["machine"]),
         "choice": _trial(table["choice"]),
-        "trials": _trials(table["trials"]),
+        "trials": tuple(map(_trial, table["trials"])),
     }
     return Tuned(**{**table, **made})
-
-
-def _trials(tables: Sequence[Mapping[str, Any]]) -> tuple[Trial, ...]:
-    return tuple(_trial(table) for table in tables)
 
 
 def _trial(table: Mapping[str, Any]) -> Trial:

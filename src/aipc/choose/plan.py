@@ -1,27 +1,28 @@
-"""The plan for one session: which runtime, on which device, with which properties, and why."""
+"""The plan for one session: which runtime, on which device, with which properties, and why.
+
+On a machine without an NPU its pipeline can be emulated: the CPU computes it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from aipc.artifact.artifact import Artifact
-from aipc.choose.emulation import check_emulation, emulated_npu, emulation_properties
 from aipc.choose.order import rank
 from aipc.convert import targets
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device, resolve_device
-from aipc.devices.names import plain_name
+from aipc.devices.device import plain_name
 from aipc.devices.wheels import install_command
-from aipc.errors import ArtifactError, DeviceError
+from aipc.errors import ArtifactError, DeviceError, UsageError
 from aipc.runtimes.registry import RUNTIMES
+from aipc.tables import read_table
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
-from functools import cache
-
-from aipc.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Plan:
     properties: Mapping[str, str]
     why: tuple[str, ...]
     device_name: str = ""
-    """What the maker calls the device, or that it is emulated."""
+    """The maker's name for the device, or that it is emulated."""
 
 
 def choose(
@@ -74,45 +75,56 @@ def choose(
     emulate: bool = False,
     tuned: Tuned | None = None,
 ) -> Plan:
-    """Decide, on ``devices`` (what this machine has); what the user requested is kept to.
+    """Decide, on ``devices`` (what this machine has); the user's requests are kept.
 
     Args:
         artifact: what is to be run.
         devices: as `aipc.devices.reachable_devices` gives them.
         device: auto, npu, gpu, gpu.N, cpu, cuda, cuda.N, directml, directml.N or webgpu.
         runtime: auto, openvino or onnx.
-        properties: the vendor's own; they go before those that the rules choose.
+        properties: the vendor's own; they override those that the rules choose.
         emulate: run the NPU's pipeline on the CPU; goes with ``device="npu"`` alone.
         tuned: what was measured to be best for this artifact here; its device and properties
-            go before the default order and the rules.  ``device`` has to agree with it.
+            override the default order and the rules.  ``device`` has to agree with it.
 
     Raises:
         UsageError: a name that is no device or runtime, or ``emulate`` with another device.
         DeviceError: this machine does not have what was requested.
-        ArtifactError: the artifact was made for another runtime or provider than was asked
-            for, or with a recipe that the device can't run.
+        ArtifactError: the artifact was made for another runtime or provider than was
+            requested, or with a recipe that the device can't run.
     """
     name = _runtime(artifact, runtime)
     wanted = plain_name(device)
     if emulate:
         check_emulation(wanted, name)
         devices = [emulated_npu(devices)]
-    reachable = _reachable(devices, name)
+    reachable = [device for device in devices if name in device.runtimes]
+    check_installed(reachable, name)
     if tuned:
-        found, _ = _asked_for(artifact, reachable, name, tuned.setup.device.lower())
-        why = [f"{found.name}: {tuned.why}"]
+        found, why = _requested(artifact, reachable, name, tuned.setup.device.lower(), tuned.why)
     elif wanted == "auto":
         found, why = _best(artifact, reachable, name)
     else:
-        found, why = _asked_for(artifact, reachable, name, wanted)
+        found, why = _requested(artifact, reachable, name, wanted, "requested")
     requested = dict(properties or {})
     if tuned:
-        chosen, reasons = _tuned_properties(tuned, requested)
+        chosen = {k: v for k, v in tuned.setup.properties.items() if k not in requested}
+        reasons = [f"{_joined(chosen)}: measured with the device"] if chosen else []
     else:
         chosen, reasons = rule_properties(name, found, artifact.weights, requested)
     if emulate:
         chosen, reasons = emulation_properties()
     return Plan(name, found.name, {**chosen, **requested}, (*why, *reasons), found.full_name)
+
+
+def check_installed(reachable: Sequence[Device], runtime: str, extra: str = "onnx") -> None:
+    """Refuse ONNX Runtime where no device is reached by it; ``extra`` brings it.
+
+    Raises:
+        DeviceError: it is not installed.
+    """
+    if not reachable and runtime == "onnx":
+        raise DeviceError("ONNX Runtime GenAI is not installed here", install_command(extra))
 
 
 def objection(artifact: Artifact, device: Device, runtime: str) -> str:
@@ -138,15 +150,8 @@ def _runtime(artifact: Artifact, requested: str) -> str:
     return artifact.target
 
 
-def _reachable(devices: Sequence[Device], runtime: str) -> list[Device]:
-    reachable = [device for device in devices if runtime in device.runtimes]
-    if not reachable and runtime == "onnx":
-        raise DeviceError("ONNX Runtime GenAI is not installed here", install_command("onnx"))
-    return reachable
-
-
-def _asked_for(
-    artifact: Artifact, reachable: Sequence[Device], runtime: str, wanted: str
+def _requested(
+    artifact: Artifact, reachable: Sequence[Device], runtime: str, wanted: str, why: str
 ) -> tuple[Device, list[str]]:
     name = resolve_device(wanted, [device.name for device in reachable])
     found = next(device for device in reachable if device.name == name)
@@ -156,7 +161,7 @@ def _asked_for(
         raise DeviceError(against, f"ask for {kinds}")
     if against:
         raise ArtifactError(against, f"convert the model again with --for {found.kind}")
-    return found, [f"{found.name}: requested"]
+    return found, [f"{found.name}: {why}"]
 
 
 def _best(
@@ -164,23 +169,22 @@ def _best(
 ) -> tuple[Device, list[str]]:
     nbytes = artifact.nbytes
 
-    def against(device: Device, place_runtime: str) -> str:
-        if place_runtime != runtime:
+    def against(device: Device, entry_runtime: str) -> str:
+        if entry_runtime != runtime:
             return f"'{artifact.path.name}' was made for {runtime}"
         return objection(artifact, device, runtime) or _too_small(device, nbytes)
 
-    own = [device for device in reachable if runtime in device.runtimes]
-    verdicts = [one for one in rank(own, against) if one.runtime == runtime]
+    ranked = [one for one in rank(reachable, against) if one.runtime == runtime]
     why = [
         f"{one.device}: {one.why}" if one.taken else f"{one.device}: passed over, {one.why}"
-        for one in verdicts
+        for one in ranked
     ]
-    if not verdicts or not verdicts[-1].taken:
+    if not ranked or not ranked[-1].taken:
         raise DeviceError(
             f"no device of this machine can run '{artifact.path.name}': {'; '.join(why)}",
             "`aipc devices --explain` shows what is here",
         )
-    taken = next(device for device in own if device.name == verdicts[-1].device)
+    taken = next(device for device in reachable if device.name == ranked[-1].device)
     return taken, [why[-1], *why[:-1]]
 
 
@@ -192,7 +196,7 @@ def _too_small(device: Device, nbytes: int) -> str:
 
 
 def _misfit(artifact: Artifact, device: Device, runtime: str) -> str:
-    """Asymmetric int4, say, makes an NPU answer nonsense without any error."""
+    """Why the recipe does not suit: asymmetric int4 makes an NPU's answers nonsense, silently."""
     stated = artifact.facts.get("recipe")
     named = (target for target in targets.ALL if target.name == device.kind)
     target = next((one for one in named if one.runtime == runtime), None)
@@ -202,7 +206,7 @@ def _misfit(artifact: Artifact, device: Device, runtime: str) -> str:
 def rule_properties(
     runtime: str, device: Device, weights: str | None, requested: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
-    """(what the rules add to the properties requested, a reason for each rule)."""
+    """(properties that the rules add to those requested, a reason for each rule)."""
     chosen: dict[str, str] = {}
     why: list[str] = []
     for rule in rules():
@@ -213,12 +217,42 @@ def rule_properties(
     return chosen, why
 
 
-def _tuned_properties(
-    tuned: Tuned, requested: Mapping[str, str]
-) -> tuple[dict[str, str], list[str]]:
-    chosen = {k: v for k, v in tuned.setup.properties.items() if k not in requested}
-    return chosen, [f"{_joined(chosen)}: measured with the device"] if chosen else []
-
-
 def _joined(properties: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in properties.items())
+
+
+_NAME = "NPU emulated on the CPU"
+
+
+def check_emulation(device: str, runtime: str) -> None:
+    """Refuse what can't be emulated.
+
+    Raises:
+        UsageError: another device than the NPU, or another runtime than OpenVINO.
+    """
+    if device != "npu":
+        raise UsageError(
+            f"--emulate runs the NPU's pipeline on the CPU, and the device is '{device}'",
+            "give --device npu with it, or leave it out",
+        )
+    if runtime != "openvino":
+        raise UsageError(
+            f"--emulate is for the NPU, which the runtime {runtime} does not reach",
+            "convert the model again with --for npu",
+        )
+
+
+def emulated_npu(devices: Sequence[Device]) -> Device:
+    """The device used as the NPU; its precisions are the CPU's."""
+    cpu = next((device for device in devices if device.kind == "cpu"), None)
+    precisions = cpu.precisions if cpu else ()
+    return Device("NPU", "npu", _NAME, precisions=precisions, runtimes=("openvino",))
+
+
+def emulation_properties() -> tuple[dict[str, str], list[str]]:
+    """(properties, reasons)."""
+    from aipc.runtimes.openvino.npu import EMULATION
+
+    settings = ", ".join(f"{name}={value}" for name, value in EMULATION.items())
+    reason = f"{settings}: emulation was requested: the CPU computes the NPU's pipeline, slowly"
+    return dict(EMULATION), [reason]

@@ -1,4 +1,4 @@
-"""Everything about a session that can be chosen: who computes, where, how, from which weights."""
+"""Everything about a session that can be chosen: runtime, device, properties, weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Setup:
     """As the vendor names it: "CPU", "GPU.0"."""
     recipe: Recipe | None
     properties: Mapping[str, str] = field(default_factory=dict)
-    """All that the runtime is told; what is not among them is the vendor's default."""
+    """All that are set; any other is the vendor's default."""
 
     @property
     def kind(self) -> str:
@@ -31,7 +31,7 @@ class Setup:
 
     @property
     def flags(self) -> str:
-        """What makes any session so, as the command line writes it."""
+        """The command line's flags for such a session."""
         flags = [f"--device {self.device.lower()} --runtime {self.runtime}"]
         if self.recipe:
             flags.append(self.recipe.flags)

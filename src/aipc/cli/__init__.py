@@ -1,6 +1,6 @@
 """The command line: parse early, call one function, format late.
 
-One module a command; `command_group` says which, and imports one when it is called.  No
+One module a command; `command_group` has their names, and imports one when it is called.  No
 vendor package is loaded before a command needs it.
 """
 
@@ -13,9 +13,8 @@ from typing import NoReturn
 import click
 
 from aipc import telemetry
-from aipc.cli import failure
 from aipc.cli.command_group import Invocation, commands
-from aipc.cli.output import flush, make_streams_utf8
+from aipc.cli.output import flush, make_streams_utf8, report_failure
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -32,7 +31,7 @@ def run_command(arguments: list[str]) -> int:
         status = _invoke(arguments or ["--help"], invocation)
         flush()
     except BaseException as error:  # noqa: BLE001 - the one place where all errors end
-        return failure.report(error, debug=invocation.debug)
+        return report_failure(error, debug=invocation.debug)
     return status
 
 

@@ -1,32 +1,25 @@
-"""An answer on its way to the screen."""
+"""An answer on the screen, and on stderr why and how fast it was made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from aipc.cli.output import end_interrupted_line, notice, printable, write, write_line
+from aipc.cli.output import end_interrupted_line, folded, notice, printable, write, write_line
+from aipc.timing_spans import TimingSpan
 
 if TYPE_CHECKING:
     from aipc.generate import Event, Reply, Stream
     from aipc.serve.client import RemoteStream
-import textwrap
-from collections.abc import Sequence
-from dataclasses import asdict
-
-from aipc.cli.output import columns
-from aipc.timing_spans import TimingSpan
-
-if TYPE_CHECKING:
-    from aipc.generate import Reply
 
 
 def show(events: Stream | RemoteStream, shown: list[str] | None = None) -> Reply:
     """Write pieces as they come, then fold them into the reply.
 
-    ``shown`` collects the pieces, for a caller that wants them after an interruption.
-    Whatever ends it, the generation is over and the screen is at the start of a line.
+    ``shown`` collects the pieces, for a caller that uses them after an interruption.
+    Afterwards the generation is over and the screen is at the start of a line, in any case.
     """
     from aipc.generate import collect
 
@@ -50,7 +43,7 @@ def warn_if_cut(reply: Reply) -> None:
 
 
 def as_json(reply: Reply, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``--json`` prints: the reply, then what answered and how."""
+    """What ``--json`` prints: the reply, then the session's facts."""
     return {**reply.as_dict(), **facts}
 
 
@@ -64,24 +57,19 @@ def _written(events: Iterable[Event], pieces: list[str]) -> Iterator[Event]:
 
 def show_reasons(facts: Mapping[str, Any]) -> None:
     """On stderr, before the answer; ``facts`` are a session's."""
-    for line in _lines(facts):
-        for folded in textwrap.wrap(
-            line, columns(), subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
-        ):
-            notice(folded)
+    device = f"{facts.get('device')} ({facts.get('device_name')})"
+    weights = facts.get("weights") or "as it was made"
+    lines = [f"{facts.get('model')}, {weights}, on {device} through {facts.get('runtime')}"]
+    lines += [f"- {reason}" for reason in facts.get("why", ())]
+    for line in lines:
+        for part in folded(line):
+            notice(part)
     notice("")
-
-
-def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
-    place = f"{facts.get('device')} ({facts.get('device_name')}) through {facts.get('runtime')}"
-    yield f"{facts.get('model')}, {facts.get('weights') or 'as it was made'}, on {place}"
-    for reason in facts.get("why", ()):
-        yield f"- {reason}"
 
 
 _NAME, _SECONDS = 34, 8
 _LEAST_S = 0.005
-"""Stages shorter than this are not worth a line."""
+"""Shorter stages get no line."""
 
 
 def show_timings(reply: Reply, stages: Sequence[TimingSpan]) -> None:
@@ -115,7 +103,7 @@ def timing_lines(reply: Reply, stages: Sequence[TimingSpan]) -> Iterator[str]:
 
 
 def timing_facts(reply: Reply, stages: Sequence[TimingSpan]) -> dict[str, Any]:
-    """The same for JSON: the reply's timings, and what came before it."""
+    """The same for JSON: the reply's timings, and those of loading."""
     first = reply.timings.first_token_s
     return {
         **asdict(reply.timings),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice, write_json, write_line
 from aipc.cli.progress_bar import display
-from aipc.cli.session_flags import loading_flags, place_of
+from aipc.cli.session_flags import device_options, loading_flags
 from aipc.convert.recipe import Recipe
 from aipc.errors import UsageError
 from aipc.measure.bench.plan import BenchOptions
@@ -19,6 +20,8 @@ from aipc.runtimes.openvino.static_shape import NpuOptions
 if TYPE_CHECKING:
     from aipc.measure.bench.plan import BenchPlan
     from aipc.measure.bench.result import Result
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _lengths(
@@ -34,35 +37,25 @@ def _lengths(
     return tuple(dict.fromkeys(map(int, parts)))
 
 
+def _lengths_flag(flag: str, name: str, default: str, what: str) -> Callable[[F], F]:
+    return click.option(
+        flag,
+        name,
+        default=default,
+        show_default=True,
+        callback=_lengths,
+        metavar="N,N…",
+        help=what,
+    )
+
+
 @click.command()
 @click.argument("model", required=False)
-@click.option(
-    "--prompt",
-    "prompts",
-    default="32,256",
-    show_default=True,
-    callback=_lengths,
-    metavar="N,N…",
-    help="Prompt lengths in tokens.",
+@_lengths_flag("--prompt", "prompts", "32,256", "Prompt lengths in tokens.")
+@_lengths_flag(
+    "--tokens", "outputs", "64", "Answer lengths in tokens; nothing ends an answer early."
 )
-@click.option(
-    "--tokens",
-    "outputs",
-    default="64",
-    show_default=True,
-    callback=_lengths,
-    metavar="N,N…",
-    help="Answer lengths in tokens; nothing ends an answer early.",
-)
-@click.option(
-    "--batch",
-    "batches",
-    default="1",
-    show_default=True,
-    callback=_lengths,
-    metavar="N,N…",
-    help="Prompts answered at once.",
-)
+@_lengths_flag("--batch", "batches", "1", "Prompts answered at once.")
 @click.option(
     "--text",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -136,7 +129,7 @@ def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
 
     if flags["emulate"]:
         raise UsageError("an emulated NPU has no speed worth measuring", "leave out --emulate")
-    place = place_of(flags)
+    place = device_options(flags)
     text: Path | None = flags["text"]
     return BenchPlan(
         model=model,

@@ -1,4 +1,4 @@
-"""A result of `aipc bench` for people, in at most 100 columns."""
+"""Tables of a result of `aipc bench`, in at most 100 columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aipc.measure.statistics import Interval
 from aipc.units import amount
 
 ABSENT = "-"
-"""Not measured, or not told by this system: never a zero."""
+"""Not measured, or not reported by this system: never a zero."""
 _SPEEDS = ("WHO", "CASE", "1ST s", "STEP ms", "P90", "P99", "PREFILL", "DECODE", "ALL", "LIMIT")
 _ONCE = ("WHO", "LOAD s", "COLD 1ST s", "PEAK MEMORY", "WEIGHTS", "J/TOKEN")
 _RATIOS = ("CASE", "AT", "RATIO", "FROM", "TO", "CONFIDENCE")
@@ -64,10 +64,11 @@ def _write_speeds(result: Result) -> None:
 
 
 def _speeds(case: Case, found: Figures) -> tuple[str, ...]:
+    steps = (found.step_s, found.step_p90_s, found.step_p99_s)
     return (
         _case(case),
         _seconds(found.first_token_s),
-        *map(_milliseconds, (found.step_s, found.step_p90_s, found.step_p99_s)),
+        *(ABSENT if step is None else f"{1e3 * step:.1f}" for step in steps),
         f"{found.prefill_per_s:.1f}",
         ABSENT if found.decode_per_s is None else f"{found.decode_per_s:.1f}",
         f"{found.throughput_per_s:.1f}",
@@ -99,16 +100,13 @@ def _joules(one: Participant, result: Result) -> str:
 def _paragraphs(result: Result) -> Iterator[str]:
     yield _MEANING
     yield from _limits(result.limits)
-    yield f"energy: {_energy_source(result)}"
+    counted = result.participants[0].energy_source
+    source = f"of the whole {counted}" if counted else "not measured, no counter that may be read"
+    yield f"energy: {source}"
     for one in result.participants:
         yield f"{one.name}: {_what(one)}"
         if one.failure is not None:
             yield f"{one.name} could not run every case: {one.failure}"
-
-
-def _energy_source(result: Result) -> str:
-    counted = result.participants[0].energy_source
-    return f"of the whole {counted}" if counted else "not measured, no counter that may be read"
 
 
 def _limits(limits: Limits) -> Iterator[str]:
@@ -144,10 +142,6 @@ def _seconds(value: float | None) -> str:
     if value is None:
         return ABSENT
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
-
-
-def _milliseconds(value: float | None) -> str:
-    return ABSENT if value is None else f"{1e3 * value:.1f}"
 
 
 def _share(value: float | None) -> str:

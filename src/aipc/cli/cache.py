@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import notice, write_json, write_line, write_table
+from aipc.cli.output import local_date, notice, write_json, write_line, write_table
 from aipc.cli.progress_bar import display
 from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.units import amount
@@ -148,8 +147,7 @@ def _facts(blob: Blob, stale: str) -> dict[str, Any]:
 
 
 def _row(blob: Blob, stale: str) -> tuple[str, ...]:
-    created = datetime.fromisoformat(blob.created).astimezone().strftime("%Y-%m-%d")
     name = Path(blob.identity["artifact"]).name
     prompt = f"{blob.identity['max_prompt_len']:,}"
     state = "stale" if stale else "usable"
-    return blob.name[:8], amount(blob.nbytes), created, prompt, state, name
+    return blob.name[:8], amount(blob.nbytes), local_date(blob.created), prompt, state, name

@@ -1,4 +1,4 @@
-"""A conversation: who said what, as the model is told it and as it is kept."""
+"""A conversation: its turns, in the form that the model gets and as it is saved."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Turn:
     """ "user" or "assistant"."""
     content: str
     stopped: bool = False
-    """The user stopped this answer; what came before that counts as said."""
+    """The user stopped this answer; what was written before is kept."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Conversation:
         self.turns.clear()
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:
-        """Write JSON or Markdown, as the name's ending says; never over an existing file.
+        """Write JSON or Markdown, by the name's ending; never over an existing file.
 
         Raises:
             UsageError: another ending, or the file exists.
@@ -68,7 +68,11 @@ class Conversation:
             raise AipcError(f"can't write '{path}' ({error.strerror})", fix) from error
 
     def as_json(self, facts: Mapping[str, Any]) -> str:
-        messages = [self._as_message(turn) for turn in self.turns]
+        messages = [
+            {"role": turn.role, "content": turn.content}
+            | ({"stopped": True} if turn.stopped else {})
+            for turn in self.turns
+        ]
         whole = {**facts, "system": self.system, "messages": messages}
         return json.dumps(whole, ensure_ascii=False, indent=2, default=str) + "\n"
 
@@ -82,11 +86,6 @@ class Conversation:
             parts += [f"## {names[turn.role]}{mark}", turn.content.strip()]
         return "\n\n".join(parts) + "\n"
 
-    @staticmethod
-    def _as_message(turn: Turn) -> dict[str, Any]:
-        mark = {"stopped": True} if turn.stopped else {}
-        return {"role": turn.role, "content": turn.content, **mark}
-
 
 HELP = """\
 /reset         forget the conversation
@@ -99,7 +98,7 @@ A message that begins with a slash: put a space before it."""
 
 
 class ChatCommands:
-    """The commands of one chat; they change its conversation and talk on stderr."""
+    """The commands of one chat; they change its conversation and write to stderr."""
 
     def __init__(self, conversation: Conversation, facts: Callable[[], Mapping[str, Any]]) -> None:
         self.wants_to_leave = False
@@ -109,7 +108,7 @@ class ChatCommands:
             "/reset": self._reset,
             "/system": self._system,
             "/save": self._save,
-            "/help": self._help,
+            "/help": lambda _: notice(HELP),
             "/exit": self._exit,
         }
 
@@ -117,20 +116,17 @@ class ChatCommands:
         """Carry out a line that is a command; False where it is a message.
 
         Raises:
-            UsageError: no such command, or not so.
+            UsageError: no such command, or wrong arguments.
         """
         if not line.startswith("/"):
             return False
         name, _, rest = line.partition(" ")
         if name not in self._commands:
-            raise self._unknown(name)
+            near = difflib.get_close_matches(name, self._commands, n=1)
+            fix = f"did you mean {near[0]}?" if near else "/help shows the commands"
+            raise UsageError(f"unknown command '{name}'", fix)
         self._commands[name](rest.strip())
         return True
-
-    def _unknown(self, name: str) -> UsageError:
-        near = difflib.get_close_matches(name, self._commands, n=1)
-        fix = f"did you mean {near[0]}?" if near else "/help shows the commands"
-        return UsageError(f"unknown command '{name}'", fix)
 
     def _reset(self, _: str) -> None:
         self._conversation.reset()
@@ -146,9 +142,6 @@ class ChatCommands:
         path = Path(name).expanduser()
         self._conversation.save(path, self._facts())
         notice(f"[saved to {path}]")
-
-    def _help(self, _: str) -> None:
-        notice(HELP)
 
     def _exit(self, _: str) -> None:
         self.wants_to_leave = True

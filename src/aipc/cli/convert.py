@@ -68,15 +68,11 @@ def convert(
     if wants_json:
         write_json(_facts(made))
         return
-    for line in _details(made):
-        notice(line)
+    for note in made.notes:
+        notice(note)
+    made_when = "made before" if made.reused else f"made in {made.seconds:.1f} s"
+    notice(f"{made_when}: {amount(made.nbytes)}")
     write_line(str(made.path))
-
-
-def _details(made: Converted) -> list[str]:
-    if made.reused:
-        return [*made.notes, f"made before: {amount(made.nbytes)}"]
-    return [*made.notes, f"made in {made.seconds:.1f} s: {amount(made.nbytes)}"]
 
 
 def _facts(made: Converted) -> dict[str, Any]:

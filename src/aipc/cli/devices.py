@@ -1,4 +1,4 @@
-"""``aipc devices``: what this machine can compute with."""
+"""``aipc devices``: the devices of this machine, and what `--device auto` takes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.output import columns, notice, write_json, write_line, write_table
+from aipc.cli.output import columns, notice, write_folded, write_json, write_line, write_table
 from aipc.units import amount
 
 if TYPE_CHECKING:
-    from aipc.choose.explain import Explanation
     from aipc.choose.measured import Tuned
+    from aipc.choose.order import Explanation
     from aipc.devices.device import Device
     from aipc.devices.machine import Machine
-    from aipc.devices.missing import Unreached
+    from aipc.devices.reach import Unreached
 
 _LABEL = 9  # columns that the longest label and its space take
 
@@ -29,7 +29,7 @@ def devices(wants_reasons: bool, wants_json: bool) -> None:
     """Show what this machine can compute with, as its runtimes see it.
 
     NAME is what --device takes, in lower case; a device without a name is here and no
-    runtime reaches it, for the reason told.
+    runtime reaches it, for the reason shown.
     """
     from aipc.devices.machine import this_machine
 
@@ -48,10 +48,10 @@ def devices(wants_reasons: bool, wants_json: bool) -> None:
 def _facts(machine: Machine, *, wants_reasons: bool) -> dict[str, Any]:
     facts = dataclasses.asdict(machine)
     if wants_reasons:
-        from aipc.choose.explain import explain
+        from aipc.choose.order import explain
 
-        told = explain(machine.devices, machine.adapters)
-        facts["order"] = [dataclasses.asdict(one) for one in told]
+        order = explain(machine.devices, machine.adapters)
+        facts["order"] = [dataclasses.asdict(one) for one in order]
         facts["tuned"] = [dataclasses.asdict(one) for one in _tuned()]
     return facts
 
@@ -108,7 +108,7 @@ def _machine_lines(machine: Machine) -> list[str]:
 
 
 def _write_reasons(machine: Machine) -> None:
-    from aipc.choose.explain import explain
+    from aipc.choose.order import explain
 
     write_line("--device auto takes the first of these that is here and can run the model:")
     for at, one in enumerate(explain(machine.devices, machine.adapters), start=1):
@@ -119,8 +119,8 @@ def _write_reasons(machine: Machine) -> None:
 
 
 def _write_tuned(machine: Machine) -> None:
-    """What goes before that order, for the models that it was measured with."""
-    from aipc.choose.fingerprint import fingerprint
+    """What overrides that order, for the models that were measured."""
+    from aipc.choose.measured import fingerprint
 
     found, now = _tuned(), fingerprint(machine.devices)
     if found:
@@ -129,7 +129,7 @@ def _write_tuned(machine: Machine) -> None:
     for one in found:
         changes = "; ".join(one.machine.changes(now))
         state = f"not used any more: {changes}" if changes else one.why
-        _write_folded(f"- {one.label}: {one.setup}; {state}")
+        write_folded(f"- {one.label}: {one.setup}; {state}")
 
 
 def _tuned() -> Sequence[Tuned]:
@@ -142,18 +142,11 @@ def _tuned() -> Sequence[Tuned]:
     return found
 
 
-def _write_folded(line: str) -> None:
-    for part in textwrap.wrap(
-        line, columns(), subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
-    ):
-        write_line(part)
-
-
 def _reasons(at: int, one: Explanation) -> list[str]:
-    place = one.place
-    device = f"{place.type} {place.kind}".strip()
-    lines = [f"{at}. {device}, through {place.runtime}: {', '.join(one.devices) or '-'}"]
-    for label, text in (("", one.state), ("for", place.why), ("against", place.but)):
+    entry = one.place
+    device = f"{entry.type} {entry.kind}".strip()
+    lines = [f"{at}. {device}, through {entry.runtime}: {', '.join(one.devices) or '-'}"]
+    for label, text in (("", one.state), ("for", entry.why), ("against", entry.but)):
         lines += textwrap.wrap(
             f"   {label:{_LABEL}}{text}",
             columns(),

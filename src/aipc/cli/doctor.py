@@ -1,4 +1,4 @@
-"""``aipc doctor``: what is wrong with this machine, and what mends it."""
+"""``aipc doctor``: what is wrong with this machine, and the fix."""
 
 from __future__ import annotations
 
@@ -24,30 +24,28 @@ def doctor(context: click.Context, wants_json: bool) -> None:
     """
     from aipc.devices.checks import FAIL, run_checks
 
-    checks = run_checks(_patient())
+    checks = run_checks(_context())
     if wants_json:
         write_json([dataclasses.asdict(check) for check in checks])
     else:
-        write_table(("", "CHECK", "FOUND"), [_row(check) for check in checks])
+        rows = [
+            (check.outcome, check.name, f"{check.what}: {check.fix}" if check.fix else check.what)
+            for check in checks
+        ]
+        write_table(("", "CHECK", "FOUND"), rows)
         write_line()
         write_line(_summary(checks))
     context.exit(int(any(check.outcome == FAIL for check in checks)))
 
 
-def _patient() -> CheckContext:
+def _context() -> CheckContext:
     from aipc import disk
     from aipc.devices.checks import CheckContext
-    from aipc.devices.machine import this_machine
-    from aipc.devices.system.surroundings import read_surroundings
+    from aipc.devices.machine import read_surroundings, this_machine
     from aipc.models.store import Store
 
     home = Store().home
     return CheckContext(this_machine(), read_surroundings(), str(home), disk.free(home))
-
-
-def _row(check: Check) -> tuple[str, str, str]:
-    text = f"{check.what}: {check.fix}" if check.fix else check.what
-    return check.outcome, check.name, text
 
 
 def _summary(checks: tuple[Check, ...]) -> str:

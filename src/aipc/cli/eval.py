@@ -16,7 +16,6 @@ from aipc.measure.quality.passages import Cut
 
 if TYPE_CHECKING:
     from aipc.measure.quality.degenerate import AnswerChecks
-    from aipc.measure.quality.divergence import Agreement
     from aipc.measure.quality.evaluation import Evaluation
     from aipc.measure.quality.quality import Quality
     from aipc.measure.quality.tasks import Scores
@@ -96,7 +95,8 @@ def _lines(found: Evaluation) -> Iterator[str]:
     if found.quality is not None:
         yield from _quality_lines(found.quality)
     if found.agreement is not None:
-        yield _agreement_line(found.agreement)
+        share = _number(found.agreement.top1, ".1%")
+        yield _line("same top token", f"{share}, estimated from {found.agreement.places} answers")
     if found.tasks is not None:
         yield from _task_lines(found.tasks)
     if found.answers is not None:
@@ -117,11 +117,6 @@ def _quality_lines(quality: Quality) -> Iterator[str]:
     yield _line("", f"{_number(quality.top5, '.1%')} among the reference's five likeliest")
 
 
-def _agreement_line(agreement: Agreement) -> str:
-    share = _number(agreement.top1, ".1%")
-    return _line("same top token", f"{share}, estimated from {agreement.places} answers")
-
-
 def _task_lines(tasks: Scores) -> Iterator[str]:
     right = sum(outcome.right for outcome in tasks.outcomes)
     interval = f"({tasks.share.low:.0%} to {tasks.share.high:.0%})"
@@ -130,17 +125,17 @@ def _task_lines(tasks: Scores) -> Iterator[str]:
         yield _line("", f"{good} of {total} in {kind}")
 
 
-def _answer_lines(looks: AnswerChecks) -> Iterator[str]:
-    flawed = looks.flawed
-    total = len(looks.answers)
+def _answer_lines(checks: AnswerChecks) -> Iterator[str]:
+    flawed = checks.flawed
+    total = len(checks.answers)
     yield _line("open answers", f"{total - len(flawed)} of {total} without a flaw")
-    yield _line("", f"{looks.repeated:.0%} of their runs of 4 tokens came before")
-    for look in flawed:
-        yield _line("", f"{' and '.join(look.flaws)}: {look.prompt}")
+    yield _line("", f"{checks.repeated:.0%} of their runs of 4 tokens came before")
+    for answer in flawed:
+        yield _line("", f"{' and '.join(answer.flaws)}: {answer.prompt}")
 
 
 def _basis(quality: Quality) -> str:
-    """What the figures stand on."""
+    """The texts, the runtime and the device that the figures are from."""
     text = quality.text
     numerics = ", ".join(f"{k}={v}" for k, v in quality.scored.get("numerics", {}).items())
     return (

@@ -1,20 +1,18 @@
-"""``aipc models``: what is here, and what can be had by a short name."""
+"""``aipc models``: what the store holds, and what can be fetched by a short name."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from aipc.cli.output import notice, write_json, write_table
+from aipc.cli.output import local_date, notice, write_json, write_table
 from aipc.units import amount
 
 if TYPE_CHECKING:
-    from aipc.models.catalogue import Model
-    from aipc.models.store import StoredModel
+    from aipc.models.names import Model
 
 
 @click.command()
@@ -34,42 +32,37 @@ def _show_store(wants_json: bool) -> None:
     store = Store()
     entries = store.entries()
     if wants_json:
-        write_json([_entry_facts(entry) for entry in entries])
+        write_json([{**dataclasses.asdict(one), "path": str(one.path)} for one in entries])
     elif entries:
         for kind in ("checkpoint", "artifact"):
-            _show_kind(kind, [entry for entry in entries if entry.kind == kind])
+            rows = [
+                (amount(entry.nbytes), local_date(entry.created), entry.name)
+                for entry in entries
+                if entry.kind == kind
+            ]
+            if rows:
+                write_table(("SIZE", "CREATED", kind.upper()), rows, right={"SIZE"})
         notice(f"{amount(sum(entry.nbytes for entry in entries))} in {store.home}")
     else:
         notice(f"nothing in {store.home} yet; `aipc models --available` shows what can be fetched")
 
 
-def _show_kind(kind: str, entries: Sequence[StoredModel]) -> None:
-    if entries:
-        columns = ("SIZE", "CREATED", kind.upper())
-        write_table(columns, [_entry_row(entry) for entry in entries], right={"SIZE"})
-
-
-def _entry_row(entry: StoredModel) -> tuple[str, ...]:
-    created = datetime.fromisoformat(entry.created).astimezone().strftime("%Y-%m-%d")
-    return amount(entry.nbytes), created, entry.name
-
-
-def _entry_facts(entry: StoredModel) -> dict[str, Any]:
-    return {**dataclasses.asdict(entry), "path": str(entry.path)}
-
-
 def _show_catalogue(wants_json: bool) -> None:
-    from aipc.models.catalogue import CATALOGUE
+    from aipc.models.names import CATALOGUE
 
     known: Sequence[Model] = tuple(CATALOGUE.values())
     if wants_json:
         write_json([dataclasses.asdict(model) for model in known])
         return
     columns = ("NAME", "DOWNLOAD", "CONTEXT", "WHAT IT IS (LICENCE)")
-    write_table(columns, [_model_row(model) for model in known], right={"DOWNLOAD", "CONTEXT"})
+    rows = [
+        (
+            model.name,
+            amount(model.nbytes),
+            f"{model.context:,}",
+            f"{model.what} ({model.licence})",
+        )
+        for model in known
+    ]
+    write_table(columns, rows, right={"DOWNLOAD", "CONTEXT"})
     notice(f"without -m it is {CATALOGUE.default.name}")
-
-
-def _model_row(model: Model) -> tuple[str, ...]:
-    what = f"{model.what} ({model.licence})"
-    return model.name, amount(model.nbytes), f"{model.context:,}", what

@@ -13,7 +13,7 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 OPPOSITES = {"sym": "asym"}
-"""How the command line says no to an option, where "no-" is not the field's usual word."""
+"""The flag that switches an option off, where "no-" is not the field's usual word."""
 
 
 def flags_of(cls: type) -> Callable[[F], F]:

@@ -1,29 +1,33 @@
-"""Results to stdout, all else to stderr; at most 100 columns."""
+"""Results to stdout, all else to stderr, an exception too; at most 100 columns."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
 import sys
 import textwrap
+import traceback
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from aipc.errors import AipcError
 
 if TYPE_CHECKING:
     from rich.console import Console
-import io
 
 WIDTH = 100
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def write(text: str) -> None:
-    """A piece of a result, at once."""
+    """A piece of a result, flushed."""
     with _output():
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -52,7 +56,7 @@ def write_table(
             text.rjust(width) if name in right else text.ljust(width)
             for name, text, width in zip(columns, row, widths, strict=False)
         ]
-        write(_folded("  ".join([*aligned, ""]), row[-1]))
+        write(_folded_row("  ".join([*aligned, ""]), row[-1]))
 
 
 def columns() -> int:
@@ -60,8 +64,25 @@ def columns() -> int:
     return min(shutil.get_terminal_size((WIDTH, 0)).columns, WIDTH)
 
 
+def local_date(when: str) -> str:
+    """The day here of an ISO 8601 time."""
+    return datetime.fromisoformat(when).astimezone().strftime("%Y-%m-%d")
+
+
+def folded(line: str) -> list[str]:
+    """Lines within `columns`, all but the first indented; no word is cut, so it can be copied."""
+    return textwrap.wrap(
+        line, columns(), subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
+    )
+
+
+def write_folded(line: str) -> None:
+    for part in folded(line):
+        write_line(part)
+
+
 def console_for_stderr() -> Console:
-    """Rich's console, for what moves."""
+    """Rich's console, for progress bars."""
     from rich.console import Console
 
     console = Console(stderr=True, markup=False, highlight=False, emoji=False)
@@ -70,7 +91,7 @@ def console_for_stderr() -> Console:
 
 
 def notice(line: str) -> None:
-    """Something for the person, which is not the result."""
+    """A line for the user that is not the result."""
     if sys.stderr is not None:
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
@@ -93,11 +114,11 @@ def discard_stdout() -> None:
 
 
 def printable(text: str) -> str:
-    """Without control characters when a terminal would obey them; a model may write any."""
+    """Without control characters on a terminal, which would obey them; a model may write any."""
     return _CONTROL.sub("", text) if sys.stdout.isatty() else text
 
 
-def _folded(start: str, last: str) -> str:
+def _folded_row(start: str, last: str) -> str:
     room = max(columns() - len(start), 20)
     lines = textwrap.wrap(last, room, break_long_words=False, break_on_hyphens=False) or [""]
     indented = [" " * len(start) + line for line in lines[1:]]
@@ -125,3 +146,39 @@ def make_streams_utf8() -> None:
     ):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors=errors)
+
+
+STOPPED = 130
+"""128 + SIGINT, as a shell has it."""
+
+
+def report_failure(error: BaseException, *, debug: bool) -> int:
+    """Print what went wrong, return the exit status; with ``debug`` the traceback comes first."""
+    if isinstance(error, BrokenPipeError):  # the reader of the output has enough
+        discard_stdout()
+        return 1
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return STOPPED
+    if debug:
+        traceback.print_exception(error)
+    line, status = describe_failure(error)
+    notice(f"aipc: {line}")
+    return status
+
+
+def describe_failure(error: BaseException) -> tuple[str, int]:
+    """(one line for the user, exit status)."""
+    if isinstance(error, AipcError):
+        return _one_line(error), error.exit_status
+    if isinstance(error, click.UsageError):
+        message = _one_line(error.format_message()).rstrip(".")
+        command = error.ctx.command_path if error.ctx else "aipc"
+        return f"{message[:1].lower()}{message[1:]}; see `{command} --help`", 2
+    if isinstance(error, click.ClickException):
+        return _one_line(error.format_message()), error.exit_code
+    what = f"internal error: {type(error).__name__}: {_one_line(error)}"
+    return f"{what}; run again with --debug and report it", 1
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Display(Protocol):
-    """An `aipc.progress.Progress` that can also say a line."""
+    """An `aipc.progress.Progress` that can also print a line."""
 
     def __call__(self, what: str, done: int, total: int) -> None: ...
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from aipc.cli import stdin
 from aipc.cli.output import notice, write_line
 from aipc.errors import UsageError
 from aipc.units import amount
-
-if TYPE_CHECKING:
-    from aipc.models.store import StoredModel
 
 
 @click.command()
@@ -26,17 +21,16 @@ def rm(names: tuple[str, ...], yes: bool) -> None:
     known = {entry.name: entry for entry in store.entries()}
     # Names that may lead nowhere come first, so that an error comes before any loss.
     doomed = sorted(dict.fromkeys(names), key=lambda name: name in known)
-    lines = [_line(name, known.get(name)) for name in doomed]
+    lines = [
+        f"{name} ({amount(known[name].nbytes) if name in known else 'not whole'})"
+        for name in doomed
+    ]
     if not yes and not _confirmed(lines):
         notice("nothing removed")
         return
     for name, line in zip(doomed, lines, strict=True):
         store.remove(name)
         write_line(f"removed {line}")
-
-
-def _line(name: str, entry: StoredModel | None) -> str:
-    return f"{name} ({amount(entry.nbytes) if entry else 'not whole'})"
 
 
 def _confirmed(lines: list[str]) -> bool:

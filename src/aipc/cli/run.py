@@ -10,8 +10,13 @@ import click
 
 from aipc.cli.answer import as_json, show, show_reasons, show_timings, timing_facts, warn_if_cut
 from aipc.cli.output import notice, write_json
-from aipc.cli.server_flags import find_server, server_flags
-from aipc.cli.session_flags import open_session, sampling_of, session_flags
+from aipc.cli.session_flags import (
+    find_server,
+    open_session,
+    sampling_of,
+    server_flags,
+    session_flags,
+)
 from aipc.cli.stdin import check_text, read_prompt
 from aipc.errors import GenerationError, UsageError
 
@@ -27,7 +32,7 @@ schema_flag = click.option(
 
 
 def read_schema(argument: str | None) -> dict[str, Any]:
-    """What `Session.stream` is requested: {"schema": …}, or nothing where none was given.
+    """The argument for `Session.stream`: {"schema": …}, or nothing where none was given.
 
     Raises:
         UsageError: a file that can't be read, or no JSON object in it.

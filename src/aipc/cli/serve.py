@@ -11,7 +11,7 @@ import click
 
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice
-from aipc.cli.session_flags import MODEL_HELP, place_flags, place_of
+from aipc.cli.session_flags import MODEL_HELP, device_flags, device_options
 from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
 from aipc.serve.pool.options import PoolOptions
 
@@ -47,7 +47,7 @@ from aipc.serve.pool.options import PoolOptions
     help=f"The key that clients have to show; without it {KEY_VARIABLE} is taken, if it is set.",
 )
 @flags_of(PoolOptions)
-@place_flags
+@device_flags
 def serve(
     models: tuple[str, ...],
     allowed_hosts: tuple[str, ...],
@@ -68,7 +68,7 @@ def serve(
         api_key=read_key(api_key_file),
     )
     options = given(PoolOptions, flags) or PoolOptions()
-    _serve(models, binding, options, place_of(flags))
+    _serve(models, binding, options, device_options(flags))
 
 
 def _serve(
@@ -76,7 +76,7 @@ def _serve(
 ) -> None:
     from aipc.devices.counters.monitor import Monitor
     from aipc.devices.counters.watch import find_counters
-    from aipc.models.catalogue import CATALOGUE
+    from aipc.models.names import CATALOGUE
     from aipc.models.store import Store
     from aipc.serve import server
     from aipc.serve.pool.model_registry import ModelRegistry
@@ -96,7 +96,7 @@ def _serve(
 
 
 def _greet(binding: Binding, model: str) -> None:
-    key = "asked of clients" if binding.api_key else f"none; {KEY_VARIABLE} sets one"
+    key = "required of clients" if binding.api_key else f"none; {KEY_VARIABLE} sets one"
     notice(f"page   {binding.url}")
     notice(f"API    {binding.url}/v1")
     notice(f"model  {model}, loading")

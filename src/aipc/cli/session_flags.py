@@ -1,8 +1,8 @@
-"""The flags that every command with a session takes, and the session that they ask for."""
+"""The flags of every command with a session, and the session by them, here or on a server."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,17 +11,20 @@ import click
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.progress_bar import Display, display
 from aipc.convert.recipe import Recipe
-from aipc.devices.names import NAMES
+from aipc.devices.device import NAMES, plain_name
 from aipc.errors import UsageError
 from aipc.options import describe
 from aipc.progress import Progress
 from aipc.runtimes.base import Sampling
 from aipc.runtimes.openvino.static_shape import NpuOptions
+from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
 
 if TYPE_CHECKING:
+    from aipc.serve.client import RemoteSession
     from aipc.session.place import Notify
     from aipc.session.prepare import PreparedModel
     from aipc.session.session import Session
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,21 +33,24 @@ MODEL_HELP = (
 )
 
 
+_DEVICES = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
+
+
 def session_flags(command: F) -> F:
-    """Which model, made how, on which device, answering how."""
+    """Model, recipe, device and sampling."""
     model = click.option("-m", "--model", metavar="MODEL", help=MODEL_HELP)
     return model(loading_flags(flags_of(Sampling)(command)))
 
 
 def loading_flags(command: F) -> F:
-    """On which device, by which runtime, made how."""
-    return place_flags(flags_of(Recipe)(command))
+    """Device, runtime and recipe."""
+    return device_flags(flags_of(Recipe)(command))
 
 
-def place_flags(command: F) -> F:
-    """On which device, by which runtime, with what care."""
+def device_flags(command: F) -> F:
+    """Device, runtime, and the properties of both."""
     decorators = (
-        click.option("--device", default="auto", metavar="NAME", help=f"One of {_either(NAMES)}."),
+        click.option("--device", default="auto", metavar="NAME", help=f"One of {_DEVICES}."),
         click.option(
             "--runtime",
             default="auto",
@@ -79,31 +85,31 @@ def open_session(flags: Mapping[str, Any], shown: Display | None = None) -> Sess
     Raises:
         AipcError: whatever `aipc.session.session.load` raises.
     """
-    asked = place_of(flags)
+    options = device_options(flags)
     recipe = given(Recipe, flags)
     from aipc.session import session
 
     with display() if shown is None else nullcontext(shown) as progress:
         return session.load(
-            flags["model"], recipe=recipe, progress=progress, notify=progress.notice, **asked
+            flags["model"], recipe=recipe, progress=progress, notify=progress.notice, **options
         )
 
 
 def prepare(flags: Mapping[str, Any], progress: Progress, notify: Notify) -> PreparedModel:
     """As `open_session`, up to the loading: `aipc.session.session.open_session` does that."""
-    asked = place_of(flags)
+    options = device_options(flags)
     recipe = given(Recipe, flags)
     from aipc.session import prepare
     from aipc.session.place import SessionOptions
 
-    wanted = SessionOptions(**{**asked, "npu": asked["npu"] or NpuOptions()})
+    wanted = SessionOptions(**{**options, "npu": options["npu"] or NpuOptions()})
     return prepare.prepare_session(
         flags["model"], wanted, recipe=recipe, progress=progress, notify=notify
     )
 
 
-def place_of(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Where and how to run, in the words of `aipc.session.session.load`."""
+def device_options(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Where and how to run: keyword arguments of `aipc.session.session.load`."""
     runtime, properties = _runtime_and_properties(flags)
     return {
         "device": flags["device"],
@@ -128,7 +134,7 @@ def sampling_of(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _runtime_and_properties(flags: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
-    """A property belongs to one runtime, and so asks for it."""
+    """A property belongs to one runtime, and so selects it."""
     runtime: str = flags["runtime"]
     for name, flag in (("openvino", "ov_config"), ("onnx", "onnx_config")):
         if not flags[flag]:
@@ -152,10 +158,6 @@ def _properties_flag(name: str, owner: str) -> Callable[[F], F]:
     )
 
 
-def _either(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"
-
-
 def _properties(
     context: click.Context,  # noqa: ARG001 - click's signature
     parameter: click.Parameter,
@@ -171,3 +173,58 @@ def _properties(
             raise UsageError(f"{flag} gives {key} twice", "give it once")
         properties[key] = value
     return properties
+
+
+URL = Binding().url
+_DECLARED = [declared.name for kind in (NpuOptions, Recipe) for declared in describe(kind)]
+_LOADING = ("runtime", "ov_config", "onnx_config", "emulate", "overflow")
+
+
+def server_flags(command: F) -> F:
+    """``--server``: have a running server answer, where it has the model ready."""
+    decorators = (
+        click.option(
+            "--server",
+            is_flag=True,
+            help="Use the running `aipc serve`, where it has the model ready; load it otherwise.",
+        ),
+        click.option(
+            "--server-url",
+            metavar="URL",
+            help=f"Another server than {URL}; it takes its key from {KEY_VARIABLE}.",
+        ),
+    )
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
+
+
+def find_server(flags: Mapping[str, Any], notify: Callable[[str], None]) -> RemoteSession | None:
+    """The server's model; None if it is to be loaded here, with a notice if one was requested.
+
+    Raises:
+        UsageError: an option of loading a model is given too, or the key is wrong.
+    """
+    if not (flags.get("server") or flags.get("server_url")):
+        return None
+    _refuse_loading(flags)
+    from aipc.models.names import CATALOGUE
+    from aipc.serve.client import NotServed, connect
+
+    url = flags["server_url"] or URL
+    model = flags["model"] or CATALOGUE.default.name
+    try:
+        return connect(url, model, plain_name(flags["device"]), key=read_key(None), notify=notify)
+    except NotServed as error:
+        notify(f"{error}; loading it here")
+        return None
+
+
+def _refuse_loading(flags: Mapping[str, Any]) -> None:
+    loading = [name for name in _DECLARED if flags.get(name) is not None]
+    loading += [name for name in _LOADING if flags.get(name) and flags[name] != "auto"]
+    if loading:
+        raise UsageError(
+            f"--{loading[0].replace('_', '-')} is for a model that is loaded here, not on a server",
+            "leave it or --server out",
+        )

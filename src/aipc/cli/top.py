@@ -43,7 +43,7 @@ _FIRST_S = 0.5
 def top(interval: float, count: int | None, wants_json: bool) -> None:
     """Watch the load of NPU, GPU, CPU and memory, and the speed of running sessions.
 
-    A dash is a value that this system does not tell; see docs/devices.md for where each comes
+    A dash is a value that this system does not report; see docs/devices.md for where each comes
     from. Ctrl-C ends it.
     """
     is_live = sys.stdout.isatty() and not wants_json and count is None
@@ -109,15 +109,15 @@ def _tables(snapshot: Snapshot) -> Iterator[tuple[Sequence[str], list[tuple[str,
 
 def _device_row(reading: Reading) -> tuple[str, ...]:
     used, total = reading.memory_used_bytes, reading.memory_total_bytes
-    memory = _told(used, amount)
+    memory = _shown(used, amount)
     if total is not None and used is not None:
         memory += f" of {amount(total)}"
     return (
         reading.kind,
         _percent(reading.busy_share),
         memory,
-        _told(reading.power_w, lambda watts: f"{watts:.1f} W"),
-        _told(reading.frequency_mhz, lambda mhz: f"{mhz:.0f} MHz"),
+        _shown(reading.power_w, lambda watts: f"{watts:.1f} W"),
+        _shown(reading.frequency_mhz, lambda mhz: f"{mhz:.0f} MHz"),
         reading.name,
     )
 
@@ -125,8 +125,8 @@ def _device_row(reading: Reading) -> tuple[str, ...]:
 def _memory_row(snapshot: Snapshot) -> tuple[str, ...]:
     memory = snapshot.memory
     used = memory.total - memory.available
-    told = f"{amount(used)} of {amount(memory.total)}"
-    return "memory", _percent(used / memory.total), told, _ABSENT, _ABSENT, "the machine's"
+    shown = f"{amount(used)} of {amount(memory.total)}"
+    return "memory", _percent(used / memory.total), shown, _ABSENT, _ABSENT, "the machine's"
 
 
 def _session_row(one: SessionLoad, now: float) -> tuple[str, ...]:
@@ -144,8 +144,8 @@ def _session_row(one: SessionLoad, now: float) -> tuple[str, ...]:
 
 
 def _percent(share: float | None) -> str:
-    return _told(share, lambda value: f"{value:.0%}")
+    return _shown(share, lambda value: f"{value:.0%}")
 
 
-def _told(value: Any, form: Any) -> str:
+def _shown(value: Any, form: Any) -> str:
     return _ABSENT if value is None else str(form(value))

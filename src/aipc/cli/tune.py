@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import notice, write_json, write_table
+from aipc.cli.output import notice, write_folded, write_json, write_line, write_table
 from aipc.cli.progress_bar import display
-from aipc.devices.names import NAMES
+from aipc.devices.device import NAMES
 from aipc.errors import UsageError
 from aipc.measure.tune.goal import GOALS, TuneOptions
-
-if TYPE_CHECKING:
-    from aipc.choose.measured import Tuned
-    from aipc.measure.tune.tune import Tuning
-import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from aipc.cli.output import columns, write_line
 from aipc.units import amount
 
 if TYPE_CHECKING:
@@ -41,27 +33,19 @@ def write_tuning(tuning: Tuning) -> None:
     write_line()
     write_line("> the choice, = the default choice, * on the frontier of time, size and quality")
     for why, setups in _by_reason(outcome.skipped).items():
-        _write_folded(f"not compared, {why}: {'; '.join(map(str, setups))}")
+        write_folded(f"not compared, {why}: {'; '.join(map(str, setups))}")
     write_line()
-    _write_folded(f"chosen for {tuned.goal}: {tuned.setup}")
-    _write_folded(f"{outcome.verdict}; measured in {outcome.seconds:.0f} s")
-    _write_folded(f"The same without tuning: {tuned.setup.flags}")
+    write_folded(f"chosen for {tuned.goal}: {tuned.setup}")
+    write_folded(f"{outcome.verdict}; measured in {outcome.seconds:.0f} s")
+    write_folded(f"The same without tuning: {tuned.setup.flags}")
 
 
 def _by_reason(skipped: Sequence[Skipped]) -> dict[str, list[Setup]]:
-    """Setups that were left out, by why; "no time was left for it" may be many."""
+    """Setups that were left out, by reason; "no time was left for it" may have many."""
     grouped: dict[str, list[Setup]] = {}
     for one in skipped:
         grouped.setdefault(one.why, []).append(one.setup)
     return grouped
-
-
-def _write_folded(line: str) -> None:
-    folded = textwrap.wrap(
-        line, columns(), subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
-    )
-    for part in folded:
-        write_line(part)
 
 
 def _extra_columns(tuned: Tuned) -> Sequence[str]:
@@ -71,7 +55,7 @@ def _extra_columns(tuned: Tuned) -> Sequence[str]:
         ("J/TOKEN", any(figures.joules_per_token is not None for figures in measured)),
         ("KL", any(figures.kl is not None for figures in measured)),
     )
-    return [name for name, is_told in columns if is_told]
+    return [name for name, is_measured in columns if is_measured]
 
 
 def _trial_row(trial: Trial, tuned: Tuned) -> tuple[str, ...]:
@@ -91,15 +75,11 @@ def _trial_row(trial: Trial, tuned: Tuned) -> tuple[str, ...]:
         "".join(mark if holds else " " for mark, holds in marks),
         f"{figures.first_token_s:.2f} s",
         f"{figures.token_s * 1000:.1f} ms",
-        *(_figure(extra[name]) for name in _extra_columns(tuned)),
+        *("-" if extra[name] is None else f"{extra[name]:.3g}" for name in _extra_columns(tuned)),
         amount(figures.nbytes),
         f"{figures.runs}{spread}",
         str(trial.setup),
     )
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
 
 
 @click.command()
@@ -131,7 +111,7 @@ def tune(
 ) -> None:
     """Try runtimes, devices, weights and properties for MODEL, and keep the best.
 
-    Every later `aipc run -m MODEL` then takes it and says so with --explain; flags given there
+    Every later `aipc run -m MODEL` then takes it and shows it with --explain; flags given there
     win. What was measured counts until the processor, a driver or a runtime's version changes.
     """
     options = given(TuneOptions, flags)
@@ -185,12 +165,11 @@ def _list(*, wants_json: bool) -> None:
 
 def _row(tuned: Tuned) -> tuple[str, ...]:
     setup = tuned.setup
-    place = f"{setup.device.lower()} {setup.runtime}"
     return (
         f"{tuned.goal} {'' if tuned.work.kind == 'plain' else tuned.work.kind}".strip(),
         tuned.when[:10],
         f"{tuned.gain:.2f}",
-        place,
+        f"{setup.device.lower()} {setup.runtime}",
         setup.weights,
         tuned.label,
     )

@@ -1,4 +1,4 @@
-"""``aipc verify``: is every file still what it was?"""
+"""``aipc verify``: whether every file is unchanged."""
 
 from __future__ import annotations
 

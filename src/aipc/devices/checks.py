@@ -1,17 +1,16 @@
-"""What can be wrong with a machine, each with what mends it: `aipc doctor`."""
+"""What can be wrong with a machine, each with its fix: `aipc doctor`."""
 
 from __future__ import annotations
 
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from aipc.devices.adapters.adapter import Adapter
-from aipc.devices.machine import Machine
-from aipc.devices.system.surroundings import Surroundings
+from aipc.devices.adapters import Adapter
+from aipc.devices.machine import Machine, Surroundings
 from aipc.devices.wheels import clashes
 from aipc.tables import read_table
 
@@ -42,7 +41,7 @@ def requirements() -> tuple[Requirement, ...]:
 
 
 def requirement(adapter: Adapter, system: str) -> Requirement | None:
-    """What the driver of ``adapter`` must be on a system; None where nothing is known."""
+    """The requirement on the driver of ``adapter`` on a system; None where none is known."""
     fitting = [
         entry
         for entry in requirements()
@@ -66,7 +65,7 @@ _NPU_KERNEL = (6, 6)
 
 @dataclass(frozen=True)
 class Check:
-    """``what`` says what was found; ``fix`` what to do, empty when there is nothing."""
+    """``what`` was found; ``fix`` is what to do, empty when there is nothing."""
 
     name: str
     outcome: str
@@ -87,7 +86,7 @@ class CheckContext:
 
 
 def run_checks(context: CheckContext) -> tuple[Check, ...]:
-    """Every check that means something on this machine, in a fixed order."""
+    """Every check that applies to this machine, in a fixed order."""
     return tuple(check for checks in _CHECKS for check in checks(context))
 
 
@@ -116,11 +115,12 @@ def _packages(context: CheckContext) -> Iterator[Check]:
     for clash in found:
         yield Check("packages", FAIL, clash.what, clash.fix)
     if not found:
-        yield Check("packages", PASS, _listed(versions) or "no runtime installed")
+        listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+        yield Check("packages", PASS, listed or "no runtime installed")
 
 
 def _runtimes(context: CheckContext) -> Iterator[Check]:
-    """Whether each installed runtime answers, and reaches something."""
+    """Whether each installed runtime loads, and reaches something."""
     reached = {name for device in context.machine.devices for name in device.runtimes}
     for runtime, package in (("openvino", "openvino"), ("onnx", "onnxruntime-genai")):
         is_here = any(name.startswith(package) for name in context.machine.versions)
@@ -133,7 +133,7 @@ def _runtimes(context: CheckContext) -> Iterator[Check]:
 
 
 def _problems(context: CheckContext) -> Iterator[Check]:
-    """What the runtimes themselves complained of; clashes of packages have their own check."""
+    """The errors of the runtimes themselves; clashes of packages have their own check."""
     known = {str(clash) for clash in clashes()}
     for problem in context.machine.problems:
         if problem not in known:
@@ -145,7 +145,7 @@ def _adapters(context: CheckContext) -> Iterator[Check]:
     missing = {one.adapter: one.missing for one in context.machine.unreached}
     for adapter in context.machine.adapters:
         if not adapter.may_open:
-            continue  # the check of permissions tells
+            continue  # `_permissions` reports it
         if adapter not in missing:
             yield Check(adapter.kind, PASS, f"{adapter.name}: a runtime reaches it")
         elif missing[adapter].startswith("no runtime"):
@@ -176,7 +176,7 @@ def _npu_kernel(context: CheckContext) -> Iterator[Check]:
         return
     parts = kernel.split("-")[0].split(".")
     if tuple(int(part) for part in parts[:2] if part.isdigit()) < _NPU_KERNEL:
-        yield Check("kernel", FAIL, f"Linux {kernel}", "the NPU wants Linux 6.6 or newer")
+        yield Check("kernel", FAIL, f"Linux {kernel}", "the NPU needs Linux 6.6 or newer")
 
 
 def _permissions(context: CheckContext) -> Iterator[Check]:
@@ -238,7 +238,7 @@ def _memory(context: CheckContext) -> Iterator[Check]:
     left = memory.available
     what = f"{left / 1e9:.1f} GB of {memory.total / 1e9:.1f} GB available"
     if left < MEMORY:
-        wanted = f"Phi-3-mini in int4 wants {MEMORY / 1e9:.0f} GB"
+        wanted = f"Phi-3-mini in int4 needs {MEMORY / 1e9:.0f} GB"
         fix = f"{wanted}: close programs, or take a smaller model"
         yield Check("memory", WARN, what, fix)
     else:
@@ -248,14 +248,10 @@ def _memory(context: CheckContext) -> Iterator[Check]:
 def _disk(context: CheckContext) -> Iterator[Check]:
     what = f"{context.room / 1e9:.1f} GB free for {context.store}"
     if context.room < ROOM:
-        fix = f"Phi-3-mini wants {ROOM / 1e9:.0f} GB: free some, or set AIPC_HOME to a larger disk"
+        fix = f"Phi-3-mini needs {ROOM / 1e9:.0f} GB: free some, or set AIPC_HOME to a larger disk"
         yield Check("disk", WARN, what, fix)
     else:
         yield Check("disk", PASS, what)
-
-
-def _listed(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 _CHECKS: tuple[Callable[[CheckContext], Iterator[Check]], ...] = (

@@ -1,10 +1,15 @@
-"""One device that a runtime can compute on."""
+"""One device that a runtime can compute on, and the names that people use for devices."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import platform
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from aipc.devices.wheels import install_command, wheel_for
+from aipc.errors import DeviceError, UsageError
 
 
 @dataclass(frozen=True)
@@ -16,17 +21,100 @@ class Device:
     full_name: str
     """As its maker calls it."""
     driver: str | None = None
-    """The driver's version; None where there is none or the runtime does not tell."""
+    """The driver's version; None where there is none or the runtime does not report it."""
     memory_bytes: int | None = None
     """Memory that it can address; None for the machine's own memory or where unknown."""
     precisions: tuple[str, ...] = ()
     """Number formats that it computes in, widest first: "fp32", "bf16", "fp16", "int8"."""
     runtimes: tuple[str, ...] = ()
-    """Who can address it, as in ``--runtime``."""
+    """The runtimes that can address it, as in ``--runtime``."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What else the runtime says, ready for JSON: architecture, capabilities …"""
+    """What else the runtime reports, ready for JSON: architecture, capabilities …"""
 
 
 def kind_of(name: str) -> str:
     """The family of a vendor's device name: "GPU.0" is a "gpu"."""
     return name.partition(".")[0].lower()
+
+
+NAMES = ("auto", "npu", "gpu", "gpu.0", "cpu", "cuda", "directml", "webgpu")
+PATTERN = re.compile(r"auto|npu|cpu|webgpu|(gpu|cuda|directml)(\.\d+)?")
+"""Matches every valid name; `NAMES` are examples."""
+
+_DRIVERS = {
+    ("npu", "Linux"): "Intel's NPU driver from github.com/intel/linux-npu-driver",
+    ("npu", "Windows"): "'Intel NPU Driver' from intel.com or Windows Update",
+    ("gpu", "Linux"): "Intel's compute runtime, the package intel-opencl-icd",
+    ("gpu", "Windows"): "Intel's graphics driver from intel.com or Windows Update",
+}
+_HARDWARE = {
+    "npu": "an Intel Core Ultra processor",
+    "gpu": "an Intel GPU",
+    "cuda": "an NVIDIA GPU",
+    "directml": "a GPU with DirectX 12",
+    "webgpu": "a GPU",
+}
+
+
+def resolve_device(name_given: str, available: Sequence[str]) -> str:
+    """The vendor's name ("CPU", "GPU.0", "NPU") for what a user requested, in any case.
+
+    ``available`` are names as in `Device.name`.  "auto" is the CPU, or the first device where
+    there is none: `aipc.choose` decides from all that is known of the devices.
+
+    Raises:
+        UsageError: ``name_given`` is no device name.
+        DeviceError: this machine has no such device; the message has those it has, and a fix.
+    """
+    name = plain_name(name_given)
+    if not available:
+        raise DeviceError("the runtime finds no device at all", "`aipc devices` shows why")
+    if name == "auto":
+        return "CPU" if "CPU" in available else available[0]
+    return _find(name, available)
+
+
+def plain_name(name_given: str) -> str:
+    """In lower case and without spaces around it.
+
+    Raises:
+        UsageError: it is no device name.
+    """
+    name = name_given.strip().lower()
+    if not PATTERN.fullmatch(name):
+        raise UsageError(f"unknown device '{name_given}'", f"choose one of {', '.join(NAMES)}")
+    return name
+
+
+def driver_advice(kind: str, system: str | None = None) -> str:
+    """What to install for a device of this kind, on this operating system; may be empty."""
+    system = system or platform.system()
+    extra = wheel_for(kind, system)
+    if extra and kind != "cpu":
+        return install_command(extra)
+    driver = _DRIVERS.get((kind, system))
+    return f"install {driver}" if driver else ""
+
+
+def _find(name: str, available: Sequence[str]) -> str:
+    kind = kind_of(name)
+    siblings = [device for device in available if kind_of(device) == kind]
+    if not siblings:
+        what = f"this machine has no {kind.upper()} that the runtime can reach"
+        advice = driver_advice(kind)
+        fix = f"ask for {' or '.join(sorted({kind_of(device) for device in available}))}"
+        if advice:
+            fix += f", or, if it has {_HARDWARE[kind]}, {advice}"
+        raise DeviceError(
+            f"{what}, only {' and '.join(available)}", f"{fix} (`aipc devices` shows what is here)"
+        )
+    if name == kind:
+        return siblings[0]
+    for device in siblings:
+        # A single GPU is listed without its number.
+        if name in (device.lower(), f"{device.lower()}.0"):
+            return device
+    raise DeviceError(
+        f"this machine has no {name.upper()}, only {' and '.join(siblings)}",
+        f"ask for {' or '.join(device.lower() for device in siblings)}",
+    )

@@ -1,8 +1,8 @@
-"""What ONNX Runtime reaches here: the wheels that are installed, asked where they could reach more.
+"""The devices that ONNX Runtime reaches here.
 
-A plain wheel computes on the CPU and is not loaded to learn that.  One for an accelerator is
-requested its providers and devices; the functions named ``is_…_available`` in ONNX Runtime GenAI
-answer yes on every machine and are not used.
+A plain wheel computes on the CPU and is not loaded to learn that.  A wheel for an accelerator is
+loaded, and its providers and devices are listed; the functions named ``is_…_available`` in ONNX
+Runtime GenAI return True on every machine and are not used.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from aipc.devices.adapters.adapter import Adapter
-from aipc.devices.adapters.adapters import read_adapters
+from aipc.devices.adapters import Adapter, read_adapters
 from aipc.devices.device import Device
 from aipc.devices.openvino import reason
 from aipc.devices.system.cpu import read_cpu
@@ -30,7 +29,7 @@ PRECISIONS = {
     "directml": ("fp32", "fp16", "int8"),
     "webgpu": ("fp32", "fp16"),
 }
-"""That the provider has kernels for, in onnxruntime.ai's pages on execution providers."""
+"""Those that the provider has kernels for, by onnxruntime.ai's pages on execution providers."""
 
 _ABSENT = {
     "cuda": "no NVIDIA GPU here",
@@ -38,7 +37,7 @@ _ABSENT = {
     "webgpu": "no GPU here through Vulkan, Direct3D 12 or Metal",
 }
 
-Answer = tuple[tuple[Device, ...], tuple[str, ...]]
+Found = tuple[tuple[Device, ...], tuple[str, ...]]
 
 
 def onnx_kinds(found: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -48,10 +47,10 @@ def onnx_kinds(found: Mapping[str, str] | None = None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(kind for extra in whole for kind in extra.kinds))
 
 
-def onnx_devices(adapters: Callable[[], Sequence[Adapter]] = read_adapters) -> Answer:
+def onnx_devices(adapters: Callable[[], Sequence[Adapter]] = read_adapters) -> Found:
     """(devices, problems), the CPU first; loads ONNX Runtime only where a wheel could reach more.
 
-    ``adapters`` is requested the machine's GPUs when that is the case.
+    ``adapters`` is called for the machine's GPUs in that case.
     """
     kinds = onnx_kinds()
     if not kinds:
@@ -64,12 +63,12 @@ def onnx_devices(adapters: Callable[[], Sequence[Adapter]] = read_adapters) -> A
         import onnxruntime
     except ImportError as error:
         return (), (f"ONNX Runtime can't be loaded: {reason(error)}",)
-    devices, problems = ask(onnxruntime, wanted, adapters())
+    devices, problems = list_accelerators(onnxruntime, wanted, adapters())
     return (cpu, *devices), problems
 
 
-def ask(module: Any, kinds: Iterable[str], adapters: Sequence[Adapter]) -> Answer:
-    """Ask ONNX Runtime, the package ``module``, for its devices of these kinds."""
+def list_accelerators(module: Any, kinds: Iterable[str], adapters: Sequence[Adapter]) -> Found:
+    """(devices, problems) of these kinds, by the package ``module``, ONNX Runtime."""
     devices: list[Device] = []
     problems: list[str] = []
     with _plugins(module, kinds, problems):
@@ -126,7 +125,7 @@ def _nothing(kind: str, providers: Sequence[str]) -> str:
         return f"{wheel.packages[-1]} is installed, and ONNX Runtime finds {_ABSENT[kind]}"
     return (
         f"{wheel.packages[0]} is installed, and the ONNX Runtime that is loaded has no "
-        f"{PROVIDERS[kind]}: it offers {', '.join(providers)}; `aipc doctor` says what clashes"
+        f"{PROVIDERS[kind]}: it offers {', '.join(providers)}; `aipc doctor` shows what clashes"
     )
 
 
@@ -142,14 +141,12 @@ def _plugins(module: Any, kinds: Iterable[str], problems: list[str]) -> Iterator
     try:
         module.register_execution_provider_library(name, plugin.get_library_path())
     except RuntimeError as error:
-        problems.append(f"the WebGPU provider can't be loaded: {reason(error)}{_vulkan_advice()}")
+        is_linux = sys.platform == "linux"
+        advice = "; on Linux it needs `sudo apt install libvulkan1`" if is_linux else ""
+        problems.append(f"the WebGPU provider can't be loaded: {reason(error)}{advice}")
         yield
         return
     try:
         yield
     finally:
         module.unregister_execution_provider_library(name)
-
-
-def _vulkan_advice() -> str:
-    return "; on Linux it needs `sudo apt install libvulkan1`" if sys.platform == "linux" else ""

@@ -1,4 +1,4 @@
-"""What OpenVINO says of the devices that it can reach."""
+"""The devices that OpenVINO reaches, with their properties."""
 
 from __future__ import annotations
 
@@ -51,31 +51,6 @@ def list_devices(core: Core) -> tuple[tuple[Device, ...], tuple[str, ...]]:
     return devices, problems
 
 
-def describe_device(core: Core, name: str) -> Device:
-    """Ask for the properties that this device declares, and no others.
-
-    Property names: OpenVINO's ``openvino/runtime/properties.hpp`` and its GPU and NPU
-    plugins' pages.
-    """
-    kind = kind_of(name)
-    declared = core.get_property(name, "SUPPORTED_PROPERTIES")
-
-    def ask(property_name: str) -> Any:
-        return core.get_property(name, property_name) if property_name in declared else None
-
-    facts = {fact: ask(property_name) for fact, property_name in _FACTS.items()}
-    return Device(
-        name=name,
-        kind=kind,
-        full_name=str(ask("FULL_DEVICE_NAME") or name),
-        driver=_text(ask(_DRIVER.get(kind, ""))),
-        memory_bytes=ask(_MEMORY.get(kind, "")),
-        precisions=tuple(p.lower() for p in PRECISIONS if p in (facts["capabilities"] or ())),
-        runtimes=("openvino",),
-        facts={fact: _plain(value) for fact, value in facts.items() if value is not None},
-    )
-
-
 def _describe(core: Core, name: str) -> Device | str:
     try:
         return describe_device(core, name)
@@ -83,8 +58,34 @@ def _describe(core: Core, name: str) -> Device | str:
         return f"OpenVINO lists {name} and can't describe it: {reason(error)}"
 
 
+def describe_device(core: Core, name: str) -> Device:
+    """Read the properties that this device declares, and no others.
+
+    Property names: OpenVINO's ``openvino/runtime/properties.hpp`` and its GPU and NPU
+    plugins' pages.
+    """
+    kind = kind_of(name)
+    declared = core.get_property(name, "SUPPORTED_PROPERTIES")
+
+    def read(property_name: str) -> Any:
+        return core.get_property(name, property_name) if property_name in declared else None
+
+    facts = {fact: read(property_name) for fact, property_name in _FACTS.items()}
+    driver = read(_DRIVER.get(kind, ""))
+    return Device(
+        name=name,
+        kind=kind,
+        full_name=str(read("FULL_DEVICE_NAME") or name),
+        driver=None if driver is None else str(driver),
+        memory_bytes=read(_MEMORY.get(kind, "")),
+        precisions=tuple(p.lower() for p in PRECISIONS if p in (facts["capabilities"] or ())),
+        runtimes=("openvino",),
+        facts={fact: _plain(value) for fact, value in facts.items() if value is not None},
+    )
+
+
 def reason(error: Exception) -> str:
-    """The last line of a vendor's message: those before it name places in its source."""
+    """The last line of a vendor's message: those before it are positions in its source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
@@ -94,7 +95,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (str, int, float, list, tuple)):
         return value
     return str(value).rpartition(".")[2].lower()
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)

@@ -1,28 +1,30 @@
-"""The devices that runtimes reach, each asked only when it is wanted."""
+"""The devices that runtimes reach, and why no runtime reaches a GPU or an NPU that is here."""
 
 from __future__ import annotations
 
 import dataclasses
+import platform
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 
-from aipc.devices.adapters.adapter import Adapter
-from aipc.devices.adapters.adapters import read_adapters
-from aipc.devices.device import Device
+from aipc.devices.adapters import Adapter, makers, read_adapters
+from aipc.devices.device import Device, driver_advice
 from aipc.devices.onnxruntime import onnx_devices, onnx_kinds
 from aipc.devices.openvino import list_devices, open_core
+from aipc.devices.wheels import install_command, wheel_for
 from aipc.errors import AipcError, DeviceError
 
 RUNTIMES = ("openvino", "onnx")
 
 
 def reachable_devices(runtimes: Collection[str] = RUNTIMES) -> tuple[Device, ...]:
-    """The devices alone, for who is about to use one of these runtimes.
+    """The devices alone, for a caller that is about to use one of these runtimes.
 
     OpenVINO is loaded when it is among ``runtimes``, ONNX Runtime when it is among them and a
     wheel for an accelerator is installed.
 
     Raises:
-        DeviceError: none of them can be asked.
+        DeviceError: none of them can be loaded.
     """
     devices, problems = ask_runtimes(runtimes)
     if not devices and problems:
@@ -65,3 +67,60 @@ def merge_cpu(devices: Iterable[Device]) -> tuple[Device, ...]:
     if onnx_kinds():
         reached["onnx"] = None
     return (dataclasses.replace(cpus[0], runtimes=tuple(reached)), *others)
+
+
+_NO_MODULE = {
+    "intel": "Linux has no driver loaded for it: install a newer kernel and linux-firmware",
+    "nvidia": "NVIDIA's driver is not loaded: `sudo apt install nvidia-driver-580` or newer",
+    "amd": "Linux has no driver loaded for it: install a newer kernel and linux-firmware",
+}
+_RENDER_GROUP = "you may not open {node}: `sudo usermod -aG render $USER`, then log in again"
+
+
+@dataclass(frozen=True)
+class Unreached:
+    """``missing`` is one line with what to do, or that nothing can be done here."""
+
+    adapter: Adapter
+    missing: str
+
+
+def unreached(
+    adapters: Sequence[Adapter], devices: Collection[Device], system: str | None = None
+) -> tuple[Unreached, ...]:
+    """The adapters that none of ``devices`` is.
+
+    ``system`` is a name as `platform.system` returns it; this machine's when left out.
+    """
+    here = {device.kind for device in devices}
+    return tuple(
+        Unreached(adapter, what_is_missing(adapter, system or platform.system()))
+        for adapter in adapters
+        if not here & set(kinds_of(adapter))
+    )
+
+
+def what_is_missing(adapter: Adapter, system: str, kind: str | None = None) -> str:
+    """What to fix first so that a runtime reaches ``adapter``, as ``kind`` if that is given."""
+    kinds = kinds_of(adapter) if kind is None else [kind]
+    if not kinds:
+        labels = {maker.name: maker.label for maker in makers().values()}
+        label = labels.get(adapter.maker, adapter.maker)
+        return f"no runtime here computes on {label}'s {adapter.kind.upper()}s"
+    if not adapter.may_open:
+        return _RENDER_GROUP.format(node=adapter.node)
+    if system == "Linux" and adapter.module in {None, "nouveau", "vfio-pci"}:
+        return _NO_MODULE.get(adapter.maker, "Linux has no driver loaded for it")
+    unreachable = f"no runtime reaches it on {system}"
+    if kinds[0] in {"gpu", "npu"}:
+        return driver_advice(kinds[0], system) or unreachable
+    extra = next(filter(None, (wheel_for(kind, system) for kind in kinds)), None)
+    return f"its wheel: {install_command(extra)}" if extra else unreachable
+
+
+def kinds_of(adapter: Adapter) -> list[str]:
+    """The kinds of device through which a runtime here could reach it."""
+    for maker in makers().values():
+        if maker.name == adapter.maker:
+            return maker.gpu if adapter.kind == "gpu" else maker.npu
+    return []

@@ -1,4 +1,4 @@
-"""Which of the runtimes' packages are installed, which of them break each other, what mends it.
+"""Which of the runtimes' packages are installed, which of them break each other, and the fix.
 
 Read from the installed packages' metadata alone: nothing is imported.
 """
@@ -6,6 +6,8 @@ Read from the installed packages' metadata alone: nothing is imported.
 from __future__ import annotations
 
 import platform
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -40,7 +42,7 @@ class Extra:
     @property
     def packages(self) -> tuple[str, ...]:
         """The pins' names, without version."""
-        return tuple(_package(pin) for pin in self.pins)
+        return tuple(re.split(r"[=<>\[]", pin)[0] for pin in self.pins)
 
 
 def installed() -> Mapping[str, str]:
@@ -55,14 +57,14 @@ def clashes(found: Mapping[str, str] | None = None) -> tuple[Clash, ...]:
     """What is wrong with ``found`` (`installed()`, when left out), worst first."""
     here = installed() if found is None else found
     lost = _lost_files() if found is None else ()
-    return (*_doubles(here), *lost, *_lonely(here), *_misfits(here))
+    return (*_doubles(here), *lost, *_unpaired(here), *_misfits(here))
 
 
 def extras() -> tuple[Extra, ...]:
     """Every extra of wheels.toml, in its order."""
     return tuple(
         Extra(
-            name=entry["name"],
+            entry["name"],
             kinds=tuple(entry["kinds"]),
             systems=tuple(entry["systems"]),
             pins=tuple(entry["pins"]),
@@ -75,7 +77,7 @@ def extras() -> tuple[Extra, ...]:
 def wheel_for(kind: str, system: str | None = None) -> str | None:
     """The extra that brings ONNX Runtime to devices of this kind; None where there is none.
 
-    ``system`` is what `platform.system` says; this machine's when left out.
+    ``system`` is a name as `platform.system` returns it; this machine's when left out.
     """
     system = system or platform.system()
     for extra in extras():
@@ -85,15 +87,14 @@ def wheel_for(kind: str, system: str | None = None) -> str | None:
 
 
 def install_command(extra: str, found: Mapping[str, str] | None = None) -> str:
-    """How to get this extra here: what it can't stand beside is removed first."""
+    """How to get this extra here: packages that it can't be beside are removed first."""
     here = installed() if found is None else found
     wanted = next(entry for entry in extras() if entry.name == extra)
-    in_the_way = [package for package in _rivals(wanted) if package in here]
+    shared = [package for package in _shared(wanted) if package in here]
     install = f'`pip install "aipc[{extra}]"`'
-    if not in_the_way:
+    if set(shared) <= set(wanted.packages):
         return install
     # Removing one package takes the files that it shares with another: all go, then come back.
-    shared = [package for package in _shared(wanted) if package in here]
     return f"`pip uninstall -y {' '.join(shared)}`, then {install}"
 
 
@@ -101,18 +102,20 @@ def _doubles(found: Mapping[str, str]) -> Iterator[Clash]:
     for module, packages in _modules().items():
         here = [package for package in packages if package in found]
         if len(here) > 1:
+            listed = " and ".join(f"{package} {found[package]}" for package in here)
             yield Clash(
                 tuple(here),
-                f"{_listed(here, found)} write into one folder, '{module}': "
+                f"{listed} write into one folder, '{module}': "
                 "what runs is a mixture, often without its accelerator",
                 _reinstall(here),
             )
 
 
-def _lonely(found: Mapping[str, str]) -> Iterator[Clash]:
+def _unpaired(found: Mapping[str, str]) -> Iterator[Clash]:
+    """Packages without the one that they work with."""
     for pair in _table()["pair"]:
         package, needs = pair["package"], pair["needs"]
-        if package in found and needs not in found and not _is_doubled(package, found):
+        if package in found and needs not in found and len(_siblings(package, found)) < 2:
             yield Clash(
                 (package, needs),
                 f"{package} {found[package]} is here without {needs}, the one it works with",
@@ -121,11 +124,12 @@ def _lonely(found: Mapping[str, str]) -> Iterator[Clash]:
 
 
 def _misfits(found: Mapping[str, str]) -> Iterator[Clash]:
+    """Pairs of different releases: OpenVINO 2026.4.1 and GenAI 2026.4.1.0 are one release."""
     for pair in _table()["pair"]:
         package, needs = pair["package"], pair["needs"]
         if not pair.get("same_release") or package not in found or needs not in found:
             continue
-        if _release(found[package]) != _release(found[needs]):
+        if found[package].split(".")[:3] != found[needs].split(".")[:3]:
             yield Clash(
                 (package, needs),
                 f"{package} {found[package]} does not belong to {needs} {found[needs]}",
@@ -163,20 +167,11 @@ def _reinstall(packages: list[str]) -> str:
 
 def _extra_of(packages: list[str]) -> str | None:
     """The most able extra that one of these belongs to: its wheels compute on the CPU too."""
-    able = sorted(extras(), key=lambda extra: -len(extra.kinds))
-    for extra in able:
-        if any(package in extra.packages and _is_telling(package) for package in packages):
+    owned = Counter(package for extra in extras() for package in extra.packages)
+    for extra in sorted(extras(), key=lambda extra: -len(extra.kinds)):
+        if any(package in extra.packages and owned[package] == 1 for package in packages):
             return extra.name
     return "onnx" if any(package.startswith("onnxruntime") for package in packages) else None
-
-
-def _is_telling(package: str) -> bool:
-    """Whether only one extra has it."""
-    return sum(package in extra.packages for extra in extras()) == 1
-
-
-def _rivals(extra: Extra) -> list[str]:
-    return [package for package in _shared(extra) if package not in extra.packages]
 
 
 def _shared(extra: Extra) -> list[str]:
@@ -188,25 +183,6 @@ def _shared(extra: Extra) -> list[str]:
 def _siblings(package: str, found: Mapping[str, str]) -> list[str]:
     group = next((group for group in _modules().values() if package in group), ())
     return [sibling for sibling in group if sibling in found]
-
-
-def _is_doubled(package: str, found: Mapping[str, str]) -> bool:
-    return len(_siblings(package, found)) > 1
-
-
-def _listed(packages: list[str], found: Mapping[str, str]) -> str:
-    return " and ".join(f"{package} {found[package]}" for package in packages)
-
-
-def _release(version: str) -> tuple[str, ...]:
-    """OpenVINO 2026.4.1 and OpenVINO GenAI 2026.4.1.0 are one release."""
-    return tuple(version.split(".")[:3])
-
-
-def _package(pin: str) -> str:
-    for mark in "[=<>":
-        pin = pin.partition(mark)[0]
-    return pin
 
 
 def _modules() -> Mapping[str, tuple[str, ...]]:

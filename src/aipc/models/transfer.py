@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aipc.artifact import digest
-from aipc.artifact.digest import Advance
-from aipc.artifact.manifest import FileFacts
+from aipc.artifact import manifest
+from aipc.artifact.manifest import Advance, FileFacts
 from aipc.errors import DownloadFailed
-from aipc.models.listing import RemoteFile
 
 
 def package() -> Any:
     """The huggingface_hub package without telemetry, whichever module imported it first.
 
     It reads its environment variables when it is imported; a later change of HF_ENDPOINT or
-    HF_HUB_OFFLINE counts in the functions here.  With telemetry on, 2.x asks its server for a
-    list of programs to recognize callers by.
+    HF_HUB_OFFLINE counts in the functions here.  With telemetry on, 2.x fetches a list of
+    programs from its server, to recognize callers by.
     """
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     import huggingface_hub
@@ -48,7 +47,7 @@ def endpoint() -> str:
 
 
 def headers() -> dict[str, str]:
-    """What goes with every request: who asks, and the user's token if there is one."""
+    """Of every request: the client's name, and the user's token if there is one."""
     made: dict[str, str] = package().utils.build_hf_headers(library_name="aipc")
     return made
 
@@ -59,7 +58,7 @@ def timeout() -> float:
 
 
 def is_offline() -> bool:
-    """Whether HF_HUB_OFFLINE forbids to use the network."""
+    """Whether HF_HUB_OFFLINE forbids the network."""
     stated = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     return stated or bool(package().constants.HF_HUB_OFFLINE)
 
@@ -71,15 +70,34 @@ def http_error() -> type[Exception]:
     return found
 
 
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a repository: its size in bytes and what the hub states of its contents.
+
+    ``sha256`` is there for large files, ``git_blob`` (the id git has for it) for small ones.
+    """
+
+    name: str
+    nbytes: int
+    sha256: str | None
+    git_blob: str | None
+
+    @property
+    def stated(self) -> str:
+        """The hash to check the contents against; "" where the hub states none."""
+        return self.sha256 or self.git_blob or ""
+
+
 RETRIES = 4
 PAUSE_S = 1.0  # before the first retry; twice as long before each further one
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
+"""Statuses after which another attempt may succeed, as after the network's own faults."""
 
 
 def download(url: str, file: RemoteFile, partial: Path, advance: Advance) -> None:
     """Append to ``partial`` until it has the file's size; ``advance`` receives each piece.
 
-    A break is mended by asking for the rest; retries that bring nothing are counted.
+    After a break the rest is requested; retries that bring nothing are counted.
 
     Raises:
         http_error(): the hub refuses, or retries in a row brought nothing.
@@ -92,7 +110,8 @@ def download(url: str, file: RemoteFile, partial: Path, advance: Advance) -> Non
         try:
             _append(url, file, partial, advance)
         except http_error() as error:
-            if not _is_passing(error):
+            response = getattr(error, "response", None)
+            if response is not None and response.status_code not in _PASSING:
                 raise
             problem = error
         have = size(partial)
@@ -108,8 +127,8 @@ def facts_of(file: RemoteFile, path: Path) -> FileFacts | None:
     """Size and SHA-256 of a downloaded file; None when it is not what the hub stated."""
     if not path.is_file() or size(path) != file.nbytes:
         return None
-    sha256 = digest.sha256(path)
-    found = sha256 if file.sha256 else digest.git_blob(path)
+    sha256 = manifest.sha256(path)
+    found = sha256 if file.sha256 else manifest.git_blob(path)
     return FileFacts(file.nbytes, sha256) if found == file.stated else None
 
 
@@ -151,9 +170,3 @@ def _write(response: Any, file: RemoteFile, partial: Path, have: int, advance: A
 def _wrong_length(file: RemoteFile) -> DownloadFailed:
     what = f"the hub does not send '{file.name}' in the {file.nbytes} bytes that it stated"
     return DownloadFailed(what, "run the command again")
-
-
-def _is_passing(error: Exception) -> bool:
-    """Whether another attempt may go better: the network's faults, and a busy server."""
-    response = getattr(error, "response", None)
-    return response is None or response.status_code in _PASSING

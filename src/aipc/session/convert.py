@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aipc import telemetry
-from aipc.artifact import digest, manifest
+from aipc.artifact import manifest
 from aipc.convert.recipe import BUILTIN, REVISION, Recipe
 from aipc.convert.targets import TARGETS, Target, check_recipe, find_target
 from aipc.disk import free
 from aipc.errors import ArtifactError, ConversionError, UnsupportedModel, UsageError
 from aipc.models import names
-from aipc.models.catalogue import CATALOGUE
+from aipc.models.names import CATALOGUE
 from aipc.models.source import ArtifactSource, Source, describe
 from aipc.models.staging import staged
 from aipc.models.store import Store
@@ -168,7 +168,7 @@ def _text_tag(recipe: Recipe) -> str:
     if not recipe.is_calibrated or recipe.calibration == BUILTIN:
         return ""
     try:
-        return f"-{digest.sha256(Path(recipe.calibration))[:10]}"
+        return f"-{manifest.sha256(Path(recipe.calibration))[:10]}"
     except OSError as error:
         raise UsageError(
             f"the calibration text '{recipe.calibration}' can't be read ({error.strerror})",
@@ -272,7 +272,7 @@ def _provenance(source: Source, checkpoint: Checkpoint) -> dict[str, Any]:
     known = {} if kept is None else {name: file.sha256 for name, file in kept.files.items()}
 
     def sha256(file: Path) -> str:
-        return known.get(file.name) or digest.sha256(file)
+        return known.get(file.name) or manifest.sha256(file)
 
     with ThreadPoolExecutor() as pool:
         hashes = list(pool.map(sha256, checkpoint.files))

@@ -12,10 +12,10 @@ from aipc.choose import read_artifact
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import Target
 from aipc.devices import Device, reachable_devices
-from aipc.devices.names import plain_name
+from aipc.devices.device import plain_name
 from aipc.errors import ArtifactError, UsageError
 from aipc.models import names
-from aipc.models.catalogue import CATALOGUE
+from aipc.models.names import CATALOGUE
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.progress import Progress, silent
@@ -125,7 +125,7 @@ def _against(
     tuned: Tuned, wanted: SessionOptions, recipe: Recipe | None, devices: Sequence[Device]
 ) -> str:
     """Why the record does not count; empty: it does."""
-    from aipc.choose.fingerprint import fingerprint
+    from aipc.choose.measured import fingerprint
 
     if wanted.emulate:
         return "--emulate was requested"

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from aipc.devices.adapters.linux import read_linux_adapters
+from aipc.devices.adapters import read_linux_adapters
 from aipc.devices.counters.linux import linux_counters
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the recorded trees have links")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from aipc.devices.adapters.adapter import Adapter
+from aipc.devices.adapters import Adapter
 from aipc.devices.counters import windows as source
 from aipc.devices.counters.windows import (
     BUSY,

@@ -6,7 +6,7 @@ import pytest
 
 from aipc.artifact import manifest
 from aipc.errors import ModelNotFound, UsageError
-from aipc.models.catalogue import CATALOGUE
+from aipc.models.names import CATALOGUE
 from aipc.models.source import describe
 from aipc.models.store import Store
 from aipc.serve.pool import model_registry as module

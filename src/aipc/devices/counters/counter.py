@@ -1,9 +1,10 @@
-"""Live load of a device: one small interface, whatever file or system call is behind it."""
+"""Live load of a device, whatever file or system call reports it; and the processor's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,14 @@ class Reading:
 
 class Counter(Protocol):
     def read(self, now: float) -> Reading | None:
-        """What there is to tell at ``now``, seconds of a clock that only goes forward.
+        """The load at ``now``, in seconds of a monotonic clock.
 
-        None when nothing can be told: the device went away, or a rate needs a second reading.
+        None when there is none: the device went away, or a rate needs a second reading.
         """
 
 
 class Growth:
-    """How fast a number grows that never falls, save that it starts again at its end."""
+    """The rate of a number that never falls, except that it restarts at ``wraps_after``."""
 
     def __init__(self, wraps_after: int | None = None) -> None:
         self._wraps_after = wraps_after
@@ -55,3 +56,31 @@ class Growth:
 def share(value: float | None) -> float | None:
     """Within 0 and 1: clocks of two kinds never agree to the last digit."""
     return None if value is None else min(max(value, 0.0), 1.0)
+
+
+# guests' time is in user already, and Windows' interrupts in system
+_STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+
+
+class CpuCounter:
+    """Load of the processor, all cores together.
+
+    ``times`` returns the seconds spent in each state since the start, as psutil.cpu_times does.
+    """
+
+    def __init__(self, times: Callable[[], Any] | None = None) -> None:
+        if times is None:
+            import psutil
+
+            times = psutil.cpu_times
+        self._times = times
+        self._last: tuple[float, float] | None = None
+
+    def read(self, now: float) -> Reading | None:  # noqa: ARG002 - the system has its own clock
+        times = self._times()
+        total = sum(getattr(times, state, 0.0) for state in _STATES)
+        last, self._last = self._last, (total, times.idle + getattr(times, "iowait", 0.0))
+        if last is None or self._last[0] <= last[0]:
+            return None
+        spent, idle = self._last[0] - last[0], self._last[1] - last[1]
+        return Reading("cpu", "CPU", busy_share=share(1 - idle / spent))

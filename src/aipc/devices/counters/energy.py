@@ -1,12 +1,12 @@
-"""Energy drawn so far, where something counts it: the package (RAPL), a GPU (NVML), the battery.
+"""Energy drawn so far, where it is counted: the package (RAPL), a GPU (NVML), the battery.
 
-Each counts a whole device with all that runs on it, idle too.  Where nothing counts, or only the
-administrator may read it, there is no counter: absent is not zero.
+Each counts a whole device with all that runs on it, idle too.  Where nothing is counted, or only
+the administrator may read it, there is no counter: absent is not zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -72,7 +72,7 @@ class GpuEnergy:
 
 
 class BatteryEnergy:
-    """What has left the battery; told only while it discharges, in steps of some joules.
+    """What has left the battery; known only while it discharges, in steps of some joules.
 
     Documentation/ABI/testing/sysfs-class-power, energy_now.
     """
@@ -91,30 +91,22 @@ class BatteryEnergy:
 
 
 def find_energy(kind: str, root: Path = ROOT) -> EnergyCounter | None:
-    """What counts the energy of devices of this kind ("cpu", "npu", "gpu", "cuda"), if anything."""
-    places: tuple[Callable[[], EnergyCounter | None], ...] = (
-        lambda: _gpu_energy() if kind == "cuda" else _package_energy(root),
-        lambda: _battery_energy(root),
-    )
-    for place in places:
-        counter = place()
-        if counter is not None and counter.joules() is not None:
+    """The energy counter of devices of this kind ("cpu", "npu", "gpu", "cuda"), if there is one."""
+    for counter in _energy_counters(kind, root):
+        if counter.joules() is not None:
             return counter
     return None
 
 
-def _package_energy(root: Path) -> EnergyCounter | None:
-    # domains within a package ("intel-rapl:0:0") are counted in it already
-    folders = sorted((root / "sys/class/powercap").glob("intel-rapl:[0-9]"))
-    return PackageEnergy(folders) if folders else None
-
-
-def _battery_energy(root: Path) -> EnergyCounter | None:
-    folders = sorted((root / "sys/class/power_supply").glob("BAT*"))
-    return BatteryEnergy(folders[0]) if folders else None
-
-
-def _gpu_energy() -> EnergyCounter | None:
-    nvml = open_nvml()
-    gpus = () if nvml is None else nvml.gpus()
-    return GpuEnergy(gpus) if gpus else None
+def _energy_counters(kind: str, root: Path) -> Iterator[EnergyCounter]:
+    """The nearest to the device first."""
+    # Domains within a package ("intel-rapl:0:0") are counted in it already.
+    packages = sorted((root / "sys/class/powercap").glob("intel-rapl:[0-9]"))
+    if kind == "cuda":
+        nvml = open_nvml()
+        if nvml is not None and (gpus := nvml.gpus()):
+            yield GpuEnergy(gpus)
+    elif packages:
+        yield PackageEnergy(packages)
+    for battery in sorted((root / "sys/class/power_supply").glob("BAT*"))[:1]:
+        yield BatteryEnergy(battery)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from aipc.devices.adapters.adapter import Adapter
+from aipc.devices.adapters import Adapter
 from aipc.devices.counters.counter import Counter, Growth, Reading, share
 from aipc.devices.system.files import read_number, read_text
 
@@ -18,8 +19,13 @@ ROOT = Path("/")
 _PCI = "sys/bus/pci/devices"
 
 
+def _reading(adapter: Adapter, **values: Any) -> Reading:
+    total = adapter.memory_bytes
+    return Reading(adapter.kind, adapter.name, adapter.maker, memory_total_bytes=total, **values)
+
+
 class NpuCounter:
-    """Intel's: microseconds in which it had work, since the driver was loaded."""
+    """Intel's: the file counts microseconds of work since the driver was loaded."""
 
     def __init__(self, adapter: Adapter, root: Path = ROOT) -> None:
         self._adapter = adapter
@@ -28,10 +34,8 @@ class NpuCounter:
 
     def read(self, now: float) -> Reading | None:
         grown = self._busy.per_second(read_number(self._folder / "npu_busy_time_us"), now)
-        return Reading(
-            "npu",
-            self._adapter.name,
-            self._adapter.maker,
+        return _reading(
+            self._adapter,
             busy_share=share(None if grown is None else grown / 1e6),
             memory_used_bytes=read_number(self._folder / "npu_memory_utilization"),
             frequency_mhz=read_number(self._folder / "npu_current_frequency_mhz"),
@@ -39,7 +43,7 @@ class NpuCounter:
 
 
 class IntelGpuCounter:
-    """Milliseconds in which each of its engine groups slept; awake counts as busy.
+    """The files count milliseconds in which each engine group slept; awake counts as busy.
 
     That is more than the time spent computing: a GPU stays awake for a moment after each job.
     """
@@ -47,7 +51,8 @@ class IntelGpuCounter:
     def __init__(self, adapter: Adapter, root: Path = ROOT) -> None:
         self._adapter = adapter
         self._folder = root / _PCI / adapter.slot
-        self._idle = _idle_files(self._folder)
+        xe = sorted(self._folder.glob("tile*/gt*/gtidle/idle_residency_ms"))
+        self._idle = xe or sorted(self._folder.glob("drm/card*/gt/gt*/rc6_residency_ms"))  # i915
         self._growths = [Growth() for _ in self._idle]
 
     def read(self, now: float) -> Reading | None:
@@ -56,12 +61,9 @@ class IntelGpuCounter:
             for file, growth in zip(self._idle, self._growths, strict=True)
         ]
         awake = [1 - grown / 1000 for grown in slept if grown is not None]
-        return Reading(
-            "gpu",
-            self._adapter.name,
-            self._adapter.maker,
+        return _reading(
+            self._adapter,
             busy_share=share(max(awake, default=None)),
-            memory_total_bytes=self._adapter.memory_bytes,
             frequency_mhz=_first_number(
                 self._folder.glob("tile*/gt*/freq0/act_freq"),
                 self._folder.glob("drm/card*/gt/gt0/rps_act_freq_mhz"),
@@ -70,6 +72,8 @@ class IntelGpuCounter:
 
 
 class AmdGpuCounter:
+    """AMD's: the files hold momentary values."""
+
     def __init__(self, adapter: Adapter, root: Path = ROOT) -> None:
         self._adapter = adapter
         self._folder = root / _PCI / adapter.slot
@@ -81,20 +85,17 @@ class AmdGpuCounter:
             self._folder.glob("hwmon/hwmon*/power1_input"),
         )
         hertz = _first_number(self._folder.glob("hwmon/hwmon*/freq1_input"))
-        return Reading(
-            "gpu",
-            self._adapter.name,
-            self._adapter.maker,
+        return _reading(
+            self._adapter,
             busy_share=None if percent is None else share(percent / 100),
             memory_used_bytes=read_number(self._folder / "mem_info_vram_used"),
-            memory_total_bytes=self._adapter.memory_bytes,
             power_w=None if microwatts is None else microwatts / 1e6,
             frequency_mhz=None if hertz is None else hertz / 1e6,
         )
 
 
 class PackageCounter:
-    """Energy that a processor with its GPU and NPU took (RAPL); many systems show it to root."""
+    """Energy that a processor with its GPU and NPU took (RAPL); many systems show root alone."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -126,12 +127,6 @@ def linux_counters(adapters: Sequence[Adapter], root: Path = ROOT) -> tuple[Coun
     # Domains within a package ("intel-rapl:0:0") are counted in it already.
     packages = sorted((root / "sys/class/powercap").glob("intel-rapl:[0-9]"))
     return (*found, *map(PackageCounter, packages))
-
-
-def _idle_files(folder: Path) -> list[Path]:
-    """Of the xe driver, else of i915."""
-    found = sorted(folder.glob("tile*/gt*/gtidle/idle_residency_ms"))
-    return found or sorted(folder.glob("drm/card*/gt/gt*/rc6_residency_ms"))
 
 
 def _first_number(*files: Iterator[Path]) -> int | None:

@@ -1,4 +1,4 @@
-"""The counters of this machine, and what they saw between two moments."""
+"""The counters of this machine, and what they measured between two moments."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from aipc.devices.adapters.adapters import read_adapters
-from aipc.devices.counters.counter import Counter, Reading
-from aipc.devices.counters.cpu import CpuCounter
+from aipc.devices.adapters import read_adapters
+from aipc.devices.counters.counter import Counter, CpuCounter, Reading
 
 _WATCHED = {
     "cpu": ("cpu", frozenset[str]()),
@@ -28,21 +27,18 @@ _EVERY_S = 0.25
 
 def find_counters() -> tuple[Counter, ...]:
     """Every one that this system has; loads no vendor's package."""
-    return (CpuCounter(), *_adapter_counters())
-
-
-def _adapter_counters() -> tuple[Counter, ...]:
+    cpu = CpuCounter()
     if sys.platform == "darwin":
-        return ()
+        return (cpu,)
     adapters = read_adapters()
     if sys.platform == "win32":
         from aipc.devices.counters.windows import windows_counters
 
-        return windows_counters(adapters)
+        return (cpu, *windows_counters(adapters))
     from aipc.devices.counters.linux import linux_counters
-    from aipc.devices.counters.nvidia import nvidia_counters
+    from aipc.devices.nvml import nvidia_counters
 
-    return (*linux_counters(adapters), *nvidia_counters())
+    return (cpu, *linux_counters(adapters), *nvidia_counters())
 
 
 @dataclass
@@ -62,7 +58,7 @@ class _Mean:
 
 
 class Seen:
-    """What the counters of one kind of device saw; filled while `watch` runs."""
+    """What the counters of one kind of device measured; filled while `watch` runs."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -83,7 +79,7 @@ class Seen:
         return {what: by_device for what, by_device in shown.items() if by_device}
 
     def add(self, reading: Reading, seconds: float) -> None:
-        """``reading`` stands for the last ``seconds``."""
+        """``reading`` is of the last ``seconds``."""
         if reading.power_w is not None and reading.kind in {_WATCHED[self._kind][0], "package"}:
             self._watts.setdefault(reading.name, _Mean()).add(reading.power_w, seconds)
         if reading.busy_share is not None and is_of(self._kind, reading):
@@ -92,7 +88,7 @@ class Seen:
 
 @contextmanager
 def watch(kind: str, counters: Sequence[Counter] | None = None) -> Iterator[Seen]:
-    """See how busy devices of this kind ("npu", "gpu", "cuda", "cpu" …) are inside the block.
+    """Measure how busy devices of this kind ("npu", "gpu", "cuda", "cpu" …) are in the block.
 
     The result may be read inside the block too.  ``counters`` are the machine's own when left
     out.

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from aipc.devices.adapters.adapter import Adapter
+from aipc.devices.adapters import Adapter
 from aipc.devices.counters.counter import Counter, Reading, share
 from aipc.devices.system.windows import registry_keys
 
@@ -54,12 +54,12 @@ class Query:
 
     def _values(self, counter: Any) -> Iterator[tuple[str, float]]:
         size, count = ctypes.c_uint32(0), ctypes.c_uint32(0)
-        ask = self._pdh.PdhGetFormattedCounterArrayW
-        status = ask(counter, _DOUBLE, ctypes.byref(size), ctypes.byref(count), None)
+        read = self._pdh.PdhGetFormattedCounterArrayW
+        status = read(counter, _DOUBLE, ctypes.byref(size), ctypes.byref(count), None)
         if status & 0xFFFFFFFF != _MORE_DATA:
             return
         buffer = ctypes.create_string_buffer(size.value)
-        if not ask(counter, _DOUBLE, ctypes.byref(size), ctypes.byref(count), buffer):
+        if not read(counter, _DOUBLE, ctypes.byref(size), ctypes.byref(count), buffer):
             items = ctypes.cast(buffer, ctypes.POINTER(Item))
             yield from ((items[at].name, items[at].value) for at in range(count.value))
 
@@ -123,7 +123,9 @@ class AdapterCounter:
         if luid is None:
             return Reading(self._adapter.kind, self._adapter.name, self._adapter.maker)
         instances = (sample[OWN_MEMORY], sample[SHARED_MEMORY])
-        memory = [own for part in instances for own in _of(luid, part)]
+        memory = [
+            value for part in instances for name, value in part.items() if luid_of(name) == luid
+        ]
         return Reading(
             self._adapter.kind,
             self._adapter.name,
@@ -175,10 +177,6 @@ def luid_without_graphics(instances: Mapping[str, float], others: Collection[int
     seen = {luid_of(name) for name in instances} - {None, *others}
     seen -= {luid_of(name) for name in instances if name.endswith(_GRAPHICS)}
     return seen.pop() if len(seen) == 1 else None
-
-
-def _of(luid: int, instances: Mapping[str, float]) -> list[float]:
-    return [value for name, value in instances.items() if luid_of(name) == luid]
 
 
 def busiest_engine(instances: Mapping[str, float], luid: int) -> float | None:

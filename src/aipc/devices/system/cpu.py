@@ -1,4 +1,4 @@
-"""What the processor is, and which instructions for matrices it has."""
+"""The processor: its name, its instructions for matrices, its clock."""
 
 from __future__ import annotations
 
@@ -46,14 +46,18 @@ class Cpu:
     usable_threads: int
     """Hardware threads that this process may run on."""
     features: tuple[str, ...]
-    """Those of `FEATURES` that it has; on Windows only avx2 and avx512f are told."""
+    """Those of `FEATURES` that it has; on Windows only avx2 and avx512f are known."""
 
 
 def read_cpu() -> Cpu:
-    """Ask the operating system."""
+    """Read the operating system's."""
+    import psutil
+
     name, features = _name_and_features()
     machine = platform.machine()
-    return Cpu(name or machine, machine, _physical_cores(), _usable_threads(), features)
+    has_affinity = hasattr(os, "sched_getaffinity")
+    threads = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return Cpu(name or machine, machine, psutil.cpu_count(logical=False), threads, features)
 
 
 def _name_and_features() -> tuple[str, tuple[str, ...]]:
@@ -74,19 +78,6 @@ def read_cpuinfo(root: Path = ROOT) -> tuple[str, tuple[str, ...]]:
     first = {name.strip(): value.strip() for name, _, value in pairs}
     flags = (first.get("flags") or first.get("Features") or "").split()
     return first.get("model name", ""), tuple(name for name in FEATURES if name in flags)
-
-
-def _physical_cores() -> int | None:
-    import psutil
-
-    cores: int | None = psutil.cpu_count(logical=False)
-    return cores
-
-
-def _usable_threads() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def current_mhz(root: Path = ROOT) -> float | None:

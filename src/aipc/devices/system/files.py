@@ -1,4 +1,4 @@
-"""Small files of the kernel's: one value each, gone or forbidden at any time."""
+"""Small files of the kernel, of one value each; any may be absent or forbidden."""
 
 from __future__ import annotations
 

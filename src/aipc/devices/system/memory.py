@@ -1,10 +1,12 @@
-"""How much memory this process may use: the machine's, less what a container withholds."""
+"""How much memory this process may use: the machine's, within the limits of its container."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from aipc.devices.system.files import read_number
 
 ROOT = Path("/")
 
@@ -40,7 +42,7 @@ def within_limits(memory: Memory, root: Path = ROOT) -> Memory:
 
 @dataclass(frozen=True)
 class _Files:
-    """Where one version of control groups keeps its numbers."""
+    """The files of one version of control groups."""
 
     mount: str
     limit: str
@@ -61,9 +63,9 @@ def _limits(root: Path) -> Iterator[tuple[int, int]]:
         # A container often sees its own group as the top: the path may lead nowhere.
         for part in (path, *path.parents):
             folder = mount / part.relative_to("/")
-            limit = _number(folder / files.limit)
-            if limit is not None:
-                used = _number(folder / files.used) or 0
+            limit = read_number(folder / files.limit)
+            if limit is not None:  # "max" means none
+                used = read_number(folder / files.used) or 0
                 yield limit, used - _reclaimable(folder / "memory.stat", files.reclaimable)
 
 
@@ -79,17 +81,8 @@ def _groups(root: Path) -> Iterator[tuple[_Files, PurePosixPath]]:
             yield _V2, PurePosixPath(path)
 
 
-def _number(file: Path) -> int | None:
-    """The file's number; None for "max" (no limit) or no such file."""
-    try:
-        text = file.read_text(encoding="ascii").strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None
-
-
 def _reclaimable(stat: Path, name: str) -> int:
-    """Bytes of cached files that the kernel drops when memory is wanted."""
+    """Bytes of cached files that the kernel drops when memory is short."""
     try:
         lines = stat.read_text(encoding="ascii").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What Windows tells of its machine, through kernel32 and the registry.
+"""What Windows reports of its machine, through kernel32 and the registry.
 
 Names and layouts are those of Microsoft's reference pages for IsProcessorFeaturePresent,
 GetSystemMetrics and GetSystemPowerStatus; keys are read below HKEY_LOCAL_MACHINE.
@@ -22,7 +22,7 @@ def cpu_name() -> str:
 
 
 def cpu_features() -> tuple[str, ...]:
-    """Of aipc.devices.system.cpu.FEATURES the two that Windows has a number for."""
+    """Those of aipc.devices.system.cpu.FEATURES that Windows has a number for: two."""
     known = (("avx2", _AVX2), ("avx512f", _AVX512F))
     kernel32 = _kernel32()
     return tuple(name for name, number in known if kernel32.IsProcessorFeaturePresent(number))

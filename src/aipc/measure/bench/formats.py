@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from aipc.artifact import digest, manifest
+from aipc.artifact import manifest
 from aipc.artifact.files import GENAI_CONFIG, OPENVINO_MODEL
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
@@ -82,7 +82,7 @@ def _manifest(folder: Path) -> manifest.Manifest | None:
 def _sha256(files: list[Path], made: manifest.Manifest | None) -> str:
     """Of the lines "HASH  NAME" of all files, as sha256sum writes them."""
     known = {} if made is None else {name: facts.sha256 for name, facts in made.files.items()}
-    rows = (f"{known.get(file.name) or digest.sha256(file)}  {file.name}\n" for file in files)
+    rows = (f"{known.get(file.name) or manifest.sha256(file)}  {file.name}\n" for file in files)
     return hashlib.sha256("".join(rows).encode()).hexdigest()
 
 

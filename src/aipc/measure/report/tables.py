@@ -16,7 +16,7 @@ from aipc.measure.bench.result import Participant, Rate, Result
 from aipc.measure.report import words
 from aipc.measure.report.charts import ReportTable
 from aipc.measure.report.findings import Benchmark, ReportEntry, Section, recipe_tag
-from aipc.models.catalogue import CATALOGUE
+from aipc.models.names import CATALOGUE
 from aipc.units import amount
 
 _SPEEDS = {"first token": "first token", "decode": "decode", "whole": "prompt and answer"}

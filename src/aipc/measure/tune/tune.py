@@ -8,11 +8,10 @@ from datetime import datetime, timezone
 
 from aipc import telemetry
 from aipc.choose import Artifact, read_artifact
-from aipc.choose.fingerprint import fingerprint
-from aipc.choose.measured import Records, Tuned, Work
+from aipc.choose.measured import Records, Tuned, Work, fingerprint
 from aipc.devices import Device, reachable_devices, resolve_device
 from aipc.devices.counters.energy import find_energy
-from aipc.devices.names import plain_name
+from aipc.devices.device import plain_name
 from aipc.errors import MeasurementError, UsageError
 from aipc.measure.tune.bench import ProcessBench
 from aipc.measure.tune.candidates import RuntimeDevice, runtime_devices

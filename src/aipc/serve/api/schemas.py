@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from starlette.responses import Response
 
 import aipc
-from aipc.devices.names import PATTERN
+from aipc.devices.device import PATTERN
 from aipc.generate import Finished, Text
 from aipc.options import Option, describe
 from aipc.runtimes.base import Sampling

@@ -11,7 +11,7 @@ from pathlib import Path
 from aipc.artifact.sentence_model import makes_embeddings
 from aipc.errors import UsageError
 from aipc.models import names
-from aipc.models.catalogue import CATALOGUE, Model
+from aipc.models.names import CATALOGUE, Model
 from aipc.models.source import ArtifactSource, GgufSource, HubSource, Source, WheelSource
 from aipc.models.store import Store, StoredModel
 

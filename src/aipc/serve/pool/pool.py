@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from aipc.devices import resolve_device
-from aipc.devices.names import plain_name
+from aipc.devices.device import plain_name
 from aipc.devices.system.memory import read_memory
 from aipc.serve.failures import ModelTooLarge, ModelUnknown, WrongModel
 from aipc.serve.pool.device_list import DeviceList, ReachableDevice

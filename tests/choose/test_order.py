@@ -4,26 +4,25 @@ import dataclasses
 
 import pytest
 
-from aipc.choose.explain import explain
-from aipc.choose.order import order
-from aipc.devices.adapters.adapter import Adapter
+from aipc.choose.order import explain, order
+from aipc.devices.adapters import Adapter
 
 
 @pytest.fixture
 def states(machine, npu_generates, monkeypatch):
-    """Place → state, on a machine of these devices."""
+    """Entry → state, on a machine of these devices."""
     monkeypatch.setattr("platform.system", lambda: "Windows")
 
     def ask(*names, adapters=()):
-        told = explain([machine[name] for name in names], adapters)
-        return {(one.place.kind, one.place.runtime, one.place.type): one.state for one in told}
+        explained = explain([machine[name] for name in names], adapters)
+        return {(one.place.kind, one.place.runtime, one.place.type): one.state for one in explained}
 
     return ask
 
 
-def test_every_place_is_told_with_its_source():
-    assert all(place.why and place.but and place.source for place in order())
-    assert [place.kind for place in order()][:3] == ["cuda", "gpu", "npu"]
+def test_every_entry_has_reasons_and_a_source():
+    assert all(entry.why and entry.but and entry.source for entry in order())
+    assert [entry.kind for entry in order()][:3] == ["cuda", "gpu", "npu"]
 
 
 def test_a_laptop_gets_its_npu(states):
@@ -71,7 +70,7 @@ def test_a_machine_without_accelerators(states, monkeypatch):
     assert told["cpu", "openvino", ""].startswith("taken")
 
 
-def test_a_discrete_gpu_has_one_place(states):
+def test_a_discrete_gpu_has_one_entry(states):
     told = states("cpu", "arc")
     assert told["gpu", "openvino", "discrete"].startswith("taken")
     assert told["gpu", "openvino", ""].startswith("not here")

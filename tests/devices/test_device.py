@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aipc.devices.names import driver_advice, resolve_device
+from aipc.devices.device import driver_advice, resolve_device
 from aipc.errors import DeviceError, UsageError
 
 
