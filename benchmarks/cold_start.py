@@ -19,7 +19,7 @@ from pathlib import Path
 
 from aipc.choose import choose, read_artifact
 from aipc.devices import reachable_devices
-from aipc.measure.bench.runner import ProcessRunner
+from aipc.measure.bench.runner import ParticipantProcess
 from aipc.measure.tune import engine
 
 TOKENS = 2
@@ -43,7 +43,7 @@ def start(
     source = random.Random(seed)
     options = {"artifact": str(artifact), "runtime": "openvino", "device": "cpu"}
     script = Path(engine.__file__)
-    runner = ProcessRunner(
+    runner = ParticipantProcess(
         "openvino", sys.executable, script, {**options, "properties": dict(properties)}
     )
     try:

@@ -108,17 +108,17 @@ def _arrangements(first: int, second: int) -> list[int]:
 
 CONFIDENCE = 0.95
 BLOCK = 64
-"""Neighboring places drawn together: what is hard to foretell comes in stretches."""
+"""Neighboring positions drawn together: what is hard to foretell comes in stretches."""
 FEWEST_BLOCKS = 8
 RESAMPLES = 2000
 _Z = 1.959964  # the normal distribution's 97.5%
 
 
 def of_mean(values: npt.NDArray[np.floating | np.bool_], block: int = BLOCK) -> Interval:
-    """The mean of a series [places] of neighbors that are not independent.
+    """The mean of a series [positions] of neighbors that are not independent.
 
     Percentiles of a circular block bootstrap (Politis and Romano, 1992: the series' end is
-    followed by its beginning, so that every place counts alike), with a fixed seed: the same
+    followed by its beginning, so that every position counts alike), with a fixed seed: the same
     values give the same interval.  Short series are cut into eight blocks at least.
     """
     series = np.asarray(values, np.float64)

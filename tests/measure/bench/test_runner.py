@@ -6,7 +6,7 @@ import textwrap
 import pytest
 
 from aipc.errors import MeasurementError
-from aipc.measure.bench.runner import ProcessRunner
+from aipc.measure.bench.runner import ParticipantProcess
 
 PEER = """
     import time
@@ -37,7 +37,7 @@ def make(tmp_path):
     made = []
 
     def runner(python=None, **options):
-        made.append(ProcessRunner("small", python, script, {"device": "CPU", **options}))
+        made.append(ParticipantProcess("small", python, script, {"device": "CPU", **options}))
         return made[-1]
 
     yield runner
@@ -76,7 +76,9 @@ def test_a_process_that_dies_leaves_its_last_words(make):
 def test_an_answer_of_another_length_is_refused(make):
     runner = make()
     runner.load()
-    with pytest.raises(MeasurementError, match="gave 15 tokens where 15 were asked of each of 2"):
+    with pytest.raises(
+        MeasurementError, match="gave 15 tokens where 15 were requested for each of 2"
+    ):
         runner.run([[1], [2]], 15)
 
 

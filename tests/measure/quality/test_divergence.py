@@ -77,7 +77,7 @@ def test_another_vocabulary_is_refused(tmp_path):
 def test_scores_that_are_no_numbers_are_refused():
     broken = FakeScorer()
     broken._scores[:, 3] = np.nan
-    with pytest.raises(MeasurementError, match="no numbers at 250 of 250 places"):
+    with pytest.raises(MeasurementError, match="no numbers at 250 of 250 positions"):
         compare(broken, WINDOWS, None)
 
 

@@ -1,4 +1,4 @@
-"""What a contender makes of the times that its process tells."""
+"""What a loaded setup makes of the times that its process reports."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class Counter:
 
 
 @pytest.fixture
-def contender(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "ProcessRunner", Runner)
+def loaded_setup(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "ParticipantProcess", Runner)
     (tmp_path / "model.bin").write_bytes(b"12345")
 
     def make(streams=1, energy=None):
@@ -69,8 +69,8 @@ def contender(tmp_path, monkeypatch):
     return make
 
 
-def test_one_answer(contender):
-    loaded = contender()
+def test_one_answer(loaded_setup):
+    loaded = loaded_setup()
     run = loaded.run(5)
     assert (run.first_token_s, run.tokens_per_s, run.joules_per_token) == (1.0, None, None)
     assert run.token_s == pytest.approx(0.1)
@@ -83,21 +83,21 @@ def test_tokens_that_arrive_together_count_as_they_are_read():
     assert bench._token_s([[1.0, 1.0, 1.0, 1.3, 1.3, 1.6]]) == pytest.approx(0.12)
 
 
-def test_several_answers_at_once(contender):
-    assert contender(streams=8).run(11).tokens_per_s == pytest.approx(8 * 11 / 2.0)
+def test_several_answers_at_once(loaded_setup):
+    assert loaded_setup(streams=8).run(11).tokens_per_s == pytest.approx(8 * 11 / 2.0)
 
 
-def test_energy_is_a_tokens_share_and_absent_where_the_counter_is_silent(contender):
+def test_energy_is_a_tokens_share_and_absent_where_the_counter_is_silent(loaded_setup):
     counter = Counter(100.0, 120.0, 120.0, None)
-    loaded = contender(energy=counter)
+    loaded = loaded_setup(energy=counter)
     assert loaded.run(10).joules_per_token == pytest.approx(2.0)
     assert loaded.run(10).joules_per_token is None
 
 
-def test_one_that_fails_in_its_first_answer_is_closed(contender, monkeypatch):
+def test_one_that_fails_in_its_first_answer_is_closed(loaded_setup, monkeypatch):
     monkeypatch.setattr(Runner, "fails", True)
     with pytest.raises(MeasurementError, match="it crashed"):
-        contender()
+        loaded_setup()
     assert Runner.made.closed
 
 

@@ -9,8 +9,7 @@ import aipc
 from aipc.devices import kind_of
 from aipc.devices.counters.energy import find_energy
 from aipc.generate import TextPipeline
-from aipc.measure.bench.formats import ModelFormats
-from aipc.measure.bench.lineup import Lineup
+from aipc.measure.bench.lineup import Lineup, ModelFormats
 from aipc.measure.bench.noise import Listener
 from aipc.measure.bench.plan import BenchPlan
 from aipc.measure.bench.result import SCHEMA, Result, machine_facts

@@ -1,6 +1,6 @@
 """One participant of a benchmark in a process of its own, under whichever Python has its packages.
 
-    python peer_loop.py SCRIPT OPTIONS
+    python participant_loop.py SCRIPT OPTIONS
 
 Neither this file nor the peers' scripts beside it import aipc, save the one that measures aipc
 itself.  SCRIPT defines ``load(options)``, which returns (facts, run): facts about what was loaded,

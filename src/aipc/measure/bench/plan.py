@@ -1,4 +1,4 @@
-"""What a benchmark is to measure, as a user asks for it."""
+"""What a benchmark is to measure, as the user chooses it."""
 
 from __future__ import annotations
 

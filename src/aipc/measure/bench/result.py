@@ -4,7 +4,7 @@ A result is written once and never changed; reports, comparisons and tuning only
 file is JSON, its ``schema`` a number: a file of an older schema is brought up to date as it is
 read (`UPGRADES`), one of a newer schema is refused.
 
-None everywhere means "not measured", or that this system does not tell; never zero.
+None everywhere means "not measured", or not reported by this system; never zero.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ def _refuse(constant: str) -> float:
 
 
 def machine_facts() -> MachineFacts:
-    """Of this machine; asks the runtimes for their devices, which loads OpenVINO's plugins."""
+    """Of this machine; lists the runtimes' devices, which loads OpenVINO's plugins."""
     cpu = read_cpu()
     return MachineFacts(
         processor=cpu.name,

@@ -48,7 +48,7 @@ class Best:
 
 
 def measure_limits(device: str) -> Limits:
-    """Of the device that OpenVINO names so; memory is read by the processor, and told for it alone.
+    """Of the device that OpenVINO names so; the memory rate is the processor's, and known for it.
 
     Takes about 3 seconds and 1 GiB of memory.
     """
@@ -152,7 +152,7 @@ def _faster(first: Rate | None, second: Rate | None) -> Rate | None:
 
 _CACHE_BYTES = {"u4": 0.5, "u8": 1.0, "i8": 1.0, "f16": 2.0, "bf16": 2.0, "f32": 4.0}
 _CACHE_DEFAULT = {"openvino": "u8", "onnx": "f32", "gguf": "f16", "checkpoint": "bf16"}
-"""What each keeps keys and values in on a CPU when nothing is asked."""
+"""What each keeps keys and values in on a CPU by default."""
 _UNFOLDED = {"Convert", "Subtract", "Multiply", "Reshape", "Transpose"}
 """Operations by which OpenVINO's graphs make a weight of its codes."""
 

@@ -10,7 +10,7 @@ from aipc.devices.counters.energy import EnergyCounter
 from aipc.errors import MeasurementError
 from aipc.measure.bench.noise import Listener
 from aipc.measure.bench.result import Load, Sample, Workload
-from aipc.measure.bench.runner import LoadResult, Runner, RunResult
+from aipc.measure.bench.runner import LoadResult, ParticipantRunner, RunResult
 from aipc.measure.bench.workload import Case, cases
 from aipc.session.convert import Notify
 
@@ -34,7 +34,7 @@ class RunningParticipant:
     """One participant under way; ``make`` gives a runner that is not loaded yet."""
 
     name: str
-    make: Callable[[], Runner]
+    make: Callable[[], ParticipantRunner]
     required: bool = False
     """Its failure ends the contest; another's is written down."""
     loads: list[Load] = field(default_factory=list)
@@ -42,7 +42,7 @@ class RunningParticipant:
     facts: Mapping[str, Any] = field(default_factory=dict)
     peak_memory_bytes: int | None = None
     failure: str | None = None
-    _runner: Runner | None = None
+    _runner: ParticipantRunner | None = None
 
     def load(self) -> LoadResult | None:
         """In a fresh process; None when that failed."""

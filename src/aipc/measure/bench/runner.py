@@ -1,4 +1,4 @@
-"""A participant under way: loaded in a process of its own, requested one run after another."""
+"""A participant under way: loaded in a process of its own, run once after another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOP = Path(__file__).with_name("participant_loop.py")
 
 @dataclass(frozen=True)
 class LoadResult:
-    """``facts`` are device, runtime, properties and versions, as the participant tells them."""
+    """``facts`` are device, runtime, properties and versions, as the participant reports them."""
 
     seconds: float
     peak_memory_bytes: int | None
@@ -36,7 +36,7 @@ class RunResult:
     peak_memory_bytes: int | None
 
 
-class Runner(Protocol):
+class ParticipantRunner(Protocol):
     """What a benchmark needs of a participant."""
 
     def load(self) -> LoadResult:
@@ -53,8 +53,8 @@ class Runner(Protocol):
         """Free the model; a second call does nothing."""
 
 
-class ProcessRunner:
-    """Speaks with `peer_loop` under ``python``, which is this one when None."""
+class ParticipantProcess:
+    """Speaks with `participant_loop` under ``python``, which is this one when None."""
 
     def __init__(
         self, name: str, python: str | None, script: Path, options: Mapping[str, Any]
@@ -84,7 +84,7 @@ class ProcessRunner:
         if [len(one) for one in times] != [tokens] * len(prompts):
             counts = ", ".join(str(len(one)) for one in times)
             raise MeasurementError(
-                f"{self._name} gave {counts} tokens where {tokens} were asked of each of "
+                f"{self._name} gave {counts} tokens where {tokens} were requested for each of "
                 f"{len(prompts)} prompts"
             )
         return RunResult(times, ran["seconds"], ran["cpu_s"], ran["peak_memory_bytes"])

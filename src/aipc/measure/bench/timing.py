@@ -28,7 +28,7 @@ class Timed:
 
 
 def engine_answers(engine: Engine) -> Answer:
-    """Greedy, exactly as long as asked: no token ends it."""
+    """Greedy, exactly as long as requested: no token ends it."""
 
     def answer(prompt: Sequence[int], tokens: int) -> Iterator[int]:
         for _ in engine.start(prompt, Decoding(tokens), frozenset()):

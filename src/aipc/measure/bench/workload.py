@@ -44,7 +44,7 @@ def check_context(workload: Workload, context: int) -> None:
 class RandomPrompts:
     """Token ids drawn from those that stand for text.
 
-    ``vocabulary`` is how many ids there are; ``is_silent`` tells the special ones.
+    ``vocabulary`` is how many ids there are; ``is_silent`` is true of the special ones.
     """
 
     def __init__(self, vocabulary: int, is_silent: Callable[[int], bool], seed: int) -> None:
@@ -60,7 +60,7 @@ class RandomPrompts:
 
 
 class TextPrompts:
-    """Stretches of one text, each from another place of it; the text follows its own end."""
+    """Stretches of one text, each from another position in it; the text follows its own end."""
 
     def __init__(self, tokens: Sequence[int], seed: int) -> None:
         self._tokens = list(tokens)

@@ -25,9 +25,9 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Run]:
     }
     session = aipc.load(options["model"], **{**_plain(options), **objects})
     answer, facts = session_answers(session), session.facts
-    told = {name: facts[name] for name in ("device", "runtime", "properties")}
-    told["versions"] = {"aipc": aipc.__version__, facts["runtime"]: facts["version"]}
-    return told, lambda prompts, tokens: time_answers(answer, prompts, tokens).times
+    shown = {name: facts[name] for name in ("device", "runtime", "properties")}
+    shown["versions"] = {"aipc": aipc.__version__, facts["runtime"]: facts["version"]}
+    return shown, lambda prompts, tokens: time_answers(answer, prompts, tokens).times
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:

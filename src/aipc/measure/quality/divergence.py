@@ -1,4 +1,4 @@
-"""How far a model's next-token distribution lies from another's, and from the text, by place."""
+"""How far a model's next-token distribution lies from another's, and from the text, by position."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ LEAST = np.float32(-1e4)
 
 Floats = npt.NDArray[np.float32]
 Rows = tuple[Floats, npt.NDArray[np.int64]]
-"""Scores [places, vocabulary], and the ids [places] of the tokens that do follow."""
+"""Scores [positions, vocabulary], and the ids [positions] of the tokens that do follow."""
 
 
 @dataclass(frozen=True)
 class PositionScores:
-    """What was found at each judged place, in the text's order; arrays [places].
+    """What was found at each judged position, in the text's order; arrays [positions].
 
     The last four are empty without a reference.
     """
@@ -50,7 +50,7 @@ class PositionScores:
 
 
 def judged(scorer: Scorer, windows: Iterable[Window]) -> Iterator[Rows]:
-    """Scores at the judged places of the windows, a few rows at a time."""
+    """Scores at the judged positions of the windows, a few rows at a time."""
     for window in windows:
         at = 0
         for piece in scorer.logits(window.ids):
@@ -68,7 +68,7 @@ def compare(
 ) -> PositionScores:
     """Judge a model by the text and, where given, by a reference.
 
-    ``reference`` has the reference's log-probabilities float16 [places, vocabulary], as
+    ``reference`` has the reference's log-probabilities float16 [positions, vocabulary], as
     `aipc.measure.quality.reference` keeps them.
 
     Raises:
@@ -87,14 +87,14 @@ def compare(
         done += len(following)
     columns = [np.concatenate(column) for column in zip(*found, strict=True)]
     nothing = np.zeros(0, np.float32)
-    places = PositionScores(*columns, *[nothing] * (4 - len(columns)))
-    if not np.isfinite(places.loss).all():
+    positions = PositionScores(*columns, *[nothing] * (4 - len(columns)))
+    if not np.isfinite(positions.loss).all():
         raise MeasurementError(
-            f"the model's scores are no numbers at {np.sum(~np.isfinite(places.loss)):,} of "
-            f"{len(places):,} places",
+            f"the model's scores are no numbers at {np.sum(~np.isfinite(positions.loss)):,} of "
+            f"{len(positions):,} positions",
             "its artifact or the device computes wrongly: convert it again, or try --device cpu",
         )
-    return places
+    return positions
 
 
 def log_softmax(scores: Floats) -> Floats:
@@ -123,7 +123,7 @@ def _against(
 
 @dataclass(frozen=True)
 class Agreement:
-    """``top1`` is the share of ``places`` where the model's greedy token is the reference's."""
+    """``top1`` is the share of ``positions`` where the model's greedy token is the reference's."""
 
     places: int
     top1: Interval
@@ -176,7 +176,7 @@ def continued(scorer: Scorer, context: Sequence[int], following: Sequence[int]) 
         EngineError: the scorer's.
     """
     ids = [*context, *following]
-    first = len(context) - 1  # the place that tells of the first token that follows
+    first = len(context) - 1  # the position that tells of the first token that follows
     logprob, greedy, at = 0.0, True, 0
     for piece in scorer.logits(ids[:-1]):
         rows = log_softmax(piece[max(first - at, 0) :])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import aipc
 from aipc import records
 from aipc.errors import MeasurementError, UsageError
-from aipc.measure.bench.formats import artifact_facts
+from aipc.measure.bench.lineup import artifact_facts
 from aipc.measure.bench.result import ArtifactFacts, MachineFacts, machine_facts
 from aipc.measure.quality.degenerate import AnswerChecks, check_answers
 from aipc.measure.quality.divergence import Agreement, measure_agreement

@@ -33,7 +33,7 @@ _SAMPLING = ("temperature", "top_p", "top_k")
 
 @register_model("aipc")
 class AipcLM(TemplateLM):  # type: ignore[misc]  # the harness has no types
-    """One model, loaded when it is first asked: to answer, to score, or both."""
+    """One model, loaded when it is first needed: to answer, to score, or both."""
 
     def __init__(
         self,

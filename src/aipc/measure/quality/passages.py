@@ -18,17 +18,19 @@ from aipc.errors import MeasurementError, UsageError
 from aipc.options import check, option
 
 FEWEST = 64
-"""Places; of fewer nothing can be told."""
+"""Positions; fewer show nothing."""
 
 
 @dataclass(frozen=True)
 class Cut:
     """How a text is cut into windows, each of which a model reads from its own beginning."""
 
-    tokens: int = option(2048, "places of the text that are judged", minimum=FEWEST)
+    tokens: int = option(2048, "positions of the text that are judged", minimum=FEWEST)
     window: int = option(512, "tokens that the model sees at once", minimum=16)
     overlap: int = option(
-        128, "tokens that windows share: the least context of a place, but at the start", minimum=1
+        128,
+        "tokens that windows share: the least context of a position, but at the start",
+        minimum=1,
     )
 
     def __post_init__(self) -> None:
@@ -52,14 +54,14 @@ class Passage:
 
 @dataclass(frozen=True)
 class Window:
-    """Token ids that are scored together; places from ``first`` on but the last are judged."""
+    """Token ids that are scored together; positions from ``first`` on but the last are judged."""
 
     ids: tuple[int, ...]
     first: int
 
     @property
     def places(self) -> int:
-        """A place is a token whose successor is in the window."""
+        """A position is a token whose successor is in the window."""
         return len(self.ids) - 1 - self.first
 
 
@@ -88,13 +90,13 @@ def identity(passages: Sequence[Passage]) -> str:
 def cut_passages(
     passages: Sequence[Passage], encode: Callable[[str], Sequence[int]], cut: Cut
 ) -> dict[str, list[Window]]:
-    """Windows of each passage: an even share of the places, or all that it has.
+    """Windows of each passage: an even share of the positions, or all that it has.
 
     What a short passage lacks, those after it give.  ``encode`` puts the tokens first that the
     model expects at a beginning (a bos), which then begin every window.
 
     Raises:
-        MeasurementError: the text has fewer than 64 places.
+        MeasurementError: the text has fewer than 64 positions.
     """
     begin = tuple(encode(""))
     found: dict[str, list[Window]] = {}
@@ -112,19 +114,19 @@ def cut_passages(
 
 
 def cut_ids(
-    ids: Sequence[int], places: int, window: int, overlap: int, begin: tuple[int, ...] = ()
+    ids: Sequence[int], positions: int, window: int, overlap: int, begin: tuple[int, ...] = ()
 ) -> Iterator[Window]:
-    """Windows of at most ``window`` tokens with ``places`` places together, if there are so many.
+    """Windows of at most ``window`` tokens; ``positions`` are judged in all, if there are so many.
 
     Each place is judged once.  Without an ``overlap`` a window's first token is judged nowhere.
     """
     room = window - len(begin)
     start, first = 0, 0
-    while places > 0:
-        count = min(room, len(ids) - start, places + first + 1)
+    while positions > 0:
+        count = min(room, len(ids) - start, positions + first + 1)
         if count - 1 <= first:
             return
         yield Window((*begin, *ids[start : start + count]), first + len(begin))
-        places -= count - 1 - first
+        positions -= count - 1 - first
         start += room - overlap
         first = max(overlap - 1, 0)

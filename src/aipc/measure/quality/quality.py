@@ -1,6 +1,6 @@
 """How much of its float original a model keeps: perplexity, divergence, agreement on a text.
 
-What is compared: the distribution of the next token after each place of a text, both models
+What is compared: the distribution of the next token after each position of a text, both models
 given the same tokens before it.  Results are kept in the store, keyed by all they depend on:
 
     HOME/quality/KEY.json
@@ -40,7 +40,7 @@ REVISION = 1
 
 @dataclass(frozen=True)
 class TextFacts:
-    """The text judged on: ``places`` by passage, and how it was cut."""
+    """The text judged on: ``positions`` by passage, and how it was cut."""
 
     names: tuple[str, ...]
     sha256: str
@@ -51,9 +51,9 @@ class TextFacts:
 
 @dataclass(frozen=True)
 class Quality:
-    """Found at every judged place of a text; None where there was no reference to compare with.
+    """Found at every judged position of a text; None where there was no reference to compare with.
 
-    The intervals tell how much another stretch of such text could differ.
+    The intervals show how much another stretch of such text could differ.
     """
 
     text: TextFacts
@@ -63,12 +63,12 @@ class Quality:
     """The exponential of ``loss``."""
     reference_perplexity: Interval | None
     perplexity_ratio: Interval | None
-    """The model's over the reference's, place by place, and so better known than either."""
+    """The model's over the reference's, position by position, and so better known than either."""
     kl: Interval | None
     """Mean divergence of the model from the reference, in nats."""
     kl_by_passage: Mapping[str, float]
     top1: Interval | None
-    """Share of places where the token the model thinks likeliest is the reference's too."""
+    """Share of positions where the token the model thinks likeliest is the reference's too."""
     top5: Interval | None
     """Share where it is among the reference's five likeliest."""
     scored: Mapping[str, Any]
@@ -118,7 +118,7 @@ def measure_kl(
 ) -> Quality:
     """Judge an artifact, run so, against the float checkpoint it was made from; or recall it.
 
-    For a program that compares candidates: the builtin text, of which ``tokens`` places.
+    For a program that compares candidates: the builtin text, of which ``tokens`` positions.
 
     Raises:
         AipcError: as `find_reference` and `measure_quality`.
@@ -157,7 +157,7 @@ def measure_quality(
 
 
 def check_same_tokens(subject: Subject, reference: Subject, exam: EvaluationText) -> None:
-    """Refuse to compare models place by place that read the text in different tokens.
+    """Refuse to compare models position by position that read the text in different tokens.
 
     Raises:
         MeasurementError: they do.
@@ -173,7 +173,7 @@ def check_same_tokens(subject: Subject, reference: Subject, exam: EvaluationText
 def reference_logprobs(
     reference: Subject, exam: EvaluationText, store: Store, progress: Progress
 ) -> npt.NDArray[np.float16]:
-    """The reference's log-probabilities [places, vocabulary]; computed where none are kept."""
+    """The reference's log-probabilities [positions, vocabulary]; computed where none are kept."""
     folder, key = store.home / "references", records.key_of([reference.identity, exam.identity])
     kept = find_logprobs(folder, key)
     if kept is not None:
@@ -197,19 +197,19 @@ def _measure(
         logprobs = reference_logprobs(reference, exam, store, progress)
     progress("scoring the model", 0, 0)
     with closing(subject.scorer()) as scorer:
-        places = compare(scorer, _joined(windows), logprobs)
+        positions = compare(scorer, _joined(windows), logprobs)
         scored = dict(scorer.facts)
-    return _quality(places, windows, exam, scored, reference.identity if reference else None)
+    return _quality(positions, windows, exam, scored, reference.identity if reference else None)
 
 
 def _quality(
-    places: PositionScores,
+    positions: PositionScores,
     windows: Mapping[str, Sequence[Window]],
     exam: EvaluationText,
     scored: Mapping[str, Any],
     reference: Mapping[str, Any] | None,
 ) -> Quality:
-    loss = of_mean(places.loss)
+    loss = of_mean(positions.loss)
     counts = {name: sum(one.places for one in found) for name, found in windows.items()}
     is_compared = reference is not None
     return Quality(
@@ -218,14 +218,16 @@ def _quality(
         ),
         loss=loss,
         perplexity=exponential(loss),
-        reference_perplexity=exponential(of_mean(places.reference_loss)) if is_compared else None,
+        reference_perplexity=exponential(of_mean(positions.reference_loss))
+        if is_compared
+        else None,
         perplexity_ratio=(
-            exponential(of_mean(places.loss - places.reference_loss)) if is_compared else None
+            exponential(of_mean(positions.loss - positions.reference_loss)) if is_compared else None
         ),
-        kl=of_mean(places.kl) if is_compared else None,
-        kl_by_passage=_by_passage(places.kl, counts) if is_compared else {},
-        top1=of_mean(places.rank < 1) if is_compared else None,
-        top5=of_mean(places.rank < 5) if is_compared else None,
+        kl=of_mean(positions.kl) if is_compared else None,
+        kl_by_passage=_by_passage(positions.kl, counts) if is_compared else {},
+        top1=of_mean(positions.rank < 1) if is_compared else None,
+        top5=of_mean(positions.rank < 5) if is_compared else None,
         scored=scored,
         reference=reference,
     )
@@ -238,7 +240,7 @@ def _by_passage(values: npt.NDArray[np.float32], counts: Mapping[str, int]) -> d
 
 
 def _check_context(subject: Subject, windows: Mapping[str, Sequence[Window]]) -> None:
-    """A vendor's folder may not tell its context."""
+    """A vendor's folder may not state its context."""
     context, longest = subject.context, max(len(one.ids) for one in _joined(windows))
     if context is not None and longest > context:
         raise MeasurementError(

@@ -102,7 +102,7 @@ class Subject:
 
     @property
     def context(self) -> int | None:
-        """Tokens that the model can see at once; None where its folder does not tell."""
+        """Tokens that the model can see at once; None where its folder does not say."""
         return read_context(self.artifact)
 
     def tokenizer(self) -> Tokenizer:
@@ -196,7 +196,7 @@ def _files(folder: Path) -> Mapping[str, Any]:
 
 
 KEPT = 3
-"""Files; the oldest goes when another is made.  One of 2,048 places takes 130 to 820 MB."""
+"""Files; the oldest goes when another is made.  One of 2,048 positions takes 130 to 820 MB."""
 
 
 def find_logprobs(folder: Path, key: str) -> npt.NDArray[np.float16] | None:
@@ -219,20 +219,20 @@ def compute_logprobs(
         EngineError: the scorer's.
     """
     final = _file(folder, key)
-    places = sum(window.places for window in windows)
+    positions = sum(window.places for window in windows)
     with disk.explained(folder, MeasurementError), replacing(final) as draft:
-        _write(draft, scorer, windows, places)
+        _write(draft, scorer, windows, positions)
     _forget_oldest(folder)
     kept: npt.NDArray[np.float16] = np.load(final, mmap_mode="r")
     return kept
 
 
-def _write(draft: Path, scorer: Scorer, windows: Sequence[Window], places: int) -> None:
+def _write(draft: Path, scorer: Scorer, windows: Sequence[Window], positions: int) -> None:
     rows = judged(scorer, windows)
     first = next(rows)
     vocabulary = first[0].shape[1]
-    disk.require(draft.parent, 2 * places * vocabulary, "the reference's text", MeasurementError)
-    kept = np.lib.format.open_memmap(draft, "w+", np.float16, (places, vocabulary))
+    disk.require(draft.parent, 2 * positions * vocabulary, "the reference's text", MeasurementError)
+    kept = np.lib.format.open_memmap(draft, "w+", np.float16, (positions, vocabulary))
     done = 0
     for scores, _ in chain([first], rows):
         kept[done : done + len(scores)] = log_softmax(scores)

@@ -16,7 +16,7 @@ from aipc.measure.statistics import of_median, quantile
 
 @dataclass(frozen=True)
 class ChartLine:
-    """Medians over x, with a band that half of the values lie in; ``style`` tells lines apart."""
+    """Medians over x, with a band that half of the values lie in; ``style`` distinguishes lines."""
 
     label: str
     style: int
@@ -59,12 +59,12 @@ class LineChart:
 
 @dataclass(frozen=True)
 class Bar:
-    """``told`` is the value in words for people; ``mark`` another value, a stroke on the bar."""
+    """``text`` is the value in words for people; ``mark`` another value, a stroke on the bar."""
 
     label: str
     style: int
     value: float
-    told: str
+    text: str
     mark: float | None = None
 
 
@@ -94,7 +94,7 @@ class Point:
 
 @dataclass(frozen=True)
 class PointChart:
-    """``frontiers`` has for each machine the places of the points on it, from left to right."""
+    """``frontiers`` has for each machine the positions of the points on it, from left to right."""
 
     points: tuple[Point, ...]
     frontiers: tuple[tuple[int, ...], ...]
@@ -144,8 +144,8 @@ def step_line(entry: ReportEntry, case: Case) -> ChartLine | None:
         return None
     pool = pooled_places(case)
     pooled: dict[int, list[float]] = {}
-    for place, milliseconds in sorted(steps.items()):
-        pooled.setdefault((place - 1) // pool, []).extend(milliseconds)
+    for position, milliseconds in sorted(steps.items()):
+        pooled.setdefault((position - 1) // pool, []).extend(milliseconds)
     return ChartLine(
         entry.label,
         entry.style,
@@ -185,14 +185,14 @@ def _by_place(entry: ReportEntry, case: Case) -> dict[int, list[float]]:
     found: dict[int, list[float]] = {}
     for sample in warm(entry.participant, case):
         for times in sample.times:
-            for place, seconds in _gaps(times):
-                found.setdefault(place, []).append(1e3 * seconds)
+            for position, seconds in _gaps(times):
+                found.setdefault(position, []).append(1e3 * seconds)
     return found
 
 
 def _gaps(times: Sequence[float]) -> Iterator[tuple[int, float]]:
     """(place, seconds) as `figures.gaps` has it: what comes together shares the time."""
-    places = [list(group) for _, group in groupby(range(len(times)), lambda at: times[at])]
-    for before, together in pairwise(places):
-        for place in together:
-            yield place, (times[together[0]] - times[before[0]]) / len(together)
+    positions = [list(group) for _, group in groupby(range(len(times)), lambda at: times[at])]
+    for before, together in pairwise(positions):
+        for position in together:
+            yield position, (times[together[0]] - times[before[0]]) / len(together)

@@ -184,11 +184,11 @@ def _draw_bars(figure: Figure, axes: Any, chart: BarChart) -> None:
 def _draw_bar_panel(axes: Axes, panel: BarPanel, labels: list[str], limit: float | None) -> None:
     longest = max([limit or 0.0, *(bar.value for bar in panel.bars)])
     for bar in panel.bars:
-        place = labels.index(bar.label)
-        axes.barh(place, bar.value, height=0.56, color=color_of(bar.style))
-        axes.text(bar.value + 0.015 * longest, place, bar.told, va="center", bbox=_behind())
+        position = labels.index(bar.label)
+        axes.barh(position, bar.value, height=0.56, color=color_of(bar.style))
+        axes.text(bar.value + 0.015 * longest, position, bar.text, va="center", bbox=_behind())
         if bar.mark is not None:
-            axes.plot([bar.mark, bar.mark], [place - 0.36, place + 0.36], color=light("ink"))
+            axes.plot([bar.mark, bar.mark], [position - 0.36, position + 0.36], color=light("ink"))
     if limit is not None:
         axes.axvline(limit, color=light("soft"), linewidth=1.2, linestyle=(0, (4, 3)), zorder=0.9)
     axes.set_xlim(0, 1.18 * longest)

@@ -202,7 +202,7 @@ def sections(findings: Findings) -> tuple[Section, ...]:
 
 
 def recipe_tag(participant: Participant) -> str:
-    """The weights in short, as in "int4-g128-sym"; the artifact's name where it tells no recipe."""
+    """The weights in short, such as "int4-g128-sym"; without a recipe the artifact's name."""
     known = {field.name for field in fields(Recipe)}
     recipe = participant.artifact.recipe
     if not recipe or not set(recipe) <= known:
@@ -237,7 +237,7 @@ def _section(benchmarks: Sequence[Benchmark], evaluations: Sequence[Evaluation])
 def _labels(
     taken: Sequence[tuple[Benchmark, Participant]], letters: dict[MachineFacts, str]
 ) -> list[str]:
-    """The name, and as much more as tells apart: machine, model, weights, device, file.
+    """The name, and as much more as distinguishes them: machine, model, weights, device, file.
 
     The machine and the model are named wherever there are several, so that none is mistaken.
     """

@@ -1,7 +1,7 @@
 """How a report's pictures look: colors by role, for light and dark; matplotlib's settings; SVG.
 
-The first colors are those of the web page (serve/page/style.css).  Pictures never tell participants
-apart by color alone: lines have their dashes, points their markers, bars their names.
+The first colors are those of the web page (serve/page/style.css).  Pictures never distinguish
+participants by color alone: lines have their dashes, points their markers, bars their names.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from aipc.devices.counters.energy import EnergyCounter, find_energy
 from aipc.devices.system.memory import read_memory
 from aipc.errors import MeasurementError
 from aipc.generate import TextPipeline
-from aipc.measure.bench.runner import ProcessRunner
+from aipc.measure.bench.runner import ParticipantProcess
 from aipc.measure.bench.workload import Case, RandomPrompts
 from aipc.measure.quality.passages import read_passages
 from aipc.measure.quality.quality import measure_kl
@@ -77,7 +77,7 @@ _LOADED = 1.3
 _KEPT_FREE = 0.1
 """Of the memory, for everything else."""
 _WEIGHTS_A_SECOND = 5e7
-"""Converted, before any conversion has told better."""
+"""Converted, before any conversion was measured."""
 _CALIBRATED = 20.0
 """How much longer a recipe that reads calibration text takes."""
 
@@ -101,7 +101,7 @@ class SetupProcess:
             "device": setup.device.lower(),
             "properties": dict(setup.properties),
         }
-        self._runner = ProcessRunner(setup.runtime, sys.executable, _SCRIPT, options)
+        self._runner = ParticipantProcess(setup.runtime, sys.executable, _SCRIPT, options)
         try:
             self.load_s = self._runner.load().seconds
             cold = self._runner.run(prompts.take(1), _COLD_TOKENS)

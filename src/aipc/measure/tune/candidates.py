@@ -1,4 +1,4 @@
-"""What may be chosen for a model on this machine: places, and what can be varied at each."""
+"""What may be chosen for a model here: devices through runtimes, what can be varied on each."""
 
 from __future__ import annotations
 

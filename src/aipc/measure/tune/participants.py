@@ -67,7 +67,7 @@ class SetupParticipant:
     """A candidate and what is known of it by now."""
 
     candidate: Candidate
-    contender: LoadedSetup | None = None
+    loaded: LoadedSetup | None = None
     load_s: float | None = None
     cold_s: float | None = None
     nbytes: int = 0
@@ -82,19 +82,19 @@ class SetupParticipant:
 
     def open(self, bench: Bench) -> LoadedSetup:
         """Load it, where it is not loaded."""
-        if self.contender is None:
-            self.contender = bench.open(self.setup)
-            self.load_s, self.cold_s = self.contender.load_s, self.contender.cold_s
-            self.nbytes = self.contender.nbytes
-        return self.contender
+        if self.loaded is None:
+            self.loaded = bench.open(self.setup)
+            self.load_s, self.cold_s = self.loaded.load_s, self.loaded.cold_s
+            self.nbytes = self.loaded.nbytes
+        return self.loaded
 
     def probe(self, bench: Bench, tokens: int) -> None:
         self.probes.append(self.open(bench).run(tokens))
 
     def close(self) -> None:
-        contender, self.contender = self.contender, None
-        if contender is not None:
-            contender.close()
+        loaded, self.loaded = self.loaded, None
+        if loaded is not None:
+            loaded.close()
 
     def figures(self, work: Work) -> SetupFigures:
         """Medians of the whole runs or, where there are none, of the probes."""

@@ -29,53 +29,53 @@ ROUNDS = 3
 
 @dataclass
 class SetupSearch:
-    """One search; `run` it once.  ``tell`` is given a line for each thing that was done."""
+    """One search; `run` it once.  ``notify`` is given a line for each thing that was done."""
 
     terms: Terms
     bench: Bench
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
-    _entrants: list[SetupParticipant] = field(default_factory=list)
+    _participants: list[SetupParticipant] = field(default_factory=list)
     _skipped: list[Skipped] = field(default_factory=list)
 
-    def run(self, places: Sequence[RuntimeDevice]) -> TuningOutcome:
-        """Search among ``places``, the default one first.
+    def run(self, devices: Sequence[RuntimeDevice]) -> TuningOutcome:
+        """Search among ``devices``, the default one first.
 
         Raises:
             MeasurementError: nothing could be measured.
         """
         self._started = self.clock()
         try:
-            self._explore(places)
+            self._explore(devices)
             finalists = self._finalists()
             self._finals(finalists)
             return decide(
                 self.terms,
-                self._entrants,
+                self._participants,
                 finalists,
                 tuple(self._skipped),
                 self.clock() - self._started,
             )
         finally:
-            for participant in self._entrants:
+            for participant in self._participants:
                 participant.close()
 
-    def _explore(self, places: Sequence[RuntimeDevice]) -> None:
-        for place in places:
-            self._try(place.default)
-        if not self._entrants:
+    def _explore(self, devices: Sequence[RuntimeDevice]) -> None:
+        for one in devices:
+            self._try(one.default)
+        if not self._participants:
             reasons = "; ".join(skipped.why for skipped in self._skipped)
             raise MeasurementError(f"nothing could be measured: {reasons or 'no device'}")
-        for place in self._hopeful(places):
-            self._try_all(place.additions(place.default.setup, self.terms.work.kind))
-            self._try_all(place.variants(place.default.setup.recipe))
+        for one in self._hopeful(devices):
+            self._try_all(one.additions(one.default.setup, self.terms.work.kind))
+            self._try_all(one.variants(one.default.setup.recipe))
         bounded, quality = self.terms.max_kl is not None, self.terms.needs_kl
-        for place in self._hopeful(places):
-            best = self._best_at(place).setup
-            recipes = place.recipes(is_bounded=bounded, for_quality=quality)
+        for one in self._hopeful(devices):
+            best = self._best_at(one).setup
+            recipes = one.recipes(is_bounded=bounded, for_quality=quality)
             self._try_all(_with_settings(one, best) for one in recipes)
-        for place in self._hopeful(places):
-            self._try_all(place.additions(self._best_at(place).setup, self.terms.work.kind))
+        for one in self._hopeful(devices):
+            self._try_all(one.additions(self._best_at(one).setup, self.terms.work.kind))
 
     def _try_all(self, candidates: Iterable[Candidate]) -> None:
         for candidate in candidates:
@@ -83,7 +83,7 @@ class SetupSearch:
 
     def _try(self, candidate: Candidate) -> None:
         setup = candidate.setup
-        known = [one.setup for one in self._entrants] + [one.setup for one in self._skipped]
+        known = [one.setup for one in self._participants] + [one.setup for one in self._skipped]
         if setup in known:
             return
         why = self.bench.objection(setup)
@@ -91,16 +91,16 @@ class SetupSearch:
             self._skip(setup, why or NO_TIME)
             return
         participant = SetupParticipant(candidate)
-        self.tell(f"{setup}: {candidate.why}")
+        self.notify(f"{setup}: {candidate.why}")
         try:
             self._make_room(setup)
             self._probe(participant)
-            self._entrants.append(participant)
+            self._participants.append(participant)
             if participant not in self._kept():
                 self._probe_again(participant)
         except AipcError as error:
             participant.close()
-            self._entrants = [one for one in self._entrants if one is not participant]
+            self._participants = [one for one in self._participants if one is not participant]
             self._skip(setup, str(error))
             return
         except BaseException:
@@ -116,14 +116,14 @@ class SetupSearch:
         """Beside the best so far: a moment's disturbance should not end anyone's chances."""
         best = self._kept()[0]
         for one in (best, participant):
-            if one.contender is not None:
+            if one.loaded is not None:
                 self._probe(one)
 
     def _is_too_late(self, setup: Setup) -> bool:
         """The default choice is always measured; the others only with time for the finals left."""
-        if not self._entrants:
+        if not self._participants:
             return False
-        opening = max(self._opening_s(participant) for participant in self._entrants)
+        opening = max(self._opening_s(participant) for participant in self._participants)
         return self.bench.cost(setup) + opening + self._finals_s() > self._left()
 
     def _opening_s(self, participant: SetupParticipant) -> float:
@@ -141,7 +141,7 @@ class SetupSearch:
 
     def _make_room(self, setup: Setup) -> None:
         """Unload the slowest of those kept, until there is memory."""
-        loaded = [participant for participant in self._entrants if participant.contender]
+        loaded = [participant for participant in self._participants if participant.loaded]
         for participant in sorted(loaded, key=self._speed, reverse=True):
             if self.bench.has_room(setup):
                 return
@@ -149,46 +149,46 @@ class SetupSearch:
 
     def _drop_hopeless(self) -> None:
         kept = self._kept()
-        for participant in self._entrants:
+        for participant in self._participants:
             if participant not in kept:
                 participant.close()
 
     def _kept(self) -> list[SetupParticipant]:
         """Those that may still win, fastest first; the default choice is always compared."""
-        default = self._entrants[0]
+        default = self._participants[0]
         if self.terms.goal == "quality":
             limit = self._speed(default) * NO_SLOWER
         else:
-            limit = min(map(self._speed, self._entrants))
-        hopeful = [one for one in self._entrants if self._speed(one) <= limit * (1 + MARGIN)]
+            limit = min(map(self._speed, self._participants))
+        hopeful = [one for one in self._participants if self._speed(one) <= limit * (1 + MARGIN)]
         return sorted(hopeful, key=self._speed) + ([] if default in hopeful else [default])
 
-    def _hopeful(self, places: Sequence[RuntimeDevice]) -> list[RuntimeDevice]:
+    def _hopeful(self, devices: Sequence[RuntimeDevice]) -> list[RuntimeDevice]:
         setups = [participant.setup for participant in self._kept()]
         return [
-            place
-            for place in places
-            if any((s.runtime, s.device) == (place.runtime, place.device.name) for s in setups)
+            one
+            for one in devices
+            if any((s.runtime, s.device) == (one.runtime, one.device.name) for s in setups)
         ]
 
-    def _best_at(self, place: RuntimeDevice) -> SetupParticipant:
-        here = (place.runtime, place.device.name)
-        own = [e for e in self._entrants if (e.setup.runtime, e.setup.device) == here]
+    def _best_at(self, one: RuntimeDevice) -> SetupParticipant:
+        here = (one.runtime, one.device.name)
+        own = [e for e in self._participants if (e.setup.runtime, e.setup.device) == here]
         return min(own, key=self._speed)
 
     def _finalists(self) -> list[SetupParticipant]:
         """At most `FINALISTS`, and the default choice beside them."""
-        kept, default = self._kept(), self._entrants[0]
+        kept, default = self._kept(), self._participants[0]
         chosen = self._within_quality(kept) if self.terms.needs_kl else kept[:FINALISTS]
         finalists = chosen if default in chosen else [*chosen, default]
-        for participant in self._entrants:
+        for participant in self._participants:
             if participant not in finalists:
                 participant.close()
         return finalists
 
     def _within_quality(self, kept: Sequence[SetupParticipant]) -> list[SetupParticipant]:
         """The best among those whose divergence is small enough; it is measured here."""
-        for participant in self._entrants:
+        for participant in self._participants:
             participant.close()  # the reference is large
         allowed: list[SetupParticipant] = []
         longest = 0.0
@@ -208,14 +208,14 @@ class SetupSearch:
 
     def _by_interest(self, kept: Sequence[SetupParticipant]) -> list[SetupParticipant]:
         """For quality all are compared with the default choice, so it comes first."""
-        default = self._entrants[0]
+        default = self._participants[0]
         if self.terms.goal != "quality":
             return list(kept)
         return [default, *(participant for participant in kept if participant is not default)]
 
     def _is_good_enough(self, participant: SetupParticipant) -> bool:
         participant.kl = self.bench.kl(participant.setup)
-        self.tell(f"  {participant.setup}: {participant.kl:.4f} nats from the float model")
+        self.notify(f"  {participant.setup}: {participant.kl:.4f} nats from the float model")
         bound = self.terms.max_kl
         if bound is None or participant.kl <= bound:
             return True
@@ -238,7 +238,7 @@ class SetupSearch:
         self, participant: SetupParticipant, finalists: Sequence[SetupParticipant]
     ) -> None:
         for other in finalists:
-            if participant.contender or self.bench.has_room(participant.setup):
+            if participant.loaded or self.bench.has_room(participant.setup):
                 return
             other.close()
 
@@ -253,12 +253,12 @@ class SetupSearch:
     def _skip(self, setup: Setup, why: str) -> None:
         self._skipped.append(Skipped(setup, why))
         if why != NO_TIME:
-            self.tell(f"  {setup}: {why}")
+            self.notify(f"  {setup}: {why}")
 
     def _tell_probe(self, participant: SetupParticipant) -> None:
         figures = participant.best_probe(self.terms.work)
         dropped = "" if participant in self._kept() else "; dropped"
-        self.tell(
+        self.notify(
             f"  first token {figures.first_token_s:.2f} s, then "
             f"{figures.token_s * 1000:.1f} ms a token{dropped}"
         )

@@ -72,7 +72,7 @@ def tune(
     if goal == "energy":
         found = _with_counters(found)
     announce(name, source, store, notify)
-    devices = [place.device for place in found]
+    devices = [one.device for one in found]
     bench = ProcessBench(
         source, store, devices, work, progress, notify, wants_energy=goal == "energy"
     )
@@ -128,11 +128,11 @@ def _work(goal: str, options: TuneOptions) -> Work:
 def _with_counters(
     found: Sequence[RuntimeDevice], find: Callable[[str], object | None] = find_energy
 ) -> tuple[RuntimeDevice, ...]:
-    """The places whose energy something counts: the others can't be compared."""
-    counted = tuple(place for place in found if find(place.device.kind) is not None)
+    """The devices whose energy something counts: the others can't be compared."""
+    counted = tuple(one for one in found if find(one.device.kind) is not None)
     if not counted:
         raise MeasurementError(
-            "no energy counter here: no processor, GPU or battery tells what it draws",
+            "no energy counter here: no processor, GPU or battery reports what it draws",
             "tune for latency, throughput or quality",
         )
     return counted
