@@ -50,6 +50,17 @@ def refuse_others(others: Mapping[str, Any], known: Iterable[str]) -> None:
         raise UsageError(f"from_pretrained does not take '{name}' here", fix)
 
 
+def check_true(**given: bool) -> None:
+    """Refuse False for what is always so here.
+
+    Raises:
+        UsageError: naming the first of them.
+    """
+    for name, value in given.items():
+        if not value:
+            raise UsageError(f"{name}=False can't be had here", "leave it out")
+
+
 def check_needless(*, use_cache: bool, trust_remote_code: bool) -> None:
     """The arguments that can only ask for what happens anyway.
 

@@ -157,7 +157,11 @@ class CausalLM:
         transformers tells models apart by the name of their class, and complains of one
         that it does not know.
         """
-        model = cls(session, config)
+        try:
+            model = cls(session, config)
+        except BaseException:
+            session.close()
+            raise
         names = model.config.architectures or [cls.__name__]
         model.__class__ = type(names[0], (cls,), {"__module__": cls.__module__})
         return model

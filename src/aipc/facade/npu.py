@@ -57,9 +57,9 @@ class NPUModelForCausalLM(CausalLM):
             config: how weights are stored; None is aipc's own choice for the device.
             dtype: the same, as releases before 1.4 had it: ``CompilerConfig(dtype=…)``.
             use_cache: True, as always here.
+            export: True: what is converted is kept, as always here.
             attn_implementation: any; the device's runtime has one of its own.
             trust_remote_code: has no effect: code that comes with a model is never run.
-            export: True: what is converted is kept, as always here.
             revision: of a hub id.
             device: npu, gpu, gpu.0, cpu or auto; AIPC_DEVICE goes before it.
             emulate: run the NPU's pipeline on the CPU: slow, for machines without one.
@@ -67,8 +67,7 @@ class NPUModelForCausalLM(CausalLM):
 
         Raises:
             UsageError: an argument of no meaning, or artifact and ``config`` that differ.
-            DeviceError: this machine has no such device, or torch is not installed.
-            AipcError: as `aipc.load`.
+            AipcError: as `aipc.load`; a DeviceError where torch is not installed.
         """
         arguments.refuse_others(others, _KNOWN)
         arguments.check_needless(use_cache=use_cache, trust_remote_code=trust_remote_code)

@@ -69,41 +69,30 @@ class OVModelForCausalLM(CausalLM):
             ov_config: OpenVINO's properties, such as {"NUM_STREAMS": "1"}.
             config: transformers' config of the model; None is the folder's own.
             export: True insists on a checkpoint; conversion happens where it is needed.
-            compile: True; a model is compiled when it is loaded.
+            compile: True, as always here.
             use_cache: True, as always here.
             stateful: True, as always here.
             dynamic_shapes: True; what the NPU's static shapes need is seen to.
-            load_in_8bit: True is a quantization_config of 8 bits, False keeps float16;
-                None is aipc's own choice for the device.
-            quantization_config: a mapping, or optimum-intel's OVWeightQuantizationConfig,
-                of bits (4 or 8), sym, group_size, ratio and all_layers.
+            load_in_8bit: True is 8 bits, False float16, None aipc's choice for the device.
+            quantization_config: bits (4 or 8), sym, group_size, ratio and all_layers.
             trust_remote_code: has no effect: code that comes with a model is never run.
             revision: of a hub id.
             others: refused, each with what to say in its place.
 
         Raises:
             UsageError: an argument of no meaning, or a recipe for an artifact.
-            DeviceError: this machine has no such device, or torch is not installed.
-            AipcError: as `aipc.load`.
+            AipcError: as `aipc.load`; a DeviceError where torch is not installed.
         """
         arguments.refuse_others(others, _KNOWN)
         arguments.check_needless(use_cache=use_cache, trust_remote_code=trust_remote_code)
-        for name, value in (
-            ("compile", compile), ("stateful", stateful), ("dynamic_shapes", dynamic_shapes)
-        ):  # fmt: skip
-            if not value:
-                raise UsageError(f"{name}=False can't be had here", "leave it out")
+        arguments.check_true(compile=compile, stateful=stateful, dynamic_shapes=dynamic_shapes)
         recipe = _recipe(load_in_8bit, quantization_config)
         name = arguments.full_name(model_id, revision)
         if arguments.is_converted(name, export=export):
             _check_unasked(name, load_in_8bit, quantization_config)
             recipe = None
         session = open_session(name, recipe, place(device), properties=_properties(ov_config))
-        try:
-            return cls.wrap(session, config)
-        except BaseException:
-            session.close()
-            raise
+        return cls.wrap(session, config)
 
 
 def _check_unasked(name: str, load_in_8bit: bool | None, given: Any) -> None:

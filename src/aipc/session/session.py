@@ -1,4 +1,4 @@
-"""From a name to a ready answerer: here, and in `conversion`, the rooms are joined."""
+"""The last step from a name to answers: the model loaded, and asked through one class."""
 
 from __future__ import annotations
 
@@ -108,8 +108,7 @@ class Session(Answerer):
             schema: a JSON schema that the answer's text must fit; {"type": "object"} asks
                 for any JSON object.  An answer cut by its length is a cut JSON.
             tools: functions that the model may ask to be called, in OpenAI's form.
-            tool_choice: "auto" leaves it to the model, "none" shows it no tools, "required"
-                makes it call one, and a tool's name makes it call that one.
+            tool_choice: "auto", "none", "required" (the model must call one) or a tool's name.
             logprobs: have the events tell each token's probability.
             raw: continue ``prompt``, a text, without the model's chat template.
             sampling: fields of `Sampling`: max_new_tokens, temperature, top_p, top_k,
@@ -224,8 +223,7 @@ def load(
         properties: the runtime's own, such as {"NUM_STREAMS": "1"}.
         npu: the NPU's static shapes; what is left out is sized from the requests.
         emulate: run the NPU's pipeline on the CPU; goes with ``device="npu"``.
-        overflow: cpu or gpu: where a prompt too long for the NPU goes, each time with a
-            notice; None: such a prompt is an error.
+        overflow: cpu or gpu takes prompts too long for the NPU, with a notice; None: an error.
         canary: before a model is first used on an accelerator, have the CPU judge some tokens.
         store: where models are kept; None is the user's own.
         progress: called during long work.
