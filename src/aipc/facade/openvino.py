@@ -74,7 +74,7 @@ class OVModelForCausalLM(CausalLM):
             stateful: True, as always here.
             dynamic_shapes: True; what the NPU's static shapes need is seen to.
             load_in_8bit: True is 8 bits, False float16, None aipc's choice for the device.
-            quantization_config: bits (4, 8), sym, group_size, ratio, all_layers; optimum's or a dict.
+            quantization_config: bits, sym, group_size, ratio, all_layers; a mapping or optimum's.
             trust_remote_code: has no effect: code that comes with a model is never run.
             revision: of a hub id.
             others: refused, each with what to say in its place.
