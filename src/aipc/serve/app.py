@@ -12,14 +12,13 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aipc.serve.api.dispatch import TOKENS
-from aipc.serve.api.endpoints import Endpoint, list_endpoints
+from aipc.serve.api.endpoints import Endpoint, PageFiles, list_endpoints
 from aipc.serve.api.openapi import document
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.connection import LEFT, ClientLeft
 from aipc.serve.http.errors import http_error
 from aipc.serve.http.guard import Guard
 from aipc.serve.http.metrics import Metrics
-from aipc.serve.http.page_files import PageFiles
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor

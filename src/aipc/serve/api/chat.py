@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.generate import Finished, Text, ToolCall
+from aipc.generate.request import GenerationRequest
 from aipc.serve.api.chat_schemas import (
     AnswerMessage,
     CalledFunction,
@@ -41,7 +42,7 @@ from aipc.serve.api.schemas import (
 )
 from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
 from aipc.serve.http.errors import HTTPError
-from aipc.serve.requests import GenerationRequest, ServerEvent, Waiting
+from aipc.serve.worker.messages import ServerEvent, Waiting
 
 
 class Chat:

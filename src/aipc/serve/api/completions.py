@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.generate import Finished, Text
+from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
 from aipc.serve.api.schemas import (
     FINGERPRINT,
@@ -26,7 +27,7 @@ from aipc.serve.api.schemas import (
     usage_members,
 )
 from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
-from aipc.serve.requests import GenerationRequest, Waiting
+from aipc.serve.worker.messages import Waiting
 
 LIMIT = 16
 """Tokens of an answer without ``max_tokens``, as in OpenAI's API."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from aipc.generate import Finished
+from aipc.generate.request import GenerationRequest
 from aipc.serve.failures import Draining
-from aipc.serve.requests import GenerationRequest, ServerEvent
+from aipc.serve.worker.messages import ServerEvent
 
 if TYPE_CHECKING:
     from aipc.serve.http.metrics import AnswerMeter, Metrics

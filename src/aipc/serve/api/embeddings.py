@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.generate import Finished
+from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
 from aipc.serve.api.schemas import ApiModel, RequestBody, json_response, read
 from aipc.serve.http.connection import while_connected
-from aipc.serve.requests import Embedded, GenerationRequest
+from aipc.serve.worker.messages import Embedded
 
 Text = Annotated[str, Field(min_length=1)]
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.generate import Finished, Text, ToolCall
+from aipc.generate.request import GenerationRequest
 from aipc.serve.api.chat import named_tool
 from aipc.serve.api.chat_schemas import JsonFormat, TextFormat
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
@@ -37,7 +38,7 @@ from aipc.serve.api.responses_schemas import (
 from aipc.serve.api.schemas import json_response, new_id, read, timings_of, usage_of
 from aipc.serve.http.connection import EventStream, frame, waiting_frame, while_connected
 from aipc.serve.http.errors import HTTPError
-from aipc.serve.requests import GenerationRequest, ServerEvent, Waiting
+from aipc.serve.worker.messages import ServerEvent, Waiting
 
 
 class Responses:

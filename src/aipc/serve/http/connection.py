@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from aipc.serve.http.errors import HTTPError, http_error
-from aipc.serve.requests import Waiting
+from aipc.serve.worker.messages import Waiting
 
 T = TypeVar("T")
 

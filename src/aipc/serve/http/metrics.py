@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from aipc.generate import Finished, Text
-from aipc.serve.requests import ServerEvent
+from aipc.serve.worker.messages import ServerEvent
 
 if TYPE_CHECKING:
     from aipc.serve.pool.model_scheduler import ModelStatus

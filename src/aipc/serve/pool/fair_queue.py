@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from aipc.errors import AipcError
 from aipc.generate import Finished, Text
+from aipc.generate.request import GenerationRequest
 from aipc.serve.failures import WorkerDied
-from aipc.serve.requests import GenerationRequest, ServerEvent, Waiting
+from aipc.serve.worker.messages import ServerEvent, Waiting
 
 FAILURES = 3
 """In a row, after which a model is given a pause."""

@@ -10,6 +10,7 @@ from typing import Any
 from aipc.devices import resolve_device
 from aipc.devices.names import plain_name
 from aipc.devices.system.memory import read_memory
+from aipc.generate.request import GenerationRequest
 from aipc.serve.failures import ModelTooLarge, ModelUnknown, WrongModel
 from aipc.serve.pool.device_list import DeviceList, ReachableDevice
 from aipc.serve.pool.fair_queue import PendingRequest
@@ -17,7 +18,6 @@ from aipc.serve.pool.model_registry import ModelCard, ModelRegistry
 from aipc.serve.pool.model_scheduler import ModelScheduler, ModelStatus, draining
 from aipc.serve.pool.options import PoolOptions
 from aipc.serve.pool.worker_client import WorkerClient
-from aipc.serve.requests import GenerationRequest
 from aipc.serve.worker.loading import LOADER
 from aipc.units import amount
 
