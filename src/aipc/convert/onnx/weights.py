@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aipc.convert.encoding import Encoding, dividing_group
 from aipc.convert.layout import Array, ArrayType, Layout, MatrixTypes, StoredMatrix
 from aipc.convert.network import Matrix, Network
 from aipc.convert.quantizers.rtn import Quantized, pack_nibbles
-from aipc.convert.recipe import GROUP_SIZES
+from aipc.convert.recipe import GROUP_SIZES, Encoding, dividing_group
 
 EIGHT_BIT_BLOCK = 32
 """On the CPU activations are rounded to 8 bits in the same blocks: next tokens of the small model
