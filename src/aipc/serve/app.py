@@ -1,4 +1,4 @@
-"""The whole server as one ASGI application: endpoints, the guard before them, the log around."""
+"""The whole server as one ASGI application: the endpoints behind the guard and the access log."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class Application:
-    """``endpoints`` are all its paths but those of the page's files, which are under /page."""
+    """``endpoints`` lists all its paths but /openapi.json and the page's files, under /page."""
 
     def __init__(self, pool: Pool, binding: Binding, monitor: Monitor) -> None:
         metrics = Metrics(pool.statuses)

@@ -1,4 +1,4 @@
-"""What can go wrong between a request and the worker that should answer it.
+"""Errors between a request and the worker that answers it.
 
 AipcError
 ├── ModelUnknown      no model of that name may be requested

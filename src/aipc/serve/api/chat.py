@@ -45,17 +45,13 @@ from aipc.serve.http.errors import HTTPError
 from aipc.serve.worker.messages import ServerEvent, Waiting
 
 
-class Chat:
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
-
-    async def answer(self, request: Request) -> Response:
-        body = read(ChatRequest, await request.body())
-        requests = _generation_requests(body, client_of(request))
-        events = self._dispatcher.events(request, body.model, body.device, requests)
-        if body.stream:
-            return EventStream(_frames(body, events))
-        return json_response(await while_connected(request.receive, _completion(body, events)))
+async def answer_chat(dispatcher: Dispatcher, request: Request) -> Response:
+    body = read(ChatRequest, await request.body())
+    requests = _generation_requests(body, client_of(request))
+    events = dispatcher.events(request, body.model, body.device, requests)
+    if body.stream:
+        return EventStream(_frames(body, events))
+    return json_response(await while_connected(request.receive, _completion(body, events)))
 
 
 def _generation_requests(body: ChatRequest, client: str) -> list[GenerationRequest]:

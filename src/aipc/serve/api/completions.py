@@ -79,17 +79,13 @@ class Completion(ApiModel):
     timings: TimingsBody | None = None
 
 
-class Completions:
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
-
-    async def answer(self, request: Request) -> Response:
-        body = read(CompletionRequest, await request.body())
-        requests = _generation_requests(body, client_of(request))
-        events = self._dispatcher.events(request, body.model, body.device, requests)
-        if body.stream:
-            return EventStream(_frames(body, events))
-        return json_response(await while_connected(request.receive, _completion(body, events)))
+async def answer_completion(dispatcher: Dispatcher, request: Request) -> Response:
+    body = read(CompletionRequest, await request.body())
+    requests = _generation_requests(body, client_of(request))
+    events = dispatcher.events(request, body.model, body.device, requests)
+    if body.stream:
+        return EventStream(_frames(body, events))
+    return json_response(await while_connected(request.receive, _completion(body, events)))
 
 
 def _generation_requests(body: CompletionRequest, client: str) -> list[GenerationRequest]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,14 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from aipc.serve.api.chat import Chat
+from aipc.serve.api.chat import answer_chat
 from aipc.serve.api.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
-from aipc.serve.api.completions import Completion, CompletionRequest, Completions
+from aipc.serve.api.completions import Completion, CompletionRequest, answer_completion
 from aipc.serve.api.dispatch import Dispatcher
-from aipc.serve.api.embeddings import EmbeddingList, EmbeddingRequest, Embeddings
+from aipc.serve.api.embeddings import EmbeddingList, EmbeddingRequest, answer_embeddings
 from aipc.serve.api.health import Health, MachineBody, Readiness, ServerHealth
 from aipc.serve.api.models import ModelBody, ModelList, Models
-from aipc.serve.api.responses import Responses
+from aipc.serve.api.responses import answer_response
 from aipc.serve.api.responses_schemas import ResponseBody, ResponseRequest
 from aipc.serve.api.schemas import RequestBody
 from aipc.serve.http.metrics import Metrics
@@ -84,7 +85,7 @@ def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
         Endpoint(
             "POST",
             "/v1/chat/completions",
-            Chat(dispatcher).answer,
+            partial(answer_chat, dispatcher),
             "The next message of a conversation.",
             body=ChatRequest,
             returns=ChatCompletion,
@@ -95,7 +96,7 @@ def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
         Endpoint(
             "POST",
             "/v1/completions",
-            Completions(dispatcher).answer,
+            partial(answer_completion, dispatcher),
             "What follows a text.",
             body=CompletionRequest,
             returns=Completion,
@@ -106,7 +107,7 @@ def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
         Endpoint(
             "POST",
             "/v1/responses",
-            Responses(dispatcher).answer,
+            partial(answer_response, dispatcher),
             "The next message of a conversation, in OpenAI's newer form; nothing is stored.",
             body=ResponseRequest,
             returns=ResponseBody,
@@ -116,7 +117,7 @@ def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
         Endpoint(
             "POST",
             "/v1/embeddings",
-            Embeddings(dispatcher).answer,
+            partial(answer_embeddings, dispatcher),
             "A vector of each text, from a model that can make them.",
             body=EmbeddingRequest,
             returns=EmbeddingList,

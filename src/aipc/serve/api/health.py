@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +18,6 @@ from aipc.serve.http.metrics import CONTENT_TYPE, Metrics
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
-    from aipc.serve.pool.model_scheduler import ModelStatus
     from aipc.serve.pool.pool import Pool
 
 _FIGURES = ("model", "device", "state", "waiting", "running", "tokens", "memory_bytes")
@@ -58,7 +56,9 @@ class ServerHealth:
 
     async def ready(self, _: Request) -> Response:
         """A model is ready once it has produced a token since its worker started."""
-        states = _best_states(self._pool.statuses())
+        statuses = self._pool.statuses()
+        best_last = sorted(statuses, key=lambda one: STATES.index(one.state), reverse=True)
+        states = {one.model: one.state for one in best_last}  # a model's best, of several devices
         best = next((state for state in STATES[:3] if state in states.values()), "idle")
         if best not in {"ready", "idle"}:
             message = f"no model is ready: {', '.join(map(': '.join, states.items()))}"
@@ -73,17 +73,9 @@ class ServerHealth:
         facts = await run_in_threadpool(lambda: self._monitor.snapshot().facts)
         statuses = self._pool.statuses()
         models = [{name: getattr(status, name) for name in _FIGURES} for status in statuses]
-        body = MachineBody(**facts, places=await self._places(), models=models)
-        return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
-
-    async def _places(self) -> list[dict[str, Any]] | None:
         try:
-            return [asdict(place) for place in await self._pool.devices()]
+            places = [asdict(device) for device in await self._pool.devices()]
         except DeviceError:  # a request for one of the devices gets the error
-            return None
-
-
-def _best_states(statuses: Sequence[ModelStatus]) -> dict[str, str]:
-    """The state of each model; of one that is on several devices, the best."""
-    best_last = sorted(statuses, key=lambda status: STATES.index(status.state), reverse=True)
-    return {status.model: status.state for status in best_last}
+            places = None
+        body = MachineBody(**facts, places=places, models=models)
+        return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})

@@ -65,19 +65,16 @@ class AnswerMeter:
 
     def note(self, event: ServerEvent) -> None:
         if isinstance(event, Text) and event.tokens:
-            self._time(len(event.tokens))
+            now, tokens = time.perf_counter(), len(event.tokens)
+            if self._has_started:
+                for _ in range(tokens):
+                    self._metrics.token.observe((now - self._latest) / tokens)
+            else:
+                self._metrics.first_token.observe(now - self._latest)
+            self._has_started, self._latest = True, now
         elif isinstance(event, Finished):
             self._metrics.tokens.labels("prompt").inc(event.usage.prompt_tokens)
             self._metrics.tokens.labels("completion").inc(event.usage.completion_tokens)
-
-    def _time(self, tokens: int) -> None:
-        now = time.perf_counter()
-        if self._has_started:
-            for _ in range(tokens):
-                self._metrics.token.observe((now - self._latest) / tokens)
-        else:
-            self._metrics.first_token.observe(now - self._latest)
-        self._has_started, self._latest = True, now
 
 
 class _Models(Collector):

@@ -11,7 +11,7 @@ from pathlib import Path
 from aipc.artifact.sentence_model import makes_embeddings
 from aipc.errors import UsageError
 from aipc.models import names
-from aipc.models.catalogue import CATALOGUE, Model
+from aipc.models.catalogue import CATALOGUE
 from aipc.models.source import ArtifactSource, GgufSource, HubSource, Source, WheelSource
 from aipc.models.store import Store, StoredModel
 
@@ -81,7 +81,9 @@ class ModelRegistry:
         held = {entry.name: entry for entry in entries if entry.kind == "checkpoint"}
         fetched = [model for model in CATALOGUE.values() if model.source.name in held]
         cards = [self._named_card(*one, entries) for one in self._named]
-        cards += [_fetched_card(one, held[one.source.name], entries) for one in fetched]
+        for one in fetched:
+            nbytes, created = _weights(one.source, entries), _seconds(held[one.source.name])
+            cards.append(ModelCard(one.name, one.name, one.what, nbytes, created, one.context))
         offered = {source.name for _, source in self._named} | {one.source.name for one in fetched}
         cards += [_artifact_card(one, offered) for one in entries if one.kind == "artifact"]
         found: dict[str, ModelCard] = {}
@@ -101,11 +103,6 @@ class ModelRegistry:
             known.context if known else None,
             isinstance(source, ArtifactSource) and makes_embeddings(source.path),
         )
-
-
-def _fetched_card(model: Model, entry: StoredModel, entries: Sequence[StoredModel]) -> ModelCard:
-    weights = _weights(model.source, entries)
-    return ModelCard(model.name, model.name, model.what, weights, _seconds(entry), model.context)
 
 
 def _artifact_card(entry: StoredModel, offered: Collection[str]) -> ModelCard:

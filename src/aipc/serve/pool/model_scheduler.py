@@ -1,4 +1,4 @@
-"""One model on one device: its queue, and its worker, loaded on demand and again when it died."""
+"""One model on one device: its queue, and its worker, loaded on demand and after its death."""
 
 from __future__ import annotations
 
