@@ -82,9 +82,7 @@ async def _embeddings(body: EmbeddingRequest, events: IndexedEvents) -> Embeddin
     return EmbeddingList(
         object="list",
         data=[
-            EmbeddingBody(
-                object="embedding", index=at, embedding=vector if as_base64 else _floats(vector)
-            )
+            EmbeddingBody(object="embedding", index=at, embedding=each)
             for at, each in enumerate(vectors if as_base64 else map(_floats, vectors))
         ],
         model=body.model,

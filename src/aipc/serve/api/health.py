@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,7 @@ from aipc.serve.http.metrics import CONTENT_TYPE, Metrics
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
+    from aipc.serve.pool.model_scheduler import ModelStatus
     from aipc.serve.pool.pool import Pool
 
 _FIGURES = ("model", "device", "state", "waiting", "running", "tokens", "memory_bytes")
@@ -56,9 +58,7 @@ class ServerHealth:
 
     async def ready(self, _: Request) -> Response:
         """A model is ready once it has produced a token since its worker started."""
-        statuses = self._pool.statuses()
-        best_last = sorted(statuses, key=lambda one: STATES.index(one.state), reverse=True)
-        states = {one.model: one.state for one in best_last}  # a model's best, of several devices
+        states = _best_states(self._pool.statuses())
         best = next((state for state in STATES[:3] if state in states.values()), "idle")
         if best not in {"ready", "idle"}:
             message = f"no model is ready: {', '.join(map(': '.join, states.items()))}"
@@ -79,3 +79,9 @@ class ServerHealth:
             places = None
         body = MachineBody(**facts, places=places, models=models)
         return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+
+
+def _best_states(statuses: Sequence[ModelStatus]) -> dict[str, str]:
+    """The state of each model; of one that is on several devices, the best."""
+    best_last = sorted(statuses, key=lambda status: STATES.index(status.state), reverse=True)
+    return {status.model: status.state for status in best_last}
