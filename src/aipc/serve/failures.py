@@ -2,7 +2,7 @@
 
 AipcError
 ├── ModelUnknown      no model of that name may be requested
-├── WrongModel        it makes embeddings and text is requested, or the other way round
+├── WrongModel        an embedder for a request for text, or the reverse
 ├── ModelTooLarge     it alone takes more memory than the budget
 ├── ServerBusy        too many requests wait already; try again later
 ├── Draining          the server is stopping

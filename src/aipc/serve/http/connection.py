@@ -1,4 +1,4 @@
-"""Work that ends when the client disconnects, and responses that are a stream of events."""
+"""Work that is cancelled when the client disconnects, and streams of server-sent events."""
 
 from __future__ import annotations
 

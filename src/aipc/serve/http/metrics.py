@@ -1,4 +1,4 @@
-"""The server's counts and times, for Prometheus.  No prompt, key or client is a label."""
+"""The server's counters and histograms, for Prometheus; no label has a prompt, key or client."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class AnswerMeter:
 
 
 class _Models(Collector):
-    """The pool's figures of each model, collected at each read."""
+    """The pool's status of each model, collected at each read."""
 
     def __init__(self, statuses: Callable[[], Sequence[ModelStatus]]) -> None:
         self._statuses = statuses

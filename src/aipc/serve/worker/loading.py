@@ -26,9 +26,9 @@ _AT_ONCE = 16  # texts; between two such batches an answer can be cancelled
 
 
 def load_session(
-    order: Mapping[str, Any], progress: Progress, notify: Callable[[str], None]
+    arguments: Mapping[str, Any], progress: Progress, notify: Callable[[str], None]
 ) -> Session | EmbeddingSession:
-    """``order`` has the arguments of `aipc.load` as plain data; ``home`` is its store's folder.
+    """``arguments`` are those of `aipc.load` as plain data; ``home`` is the store's folder.
 
     Raises:
         AipcError: as `aipc.load`.
@@ -37,11 +37,15 @@ def load_session(
     from aipc.runtimes.openvino.static_shape import NpuOptions
     from aipc.session import embed, session
 
-    if embed.is_embedder(order["model"]):
-        model, device, properties = order["model"], order["device"], order.get("properties")
+    if embed.is_embedder(arguments["model"]):
+        model, device, properties = (
+            arguments["model"],
+            arguments["device"],
+            arguments.get("properties"),
+        )
         made = embed.embedder(model, device=device, properties=properties, notify=notify)
         return EmbeddingSession(made)
-    given = dict(order)
+    given = dict(arguments)
     npu = given.pop("npu", None)
     return session.load(
         given.pop("model"),

@@ -3,7 +3,7 @@
 It is started by `WorkerProcess` as ``python -m aipc.serve.worker.worker`` and ends when its stdin
 does, which is also how it learns that its parent has died.
 
-    in   {"order": …} first, then {"request": …, "id": 1}, {"cancel": 1}
+    in   {"arguments": …, "loader": …} first, then {"request": …, "id": 1}, {"cancel": 1}
     out  {"doing": …} {"notice": …} {"memory": …} at any time; {"ready": …} or {"failed": …} once;
          {"id": 1, "event": …} for each event of an answer, its end {"id": 1, "finished": …} or
          {"id": 1, "failed": …}
@@ -52,18 +52,20 @@ class Worker:
             return
         self._in_thread(self._listen)
         self._in_thread(self._beat)
-        session = self._load(first[0]["order"], first[0]["loader"])
+        session = self._load(first[0]["arguments"], first[0]["loader"])
         if session is None:
             return
         self._over.wait()
         session.close()
 
-    def _load(self, order: dict[str, Any], loader: str) -> Any:
+    def _load(self, arguments: dict[str, Any], loader: str) -> Any:
         """The session, after it has produced a token; None where loading failed."""
         try:
             module, _, function = loader.partition(":")
             load = getattr(import_module(module), function)
-            session = load(order, self._progress(), lambda text: self._outbox.put({"notice": text}))
+            session = load(
+                arguments, self._progress(), lambda text: self._outbox.put({"notice": text})
+            )
             _warm_up(session)
             ready = _ready(session)
         except Exception as error:  # noqa: BLE001 - any error goes to the parent
