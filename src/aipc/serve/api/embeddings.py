@@ -79,11 +79,12 @@ async def _embeddings(body: EmbeddingRequest, events: IndexedEvents) -> Embeddin
             elif isinstance(event, Finished):
                 tokens = event.usage.prompt_tokens
     as_base64 = body.encoding_format == "base64"
+    embeddings: list[Any] = vectors if as_base64 else [*map(_floats, vectors)]
     return EmbeddingList(
         object="list",
         data=[
             EmbeddingBody(object="embedding", index=at, embedding=each)
-            for at, each in enumerate(vectors if as_base64 else map(_floats, vectors))
+            for at, each in enumerate(embeddings)
         ],
         model=body.model,
         usage=EmbeddingUsage(prompt_tokens=tokens, total_tokens=tokens),

@@ -81,16 +81,18 @@ class ModelRegistry:
         held = {entry.name: entry for entry in entries if entry.kind == "checkpoint"}
         fetched = [model for model in CATALOGUE.values() if model.source.name in held]
         cards = [self._named_card(*one, entries) for one in self._named]
-        for one in fetched:
-            nbytes, created = _weights(one.source, entries), _seconds(held[one.source.name])
-            cards.append(ModelCard(one.name, one.name, one.what, nbytes, created, one.context))
+        for model in fetched:
+            nbytes, created = _weights(model.source, entries), _seconds(held[model.source.name])
+            cards.append(
+                ModelCard(model.name, model.name, model.what, nbytes, created, model.context)
+            )
         # names in the store of the models that have a card themselves
         offered = {source.name for _, source in self._named} | {one.source.name for one in fetched}
-        for one in entries:
-            if one.kind == "artifact":
-                is_variant = any(_is_made_of(one, name) for name in offered)
-                path, created = str(one.path), _seconds(one)
-                card = ModelCard(one.name, path, "", one.nbytes, created, is_variant=is_variant)
+        for entry in entries:
+            if entry.kind == "artifact":
+                is_variant = any(_is_made_of(entry, name) for name in offered)
+                path, created = str(entry.path), _seconds(entry)
+                card = ModelCard(entry.name, path, "", entry.nbytes, created, is_variant=is_variant)
                 cards.append(card)
         found: dict[str, ModelCard] = {}
         for card in cards:
