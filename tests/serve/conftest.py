@@ -13,11 +13,12 @@ import pytest
 from running_server import RunningServer
 from scripted_pool import DEVICES
 
+from aipc.generate.request import GenerationRequest
 from aipc.models.store import Store
 from aipc.serve.pool.model_registry import ModelCard
 from aipc.serve.pool.options import PoolOptions
 from aipc.serve.pool.pool import Pool
-from aipc.serve.requests import GenerationRequest, Waiting
+from aipc.serve.worker.messages import Waiting
 
 SUPPORT = Path(fake_session.__file__).parent
 FAKE_BYTES = 1_000_000

@@ -73,8 +73,8 @@ class FakeStream:
 class FakeSession:
     context = 4096
 
-    def __init__(self, order: dict[str, Any]) -> None:
-        self.concurrent = not order["model"].startswith("serial")
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self.concurrent = not arguments["model"].startswith("serial")
         self.capabilities = Capabilities(
             runtime="fake",
             formats=frozenset({"fake"}),
@@ -82,11 +82,11 @@ class FakeSession:
             constraints=frozenset({"json_schema"}),
             logprobs=True,
         )
-        device = order["device"]
+        device = arguments["device"]
         self.facts = {
             "runtime": "fake",
             "device": "CPU" if device == "auto" else device.upper(),
-            "artifact": str(Path(order["home"]) / order["model"]),
+            "artifact": str(Path(arguments["home"]) / arguments["model"]),
         }
         self._gate = threading.Semaphore(64 if self.concurrent else 1)
 
@@ -163,8 +163,8 @@ def _failing() -> Iterator[str]:
     raise EngineError("the fake failed", "ask again") from RuntimeError("vendor's own words")
 
 
-def load(order: dict[str, Any], progress: Any, notify: Any) -> FakeSession:
-    name = order["model"]
+def load(arguments: dict[str, Any], progress: Any, notify: Any) -> FakeSession:
+    name = arguments["model"]
     progress("loading", 1, 2)
     notify(f"loading {name}")
     if name.startswith("slow"):
@@ -173,13 +173,13 @@ def load(order: dict[str, Any], progress: Any, notify: Any) -> FakeSession:
         time.sleep(3600)
     if name.startswith("broken"):
         raise DeviceError("the fake has no such device", "ask for another")
-    if name.startswith("crash") or (name.startswith("first-die") and _is_first(order)):
+    if name.startswith("crash") or (name.startswith("first-die") and _is_first(arguments)):
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-    return FakeSession(order)
+    return FakeSession(arguments)
 
 
-def _is_first(order: dict[str, Any]) -> bool:
-    mark = Path(order["home"]) / "died"
+def _is_first(arguments: dict[str, Any]) -> bool:
+    mark = Path(arguments["home"]) / "died"
     if mark.exists():
         return False
     mark.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from aipc.serve.pool.device_list import ReachableDevice
 from aipc.serve.pool.model_registry import ModelCard
 from aipc.serve.pool.model_scheduler import ModelStatus
 from aipc.serve.pool.worker_client import Ready
-from aipc.serve.requests import Waiting
+from aipc.serve.worker.messages import Waiting
 
 CARDS = (
     ModelCard("tiny", "tiny", "a small one", 1, 0, 2048),

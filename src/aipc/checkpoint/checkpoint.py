@@ -95,17 +95,14 @@ def open_checkpoint(path: Path) -> Checkpoint:
                 f"'{path}' is neither a folder nor a .gguf file",
                 "name a checkpoint folder, or fetch a model with 'aipc pull'",
             )
-        gguf = find_gguf(path)
-        return _open_gguf(gguf) if gguf else _open_folder(path)
+        if gguf := find_gguf(path):
+            return _open_gguf(gguf)
+        weights = open_weights(path)
+        if not (path / CONFIG).is_file():
+            raise CheckpointError(f"'{path}' has weights but no {CONFIG}", FETCH_AGAIN)
+        return Checkpoint(path, read_object(path / CONFIG), weights, FolderTexts(path))
     except OSError as error:  # a folder without permission, a name that is too long
         raise unreadable(path, error) from error
-
-
-def _open_folder(path: Path) -> Checkpoint:
-    weights = open_weights(path)
-    if not (path / CONFIG).is_file():
-        raise CheckpointError(f"'{path}' has weights but no {CONFIG}", FETCH_AGAIN)
-    return Checkpoint(path, read_object(path / CONFIG), weights, FolderTexts(path))
 
 
 def _open_gguf(path: Path) -> Checkpoint:

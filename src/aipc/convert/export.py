@@ -35,13 +35,16 @@ class Export(ABC):
     exporter: ClassVar[str]
     """Its name in messages."""
     modules: ClassVar[tuple[str, ...]]
-    """The required modules, as Python imports them."""
+    """The required modules."""
     packages: ClassVar[tuple[str, ...]]
-    """The same by their names in the package index."""
+    """Their packages on PyPI."""
 
     @classmethod
     def is_installed(cls) -> bool:
-        return all(_is_installed(module) for module in cls.modules)
+        try:
+            return all(find_spec(module) is not None for module in cls.modules)
+        except ModuleNotFoundError:  # of the package above a module
+            return False
 
     @classmethod
     def misfit(cls, recipe: Recipe) -> str:
@@ -92,10 +95,3 @@ class Export(ABC):
     @abstractmethod
     def finish(self, folder: Path) -> None:
         """Complete and check the exporter's files in ``folder``."""
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package above it
-        return False

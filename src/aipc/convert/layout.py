@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from aipc.convert.encoding import Encoding
 from aipc.convert.network import Matrix, Network, Vector
 from aipc.convert.quantizers.rtn import Quantized
+from aipc.convert.recipe import Encoding
 from aipc.convert.rope import RopeTable
 
 ALIGNMENT = 64  # a cache line, so that a mapped array can be used in place

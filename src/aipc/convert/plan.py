@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from aipc.artifact.files import TOKENIZER
 from aipc.checkpoint import Checkpoint, Weights
-from aipc.convert.encoding import Encoding, assign
 from aipc.convert.families import read_network
 from aipc.convert.layout import Layout
 from aipc.convert.network import Network
@@ -25,7 +24,7 @@ from aipc.convert.quantizers.calibrated import (
     quantize_calibrated,
 )
 from aipc.convert.quantizers.calibration import CALIBRATION_TOKENS, Calibration, read_calibration
-from aipc.convert.recipe import WHOLE_ROW, Recipe
+from aipc.convert.recipe import WHOLE_ROW, Encoding, Recipe, assign
 from aipc.convert.targets import Target
 from aipc.convert.weights_file import Lookup, round_all, write_weights
 from aipc.progress import Progress, silent

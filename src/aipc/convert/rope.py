@@ -65,10 +65,6 @@ def _plain(base: _Floats, *_: _Config) -> Rope:
     return Rope(2 * base.size, tuple(base))
 
 
-def _linear(base: _Floats, parameters: _Config, _: _Config) -> Rope:
-    return _plain(base / float(parameters["factor"]))
-
-
 def _llama3(base: _Floats, parameters: _Config, _: _Config) -> Rope:
     factor = float(parameters["factor"])
     low, high = float(parameters["low_freq_factor"]), float(parameters["high_freq_factor"])
@@ -107,7 +103,7 @@ def _longrope_magnitude(parameters: _Config, config: _Config, switch: int) -> fl
 
 _SCALINGS: dict[str, Callable[[_Floats, _Config, _Config], Rope]] = {
     "default": _plain,
-    "linear": _linear,
+    "linear": lambda base, parameters, _: _plain(base / float(parameters["factor"])),
     "llama3": _llama3,
     "longrope": _longrope,
     "su": _longrope,

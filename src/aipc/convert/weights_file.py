@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.checkpoint import Weights
-from aipc.convert.encoding import Encoding
 from aipc.convert.layout import Array, Layout, Packing, StoredMatrix, StoredTable
 from aipc.convert.network import Matrix, Vector
 from aipc.convert.quantizers.activations import read_vector
 from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, naming, symmetric
+from aipc.convert.recipe import Encoding
 from aipc.errors import CheckpointError
 from aipc.progress import Progress, silent
 

@@ -41,7 +41,7 @@ class ChatTemplate:
             CheckpointError: a file that can't be read.
             GenerationError: as the constructor.
         """
-        from aipc.checkpoint.template import read_chat_template
+        from aipc.checkpoint.folder import read_chat_template
 
         source = read_chat_template(folder)
         return None if source is None else cls(source, special_tokens)

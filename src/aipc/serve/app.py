@@ -1,4 +1,4 @@
-"""The whole server as one ASGI application: endpoints, the guard before them, the log around."""
+"""The whole server as one ASGI application: the endpoints behind the guard and the access log."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aipc.serve.api.dispatch import TOKENS
-from aipc.serve.api.endpoints import Endpoint, list_endpoints
+from aipc.serve.api.endpoints import Endpoint, PageFiles, list_endpoints
 from aipc.serve.api.openapi import document
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.connection import LEFT, ClientLeft
 from aipc.serve.http.errors import http_error
 from aipc.serve.http.guard import Guard
 from aipc.serve.http.metrics import Metrics
-from aipc.serve.http.page_files import PageFiles
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
@@ -30,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class Application:
-    """``endpoints`` are all its paths but those of the page's files, which are under /page."""
+    """``endpoints`` lists all its paths but /openapi.json and the page's files, under /page."""
 
     def __init__(self, pool: Pool, binding: Binding, monitor: Monitor) -> None:
         metrics = Metrics(pool.statuses)

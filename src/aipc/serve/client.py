@@ -28,11 +28,11 @@ class NotServed(AipcError):
 def connect(
     url: str, model: str, device: str, *, key: str | None = None, notify: Notify
 ) -> RemoteSession:
-    """A session whose model the server at ``url`` has ready on ``device`` ("auto": wherever).
+    """A session whose model the server at ``url`` has ready on ``device`` ("auto": on any).
 
     Raises:
-        NotServed: it has not, or no server answers there.
-        UsageError: the server refuses the request for want of the right key.
+        NotServed: the model is not ready there, or no server answers.
+        UsageError: the server refuses the key, or needs one.
     """
     import httpx2
 
@@ -40,7 +40,7 @@ def connect(
         base_url=url,
         headers={"Authorization": f"Bearer {key}"} if key else {},
         timeout=httpx2.Timeout(_ANSWER_S, connect=_CONNECT_S),
-        trust_env=False,  # a proxy of the environment's does not lead to this machine
+        trust_env=False,  # a proxy from the environment does not lead to this machine
     )
     try:
         state = _ready_state(client, url, model, device)
@@ -144,7 +144,7 @@ class RemoteStream(Iterator[Event]):
         yield Finished(reason, self._usage, self._timings)
 
     def _texts(self, chunk: Mapping[str, Any]) -> Iterator[Text]:
-        """Those of a chunk; how the answer ended is noted where the chunk has it."""
+        """The texts of a chunk; notes its finish reason, usage and timings."""
         if "error" in chunk:
             raise _error(500, chunk["error"])
         for choice in chunk["choices"]:

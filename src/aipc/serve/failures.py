@@ -1,8 +1,8 @@
-"""What can go wrong between a request and the worker that should answer it.
+"""Errors between a request and the worker that answers it.
 
 AipcError
 ├── ModelUnknown      no model of that name may be requested
-├── WrongModel        it makes embeddings and text is requested, or the other way round
+├── WrongModel        an embedder for a request for text, or the reverse
 ├── ModelTooLarge     it alone takes more memory than the budget
 ├── ServerBusy        too many requests wait already; try again later
 ├── Draining          the server is stopping

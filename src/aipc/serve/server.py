@@ -1,4 +1,4 @@
-"""The application on a socket until a signal stops it; running answers may then end."""
+"""The application on a socket until a signal stops it, with time for running answers to end."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def serve(
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's, which stops the pool's models with itself and ends without an error."""
+    """Uvicorn's server, which also closes the pool and ends without an error."""
 
     def __init__(self, pool: Pool, monitor: Monitor, binding: Binding, notify: Notify) -> None:
         self._pool = pool
@@ -123,7 +123,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Unlike uvicorn, re-raise no signal at the end: to be stopped is no error."""
+        """Unlike uvicorn's, re-raises no signal at the end: a stopped server has not failed."""
         try:
             before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
         except ValueError:  # in a thread there are no signals

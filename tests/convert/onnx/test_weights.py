@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aipc.convert.encoding import Encoding
 from aipc.convert.network import Matrix
 from aipc.convert.onnx.weights import ONNXPacking, blocked
 from aipc.convert.quantizers.rtn import asymmetric, symmetric
+from aipc.convert.recipe import Encoding
 
 ROWS = np.random.default_rng(0).standard_normal((6, 96)).astype(np.float32)
 

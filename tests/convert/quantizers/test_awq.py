@@ -7,7 +7,6 @@ import tiny
 from replaced import Replaced
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.encoding import Encoding
 from aipc.convert.families import read_network
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix, read_vector
 from aipc.convert.quantizers.awq import (
@@ -20,6 +19,7 @@ from aipc.convert.quantizers.awq import (
 )
 from aipc.convert.quantizers.calibrated import PREPARE, mean_square, quantize_calibrated
 from aipc.convert.quantizers.rtn import dequantize
+from aipc.convert.recipe import Encoding
 from aipc.errors import ConversionError
 
 IDS = np.random.default_rng(4).integers(0, 250, (16, 64))

@@ -5,7 +5,6 @@ import pytest
 from replaced import Replaced
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.encoding import Encoding
 from aipc.convert.families import read_network
 from aipc.convert.network import Matrix
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
@@ -18,6 +17,7 @@ from aipc.convert.quantizers.calibrated import (
     quantize_calibrated,
 )
 from aipc.convert.quantizers.rtn import dequantize, symmetric
+from aipc.convert.recipe import Encoding
 from aipc.errors import ConversionError
 
 IDS = np.random.default_rng(4).integers(0, 250, (16, 64))

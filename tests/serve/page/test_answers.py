@@ -7,7 +7,7 @@ from page_steps import answered, ask, expect, reload, said
 
 from aipc.errors import UsageError
 from aipc.serve.failures import ServerBusy, WorkerDied
-from aipc.serve.requests import Waiting
+from aipc.serve.worker.messages import Waiting
 
 WORDS = [f"word{number} " for number in range(40)]
 

@@ -6,9 +6,10 @@ import pytest
 
 from aipc.errors import DeviceError, EngineError
 from aipc.generate import Finished, Text, Timings, ToolCall, Usage
+from aipc.generate.request import GenerationRequest
 from aipc.serve.failures import WorkerDied
 from aipc.serve.pool.fair_queue import FAILURES, Backoff, FairQueue, PendingRequest
-from aipc.serve.requests import GenerationRequest, Waiting
+from aipc.serve.worker.messages import Waiting
 
 END = Finished("stop", Usage(1, 2), Timings(0.1, 10.0, 0.3))
 

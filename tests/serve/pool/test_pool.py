@@ -12,6 +12,7 @@ import pytest
 
 from aipc.errors import DeviceError, EngineError, UsageError
 from aipc.generate import Finished, ToolCall
+from aipc.generate.request import GenerationRequest
 from aipc.serve.failures import (
     Draining,
     ModelTooLarge,
@@ -19,7 +20,7 @@ from aipc.serve.failures import (
     ServerBusy,
     WorkerDied,
 )
-from aipc.serve.requests import GenerationRequest, Waiting
+from aipc.serve.worker.messages import Waiting
 
 GB = 1_000_000_000
 

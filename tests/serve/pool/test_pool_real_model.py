@@ -12,9 +12,10 @@ import pytest
 import aipc
 from aipc.errors import PromptTooLong
 from aipc.generate import TextPipeline
+from aipc.generate.request import GenerationRequest
 from aipc.serve.pool.model_registry import ModelRegistry
 from aipc.serve.pool.pool import Pool
-from aipc.serve.requests import GenerationRequest, Waiting
+from aipc.serve.worker.messages import Waiting
 
 EXACT = {
     "INFERENCE_PRECISION_HINT": "f32",

@@ -7,7 +7,7 @@ import pytest
 from aipc import errors
 from aipc.errors import EngineError, PromptTooLong
 from aipc.generate import Finished, Text, Timings, ToolCall, Usage
-from aipc.serve.requests import GenerationRequest
+from aipc.generate.request import GenerationRequest
 from aipc.serve.worker import messages
 from aipc.serve.worker.messages import VendorError
 

@@ -19,9 +19,9 @@ import os, subprocess, sys, time
 from aipc.child import Outbox
 worker = subprocess.Popen([sys.executable, "-m", "aipc.serve.worker.worker"],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-order = {"model": sys.argv[1], "device": "cpu", "home": sys.argv[2]}
+arguments = {"model": sys.argv[1], "device": "cpu", "home": sys.argv[2]}
 outbox = Outbox(worker.stdin, "requests")
-outbox.put({"order": order, "loader": "fake_session:load"})
+outbox.put({"arguments": arguments, "loader": "fake_session:load"})
 said = b"{}"
 while said and b'"ready"' not in said and sys.argv[1] != "endless":
     said = worker.stdout.read1()
@@ -37,8 +37,8 @@ def worker(tmp_path):
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
     process.outbox = Outbox(process.stdin, "requests")
-    order = {"model": "fake", "device": "cpu", "home": str(tmp_path)}
-    process.outbox.put({"order": order, "loader": fake_session.LOADER})
+    arguments = {"model": "fake", "device": "cpu", "home": str(tmp_path)}
+    process.outbox.put({"arguments": arguments, "loader": fake_session.LOADER})
     process.messages = (message for batch in batches(process.stdout) for message in batch)
     with process:
         yield process

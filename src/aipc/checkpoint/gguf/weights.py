@@ -184,16 +184,14 @@ def _info(path: Path, tensor: GgufTensor) -> TensorInfo:
         block, block_bytes = GGML_QUANT_SIZES[kind]
     except (ValueError, KeyError) as error:
         what = f"tensor {quoted(tensor.name)} in '{path}' is of the unknown type {tensor.kind}"
-        raise UnsupportedModel(what, f"take a file in one of {_known()}") from error
+        raise UnsupportedModel(
+            what, f"take a file in one of {', '.join(sorted(FLOATS | QUANTIZED))}"
+        ) from error
     items = math.prod(tensor.axes)
     if not 0 < items <= _MOST_ITEMS or tensor.axes[0] % block:
         raise damaged(path, f"tensor {quoted(tensor.name)} is {kind.name} {tensor.axes}")
     nbytes = items // block * block_bytes
     return TensorInfo(tensor.name, kind.name, tuple(reversed(tensor.axes)), nbytes)
-
-
-def _known() -> str:
-    return ", ".join(sorted(FLOATS | QUANTIZED))
 
 
 def _check_readable(path: Path, info: TensorInfo) -> None:
@@ -202,7 +200,7 @@ def _check_readable(path: Path, info: TensorInfo) -> None:
     if info.dtype not in FLOATS | QUANTIZED or quantized_vector:
         raise UnsupportedModel(
             f"tensor {quoted(info.name)} in '{path}' is {info.dtype} {info.shape}",
-            f"take a file in one of {_known()}",
+            f"take a file in one of {', '.join(sorted(FLOATS | QUANTIZED))}",
         )
 
 

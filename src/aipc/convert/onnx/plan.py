@@ -10,14 +10,13 @@ from pathlib import Path
 from aipc.artifact.files import ONNX_MODEL, ONNX_WEIGHTS
 from aipc.artifact.providers import GRAPH_FORMS, GraphForm
 from aipc.checkpoint import Checkpoint
-from aipc.convert.encoding import Encoding
 from aipc.convert.layout import Layout, lay_out
 from aipc.convert.network import Network
 from aipc.convert.onnx.genai_config import adapt_tokenizer, write_genai_config
 from aipc.convert.onnx.graph import build_graph
 from aipc.convert.onnx.weights import ExternalWeights, ONNXPacking, blocked
 from aipc.convert.plan import ConversionPlan
-from aipc.convert.recipe import Recipe
+from aipc.convert.recipe import Encoding, Recipe
 from aipc.convert.rope import rope_tables
 from aipc.convert.targets import Target, find_target
 from aipc.errors import ConversionError

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aipc.convert.encoding import Encoding, dividing_group
 from aipc.convert.layout import Array, ArrayType, Layout, MatrixTypes, StoredMatrix
 from aipc.convert.network import Matrix, Network
 from aipc.convert.quantizers.rtn import Quantized, pack_nibbles
-from aipc.convert.recipe import GROUP_SIZES
+from aipc.convert.recipe import GROUP_SIZES, Encoding, dividing_group
 
 EIGHT_BIT_BLOCK = 32
 """On the CPU activations are rounded to 8 bits in the same blocks: next tokens of the small model
@@ -33,15 +32,15 @@ def blocked(network: Network, encodings: Mapping[str, Encoding]) -> dict[str, En
     A whole row of 8 bits becomes blocks of at most EIGHT_BIT_BLOCK; where none divides a
     matrix's width, it keeps 16 bits.
     """
-    return {matrix.name: _blocked(matrix, encodings[matrix.name]) for matrix in network.matrices()}
-
-
-def _blocked(matrix: Matrix, encoding: Encoding) -> Encoding:
-    if encoding.bits == 16:
-        return encoding
-    limit = EIGHT_BIT_BLOCK if encoding.bits == 8 else encoding.group
-    group = dividing_group(matrix.columns, limit)
-    return replace(encoding, group=group) if group in GROUP_SIZES else Encoding(16)
+    found = dict(encodings)
+    for matrix in network.matrices():
+        encoding = encodings[matrix.name]
+        if encoding.bits < 16:
+            limit = EIGHT_BIT_BLOCK if encoding.bits == 8 else encoding.group
+            group = dividing_group(matrix.columns, limit)
+            fits = group in GROUP_SIZES
+            found[matrix.name] = replace(encoding, group=group) if fits else Encoding(16)
+    return found
 
 
 class ONNXPacking:

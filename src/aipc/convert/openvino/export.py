@@ -19,19 +19,16 @@ class OptimumExport(Export):
     def command(self, folder: Path) -> list[str]:
         task = ["--task", "text-generation-with-past"]
         exporter = [sys.executable, "-m", "optimum.commands.optimum_cli", "export", "openvino"]
-        return [*exporter, "--model", str(self.source), *task, *self._flags(), str(folder)]
-
-    def finish(self, folder: Path) -> None:
-        both = (folder / OPENVINO_TOKENIZER, folder / OPENVINO_DETOKENIZER)
-        if not all(path.exists() for path in both):
-            write_tokenizer(folder)  # where it fails at that, the exporter only warns
-        check_whole(folder / OPENVINO_MODEL)
-
-    def _flags(self) -> list[str]:
         recipe = self.recipe
         flags = ["--weight-format", recipe.weight_format]
         if recipe.weight_format == "int4":
             flags += ["--group-size", str(recipe.group_size), "--ratio", str(recipe.ratio)]
             flags += ["--sym"] if recipe.sym else []
             flags += ["--all-layers"] if recipe.all_layers else []
-        return flags
+        return [*exporter, "--model", str(self.source), *task, *flags, str(folder)]
+
+    def finish(self, folder: Path) -> None:
+        both = (folder / OPENVINO_TOKENIZER, folder / OPENVINO_DETOKENIZER)
+        if not all(path.exists() for path in both):
+            write_tokenizer(folder)  # where it fails at that, the exporter only warns
+        check_whole(folder / OPENVINO_MODEL)

@@ -82,16 +82,11 @@ def write_xml(model: Any, layout: Layout, xml: Path, weights: Path) -> None:
         with explained(xml):
             ov.serialize(model, draft, constants)
         tree = ET.parse(draft)  # noqa: S314 - OpenVINO wrote it just now
-        _rename(tree)
+        for layer in tree.iter("layer"):  # numbered from 0, so that the same graph is the same file
+            if _NUMBERED.fullmatch(layer.get("name", "")):
+                layer.set("name", f"{layer.get('type')}_{layer.get('id')}")
         _point(tree, layout, constants, weights)
     tree.write(xml, encoding="utf-8", xml_declaration=True)
-
-
-def _rename(tree: Any) -> None:
-    """Number OpenVINO's own node names from 0, so that the same graph is the same file."""
-    for layer in tree.iter("layer"):
-        if _NUMBERED.fullmatch(layer.get("name")):
-            layer.set("name", f"{layer.get('type')}_{layer.get('id')}")
 
 
 def _point(tree: Any, layout: Layout, constants: Path, weights: Path) -> None:

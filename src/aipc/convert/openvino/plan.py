@@ -7,14 +7,13 @@ from pathlib import Path
 
 from aipc.artifact.files import OPENVINO_MODEL, OPENVINO_WEIGHTS
 from aipc.checkpoint import Checkpoint
-from aipc.convert.encoding import Encoding
 from aipc.convert.layout import Layout, lay_out
 from aipc.convert.network import Network
 from aipc.convert.openvino.ir import write_xml
 from aipc.convert.openvino.tokenizer import write_tokenizer
 from aipc.convert.openvino.weights import OpenVINOPacking, PlaceholderWeights
 from aipc.convert.plan import ConversionPlan
-from aipc.convert.recipe import Recipe
+from aipc.convert.recipe import Encoding, Recipe
 from aipc.convert.targets import TARGETS, Target
 from aipc.progress import Progress, silent
 

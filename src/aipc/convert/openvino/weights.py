@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aipc.convert.encoding import Encoding
 from aipc.convert.layout import Array, ArrayType, Layout, MatrixTypes, StoredMatrix
 from aipc.convert.network import Matrix
 from aipc.convert.quantizers.rtn import Quantized, pack_nibbles
+from aipc.convert.recipe import Encoding
 
 _NUMPY = {"f32": "f4", "f16": "f2", "i8": "i1", "u8": "u1", "i4": "u1", "u4": "u1"}
 

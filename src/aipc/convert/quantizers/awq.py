@@ -17,12 +17,12 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from aipc.checkpoint import TensorInfo, Weights
-from aipc.convert.encoding import Encoding
 from aipc.convert.network import Block, Matrix, Network, Vector
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix, row_ranges
 from aipc.convert.quantizers.calibrated import PART_WEIGHTS, mean_square
 from aipc.convert.quantizers.rtn import Floats, dequantize, naming
 from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
+from aipc.convert.recipe import Encoding
 
 POWERS = (0.0, 0.15, 0.3, 0.45)
 """The powers tried; 0 leaves the matrix as it is."""

@@ -15,12 +15,12 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from aipc.checkpoint import Weights
-from aipc.convert.encoding import Encoding
 from aipc.convert.network import Matrix, Network
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix, row_ranges
 from aipc.convert.quantizers.gptq import feedback, gptq, hessian
 from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, dequantize, naming, symmetric
 from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
+from aipc.convert.recipe import Encoding
 
 PART_WEIGHTS = 2**20  # weights that a thread quantizes at once: they fit its cache
 Prepared = Callable[[Floats, Encoding], Quantized]

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.generate import Finished, Text, ToolCall
+from aipc.generate.request import GenerationRequest
 from aipc.serve.api.chat_schemas import (
     AnswerMessage,
     CalledFunction,
@@ -41,20 +42,16 @@ from aipc.serve.api.schemas import (
 )
 from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
 from aipc.serve.http.errors import HTTPError
-from aipc.serve.requests import GenerationRequest, ServerEvent, Waiting
+from aipc.serve.worker.messages import ServerEvent, Waiting
 
 
-class Chat:
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
-
-    async def answer(self, request: Request) -> Response:
-        body = read(ChatRequest, await request.body())
-        requests = _generation_requests(body, client_of(request))
-        events = self._dispatcher.events(request, body.model, body.device, requests)
-        if body.stream:
-            return EventStream(_frames(body, events))
-        return json_response(await while_connected(request.receive, _completion(body, events)))
+async def answer_chat(dispatcher: Dispatcher, request: Request) -> Response:
+    body = read(ChatRequest, await request.body())
+    requests = _generation_requests(body, client_of(request))
+    events = dispatcher.events(request, body.model, body.device, requests)
+    if body.stream:
+        return EventStream(_frames(body, events))
+    return json_response(await while_connected(request.receive, _completion(body, events)))
 
 
 def _generation_requests(body: ChatRequest, client: str) -> list[GenerationRequest]:

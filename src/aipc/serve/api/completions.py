@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.generate import Finished, Text
+from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
 from aipc.serve.api.schemas import (
     FINGERPRINT,
@@ -26,7 +27,7 @@ from aipc.serve.api.schemas import (
     usage_members,
 )
 from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
-from aipc.serve.requests import GenerationRequest, Waiting
+from aipc.serve.worker.messages import Waiting
 
 LIMIT = 16
 """Tokens of an answer without ``max_tokens``, as in OpenAI's API."""
@@ -78,17 +79,13 @@ class Completion(ApiModel):
     timings: TimingsBody | None = None
 
 
-class Completions:
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
-
-    async def answer(self, request: Request) -> Response:
-        body = read(CompletionRequest, await request.body())
-        requests = _generation_requests(body, client_of(request))
-        events = self._dispatcher.events(request, body.model, body.device, requests)
-        if body.stream:
-            return EventStream(_frames(body, events))
-        return json_response(await while_connected(request.receive, _completion(body, events)))
+async def answer_completion(dispatcher: Dispatcher, request: Request) -> Response:
+    body = read(CompletionRequest, await request.body())
+    requests = _generation_requests(body, client_of(request))
+    events = dispatcher.events(request, body.model, body.device, requests)
+    if body.stream:
+        return EventStream(_frames(body, events))
+    return json_response(await while_connected(request.receive, _completion(body, events)))
 
 
 def _generation_requests(body: CompletionRequest, client: str) -> list[GenerationRequest]:

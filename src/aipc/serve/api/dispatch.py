@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from aipc.generate import Finished
+from aipc.generate.request import GenerationRequest
 from aipc.serve.failures import Draining
-from aipc.serve.requests import GenerationRequest, ServerEvent
+from aipc.serve.worker.messages import ServerEvent
 
 if TYPE_CHECKING:
     from aipc.serve.http.metrics import AnswerMeter, Metrics
@@ -27,10 +28,7 @@ TOKENS = "aipc.tokens"
 
 
 def client_of(request: Request) -> str:
-    """The client, for fair turns: its machine and its program.
-
-    A program may open as many connections as it likes and gets no more turns by that.
-    """
+    """The client, for the fair queue: its machine and program, whatever its connections."""
     machine = request.client.host if request.client else ""
     return f"{machine} {request.headers.get('user-agent', '')}"
 
@@ -50,8 +48,8 @@ class Dispatcher:
         """The events of all ``requests``, each with the index of its request.
 
         Closing it cancels every request; the first error ends them all.  With a seed they run
-        one after another: a batch is rounded otherwise than a single sequence, and a sample may
-        fall otherwise.
+        one after another: a batch is rounded differently from a single sequence, which can change
+        a sampled token.
 
         Raises:
             AipcError: as `Pool.answer`.

@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.generate import Finished
+from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
 from aipc.serve.api.schemas import ApiModel, RequestBody, json_response, read
 from aipc.serve.http.connection import while_connected
-from aipc.serve.requests import Embedded, GenerationRequest
+from aipc.serve.worker.messages import Embedded
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -60,16 +61,12 @@ class EmbeddingList(ApiModel):
     usage: EmbeddingUsage
 
 
-class Embeddings:
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
-
-    async def answer(self, request: Request) -> Response:
-        body = read(EmbeddingRequest, await request.body())
-        client = client_of(request)
-        texts = GenerationRequest(texts=body.texts, dimensions=body.dimensions, client=client)
-        events = self._dispatcher.events(request, body.model, body.device, [texts])
-        return json_response(await while_connected(request.receive, _embeddings(body, events)))
+async def answer_embeddings(dispatcher: Dispatcher, request: Request) -> Response:
+    body = read(EmbeddingRequest, await request.body())
+    client = client_of(request)
+    texts = GenerationRequest(texts=body.texts, dimensions=body.dimensions, client=client)
+    events = dispatcher.events(request, body.model, body.device, [texts])
+    return json_response(await while_connected(request.receive, _embeddings(body, events)))
 
 
 async def _embeddings(body: EmbeddingRequest, events: IndexedEvents) -> EmbeddingList:
@@ -81,19 +78,19 @@ async def _embeddings(body: EmbeddingRequest, events: IndexedEvents) -> Embeddin
                 vectors += event.vectors
             elif isinstance(event, Finished):
                 tokens = event.usage.prompt_tokens
+    as_base64 = body.encoding_format == "base64"
+    embeddings: list[Any] = vectors if as_base64 else [*map(_floats, vectors)]
     return EmbeddingList(
         object="list",
         data=[
-            EmbeddingBody(object="embedding", index=at, embedding=_encoded(body, vector))
-            for at, vector in enumerate(vectors)
+            EmbeddingBody(object="embedding", index=at, embedding=each)
+            for at, each in enumerate(embeddings)
         ],
         model=body.model,
         usage=EmbeddingUsage(prompt_tokens=tokens, total_tokens=tokens),
     )
 
 
-def _encoded(body: EmbeddingRequest, vector: str) -> list[float] | str:
-    """The vector, float32 in base64, as the request's ``encoding_format`` has it."""
-    if body.encoding_format == "base64":
-        return vector
+def _floats(vector: str) -> list[float]:
+    """Of a vector in base64, float32 little-endian."""
     return [number for (number,) in struct.iter_unpack("<f", base64.b64decode(vector))]

@@ -1,28 +1,32 @@
-"""Every path of the server except its own description and the page's files."""
+"""Every path of the server but /openapi.json; the files of the web page, served as they are."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
-from aipc.serve.api.chat import Chat
+from aipc.serve.api.chat import answer_chat
 from aipc.serve.api.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
-from aipc.serve.api.completions import Completion, CompletionRequest, Completions
+from aipc.serve.api.completions import Completion, CompletionRequest, answer_completion
 from aipc.serve.api.dispatch import Dispatcher
-from aipc.serve.api.embeddings import EmbeddingList, EmbeddingRequest, Embeddings
+from aipc.serve.api.embeddings import EmbeddingList, EmbeddingRequest, answer_embeddings
 from aipc.serve.api.health import Health, MachineBody, Readiness, ServerHealth
 from aipc.serve.api.models import ModelBody, ModelList, Models
-from aipc.serve.api.responses import Responses
+from aipc.serve.api.responses import answer_response
 from aipc.serve.api.responses_schemas import ResponseBody, ResponseRequest
 from aipc.serve.api.schemas import RequestBody
 from aipc.serve.http.metrics import Metrics
-from aipc.serve.http.page_files import PAGE
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
@@ -33,6 +37,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 JSON = "application/json"
 EVENTS = "text/event-stream"
 _GENERATION_ERRORS = (404, 429, 500, 503)
+PAGE = Path(__file__).parents[1] / "page"
+# On Windows the registry may call a script text/plain, and no browser runs that as a module.
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
         Endpoint(
             "POST",
             "/v1/chat/completions",
-            Chat(dispatcher).answer,
+            partial(answer_chat, dispatcher),
             "The next message of a conversation.",
             body=ChatRequest,
             returns=ChatCompletion,
@@ -89,7 +96,7 @@ def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
         Endpoint(
             "POST",
             "/v1/completions",
-            Completions(dispatcher).answer,
+            partial(answer_completion, dispatcher),
             "What follows a text.",
             body=CompletionRequest,
             returns=Completion,
@@ -100,7 +107,7 @@ def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
         Endpoint(
             "POST",
             "/v1/responses",
-            Responses(dispatcher).answer,
+            partial(answer_response, dispatcher),
             "The next message of a conversation, in OpenAI's newer form; nothing is stored.",
             body=ResponseRequest,
             returns=ResponseBody,
@@ -110,7 +117,7 @@ def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
         Endpoint(
             "POST",
             "/v1/embeddings",
-            Embeddings(dispatcher).answer,
+            partial(answer_embeddings, dispatcher),
             "A vector of each text, from a model that can make them.",
             body=EmbeddingRequest,
             returns=EmbeddingList,
@@ -157,3 +164,24 @@ def _health(health: ServerHealth) -> tuple[Endpoint, ...]:
 
 async def _page(_: Request) -> Response:
     return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+class PageFiles(StaticFiles):
+    """An ASGI application; a browser revalidates its cached copy each time."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=PAGE)
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        kind = _TYPES.get(Path(full_path).suffix)
+        if kind:
+            response.headers["Content-Type"] = f"{kind}; charset=utf-8"
+        response.headers["Cache-Control"] = "no-cache"
+        return response

@@ -73,14 +73,12 @@ class ServerHealth:
         facts = await run_in_threadpool(lambda: self._monitor.snapshot().facts)
         statuses = self._pool.statuses()
         models = [{name: getattr(status, name) for name in _FIGURES} for status in statuses]
-        body = MachineBody(**facts, places=await self._places(), models=models)
-        return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
-
-    async def _places(self) -> list[dict[str, Any]] | None:
         try:
-            return [asdict(place) for place in await self._pool.devices()]
+            places = [asdict(device) for device in await self._pool.devices()]
         except DeviceError:  # a request for one of the devices gets the error
-            return None
+            places = None
+        body = MachineBody(**facts, places=places, models=models)
+        return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
 
 
 def _best_states(statuses: Sequence[ModelStatus]) -> dict[str, str]:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from aipc.serve.pool.model_registry import ModelCard
     from aipc.serve.pool.model_scheduler import ModelStatus
     from aipc.serve.pool.pool import Pool
-    from aipc.serve.pool.worker_client import Ready
 
 STATES = ("ready", "loading", "failed", "stopped")
 """The states of a model, the best first."""
@@ -73,6 +72,9 @@ def _state(card: ModelCard, statuses: list[ModelStatus]) -> ModelState:
     """The best state, where the model is loaded on several devices."""
     best = min(statuses, key=lambda status: STATES.index(status.state), default=None)
     ready = best.ready if best else None
+    abilities: list[str] = ["embeddings"] if card.embeds else []
+    if ready and not card.embeds:  # of a model that writes text, known once it is loaded
+        abilities = [*ready.constraints, *(["logprobs"] if ready.logprobs else [])]
     return ModelState(
         what=card.what,
         state=best.state if best else "stopped",
@@ -83,12 +85,5 @@ def _state(card: ModelCard, statuses: list[ModelStatus]) -> ModelState:
         error=str(best.error) if best and best.error else None,
         waiting=best.waiting if best else 0,
         running=best.running if best else 0,
-        can=["embeddings"] if card.embeds else _abilities(ready),
+        can=abilities,
     )
-
-
-def _abilities(ready: Ready | None) -> list[str]:
-    """Of a model that writes text; known once it is loaded."""
-    if ready is None:
-        return []
-    return [*ready.constraints, *(["logprobs"] if ready.logprobs else [])]

@@ -94,16 +94,11 @@ def _responses(endpoint: Endpoint, *, needs_key: bool) -> dict[str, Any]:
         str(status): {"description": text, "content": error}
         for status, text in sorted(descriptions.items())
     }
-    success = {"description": endpoint.summary, "content": _content(endpoint)}
-    return {"200": success, **errors}
-
-
-def _content(endpoint: Endpoint) -> dict[str, Any]:
     schema = {"type": "string"} if endpoint.returns is None else _reference(endpoint.returns)
     content: dict[str, Any] = {endpoint.media: {"schema": schema}}
     if endpoint.streams:
         content[EVENTS] = {"schema": _event(endpoint)}
-    return content
+    return {"200": {"description": endpoint.summary, "content": content}, **errors}
 
 
 def _event(endpoint: Endpoint) -> dict[str, Any]:

@@ -6,13 +6,14 @@ import json
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from operator import methodcaller
 from typing import Any
 
-from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.generate import Finished, Text, ToolCall
+from aipc.generate.request import GenerationRequest
 from aipc.serve.api.chat import named_tool
 from aipc.serve.api.chat_schemas import JsonFormat, TextFormat
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
@@ -20,7 +21,6 @@ from aipc.serve.api.responses_schemas import (
     CachedTokens,
     ChosenTool,
     FlatSchemaFormat,
-    FunctionTool,
     IncompleteDetails,
     InputCall,
     InputCallOutput,
@@ -37,30 +37,29 @@ from aipc.serve.api.responses_schemas import (
 from aipc.serve.api.schemas import json_response, new_id, read, timings_of, usage_of
 from aipc.serve.http.connection import EventStream, frame, waiting_frame, while_connected
 from aipc.serve.http.errors import HTTPError
-from aipc.serve.requests import GenerationRequest, ServerEvent, Waiting
+from aipc.serve.worker.messages import ServerEvent, Waiting
+
+_DUMP = methodcaller("model_dump", exclude_unset=True, by_alias=True)
 
 
-class Responses:
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
-
-    async def answer(self, request: Request) -> Response:
-        body = read(ResponseRequest, await request.body())
-        requests = [_generation_request(body, client_of(request))]
-        events = self._dispatcher.events(request, body.model, body.device, requests)
-        writer = _ResponseWriter(body)
-        if body.stream:
-            return EventStream(_frames(writer, events), writer.error_frame)
-        return json_response(await while_connected(request.receive, _response(writer, events)))
+async def answer_response(dispatcher: Dispatcher, request: Request) -> Response:
+    body = read(ResponseRequest, await request.body())
+    requests = [_generation_request(body, client_of(request))]
+    events = dispatcher.events(request, body.model, body.device, requests)
+    writer = _ResponseWriter(body)
+    if body.stream:
+        return EventStream(_frames(writer, events), writer.error_frame)
+    return json_response(await while_connected(request.receive, _response(writer, events)))
 
 
 def _generation_request(body: ResponseRequest, client: str) -> GenerationRequest:
     choice = body.tool_choice
+    functions = [tool.model_dump(exclude_none=True, exclude={"type"}) for tool in body.tools or ()]
     return GenerationRequest(
         messages=_messages(body),
         sampling=body.sampling(body.max_output_tokens),
         schema=_schema(body.text),
-        tools=[_tool(tool) for tool in body.tools or ()],
+        tools=[{"type": "function", "function": function} for function in functions],
         tool_choice=named_tool(choice.name) if isinstance(choice, ChosenTool) else choice or "auto",
         client=client,
     )
@@ -80,7 +79,9 @@ def _messages(body: ResponseRequest) -> list[dict[str, Any]]:
 def _add(messages: list[dict[str, Any]], item: InputMessage | InputCall | InputCallOutput) -> None:
     """Append ``item`` as a chat message; successive calls are one message of the assistant."""
     if isinstance(item, InputMessage):
-        messages.append({"role": item.role, "content": _text(item)})
+        parts = item.content
+        text = parts if isinstance(parts, str) else "".join(part.text for part in parts)
+        messages.append({"role": item.role, "content": text})
     elif isinstance(item, InputCallOutput):
         messages.append({"role": "tool", "tool_call_id": item.call_id, "content": item.output})
     else:
@@ -89,17 +90,6 @@ def _add(messages: list[dict[str, Any]], item: InputMessage | InputCall | InputC
         function = {"name": item.name, "arguments": item.arguments}
         call = {"id": item.call_id, "type": "function", "function": function}
         messages[-1].setdefault("tool_calls", []).append(call)
-
-
-def _text(message: InputMessage) -> str:
-    if isinstance(message.content, str):
-        return message.content
-    return "".join(part.text for part in message.content)
-
-
-def _tool(tool: FunctionTool) -> Mapping[str, Any]:
-    function = tool.model_dump(exclude_none=True, exclude={"type"})
-    return {"type": "function", "function": function}
 
 
 def _schema(options: TextOptions | None) -> Mapping[str, Any] | None:
@@ -138,7 +128,11 @@ class _ResponseWriter:
 
     def frames(self, event: ServerEvent) -> list[bytes]:
         """The server-sent events of one event."""
-        frames = [] if self._has_begun else self._begin()
+        frames: list[bytes] = []
+        if not self._has_begun:
+            self._has_begun = True
+            frames.append(self._event("response.created", response=self.response))
+            frames.append(self._event("response.in_progress", response=self.response))
         if isinstance(event, Text) and event.text:
             frames += self._write(event.text)
         elif isinstance(event, ToolCall):
@@ -153,22 +147,13 @@ class _ResponseWriter:
             "error", code=error["code"], message=error["message"], param=error["param"]
         )
 
-    def _begin(self) -> list[bytes]:
-        self._has_begun = True
-        return [
-            self._event("response.created", response=self.response),
-            self._event("response.in_progress", response=self.response),
-        ]
-
     def _write(self, text: str) -> list[bytes]:
         frames: list[bytes] = []
         message = self._message or self._open(frames)
         message.content[0].text += text
         indexes = self._indexes(message)
-        return [
-            *frames,
-            self._event("response.output_text.delta", delta=text, logprobs=[], **indexes),
-        ]
+        delta = self._event("response.output_text.delta", delta=text, logprobs=[], **indexes)
+        return [*frames, delta]
 
     def _open(self, frames: list[bytes]) -> OutputMessage:
         part = OutputText(type="output_text", text="", annotations=[], logprobs=[])
@@ -242,11 +227,7 @@ class _ResponseWriter:
     def _event(self, kind: str, **members: Any) -> bytes:
         data = {"type": kind, "sequence_number": self._number, **members}
         self._number += 1
-        return frame(json.dumps(data, default=_plain, ensure_ascii=False), kind)
-
-
-def _plain(model: BaseModel) -> Any:
-    return model.model_dump(exclude_unset=True, by_alias=True)
+        return frame(json.dumps(data, default=_DUMP, ensure_ascii=False), kind)
 
 
 def _begun(body: ResponseRequest) -> ResponseBody:

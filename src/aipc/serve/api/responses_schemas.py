@@ -56,16 +56,11 @@ class InputCallOutput(ApiModel):
     status: str | None = None
 
 
-def _kind(item: Any) -> str:
-    kind = item.get("type", "message") if isinstance(item, dict) else "message"
-    return str(kind)
-
-
 InputItem = Annotated[
     Annotated[InputMessage, Tag("message")]
     | Annotated[InputCall, Tag("function_call")]
     | Annotated[InputCallOutput, Tag("function_call_output")],
-    Discriminator(_kind),
+    Discriminator(lambda x: str(x.get("type", "message") if isinstance(x, dict) else "message")),
 ]
 
 

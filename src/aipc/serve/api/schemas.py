@@ -1,4 +1,4 @@
-"""What the bodies of requests and replies have in common; reading the one, writing the other."""
+"""What request and response bodies have in common; parsing the one, serializing the other."""
 
 from __future__ import annotations
 

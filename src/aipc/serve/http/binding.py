@@ -26,7 +26,7 @@ class Binding:
         30.0, "seconds that answers under way get to end when it is stopped", minimum=0.0
     )
     allowed_hosts: tuple[str, ...] = ()
-    """More names of it in a request's Host: "pc.example", with a port if not this one."""
+    """More values of a request's Host: "pc.example", with its port if it is another."""
     allowed_origins: tuple[str, ...] = ()
     """Origins of other pages that may use it: "https://page.example"."""
     api_key: str | None = field(default=None, repr=False)

@@ -1,4 +1,4 @@
-"""Work that ends when the client disconnects, and responses that are a stream of events."""
+"""Work that is cancelled when the client disconnects, and streams of server-sent events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from aipc.serve.http.errors import HTTPError, http_error
-from aipc.serve.requests import Waiting
+from aipc.serve.worker.messages import Waiting
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Which HTTP status each error of the tree becomes, and its body as OpenAI's clients expect it."""
+"""The HTTP status of each kind of error, and its body as OpenAI's clients expect it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class HTTPError(Exception):
 
 
 def http_error(error: Exception) -> HTTPError:
-    """Any error as the client gets it; of an unforeseen one it learns only that it happened."""
+    """Any error as the client gets it; an unforeseen one has no details."""
     if isinstance(error, HTTPError):
         return error
     if isinstance(error, AipcError):

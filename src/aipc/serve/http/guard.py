@@ -67,7 +67,8 @@ class Guard:
     def _checked(self, scope: Scope, headers: Headers) -> Response | None:
         """None lets the request through; a response is all that a preflight gets."""
         _check_size(scope["headers"])
-        self._check_host(headers)
+        if headers.get("host", "").lower() not in self._hosts:
+            raise HTTPError(421, "this server is not called that; --allow-host adds a name")
         self._check_origin(headers)
         if scope["method"] == "OPTIONS" and "origin" in headers:
             return Response(status_code=204, headers=_PREFLIGHT)
@@ -75,11 +76,6 @@ class Guard:
         if scope["method"] not in _SAFE:
             _check_content(headers)
         return None
-
-    def _check_host(self, headers: Headers) -> None:
-        host = headers.get("host", "").lower()
-        if host not in self._hosts:
-            raise HTTPError(421, "this server is not called that; --allow-host adds a name")
 
     def _check_origin(self, headers: Headers) -> None:
         origin = headers.get("origin")

@@ -1,4 +1,4 @@
-"""The server's counts and times, for Prometheus.  No prompt, key or client is a label."""
+"""The server's counters and histograms, for Prometheus; no label has a prompt, key or client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from aipc.generate import Finished, Text
-from aipc.serve.requests import ServerEvent
+from aipc.serve.worker.messages import ServerEvent
 
 if TYPE_CHECKING:
     from aipc.serve.pool.model_scheduler import ModelStatus
@@ -65,23 +65,20 @@ class AnswerMeter:
 
     def note(self, event: ServerEvent) -> None:
         if isinstance(event, Text) and event.tokens:
-            self._time(len(event.tokens))
+            now, tokens = time.perf_counter(), len(event.tokens)
+            if self._has_started:
+                for _ in range(tokens):
+                    self._metrics.token.observe((now - self._latest) / tokens)
+            else:
+                self._metrics.first_token.observe(now - self._latest)
+            self._has_started, self._latest = True, now
         elif isinstance(event, Finished):
             self._metrics.tokens.labels("prompt").inc(event.usage.prompt_tokens)
             self._metrics.tokens.labels("completion").inc(event.usage.completion_tokens)
 
-    def _time(self, tokens: int) -> None:
-        now = time.perf_counter()
-        if self._has_started:
-            for _ in range(tokens):
-                self._metrics.token.observe((now - self._latest) / tokens)
-        else:
-            self._metrics.first_token.observe(now - self._latest)
-        self._has_started, self._latest = True, now
-
 
 class _Models(Collector):
-    """The pool's figures of each model, collected at each read."""
+    """The pool's status of each model, collected at each read."""
 
     def __init__(self, statuses: Callable[[], Sequence[ModelStatus]]) -> None:
         self._statuses = statuses

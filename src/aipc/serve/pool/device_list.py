@@ -1,6 +1,6 @@
 """The devices of this machine that a request may name, listed by a short-lived process.
 
-Vendors' drivers are loaded for that, and stay out of the server's process, which has to survive.
+Vendors' drivers, which can crash, are loaded there and stay out of the server's process.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _LIMIT_S = 60
 @dataclass(frozen=True)
 class ReachableDevice:
     device: str
-    """As its runtime addresses it, in small letters: "cpu", "gpu.1"."""
+    """The runtime's name of it, in small letters: "cpu", "gpu.1"."""
     name: str
-    """As its maker calls it."""
+    """The vendor's product name."""
     runtimes: tuple[str, ...]
 
 
 class DeviceList:
-    """Found at the first `read`; calls that come meanwhile await the same search."""
+    """Listed at the first `read`; concurrent calls await the same search."""
 
     def __init__(self, runtime: str = "auto") -> None:
         self._runtimes = () if runtime == "auto" else (runtime,)
         self._search: asyncio.Future[tuple[ReachableDevice, ...]] | None = None
 
     async def read(self) -> tuple[ReachableDevice, ...]:
-        """All of them.
+        """Every device.
 
         Raises:
             DeviceError: they can't be listed; the next call tries again.

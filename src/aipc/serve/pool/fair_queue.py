@@ -1,4 +1,4 @@
-"""The queue before a model: its requests, their turns, and the pause after failures."""
+"""One model's queue of pending requests, fair between clients; the backoff after failures."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from aipc.errors import AipcError
 from aipc.generate import Finished, Text
+from aipc.generate.request import GenerationRequest
 from aipc.serve.failures import WorkerDied
-from aipc.serve.requests import GenerationRequest, ServerEvent, Waiting
+from aipc.serve.worker.messages import ServerEvent, Waiting
 
 FAILURES = 3
-"""In a row, after which a model is given a pause."""
+"""In a row, after which a model is paused."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
 _NEWEST = 0.2  # share of the newest answer in the average
-_GUESS_S = 5.0  # an answer's time before there was one
+_GUESS_S = 5.0  # an answer's time before one was measured
 _LONGEST_WAIT_S = 600.0
 
 
@@ -50,7 +51,7 @@ class PendingRequest(AsyncIterator[ServerEvent]):
         self._position = 0
 
     def put_position(self, position: int) -> None:
-        """Its position in the queue, 1 being the next; an event if it has changed."""
+        """Add an event with the position in the queue, 1 being the next, if it has changed."""
         if position != self._position:
             self._position = position
             self.put(Waiting(position))
@@ -71,7 +72,7 @@ class PendingRequest(AsyncIterator[ServerEvent]):
             self._arrived.set()
 
     async def aclose(self) -> None:
-        """Leave the queue, or end the answer at its next token; nothing is iterated any more."""
+        """Leave the queue, or end the answer at its next token; the iteration is over."""
         self._is_closed = True
         if self.on_close is not None:
             on_close, self.on_close = self.on_close, None
@@ -116,9 +117,9 @@ def _joined(texts: list[Text]) -> Text:
 
 
 class FairQueue:
-    """Turns go round among clients; each client's own requests keep their order.
+    """Round-robin over clients; each client's own requests are first in, first out.
 
-    A client with a hundred requests delays nobody else's.
+    A client with a hundred requests does not delay those of others.
     """
 
     def __init__(self) -> None:
@@ -169,7 +170,7 @@ class FairQueue:
 
 
 class Backoff:
-    """After `FAILURES` in a row each further try has to wait, twice as long each time."""
+    """After `FAILURES` in a row each further try waits, twice as long each time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -1,9 +1,9 @@
-"""The models that may be requested: those named by the operator, and those whole in the store."""
+"""The models that may be requested: those that the operator names, and those in the store."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from aipc.artifact.sentence_model import makes_embeddings
 from aipc.errors import UsageError
 from aipc.models import names
-from aipc.models.names import CATALOGUE, Model
+from aipc.models.names import CATALOGUE
 from aipc.models.source import ArtifactSource, GgufSource, HubSource, Source, WheelSource
 from aipc.models.store import Store, StoredModel
 
@@ -30,24 +30,24 @@ class ModelCard:
     what: str
     """For people; may be empty."""
     nbytes: int
-    """Of its weights, as they will be loaded, or nearly; 0 where that is not known yet."""
+    """About the size of its weights as they will be loaded; 0 where it is not known yet."""
     created: int
     """Seconds since 1970."""
     context: int | None = None
-    """Tokens, as the catalogue has it; for a loaded model `Ready` has what holds here."""
+    """Tokens, from the catalogue; `Ready.context` is the true one of a loaded model."""
     embeds: bool = False
-    """Whether it makes vectors of texts, and writes none."""
+    """Whether it makes vectors of texts instead of writing text."""
     is_variant: bool = False
-    """Whether it was made of a model that is offered itself; it need not be listed."""
+    """Whether it is an artifact of a model that has a card itself; `Pool.models` leaves it out."""
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes that its worker will take, judged by its files."""
+        """Bytes that its worker will take, estimated from its files."""
         return self.nbytes + _PROCESS_BYTES
 
 
 class ModelRegistry:
-    """No request adds to it: a path, address or hub id that is not in it is an unknown model."""
+    """Fixed for requests: a path, address or hub id that is not in it is an unknown model."""
 
     def __init__(self, named: Sequence[str], store: Store) -> None:
         """``named`` are models as `aipc.load` takes them.
@@ -81,9 +81,19 @@ class ModelRegistry:
         held = {entry.name: entry for entry in entries if entry.kind == "checkpoint"}
         fetched = [model for model in CATALOGUE.values() if model.source.name in held]
         cards = [self._named_card(*one, entries) for one in self._named]
-        cards += [_fetched_card(one, held[one.source.name], entries) for one in fetched]
+        for model in fetched:
+            nbytes, created = _weights(model.source, entries), _seconds(held[model.source.name])
+            cards.append(
+                ModelCard(model.name, model.name, model.what, nbytes, created, model.context)
+            )
+        # names in the store of the models that have a card themselves
         offered = {source.name for _, source in self._named} | {one.source.name for one in fetched}
-        cards += [_artifact_card(one, offered) for one in entries if one.kind == "artifact"]
+        for entry in entries:
+            if entry.kind == "artifact":
+                is_variant = any(_is_made_of(entry, name) for name in offered)
+                path, created = str(entry.path), _seconds(entry)
+                card = ModelCard(entry.name, path, "", entry.nbytes, created, is_variant=is_variant)
+                cards.append(card)
         found: dict[str, ModelCard] = {}
         for card in cards:
             found.setdefault(card.name, card)
@@ -103,20 +113,8 @@ class ModelRegistry:
         )
 
 
-def _fetched_card(model: Model, entry: StoredModel, entries: Sequence[StoredModel]) -> ModelCard:
-    weights = _weights(model.source, entries)
-    return ModelCard(model.name, model.name, model.what, weights, _seconds(entry), model.context)
-
-
-def _artifact_card(entry: StoredModel, offered: Collection[str]) -> ModelCard:
-    """``offered`` are the names, in the store, of the models that have a card themselves."""
-    is_variant = any(_is_made_of(entry, name) for name in offered)
-    size, created = entry.nbytes, _seconds(entry)
-    return ModelCard(entry.name, str(entry.path), "", size, created, is_variant=is_variant)
-
-
 def _public_name(name: str, source: Source) -> str:
-    """Of a path its last part alone: clients need not know the folder."""
+    """The last part alone of a path: clients need not know the folder."""
     if isinstance(source, (HubSource, WheelSource)):
         return name
     return source.path.stem if source.path.suffix.lower() == ".gguf" else source.path.name

@@ -1,4 +1,4 @@
-"""One model on one device: its queue, and its worker, loaded on demand and again when it died."""
+"""One model on one device: its queue, and its worker, loaded on demand and after its death."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class ModelStatus:
     state: Literal["stopped", "loading", "ready", "failed"]
     """Ready: it has produced a token since it was loaded, and its process lives."""
     ready: Ready | None
-    """What its worker reported; None while nothing is loaded."""
+    """What its worker reported; None while it is not loaded."""
     doing: str
-    """The step of loading, for people; may be empty."""
+    """The step of loading, for display; may be empty."""
     error: AipcError | None
     """Why it is not loaded, where it failed."""
     waiting: int
@@ -38,13 +38,13 @@ class ModelStatus:
     tokens: int
     """Generated."""
     answers: int
-    """That came to their end, cancelled ones included."""
+    """Ended, cancelled ones included."""
     restarts: int
     """Loads after the first one."""
     memory_bytes: int | None
-    """That its process takes; None while there is none, or it is not known."""
+    """Of its process; None without one, or while it is not known."""
     notices: tuple[str, ...]
-    """What a user should know of this load, such as a fallback; one line each."""
+    """What a user should know of this load, such as a fallback to another device; a line each."""
     pid: int | None
 
 
@@ -102,7 +102,7 @@ class ModelScheduler:
 
     @property
     def expected_bytes(self) -> int:
-        """Bytes that a worker will take: what one took before, else judged by its files."""
+        """Bytes that a worker will take: what one took before, else estimated from its files."""
         return self._largest or self.card.memory_bytes
 
     def status(self) -> ModelStatus:
@@ -152,7 +152,7 @@ class ModelScheduler:
         self._schedule()
 
     def _withdraw(self, pending: PendingRequest) -> None:
-        """Its client has left: free its place in the queue, or its slot at the next token."""
+        """Its client has left: remove it from the queue, or cancel its answer."""
         if pending.number is not None:
             if self._worker is not None and not pending.finished:
                 self._worker.cancel(pending)
@@ -160,7 +160,7 @@ class ModelScheduler:
             self._schedule()
 
     def _schedule(self) -> None:
-        """Do what can be done now: load, start answers, and update the others' positions."""
+        """Load if needed, start answers in free slots, update the positions of the others."""
         if len(self._queue) and not (self._ready or self._loading or self._retiring):
             self._loading = asyncio.create_task(self._load())
         while self._worker is not None and len(self._queue) and self._free_slots() > 0:
@@ -196,7 +196,7 @@ class ModelScheduler:
         """Load the model, if it is not loaded.
 
         Raises:
-            AipcError: it can't be.
+            AipcError: it can't be loaded.
         """
         self._backoff.check()
         if self._ready is None:
@@ -256,7 +256,7 @@ class ModelScheduler:
         self._unloading = asyncio.create_task(self._end(self._detach()))
 
     def _detach(self) -> WorkerClient | None:
-        """Take its worker away at once, so that a request that arrives meanwhile can't get it."""
+        """Drop its worker now, so that a request that arrives meanwhile does not get it."""
         worker, self._worker, self._ready = self._worker, None, None
         return worker
 

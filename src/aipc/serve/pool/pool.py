@@ -10,6 +10,7 @@ from typing import Any
 from aipc.devices import resolve_device
 from aipc.devices.device import plain_name
 from aipc.devices.system.memory import read_memory
+from aipc.generate.request import GenerationRequest
 from aipc.serve.failures import ModelTooLarge, ModelUnknown, WrongModel
 from aipc.serve.pool.device_list import DeviceList, ReachableDevice
 from aipc.serve.pool.fair_queue import PendingRequest
@@ -17,7 +18,6 @@ from aipc.serve.pool.model_registry import ModelCard, ModelRegistry
 from aipc.serve.pool.model_scheduler import ModelScheduler, ModelStatus, draining
 from aipc.serve.pool.options import PoolOptions
 from aipc.serve.pool.worker_client import WorkerClient
-from aipc.serve.requests import GenerationRequest
 from aipc.serve.worker.loading import LOADER
 from aipc.units import amount
 
@@ -65,7 +65,7 @@ class Pool:
         """Bytes that all workers together may take."""
 
     def models(self) -> tuple[ModelCard, ...]:
-        """The models to choose from, those named at the start first; reads a disk."""
+        """The models to list, those named at the start first; reads the disk."""
         return tuple(card for card in self._registry.cards().values() if not card.is_variant)
 
     async def card(self, model: str) -> ModelCard:
@@ -109,9 +109,9 @@ class Pool:
 
         Raises:
             ModelUnknown: no such model.
-            WrongModel: it makes embeddings and text is requested, or the other way round.
+            WrongModel: an embedder for a request for text, or the reverse.
             DeviceError: this machine has no such device.
-            UsageError: no device name, or a request with a value or option that can't be meant.
+            UsageError: an invalid device name, value or combination of options.
             ServerBusy: too many requests wait for this model already.
             Draining: the pool is being closed.
             WorkerDied: the model's process ended, hangs, or has failed several times in a row.
@@ -137,7 +137,7 @@ class Pool:
         return scheduler.status()
 
     def statuses(self) -> tuple[ModelStatus, ...]:
-        """Of every model and device that was requested since the start."""
+        """One for each model and device that was requested since the start."""
         return tuple(scheduler.status() for scheduler in self._schedulers.values())
 
     async def close(self, drain_s: float = 0.0) -> None:
@@ -164,7 +164,7 @@ class Pool:
         for one in self._schedulers.values():
             if one.card.name == card.name and {one.device, one.runs_on} & {*device}:
                 return one
-        order = {
+        arguments = {
             "model": card.load_name,
             "device": device[-1],
             "home": str(self._registry.store.home),
@@ -176,7 +176,7 @@ class Pool:
             self._options,
             make_room=self._make_room,
             start_worker=partial(
-                WorkerClient, card.name, order, self._loader, self._options.stuck_s
+                WorkerClient, card.name, arguments, self._loader, self._options.stuck_s
             ),
         )
         self._schedulers[card.name, device[-1]] = new

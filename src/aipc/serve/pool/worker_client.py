@@ -1,4 +1,4 @@
-"""A model in its worker, from the process's start to its end."""
+"""The server's side of one worker, from the process's start to its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aipc.serve.pool.fair_queue import PendingRequest
 from aipc.serve.pool.worker_process import WorkerProcess
 from aipc.serve.worker.messages import error_from_data, event_from_data, request_to_data
 
-_GRACE_S = 4.0  # a worker leaves after 3 at the latest
+_GRACE_S = 4.0  # a worker ends itself after 3 at the latest
 _NOTICES = 20
 
 
@@ -37,7 +37,7 @@ class Ready:
 
 
 class WorkerClient:
-    """Starts and cancels answers, passes on their events, notices a death or a standstill.
+    """Starts and cancels answers, forwards their events, detects a dead or stuck worker.
 
     ``on_change`` is called when an answer has ended, with the seconds that it took (None: it
     failed), and when the worker has ended, with None.
@@ -46,7 +46,7 @@ class WorkerClient:
     def __init__(
         self,
         name: str,
-        order: Mapping[str, Any],
+        arguments: Mapping[str, Any],
         loader: str,
         stuck_s: float,
         on_change: Callable[[float | None], None],
@@ -68,12 +68,12 @@ class WorkerClient:
         self.memory: int | None = None
         """Bytes that the process takes."""
         self.doing = ""
-        """The step of loading, for people."""
+        """The step of loading, for display."""
         self.notices: deque[str] = deque(maxlen=_NOTICES)
         self._weights = 0
         self._is_ending = False
         self._numbers = 0
-        self._process = WorkerProcess(order, loader, self._receive, self._on_end)
+        self._process = WorkerProcess(arguments, loader, self._on_messages, self._on_end)
 
     @property
     def pid(self) -> int:
@@ -81,7 +81,7 @@ class WorkerClient:
 
     @property
     def footprint(self) -> int:
-        """Bytes that its process or its device holds, as far as is known."""
+        """Bytes that its process or its device holds, as far as it is known."""
         return max(self.memory or 0, self._weights)
 
     async def until_ready(self, limit_s: float) -> Ready:
@@ -119,7 +119,7 @@ class WorkerClient:
         self._is_ending = True
         await self._process.end(_GRACE_S)
 
-    def _receive(self, messages: list[Message]) -> None:
+    def _on_messages(self, messages: list[Message]) -> None:
         for message in messages:
             if "id" in message:
                 self._on_answer(message)
@@ -154,15 +154,11 @@ class WorkerClient:
         elif "failed" in message:
             self.error = error_from_data(message["failed"])
         elif "ready" in message:
-            self._on_ready(message["ready"])
-
-    def _on_ready(self, facts: Message) -> None:
-        self.doing = ""
-        self.memory = facts.pop("memory")
-        self._weights = facts.pop("weights")
-        constraints = tuple(facts.pop("constraints"))
-        if not self._ready.done():
-            self._ready.set_result(Ready(constraints=constraints, **facts))
+            ready, self.doing = message["ready"], ""
+            self.memory, self._weights = ready.pop("memory"), ready.pop("weights")
+            if not self._ready.done():
+                constraints = tuple(ready.pop("constraints"))
+                self._ready.set_result(Ready(**ready, constraints=constraints))
 
     def _on_end(self, status: int) -> None:
         self.has_ended = True
@@ -173,7 +169,7 @@ class WorkerClient:
             self.error = error
         if not self._ready.done():
             self._ready.set_exception(error)
-            self._ready.exception()  # retrieved: nobody may be awaiting it any more
+            self._ready.exception()  # retrieved, as it may not be awaited any more
         for pending in self.running.values():
             pending.fail(error)
         self.running.clear()
@@ -191,7 +187,7 @@ class WorkerClient:
             self._stuck_timer = self._loop.call_later(self._stuck_s, self._check_stuck)
 
     def _check_stuck(self) -> None:
-        """Kill a worker without a token for ``stuck_s``; check again when that may be so."""
+        """Kill a worker that made no token for ``stuck_s`` s; else check again when that is due."""
         self._stuck_timer = None
         left = self._progress_s + self._stuck_s - self._loop.time()
         if not self.running:

@@ -1,4 +1,4 @@
-"""A worker's process, as the event loop sees it."""
+"""A worker's child process and its pipes, driven by the event loop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WorkerProcess:
 
     def __init__(
         self,
-        order: Mapping[str, Any],
+        arguments: Mapping[str, Any],
         loader: str,
         on_messages: Callable[[list[Message]], None],
         on_end: Callable[[int], None],
@@ -42,7 +42,7 @@ class WorkerProcess:
         self._ended.add_done_callback(lambda status: on_end(status.result()))
         self._process = _start()
         self._outbox = Outbox(cast("BinaryIO", self._process.stdin), "requests")
-        self._outbox.put({"order": dict(order), "loader": loader})
+        self._outbox.put({"arguments": dict(arguments), "loader": loader})
         self._splitter = Splitter()
         self._stdout = cast("BinaryIO", self._process.stdout)
         self._listen()
@@ -68,9 +68,9 @@ class WorkerProcess:
         self._process.kill()
 
     def _listen(self) -> None:
-        """On the loop itself where it can watch a pipe: each token is spared a change of threads.
+        """Read on the loop itself, which saves a thread switch per token.
 
-        Windows' loop can't.
+        Windows' loop can't watch a pipe, so a thread reads there.
         """
         if sys.platform == "win32":
             self._in_thread(self._read)

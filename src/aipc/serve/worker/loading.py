@@ -1,25 +1,34 @@
-"""What a worker loads when it is told: a session, with all that the operator requested."""
+"""What a worker loads: a session, or an embedder with the interface of one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import base64
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aipc.errors import UsageError
+from aipc.generate import Finished, Timings, Usage
+from aipc.generate.request import GenerationRequest
 from aipc.progress import Progress
+from aipc.runtimes.base import Capabilities
+from aipc.serve.worker.messages import Embedded
 
 if TYPE_CHECKING:
-    from aipc.serve.worker.embedding_session import EmbeddingSession
+    from aipc.runtimes.embedder import Embedder
     from aipc.session.session import Session
 
 LOADER = "aipc.serve.worker.loading:load_session"
 """The loader of every worker but those of tests: MODULE:FUNCTION."""
+_AT_ONCE = 16  # texts; between two such batches an answer can be cancelled
 
 
 def load_session(
-    order: Mapping[str, Any], progress: Progress, notify: Callable[[str], None]
+    arguments: Mapping[str, Any], progress: Progress, notify: Callable[[str], None]
 ) -> Session | EmbeddingSession:
-    """``order`` has the arguments of `aipc.load` as plain data; ``home`` is its store's folder.
+    """``arguments`` are those of `aipc.load` as plain data; ``home`` is the store's folder.
 
     Raises:
         AipcError: as `aipc.load`.
@@ -28,9 +37,15 @@ def load_session(
     from aipc.runtimes.openvino.static_shape import NpuOptions
     from aipc.session import embed, session
 
-    if embed.is_embedder(order["model"]):
-        return _embedder(order, notify)
-    given = dict(order)
+    if embed.is_embedder(arguments["model"]):
+        model, device, properties = (
+            arguments["model"],
+            arguments["device"],
+            arguments.get("properties"),
+        )
+        made = embed.embedder(model, device=device, properties=properties, notify=notify)
+        return EmbeddingSession(made)
+    given = dict(arguments)
     npu = given.pop("npu", None)
     return session.load(
         given.pop("model"),
@@ -42,10 +57,54 @@ def load_session(
     )
 
 
-def _embedder(order: Mapping[str, Any], notify: Callable[[str], None]) -> EmbeddingSession:
-    from aipc.serve.worker.embedding_session import EmbeddingSession
-    from aipc.session.embed import embedder
+class EmbeddingSession:
+    """The part of a `Session` that a worker uses, on an embedder; one answer at a time."""
 
-    properties = order.get("properties")
-    model = embedder(order["model"], device=order["device"], properties=properties, notify=notify)
-    return EmbeddingSession(model)
+    concurrent = False
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self.context = embedder.context
+        self.facts: Mapping[str, Any] = {**embedder.facts, "dimensions": embedder.width}
+        self.capabilities = Capabilities(str(self.facts["runtime"]), frozenset(), concurrent=False)
+
+    def answer(self, request: GenerationRequest) -> EmbeddingStream:
+        """An iterator of `Embedded`, then one `Finished`.
+
+        Raises:
+            UsageError: ``dimensions`` is not what the model's vectors have.
+        """
+        if request.dimensions not in {None, self._embedder.width}:
+            what = f"the model's embeddings have {self._embedder.width} dimensions, not"
+            raise UsageError(f"{what} {request.dimensions}", "leave dimensions out")
+        return EmbeddingStream(self._embedder, request.texts)
+
+    def close(self) -> None:
+        self._embedder.close()
+
+
+class EmbeddingStream(Iterator[Any]):
+    def __init__(self, embedder: Embedder, texts: Sequence[str]) -> None:
+        self._embedder = embedder
+        self._cancelled = threading.Event()
+        self._events = self._embed(list(texts))
+
+    def __next__(self) -> Any:
+        return next(self._events)
+
+    def cancel(self) -> None:
+        """End it after the batch under way, from any thread."""
+        self._cancelled.set()
+
+    def _embed(self, texts: list[str]) -> Iterator[Embedded | Finished]:
+        started, tokens = time.perf_counter(), 0
+        for start in range(0, len(texts), _AT_ONCE):
+            if self._cancelled.is_set():
+                break
+            batch = texts[start : start + _AT_ONCE]
+            tokens += sum(self._embedder.count(batch))
+            vectors = self._embedder.embed(batch).astype("<f4")
+            yield Embedded(tuple(base64.b64encode(row.tobytes()).decode() for row in vectors))
+        timings = Timings(None, None, time.perf_counter() - started)
+        is_cut = self._cancelled.is_set()
+        yield Finished("cancelled" if is_cut else "stop", Usage(tokens, 0), timings)

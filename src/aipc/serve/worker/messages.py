@@ -1,15 +1,16 @@
-"""Requests, events and errors as plain data, and back."""
+"""Requests, events and errors between the server and a worker, and their form as plain data."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from aipc import errors
 from aipc.errors import AipcError, EngineError
 from aipc.generate import Event, Finished, Text, Timings, ToolCall, Usage
-from aipc.serve.requests import Embedded, GenerationRequest
+from aipc.generate.request import GenerationRequest
 
 _KNOWN = {
     name: kind
@@ -20,8 +21,30 @@ _PRIVATE = {"client"}
 _BYTES = "latin-1"  # a character of JSON for each
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """The answer has not begun; 1 is the position of the next one.
+
+    Also sent while the model is being loaded.
+    """
+
+    position: int
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The vectors of the next few texts, in the order of the request."""
+
+    vectors: tuple[str, ...]
+    """Each float32, little-endian, in base64, as it is sent to the client."""
+
+
+ServerEvent: TypeAlias = Event | Embedded | Waiting
+"""Of one answer: any `Waiting`, then `Text` and `ToolCall`, or `Embedded`, then one `Finished`."""
+
+
 class VendorError(Exception):
-    """The text of the error behind one of ours, which came to be in the worker."""
+    """The text of the vendor's error that caused an `AipcError` in the worker."""
 
 
 def request_to_data(request: GenerationRequest) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 It is started by `WorkerProcess` as ``python -m aipc.serve.worker.worker`` and ends when its stdin
 does, which is also how it learns that its parent has died.
 
-    in   {"order": …} first, then {"request": …, "id": 1}, {"cancel": 1}
+    in   {"arguments": …, "loader": …} first, then {"request": …, "id": 1}, {"cancel": 1}
     out  {"doing": …} {"notice": …} {"memory": …} at any time; {"ready": …} or {"failed": …} once;
          {"id": 1, "event": …} for each event of an answer, its end {"id": 1, "finished": …} or
          {"id": 1, "failed": …}
@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from io import BufferedIOBase
@@ -25,14 +25,15 @@ from typing import Any
 
 from aipc.child import Message, Outbox, batches, own_pipes
 from aipc.errors import EngineError
-from aipc.serve.worker.answering import Answering
-from aipc.serve.worker.embedding_session import EmbeddingSession
-from aipc.serve.worker.messages import error_to_data
+from aipc.generate import Finished
+from aipc.generate.request import GenerationRequest
+from aipc.serve.worker.loading import EmbeddingSession
+from aipc.serve.worker.messages import error_to_data, event_to_data, request_from_data
 
 HEARTBEAT_S = 2.0
 PROGRESS_S = 0.2
 GRACE_S = 3.0
-"""How long an end may take before the process is left without ceremony."""
+"""Until running answers, or unsent events, are abandoned at the end."""
 
 
 class Worker:
@@ -42,31 +43,35 @@ class Worker:
         self._batches = batches(requests)
         self._outbox = outbox
         self._over = threading.Event()
-        self._answering: Answering | None = None
+        self._answers: RunningAnswers | None = None
 
     def serve(self) -> None:
-        """Load what the first message orders and answer until stdin ends."""
+        """Load the model of the first message and answer until stdin ends."""
         first = next(self._batches, [])
         if not first:
             return
         self._in_thread(self._listen)
         self._in_thread(self._beat)
-        session = self._load(first[0]["order"], first[0]["loader"])
+        session = self._load(first[0]["arguments"], first[0]["loader"])
         if session is None:
             return
         self._over.wait()
         session.close()
 
-    def _load(self, order: dict[str, Any], loader: str) -> Any:
-        """The session, after it has produced a token; None when there is none to be had."""
+    def _load(self, arguments: dict[str, Any], loader: str) -> Any:
+        """The session, after it has produced a token; None where loading failed."""
         try:
-            session = _find(loader)(order, self._progress(), self._notify)
+            module, _, function = loader.partition(":")
+            load = getattr(import_module(module), function)
+            session = load(
+                arguments, self._progress(), lambda text: self._outbox.put({"notice": text})
+            )
             _warm_up(session)
             ready = _ready(session)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the parent has to be told
+        except Exception as error:  # noqa: BLE001 - any error goes to the parent
             self._outbox.put({"failed": error_to_data(error)})
             return None
-        self._answering = Answering(session, self._outbox)
+        self._answers = RunningAnswers(session, self._outbox)
         self._outbox.put({"ready": ready})
         return session
 
@@ -76,25 +81,25 @@ class Worker:
                 for message in batch:
                     self._on_message(message)
         self._over.set()
-        if self._answering is not None:
-            self._answering.cancel_all()
+        if self._answers is not None:
+            self._answers.cancel_all()
             time.sleep(GRACE_S)
         os._exit(1)  # loading, or with an engine that does not let go
 
     def _on_message(self, message: Message) -> None:
-        if self._answering is None:
+        if self._answers is None:
             raise ValueError("a request before the model is loaded")
         if "request" in message:
-            self._answering.start(message["id"], message["request"])
+            self._answers.start(message["id"], message["request"])
         else:
-            self._answering.cancel(message["cancel"])
+            self._answers.cancel(message["cancel"])
 
     def _beat(self) -> None:
         while not self._over.wait(HEARTBEAT_S):
             self._outbox.put({"memory": resident_bytes()})
 
     def _progress(self) -> Callable[[str, int, int], None]:
-        """Tells the parent at most every `PROGRESS_S` seconds, and each new kind of work."""
+        """Reports to the parent at most every `PROGRESS_S` seconds, and each new kind of work."""
         reported = [("", 0.0)]
 
         def progress(what: str, done: int, total: int) -> None:
@@ -105,20 +110,83 @@ class Worker:
 
         return progress
 
-    def _notify(self, notice: str) -> None:
-        self._outbox.put({"notice": notice})
-
     def _in_thread(self, work: Callable[[], None]) -> None:
         threading.Thread(target=work, name=work.__name__, daemon=True).start()
 
 
-def _find(loader: str) -> Any:
-    module, _, function = loader.partition(":")
-    return getattr(import_module(module), function)
+class RunningAnswers:
+    """Starts and cancels the answers of one session, a thread each, and sends their events.
+
+    Every answer ends with exactly one message: "finished" with its `Finished`, or "failed".
+    """
+
+    def __init__(self, session: Any, outbox: Outbox) -> None:
+        self._session = session
+        self._outbox = outbox
+        self._lock = threading.Lock()
+        self._running: dict[int, _Answer] = {}
+
+    def start(self, number: int, data: Mapping[str, Any]) -> None:
+        answer = _Answer()
+        with self._lock:
+            self._running[number] = answer
+        work = (number, request_from_data(data), answer)
+        threading.Thread(target=self._answer, args=work, name="answer", daemon=True).start()
+
+    def cancel(self, number: int) -> None:
+        """End an answer at its next token; one that has ended already stays as it is."""
+        with self._lock:
+            answer = self._running.get(number)
+        if answer is not None:
+            answer.cancel()
+
+    def cancel_all(self) -> None:
+        with self._lock:
+            running = tuple(self._running.values())
+        for answer in running:
+            answer.cancel()
+
+    def _answer(self, number: int, request: GenerationRequest, answer: _Answer) -> None:
+        try:
+            for event in answer.attach(self._session.answer(request)):
+                data = event_to_data(event)
+                if isinstance(event, Finished):
+                    self._end(number, {"id": number, "finished": data})
+                else:
+                    self._outbox.put({"id": number, "event": data})
+        except Exception as error:  # noqa: BLE001 - any error goes to the client
+            self._end(number, {"id": number, "failed": error_to_data(error)})
+
+    def _end(self, number: int, message: Message) -> None:
+        with self._lock:
+            self._running.pop(number, None)
+        self._outbox.put(message)
+
+
+class _Answer:
+    """An event stream that may be cancelled before or after it is attached."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stream: Any = None
+        self._cancelled = False
+
+    def attach(self, stream: Any) -> Any:
+        with self._lock:
+            self._stream = stream
+            if self._cancelled:
+                stream.cancel()
+        return stream
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._cancelled = True
+            if self._stream is not None:
+                self._stream.cancel()
 
 
 def _warm_up(session: Any) -> None:
-    """Have it produce a token, which is what ready means; an embedder has made a vector.
+    """Produce a token, which is what ready means; an embedder has made a vector already.
 
     Raises:
         EngineError: it does not.
@@ -131,14 +199,16 @@ def _warm_up(session: Any) -> None:
 
 
 def _ready(session: Any) -> Message:
-    able = session.capabilities
+    """The fields of `Ready`, and the bytes of the artifact, which a device may hold outside."""
+    able, folder = session.capabilities, session.facts.get("artifact")
+    files = Path(folder).glob("*") if folder else ()
     return {
         "context": session.context,
         "concurrent": session.concurrent,
         "constraints": sorted(able.constraints),
         "logprobs": able.logprobs,
         "facts": dict(session.facts),
-        "weights": _nbytes(session.facts.get("artifact")),
+        "weights": sum(file.stat().st_size for file in files),
         "memory": resident_bytes(),
     }
 
@@ -150,20 +220,11 @@ def resident_bytes() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def _nbytes(folder: str | None) -> int:
-    """What is in an artifact's folder, which a device may hold outside this process."""
-    return sum(file.stat().st_size for file in Path(folder).glob("*")) if folder else 0
-
-
-def _ignore_signals() -> None:
-    """Ctrl-C and a service's stop reach the whole group; the parent decides, and drains."""
+def main() -> None:
+    # Ctrl-C and a service's stop reach the whole process group; the parent decides when to end.
     for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-
-
-def main() -> None:
-    _ignore_signals()
     requests, events = own_pipes()
     outbox = Outbox(events, "events")
     Worker(requests, outbox).serve()

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from aipc.serve.http.page_files import PAGE
+from aipc.serve.api.endpoints import PAGE
 
 FILES = sorted(PAGE.iterdir())
 

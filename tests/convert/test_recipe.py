@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.encoding import Encoding, assign, dividing_group
 from aipc.convert.families import read_network
-from aipc.convert.recipe import Recipe
+from aipc.convert.recipe import Encoding, Recipe, assign, dividing_group
 from aipc.errors import UsageError
 
 

@@ -7,9 +7,8 @@ import pytest
 
 from aipc.errors import UsageError
 from aipc.generate import Finished, GenerationRequest
-from aipc.serve.requests import Embedded
-from aipc.serve.worker.embedding_session import EmbeddingSession
-from aipc.serve.worker.messages import event_from_data, event_to_data
+from aipc.serve.worker.loading import EmbeddingSession
+from aipc.serve.worker.messages import Embedded, event_from_data, event_to_data
 
 
 class Lengths:
