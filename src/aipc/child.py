@@ -72,7 +72,7 @@ class Child:
             self.end()
             raise ChildEnded(None) from None
         if not line.endswith(b"\n"):
-            self._answers.put(b"")  # for whoever asks again
+            self._answers.put(b"")  # for a later question
             status = self._process.wait()
             self.end()
             raise ChildEnded(status)

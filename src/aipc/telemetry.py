@@ -1,4 +1,4 @@
-"""What vendors' packages are told before the first of them is imported."""
+"""Vendors' telemetry, switched off before the first of their packages is imported."""
 
 from __future__ import annotations
 

@@ -6,7 +6,12 @@ import logging
 import pytest
 
 from aipc.errors import ArtifactError, DeviceError
-from aipc.facade.pretrained import RequestedDevice, place, read_config, read_generation_config
+from aipc.facade.pretrained import (
+    RequestedDevice,
+    read_config,
+    read_generation_config,
+    requested_device,
+)
 
 
 def write(folder, content):
@@ -37,8 +42,8 @@ def no_variable(monkeypatch):
 
 
 def test_the_program_decides(caplog):
-    assert place("GPU.0").options == {"device": "GPU.0"}
-    assert place("npu", emulate=True).options == {"device": "npu", "emulate": True}
+    assert requested_device("GPU.0").options == {"device": "GPU.0"}
+    assert requested_device("npu", emulate=True).options == {"device": "npu", "emulate": True}
     assert not caplog.records
 
 
@@ -54,14 +59,14 @@ def test_the_variable_goes_before_it_and_says_so_once(variable, options, monkeyp
     monkeypatch.setenv("AIPC_DEVICE", variable)
     with caplog.at_level(logging.WARNING, "aipc"):
         for _ in range(2):
-            assert place("npu").options == options
+            assert requested_device("npu").options == options
     said = f"AIPC_DEVICE={variable.strip().lower()}: the program asks for npu"
     assert [record.message for record in caplog.records] == [said]
 
 
 def test_the_variable_that_agrees_is_not_spoken_of(monkeypatch, caplog):
     monkeypatch.setenv("AIPC_DEVICE", "npu")
-    place("npu")
+    requested_device("npu")
     assert not caplog.records
 
 

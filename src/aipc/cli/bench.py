@@ -129,11 +129,11 @@ def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
 
     if flags["emulate"]:
         raise UsageError("an emulated NPU has no speed worth measuring", "leave out --emulate")
-    place = device_options(flags)
+    session_options = device_options(flags)
     text: Path | None = flags["text"]
     return BenchPlan(
         model=model,
-        wanted=SessionOptions(**{**place, "npu": place["npu"] or NpuOptions()}),
+        wanted=SessionOptions(**{**session_options, "npu": session_options["npu"] or NpuOptions()}),
         recipe=given(Recipe, flags),
         prompts=flags["prompts"],
         outputs=flags["outputs"],

@@ -72,7 +72,7 @@ def serve(
 
 
 def _serve(
-    models: tuple[str, ...], binding: Binding, options: PoolOptions, place: dict[str, Any]
+    models: tuple[str, ...], binding: Binding, options: PoolOptions, loading: dict[str, Any]
 ) -> None:
     from aipc.devices.counters.monitor import Monitor
     from aipc.devices.counters.watch import find_counters
@@ -84,9 +84,9 @@ def _serve(
 
     store = Store()
     registry = ModelRegistry(models or (CATALOGUE.default.name,), store)
-    npu = place.pop("npu")
-    place["npu"] = dataclasses.asdict(npu) if npu else None
-    pool = Pool(registry, options, device=place.pop("device"), loading=place)
+    npu = loading.pop("npu")
+    loading["npu"] = dataclasses.asdict(npu) if npu else None
+    pool = Pool(registry, options, device=loading.pop("device"), loading=loading)
     monitor = Monitor(find_counters(), store.running)
     listener, binding = server.listen(binding)
     server.log_to(logging.StreamHandler())

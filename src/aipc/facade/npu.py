@@ -13,7 +13,7 @@ from aipc.errors import UsageError
 from aipc.facade import arguments
 from aipc.facade.causal_lm import CausalLM
 from aipc.facade.dtypes import CompilerConfig, NPUDtype
-from aipc.facade.pretrained import open_session, place
+from aipc.facade.pretrained import open_session, requested_device
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -77,7 +77,7 @@ class NPUModelForCausalLM(CausalLM):
         name = arguments.full_name(model_id, revision)
         converted = arguments.is_converted(name, export=None)
         recipe = None if converted or wanted is None else wanted.recipe
-        session = open_session(name, recipe, place(device, emulate=emulate))
+        session = open_session(name, recipe, requested_device(device, emulate=emulate))
         try:
             if converted and wanted is not None:
                 _check_weights(name, session.facts.get("weights"), wanted)

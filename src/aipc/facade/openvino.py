@@ -14,7 +14,7 @@ from aipc.convert.recipe import Recipe
 from aipc.errors import UsageError
 from aipc.facade import arguments
 from aipc.facade.causal_lm import CausalLM
-from aipc.facade.pretrained import open_session, place
+from aipc.facade.pretrained import open_session, requested_device
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -91,7 +91,9 @@ class OVModelForCausalLM(CausalLM):
         if arguments.is_converted(name, export=export):
             _check_unasked(name, load_in_8bit, quantization_config)
             recipe = None
-        session = open_session(name, recipe, place(device), properties=_properties(ov_config))
+        session = open_session(
+            name, recipe, requested_device(device), properties=_properties(ov_config)
+        )
         return cls.wrap(session, config)
 
 

@@ -51,7 +51,7 @@ class RequestedDevice:
         return DeviceError(error.what, f"{error.fix}; {choices}" if error.fix else choices)
 
 
-def place(device: str, *, emulate: bool = False) -> RequestedDevice:
+def requested_device(device: str, *, emulate: bool = False) -> RequestedDevice:
     """What the program asks for, or what the environment says in its place."""
     requested = RequestedDevice(device, emulate)
     wanted = os.environ.get(VARIABLE, "").strip().lower()

@@ -124,16 +124,16 @@ def _arguments(function: Mapping[str, Any]) -> dict[str, Any]:
 def _one_call_each(turns: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Each call in a message of its own, its result behind it."""
     results = {str(turn["tool_call_id"]): turn for turn in turns if "tool_call_id" in turn}
-    told: set[str] = set()
+    answered: set[str] = set()
     for turn in turns:
         calls = turn.get("tool_calls", ())
         if len(calls) > 1:
             for call in calls:
                 yield {**turn, "tool_calls": [call]}
                 if str(call.get("id")) in results:
-                    told.add(str(call["id"]))
+                    answered.add(str(call["id"]))
                     yield results[str(call["id"])]
-        elif str(turn.get("tool_call_id")) not in told:
+        elif str(turn.get("tool_call_id")) not in answered:
             yield turn
 
 
@@ -185,5 +185,5 @@ def _with_tools(
     if form.shown == "field":
         return [{**first, "tools": functions}, *rest]
     parts = [first["content"]] if first["content"] else []
-    told = form.instruction.replace("{tools}", functions)
-    return [{**first, "content": "\n\n".join([*parts, told])}, *rest]
+    instruction = form.instruction.replace("{tools}", functions)
+    return [{**first, "content": "\n\n".join([*parts, instruction])}, *rest]

@@ -8,7 +8,7 @@ from aipc.generate.tokenizer import Tokenizer
 
 _INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
 _LONGEST_WAIT = 64
-"""Tokens. A character has at most 4 bytes, so whoever waits longer waits for nonsense."""
+"""Tokens. A character has at most 4 bytes: what waits longer is no character."""
 
 
 class Detokenizer:

@@ -55,7 +55,7 @@ class ToolCall:
     """The model wants a function called.  Its tokens come in the next `Text`."""
 
     id: str
-    """Made up here, so that the result can be told to belong to it."""
+    """Made up here, so that a result can name its call."""
     name: str
     """One of the tools that were offered."""
     arguments: str

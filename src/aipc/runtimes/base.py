@@ -70,7 +70,7 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Decoding:
-    """What an engine is told: a `Sampling` with every question answered, and what is more.
+    """What an engine takes: a `Sampling` with every value resolved, and more.
 
     The first names are those of `Sampling`, the values already checked.
     """
@@ -107,7 +107,7 @@ class Capabilities:
     logprobs: bool = False
     """Whether it tells the probability of each token that it chose."""
     logits: bool = False
-    """Whether it gives the scores of all tokens at every place of a text."""
+    """Whether it gives the scores of all tokens at every position of a text."""
 
     def check_sampling(self, requested: Sampling) -> None:
         """Refuse, before any work, an option that this runtime does not honor.
@@ -213,7 +213,7 @@ class Engine(Protocol):
 
 
 class Scorer(Protocol):
-    """A model loaded to judge texts: the scores of every token at every place of a sequence."""
+    """A model loaded to judge texts: the scores of every token at every position of a sequence."""
 
     @property
     def facts(self) -> Mapping[str, Any]:

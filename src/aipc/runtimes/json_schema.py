@@ -45,7 +45,7 @@ def read_schema(text: str) -> dict[str, Any]:
     return schema
 
 
-def subschemas(schema: Any, place: str = "#") -> Iterator[tuple[dict[str, Any], str]]:
+def subschemas(schema: Any, pointer: str = "#") -> Iterator[tuple[dict[str, Any], str]]:
     """Every object of the schema that is itself one, and where it stands.
 
     What is added to an object while it is given is walked too.
@@ -53,7 +53,7 @@ def subschemas(schema: Any, place: str = "#") -> Iterator[tuple[dict[str, Any], 
     Raises:
         UsageError: something that is no schema stands where one should.
     """
-    pending = [(schema, place)]
+    pending = [(schema, pointer)]
     while pending:
         node, where = pending.pop()
         if isinstance(node, bool):
@@ -98,7 +98,7 @@ def list_of(schema: dict[str, Any], keyword: str) -> list[Any]:
     return value
 
 
-def types_of(schema: dict[str, Any], place: str) -> list[str]:
+def types_of(schema: dict[str, Any], pointer: str) -> list[str]:
     """The types that it names; none where it names none.
 
     Raises:
@@ -111,17 +111,17 @@ def types_of(schema: dict[str, Any], place: str) -> list[str]:
     for name in names:
         if not isinstance(name, str) or name not in _TYPES:
             raise UsageError(
-                f"no type is called {name!r:.40} at {place} of the schema",
+                f"no type is called {name!r:.40} at {pointer} of the schema",
                 f"use {', '.join(_TYPES)}",
             )
     return names
 
 
-def required_of(schema: dict[str, Any], place: str) -> list[str]:
+def required_of(schema: dict[str, Any], pointer: str) -> list[str]:
     """The names that it requires."""
     names = schema.get("required", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UsageError(f"'required' at {place} of the schema is no list of names")
+        raise UsageError(f"'required' at {pointer} of the schema is no list of names")
     return names
 
 
@@ -136,9 +136,9 @@ def is_of(value: Any, type_name: str) -> bool:
     return isinstance(value, _TYPES[type_name])
 
 
-def not_enforced(what: str, place: str, by: str, fix: str) -> UsageError:
+def not_enforced(what: str, pointer: str, by: str, fix: str) -> UsageError:
     """The error for a part of a schema that an engine would pass over."""
-    return UsageError(f"{what} at {place} of the schema can't be enforced by {by}", fix)
+    return UsageError(f"{what} at {pointer} of the schema can't be enforced by {by}", fix)
 
 
 def check_constrained(

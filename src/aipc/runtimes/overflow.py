@@ -1,4 +1,4 @@
-"""Two engines as one: prompts too long for the first go to the second, and the user is told."""
+"""Two engines as one: prompts too long for the first go to the second, and the user is notified."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Readers:
         self._reading: set[TokenQueue] = set()
 
     def wait(self, timeout_s: float) -> None:
-        """Until all have taken what came; whoever has not by then is waited for no more."""
+        """Until all have taken what came; a reader that has not by then is waited for no more."""
         with self._changed:
             self._changed.wait_for(lambda: not self._reading, timeout_s)
             self._reading.clear()

@@ -78,7 +78,7 @@ class ObservedEngine:
 
 
 class _Observed:
-    """A generation whose tokens are counted and whose end is told, once."""
+    """A generation whose tokens are counted and whose end is reported, once."""
 
     def __init__(
         self, generation: Generation, engine: ObservedEngine, publication: StatusPublisher

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PreparedModel:
-    """A whole artifact and its place; `aipc.session.session.open_session` loads it."""
+    """A whole artifact and its placement; `aipc.session.session.open_session` loads it."""
 
     source: Source
     folder: Path

@@ -52,12 +52,12 @@ def write_alternatives(schema: dict[str, Any]) -> None:
     that is filled into one part would widen the whole.
 
     Raises:
-        UsageError: its parts do not exclude one another, as far as can be told.
+        UsageError: its parts do not exclude one another, as far as is known.
     """
     alternatives = _Alternatives(schema)
-    for node, place in subschemas(schema):
+    for node, pointer in subschemas(schema):
         if "oneOf" in node:
-            alternatives.rewrite(node, place)
+            alternatives.rewrite(node, pointer)
 
 
 class _Alternatives:
@@ -67,12 +67,12 @@ class _Alternatives:
         self._root = root
         self._parts: dict[int, _Part] = {}
 
-    def rewrite(self, node: dict[str, Any], place: str) -> None:
-        check_limit(f"'oneOf' at {place} of the schema", len(node["oneOf"]), MAX_PARTS, "parts")
+    def rewrite(self, node: dict[str, Any], pointer: str) -> None:
+        check_limit(f"'oneOf' at {pointer} of the schema", len(node["oneOf"]), MAX_PARTS, "parts")
         parts = [self._part(each) for each in node["oneOf"]]
         if "anyOf" in node or not all(a.excludes(b) for a, b in combinations(parts, 2)):
             raise UsageError(
-                f"'oneOf' at {place} of the schema has parts that one value may fit together",
+                f"'oneOf' at {pointer} of the schema has parts that one value may fit together",
                 "use anyOf, or tell them apart by a type, a const or a required property with one",
             )
         node["anyOf"] = node.pop("oneOf")
@@ -152,11 +152,11 @@ def constrain(schema: Schema) -> Constraint:
     """
     plain, work = check(schema), 0
     write_alternatives(plain)
-    for node, place in subschemas(plain):
-        _complete_type(node, place)
+    for node, pointer in subschemas(plain):
+        _complete_type(node, pointer)
         _complete_counted(node)
-        _complete_properties(node, place)
-        work += _check_counts(node, f"at {place} of the schema")
+        _complete_properties(node, pointer)
+        work += _check_counts(node, f"at {pointer} of the schema")
     if work > MAX_WORK:
         raise UsageError(
             "the texts of the schema are too many and too long to be bounded",
@@ -165,15 +165,15 @@ def constrain(schema: Schema) -> Constraint:
     return Constraint("json_schema", json.dumps(plain, ensure_ascii=False))
 
 
-def _complete_type(node: dict[str, Any], place: str) -> None:
+def _complete_type(node: dict[str, Any], pointer: str) -> None:
     """Say the type that keywords are meant for: without it they are passed over."""
     meant = [name for name, keywords in _MEANT.items() if node.keys() & keywords]
-    if types_of(node, place) or not meant or node.keys() & _COMPLETE:
+    if types_of(node, pointer) or not meant or node.keys() & _COMPLETE:
         return
     if len(meant) > 1:
         keywords = sorted(node.keys() & frozenset().union(*_MEANT.values()))
         raise UsageError(
-            f"{', '.join(keywords)} at {place} of the schema have no type beside them",
+            f"{', '.join(keywords)} at {pointer} of the schema have no type beside them",
             "say the type",
         )
     node["type"] = meant[0]
@@ -187,15 +187,15 @@ def _complete_counted(node: dict[str, Any]) -> None:
         node.setdefault("additionalProperties", {})
 
 
-def _complete_properties(node: dict[str, Any], place: str) -> None:
+def _complete_properties(node: dict[str, Any], pointer: str) -> None:
     """Name every required property among the properties: others are not requested."""
     others = node.get("additionalProperties", {})
-    for name in required_of(node, place):
+    for name in required_of(node, pointer):
         if name in node.get("properties", {}):
             continue
         if others is False:
             raise UsageError(
-                f"'{name}' at {place} of the schema is required, but no property",
+                f"'{name}' at {pointer} of the schema is required, but no property",
                 "add it to the properties",
             )
         node.setdefault("properties", {})[name] = {} if others is True else others

@@ -36,30 +36,30 @@ def check(schema: Schema) -> dict[str, Any]:
     plain = _plain(schema)
     _check_size(plain)
     known = {id(node) for node, _ in subschemas(plain)}
-    for node, place in subschemas(plain):
-        _check_lists(node, place)
+    for node, pointer in subschemas(plain):
+        _check_lists(node, pointer)
         if "$ref" in node and id(resolve(plain, node["$ref"])) not in known:
             raise UsageError(f"the schema refers to {node['$ref']!r:.80}, which is no schema")
     _check_circles(plain)
     return plain
 
 
-def moved(schema: Any, place: str) -> Any:
-    """A copy of a checked schema that is to stand at ``place`` in another one ("#/items")."""
+def moved(schema: Any, pointer: str) -> Any:
+    """A copy of a checked schema that is to stand at ``pointer`` in another one ("#/items")."""
     if not isinstance(schema, dict):
         return schema
     copy = dict(schema)
     if "$ref" in copy:
-        copy["$ref"] = place + copy["$ref"].removeprefix("#")
+        copy["$ref"] = pointer + copy["$ref"].removeprefix("#")
     for keyword in MAPS:
         if keyword in copy:
-            copy[keyword] = {name: moved(inner, place) for name, inner in copy[keyword].items()}
+            copy[keyword] = {name: moved(inner, pointer) for name, inner in copy[keyword].items()}
     for keyword in LISTS:
         if keyword in copy:
-            copy[keyword] = [moved(inner, place) for inner in copy[keyword]]
+            copy[keyword] = [moved(inner, pointer) for inner in copy[keyword]]
     for keyword in SINGLES:
         if keyword in copy:
-            copy[keyword] = moved(copy[keyword], place)
+            copy[keyword] = moved(copy[keyword], pointer)
     return copy
 
 
@@ -93,10 +93,10 @@ def _inside(value: Any) -> Iterator[Any]:
         yield from value
 
 
-def _check_lists(node: dict[str, Any], place: str) -> None:
+def _check_lists(node: dict[str, Any], pointer: str) -> None:
     properties, values = len(mapping_of(node, "properties")), len(list_of(node, "enum"))
-    check_limit(f"{place} of the schema", properties, MAX_PROPERTIES, "properties")
-    check_limit(f"'enum' at {place} of the schema", values, MAX_ENUM, "values")
+    check_limit(f"{pointer} of the schema", properties, MAX_PROPERTIES, "properties")
+    check_limit(f"'enum' at {pointer} of the schema", values, MAX_ENUM, "values")
 
 
 def check_limit(what: str, size: int, limit: int, unit: str) -> None:
@@ -127,23 +127,23 @@ def resolve(root: dict[str, Any], reference: Any) -> Any:
 def _check_circles(root: dict[str, Any]) -> None:
     """Refuse what is defined by itself with no character in between: a grammar of it has no end."""
     done: set[int] = set()
-    for node, place in subschemas(root):
-        _follow(root, node, place, [], done)
+    for node, pointer in subschemas(root):
+        _follow(root, node, pointer, [], done)
 
 
-def _follow(root: dict[str, Any], node: Any, place: str, way: list[int], done: set[int]) -> None:
+def _follow(root: dict[str, Any], node: Any, pointer: str, way: list[int], done: set[int]) -> None:
     if not isinstance(node, dict) or id(node) in done:
         return
     if id(node) in way:
         raise UsageError(
-            f"{place} of the schema is defined by itself", "put an object or a list in between"
+            f"{pointer} of the schema is defined by itself", "put an object or a list in between"
         )
     way.append(id(node))
     if "$ref" in node:
-        _follow(root, resolve(root, node["$ref"]), place, way, done)
+        _follow(root, resolve(root, node["$ref"]), pointer, way, done)
     for keyword in ("anyOf", "oneOf", "allOf"):
         for inner in list_of(node, keyword):
-            _follow(root, inner, place, way, done)
+            _follow(root, inner, pointer, way, done)
     done.add(way.pop())
 
 

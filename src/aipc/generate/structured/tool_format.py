@@ -46,7 +46,7 @@ class ToolFormat:
         )
 
     def result(self, content: str) -> str:
-        """What a tool gave back, as the model is told it."""
+        """What a tool gave back, as the model reads it."""
         return self.result_form.replace("{result}", content)
 
 
@@ -54,7 +54,7 @@ def format_of(template: str | None) -> ToolFormat:
     """The format that a chat template shows that its model was trained on.
 
     A template that takes tools in a form not known here is handled as one without tools: the
-    model is told in a system message how to call them.
+    a system message says to the model how to call them.
     """
     *known, other = _FORMATS
     for form in known:

@@ -118,7 +118,7 @@ def cut_ids(
 ) -> Iterator[Window]:
     """Windows of at most ``window`` tokens; ``positions`` are judged in all, if there are so many.
 
-    Each place is judged once.  Without an ``overlap`` a window's first token is judged nowhere.
+    Each position is judged once.  Without an ``overlap`` a window's first token is judged nowhere.
     """
     room = window - len(begin)
     start, first = 0, 0

@@ -191,7 +191,7 @@ def _by_place(entry: ReportEntry, case: Case) -> dict[int, list[float]]:
 
 
 def _gaps(times: Sequence[float]) -> Iterator[tuple[int, float]]:
-    """(place, seconds) as `figures.gaps` has it: what comes together shares the time."""
+    """(position, seconds) as `figures.gaps` has it: what comes together shares the time."""
     positions = [list(group) for _, group in groupby(range(len(times)), lambda at: times[at])]
     for before, together in pairwise(positions):
         for position in together:

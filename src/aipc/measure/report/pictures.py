@@ -44,7 +44,7 @@ def pictures(section: Section) -> tuple[Picture, ...]:
 
 
 def latency(section: Section) -> Picture:
-    """Milliseconds from token to token, over the place in the answer."""
+    """Milliseconds from token to token, over the position in the answer."""
     panels = [
         Panel(f"after a prompt of {prompt:,} tokens", tuple(_lines(section, prompt)))
         for prompt in _spread(section.workload.prompts)

@@ -165,21 +165,21 @@ def _own_file(path: Path, name: str) -> Path:
     A link may lead out of it, and a second name of the same file (a hard link) may be
     somebody's who can't read it otherwise.
     """
-    place = path / name
+    file = path / name
     plain = name not in {"", ".", ".."} and not set(name) & set("/\\:\0")
     if not plain:
         raise ArtifactError(f"'{path}' refers to '{name}', outside its folder", _AGAIN)
-    if place.is_symlink():
+    if file.is_symlink():
         raise ArtifactError(
-            f"'{place}' is a link to another place", f"copy what it stands for: cp -rL '{path}' DIR"
+            f"'{file}' is a link to another place", f"copy what it stands for: cp -rL '{path}' DIR"
         )
-    if not place.is_file():
+    if not file.is_file():
         raise ArtifactError(f"'{path}' has no file '{name}'", _AGAIN)
-    if place.stat().st_nlink > 1:
+    if file.stat().st_nlink > 1:
         raise ArtifactError(
-            f"'{place}' has a second name elsewhere (a hard link)", f"copy it: cp -r '{path}' DIR"
+            f"'{file}' has a second name elsewhere (a hard link)", f"copy it: cp -r '{path}' DIR"
         )
-    return place
+    return file
 
 
 def _check_references(path: Path, references: References) -> None:

@@ -68,14 +68,16 @@ def check_schema(text: str) -> None:
     """Refuse keywords that llguidance passes over.
 
     Raises:
-        UsageError: naming the keyword and its place; or it is no schema.
+        UsageError: naming the keyword and where it is, as a JSON pointer; or it is no schema.
     """
-    for node, place in subschemas(read_schema(text)):
+    for node, pointer in subschemas(read_schema(text)):
         for keyword in sorted(node.keys() - NOTES - ENFORCED):
             known = ", ".join(sorted(ENFORCED))
-            raise not_enforced(f"'{keyword}'", place, ENGINE, f"leave it out; enforced are {known}")
+            raise not_enforced(
+                f"'{keyword}'", pointer, ENGINE, f"leave it out; enforced are {known}"
+            )
         if "multipleOf" in node and _is_negative(node):
-            raise not_enforced("'multipleOf' of negative numbers", place, ENGINE, "leave it out")
+            raise not_enforced("'multipleOf' of negative numbers", pointer, ENGINE, "leave it out")
 
 
 def _is_negative(node: dict[str, Any]) -> bool:

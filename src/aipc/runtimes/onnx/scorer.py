@@ -1,4 +1,4 @@
-"""The scores of an ONNX Runtime GenAI model at every place of a text, on any of its devices."""
+"""The scores of an ONNX Runtime GenAI model at every position of a text, on any of its devices."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ONNXScorer:
         return self._engine.facts
 
     def logits(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
-        """As the protocol says, with an EngineError for a graph that tells only the last place."""
+        """As the protocol says, with an EngineError for a graph that gives the last position alone."""
         sequence = self._engine.sequence(ids)
         places = 0
         with translated("ONNX Runtime GenAI failed while scoring"):

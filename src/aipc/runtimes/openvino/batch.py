@@ -53,7 +53,7 @@ class BatchRequest:
             self._handle.cancel()
 
     def begin(self, pipeline: Any, number: int) -> bool:
-        """Hand it to the pipeline; False where that refuses, which is told to who reads."""
+        """Hand it to the pipeline; False where that refuses, which the reader gets as an error."""
         try:
             with translated("OpenVINO GenAI refused the request"):
                 self._handle = pipeline.add_request(number, *self._arguments)
@@ -199,7 +199,7 @@ class Batch:
 
 
 def _again(error: EngineError) -> EngineError:
-    """The same for another reader: an exception keeps the trace of whoever raises it."""
+    """The same for another reader: an exception keeps the trace of the thread that raises it."""
     same = EngineError(error.what, error.fix)
     same.__cause__ = error.__cause__
     return same

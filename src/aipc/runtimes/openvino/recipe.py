@@ -1,7 +1,7 @@
 """Whether the weights of an OpenVINO model are of a kind that the NPU computes with.
 
 Asymmetric 4-bit weights fail in its compiler after minutes, or make it answer nonsense without
-any error.  Read from the graph itself, so a vendor's folder is told as well as ours.
+any error.  Read from the graph itself, so a vendor's folder is judged as well as ours.
 """
 
 from __future__ import annotations

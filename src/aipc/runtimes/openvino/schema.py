@@ -112,11 +112,11 @@ def check_schema(text: str) -> None:
     """Refuse what would not be enforced, or is no schema.
 
     Raises:
-        UsageError: naming the keyword and its place.
+        UsageError: naming the keyword and where it is, as a JSON pointer.
     """
     try:
-        for node, place in subschemas(read_schema(text)):
-            _check_node(node, place)
+        for node, pointer in subschemas(read_schema(text)):
+            _check_node(node, pointer)
     except (TypeError, AttributeError) as error:
         raise UsageError(f"the schema is malformed ({error})", "see json-schema.org") from error
 
@@ -145,59 +145,61 @@ def _write_lengths(node: dict[str, Any]) -> None:
         node["pattern"] = f"{_PLAIN}{{{least}}}{_REST}"
 
 
-def _check_node(node: dict[str, Any], place: str) -> None:
+def _check_node(node: dict[str, Any], pointer: str) -> None:
     keywords = node.keys() - NOTES
     whole = next((keyword for keyword in WHOLE if keyword in keywords), None)
     if whole is not None:
-        _check_whole(node, whole, place)
+        _check_whole(node, whole, pointer)
         return
-    types = types_of(node, place)
+    types = types_of(node, pointer)
     beside = f"beside type {' or '.join(types)}" if types else "without a type"
     for keyword in sorted(keywords - {"type"}.union(*(BY_TYPE[each] for each in types))):
-        raise _refused(f"'{keyword}' {beside}", place)
-    _check_bounds(node, types, place)
-    _check_string(node, place)
-    _check_object(node, place)
+        raise _refused(f"'{keyword}' {beside}", pointer)
+    _check_bounds(node, types, pointer)
+    _check_string(node, pointer)
+    _check_object(node, pointer)
 
 
-def _check_whole(node: dict[str, Any], keyword: str, place: str) -> None:
+def _check_whole(node: dict[str, Any], keyword: str, pointer: str) -> None:
     others = node.keys() - NOTES - {keyword}
     if keyword in {"const", "enum"}:
-        _check_values(node, place)
+        _check_values(node, pointer)
         others -= {"type"}
     for other in sorted(others):
-        raise _refused(f"'{other}' beside '{keyword}'", place)
+        raise _refused(f"'{other}' beside '{keyword}'", pointer)
     if keyword == "$ref" and not node["$ref"].startswith("#"):
-        raise _refused(f"'$ref' to another document ({node['$ref']})", place)
+        raise _refused(f"'$ref' to another document ({node['$ref']})", pointer)
     if keyword == "allOf" and len(list_of(node, "allOf")) != 1:
-        raise _refused("'allOf' with more than one part", place)
+        raise _refused("'allOf' with more than one part", pointer)
 
 
-def _check_values(node: dict[str, Any], place: str) -> None:
+def _check_values(node: dict[str, Any], pointer: str) -> None:
     """A type beside values is not looked at: none may be of another."""
-    types = types_of(node, place)
+    types = types_of(node, pointer)
     for value in values_of(node) or () if types else ():
         if not any(is_of(value, each) for each in types):
-            raise _refused(f"{value!r:.40}, which is not of the type {' or '.join(types)},", place)
+            raise _refused(
+                f"{value!r:.40}, which is not of the type {' or '.join(types)},", pointer
+            )
 
 
-def _check_bounds(node: dict[str, Any], types: list[str], place: str) -> None:
+def _check_bounds(node: dict[str, Any], types: list[str], pointer: str) -> None:
     """Bounds of an integer: those that are kept, or that `written` lists the values of."""
     bounds = sorted(node.keys() & BOUNDS)
     if bounds and "number" in types:
-        raise _refused(f"'{bounds[0]}' of a number", place)
+        raise _refused(f"'{bounds[0]}' of a number", pointer)
     for first, second in ("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"):
         if first in bounds and second in bounds:
-            raise _refused(f"'{second}' beside '{first}'", place)
+            raise _refused(f"'{second}' beside '{first}'", pointer)
     least, most = _range(node)
     if not bounds or _is_kept(least, most) or _values(node):
         return
     if least is None or most is None:
         raise _refused(
-            f"'{bounds[0]}' without a bound on the other side", place, "bound it on both sides"
+            f"'{bounds[0]}' without a bound on the other side", pointer, "bound it on both sides"
         )
     far = f"at most {MAX_VALUES:,} values apart, or between -99 and 99"
-    raise _refused(f"'{bounds[0]}' so far from the other bound", place, far)
+    raise _refused(f"'{bounds[0]}' so far from the other bound", pointer, far)
 
 
 def _range(node: dict[str, Any]) -> tuple[int | None, int | None]:
@@ -229,37 +231,37 @@ def _values(node: dict[str, Any]) -> list[int]:
     return list(range(least, most + 1))
 
 
-def _check_string(node: dict[str, Any], place: str) -> None:
+def _check_string(node: dict[str, Any], pointer: str) -> None:
     """Of format, pattern and the lengths, one is looked at."""
     groups = ("format" in node) + ("pattern" in node)
     groups += "minLength" in node or "maxLength" in node
     if groups > 1:
-        raise _refused("format, pattern and lengths together", place)
+        raise _refused("format, pattern and lengths together", pointer)
     if node.get("format", "date") not in FORMATS:
         known = f"known are {', '.join(sorted(FORMATS))}"
-        raise _refused(f"'format' {node['format']!r:.40}", place, known)
+        raise _refused(f"'format' {node['format']!r:.40}", pointer, known)
     piece = risky_piece(node.get("pattern", ""))
     if piece is not None:
         raise _refused(
             f"'{piece}' in the pattern",
-            place,
+            pointer,
             r"list the characters that may stand there, as in [a-z0-9 ]; \d and \w are known too, "
             "and ^ and $ at the ends; put alternatives in ()",
         )
 
 
-def _check_object(node: dict[str, Any], place: str) -> None:
+def _check_object(node: dict[str, Any], pointer: str) -> None:
     """A property that is named may come again among the additional ones."""
     properties = mapping_of(node, "properties")
-    for name in required_of(node, place):
+    for name in required_of(node, pointer):
         if name not in properties:
-            raise _refused(f"'required' for '{name}', which is not among the properties,", place)
+            raise _refused(f"'required' for '{name}', which is not among the properties,", pointer)
     others = node.get("additionalProperties", False)
     if others is not False and any(each not in (others, True, {}) for each in properties.values()):
         raise _refused(
-            "'additionalProperties' beside 'properties'", place, "leave one out, or say false"
+            "'additionalProperties' beside 'properties'", pointer, "leave one out, or say false"
         )
 
 
-def _refused(what: str, place: str, fix: str = FIX) -> UsageError:
-    return not_enforced(what, place, ENGINE, fix)
+def _refused(what: str, pointer: str, fix: str = FIX) -> UsageError:
+    return not_enforced(what, pointer, ENGINE, fix)

@@ -1,4 +1,4 @@
-"""The scores of an OpenVINO model at every place of a text, on the CPU and the GPU.
+"""The scores of an OpenVINO model at every position of a text, on the CPU and the GPU.
 
 The graph itself is run, not GenAI's pipeline, which gives none: the same weights, numerics and
 kernels but for attention, which the pipeline computes on a paged cache.
