@@ -86,7 +86,7 @@ def test_sigterm_lets_the_answer_under_way_end(small_store, smollm_gguf):
             *_, done = [line for line in lines if line]
         assert done == "data: [DONE]"
         assert running.process.wait(30) == 0
-    assert any("answers under way may end: 1" in line for line in running.lines)
+    assert any("waiting for the answers under way: 1" in line for line in running.lines)
 
 
 def test_what_cannot_be_served_is_one_line(aipc, small_store):

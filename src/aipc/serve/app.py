@@ -15,7 +15,7 @@ from aipc.serve.api.dispatch import TOKENS
 from aipc.serve.api.endpoints import Endpoint, PageFiles, list_endpoints
 from aipc.serve.api.openapi import document
 from aipc.serve.http.binding import Binding
-from aipc.serve.http.connection import LEFT, ClientLeft
+from aipc.serve.http.connection import CLIENT_CLOSED_REQUEST, ClientLeft
 from aipc.serve.http.errors import http_error
 from aipc.serve.http.guard import Guard
 from aipc.serve.http.metrics import Metrics
@@ -100,6 +100,6 @@ class _ErrorResponses:
         try:
             await self._app(scope, receive, send)
         except ClientLeft:
-            await Response(status_code=LEFT)(scope, receive, send)
+            await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the one place where a request's errors end
             await http_error(error).response()(scope, receive, send)

@@ -116,7 +116,9 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         running = sum(one.running for one in self._pool.statuses())
         if running:
-            self._notify(f"stopping; answers under way may end: {running}; Ctrl-C ends them now")
+            self._notify(
+                f"stopping; waiting for the answers under way: {running}; Ctrl-C ends them now"
+            )
         closing = asyncio.ensure_future(self._pool.close(self._drain_s))
         await super().shutdown(sockets)
         await closing

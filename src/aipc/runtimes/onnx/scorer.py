@@ -25,7 +25,7 @@ class ONNXScorer:
         return self._engine.facts
 
     def logits(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
-        """As the protocol says, with an EngineError for a graph that gives the last position alone."""
+        """As the protocol says; EngineError for a graph that gives the last position alone."""
         sequence = self._engine.sequence(ids)
         places = 0
         with translated("ONNX Runtime GenAI failed while scoring"):

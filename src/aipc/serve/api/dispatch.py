@@ -63,7 +63,7 @@ class Dispatcher:
 class _Counter:
     def __init__(self, request: Request, metrics: Metrics, choices: int) -> None:
         self._scope = request.scope
-        self._meters: list[AnswerMeter] = [metrics.answer() for _ in range(choices)]
+        self._meters: list[AnswerMeter] = [metrics.start_answer() for _ in range(choices)]
 
     def count(self, index: int, event: ServerEvent) -> None:
         self._meters[index].note(event)

@@ -17,7 +17,7 @@ from aipc.serve.worker.messages import Waiting
 T = TypeVar("T")
 
 DONE = b"data: [DONE]\n\n"
-LEFT = 499
+CLIENT_CLOSED_REQUEST = 499
 """The status, for the log alone, of a response whose client has disconnected."""
 
 

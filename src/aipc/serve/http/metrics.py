@@ -48,7 +48,7 @@ class Metrics:
             registry=self._registry,
         )
 
-    def answer(self) -> AnswerMeter:
+    def start_answer(self) -> AnswerMeter:
         return AnswerMeter(self)
 
     def read(self) -> bytes:
@@ -112,6 +112,11 @@ _MEASURES: tuple[tuple[Any, str, str, Callable[[ModelStatus], float]], ...] = (
         "Memory of the worker.",
         lambda one: one.memory_bytes or 0,
     ),
-    (CounterMetricFamily, "aipc_worker_restarts", "Workers begun anew.", lambda one: one.restarts),
+    (
+        CounterMetricFamily,
+        "aipc_worker_restarts",
+        "Loads after the first: after a death, an idle unload or an eviction.",
+        lambda one: one.restarts,
+    ),
     (CounterMetricFamily, "aipc_model_tokens", "Tokens produced.", lambda one: one.tokens),
 )

@@ -37,7 +37,7 @@ class PendingRequest(AsyncIterator[ServerEvent]):
         self.request = request
         self.number: int | None = None
         """Of the answer in its worker; None before it is started."""
-        self.started_s = 0.0
+        self.started_at = 0.0
         """When the answer was started, on the event loop's clock."""
         self.finished = False
         """Whether its last event, or an error, has arrived."""
@@ -149,7 +149,7 @@ class FairQueue:
         return pending
 
     def remove(self, pending: PendingRequest) -> bool:
-        """Whether it was still in the queue."""
+        """Remove it; whether it was still in the queue."""
         own = self._clients.get(pending.request.client)
         if own is None or pending not in own:
             return False

@@ -66,7 +66,7 @@ class ModelScheduler:
     ) -> None:
         self.card = card
         self.device = device
-        self.used_s = 0.0
+        self.last_used_at = 0.0
         """When it last had something to do, on the event loop's clock."""
         self._options = options
         self._make_room = make_room
@@ -181,7 +181,7 @@ class ModelScheduler:
 
     def _note_use(self) -> None:
         loop = asyncio.get_running_loop()
-        self.used_s = loop.time()
+        self.last_used_at = loop.time()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None

@@ -53,9 +53,9 @@ class Pool:
         self._registry = registry
         self._options = options or PoolOptions()
         self._device = plain_name(device)
-        self._loading = dict(loading or {})
+        self._load_options = dict(loading or {})
         self._loader = loader
-        self._device_list = device_list or DeviceList(self._loading.get("runtime", "auto"))
+        self._device_list = device_list or DeviceList(self._load_options.get("runtime", "auto"))
         self._schedulers: dict[tuple[str, str], ModelScheduler] = {}
         self._memory_lock = asyncio.Lock()
         self._is_closing = False
@@ -157,29 +157,29 @@ class Pool:
         reachable = [one.device.upper() for one in await self.devices()]  # as runtimes write them
         return name, resolve_device(name, reachable).lower()
 
-    def _scheduler(self, card: ModelCard, device: tuple[str, ...]) -> ModelScheduler:
-        """The existing one under one of the ``device``'s names, or a new one under the last."""
+    def _scheduler(self, card: ModelCard, device_names: tuple[str, ...]) -> ModelScheduler:
+        """The existing one under any of the device's names, or a new one under the last."""
         if self._is_closing:
             raise draining()
         for one in self._schedulers.values():
-            if one.card.name == card.name and {one.device, one.runs_on} & {*device}:
+            if one.card.name == card.name and {one.device, one.runs_on} & {*device_names}:
                 return one
         arguments = {
             "model": card.load_name,
-            "device": device[-1],
+            "device": device_names[-1],
             "home": str(self._registry.store.home),
-            **self._loading,
+            **self._load_options,
         }
         new = ModelScheduler(
             card,
-            device[-1],
+            device_names[-1],
             self._options,
             make_room=self._make_room,
             start_worker=partial(
                 WorkerClient, card.name, arguments, self._loader, self._options.stuck_s
             ),
         )
-        self._schedulers[card.name, device[-1]] = new
+        self._schedulers[card.name, device_names[-1]] = new
         return new
 
     async def _make_room(self, scheduler: ModelScheduler) -> None:
@@ -200,7 +200,7 @@ class Pool:
                 ]
                 if sum(one.footprint for one in others) + needed <= self.budget:
                     return
-                await min(others, key=lambda one: (not one.is_idle, one.used_s)).retire()
+                await min(others, key=lambda one: (not one.is_idle, one.last_used_at)).retire()
 
 
 def _check_kind(card: ModelCard, request: GenerationRequest) -> None:

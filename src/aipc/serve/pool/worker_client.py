@@ -56,7 +56,7 @@ class WorkerClient:
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._stuck_timer: asyncio.TimerHandle | None = None
-        self._progress_s = 0.0
+        self._last_progress_at = 0.0
         self._is_stuck = False
         self._ready: asyncio.Future[Ready] = self._loop.create_future()
         self.running: dict[int, PendingRequest] = {}
@@ -100,7 +100,7 @@ class WorkerClient:
     def start(self, pending: PendingRequest) -> None:
         """Start its answer, which is in ``running`` until the worker ends it."""
         self._numbers += 1
-        pending.number, pending.started_s = self._numbers, self._loop.time()
+        pending.number, pending.started_at = self._numbers, self._loop.time()
         self.running[pending.number] = pending
         self._process.send({"id": pending.number, "request": request_to_data(pending.request)})
         self._note_progress()
@@ -138,7 +138,7 @@ class WorkerClient:
         if "finished" in message:
             pending.put(event_from_data(message["finished"]))
             self.answers += 1
-            self._on_change(self._loop.time() - pending.started_s)
+            self._on_change(self._loop.time() - pending.started_at)
         else:
             pending.fail(error_from_data(message["failed"]))
             self._on_change(None)
@@ -182,14 +182,14 @@ class WorkerClient:
         return WorkerDied(f"the worker of '{self._name}' {reason}", "ask again: it is started anew")
 
     def _note_progress(self) -> None:
-        self._progress_s = self._loop.time()
+        self._last_progress_at = self._loop.time()
         if self._stuck_timer is None:
             self._stuck_timer = self._loop.call_later(self._stuck_s, self._check_stuck)
 
     def _check_stuck(self) -> None:
         """Kill a worker that made no token for ``stuck_s`` s; else check again when that is due."""
         self._stuck_timer = None
-        left = self._progress_s + self._stuck_s - self._loop.time()
+        left = self._last_progress_at + self._stuck_s - self._loop.time()
         if not self.running:
             return
         if left > 0:

@@ -84,7 +84,7 @@ class Worker:
         if self._answers is not None:
             self._answers.cancel_all()
             time.sleep(GRACE_S)
-        os._exit(1)  # loading, or with an engine that does not let go
+        os._exit(1)  # still loading, or the session does not close
 
     def _on_message(self, message: Message) -> None:
         if self._answers is None:
