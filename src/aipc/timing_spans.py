@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_depth: ContextVar[int] = ContextVar("depth", default=0)
+
 
 @dataclass
 class TimingSpan:
@@ -27,7 +29,6 @@ class TimingSpan:
 
 
 _recording: ContextVar[list[TimingSpan] | None] = ContextVar("recording", default=None)
-_depth: ContextVar[int] = ContextVar("depth", default=0)
 
 
 @contextmanager

@@ -27,6 +27,12 @@ Advance = Callable[[int], None]
 
 _CHUNK = 1 << 20
 
+FILE = "aipc.json"
+SCHEMA = 1
+Kind = Literal["checkpoint", "artifact", "blob"]
+_LONGEST = 8 << 20  # bytes; a manifest of a thousand files takes about 100 kB
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
 
 def sha256(path: Path, advance: Advance | None = None) -> str:
     """SHA-256 of a file, in hexadecimal."""
@@ -52,14 +58,6 @@ def _digest(algorithm: Any, path: Path, advance: Advance | None) -> str:
                 advance(count)
     digest: str = algorithm.hexdigest()
     return digest
-
-
-FILE = "aipc.json"
-SCHEMA = 1
-Kind = Literal["checkpoint", "artifact", "blob"]
-
-_LONGEST = 8 << 20  # bytes; a manifest of a thousand files takes about 100 kB
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from typing import Any
 
 from aipc.tables import read_table
 
+_TABLE = read_table(__package__, "providers.toml")
+SESSION_OPTIONS: Mapping[str, str] = _TABLE["session"]
+
 
 @dataclass(frozen=True)
 class GraphForm:
@@ -49,9 +52,7 @@ def _provider(entry: Mapping[str, Any]) -> Provider:
     return Provider(**{**entry, "takes": tuple(entry["takes"]), "graph": graph})
 
 
-_TABLE = read_table(__package__, "providers.toml")
 PROVIDERS = tuple(_provider(entry) for entry in _TABLE["provider"])
-SESSION_OPTIONS: Mapping[str, str] = _TABLE["session"]
 GRAPH_FORMS: Mapping[str, GraphForm] = {
     provider.kind: provider.graph for provider in PROVIDERS if provider.graph is not None
 }

@@ -23,6 +23,8 @@ from aipc.devices.wheels import installed
 from aipc.errors import AipcError, ArtifactError, ModelNotFound
 from aipc.records import replace_text
 
+SCHEMA = 1
+
 
 @dataclass(frozen=True)
 class Fingerprint:
@@ -75,9 +77,6 @@ def fingerprint(devices: Sequence[Device]) -> Fingerprint:
         },
         dict(installed()),
     )
-
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True)

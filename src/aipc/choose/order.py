@@ -14,6 +14,14 @@ from aipc.devices.wheels import install_command, wheel_for
 from aipc.runtimes.registry import RUNTIMES
 from aipc.tables import read_table
 
+_HARDWARE = {
+    "npu": "no NPU that OpenVINO reaches",
+    "gpu": "no Intel GPU that OpenVINO reaches",
+    "cuda": "no NVIDIA GPU",
+    "directml": "no GPU",
+    "webgpu": "no GPU",
+}
+
 
 @dataclass(frozen=True)
 class OrderEntry:
@@ -73,15 +81,6 @@ def _candidates(devices: Sequence[Device]) -> Iterator[tuple[OrderEntry, Device]
             if entry.holds(device):
                 pairs.setdefault((device.name, entry.runtime), (entry, device))
     yield from pairs.values()
-
-
-_HARDWARE = {
-    "npu": "no NPU that OpenVINO reaches",
-    "gpu": "no Intel GPU that OpenVINO reaches",
-    "cuda": "no NVIDIA GPU",
-    "directml": "no GPU",
-    "webgpu": "no GPU",
-}
 
 
 @dataclass(frozen=True)

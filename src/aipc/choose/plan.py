@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
 
 
+_GB = 1e9
+_NAME = "NPU emulated on the CPU"
+
+
 @dataclass(frozen=True)
 class Rule:
     runtime: str
@@ -48,9 +52,6 @@ class Rule:
 def rules() -> tuple[Rule, ...]:
     """Every rule, in the file's order."""
     return tuple(Rule(**entry) for entry in read_table(__package__, "rules.toml")["rule"])
-
-
-_GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -219,9 +220,6 @@ def rule_properties(
 
 def _joined(properties: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in properties.items())
-
-
-_NAME = "NPU emulated on the CPU"
 
 
 def check_emulation(device: str, runtime: str) -> None:

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from aipc.serve.client import RemoteStream
 
 
+_NAME, _SECONDS = 34, 8
+_LEAST_S = 0.005
+"""Shorter stages get no line."""
+
+
 def show(events: Stream | RemoteStream, shown: list[str] | None = None) -> Reply:
     """Write pieces as they come, then fold them into the reply.
 
@@ -65,11 +70,6 @@ def show_reasons(facts: Mapping[str, Any]) -> None:
         for part in folded(line):
             notice(part)
     notice("")
-
-
-_NAME, _SECONDS = 34, 8
-_LEAST_S = 0.005
-"""Shorter stages get no line."""
 
 
 def show_timings(reply: Reply, stages: Sequence[TimingSpan]) -> None:

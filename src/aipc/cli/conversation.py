@@ -14,6 +14,15 @@ from aipc.errors import AipcError, UsageError
 
 FORMATS = (".json", ".md")
 
+HELP = """\
+/reset         forget the conversation
+/system TEXT   set the system message; without TEXT, remove it
+/save FILE     write the conversation to FILE (.json or .md)
+/help          show this
+/exit          leave; so do Ctrl-D, and Ctrl-C on an empty line
+A line that ends in \\ goes on in the next; \"\"\" begins and ends a text of several lines.
+A message that begins with a slash: put a space before it."""
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -85,16 +94,6 @@ class Conversation:
             mark = " (stopped)" if turn.stopped else ""
             parts += [f"## {names[turn.role]}{mark}", turn.content.strip()]
         return "\n\n".join(parts) + "\n"
-
-
-HELP = """\
-/reset         forget the conversation
-/system TEXT   set the system message; without TEXT, remove it
-/save FILE     write the conversation to FILE (.json or .md)
-/help          show this
-/exit          leave; so do Ctrl-D, and Ctrl-C on an empty line
-A line that ends in \\ goes on in the next; \"\"\" begins and ends a text of several lines.
-A message that begins with a slash: put a space before it."""
 
 
 class ChatCommands:

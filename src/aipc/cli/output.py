@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 WIDTH = 100
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+STOPPED = 130
+"""128 + SIGINT, as a shell has it."""
+
 
 def write(text: str) -> None:
     """A piece of a result, flushed."""
@@ -146,10 +149,6 @@ def make_streams_utf8() -> None:
     ):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors=errors)
-
-
-STOPPED = 130
-"""128 + SIGINT, as a shell has it."""
 
 
 def report_failure(error: BaseException, *, debug: bool) -> int:

@@ -32,8 +32,11 @@ MODEL_HELP = (
     "Short name, hub id (org/name[@revision]), checkpoint folder, .gguf file or artifact folder."
 )
 
-
 _DEVICES = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
+
+URL = Binding().url
+_DECLARED = [declared.name for kind in (NpuOptions, Recipe) for declared in describe(kind)]
+_LOADING = ("runtime", "ov_config", "onnx_config", "emulate", "overflow")
 
 
 def session_flags(command: F) -> F:
@@ -173,11 +176,6 @@ def _properties(
             raise UsageError(f"{flag} gives {key} twice", "give it once")
         properties[key] = value
     return properties
-
-
-URL = Binding().url
-_DECLARED = [declared.name for kind in (NpuOptions, Recipe) for declared in describe(kind)]
-_LOADING = ("runtime", "ov_config", "onnx_config", "emulate", "overflow")
 
 
 def server_flags(command: F) -> F:

@@ -12,6 +12,12 @@ from aipc.errors import UsageError
 
 _BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
+STDIN = "-"
+PROMPT, CONTINUED = "> ", ". "
+QUOTES = '"""'
+ReadLine = Callable[[str], str]
+"""Gives a line for a prompt; raises EOFError when there are no more."""
+
 
 def is_terminal() -> bool:
     """False too for a program without any stdin."""
@@ -50,9 +56,6 @@ def _text() -> Iterator[None]:
         raise UsageError(what, "save it as UTF-8") from error
 
 
-STDIN = "-"
-
-
 def read_prompt(argument: str | None) -> str:
     """The argument, then what is piped in; "-" and no argument mean stdin alone.
 
@@ -81,13 +84,6 @@ def check_text(argument: str) -> str:
         fix = "check the terminal's encoding"
         raise UsageError("the command line is not UTF-8 text", fix) from error
     return argument
-
-
-PROMPT, CONTINUED = "> ", ". "
-QUOTES = '"""'
-
-ReadLine = Callable[[str], str]
-"""Gives a line for a prompt; raises EOFError when there are no more."""
 
 
 class LineInput:

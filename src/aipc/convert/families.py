@@ -18,6 +18,13 @@ DERIVED = "rotary_emb.inv_freq"  # a buffer that old checkpoints carry; computed
 _SEPARATE = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _GATE_UP = ("mlp.gate_proj", "mlp.up_proj")
 
+UNSUPPORTED = {  # config key -> the only values that the graph computes correctly
+    "attention_bias": (False, None),
+    "mlp_bias": (False, None),
+    "use_sliding_window": (False, None),
+    "quantization_config": (None,),
+}
+
 
 @dataclass(frozen=True)
 class Family:
@@ -54,13 +61,6 @@ FAMILIES = {
         activation="gelu_tanh",
         activation_names=("gelu", "gelu_pytorch_tanh"),
     ),
-}
-
-UNSUPPORTED = {  # config key -> the only values that the graph computes correctly
-    "attention_bias": (False, None),
-    "mlp_bias": (False, None),
-    "use_sliding_window": (False, None),
-    "quantization_config": (None,),
 }
 
 

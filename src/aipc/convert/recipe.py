@@ -19,6 +19,13 @@ WHOLE_ROW = -1
 BUILTIN = "builtin"
 NO_TEXT = "none"
 
+_MEANINGLESS = {
+    "fp16": ("group_size", "ratio", "sym", "all_layers", "quantizer", "calibration"),
+    "int8": ("group_size", "ratio", "all_layers", "quantizer", "calibration"),
+    "int4": (),
+}
+"""Options without effect on a weight format: giving one is a mistake."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -107,14 +114,6 @@ class Recipe:
         everywhere = "-all" if self.all_layers else ""
         quantizer = "" if self.quantizer == "rtn" else f"-{self.quantizer}"
         return f"int4-{group}-{symmetry}{mixed}{everywhere}{quantizer}"
-
-
-_MEANINGLESS = {
-    "fp16": ("group_size", "ratio", "sym", "all_layers", "quantizer", "calibration"),
-    "int8": ("group_size", "ratio", "all_layers", "quantizer", "calibration"),
-    "int4": (),
-}
-"""Options without effect on a weight format: giving one is a mistake."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,17 @@ from aipc.devices.nvml import Nvml, open_nvml
 from aipc.devices.system.files import read_number, read_text
 from aipc.tables import read_table
 
+_PCI_NAMES = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")
+ROOT = Path("/")
+_DISPLAY, _ACCELERATOR = "0x03", "0x12"  # PCI base classes
+_OWN_MEMORY = ("mem_info_vram_total", "tile0/physical_vram_size_bytes")  # amdgpu, xe
+_CLASSES = {
+    "gpu": "{4d36e968-e325-11ce-bfc1-08002be10318}",
+    "npu": "{f01a9d53-3ff6-48d2-9f97-c8a7004be10c}",
+}
+_CONTROL = r"SYSTEM\CurrentControlSet\Control\Class"
+_MATCHING = re.compile(r"ven_([0-9a-f]{4})&dev_([0-9a-f]{4})", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Adapter:
@@ -98,9 +109,6 @@ def add_nvml(adapters: Sequence[Adapter], nvml: Nvml) -> tuple[Adapter, ...]:
     return tuple(by_slot.values())
 
 
-_PCI_NAMES = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")
-
-
 def pci_name(vendor: str, device: str, root: Path) -> str:
     """What to call a device: from the system's own list of PCI names, where it has one."""
     known = npus().get((vendor, device))
@@ -124,11 +132,6 @@ def _listed_name(file: Path, vendor: str, device: str) -> str:
             if not line.startswith(("\t", "#")):
                 inside = line.startswith(f"{vendor}  ")
     return ""
-
-
-ROOT = Path("/")
-_DISPLAY, _ACCELERATOR = "0x03", "0x12"  # PCI base classes
-_OWN_MEMORY = ("mem_info_vram_total", "tile0/physical_vram_size_bytes")  # amdgpu, xe
 
 
 def read_linux_adapters(root: Path = ROOT) -> tuple[Adapter, ...]:
@@ -215,14 +218,6 @@ def _nvidia_model(root: Path, slot: str) -> str:
     text = read_text(root / "proc/driver/nvidia/gpus" / slot / "information") or ""
     models = [line.partition(":")[2].strip() for line in text.splitlines() if "Model:" in line]
     return models[0] if models else ""
-
-
-_CLASSES = {
-    "gpu": "{4d36e968-e325-11ce-bfc1-08002be10318}",
-    "npu": "{f01a9d53-3ff6-48d2-9f97-c8a7004be10c}",
-}
-_CONTROL = r"SYSTEM\CurrentControlSet\Control\Class"
-_MATCHING = re.compile(r"ven_([0-9a-f]{4})&dev_([0-9a-f]{4})", re.IGNORECASE)
 
 
 def read_windows_adapters() -> tuple[Adapter, ...]:

@@ -14,6 +14,13 @@ from aipc.devices.machine import Machine, Surroundings
 from aipc.devices.wheels import clashes
 from aipc.tables import read_table
 
+PASS, WARN, FAIL = "pass", "warn", "fail"
+ROOM, MEMORY = 10 * 10**9, 6 * 10**9
+"""Bytes that Phi-3-mini in int4 takes: its checkpoint and the artifact; weights, cache, Python."""
+_SLOW_PROFILES = {"power-saver", "low-power", "quiet", "power", "battery saver"}
+_OLDEST_PYTHON = (3, 10)
+_NPU_KERNEL = (6, 6)
+
 
 @dataclass(frozen=True)
 class Requirement:
@@ -53,14 +60,6 @@ def requirement(adapter: Adapter, system: str) -> Requirement | None:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version))
-
-
-PASS, WARN, FAIL = "pass", "warn", "fail"
-ROOM, MEMORY = 10 * 10**9, 6 * 10**9
-"""Bytes that Phi-3-mini in int4 takes: its checkpoint and the artifact; weights, cache, Python."""
-_SLOW_PROFILES = {"power-saver", "low-power", "quiet", "power", "battery saver"}
-_OLDEST_PYTHON = (3, 10)
-_NPU_KERNEL = (6, 6)
 
 
 @dataclass(frozen=True)

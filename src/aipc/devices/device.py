@@ -11,6 +11,23 @@ from typing import Any
 from aipc.devices.wheels import install_command, wheel_for
 from aipc.errors import DeviceError, UsageError
 
+NAMES = ("auto", "npu", "gpu", "gpu.0", "cpu", "cuda", "directml", "webgpu")
+PATTERN = re.compile(r"auto|npu|cpu|webgpu|(gpu|cuda|directml)(\.\d+)?")
+"""Matches every valid name; `NAMES` are examples."""
+_DRIVERS = {
+    ("npu", "Linux"): "Intel's NPU driver from github.com/intel/linux-npu-driver",
+    ("npu", "Windows"): "'Intel NPU Driver' from intel.com or Windows Update",
+    ("gpu", "Linux"): "Intel's compute runtime, the package intel-opencl-icd",
+    ("gpu", "Windows"): "Intel's graphics driver from intel.com or Windows Update",
+}
+_HARDWARE = {
+    "npu": "an Intel Core Ultra processor",
+    "gpu": "an Intel GPU",
+    "cuda": "an NVIDIA GPU",
+    "directml": "a GPU with DirectX 12",
+    "webgpu": "a GPU",
+}
+
 
 @dataclass(frozen=True)
 class Device:
@@ -35,25 +52,6 @@ class Device:
 def kind_of(name: str) -> str:
     """The family of a vendor's device name: "GPU.0" is a "gpu"."""
     return name.partition(".")[0].lower()
-
-
-NAMES = ("auto", "npu", "gpu", "gpu.0", "cpu", "cuda", "directml", "webgpu")
-PATTERN = re.compile(r"auto|npu|cpu|webgpu|(gpu|cuda|directml)(\.\d+)?")
-"""Matches every valid name; `NAMES` are examples."""
-
-_DRIVERS = {
-    ("npu", "Linux"): "Intel's NPU driver from github.com/intel/linux-npu-driver",
-    ("npu", "Windows"): "'Intel NPU Driver' from intel.com or Windows Update",
-    ("gpu", "Linux"): "Intel's compute runtime, the package intel-opencl-icd",
-    ("gpu", "Windows"): "Intel's graphics driver from intel.com or Windows Update",
-}
-_HARDWARE = {
-    "npu": "an Intel Core Ultra processor",
-    "gpu": "an Intel GPU",
-    "cuda": "an NVIDIA GPU",
-    "directml": "a GPU with DirectX 12",
-    "webgpu": "a GPU",
-}
 
 
 def resolve_device(name_given: str, available: Sequence[str]) -> str:

@@ -17,6 +17,8 @@ from aipc.devices.system.files import read_text
 from aipc.devices.system.memory import Memory, read_memory
 from aipc.devices.wheels import clashes, installed
 
+ROOT = Path("/")
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -56,9 +58,6 @@ def this_machine() -> Machine:
         versions=installed(),
         problems=(*map(str, problems), *map(str, clashes())),
     )
-
-
-ROOT = Path("/")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,13 @@ from aipc.errors import AipcError, DeviceError
 
 RUNTIMES = ("openvino", "onnx")
 
+_NO_MODULE = {
+    "intel": "Linux has no driver loaded for it: install a newer kernel and linux-firmware",
+    "nvidia": "NVIDIA's driver is not loaded: `sudo apt install nvidia-driver-580` or newer",
+    "amd": "Linux has no driver loaded for it: install a newer kernel and linux-firmware",
+}
+_RENDER_GROUP = "you may not open {node}: `sudo usermod -aG render $USER`, then log in again"
+
 
 def reachable_devices(runtimes: Collection[str] = RUNTIMES) -> tuple[Device, ...]:
     """The devices alone, for a caller that is about to use one of these runtimes.
@@ -67,14 +74,6 @@ def merge_cpu(devices: Iterable[Device]) -> tuple[Device, ...]:
     if onnx_kinds():
         reached["onnx"] = None
     return (dataclasses.replace(cpus[0], runtimes=tuple(reached)), *others)
-
-
-_NO_MODULE = {
-    "intel": "Linux has no driver loaded for it: install a newer kernel and linux-firmware",
-    "nvidia": "NVIDIA's driver is not loaded: `sudo apt install nvidia-driver-580` or newer",
-    "amd": "Linux has no driver loaded for it: install a newer kernel and linux-firmware",
-}
-_RENDER_GROUP = "you may not open {node}: `sudo usermod -aG render $USER`, then log in again"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import torch
 from aipc.generate import Text
 
+_AT_ONCE = 64
+"""Rows of a batch, a thread each."""
+
 
 class Watcher:
     """Reads answers, and tells transformers' streamer and stopping criteria; both may be None."""
@@ -112,10 +115,6 @@ def draw_seeds(count: int) -> list[int]:
     import torch
 
     return [int(seed) for seed in torch.randint(2**32, (count,), dtype=torch.int64)]
-
-
-_AT_ONCE = 64
-"""Rows of a batch, a thread each."""
 
 
 class CausalLM:

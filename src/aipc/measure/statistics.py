@@ -15,6 +15,13 @@ import numpy.typing as npt
 
 WANTED = 0.95
 
+CONFIDENCE = 0.95
+BLOCK = 64
+"""Neighboring positions drawn together: what is hard to foretell comes in stretches."""
+FEWEST_BLOCKS = 8
+RESAMPLES = 2000
+_Z = 1.959964  # the normal distribution's 97.5%
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -104,14 +111,6 @@ def _arrangements(first: int, second: int) -> list[int]:
                 counts[at] += count
             table[m][n] = counts
     return table[first][second]
-
-
-CONFIDENCE = 0.95
-BLOCK = 64
-"""Neighboring positions drawn together: what is hard to foretell comes in stretches."""
-FEWEST_BLOCKS = 8
-RESAMPLES = 2000
-_Z = 1.959964  # the normal distribution's 97.5%
 
 
 def of_mean(values: npt.NDArray[np.floating | np.bool_], block: int = BLOCK) -> Interval:

@@ -43,6 +43,8 @@ _TEXT = re.compile(
 )
 _GGUF = re.compile(r"\w[\w.+-]*\.gguf", re.ASCII)
 
+_AGAIN = "check the network, then run the command again: what has arrived is kept"
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -108,9 +110,6 @@ def _no_weights(repo: str, names: set[str]) -> ModelError:
         return UnsafeModel(f"{what} (found: {found})", fix)
     fix = "give a repository with model.safetensors or .gguf files"
     return ModelNotFound(f"'{repo}' holds no weights (found: {found or 'no files'})", fix)
-
-
-_AGAIN = "check the network, then run the command again: what has arrived is kept"
 
 
 def look_up(source: HubSource) -> Listing:

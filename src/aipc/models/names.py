@@ -31,6 +31,16 @@ from aipc.models.source import (
 )
 from aipc.tables import read_table
 
+_TABLE = read_table(__package__, "catalogue.toml")
+PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
+_PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
+_HUB_ID = re.compile(
+    rf"(?P<repo>{_PART}/{_PART})(?:@(?P<revision>[A-Za-z0-9][\w./-]{{0,199}}))?", re.ASCII
+)
+_ODD = ("..", "--", "//", "/.", "./")
+"""Sequences that the hub forbids, or that could leave a folder."""
+_EXPLICIT = ("./", "../", "~", "/", ".\\", "..\\")
+
 
 @dataclass(frozen=True)
 class Model:
@@ -91,18 +101,7 @@ def _model(entry: dict[str, Any]) -> Model:
     return Model(source=WheelSource(**entry["wheel"]), **rest)
 
 
-_TABLE = read_table(__package__, "catalogue.toml")
 CATALOGUE = ModelCatalogue(tuple(map(_model, _TABLE["model"])), _TABLE["default"])
-
-
-PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
-_PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
-_HUB_ID = re.compile(
-    rf"(?P<repo>{_PART}/{_PART})(?:@(?P<revision>[A-Za-z0-9][\w./-]{{0,199}}))?", re.ASCII
-)
-_ODD = ("..", "--", "//", "/.", "./")
-"""Sequences that the hub forbids, or that could leave a folder."""
-_EXPLICIT = ("./", "../", "~", "/", ".\\", "..\\")
 
 
 def resolve(name: str) -> Source:

@@ -18,6 +18,11 @@ from aipc.artifact import manifest
 from aipc.artifact.manifest import Advance, FileFacts
 from aipc.errors import DownloadFailed
 
+RETRIES = 4
+PAUSE_S = 1.0  # before the first retry; twice as long before each further one
+_PASSING = {408, 425, 429, 500, 502, 503, 504}
+"""Statuses after which another attempt may succeed, as after the network's own faults."""
+
 
 def package() -> Any:
     """The huggingface_hub package without telemetry, whichever module imported it first.
@@ -86,12 +91,6 @@ class RemoteFile:
     def stated(self) -> str:
         """The hash to check the contents against; "" where the hub states none."""
         return self.sha256 or self.git_blob or ""
-
-
-RETRIES = 4
-PAUSE_S = 1.0  # before the first retry; twice as long before each further one
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
-"""Statuses after which another attempt may succeed, as after the network's own faults."""
 
 
 def download(url: str, file: RemoteFile, partial: Path, advance: Advance) -> None:

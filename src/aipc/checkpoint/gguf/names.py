@@ -36,6 +36,8 @@ ROPE_SHORT = "rope_factors_short.weight"
 NOT_WEIGHTS = frozenset({ROPE_FREQS, ROPE_LONG, ROPE_SHORT})
 """Tensors that hold settings, which config.json has in other models."""
 
+_NAME = re.compile(r"(?:blk\.(0|[1-9][0-9]{0,4})\.)?([a-z_]+)\.(weight|bias)", re.ASCII)
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -53,7 +55,6 @@ ARCHITECTURES = {
     "qwen2": Architecture("Qwen2ForCausalLM", _BLOCK),
     "qwen3": Architecture("Qwen3ForCausalLM", _NORMED),
 }
-_NAME = re.compile(r"(?:blk\.(0|[1-9][0-9]{0,4})\.)?([a-z_]+)\.(weight|bias)", re.ASCII)
 
 
 def find_architecture(path: Path, name: str) -> Architecture:

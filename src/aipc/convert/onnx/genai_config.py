@@ -35,7 +35,6 @@ BEAMS = {
     "num_return_sequences": 1,
 }
 
-
 SINGLE_DIGITS = PRE_TOKENIZERS["smollm"].pattern
 SINGLE_DIGITS_STEPS = (
     r"\p{N}",

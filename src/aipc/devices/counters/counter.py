@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+# guests' time is in user already, and Windows' interrupts in system
+_STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -56,10 +59,6 @@ class Growth:
 def share(value: float | None) -> float | None:
     """Within 0 and 1: clocks of two kinds never agree to the last digit."""
     return None if value is None else min(max(value, 0.0), 1.0)
-
-
-# guests' time is in user already, and Windows' interrupts in system
-_STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
 class CpuCounter:

@@ -24,6 +24,8 @@ _UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20}
 _ENGINE, _CAPACITY = "drm-engine-", "drm-engine-capacity-"
 _CYCLES, _TOTAL = "drm-cycles-", "drm-total-cycles-"
 
+_SETTLES_S = 5.0
+
 
 class ClientCounter:
     """The share of time in which this process's work ran on the busiest engine of its GPU."""
@@ -87,9 +89,6 @@ def _memory(client: Mapping[str, str]) -> int:
             number, _, unit = value.partition(" ")
             total += int(number) * _UNITS.get(unit, 0)
     return total
-
-
-_SETTLES_S = 5.0
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,14 @@ from aipc.devices.system.windows import registry_keys
 _DOUBLE = 0x200  # PDH_FMT_DOUBLE
 _MORE_DATA = 0x800007D2  # PDH_MORE_DATA
 
+BUSY = r"\GPU Engine(*)\Utilization Percentage"
+OWN_MEMORY = r"\GPU Adapter Memory(*)\Dedicated Usage"
+SHARED_MEMORY = r"\GPU Adapter Memory(*)\Shared Usage"
+_LUID = re.compile(r"luid_0x([0-9A-Fa-f]{8})_0x([0-9A-Fa-f]{8})")
+_GRAPHICS = "engtype_3D"
+_ENGINE = re.compile(r"_phys_\d+_eng_\d+")
+Sample = Mapping[str, Mapping[str, float]]
+
 
 class Item(ctypes.Structure):
     """PDH_FMT_COUNTERVALUE_ITEM_W with a double as its value."""
@@ -73,16 +81,6 @@ def _library() -> Any:
 def _check(status: int) -> None:
     if status:
         raise OSError(f"Windows' performance counters answer 0x{status & 0xFFFFFFFF:08X}")
-
-
-BUSY = r"\GPU Engine(*)\Utilization Percentage"
-OWN_MEMORY = r"\GPU Adapter Memory(*)\Dedicated Usage"
-SHARED_MEMORY = r"\GPU Adapter Memory(*)\Shared Usage"
-_LUID = re.compile(r"luid_0x([0-9A-Fa-f]{8})_0x([0-9A-Fa-f]{8})")
-_GRAPHICS = "engtype_3D"
-_ENGINE = re.compile(r"_phys_\d+_eng_\d+")
-
-Sample = Mapping[str, Mapping[str, float]]
 
 
 class Samples:

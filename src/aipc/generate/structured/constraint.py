@@ -23,6 +23,24 @@ MAX_PARTS = 32
 
 _Values = frozenset[str]
 
+MAX_COUNT = 4096
+"""Largest count in a schema, but for maxLength."""
+MAX_LENGTH = 256
+"""Largest maxLength: compilers take time by its square (200: 2 s, 1,000: more than 40 s)."""
+MAX_WORK = 2 * MAX_LENGTH**2
+"""Sum of the squares of every maxLength and every pattern's repetitions."""
+_COUNTS = ("minItems", "maxItems", "minProperties", "maxProperties", "minLength", "maxLength")
+_MEANT = {
+    "object": frozenset(
+        {"additionalProperties", "maxProperties", "minProperties", "properties", "required"}
+    ),
+    "array": frozenset({"items", "maxItems", "minItems", "prefixItems"}),
+    "string": frozenset({"format", "maxLength", "minLength", "pattern"}),
+}
+"""The type that keywords are about."""
+_COMPLETE = frozenset({"$ref", "allOf", "anyOf", "const", "enum", "oneOf"})
+"""Beside these no type is missing."""
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -121,26 +139,6 @@ def _plain(value: Any) -> Any:
 
 def _are_apart(first: frozenset[str] | None, second: frozenset[str] | None) -> bool:
     return first is not None and second is not None and first.isdisjoint(second)
-
-
-MAX_COUNT = 4096
-"""Largest count in a schema, but for maxLength."""
-MAX_LENGTH = 256
-"""Largest maxLength: compilers take time by its square (200: 2 s, 1,000: more than 40 s)."""
-MAX_WORK = 2 * MAX_LENGTH**2
-"""Sum of the squares of every maxLength and every pattern's repetitions."""
-
-_COUNTS = ("minItems", "maxItems", "minProperties", "maxProperties", "minLength", "maxLength")
-_MEANT = {
-    "object": frozenset(
-        {"additionalProperties", "maxProperties", "minProperties", "properties", "required"}
-    ),
-    "array": frozenset({"items", "maxItems", "minItems", "prefixItems"}),
-    "string": frozenset({"format", "maxLength", "minLength", "pattern"}),
-}
-"""The type that keywords are about."""
-_COMPLETE = frozenset({"$ref", "allOf", "anyOf", "const", "enum", "oneOf"})
-"""Beside these no type is missing."""
 
 
 def constrain(schema: Schema) -> Constraint:

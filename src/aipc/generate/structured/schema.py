@@ -25,6 +25,11 @@ MAX_PROPERTIES = 200
 
 Schema = Mapping[str, Any]
 
+MAX_PATTERN_CHARACTERS = 512
+MAX_REPEATS = 256
+"""Product of the largest counts, {n} or {n,m}: compilers write repetitions out."""
+_REPEAT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
+
 
 def check(schema: Schema) -> dict[str, Any]:
     """A copy of ``schema`` in plain JSON types, found to be within the limits.
@@ -145,12 +150,6 @@ def _follow(root: dict[str, Any], node: Any, pointer: str, way: list[int], done:
         for inner in list_of(node, keyword):
             _follow(root, inner, pointer, way, done)
     done.add(way.pop())
-
-
-MAX_PATTERN_CHARACTERS = 512
-MAX_REPEATS = 256
-"""Product of the largest counts, {n} or {n,m}: compilers write repetitions out."""
-_REPEAT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 
 
 def check_pattern(pattern: Any, where: str) -> int:

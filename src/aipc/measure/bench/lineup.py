@@ -27,6 +27,9 @@ from aipc.progress import Progress
 from aipc.session.convert import Notify, prepare
 from aipc.session.prepare import PreparedModel
 
+OWN = "aipc"
+_OWN_SCRIPT = Path(__file__).parents[1] / "peers" / "aipc.py"
+
 
 class ModelFormats:
     """Makes what peers load of the model that a session was prepared for."""
@@ -101,10 +104,6 @@ def _format_of(path: Path) -> str:
     if (path / GENAI_CONFIG).exists():
         return "onnx"
     return "gguf" if path.suffix == ".gguf" else "checkpoint"
-
-
-OWN = "aipc"
-_OWN_SCRIPT = Path(__file__).parents[1] / "peers" / "aipc.py"
 
 
 @dataclass(frozen=True)

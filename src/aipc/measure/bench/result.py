@@ -25,6 +25,9 @@ from aipc.errors import MeasurementError
 
 SCHEMA = 2
 
+_LONGEST = 64 << 20  # bytes
+_NUMBERS = re.compile(r"\[[-+.\deE,\s]+\]")
+
 
 def _from_schema_1(table: dict[str, Any]) -> dict[str, Any]:
     """Participants were called contestants."""
@@ -34,8 +37,6 @@ def _from_schema_1(table: dict[str, Any]) -> dict[str, Any]:
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_schema_1}
 """Schema → what makes the next schema's table of one of its tables."""
-_LONGEST = 64 << 20  # bytes
-_NUMBERS = re.compile(r"\[[-+.\deE,\s]+\]")
 
 
 @dataclass(frozen=True)

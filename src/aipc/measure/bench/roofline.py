@@ -37,6 +37,12 @@ _SETTINGS: tuple[Mapping[str, str], ...] = (
 )
 """What OpenVINO's own kernels are tried with; the last multiplies 8-bit integers."""
 
+_CACHE_BYTES = {"u4": 0.5, "u8": 1.0, "i8": 1.0, "f16": 2.0, "bf16": 2.0, "f32": 4.0}
+_CACHE_DEFAULT = {"openvino": "u8", "onnx": "f32", "gguf": "f16", "checkpoint": "bf16"}
+"""What each keeps keys and values in on a CPU by default."""
+_UNFOLDED = {"Convert", "Subtract", "Multiply", "Reshape", "Transpose"}
+"""Operations by which OpenVINO's graphs make a weight of its codes."""
+
 
 @dataclass(frozen=True)
 class Best:
@@ -148,13 +154,6 @@ def _seconds(work: Callable[[], object]) -> float:
 def _faster(first: Rate | None, second: Rate | None) -> Rate | None:
     known = [rate for rate in (first, second) if rate is not None]
     return max(known, key=lambda rate: rate.per_second, default=None)
-
-
-_CACHE_BYTES = {"u4": 0.5, "u8": 1.0, "i8": 1.0, "f16": 2.0, "bf16": 2.0, "f32": 4.0}
-_CACHE_DEFAULT = {"openvino": "u8", "onnx": "f32", "gguf": "f16", "checkpoint": "bf16"}
-"""What each keeps keys and values in on a CPU by default."""
-_UNFOLDED = {"Convert", "Subtract", "Multiply", "Reshape", "Transpose"}
-"""Operations by which OpenVINO's graphs make a weight of its codes."""
 
 
 def read_needs(artifact: Path, properties: Mapping[str, str]) -> Needs:

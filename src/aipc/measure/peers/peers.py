@@ -26,6 +26,19 @@ from aipc.tables import read_table
 
 DEFAULTS = "defaults"
 
+_MARKER = "complete"
+_LLAMA_FLAGS = {
+    "avx512f": ("AVX512",),
+    "avx512_vnni": ("AVX512_VNNI",),
+    "avx512_bf16": ("AVX512_BF16",),
+    "avx_vnni": ("AVX_VNNI",),
+}
+"""Feature → what llama.cpp's build calls it.
+
+Stated one by one: -march=native also takes AMX, whose kernels die of an illegal instruction on
+some virtual machines.
+"""
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -114,20 +127,6 @@ def read_python(text: str) -> tuple[str, str]:
 
 def _frozen(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
-
-
-_MARKER = "complete"
-_LLAMA_FLAGS = {
-    "avx512f": ("AVX512",),
-    "avx512_vnni": ("AVX512_VNNI",),
-    "avx512_bf16": ("AVX512_BF16",),
-    "avx_vnni": ("AVX_VNNI",),
-}
-"""Feature → what llama.cpp's build calls it.
-
-Stated one by one: -march=native also takes AMX, whose kernels die of an illegal instruction on
-some virtual machines.
-"""
 
 
 def find_python(peer: Peer, store: Store) -> str:

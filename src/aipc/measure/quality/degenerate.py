@@ -23,6 +23,8 @@ LOOP_ROUNDS = 3
 LOOP_TOKENS = 24
 MOST_ODD = 0.1
 
+OPEN_PROMPTS: tuple[str, ...] = tuple(read_table(__package__, "open_prompts.toml")["prompts"])
+
 
 @dataclass(frozen=True)
 class AnswerCheck:
@@ -63,9 +65,6 @@ class AnswerChecks:
     @property
     def flawed(self) -> tuple[AnswerCheck, ...]:
         return tuple(check for check in self.answers if check.flaws)
-
-
-OPEN_PROMPTS: tuple[str, ...] = tuple(read_table(__package__, "open_prompts.toml")["prompts"])
 
 
 def check_answers(

@@ -20,6 +20,9 @@ from aipc.options import check, option
 FEWEST = 64
 """Positions; fewer show nothing."""
 
+BUILTIN = "builtin"
+_BUILTIN_FILES = ("legal.txt", "prose.txt")  # the shorter first
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -40,10 +43,6 @@ class Cut:
                 f"--overlap {self.overlap} leaves nothing of --window {self.window}",
                 "give a smaller overlap",
             )
-
-
-BUILTIN = "builtin"
-_BUILTIN_FILES = ("legal.txt", "prose.txt")  # the shorter first
 
 
 @dataclass(frozen=True)

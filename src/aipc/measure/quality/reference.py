@@ -55,6 +55,15 @@ if TYPE_CHECKING:
 
 _MODEL_FILES = frozenset({".xml", ".bin", ".onnx", ".data"})
 
+FLOAT = Recipe(weight_format="fp16")
+_LOCAL: Mapping[str, type[FolderSource | GgufSource]] = {
+    "folder": FolderSource,
+    "gguf": GgufSource,
+}
+_FIX = "name it with --against MODEL, or judge by the text alone with --against none"
+KEPT = 3
+"""Files; the oldest goes when another is made.  One of 2,048 positions takes 130 to 820 MB."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -116,14 +125,6 @@ class Subject:
     def scorer(self) -> Scorer:
         """Load it to be scored; errors are those of `aipc.runtimes.base.Runtime.scorer`."""
         return RUNTIMES.get(self.runtime).scorer(self.artifact, self.device, self.properties)
-
-
-FLOAT = Recipe(weight_format="fp16")
-_LOCAL: Mapping[str, type[FolderSource | GgufSource]] = {
-    "folder": FolderSource,
-    "gguf": GgufSource,
-}
-_FIX = "name it with --against MODEL, or judge by the text alone with --against none"
 
 
 def find_reference(
@@ -193,10 +194,6 @@ def _check_same_weights(artifact: Path, reference: Path) -> None:
 def _files(folder: Path) -> Mapping[str, Any]:
     files: Mapping[str, Any] = read_artifact(folder).facts.get("source", {}).get("files", {})
     return files
-
-
-KEPT = 3
-"""Files; the oldest goes when another is made.  One of 2,048 positions takes 130 to 820 MB."""
 
 
 def find_logprobs(folder: Path, key: str) -> npt.NDArray[np.float16] | None:

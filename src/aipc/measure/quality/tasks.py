@@ -18,6 +18,9 @@ LONGEST_ANSWER = 48
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _AROUND = " \t\r\n\"'`.*"
 
+_TABLE = read_table(__package__, "tasks.toml")
+KINDS: Mapping[str, str] = _TABLE["kinds"]
+
 
 @dataclass(frozen=True)
 class Task:
@@ -62,8 +65,6 @@ class Scores:
         return found
 
 
-_TABLE = read_table(__package__, "tasks.toml")
-KINDS: Mapping[str, str] = _TABLE["kinds"]
 TASKS = tuple(Task(**entry) for entry in _TABLE["task"])
 
 

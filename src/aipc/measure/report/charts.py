@@ -13,6 +13,9 @@ from aipc.measure.bench.workload import Case
 from aipc.measure.report.findings import ReportEntry, Section
 from aipc.measure.statistics import of_median, quantile
 
+POINTS = 32
+"""A line has at most so many; of a longer answer, neighbors are taken together."""
+
 
 @dataclass(frozen=True)
 class ChartLine:
@@ -128,10 +131,6 @@ class Picture:
     absent: str = ""
     table: ReportTable | None = None
     notes: tuple[str, ...] = ()
-
-
-POINTS = 32
-"""A line has at most so many; of a longer answer, neighbors are taken together."""
 
 
 def step_line(entry: ReportEntry, case: Case) -> ChartLine | None:

@@ -21,6 +21,10 @@ from aipc.measure.quality.evaluation import Evaluation
 
 _LONGEST_FILE = 64 << 20  # bytes
 
+_LONGEST = 32  # characters of one part of a label
+_OF_SPEED = {"intra_op_num_threads", "inter_op_num_threads", "INFERENCE_NUM_THREADS"}
+"""Properties that change how fast an answer comes, and not which."""
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -143,11 +147,6 @@ def _shown(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_shown(entry) for entry in value]
     return value
-
-
-_LONGEST = 32  # characters of one part of a label
-_OF_SPEED = {"intra_op_num_threads", "inter_op_num_threads", "INFERENCE_NUM_THREADS"}
-"""Properties that change how fast an answer comes, and not which."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,9 @@ from collections.abc import Iterable
 
 from aipc.measure.report.charts import ReportTable
 
+_MARKS = re.compile(r"([\\`*_\[\]<>|~$#&!])")
+"""What Markdown, or the HTML that it allows, would take for more than text."""
+
 
 @dataclass(frozen=True)
 class Chapter:
@@ -180,10 +183,6 @@ def _write(file: Path, content: bytes) -> None:
     with disk.explained(file, MeasurementError, len(content)):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-
-
-_MARKS = re.compile(r"([\\`*_\[\]<>|~$#&!])")
-"""What Markdown, or the HTML that it allows, would take for more than text."""
 
 
 def markdown(report: Report) -> str:

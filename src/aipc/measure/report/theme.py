@@ -32,6 +32,11 @@ ROLES: dict[str, tuple[str, str]] = {
 PARTICIPANTS = ("one", "two", "three", "four", "five", "six")
 _ROLE_OF = {light: role for role, (light, _) in ROLES.items()}
 
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 1.6, 1.2, 1.6)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_DROPPED = ("metadata", "style")
+_ADDRESS = re.compile(r"url\(#([^)]+)\)")
+
 
 def light(role: str) -> str:
     return ROLES[role][0]
@@ -58,10 +63,6 @@ def file_rules() -> str:
 def _classes(color: Callable[[str], str]) -> str:
     rules = (f".f-{role}{{fill:{color(role)}}}.s-{role}{{stroke:{color(role)}}}" for role in ROLES)
     return "".join(rules)
-
-
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 1.6, 1.2, 1.6)))
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 @contextmanager
@@ -124,10 +125,6 @@ def dashes_of(number: int) -> Any:
 
 def marker_of(number: int) -> str:
     return _MARKERS[number % len(_MARKERS)]
-
-
-_DROPPED = ("metadata", "style")
-_ADDRESS = re.compile(r"url\(#([^)]+)\)")
 
 
 def themed(svg: str, name: str, title: str, about: str, *, is_file: bool = False) -> str:

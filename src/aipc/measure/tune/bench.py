@@ -35,6 +35,19 @@ from aipc.units import amount
 SEED = 1
 _ASK = "Repeat this text word for word and add nothing:\n\n{text}"
 
+_SCRIPT = Path(__file__).with_name("engine.py")
+_COLD_TOKENS = 2
+_BYTES_A_WEIGHT = {"fp16": 2.0, "int8": 1.05, "int4": 0.65}
+"""In the artifact, with scales, and with embedding and head in 8 bits."""
+_LOADED = 1.3
+"""Memory that a loaded model takes, as a multiple of its artifact: weights arranged anew, cache."""
+_KEPT_FREE = 0.1
+"""Of the memory, for everything else."""
+_WEIGHTS_A_SECOND = 5e7
+"""Converted, before any conversion was measured."""
+_CALIBRATED = 20.0
+"""How much longer a recipe that reads calibration text takes."""
+
 
 class TuningPrompts:
     """As many prompts as the work has streams, others at every call."""
@@ -66,20 +79,6 @@ class TuningPrompts:
     def _words(self) -> Sequence[int]:
         whole = "\n".join(passage.text for passage in read_passages())
         return self._text.tokenizer.encode(whole, add_special_tokens=False)
-
-
-_SCRIPT = Path(__file__).with_name("engine.py")
-_COLD_TOKENS = 2
-_BYTES_A_WEIGHT = {"fp16": 2.0, "int8": 1.05, "int4": 0.65}
-"""In the artifact, with scales, and with embedding and head in 8 bits."""
-_LOADED = 1.3
-"""Memory that a loaded model takes, as a multiple of its artifact: weights arranged anew, cache."""
-_KEPT_FREE = 0.1
-"""Of the memory, for everything else."""
-_WEIGHTS_A_SECOND = 5e7
-"""Converted, before any conversion was measured."""
-_CALIBRATED = 20.0
-"""How much longer a recipe that reads calibration text takes."""
 
 
 class SetupProcess:

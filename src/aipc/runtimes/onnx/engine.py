@@ -33,6 +33,10 @@ from aipc.timing_spans import span
 KERNEL = "kernel_time"
 _TOKEN = 0  # of any kind: every vocabulary has it
 
+THREADS = "intra_op_num_threads"
+LOG, FATAL = "log_severity_level", 4  # errors are raised, and need no second way to the user
+CPU = "CPUExecutionProvider"
+
 
 def read_placement(model: Any) -> Mapping[str, int]:
     """Execution provider to the number of nodes that it computed for one token.
@@ -59,11 +63,6 @@ def _count(folder: Path) -> Mapping[str, int]:
             if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
                 counted[event["args"]["provider"]] += 1
     return dict(counted)
-
-
-THREADS = "intra_op_num_threads"
-LOG, FATAL = "log_severity_level", 4  # errors are raised, and need no second way to the user
-CPU = "CPUExecutionProvider"
 
 
 class ONNXEngine:

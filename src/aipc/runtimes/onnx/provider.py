@@ -18,6 +18,10 @@ from aipc.errors import DeviceError, UsageError
 
 KINDS = frozenset(provider.kind for provider in PROVIDERS)
 
+PROVIDER = "provider"
+"""The property that asks for another provider than the device's usual one."""
+_MEANT = {"int": "a whole number", "bool": "0 or 1", "flag": "0 or 1"}
+
 
 def find_provider(kind: str, name: str | None = None) -> Provider:
     """The provider for devices of ``kind``; ``name`` asks for another than the usual one.
@@ -117,10 +121,6 @@ def _register(provider: Provider) -> None:
             raise
 
 
-PROVIDER = "provider"
-"""The property that asks for another provider than the device's usual one."""
-
-
 @dataclass(frozen=True)
 class Settings:
     session: Mapping[str, Any]
@@ -172,7 +172,6 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "bool": _boolean,
     "flag": _flag,
 }
-_MEANT = {"int": "a whole number", "bool": "0 or 1", "flag": "0 or 1"}
 
 
 def _read(name: str, value: str, kind: str) -> Any:

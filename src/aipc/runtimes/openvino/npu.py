@@ -45,6 +45,8 @@ from aipc.runtimes.openvino.static_shape import (
 from aipc.runtimes.token_queue import TokenChunk, TokenQueue
 from aipc.runtimes.vendor_errors import translated
 
+__all__ = ["EMULATION", "NpuEngine", "is_emulated", "open_npu"]
+
 
 class NpuRequest:
     """Runs ``generate``, GenAI's blocking call with a streamer, in ``worker``.
@@ -107,9 +109,6 @@ def _streamer(push: Callable[[list[int]], bool]) -> Any:
             """Everything was written already."""
 
     return Streamer()
-
-
-__all__ = ["EMULATION", "NpuEngine", "is_emulated", "open_npu"]
 
 
 def open_npu(

@@ -15,6 +15,19 @@ PROPERTIES = frozenset({SWITCH, *LENGTHS})
 """GenAI's own names: the first is a property of its pipeline, the others of each request."""
 _TRUTH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
+ANY_DEVICE = frozenset({"CACHE_DIR", "CACHE_MODE", "ENABLE_MMAP", "ATTENTION_BACKEND"})
+"""Known to OpenVINO's core and to GenAI themselves, so that no device lists them."""
+NPU_OPTIONS = {
+    "MAX_PROMPT_LEN": "--max-prompt-len",
+    "MIN_RESPONSE_LEN": "--min-response-len",
+    "PREFILL_HINT": "--prefill-hint",
+    "GENERATE_HINT": "--generate-hint",
+    "EXPORT_BLOB": "",
+    "BLOB_PATH": "",
+    "WEIGHTS_PATH": "",
+}
+"""What the NPU's pipeline is given by an option of ours, or by the cache of blobs."""
+
 
 @dataclass(frozen=True)
 class PromptLookup:
@@ -62,20 +75,6 @@ def _count(name: str, value: str) -> int:
     if value.isdecimal() and 1 <= int(value) <= 100:
         return int(value)
     raise UsageError(f"{name} takes a whole number from 1 to 100, not '{value}'")
-
-
-ANY_DEVICE = frozenset({"CACHE_DIR", "CACHE_MODE", "ENABLE_MMAP", "ATTENTION_BACKEND"})
-"""Known to OpenVINO's core and to GenAI themselves, so that no device lists them."""
-NPU_OPTIONS = {
-    "MAX_PROMPT_LEN": "--max-prompt-len",
-    "MIN_RESPONSE_LEN": "--min-response-len",
-    "PREFILL_HINT": "--prefill-hint",
-    "GENERATE_HINT": "--generate-hint",
-    "EXPORT_BLOB": "",
-    "BLOB_PATH": "",
-    "WEIGHTS_PATH": "",
-}
-"""What the NPU's pipeline is given by an option of ours, or by the cache of blobs."""
 
 
 def check_properties(core: Any, device: str, properties: Mapping[str, str]) -> None:

@@ -36,6 +36,30 @@ _ESCAPED_IN_JSON = frozenset(('"', "\\", *map(chr, range(32))))
 _OPENING = frozenset({"(", "(?:", "|"})
 _CLOSING = frozenset({")", "|"})
 
+WHOLE = ("$ref", "const", "enum", "anyOf", "allOf")
+"""Each of these is all that is looked at in its schema, the first of them that is there."""
+BY_TYPE = {
+    "object": {"properties", "required", "additionalProperties", "minProperties", "maxProperties"},
+    "array": {"items", "prefixItems", "minItems", "maxItems"},
+    "string": {"minLength", "maxLength", "pattern", "format"},
+    "integer": BOUNDS,
+    "number": set(),
+    "boolean": set(),
+    "null": set(),
+}
+"""Looked at beside a type alone.  Of a number no bounds: 0 to 1 let 1.457 through."""
+FORMATS = frozenset(
+    {"date", "time", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uuid"}
+)
+LARGEST = 99
+"""Bounds of more digits are not kept."""
+MAX_VALUES = 1000
+ENGINE = "OpenVINO GenAI"
+_PLAIN = "[ !#-\\[\\]-\ud7ff\ue000-\U0010ffff]"
+"""A character that stands in a JSON text as it is; repeated without end it lets others through."""
+_REST = r'[^"\\\x00-\x1f]*'
+FIX = "leave it out, write it another way, or choose --runtime onnx, which enforces more"
+
 
 def risky_piece(pattern: str) -> str | None:
     """The first part of ``pattern`` that may match what JSON escapes, or that is not known.
@@ -81,31 +105,6 @@ def _is_risky_class(inner: str) -> bool:
             for first, dash, last in ranges
         )
     )
-
-
-WHOLE = ("$ref", "const", "enum", "anyOf", "allOf")
-"""Each of these is all that is looked at in its schema, the first of them that is there."""
-BY_TYPE = {
-    "object": {"properties", "required", "additionalProperties", "minProperties", "maxProperties"},
-    "array": {"items", "prefixItems", "minItems", "maxItems"},
-    "string": {"minLength", "maxLength", "pattern", "format"},
-    "integer": BOUNDS,
-    "number": set(),
-    "boolean": set(),
-    "null": set(),
-}
-"""Looked at beside a type alone.  Of a number no bounds: 0 to 1 let 1.457 through."""
-FORMATS = frozenset(
-    {"date", "time", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uuid"}
-)
-LARGEST = 99
-"""Bounds of more digits are not kept."""
-MAX_VALUES = 1000
-ENGINE = "OpenVINO GenAI"
-_PLAIN = "[ !#-\\[\\]-\ud7ff\ue000-\U0010ffff]"
-"""A character that stands in a JSON text as it is; repeated without end it lets others through."""
-_REST = r'[^"\\\x00-\x1f]*'
-FIX = "leave it out, write it another way, or choose --runtime onnx, which enforces more"
 
 
 def check_schema(text: str) -> None:

@@ -12,6 +12,8 @@ from aipc.serve.api.schemas import ApiModel, CompletionBase, TimingsBody, UsageB
 ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Schema = dict[str, Any]
 
+Reason = Literal["stop", "length", "tool_calls"]
+
 
 class TextPart(ApiModel):
     type: Literal["text"]
@@ -158,9 +160,6 @@ class AnswerMessage(ApiModel):
     content: str | None
     refusal: None
     tool_calls: list[ToolCallBody] = Field(default_factory=list)
-
-
-Reason = Literal["stop", "length", "tool_calls"]
 
 
 class ChatChoice(ApiModel):

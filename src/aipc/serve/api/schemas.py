@@ -25,6 +25,9 @@ FINGERPRINT = f"aipc-{aipc.__version__}"
 _BRANCHES = {"str", "int", "float", "none", "dict", "list"}
 _DECLARED: Mapping[str, Option] = {option.name: option for option in describe(Sampling)}
 
+Zero = Annotated[float, Field(ge=0, le=0)]
+Stop = Annotated[str, Field(min_length=1, max_length=256)]
+
 
 def sampling_field(name: str) -> Any:
     """A field with the bounds and the help of the `Sampling` option of that name."""
@@ -36,10 +39,6 @@ class ApiModel(BaseModel):
     """A JSON object: no type is converted, no member dropped."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-
-
-Zero = Annotated[float, Field(ge=0, le=0)]
-Stop = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class RequestBody(ApiModel):

@@ -21,6 +21,30 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _FIRST_TOKEN = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
+_MEASURES: tuple[tuple[Any, str, str, Callable[[ModelStatus], float]], ...] = (
+    (
+        GaugeMetricFamily,
+        "aipc_model_ready",
+        "1: it has produced tokens.",
+        lambda one: float(one.state == "ready"),
+    ),
+    (GaugeMetricFamily, "aipc_waiting", "Requests that wait.", lambda one: one.waiting),
+    (GaugeMetricFamily, "aipc_running", "Answers under way.", lambda one: one.running),
+    (
+        GaugeMetricFamily,
+        "aipc_memory_bytes",
+        "Memory of the worker.",
+        lambda one: one.memory_bytes or 0,
+    ),
+    (
+        CounterMetricFamily,
+        "aipc_worker_restarts",
+        "Loads after the first: after a death, an idle unload or an eviction.",
+        lambda one: one.restarts,
+    ),
+    (CounterMetricFamily, "aipc_model_tokens", "Tokens produced.", lambda one: one.tokens),
+)
+
 
 class Metrics:
     """Of one server; ``statuses`` is called at each `read`."""
@@ -95,28 +119,3 @@ class _Models(Collector):
             for status in statuses:
                 family.add_metric((status.model, status.device), value(status))
             yield family
-
-
-_MEASURES: tuple[tuple[Any, str, str, Callable[[ModelStatus], float]], ...] = (
-    (
-        GaugeMetricFamily,
-        "aipc_model_ready",
-        "1: it has produced tokens.",
-        lambda one: float(one.state == "ready"),
-    ),
-    (GaugeMetricFamily, "aipc_waiting", "Requests that wait.", lambda one: one.waiting),
-    (GaugeMetricFamily, "aipc_running", "Answers under way.", lambda one: one.running),
-    (
-        GaugeMetricFamily,
-        "aipc_memory_bytes",
-        "Memory of the worker.",
-        lambda one: one.memory_bytes or 0,
-    ),
-    (
-        CounterMetricFamily,
-        "aipc_worker_restarts",
-        "Loads after the first: after a death, an idle unload or an eviction.",
-        lambda one: one.restarts,
-    ),
-    (CounterMetricFamily, "aipc_model_tokens", "Tokens produced.", lambda one: one.tokens),
-)
