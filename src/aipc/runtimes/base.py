@@ -105,7 +105,7 @@ class Capabilities:
     constraints: frozenset[str] = frozenset()
     """The kinds of `Constraint` that it enforces."""
     logprobs: bool = False
-    """Whether it tells the probability of each token that it chose."""
+    """Whether it gives the probability of each token that it chose."""
     logits: bool = False
     """Whether it gives the scores of all tokens at every position of a text."""
 

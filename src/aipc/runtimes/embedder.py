@@ -1,4 +1,4 @@
-"""The protocol of every model that makes vectors of texts; `openvino_embedding` has the one."""
+"""The protocol of every model that makes vectors of texts; `openvino/embedding.py` has the one."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class FakeScorer:
 
 @dataclass(frozen=True)
 class FakeRequest:
-    """What an engine was asked, kept in `FakeEngine.requests`."""
+    """One call of `FakeEngine.start`, kept in `FakeEngine.requests`."""
 
     prompt: tuple[int, ...]
     decoding: Decoding

@@ -11,7 +11,7 @@ from aipc.runtimes.base import Runtime
 
 class Registry:
     def __init__(self, places: dict[str, str]) -> None:
-        self._places = places
+        self._modules = places
 
     def check(self, name: str) -> None:
         """Refuse a name that is no runtime's.
@@ -19,12 +19,12 @@ class Registry:
         Raises:
             UsageError: with the names that are.
         """
-        if name not in self._places:
-            raise UsageError(f"unknown runtime '{name}'", f"known: {', '.join(self._places)}")
+        if name not in self._modules:
+            raise UsageError(f"unknown runtime '{name}'", f"known: {', '.join(self._modules)}")
 
     def get(self, name: str) -> Runtime:
         self.check(name)
-        module, _, attribute = self._places[name].partition(":")
+        module, _, attribute = self._modules[name].partition(":")
         return cast("Runtime", getattr(importlib.import_module(module), attribute)())
 
 

@@ -28,7 +28,7 @@ def translated(what: str) -> Iterator[None]:
 
 
 def reason_line(error: Exception) -> str:
-    """What a vendor's error says, without where in its sources."""
+    """The reason in a vendor's error, without where in its sources."""
     lines = [_SOURCE.sub("", line.strip()) for line in str(error).splitlines() if line.strip()]
     reasons = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
     nothing = "no memory left" if isinstance(error, MemoryError) else "no reason given"

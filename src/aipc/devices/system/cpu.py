@@ -50,13 +50,15 @@ class Cpu:
 
 
 def read_cpu() -> Cpu:
-    """Read the operating system's."""
+    """What the operating system reports."""
     import psutil
 
     name, features = _name_and_features()
     machine = platform.machine()
-    has_affinity = hasattr(os, "sched_getaffinity")
-    threads = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    if sys.platform == "linux":
+        threads = len(os.sched_getaffinity(0))
+    else:
+        threads = os.cpu_count() or 1
     return Cpu(name or machine, machine, psutil.cpu_count(logical=False), threads, features)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from aipc import telemetry
 from aipc.devices import kind_of
+from aipc.errors import EngineError
 from aipc.runtimes.base import Capabilities
 from aipc.runtimes.onnx.engine import ONNXEngine
 from aipc.runtimes.onnx.folder import open_folder
@@ -18,7 +23,36 @@ from aipc.runtimes.onnx.provider import (
     find_provider,
     read_properties,
 )
-from aipc.runtimes.onnx.scorer import ONNXScorer
+from aipc.runtimes.vendor_errors import translated
+
+
+class ONNXScorer:
+    """An engine of which every score is read; see `aipc.runtimes.base.Scorer`."""
+
+    def __init__(self, engine: ONNXEngine) -> None:
+        """Take the engine over."""
+        self._engine = engine
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self._engine.facts
+
+    def logits(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+        """As the protocol says; EngineError for a graph that gives the last position alone."""
+        sequence = self._engine.sequence(ids)
+        places = 0
+        with translated("ONNX Runtime GenAI failed while scoring"):
+            for scores in sequence.score(ids):
+                places += len(scores)
+                yield scores
+        if places != len(ids):
+            raise EngineError(
+                f"the model gives {places:,} rows of scores for {len(ids):,} tokens",
+                "its graph was made to answer only; convert the model with aipc",
+            )
+
+    def close(self) -> None:
+        self._engine.close()
 
 
 class ONNXRuntime:

@@ -63,7 +63,7 @@ class GrammarCheck:
         kind = constraint.kind.replace("_", " ")
         try:
             complaint = self._child.ask(asdict(constraint), COMPILE_S)
-        except ChildEnded as ended:  # it died of the question, or was ended at the limit
+        except ChildEnded as ended:  # the grammar killed it, or it was ended at the limit
             self._child = None
             raise UsageError(
                 f"the {kind} takes more than {COMPILE_S:g} seconds or too much memory to compile",
