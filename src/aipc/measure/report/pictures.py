@@ -42,7 +42,7 @@ def pictures(section: Section) -> tuple[Picture, ...]:
 
 
 def latency(section: Section) -> Picture:
-    """Milliseconds from token to token, over the place in the answer."""
+    """Milliseconds from token to token, over the position in the answer."""
     panels = []
     for prompt in _spread(section.workload.prompts):
         case = replace(section.typical, prompt=prompt)

@@ -22,6 +22,9 @@ from aipc.measure.report.scatter import trials_picture
 from aipc.measure.report.tables import command, short_name
 from aipc.measure.report.theme import page_rules, themed
 
+_MARKS = re.compile(r"([\\`*_\[\]<>|~$#&!])")
+"""What Markdown, or the HTML that it allows, would take for more than text."""
+
 
 @dataclass(frozen=True)
 class Chapter:
@@ -162,10 +165,6 @@ def _write(file: Path, content: bytes) -> None:
     with disk.explained(file, MeasurementError, len(content)):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-
-
-_MARKS = re.compile(r"([\\`*_\[\]<>|~$#&!])")
-"""What Markdown, or the HTML that it allows, would take for more than text."""
 
 
 def markdown(report: Report) -> str:
