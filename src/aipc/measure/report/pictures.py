@@ -42,16 +42,15 @@ def pictures(section: Section) -> tuple[Picture, ...]:
 
 
 def latency(section: Section) -> Picture:
-    """Milliseconds from token to token, over the position in the answer."""
-    panels = []
-    for prompt in _spread(section.workload.prompts):
-        case = replace(section.typical, prompt=prompt)
-        lines = (step_line(entry, case) for entry in section.entries)
-        known = tuple(line for line in lines if line is not None)
-        panels.append(Panel(f"after a prompt of {prompt:,} tokens", known))
-    drawn = tuple(panel for panel in panels if panel.lines)
-    top, cut = _top(drawn)
-    chart = LineChart(drawn, "token of the answer", "ms a token", top=top) if drawn else None
+    """Milliseconds from token to token, over the place in the answer."""
+    panels = [
+        Panel(f"after a prompt of {prompt:,} tokens", lines)
+        for prompt in _spread(section.workload.prompts)
+        for case in (replace(section.typical, prompt=prompt),)
+        if (lines := tuple(filter(None, (step_line(one, case) for one in section.entries))))
+    ]
+    top, cut = _top(panels)
+    chart = LineChart(tuple(panels), "token of the answer", "ms a token", top=top)
     pool = pooled_places(section.typical)
     pooled = f", {pool} neighboring tokens together" if pool > 1 else ""
     rows = tuple(
@@ -68,7 +67,7 @@ def latency(section: Section) -> Picture:
         name="latency",
         title="Latency a token over its place in the answer",
         about=f"Medians over the repeats{pooled}; the band holds the middle half.",
-        chart=chart,
+        chart=chart if panels else None,
         absent="no participant finished a run.",
         table=ReportTable(("participant", "prompt + answer", "median", "p90", "p99"), rows, 2),
         notes=(*cut, *_cold_notes(section)),
