@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 NONE = "none"
 ASKED_PLACES = 64
-"""Where answers have to stand for scores; each costs a prompt of up to a window."""
+"""Judged by answers where there are no scores; each costs a prompt of up to a window."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,12 @@ def evaluate(
                 f"{subject.device} gives no scores: it can only be compared with a reference",
                 "leave out --against none",
             )
-        scores, checks = _answers(session, progress) if options.tasks else (None, None)
+        scores = checks = None
+        if options.tasks:
+            progress("asking questions with one answer", 0, 0)
+            scores = ask_tasks(session)
+            progress("asking open questions", 0, 0)
+            checks = check_answers(session)
     reference = _reference(subject, options, store, progress, notify)
     quality = agreement = None
     if subject.has_logits:
@@ -136,13 +141,6 @@ def read(file: Path) -> Evaluation:
     except ValueError as error:
         fix = "give a file that `aipc eval -o` wrote"
         raise MeasurementError(f"'{file}' is no usable evaluation: {error}", fix) from error
-
-
-def _answers(session: Session, progress: Progress) -> tuple[Scores, AnswerChecks]:
-    progress("asking questions with one answer", 0, 0)
-    scores = ask_tasks(session)
-    progress("asking open questions", 0, 0)
-    return scores, check_answers(session)
 
 
 def _reference(

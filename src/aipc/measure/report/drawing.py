@@ -176,7 +176,7 @@ def _draw_bars(figure: Figure, axes: Any, chart: BarChart) -> None:
     axes[0].tick_params(axis="y", labelcolor=light("ink"))
     axes[0].set_ylim(len(labels) - 0.45, -0.55)
     if chart.mark:
-        look = {"markersize": 12, "markeredgewidth": 1.9, "linestyle": "none"}
+        look: dict[str, Any] = {"markersize": 12, "markeredgewidth": 1.9, "linestyle": "none"}
         _legend(figure, [Line2D([], [], marker="|", color=light("ink"), **look)], [chart.mark])
 
 

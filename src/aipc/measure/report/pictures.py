@@ -91,7 +91,7 @@ def first_tokens(section: Section) -> Picture:
     rows = []
     for entry in section.entries:
         found = (entry.figures(case) for case in cases)
-        cells = (units.seconds(one and one.first_token_s) for one in found)
+        cells = (units.seconds(one.first_token_s if one else None) for one in found)
         rows.append((entry.label, *cells, units.seconds(cold_first_token(entry.participant))))
     head = ("participant", *(f"{prompt:,} tokens" for prompt in prompts), "cold")
     return Picture(
@@ -113,7 +113,13 @@ def memory(section: Section) -> Picture:
     largest = max((peak for _, peak, _ in known if peak is not None), default=0)
     size, unit = (1e9, "GB") if largest >= 2e9 else (1e6, "MB")
     bars = tuple(
-        Bar(one.label, one.style, peak / size, amount(peak), needs and needs.weight_bytes / size)
+        Bar(
+            one.label,
+            one.style,
+            peak / size,
+            amount(peak),
+            needs.weight_bytes / size if needs else None,
+        )
         for one, peak, needs in known
         if peak is not None
     )
@@ -134,7 +140,7 @@ def energy(section: Section) -> Picture:
     """Joules a token of the answer; a machine without a counter has none, not zero."""
     case = section.typical
     figures = [(one, one.figures(case)) for one in section.entries]
-    known = [(one, found and found.energy_per_token_j) for one, found in figures]
+    known = [(one, found.energy_per_token_j if found else None) for one, found in figures]
     bars = tuple(
         Bar(one.label, one.style, joules, units.joules(joules))
         for one, joules in known
@@ -159,8 +165,8 @@ def shares(section: Section) -> Picture:
     """How near decode and prefill come to what memory and arithmetic allow."""
     case = section.typical
     figures = [(one, one.figures(case)) for one in section.entries]
-    decode = [(one, found and found.decode_share) for one, found in figures]
-    prefill = [(one, found and found.prefill_share) for one, found in figures]
+    decode = [(one, found.decode_share if found else None) for one, found in figures]
+    prefill = [(one, found.prefill_share if found else None) for one, found in figures]
     titles = (
         ("decode, of the memory bandwidth's limit", _share_bars(decode)),
         ("prefill, of the matrix rate's limit", _share_bars(prefill)),
