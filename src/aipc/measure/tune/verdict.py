@@ -114,18 +114,17 @@ def _verdict(gains: Sequence[float], others: int, *, is_default: bool) -> str:
 def _best(
     terms: Terms, eligible: Sequence[SetupParticipant], default: SetupParticipant
 ) -> SetupParticipant:
-    """The default choice stays, unless another was better beyond doubt.
-
-    That is a little in every round, or much in most of them: then one was disturbed.
-    """
+    """The default choice stays, unless another was better beyond doubt."""
     known = [(one, _gains(terms, one, default)) for one in eligible]
     ranked = sorted(known, key=lambda pair: statistics.median(pair[1]), reverse=True)
     if default not in eligible:
         return ranked[0][0]
-    for one, gains in ranked:
-        if min(gains) >= 1 + NOISE or statistics.median(gains) >= 1 + MUCH:
-            return one
-    return default
+    return next((one for one, gains in ranked if _is_better(gains)), default)
+
+
+def _is_better(gains: Sequence[float]) -> bool:
+    """A little in every round, or much in most of them: then one was disturbed."""
+    return min(gains) >= 1 + NOISE or statistics.median(gains) >= 1 + MUCH
 
 
 def _gains(terms: Terms, participant: SetupParticipant, default: SetupParticipant) -> list[float]:
