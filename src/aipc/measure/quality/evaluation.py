@@ -99,7 +99,9 @@ def evaluate(
             scores = ask_tasks(session)
             progress("asking open questions", 0, 0)
             checks = check_answers(session)
-    reference = _reference(subject, options, store, progress, notify)
+    reference = None
+    if options.against != NONE:
+        reference = find_reference(subject.artifact, options.against, store, progress, notify)
     quality = agreement = None
     if subject.has_logits:
         quality = measure_quality(subject, reference, options.exam, store, progress)
@@ -141,14 +143,6 @@ def read(file: Path) -> Evaluation:
     except ValueError as error:
         fix = "give a file that `aipc eval -o` wrote"
         raise MeasurementError(f"'{file}' is no usable evaluation: {error}", fix) from error
-
-
-def _reference(
-    subject: Subject, options: EvaluationOptions, store: Store, progress: Progress, notify: Notify
-) -> Subject | None:
-    if options.against == NONE:
-        return None
-    return find_reference(subject.artifact, options.against, store, progress, notify)
 
 
 def _agreement(

@@ -67,23 +67,12 @@ def loading(section: Section) -> ReportTable:
 
 def ratios(section: Section) -> ReportTable:
     """How many times as fast one is as the other, in each case, with the interval."""
-    rows: dict[tuple[str, ...], dict[str, str]] = {}
-    for (ours, theirs), ratio in _ratios(section):
-        if ratio.case is not None:
-            key = f"{ours} against {theirs}", words.case(ratio.case)
-            rows.setdefault(key, {})[ratio.what] = words.ratio(ratio.times)
-    return _by_speed(("compared", "prompt + answer"), rows, _SPEEDS)
+    return _compared(section, ("compared", "prompt + answer"), _SPEEDS)
 
 
 def ratios_once(section: Section) -> ReportTable:
     """As `ratios`, of what happens once a load."""
-    rows: dict[tuple[str, ...], dict[str, str]] = {}
-    for (ours, theirs), ratio in _ratios(section):
-        if ratio.case is None:
-            rows.setdefault((f"{ours} against {theirs}",), {})[ratio.what] = words.ratio(
-                ratio.times
-            )
-    return _by_speed(("compared",), rows, _ONCE)
+    return _compared(section, ("compared",), _ONCE)
 
 
 def confidence(section: Section) -> float:
@@ -92,11 +81,13 @@ def confidence(section: Section) -> float:
     return min(found, default=0.0)
 
 
-def _by_speed(
-    head: tuple[str, ...],
-    rows: Mapping[tuple[str, ...], Mapping[str, str]],
-    speeds: Mapping[str, str],
-) -> ReportTable:
+def _compared(section: Section, head: tuple[str, ...], speeds: Mapping[str, str]) -> ReportTable:
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for (ours, theirs), ratio in _ratios(section):
+        if ratio.what in speeds:
+            case = () if ratio.case is None else (words.case(ratio.case),)
+            key = f"{ours} against {theirs}", *case
+            rows.setdefault(key, {})[ratio.what] = words.ratio(ratio.times)
     text = (
         (*key, *(found.get(what, units.ABSENT) for what in speeds)) for key, found in rows.items()
     )
