@@ -47,7 +47,14 @@ def measure(
         notify=notify,
     )
     plan = prepared.placement.plan
-    prompts = _prompts(bench_plan, TextPipeline.read(prepared.folder))
+    text = TextPipeline.read(prepared.folder)
+    check_context(bench_plan.workload, text.context)
+    tokenizer, seed = text.tokenizer, bench_plan.options.seed
+    prompts: Prompts
+    if bench_plan.text is None:
+        prompts = RandomPrompts(tokenizer.vocabulary_size, tokenizer.is_silent, seed)
+    else:
+        prompts = TextPrompts(tokenizer.encode(bench_plan.text, add_special_tokens=False), seed)
     lineup = Lineup(
         bench_plan, prepared, ModelFormats(prepared, bench_plan.recipe, progress, notify)
     )
@@ -75,11 +82,3 @@ def new_file(result: Result, store: Store) -> Path:
     """Where a result goes that was given no name of its own."""
     when = result.created[:19].replace("-", "").replace(":", "")
     return store.home / "results" / f"{when}-{result.participants[0].artifact.name}.json"
-
-
-def _prompts(bench_plan: BenchPlan, text: TextPipeline) -> Prompts:
-    check_context(bench_plan.workload, text.context)
-    tokenizer, seed = text.tokenizer, bench_plan.options.seed
-    if bench_plan.text is None:
-        return RandomPrompts(tokenizer.vocabulary_size, tokenizer.is_silent, seed)
-    return TextPrompts(tokenizer.encode(bench_plan.text, add_special_tokens=False), seed)

@@ -47,6 +47,8 @@ def figures(participant: Participant, case: Case, limits: Limits) -> Figures | N
     rates = [rate for rate in map(decode_rate, samples) if rate is not None]
     first = median(map(first_token, samples))
     step_share, prompt_share = _shares(participant, case, limits, step, first)
+    drawn = [sample.energy_j for sample in samples if sample.energy_j is not None]
+    tokens = sum(len(times) for sample in samples for times in sample.times)
     return Figures(
         first_token_s=first,
         step_s=step,
@@ -55,7 +57,8 @@ def figures(participant: Participant, case: Case, limits: Limits) -> Figures | N
         prefill_per_s=case.prompt * case.batch / first,
         decode_per_s=median(rates) if rates else None,
         throughput_per_s=median(case.output * case.batch / sample.seconds for sample in samples),
-        energy_per_token_j=_energy(samples),
+        # a counter's steps may be as long as a sample, so of all of them together
+        energy_per_token_j=sum(drawn) / tokens if len(drawn) == len(samples) else None,
         decode_share=step_share,
         prefill_share=prompt_share,
     )
@@ -63,7 +66,12 @@ def figures(participant: Participant, case: Case, limits: Limits) -> Figures | N
 
 def warm(participant: Participant, case: Case) -> list[Sample]:
     """The samples of a case, without the cold ones."""
-    return [sample for sample in participant.samples if not sample.cold and _is_of(sample, case)]
+    wanted = case.prompt, case.output, case.batch
+    return [
+        one
+        for one in participant.samples
+        if not one.cold and (one.prompt, len(one.times[0]), one.batch) == wanted
+    ]
 
 
 def cold_first_token(participant: Participant) -> float | None:
@@ -87,7 +95,12 @@ def gaps(sample: Sample) -> list[float]:
     Tokens that arrive together share the time since the ones before them: a character of
     several tokens, or tokens that were guessed and accepted.
     """
-    return [gap for times in sample.times for gap in _gaps(times)]
+    found: list[float] = []
+    for times in sample.times:
+        moments = [(moment, len(list(group))) for moment, group in groupby(times)]
+        for (earlier, _), (later, count) in pairwise(moments):
+            found += [(later - earlier) / count] * count
+    return found
 
 
 def decode_rate(sample: Sample) -> float | None:
@@ -96,26 +109,6 @@ def decode_rate(sample: Sample) -> float | None:
     ended = max(times[-1] for times in sample.times)
     later = sum(time > times[0] for times in sample.times for time in times)
     return later / (ended - begun) if later else None
-
-
-def _gaps(times: Sequence[float]) -> Iterator[float]:
-    moments = [(moment, len(list(group))) for moment, group in groupby(times)]
-    for (earlier, _), (later, count) in pairwise(moments):
-        yield from [(later - earlier) / count] * count
-
-
-def _is_of(sample: Sample, case: Case) -> bool:
-    lengths = sample.prompt, len(sample.times[0]), sample.batch
-    return lengths == (case.prompt, case.output, case.batch)
-
-
-def _energy(samples: Sequence[Sample]) -> float | None:
-    """Joules a token of the answers; a counter's steps may be as long as a sample, so of all."""
-    drawn = [sample.energy_j for sample in samples if sample.energy_j is not None]
-    if len(drawn) < len(samples):
-        return None
-    tokens = sum(len(times) for sample in samples for times in sample.times)
-    return sum(drawn) / tokens
 
 
 def _shares(
@@ -194,9 +187,10 @@ def between(first: Result, second: Result) -> Comparison:
 
 def _paired(ours: Participant, theirs: Participant, result: Result) -> Iterator[Ratio]:
     for case in cases(result.workload):
-        pairs = _pairs(warm(ours, case), warm(theirs, case))
+        by_repeat = {one.repeat: one for one in warm(theirs, case)}
+        both = [one for one in warm(ours, case) if one.repeat in by_repeat]
         for what, speed in SPEEDS.items():
-            speeds = [(speed(one), speed(other)) for one, other in pairs]
+            speeds = [(speed(one), speed(by_repeat[one.repeat])) for one in both]
             quotients = [one / other for one, other in speeds if one and other]
             if quotients:
                 yield Ratio(ours.name, theirs.name, case, what, of_median(quotients))
@@ -214,11 +208,6 @@ def _unpaired(ours: Participant, theirs: Participant, shared: Sequence[Case]) ->
                 yield Ratio(ours.name, theirs.name, case, what, of_ratio(first, second))
     for what, (first_s, second_s) in _once_a_load(ours, theirs):
         yield Ratio(ours.name, theirs.name, None, what, of_ratio(second_s, first_s))
-
-
-def _pairs(ours: Sequence[Sample], theirs: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
-    by_repeat = {sample.repeat: sample for sample in theirs}
-    return [(one, by_repeat[one.repeat]) for one in ours if one.repeat in by_repeat]
 
 
 def _once_a_load(

@@ -126,7 +126,13 @@ class Lineup:
         self._plan = prepared.placement.plan
         self._entries = [self._own(prepared)]
         for entry in bench_plan.peers:
-            self._check_device(entry)
+            kind = kind_of(self._plan.device)
+            if kind not in entry.peer.kinds:
+                raise UsageError(
+                    f"the peer {entry.peer.name} measures on {' or '.join(entry.peer.kinds)}, "
+                    f"not on the {kind.upper()}",
+                    "name the device with --device, or leave the peer out",
+                )
             artifact = entry.artifact or forms.find(entry.peer.format)
             self._entries.append(self._peer(entry, artifact, prepared.store))
 
@@ -174,15 +180,6 @@ class Lineup:
             "tokens": max(bench_plan.prompts) + max(bench_plan.outputs),
             "batch": max(bench_plan.batches),
         }
-
-    def _check_device(self, entry: PeerSpec) -> None:
-        kind = kind_of(self._plan.device)
-        if kind not in entry.peer.kinds:
-            raise UsageError(
-                f"the peer {entry.peer.name} measures on {' or '.join(entry.peer.kinds)}, "
-                f"not on the {kind.upper()}",
-                "name the device with --device, or leave the peer out",
-            )
 
 
 def _running(

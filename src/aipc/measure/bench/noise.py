@@ -43,9 +43,13 @@ class Listener:
 
     def noise(self, participants: Sequence[Participant]) -> Noise:
         """What was heard, and how the participants' repeats differ."""
-        others = self._mean_others()
+        total = sum(seconds for _, seconds in self._others)
+        others = sum(share * s for share, s in self._others) / total if total else None
         slowest, fastest = min(self._clocks, default=None), max(self._clocks, default=None)
-        warnings = [*self._heat(), *_unsteady(participants)]
+        warnings = list(_unsteady(participants))
+        slowed = throttled()
+        if slowed is not None and self._throttled is not None and slowed != self._throttled:
+            warnings.insert(0, f"heat slowed a core down {slowed - self._throttled} times")
         if slowest is not None and fastest is not None and slowest < SLOWDOWN * fastest:
             warnings.insert(
                 0, f"the processor's clock fell from {fastest:.0f} to {slowest:.0f} MHz"
@@ -60,16 +64,6 @@ class Listener:
         readings = [counter.read(now) for counter in self._counters]
         shares = [one.busy_share for one in readings if one is not None and one.kind == "cpu"]
         return shares[0] if shares else None
-
-    def _mean_others(self) -> float | None:
-        total = sum(seconds for _, seconds in self._others)
-        return sum(share * seconds for share, seconds in self._others) / total if total else None
-
-    def _heat(self) -> list[str]:
-        now = throttled()
-        if now is None or self._throttled is None or now == self._throttled:
-            return []
-        return [f"heat slowed a core down {now - self._throttled} times"]
 
 
 def _unsteady(participants: Sequence[Participant]) -> Iterator[str]:

@@ -238,10 +238,6 @@ def parse(table: Any) -> Result:
     return records.read(Result, table)
 
 
-def _on_one_line(numbers: re.Match[str]) -> str:
-    return " ".join(numbers.group().split()).replace("[ ", "[").replace(" ]", "]")
-
-
 def _load(file: Path) -> Any:
     with file.open("rb") as opened:
         text = opened.read(_LONGEST + 1)

@@ -171,8 +171,10 @@ def read_needs(artifact: Path, properties: Mapping[str, str]) -> Needs:
     kind = "gguf" if artifact.suffix == ".gguf" else "checkpoint"
     with open_checkpoint(artifact) as opened:
         tied = "lm_head.weight" not in opened.tensors
-        weights = sum(one.nbytes for one in opened.tensors.values() if _is_read(one.name, tied))
-        matrices = [one.shape for one in opened.tensors.values() if ".layers." in one.name]
+        tensors = opened.tensors.values()
+        read = (one for one in tensors if tied or not one.name.endswith("embed_tokens.weight"))
+        weights = sum(one.nbytes for one in read)
+        matrices = [one.shape for one in tensors if ".layers." in one.name]
         operations = _operations(shape for shape in matrices if len(shape) == 2)
         return _needs(kind, weights, operations, opened.config, properties)
 
@@ -191,10 +193,6 @@ def _needs(
 
 def _operations(shapes: Iterable[tuple[int, ...]]) -> int:
     return 2 * sum(prod(shape) for shape in shapes)
-
-
-def _is_read(name: str, tied: bool) -> bool:
-    return tied or not name.endswith("embed_tokens.weight")
 
 
 def _openvino(path: Path) -> tuple[int, int]:
@@ -244,7 +242,9 @@ def _onnx(path: Path, config: Mapping[str, Any]) -> tuple[int, int]:
             readers.setdefault(name, set()).add(node.op_type)
     tables = {"Gather", "GatherBlockQuantized"}
     read = [one for one in graph.initializer if not readers.get(one.name, set()) <= tables]
-    shapes = [_matrix(node) for node in graph.node if node.op_type == "MatMulNBits"]
+    packed = (node for node in graph.node if node.op_type == "MatMulNBits")
+    sizes = [{one.name: one.i for one in node.attribute} for node in packed]
+    shapes = [(one["K"], one["N"]) for one in sizes]
     widened = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast"}
     inputs = {
         widened.get(name, name)
@@ -254,14 +254,8 @@ def _onnx(path: Path, config: Mapping[str, Any]) -> tuple[int, int]:
     }
     shapes += [tuple(one.dims) for one in graph.initializer if one.name in inputs]
     blocks = [shape for shape in shapes if config.get("vocab_size") not in shape]
-    return sum(map(_onnx_bytes, read)), _operations(blocks)
-
-
-def _matrix(node: Any) -> tuple[int, ...]:
-    sizes = {attribute.name: attribute.i for attribute in node.attribute}
-    return sizes["K"], sizes["N"]
-
-
-def _onnx_bytes(tensor: Any) -> int:
-    outside = {entry.key: entry.value for entry in tensor.external_data}
-    return int(outside.get("length", len(tensor.raw_data)))
+    nbytes = 0
+    for one in read:
+        outside = {entry.key: entry.value for entry in one.external_data}
+        nbytes += int(outside.get("length", len(one.raw_data)))
+    return nbytes, _operations(blocks)

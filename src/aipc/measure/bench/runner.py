@@ -99,14 +99,12 @@ class ParticipantProcess:
         try:
             found: dict[str, Any] = answer()
         except ChildEnded as ended:
+            self._stderr.seek(0)
+            lines = [line.strip() for line in self._stderr if line.strip()]
+            reason = f": {lines[-1][:200]}" if lines else ""
             raise MeasurementError(
-                f"the process of {self._name} ended with status {ended.status}{self._last_words()}"
+                f"the process of {self._name} ended with status {ended.status}{reason}"
             ) from ended
         if "error" in found:
             raise MeasurementError(f"{self._name} failed: {found['error']}")
         return found
-
-    def _last_words(self) -> str:
-        self._stderr.seek(0)
-        lines = [line.strip() for line in self._stderr if line.strip()]
-        return f": {lines[-1][:200]}" if lines else ""

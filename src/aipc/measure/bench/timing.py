@@ -79,7 +79,12 @@ def time_answers(answer: Answer, prompts: Sequence[Sequence[int]], tokens: int) 
             together.wait()
             times = [one.result() for one in running]
     seconds = time.perf_counter() - started
-    _check(times, tokens)
+    short = next((len(one) for one in times if len(one) != tokens), None)
+    if short is not None:
+        raise MeasurementError(
+            f"an answer of {tokens} tokens ended after {short}",
+            "choose lengths that fit the model's context together",
+        )
     return Timed(tuple(map(tuple, times)), seconds)
 
 
@@ -88,12 +93,3 @@ def _arrivals(counts: Iterator[int], started: float) -> list[float]:
     for count in counts:
         arrivals += [time.perf_counter() - started] * count
     return arrivals
-
-
-def _check(times: Sequence[Sequence[float]], tokens: int) -> None:
-    for one in times:
-        if len(one) != tokens:
-            raise MeasurementError(
-                f"an answer of {tokens} tokens ended after {len(one)}",
-                "choose lengths that fit the model's context together",
-            )

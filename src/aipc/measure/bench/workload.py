@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aipc.errors import MeasurementError, PromptTooLong
@@ -71,15 +71,9 @@ class TextPrompts:
     def take(self, case: Case, repeat: int) -> list[list[int]]:
         """As `RandomPrompts.take`; texts shorter than the repeats come round again."""
         source = random.Random(f"{self._seed} {case} {repeat}")  # noqa: S311 - to be repeatable
-        starts = _sample(source, len(self._tokens), case.batch)
-        return [self._stretch(start, case.prompt) for start in starts]
-
-    def _stretch(self, start: int, length: int) -> list[int]:
-        endless = itertools.islice(itertools.cycle(self._tokens), start, start + length)
-        return list(endless)
-
-
-def _sample(source: random.Random, population: int, count: int) -> Collection[int]:
-    if count <= population:
-        return source.sample(range(population), count)
-    return source.choices(range(population), k=count)
+        population = range(len(self._tokens))
+        draw = source.sample if case.batch <= len(population) else source.choices
+        return [
+            list(itertools.islice(itertools.cycle(self._tokens), start, start + case.prompt))
+            for start in draw(population, k=case.batch)
+        ]

@@ -168,7 +168,10 @@ def install(peer: Peer, store: Store, notify: Notify) -> None:
 
 def _pip(peer: Peer, home: Path, *arguments: str) -> None:
     command = [str(_python(home)), "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
-    environment = {**os.environ, "CMAKE_ARGS": _cmake_flags()}
+    features = read_cpu().features
+    names = [name for feature in features for name in _LLAMA_FLAGS.get(feature, ())]
+    flags = ["-DGGML_NATIVE=OFF", "-DLLAVA_BUILD=OFF", *(f"-DGGML_{name}=ON" for name in names)]
+    environment = {**os.environ, "CMAKE_ARGS": " ".join(flags)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
@@ -176,14 +179,6 @@ def _pip(peer: Peer, home: Path, *arguments: str) -> None:
             f"pip could not install {peer.name}: {lines[-1].strip()[:200]}",
             f"see '{home}', and name a Python that has it: --peer-python {peer.name}=PYTHON",
         )
-
-
-def _cmake_flags() -> str:
-    features = read_cpu().features
-    names = [name for feature in features for name in _LLAMA_FLAGS.get(feature, ())]
-    return " ".join(
-        ["-DGGML_NATIVE=OFF", "-DLLAVA_BUILD=OFF", *(f"-DGGML_{name}=ON" for name in names)]
-    )
 
 
 def _home(peer: Peer, store: Store) -> Path:

@@ -1,4 +1,4 @@
-"""Signs that an answer has gone wrong, whatever it says: repetition, loops, nothing, no text."""
+"""Signs that an answer has gone wrong, whatever its words: repetition, loops, nothing, no text."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def check_answers(
     prompts: Iterable[str] = OPEN_PROMPTS,
     notify: Callable[[int], None] = lambda _: None,
 ) -> AnswerChecks:
-    """Have each prompt answered greedily and look; ``notify`` hears how many are done.
+    """Have each prompt answered greedily and checked; ``notify`` gets the number done so far.
 
     Raises:
         AipcError: what `Session.generate` raises.
@@ -99,14 +99,12 @@ def repeated_share(tokens: Sequence[int], size: int = NGRAM) -> float:
 
 def ends_in_loop(tokens: Sequence[int]) -> bool:
     """Whether the end has one period three times over, in 24 tokens or more."""
-    longest = len(tokens) // LOOP_ROUNDS
-    return any(_repeats(tokens, period) for period in range(1, longest + 1))
-
-
-def _repeats(tokens: Sequence[int], period: int) -> bool:
-    length = max(LOOP_ROUNDS * period, LOOP_TOKENS)
-    tail = tokens[-length:]
-    return len(tail) == length and tail[period:] == tail[:-period]
+    for period in range(1, len(tokens) // LOOP_ROUNDS + 1):
+        length = max(LOOP_ROUNDS * period, LOOP_TOKENS)
+        tail = tokens[-length:]
+        if len(tail) == length and tail[period:] == tail[:-period]:
+            return True
+    return False
 
 
 def odd_share(text: str) -> float:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 NONE = "none"
 ASKED_PLACES = 64
-"""Where answers have to stand for scores; each costs a prompt of up to a window."""
+"""Judged by answers where there are no scores; each costs a prompt of up to a window."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,15 @@ def evaluate(
                 f"{subject.device} gives no scores: it can only be compared with a reference",
                 "leave out --against none",
             )
-        scores, checks = _answers(session, progress) if options.tasks else (None, None)
-    reference = _reference(subject, options, store, progress, notify)
+        scores = checks = None
+        if options.tasks:
+            progress("asking questions with one answer", 0, 0)
+            scores = ask_tasks(session)
+            progress("asking open questions", 0, 0)
+            checks = check_answers(session)
+    reference = None
+    if options.against != NONE:
+        reference = find_reference(subject.artifact, options.against, store, progress, notify)
     quality = agreement = None
     if subject.has_logits:
         quality = measure_quality(subject, reference, options.exam, store, progress)
@@ -136,21 +143,6 @@ def read(file: Path) -> Evaluation:
     except ValueError as error:
         fix = "give a file that `aipc eval -o` wrote"
         raise MeasurementError(f"'{file}' is no usable evaluation: {error}", fix) from error
-
-
-def _answers(session: Session, progress: Progress) -> tuple[Scores, AnswerChecks]:
-    progress("asking questions with one answer", 0, 0)
-    scores = ask_tasks(session)
-    progress("asking open questions", 0, 0)
-    return scores, check_answers(session)
-
-
-def _reference(
-    subject: Subject, options: EvaluationOptions, store: Store, progress: Progress, notify: Notify
-) -> Subject | None:
-    if options.against == NONE:
-        return None
-    return find_reference(subject.artifact, options.against, store, progress, notify)
 
 
 def _agreement(

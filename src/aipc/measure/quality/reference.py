@@ -159,7 +159,12 @@ def _origin(artifact: Path) -> Source:
     stated.pop("files", None)
     try:
         if kind in _LOCAL:
-            return _existing(_LOCAL[kind](Path(stated["path"])), artifact)
+            path = Path(stated["path"])
+            if not path.exists():
+                raise MeasurementError(
+                    f"the float model of '{artifact.name}', '{path}', is not there any more", _FIX
+                )
+            return _LOCAL[kind](path)
         if kind == "hub":
             return HubSource(**stated)
         if kind == "wheel":
@@ -167,14 +172,6 @@ def _origin(artifact: Path) -> Source:
     except (TypeError, KeyError) as error:
         raise _unknown(artifact) from error
     raise _unknown(artifact)
-
-
-def _existing(source: FolderSource | GgufSource, artifact: Path) -> Source:
-    if not source.path.exists():
-        raise MeasurementError(
-            f"the float model of '{artifact.name}', '{source.path}', is not there any more", _FIX
-        )
-    return source
 
 
 def _unknown(artifact: Path) -> MeasurementError:

@@ -1,4 +1,4 @@
-"""Charts drawn by matplotlib, in the light colors of `report_palette`."""
+"""Charts drawn by matplotlib, in the light colors of `aipc.measure.report.theme`."""
 
 from __future__ import annotations
 
@@ -54,8 +54,11 @@ def _figure(chart: Chart) -> Figure:
     from matplotlib.figure import Figure
 
     count = len(chart.panels) if not isinstance(chart, PointChart) else 1
-    figure = Figure(figsize=(_WIDTH, _height(chart)), layout="constrained")
-    is_bars = isinstance(chart, BarChart)
+    height, is_bars = 3.9, isinstance(chart, BarChart)
+    if isinstance(chart, BarChart):
+        rows = max(len(panel.bars) for panel in chart.panels)
+        height = 0.75 + 0.42 * rows + (0.3 if chart.mark else 0)
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
     for one in axes:
         one.tick_params(length=0 if is_bars else 3)
@@ -66,13 +69,6 @@ def _figure(chart: Chart) -> Figure:
     else:
         _draw_points(figure, axes[0], chart)
     return figure
-
-
-def _height(chart: Chart) -> float:
-    if isinstance(chart, BarChart):
-        rows = max(len(panel.bars) for panel in chart.panels)
-        return 0.75 + 0.42 * rows + (0.3 if chart.mark else 0)
-    return 3.9
 
 
 def _draw_lines(figure: Figure, axes: Any, chart: LineChart) -> None:
@@ -169,6 +165,8 @@ def _log_ticks(axis: Any, set_scale: Callable[[str], None]) -> None:
 
 
 def _draw_bars(figure: Figure, axes: Any, chart: BarChart) -> None:
+    from matplotlib.lines import Line2D
+
     labels = list(dict.fromkeys(bar.label for panel in chart.panels for bar in panel.bars))
     for one, panel in zip(axes, chart.panels, strict=True):
         _draw_bar_panel(one, panel, labels, chart.limit)
@@ -178,7 +176,8 @@ def _draw_bars(figure: Figure, axes: Any, chart: BarChart) -> None:
     axes[0].tick_params(axis="y", labelcolor=light("ink"))
     axes[0].set_ylim(len(labels) - 0.45, -0.55)
     if chart.mark:
-        _legend(figure, [_stroke()], [chart.mark])
+        look: dict[str, Any] = {"markersize": 12, "markeredgewidth": 1.9, "linestyle": "none"}
+        _legend(figure, [Line2D([], [], marker="|", color=light("ink"), **look)], [chart.mark])
 
 
 def _draw_bar_panel(axes: Axes, panel: BarPanel, labels: list[str], limit: float | None) -> None:
@@ -201,14 +200,6 @@ def _draw_bar_panel(axes: Axes, panel: BarPanel, labels: list[str], limit: float
 def _behind() -> dict[str, Any]:
     """Keeps a number readable where a line passes below it."""
     return {"facecolor": light("raised"), "edgecolor": "none", "pad": 1.2}
-
-
-def _stroke() -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D(
-        [], [], marker="|", markersize=12, markeredgewidth=1.9, color=light("ink"), linestyle="none"
-    )
 
 
 def _draw_points(figure: Figure, axes: Axes, chart: PointChart) -> None:

@@ -1,4 +1,4 @@
-"""Who stands side by side in a report: participants that were given the same work."""
+"""What a report compares: participants that were given the same work, grouped in sections."""
 
 from __future__ import annotations
 
@@ -248,7 +248,10 @@ def _labels(
             parts = [(*part, value) for part, value in zip(parts, facet, strict=True)]
     for facet in further:
         parts = _made_distinct(parts, facet)
-    return [" · ".join(map(_short, part)) for part in parts]
+    return [
+        " · ".join(one if len(one) <= _LONGEST else f"{one[: _LONGEST - 1]}…" for one in part)
+        for part in parts
+    ]
 
 
 def _made_distinct(parts: Sequence[tuple[str, ...]], facet: Sequence[str]) -> list[tuple[str, ...]]:
@@ -291,7 +294,3 @@ def _numerics(properties: object) -> dict[str, str]:
         return {}
     texts = {str(name): str(value) for name, value in properties.items()}
     return {name: value for name, value in texts.items() if name not in _OF_SPEED}
-
-
-def _short(part: str) -> str:
-    return part if len(part) <= _LONGEST else f"{part[: _LONGEST - 1]}…"

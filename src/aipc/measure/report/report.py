@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aipc import disk, units
 from aipc.choose.measured import Tuned
 from aipc.errors import MeasurementError
 from aipc.measure.report import tables, words
-from aipc.measure.report.charts import Picture
+from aipc.measure.report.charts import Picture, ReportTable
 from aipc.measure.report.drawing import draw_png, draw_svg
 from aipc.measure.report.findings import Findings, Section, printable, sections
 from aipc.measure.report.pictures import pictures
@@ -22,12 +22,8 @@ from aipc.measure.report.scatter import trials_picture
 from aipc.measure.report.tables import command, short_name
 from aipc.measure.report.theme import page_rules, themed
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-import re
-from collections.abc import Iterable
-
-from aipc.measure.report.charts import ReportTable
+_MARKS = re.compile(r"([\\`*_\[\]<>|~$#&!])")
+"""What Markdown, or the HTML that it allows, would take for more than text."""
 
 _MARKS = re.compile(r"([\\`*_\[\]<>|~$#&!])")
 """What Markdown, or the HTML that it allows, would take for more than text."""
@@ -78,15 +74,16 @@ class Report:
 def make_report(findings: Findings) -> Report:
     """Arrange what was found; participants of different workloads come in different chapters."""
     found = sections(findings)
-    chapters = tuple(
-        Chapter(section, tuple(_numbered(pictures(section), at if len(found) > 1 else 0)))
-        for at, section in enumerate(found, 1)
-    )
+    chapters = []
+    for at, section in enumerate(found, 1):
+        number = f"-{at}" if len(found) > 1 else ""
+        shown = (replace(one, name=f"{one.name}{number}") for one in pictures(section))
+        chapters.append(Chapter(section, tuple(shown)))
     searches = tuple(
         TuningSection(tuned, trials_picture(tuned, f"tuned-{at}"))
         for at, tuned in enumerate(findings.tunings, 1)
     )
-    return Report(chapters, searches, tuple(_unused(findings, found)))
+    return Report(tuple(chapters), searches, tuple(_unused(findings, found)))
 
 
 def render(report: Report) -> str:
@@ -95,13 +92,19 @@ def render(report: Report) -> str:
     Raises:
         MeasurementError: matplotlib is not installed.
     """
+    from jinja2 import Environment, StrictUndefined
+
     css = page_rules() + _data("report.css")
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    style = f"'sha256-{digest}'"  # the one style sheet that the security policy allows
     svgs = {picture.name: _svg(picture) for picture in report.pictures if picture.chart}
-    template = _environment().from_string(_data("report.html"))
-    page = template.render(
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.from_string(_data("report.html")).render(
         report=report,
         css=css,
-        policy=f"default-src 'none'; style-src '{_hash(css)}'; base-uri 'none'; form-action 'none'",
+        policy=f"default-src 'none'; style-src {style}; base-uri 'none'; form-action 'none'",
         svgs=svgs,
         words=words,
         units=units,
@@ -146,11 +149,6 @@ def _unused(findings: Findings, found: Sequence[Section]) -> Iterator[str]:
             )
 
 
-def _numbered(shown: Sequence[Picture], number: int) -> Iterator[Picture]:
-    for picture in shown:
-        yield replace(picture, name=f"{picture.name}-{number}") if number else picture
-
-
 def _svg(picture: Picture, *, is_file: bool = False) -> str:
     if picture.chart is None:
         raise ValueError(f"{picture.name} shows nothing")
@@ -162,21 +160,8 @@ def _distinct(names: Sequence[str]) -> str:
     return words.listed(list(dict.fromkeys(map(printable, names))))
 
 
-def _environment() -> Environment:
-    from jinja2 import Environment, StrictUndefined
-
-    return Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-
-
 def _data(name: str) -> str:
     return resources.files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(css: str) -> str:
-    """As a security policy names the one style sheet that it allows."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Speed against quality, with the frontier: who is slower is closer to the float original."""
+"""Speed against quality, with the frontier: the slower, the closer to the float original."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _PERPLEXITY = "perplexity: less is better"
 
 def speed_and_quality(section: Section) -> Picture:
     """By divergence where any participant's is known, else by perplexity."""
-    axis = _KL if any(_kl(entry) is not None for entry in section.entries) else _PERPLEXITY
-    found = [(one, _loss(one, axis), _speed(one, section)) for one in section.entries]
-    points = tuple(
-        Point(one.label, one.style, loss, speed)
+    is_kl = any(map(_kl, section.entries))
+    axis, estimate = (_KL, _kl) if is_kl else (_PERPLEXITY, _perplexity)
+    found = [(one, estimate(one), _speed(one, section)) for one in section.entries]
+    shown = [
+        (one.machine, Point(one.label, one.style, loss.middle, speed))
         for one, loss, speed in found
         if loss is not None and speed is not None
-    )
-    shown = [one for one, loss, speed in found if loss is not None and speed is not None]
-    machines = [one.machine for one in shown]
+    ]
+    machines, points = [machine for machine, _ in shown], tuple(point for _, point in shown)
     lacking = [one.label for one, loss, _ in found if loss is None]
     return Picture(
         name="quality",
@@ -80,11 +80,6 @@ def _speed(entry: ReportEntry, section: Section) -> float | None:
     return None if found is None else found.decode_per_s
 
 
-def _loss(entry: ReportEntry, axis: str) -> float | None:
-    interval = _kl(entry) if axis == _KL else _perplexity(entry)
-    return None if interval is None else interval.middle
-
-
 def _quality(entry: ReportEntry) -> Quality | None:
     return None if entry.quality is None else entry.quality.quality
 
@@ -116,20 +111,16 @@ def trials_picture(tuned: Tuned, name: str) -> Picture:
         if kl is not None and trial.figures.token_s > 0
     )
     best = frontier([(point.x, point.y) for point in points])
-    axis = "KL divergence from the float original, nats: less is better"
+    head = ("setup", "marks", "first token", "a token", "files", "KL, nats", "joules a token")
+    rows = tuple(_trial_row(trial, tuned) for trial in tuned.trials)
     return Picture(
         name=name,
         title="Speed against quality of what was tried",
         about="Filled marks on the line are the frontier: no other is both faster and nearer.",
-        chart=PointChart(points, (best,), axis, "tokens a second") if points else None,
+        chart=PointChart(points, (best,), _KL, "tokens a second") if points else None,
         absent=("no divergence was measured; `aipc tune --for quality` or --max-kl measures it."),
-        table=_trials_table(tuned),
+        table=ReportTable(head, rows, right=2),
     )
-
-
-def _trials_table(tuned: Tuned) -> ReportTable:
-    head = ("setup", "marks", "first token", "a token", "files", "KL, nats", "joules a token")
-    return ReportTable(head, tuple(_trial_row(trial, tuned) for trial in tuned.trials), right=2)
 
 
 def _trial_row(trial: Trial, tuned: Tuned) -> tuple[str, ...]:

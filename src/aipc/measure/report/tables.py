@@ -21,23 +21,13 @@ from aipc.units import amount
 
 _SPEEDS = {"first token": "first token", "decode": "decode", "whole": "prompt and answer"}
 _ONCE = {"load": "loading", "cold first token": "first token after loading"}
-_Pair = tuple[str, str]
-"""Labels of the one that is so many times as fast, and of the other."""
 
 
 def summary(section: Section) -> ReportTable:
     """One line a participant, in the section's typical case; medians."""
-    head = (
-        "participant",
-        "weights",
-        "first token",
-        "a token",
-        "tokens/s",
-        "of the limit",
-        "memory",
-    )
+    head = ("participant", "weights", "first token", "a token", "tokens/s", "of the limit")
     rows = tuple(_summary_row(entry, section) for entry in section.entries)
-    return ReportTable((*head, "memory", "KL, nats"), rows, right=2)
+    return ReportTable((*head, "memory", "memory", "KL, nats"), rows, right=2)
 
 
 def speeds(section: Section) -> ReportTable:
@@ -66,33 +56,23 @@ def loading(section: Section) -> ReportTable:
         (
             entry.label,
             f"{entry.participant.runtime} {entry.participant.device}",
-            units.seconds(_load(entry)),
+            units.seconds(median(load.seconds for load in loads) if loads else None),
             units.seconds(cold_first_token(entry.participant)),
         )
         for entry in section.entries
+        for loads in (entry.participant.loads,)
     )
     return ReportTable(head, rows, right=2)
 
 
 def ratios(section: Section) -> ReportTable:
     """How many times as fast one is as the other, in each case, with the interval."""
-    rows: dict[tuple[str, ...], dict[str, str]] = {}
-    for (ours, theirs), ratio in _ratios(section):
-        if ratio.case is not None:
-            key = f"{ours} against {theirs}", words.case(ratio.case)
-            rows.setdefault(key, {})[ratio.what] = words.ratio(ratio.times)
-    return _by_speed(("compared", "prompt + answer"), rows, _SPEEDS)
+    return _compared(section, ("compared", "prompt + answer"), _SPEEDS)
 
 
 def ratios_once(section: Section) -> ReportTable:
     """As `ratios`, of what happens once a load."""
-    rows: dict[tuple[str, ...], dict[str, str]] = {}
-    for (ours, theirs), ratio in _ratios(section):
-        if ratio.case is None:
-            rows.setdefault((f"{ours} against {theirs}",), {})[ratio.what] = words.ratio(
-                ratio.times
-            )
-    return _by_speed(("compared",), rows, _ONCE)
+    return _compared(section, ("compared",), _ONCE)
 
 
 def confidence(section: Section) -> float:
@@ -101,11 +81,13 @@ def confidence(section: Section) -> float:
     return min(found, default=0.0)
 
 
-def _by_speed(
-    head: tuple[str, ...],
-    rows: Mapping[tuple[str, ...], Mapping[str, str]],
-    speeds: Mapping[str, str],
-) -> ReportTable:
+def _compared(section: Section, head: tuple[str, ...], speeds: Mapping[str, str]) -> ReportTable:
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for (ours, theirs), ratio in _ratios(section):
+        if ratio.what in speeds:
+            case = () if ratio.case is None else (words.case(ratio.case),)
+            key = f"{ours} against {theirs}", *case
+            rows.setdefault(key, {})[ratio.what] = words.ratio(ratio.times)
     text = (
         (*key, *(found.get(what, units.ABSENT) for what in speeds)) for key, found in rows.items()
     )
@@ -143,37 +125,27 @@ def limit_lines(result: Result) -> Iterator[str]:
             yield f"Speed of {what}: {rate.per_second / 1e9:,.1f} {unit} ({rate.how})."
 
 
-def _ratios(section: Section) -> Iterator[tuple[_Pair, Ratio]]:
-    """Neighbors in one run, then the first run against others of the same machine."""
+def _ratios(section: Section) -> Iterator[tuple[tuple[str, str], Ratio]]:
+    """Neighbors in one run, then the first run against others of the same machine.
+
+    Each with the label of the one that is so many times as fast, and the other's.
+    """
     first = section.benchmarks[0]
+    names = {one.name for one in first.result.participants}
     for one in section.benchmarks:
         for ratio in within(one.result):
             yield _labels(section, one, one, ratio), ratio
     for other in section.benchmarks[1:]:
-        if _are_comparable(first.result, other.result):
+        shared = names & {one.name for one in other.result.participants}
+        if shared and first.result.machine == other.result.machine:
             for ratio in between(first.result, other.result).ratios:
                 yield _labels(section, first, other, ratio), ratio
 
 
-def _labels(section: Section, first: Benchmark, second: Benchmark, ratio: Ratio) -> _Pair:
+def _labels(section: Section, first: Benchmark, second: Benchmark, ratio: Ratio) -> tuple[str, str]:
     ours = {one.participant.name: one.label for one in section.of(first)}
     theirs = {one.participant.name: one.label for one in section.of(second)}
     return ours[ratio.ours], theirs[ratio.theirs]
-
-
-def _are_comparable(first: Result, second: Result) -> bool:
-    names = {one.name for one in first.participants} & {one.name for one in second.participants}
-    return first.machine == second.machine and bool(names)
-
-
-def _load(entry: ReportEntry) -> float | None:
-    seconds = [load.seconds for load in entry.participant.loads]
-    return median(seconds) if seconds else None
-
-
-def _memory(entry: ReportEntry) -> str:
-    peak = entry.participant.peak_memory_bytes
-    return units.ABSENT if peak is None else amount(peak)
 
 
 def _summary_row(entry: ReportEntry, section: Section) -> tuple[str, ...]:
@@ -191,19 +163,16 @@ def _summary_row(entry: ReportEntry, section: Section) -> tuple[str, ...]:
     quality = None if entry.quality is None else entry.quality.quality
     kl = None if quality is None else quality.kl
     text = units.ABSENT if kl is None else f"{kl.middle:.4f}"
-    return entry.label, recipe_tag(entry.participant), *speeds, _memory(entry), text
+    peak = entry.participant.peak_memory_bytes
+    memory = units.ABSENT if peak is None else amount(peak)
+    return entry.label, recipe_tag(entry.participant), *speeds, memory, text
 
 
 def command(result: Result) -> str:
     """A line for a shell; a text that prompts were cut from is called FILE."""
     first, *peers = result.participants
-    parts = [
-        "aipc",
-        "bench",
-        short_name(result.model),
-        *_lengths(result),
-        *_setup(first, result.model),
-    ]
+    setup = Setup(first.runtime, first.device, _recipe(first, result.model), first.properties)
+    parts = ["aipc", "bench", short_name(result.model), *_lengths(result), *setup.flags.split()]
     for peer in peers:
         parts += ["--peer", peer.name]
     return shlex.join(parts)
@@ -230,13 +199,8 @@ def _lengths(result: Result) -> Iterator[str]:
     yield from ("--seed", str(work.seed))
 
 
-def _setup(first: Participant, model: str) -> list[str]:
-    """An artifact of the user's own has its weights already."""
-    setup = Setup(first.runtime, first.device, _recipe(first, model), first.properties)
-    return setup.flags.split()
-
-
 def _recipe(first: Participant, model: str) -> Recipe | None:
+    """None for an artifact of the user's own: it has its weights already."""
     recipe = first.artifact.recipe
     is_artifact = PurePath(model).name == first.artifact.name
     if is_artifact or not recipe or set(recipe) != {field.name for field in fields(Recipe)}:

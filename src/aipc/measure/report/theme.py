@@ -139,7 +139,9 @@ def themed(svg: str, name: str, title: str, about: str, *, is_file: bool = False
     """
     root = ET.fromstring(svg)  # noqa: S314 - matplotlib's own output
     _strip(root)
-    used = set(_referred(root))
+    used = {element.get("href", "").removeprefix("#") for element in root.iter()}
+    values = (value for element in root.iter() for value in element.attrib.values())
+    used.update(name for value in values for name in _ADDRESS.findall(value))
     for element in root.iter():
         _attributes(element)
         _rename(element, name, used)
@@ -185,13 +187,6 @@ def _attributes(element: ET.Element) -> None:
         element.set(key, value.removesuffix("px"))
     if classes:
         element.set("class", " ".join(classes))
-
-
-def _referred(root: ET.Element) -> Iterator[str]:
-    for element in root.iter():
-        yield element.get("href", "").removeprefix("#")
-        for value in element.attrib.values():
-            yield from _ADDRESS.findall(value)
 
 
 def _rename(element: ET.Element, name: str, used: set[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,33 +21,19 @@ NO_SLOWER = 1.1
 
 def score(goal: str, figures: SetupFigures, work: Work) -> float:
     """Seconds an answer, seconds a token, joules a token, or nats; infinite where not measured."""
-    return _SCORES[goal](figures, work)
+    if goal == "latency":
+        return answer_seconds(figures, work)
+    value = {
+        "throughput": 1 / figures.tokens_per_s if figures.tokens_per_s else None,
+        "energy": figures.joules_per_token,
+        "quality": figures.kl,
+    }[goal]
+    return float("inf") if value is None else value
 
 
 def answer_seconds(figures: SetupFigures, work: Work) -> float:
     """Of one whole answer, prompt included."""
     return figures.first_token_s + (work.tokens - 1) * figures.token_s
-
-
-def _throughput(figures: SetupFigures, work: Work) -> float:  # noqa: ARG001 - one signature for all
-    return 1 / figures.tokens_per_s if figures.tokens_per_s else float("inf")
-
-
-def _energy(figures: SetupFigures, work: Work) -> float:  # noqa: ARG001
-    joules = figures.joules_per_token
-    return float("inf") if joules is None else joules
-
-
-def _quality(figures: SetupFigures, work: Work) -> float:  # noqa: ARG001
-    return float("inf") if figures.kl is None else figures.kl
-
-
-_SCORES: Mapping[str, Callable[[SetupFigures, Work], float]] = {
-    "latency": answer_seconds,
-    "throughput": _throughput,
-    "energy": _energy,
-    "quality": _quality,
-}
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,15 @@ def decide(
         MeasurementError: none keeps within the bound of divergence.
     """
     default = participants[0]
-    eligible = [one for one in finalists if _is_eligible(terms, one, default)]
+    limit = NO_SLOWER * answer_seconds(default.figures(terms.work), terms.work)
+    eligible = [
+        one
+        for one in finalists
+        if (terms.max_kl is None or (one.kl is not None and one.kl <= terms.max_kl))
+        and (
+            terms.goal != "quality" or answer_seconds(one.figures(terms.work), terms.work) <= limit
+        )
+    ]
     if not eligible:
         raise MeasurementError(
             f"no setup that was tried keeps within --max-kl {terms.max_kl}",
@@ -83,10 +91,23 @@ def decide(
         choice=trials[[one is best for one in participants].index(True)],
         default=trials[0],
         gain=statistics.median(gains),
-        verdict=_verdict(gains) if best is not default else _kept_verdict(len(eligible) - 1),
+        verdict=_verdict(gains, len(eligible) - 1, is_default=best is default),
         trials=tuple(trials),
         skipped=skipped,
         seconds=seconds,
+    )
+
+
+def _verdict(gains: Sequence[float], others: int, *, is_default: bool) -> str:
+    if not is_default:
+        return (
+            f"{statistics.median(gains):.2f} times as good as the default choice "
+            f"({min(gains):.2f} to {max(gains):.2f} in {len(gains)} rounds)"
+        )
+    if not others:
+        return "the default choice: nothing else was compared with it to the end"
+    return (
+        f"the default choice: nothing else was {NOISE:.0%} better in every round, or much in most"
     )
 
 
@@ -94,13 +115,11 @@ def _best(
     terms: Terms, eligible: Sequence[SetupParticipant], default: SetupParticipant
 ) -> SetupParticipant:
     """The default choice stays, unless another was better beyond doubt."""
-    ranked = sorted(
-        eligible, key=lambda one: statistics.median(_gains(terms, one, default)), reverse=True
-    )
+    known = [(one, _gains(terms, one, default)) for one in eligible]
+    ranked = sorted(known, key=lambda pair: statistics.median(pair[1]), reverse=True)
     if default not in eligible:
-        return ranked[0]
-    better = (one for one in ranked if _is_better(_gains(terms, one, default)))
-    return next(better, default)
+        return ranked[0][0]
+    return next((one for one, gains in ranked if _is_better(gains)), default)
 
 
 def _is_better(gains: Sequence[float]) -> bool:
@@ -109,61 +128,32 @@ def _is_better(gains: Sequence[float]) -> bool:
 
 
 def _gains(terms: Terms, participant: SetupParticipant, default: SetupParticipant) -> list[float]:
-    """How many times better than the default choice, round by round: a drift cancels out."""
+    """How many times better than the default choice, round by round: a drift cancels out.
+
+    1 where both are zero, or neither was measured.
+    """
     mine, theirs = (
         [score(terms.goal, figures, terms.work) for figures in one.figures_by_round(terms.work)]
         for one in (participant, default)
     )
-    return [_ratio(before, now) for before, now in zip(theirs, mine, strict=True)]
-
-
-def _kept_verdict(others: int) -> str:
-    if not others:
-        return "the default choice: nothing else was compared with it to the end"
-    return (
-        f"the default choice: nothing else was {NOISE:.0%} better in every round, or much in most"
-    )
-
-
-def _verdict(gains: Sequence[float]) -> str:
-    return (
-        f"{statistics.median(gains):.2f} times as good as the default choice "
-        f"({min(gains):.2f} to {max(gains):.2f} in {len(gains)} rounds)"
-    )
-
-
-def _is_eligible(terms: Terms, participant: SetupParticipant, default: SetupParticipant) -> bool:
-    if terms.max_kl is not None and (participant.kl is None or participant.kl > terms.max_kl):
-        return False
-    limit = NO_SLOWER * _seconds(default, terms.work)
-    return terms.goal != "quality" or _seconds(participant, terms.work) <= limit
-
-
-def _seconds(participant: SetupParticipant, work: Work) -> float:
-    return answer_seconds(participant.figures(work), work)
-
-
-def _ratio(default: float, best: float) -> float:
-    """1 where both are zero, or neither was measured."""
-    return 1.0 if default == best else default / best if best else float("inf")
+    return [
+        1.0 if before == now else before / now if now else float("inf")
+        for before, now in zip(theirs, mine, strict=True)
+    ]
 
 
 def _trials(participants: Sequence[SetupParticipant], work: Work) -> list[Trial]:
+    """With the frontier of time, memory and, where it was measured, divergence."""
     trials = [Trial(one.setup, one.figures(work)) for one in participants]
-    merits = [_merits(trial, work) for trial in trials]
+    known = [one.figures for one in trials]
+    merits = [(answer_seconds(one, work), float(one.nbytes), one.kl) for one in known]
     return [
         replace(trial, frontier=not any(_beats(other, mine) for other in merits))
         for trial, mine in zip(trials, merits, strict=True)
     ]
 
 
-def _merits(trial: Trial, work: Work) -> tuple[float | None, ...]:
-    """Time, memory and, where it was measured, divergence: of each, less is better."""
-    figures = trial.figures
-    return answer_seconds(figures, work), float(figures.nbytes), figures.kl
-
-
 def _beats(other: tuple[float | None, ...], mine: tuple[float | None, ...]) -> bool:
-    """At least as good in all that both were measured for, and better in one."""
+    """At least as good in all that both were measured for, and better in one; less is better."""
     pairs = [(a, b) for a, b in zip(other, mine, strict=True) if a is not None and b is not None]
     return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
