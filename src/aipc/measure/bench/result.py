@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,6 @@ from aipc.errors import MeasurementError
 SCHEMA = 2
 
 _LONGEST = 64 << 20  # bytes
-_NUMBERS = re.compile(r"\[[-+.\deE,\s]+\]")
 
 
 def _from_schema_1(table: dict[str, Any]) -> dict[str, Any]:
