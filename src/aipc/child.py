@@ -1,7 +1,7 @@
 """A child process spoken to over its pipes, one JSON value a line: start, ask, time out, end.
 
 JSON in ASCII holds no line break, so a line is a message whole; and nothing is unpickled.  Only
-the standard library is imported here: children run under the interpreters of other tools too.
+the standard library is imported here: `participant_loop` loads this file under other Pythons.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from io import BufferedIOBase
 from queue import Empty, SimpleQueue
-from typing import IO, Any, BinaryIO, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from typing import TypeAlias  # of Python 3.10, older than which a peer's may be
 
 Message: TypeAlias = dict[str, Any]
 

@@ -3,11 +3,12 @@
     python participant_loop.py SCRIPT OPTIONS
 
 Neither this file nor the peers' scripts beside it import aipc, save the one that measures aipc
-itself.  SCRIPT defines ``load(options)``, which returns (facts, run): facts about what was loaded,
-and ``run(prompts, tokens)``, which answers every prompt with exactly so many tokens and returns,
-for each, the seconds from the start of the call to each token.  OPTIONS is a JSON object; a peer's
-has artifact, device, properties, threads (null: the runtime's own default), tokens (the most that
-a prompt and its answer have together) and batch (the most prompts at once).
+itself; the pipes are `aipc.child`'s, read from its file.  SCRIPT defines ``load(options)``, which
+returns (facts, run): facts about what was loaded, and ``run(prompts, tokens)``, which answers every
+prompt with exactly so many tokens and returns, for each, the seconds from the start of the call to
+each token.  OPTIONS is a JSON object; a peer's has artifact, device, properties, threads (null: the
+runtime's own default), tokens (the most that a prompt and its answer have together) and batch (the
+most prompts at once).
 
 Each line of stdin asks for one run, {"prompts": [[1, 2]], "tokens": 3}; each line of stdout answers
 one, the first of them the loading.  "error" stands in it instead where something failed.
@@ -17,16 +18,19 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any
+
+_CHILD = Path(__file__).parents[2] / "child.py"
 
 
 def main() -> None:
-    answers = own_stdout()
+    child = load_script(_CHILD)
+    questions, answers = child.own_pipes()
     sys.path.pop(0)  # this folder, whose modules must not pass for others of their names
     script, options = sys.argv[1], json.loads(sys.argv[2])
     started = time.perf_counter()
@@ -35,22 +39,19 @@ def main() -> None:
         facts, run = load_script(script).load(options)
         return {"seconds": time.perf_counter() - started, "facts": facts}, run
 
+    def send(message: dict[str, Any]) -> None:
+        answers.write(child.encode({**message, "peak_memory_bytes": peak_memory()}))
+        answers.flush()
+
     message, run = attempt(loaded)
-    send(answers, message)
-    for line in sys.stdin if run else ():
+    send(message)
+    for line in questions if run else ():
         question = json.loads(line)
         message, _ = attempt(partial(measured, run, question["prompts"], question["tokens"]))
-        send(answers, message)
+        send(message)
 
 
-def own_stdout() -> TextIO:
-    """The real stdout for the answers; whatever vendors print goes to stderr."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return answers
-
-
-def load_script(path: str) -> Any:
+def load_script(path: str | Path) -> Any:
     spec = importlib.util.spec_from_file_location("peer", path)
     assert spec is not None  # noqa: S101 - for the type checker: a path to a .py has one
     assert spec.loader is not None  # noqa: S101 - as above
@@ -75,11 +76,6 @@ def attempt(work: Callable[[], tuple[dict[str, Any], Any]]) -> tuple[dict[str, A
     except Exception as error:  # noqa: BLE001 - a vendor may raise anything; it is passed on
         reason = " ".join(str(error).split())[:300]
         return {"error": f"{type(error).__name__}: {reason}"}, None
-
-
-def send(answers: TextIO, message: dict[str, Any]) -> None:
-    answers.write(json.dumps({**message, "peak_memory_bytes": peak_memory()}) + "\n")
-    answers.flush()
 
 
 def peak_memory() -> int | None:
