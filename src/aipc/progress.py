@@ -1,4 +1,4 @@
-"""Progress of long work: what is being done, how many bytes of how many."""
+"""What a program is told of long work: how many bytes of how many are done, and notices."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from collections.abc import Callable
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total) in bytes; total 0 means that nobody knows yet."""
+Notify = Callable[[str], None]
+"""Told, in one line each, what a user should know."""
 
 
 def silent(what: str, done: int, total: int) -> None:
     """Report to nobody."""
+
+
+def unheard(line: str) -> None:
+    """The `Notify` of who does not listen."""
 
 
 class Meter:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aipc.errors import DeviceError
+from aipc.progress import Notify
 from aipc.records import JsonCache
 from aipc.runtimes.base import Decoding, Engine
 
@@ -87,7 +88,7 @@ class Canary:
         engine: Engine,
         open_reference: Callable[[], Engine],
         prompts: Sequence[Sequence[int]],
-        notify: Callable[[str], None],
+        notify: Notify,
     ) -> CanaryResult:
         """The result, kept or new.
 

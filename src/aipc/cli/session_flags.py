@@ -14,14 +14,13 @@ from aipc.convert.recipe import Recipe
 from aipc.devices.device import NAMES, plain_name
 from aipc.errors import UsageError
 from aipc.options import describe
-from aipc.progress import Progress
+from aipc.progress import Notify, Progress
 from aipc.runtimes.base import Sampling
 from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
 
 if TYPE_CHECKING:
     from aipc.serve.client import RemoteSession
-    from aipc.session.place import Notify
     from aipc.session.prepare import PreparedModel
     from aipc.session.session import Session
 
@@ -197,7 +196,7 @@ def server_flags(command: F) -> F:
     return command
 
 
-def find_server(flags: Mapping[str, Any], notify: Callable[[str], None]) -> RemoteSession | None:
+def find_server(flags: Mapping[str, Any], notify: Notify) -> RemoteSession | None:
     """The server's model; None if it is to be loaded here, with a notice if one was requested.
 
     Raises:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from aipc import disk
 from aipc.artifact import manifest
 from aipc.errors import ArtifactError
 from aipc.models import staging
-from aipc.progress import Progress, silent
+from aipc.progress import Notify, Progress, silent, unheard
 
 BLOB = "model.blob"
 _ROOM_LEFT = 1 << 20  # bytes; the vendor writes on when a disk is full, without an error
@@ -52,7 +52,7 @@ class Blobs:
         about: Mapping[str, Any],
         *,
         progress: Progress = silent,
-        notify: Callable[[str], None] = lambda _: None,
+        notify: Notify = unheard,
     ) -> None:
         self._folder = folder
         self._about = about

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aipc.errors import EngineError, PromptTooLong
+from aipc.progress import Notify
 from aipc.runtimes.base import Decoding, Engine, Generation
 
 
@@ -17,9 +18,7 @@ class OverflowEngine:
     first such prompt comes, and stays open.  ``notify`` receives every prompt that moves.
     """
 
-    def __init__(
-        self, first: Engine, open_second: Callable[[], Engine], notify: Callable[[str], None]
-    ) -> None:
+    def __init__(self, first: Engine, open_second: Callable[[], Engine], notify: Notify) -> None:
         self._first = first
         self._open_second = open_second
         self._notify = notify

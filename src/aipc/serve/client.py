@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aipc.errors import AipcError, EngineError, PromptTooLong, UsageError
 from aipc.generate import Answerer, Event, Finished, Prompt, Text, Timings, Usage
+from aipc.progress import Notify
 from aipc.timing_spans import TimingSpan
 
 if TYPE_CHECKING:
     import httpx2
 
-Notify = Callable[[str], None]
 
 _CONNECT_S = 2.0
 _ANSWER_S = 600.0

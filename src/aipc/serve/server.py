@@ -9,7 +9,7 @@ import math
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from aipc.errors import AipcError, UsageError
+from aipc.progress import Notify
 from aipc.serve.app import Application
 from aipc.serve.http.binding import Binding
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
     from aipc.serve.pool.pool import Pool
 
-Notify = Callable[[str], None]
 
 _SIGNALS = uvicorn.server.HANDLED_SIGNALS
 _MARGIN_S = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from aipc.models.names import CATALOGUE
 from aipc.models.source import ArtifactSource, Source, describe
 from aipc.models.staging import staged
 from aipc.models.store import Store
-from aipc.progress import Progress, silent
+from aipc.progress import Notify, Progress, silent
 from aipc.timing_spans import span
 from aipc.units import amount
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from aipc.checkpoint import Checkpoint
     from aipc.convert.export import Export
     from aipc.convert.plan import ConversionPlan
-
-Notify = Callable[[str], None]
-"""Told, in one line each, what a user should know."""
 
 
 def log(message: str) -> None:

@@ -10,7 +10,8 @@ from aipc.artifact.sentence_model import makes_embeddings, read_sentence_model
 from aipc.errors import ArtifactError
 from aipc.models import names
 from aipc.models.source import ArtifactSource
-from aipc.session.convert import Notify, log
+from aipc.progress import Notify
+from aipc.session.convert import log
 
 if TYPE_CHECKING:
     from aipc.runtimes.embedder import Embedder

@@ -15,7 +15,7 @@ from aipc.devices import Device, kind_of
 from aipc.errors import UsageError
 from aipc.models.blobs import Blobs, fingerprint
 from aipc.models.store import Store
-from aipc.progress import Progress
+from aipc.progress import Notify, Progress
 from aipc.runtimes.base import Capabilities, Engine
 from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.runtimes.overflow import OverflowEngine
@@ -25,7 +25,6 @@ from aipc.timing_spans import span
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
 
-Notify = Callable[[str], None]
 _EXACT = {
     "openvino": {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
 }

@@ -18,8 +18,8 @@ from aipc.models import names
 from aipc.models.names import CATALOGUE
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
-from aipc.progress import Progress, silent
-from aipc.session.convert import Notify, announce, log, prepare
+from aipc.progress import Notify, Progress, silent
+from aipc.session.convert import announce, log, prepare
 from aipc.session.place import Placement, SessionOptions
 from aipc.timing_spans import span
 

@@ -26,10 +26,10 @@ from aipc.models import names
 from aipc.models.source import ArtifactSource
 from aipc.models.store import Store
 from aipc.options import from_mapping
-from aipc.progress import Progress, silent
+from aipc.progress import Notify, Progress, silent
 from aipc.runtimes.base import Capabilities, Decoding, Engine, Sampling
 from aipc.runtimes.openvino.static_shape import NpuOptions
-from aipc.session.convert import Notify, log
+from aipc.session.convert import log
 from aipc.session.observe import ObservedEngine
 from aipc.session.place import Placement, SessionOptions
 from aipc.session.prepare import PreparedModel, prepare_session

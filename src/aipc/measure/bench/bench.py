@@ -17,8 +17,8 @@ from aipc.measure.bench.roofline import better, measure_limits
 from aipc.measure.bench.round_robin import Prompts, RoundRobin
 from aipc.measure.bench.workload import RandomPrompts, TextPrompts, check_context
 from aipc.models.store import Store
-from aipc.progress import Progress, silent
-from aipc.session.convert import Notify, log
+from aipc.progress import Notify, Progress, silent
+from aipc.session.convert import log
 from aipc.session.prepare import prepare_session
 
 

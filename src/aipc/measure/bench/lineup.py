@@ -23,8 +23,8 @@ from aipc.measure.bench.runner import ParticipantProcess
 from aipc.measure.peers.peers import PeerSpec, find_python
 from aipc.models.source import ArtifactSource
 from aipc.models.store import Store
-from aipc.progress import Progress
-from aipc.session.convert import Notify, prepare
+from aipc.progress import Notify, Progress
+from aipc.session.convert import prepare
 from aipc.session.prepare import PreparedModel
 
 OWN = "aipc"

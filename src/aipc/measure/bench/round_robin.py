@@ -12,7 +12,7 @@ from aipc.measure.bench.noise import Listener
 from aipc.measure.bench.result import Load, Sample, Workload
 from aipc.measure.bench.runner import LoadResult, ParticipantRunner, RunResult
 from aipc.measure.bench.workload import Case, cases
-from aipc.session.convert import Notify
+from aipc.progress import Notify
 
 if TYPE_CHECKING:
     from typing_extensions import Self

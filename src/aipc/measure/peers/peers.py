@@ -21,7 +21,7 @@ from typing import Any
 from aipc.devices.system.cpu import read_cpu
 from aipc.errors import MeasurementError, UsageError
 from aipc.models.store import Store
-from aipc.session.convert import Notify
+from aipc.progress import Notify
 from aipc.tables import read_table
 
 DEFAULTS = "defaults"

@@ -27,10 +27,9 @@ from aipc.measure.quality.quality import (
 from aipc.measure.quality.reference import Subject, find_reference
 from aipc.measure.quality.tasks import Scores, ask_tasks
 from aipc.models.store import Store
-from aipc.progress import Progress
+from aipc.progress import Notify, Progress
 
 if TYPE_CHECKING:
-    from aipc.session.convert import Notify
     from aipc.session.session import Session
 
 SCHEMA = 1

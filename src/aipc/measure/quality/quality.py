@@ -8,7 +8,7 @@ given the same tokens before it.  Results are kept in the store, keyed by all th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -32,7 +32,7 @@ from aipc.measure.quality.passages import (
 from aipc.measure.quality.reference import Subject, compute_logprobs, find_logprobs, find_reference
 from aipc.measure.statistics import Interval, exponential, of_mean
 from aipc.models.store import Store
-from aipc.progress import Progress, silent
+from aipc.progress import Notify, Progress, silent, unheard
 
 REVISION = 1
 """Of the method; another one makes what is kept worthless."""
@@ -114,7 +114,7 @@ def measure_kl(
     tokens: int = 1024,
     store: Store | None = None,
     progress: Progress = silent,
-    notify: Callable[[str], None] = lambda _: None,
+    notify: Notify = unheard,
 ) -> Quality:
     """Judge an artifact, run so, against the float checkpoint it was made from; or recall it.
 

@@ -42,12 +42,12 @@ from aipc.models.source import (
     WheelSource,
 )
 from aipc.models.store import Store
-from aipc.progress import Progress
+from aipc.progress import Notify, Progress
 from aipc.records import replacing
 from aipc.runtimes.base import Scorer
 from aipc.runtimes.openvino.scorer import EXACT
 from aipc.runtimes.registry import RUNTIMES
-from aipc.session.convert import Notify, announce, prepare
+from aipc.session.convert import announce, prepare
 
 if TYPE_CHECKING:
     from aipc.session.session import Session

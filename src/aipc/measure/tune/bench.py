@@ -28,8 +28,8 @@ from aipc.measure.quality.quality import measure_kl
 from aipc.measure.tune.participants import SetupRun
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
-from aipc.progress import Progress
-from aipc.session.convert import Notify, find_artifact, prepare
+from aipc.progress import Notify, Progress
+from aipc.session.convert import find_artifact, prepare
 from aipc.units import amount
 
 SEED = 1

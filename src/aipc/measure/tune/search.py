@@ -19,6 +19,7 @@ from aipc.measure.tune.candidates import Candidate, RuntimeDevice
 from aipc.measure.tune.goal import NO_SLOWER, answer_seconds, score
 from aipc.measure.tune.participants import Bench, SetupParticipant
 from aipc.measure.tune.verdict import NO_TIME, Skipped, Terms, TuningOutcome, decide
+from aipc.progress import Notify
 
 PROBE_TOKENS = 16
 MARGIN = 0.25
@@ -33,7 +34,7 @@ class SetupSearch:
 
     terms: Terms
     bench: Bench
-    notify: Callable[[str], None]
+    notify: Notify
     clock: Callable[[], float] = time.monotonic
     _participants: list[SetupParticipant] = field(default_factory=list)
     _skipped: list[Skipped] = field(default_factory=list)

@@ -21,9 +21,9 @@ from aipc.measure.tune.verdict import Terms, TuningOutcome
 from aipc.models import names
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
-from aipc.progress import Progress, silent
+from aipc.progress import Notify, Progress, silent
 from aipc.runtimes.registry import RUNTIMES
-from aipc.session.convert import Notify, announce, log
+from aipc.session.convert import announce, log
 
 STREAMS = 8
 

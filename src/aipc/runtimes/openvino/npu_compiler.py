@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 from aipc.artifact.files import OPENVINO_WEIGHTS
 from aipc.errors import AipcError, EngineError, UsageError
-from aipc.progress import Progress
+from aipc.progress import Notify, Progress
 from aipc.runtimes.openvino.static_shape import NpuOptions, Shape
 from aipc.runtimes.vendor_errors import translated
 
@@ -20,8 +20,6 @@ EMULATION: Mapping[str, str] = {
 }
 """Properties that run the NPU's pipeline on the CPU, as OpenVINO GenAI's own tests do."""
 
-Notify = Callable[[str], None]
-"""Told, in one line each, what a user should know."""
 
 _OWN_CACHE = frozenset({"CACHE_DIR", "CACHE_MODE"})
 
@@ -43,10 +41,6 @@ class BlobCache(Protocol):
 
     def discard(self, configuration: Mapping[str, Any]) -> None:
         """Forget one that can't be used after all."""
-
-
-def unheard(line: str) -> None:
-    """The `Notify` of who does not listen."""
 
 
 def is_emulated(properties: Mapping[str, str]) -> bool:

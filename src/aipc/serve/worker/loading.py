@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aipc.errors import UsageError
 from aipc.generate import Finished, Timings, Usage
 from aipc.generate.request import GenerationRequest
-from aipc.progress import Progress
+from aipc.progress import Notify, Progress
 from aipc.runtimes.base import Capabilities
 from aipc.serve.worker.messages import Embedded
 
@@ -26,7 +26,7 @@ _AT_ONCE = 16  # texts; between two such batches an answer can be cancelled
 
 
 def load_session(
-    arguments: Mapping[str, Any], progress: Progress, notify: Callable[[str], None]
+    arguments: Mapping[str, Any], progress: Progress, notify: Notify
 ) -> Session | EmbeddingSession:
     """``arguments`` are those of `aipc.load` as plain data; ``home`` is the store's folder.
 
@@ -38,12 +38,12 @@ def load_session(
     from aipc.session import embed, session
 
     if embed.is_embedder(arguments["model"]):
-        model, device, properties = (
+        made = embed.embedder(
             arguments["model"],
-            arguments["device"],
-            arguments.get("properties"),
+            device=arguments["device"],
+            properties=arguments.get("properties"),
+            notify=notify,
         )
-        made = embed.embedder(model, device=device, properties=properties, notify=notify)
         return EmbeddingSession(made)
     given = dict(arguments)
     npu = given.pop("npu", None)
