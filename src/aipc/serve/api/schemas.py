@@ -137,10 +137,9 @@ def json_response(body: BaseModel) -> Response:
 def _refusal(error: ErrorDetails, refused: Mapping[str, str]) -> HTTPError:
     path = ".".join(str(part) for part in error["loc"] if _is_named(part))
     if error["type"] != "extra_forbidden":
-        message, code = (
-            f"{path or 'the body'}: {error['msg'][:1].lower() + error['msg'][1:]}",
-            "invalid_value",
-        )
+        reason = error["msg"]
+        message = f"{path or 'the body'}: {reason[:1].lower()}{reason[1:]}"
+        code = "invalid_value"
     elif path in refused:
         message, code = f"{path} is not supported; {refused[path]}", "unsupported_parameter"
     else:
