@@ -27,6 +27,7 @@ from typing import Any
 
 from aipc.errors import DeviceError, EngineError, UsageError
 from aipc.generate import Finished, GenerationRequest, Text, Timings, ToolCall, Usage
+from aipc.generate.structured.tools import choose_tools
 from aipc.runtimes.base import Capabilities
 
 LOADER = "fake_session:load"
@@ -94,6 +95,7 @@ class FakeSession:
         return _OneMore(self._gate)
 
     def answer(self, request: GenerationRequest) -> FakeStream:
+        choose_tools(request.tools, request.tool_choice)  # refuses what a session refuses
         prompt = request.prompt if request.messages is None else request.messages
         options = {**request.sampling, "tools": request.tools, "logprobs": request.logprobs}
         return self.stream(prompt, **options)

@@ -99,6 +99,17 @@ def test_a_tool_call_is_given_whole_or_as_a_delta(client):
     assert [one["tool_calls"] for one in deltas if "tool_calls" in one] == [[{"index": 0, **call}]]
 
 
+NAMED = {"type": "function", "function": {"name": "look"}}
+
+
+@pytest.mark.parametrize("choice", ["required", "none", NAMED])
+@pytest.mark.parametrize("tools", [{}, {"tools": []}])
+def test_a_tool_choice_without_tools_is_left_aside(client, choice, tools):
+    reply = client.post(PATH, json=request_body("count 2", tool_choice=choice, **tools))
+    assert reply.status_code == 200
+    assert reply.json()["choices"][0]["message"]["content"] == "0 1 "
+
+
 REFUSED = {
     "temperature": ({"temperature": 2.5}, "invalid_value"),
     "a type": ({"temperature": "1"}, "invalid_value"),

@@ -33,6 +33,14 @@ def test_a_whole_response(client):
     assert reply["instructions"] == "be brief"
 
 
+@pytest.mark.parametrize("choice", ["required", "none", {"type": "function", "name": "look"}])
+def test_a_tool_choice_without_tools_is_left_aside(client, choice):
+    reply = client.post(PATH, json=request_body("count 2", tool_choice=choice))
+    assert reply.status_code == 200
+    assert reply.json()["output"][0]["content"][0]["text"] == "0 1 "
+    assert reply.json()["tool_choice"] == choice
+
+
 def test_an_answer_that_is_cut_is_incomplete(client):
     reply = client.post(PATH, json=request_body("count 9", max_output_tokens=2)).json()
     assert reply["status"] == reply["output"][0]["status"] == "incomplete"

@@ -66,7 +66,7 @@ def _generation_requests(body: ChatRequest, client: str) -> list[GenerationReque
             stop=body.stops,
             schema=_schema(body.response_format),
             tools=tools,
-            tool_choice=name or "auto",
+            tool_choice=name if name and tools else "auto",
             logprobs=bool(body.logprobs),
             client=client,
         )

@@ -54,13 +54,14 @@ async def answer_response(dispatcher: Dispatcher, request: Request) -> Response:
 
 def _generation_request(body: ResponseRequest, client: str) -> GenerationRequest:
     choice = body.tool_choice
+    name = named_tool(choice.name) if isinstance(choice, ChosenTool) else choice
     functions = [tool.model_dump(exclude_none=True, exclude={"type"}) for tool in body.tools or ()]
     return GenerationRequest(
         messages=_messages(body),
         sampling=body.sampling(body.max_output_tokens),
         schema=_schema(body.text),
         tools=[{"type": "function", "function": function} for function in functions],
-        tool_choice=named_tool(choice.name) if isinstance(choice, ChosenTool) else choice or "auto",
+        tool_choice=name if name and functions else "auto",
         client=client,
     )
 
