@@ -9,7 +9,8 @@ import pytest
 from aipc.errors import MeasurementError, PromptTooLong, UsageError
 from aipc.measure.bench import bench, result
 from aipc.measure.bench.figures import cold_first_token, figures, within
-from aipc.measure.bench.plan import BenchOptions, BenchPlan
+from aipc.measure.bench.options import BenchOptions
+from aipc.measure.bench.plan import BenchPlan
 from aipc.measure.bench.workload import cases
 from aipc.measure.peers.peers import read_spec
 from aipc.session.place import SessionOptions

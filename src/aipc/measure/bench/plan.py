@@ -8,26 +8,10 @@ from dataclasses import dataclass, field
 
 from aipc.convert.recipe import Recipe
 from aipc.errors import UsageError
+from aipc.measure.bench.options import BenchOptions
 from aipc.measure.bench.result import Workload
 from aipc.measure.peers.peers import PeerSpec
-from aipc.options import check, option
 from aipc.session.place import SessionOptions
-
-
-@dataclass(frozen=True)
-class BenchOptions:
-    """How often, and from which seed."""
-
-    repeats: int = option(
-        6, "runs of each case that count; six give an interval of 95%", minimum=1, maximum=1000
-    )
-    loads: int = option(
-        1, "how often each is loaded, in a process of its own", minimum=1, maximum=100
-    )
-    seed: int = option(1, "the same seed draws the same prompts", minimum=0, maximum=2**32 - 1)
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 @dataclass(frozen=True)
