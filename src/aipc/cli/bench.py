@@ -11,11 +11,10 @@ import click
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice, write_json, write_line
 from aipc.cli.progress_bar import display
-from aipc.cli.session_flags import device_options, loading_flags
+from aipc.cli.session_flags import loading_flags, session_options
 from aipc.convert.recipe import Recipe
 from aipc.errors import UsageError
-from aipc.measure.bench.plan import BenchOptions
-from aipc.runtimes.openvino.static_shape import NpuOptions
+from aipc.measure.bench.options import BenchOptions
 
 if TYPE_CHECKING:
     from aipc.measure.bench.plan import BenchPlan
@@ -125,15 +124,13 @@ def bench(
 def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
     from aipc.measure.bench.plan import BenchPlan
     from aipc.measure.peers.peers import read_python, read_spec
-    from aipc.session.place import SessionOptions
 
     if flags["emulate"]:
         raise UsageError("an emulated NPU has no speed worth measuring", "leave out --emulate")
-    session_options = device_options(flags)
     text: Path | None = flags["text"]
     return BenchPlan(
         model=model,
-        wanted=SessionOptions(**{**session_options, "npu": session_options["npu"] or NpuOptions()}),
+        wanted=session_options(flags),
         recipe=given(Recipe, flags),
         prompts=flags["prompts"],
         outputs=flags["outputs"],

@@ -21,6 +21,7 @@ from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
 
 if TYPE_CHECKING:
     from aipc.serve.client import RemoteSession
+    from aipc.session.place import SessionOptions
     from aipc.session.prepare import PreparedModel
     from aipc.session.session import Session
 
@@ -99,19 +100,25 @@ def open_session(flags: Mapping[str, Any], shown: Display | None = None) -> Sess
 
 def prepare(flags: Mapping[str, Any], progress: Progress, notify: Notify) -> PreparedModel:
     """As `open_session`, up to the loading: `aipc.session.session.open_session` does that."""
-    options = device_options(flags)
+    wanted = session_options(flags)
     recipe = given(Recipe, flags)
     from aipc.session import prepare
-    from aipc.session.place import SessionOptions
 
-    wanted = SessionOptions(**{**options, "npu": options["npu"] or NpuOptions()})
     return prepare.prepare_session(
         flags["model"], wanted, recipe=recipe, progress=progress, notify=notify
     )
 
 
+def session_options(flags: Mapping[str, Any]) -> SessionOptions:
+    """Where and how to run."""
+    options = device_options(flags)
+    from aipc.session.place import SessionOptions
+
+    return SessionOptions(**{**options, "npu": options["npu"] or NpuOptions()})
+
+
 def device_options(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Where and how to run: keyword arguments of `aipc.session.session.load`."""
+    """The same as keyword arguments of `aipc.session.session.load`."""
     runtime, properties = _runtime_and_properties(flags)
     return {
         "device": flags["device"],
@@ -179,21 +186,17 @@ def _properties(
 
 def server_flags(command: F) -> F:
     """``--server``: have a running server answer, where it has the model ready."""
-    decorators = (
-        click.option(
-            "--server",
-            is_flag=True,
-            help="Use the running `aipc serve`, where it has the model ready; load it otherwise.",
-        ),
-        click.option(
-            "--server-url",
-            metavar="URL",
-            help=f"Another server than {URL}; it takes its key from {KEY_VARIABLE}.",
-        ),
+    server = click.option(
+        "--server",
+        is_flag=True,
+        help="Use the running `aipc serve`, where it has the model ready; load it otherwise.",
     )
-    for decorate in reversed(decorators):
-        command = decorate(command)
-    return command
+    url = click.option(
+        "--server-url",
+        metavar="URL",
+        help=f"Another server than {URL}; it takes its key from {KEY_VARIABLE}.",
+    )
+    return server(url(command))
 
 
 def find_server(flags: Mapping[str, Any], notify: Notify) -> RemoteSession | None:
