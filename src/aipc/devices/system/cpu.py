@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +67,8 @@ def _name_and_features() -> tuple[str, tuple[str, ...]]:
 
         return windows.cpu_name(), windows.cpu_features()
     if sys.platform == "darwin":
+        import subprocess
+
         command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
         return subprocess.check_output(command, text=True).strip(), ()
     return read_cpuinfo()
