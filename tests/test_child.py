@@ -28,7 +28,7 @@ def test_what_is_put_arrives_in_order_and_the_pipe_ends(pipe):
     assert arrived[-1]["text"] == "é🙂" * 499
 
 
-def test_what_gathers_while_the_pipe_is_full_goes_as_one_frame(pipe):
+def test_what_gathers_while_the_pipe_is_full_goes_as_one_line(pipe):
     out, into = pipe
     outbox = Outbox(into, "test")
     outbox.put({"big": "x" * 1_000_000})
@@ -52,7 +52,7 @@ def test_putting_never_blocks_though_nobody_reads(pipe):
     pipe[0].close()  # or the outbox would wait for ever
 
 
-def test_a_frame_cut_short_is_the_end():
+def test_a_line_cut_short_is_the_end():
     whole = encode([{"id": 1}])
     assert list(batches(io.BytesIO(whole + whole[:-1]))) == [[{"id": 1}]]
     assert list(batches(io.BytesIO(whole + b"\0"))) == [[{"id": 1}]]

@@ -40,8 +40,6 @@ WHOLE = Whole((Part(1.5, "a"), Part(2.0)), {"x": 1}, ((0.5, 1.0),), Part(3.0))
 
 
 def as_json(instance):
-    import json
-
     return json.loads(json.dumps(plain(instance)))
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from io import BufferedIOBase
 from queue import Empty, SimpleQueue
@@ -71,7 +70,7 @@ class Child:
         """
         try:
             line = self._answers.get(timeout=limit_s)
-        except queue.Empty:
+        except Empty:
             self.end()
             raise ChildEnded(None) from None
         if not line.endswith(b"\n"):
@@ -194,7 +193,7 @@ class Splitter:
 
 def _batch(line: bytes | bytearray) -> list[Message]:
     batch = json.loads(line)
-    if not isinstance(batch, list) or not all(isinstance(one, Mapping) for one in batch):
+    if not isinstance(batch, list) or not all(isinstance(one, dict) for one in batch):
         raise ValueError("no batch of messages")
     return batch
 

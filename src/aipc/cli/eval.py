@@ -12,7 +12,7 @@ from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice, write_json, write_line
 from aipc.cli.progress_bar import display
 from aipc.cli.session_flags import MODEL_HELP, loading_flags, open_session
-from aipc.measure.quality.passages import Cut
+from aipc.measure.quality.passages import Cut, read_passages
 
 if TYPE_CHECKING:
     from aipc.measure.quality.degenerate import AnswerChecks
@@ -61,7 +61,6 @@ def eval(  # noqa: A001 - the command's name
     """
     cut = given(Cut, flags, Cut())
     from aipc.measure.quality import evaluation
-    from aipc.measure.quality.passages import read_passages
     from aipc.measure.quality.quality import EvaluationText
     from aipc.models.store import Store
 

@@ -46,9 +46,7 @@ def report(
     for note in shown.notes:
         notice(f"note: {note}")
     if wants_markdown:
-        from aipc.measure.report.report import markdown
-
-        write(markdown(shown))
+        write(pages.markdown(shown))
     for folder, form in ((svg, "svg"), (png, "png")):
         for file in pages.write_pictures(shown, folder, form) if folder else ():
             notice(f"picture: {file}")

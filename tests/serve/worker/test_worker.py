@@ -32,7 +32,7 @@ time.sleep(60)
 
 @pytest.fixture
 def worker(tmp_path):
-    """A worker with the fake, its frames to read and its outbox to write to."""
+    """A worker with the fake, its messages to read and its outbox to write to."""
     command = [sys.executable, "-m", "aipc.serve.worker.worker"]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)

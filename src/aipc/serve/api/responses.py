@@ -142,10 +142,10 @@ class _ResponseWriter:
             frames += self._finish(event)
         return frames
 
-    def error_frame(self, refusal: HTTPError) -> bytes:
-        error = refusal.body["error"]
+    def error_frame(self, error: HTTPError) -> bytes:
+        stated = error.body["error"]
         return self._event(
-            "error", code=error["code"], message=error["message"], param=error["param"]
+            "error", code=stated["code"], message=stated["message"], param=stated["param"]
         )
 
     def _write(self, text: str) -> list[bytes]:

@@ -15,6 +15,8 @@ from aipc.serve.pool.model_registry import ModelCard
 from aipc.serve.pool.options import PoolOptions
 from aipc.serve.pool.worker_client import Ready, WorkerClient
 
+State = Literal["stopped", "loading", "ready", "failed"]
+"""Ready: it has produced a token since it was loaded, and its process lives."""
 _CANCEL_S = 2.0  # for the last token of answers that are cut short
 
 
@@ -25,8 +27,7 @@ class ModelStatus:
     model: str
     device: str
     """As requested: "auto", "cpu", "gpu.1" …"""
-    state: Literal["stopped", "loading", "ready", "failed"]
-    """Ready: it has produced a token since it was loaded, and its process lives."""
+    state: State
     ready: Ready | None
     """What its worker reported; None while it is not loaded."""
     doing: str
@@ -124,7 +125,7 @@ class ModelScheduler:
             pid=worker.pid if worker else None,
         )
 
-    def _state(self) -> Literal["stopped", "loading", "ready", "failed"]:
+    def _state(self) -> State:
         if self._ready is not None:
             return "ready"
         if self._loading is not None:

@@ -199,7 +199,7 @@ def _warm_up(session: Any) -> None:
 
 
 def _ready(session: Any) -> Message:
-    """The fields of `Ready`, and the bytes of the artifact, which a device may hold outside."""
+    """The fields of `Ready`, and the bytes of the artifact's files and of this process."""
     able, folder = session.capabilities, session.facts.get("artifact")
     files = Path(folder).glob("*") if folder else ()
     return {
