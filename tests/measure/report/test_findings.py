@@ -82,6 +82,16 @@ def test_every_kind_of_file_is_known_by_its_content(report_files):
     assert found.tunings == ()
 
 
+def test_a_benchmark_of_schema_1_is_one_too(report_files, changed_result):
+    def age(table):
+        table.update(schema=1, contestants=table.pop("participants"))
+
+    [old], [new] = (
+        read_findings([file]).benchmarks for file in (changed_result(age), report_files[0])
+    )
+    assert old.result == new.result
+
+
 def test_speed_is_needed(report_files):
     with pytest.raises(MeasurementError, match="no speed in these files; give at least one"):
         read_findings([file for file in report_files if file.stem.endswith("quality")])

@@ -71,9 +71,9 @@ def printable(text: str) -> str:
 
 
 def _kind(file: Path) -> str:
-    """By what only files of that kind have."""
+    """By what only files of that kind have, in every schema."""
     table = _load(file)
-    for key, kind in (("participants", "benchmark"), ("trials", "tuning"), ("tasks", "evaluation")):
+    for key, kind in (("workload", "benchmark"), ("trials", "tuning"), ("tasks", "evaluation")):
         if isinstance(table, dict) and key in table:
             return kind
     raise MeasurementError(

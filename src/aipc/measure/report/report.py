@@ -25,9 +25,6 @@ from aipc.measure.report.theme import page_rules, themed
 _MARKS = re.compile(r"([\\`*_\[\]<>|~$#&!])")
 """What Markdown, or the HTML that it allows, would take for more than text."""
 
-_MARKS = re.compile(r"([\\`*_\[\]<>|~$#&!])")
-"""What Markdown, or the HTML that it allows, would take for more than text."""
-
 
 @dataclass(frozen=True)
 class Chapter:

@@ -27,7 +27,7 @@ def summary(section: Section) -> ReportTable:
     """One line a participant, in the section's typical case; medians."""
     head = ("participant", "weights", "first token", "a token", "tokens/s", "of the limit")
     rows = tuple(_summary_row(entry, section) for entry in section.entries)
-    return ReportTable((*head, "memory", "memory", "KL, nats"), rows, right=2)
+    return ReportTable((*head, "memory", "KL, nats"), rows, right=2)
 
 
 def speeds(section: Section) -> ReportTable:
