@@ -34,7 +34,7 @@ Rows = tuple[Floats, npt.NDArray[np.int64]]
 class PositionScores:
     """What was found at each judged position, in the text's order; arrays [positions].
 
-    The last four are empty without a reference.
+    The last three are empty without a reference.
     """
 
     loss: Floats
@@ -123,7 +123,7 @@ def _against(
 
 @dataclass(frozen=True)
 class Agreement:
-    """``top1`` is the share of ``positions`` where the model's greedy token is the reference's."""
+    """``top1`` is the share of ``places`` where the model's greedy token is the reference's."""
 
     places: int
     top1: Interval

@@ -20,9 +20,9 @@ from aipc.measure.quality.divergence import Agreement, measure_agreement
 from aipc.measure.quality.quality import (
     EvaluationText,
     Quality,
-    check_same_tokens,
     measure_quality,
     reference_logprobs,
+    shared_windows,
 )
 from aipc.measure.quality.reference import Subject, find_reference
 from aipc.measure.quality.tasks import Scores, ask_tasks
@@ -152,9 +152,8 @@ def _agreement(
     store: Store,
     progress: Progress,
 ) -> Agreement:
-    windows = exam.windows(subject)
-    check_same_tokens(subject, reference, exam)
-    logprobs = reference_logprobs(reference, exam, store, progress)
+    windows = shared_windows(subject, reference, exam)
+    logprobs = reference_logprobs(reference, exam, windows, store, progress)
     with load() as session:
         progress("asking for single tokens", 0, 0)
         flat = list(chain.from_iterable(windows.values()))

@@ -40,7 +40,7 @@ REVISION = 1
 
 @dataclass(frozen=True)
 class TextFacts:
-    """The text judged on: ``positions`` by passage, and how it was cut."""
+    """The text judged on: judged ``places`` by passage, and how it was cut."""
 
     names: tuple[str, ...]
     sha256: str
@@ -156,31 +156,42 @@ def measure_quality(
     return found
 
 
-def check_same_tokens(subject: Subject, reference: Subject, exam: EvaluationText) -> None:
-    """Refuse to compare models position by position that read the text in different tokens.
+def shared_windows(
+    subject: Subject, reference: Subject, exam: EvaluationText
+) -> dict[str, list[Window]]:
+    """The text in the tokens of both models, which can be compared position by position.
 
     Raises:
-        MeasurementError: they do.
+        MeasurementError: as `EvaluationText.windows`, or they read it in different tokens.
     """
-    if exam.windows(reference) != exam.windows(subject):
+    windows = exam.windows(subject)
+    if exam.windows(reference) != windows:
         raise MeasurementError(
             f"'{subject.artifact.name}' and '{reference.artifact.name}' read the text in "
             "different tokens",
             "name the float model that it was made from with --against",
         )
+    return windows
 
 
 def reference_logprobs(
-    reference: Subject, exam: EvaluationText, store: Store, progress: Progress
+    reference: Subject,
+    exam: EvaluationText,
+    windows: Mapping[str, Sequence[Window]],
+    store: Store,
+    progress: Progress,
 ) -> npt.NDArray[np.float16]:
-    """The reference's log-probabilities [positions, vocabulary]; computed where none are kept."""
+    """The reference's log-probabilities [positions, vocabulary]; computed where none are kept.
+
+    ``windows`` are the text in its tokens.
+    """
     folder, key = store.home / "references", records.key_of([reference.identity, exam.identity])
     kept = find_logprobs(folder, key)
     if kept is not None:
         return kept
     progress("scoring the float reference", 0, 0)
     with closing(reference.scorer()) as scorer:
-        return compute_logprobs(folder, key, scorer, _joined(exam.windows(reference)))
+        return compute_logprobs(folder, key, scorer, _joined(windows))
 
 
 def _measure(
@@ -190,11 +201,11 @@ def _measure(
     store: Store,
     progress: Progress,
 ) -> Quality:
-    windows = exam.windows(subject)
-    logprobs = None
-    if reference is not None:
-        check_same_tokens(subject, reference, exam)
-        logprobs = reference_logprobs(reference, exam, store, progress)
+    if reference is None:
+        windows, logprobs = exam.windows(subject), None
+    else:
+        windows = shared_windows(subject, reference, exam)
+        logprobs = reference_logprobs(reference, exam, windows, store, progress)
     progress("scoring the model", 0, 0)
     with closing(subject.scorer()) as scorer:
         positions = compare(scorer, _joined(windows), logprobs)
@@ -218,9 +229,9 @@ def _quality(
         ),
         loss=loss,
         perplexity=exponential(loss),
-        reference_perplexity=exponential(of_mean(positions.reference_loss))
-        if is_compared
-        else None,
+        reference_perplexity=(
+            exponential(of_mean(positions.reference_loss)) if is_compared else None
+        ),
         perplexity_ratio=(
             exponential(of_mean(positions.loss - positions.reference_loss)) if is_compared else None
         ),
