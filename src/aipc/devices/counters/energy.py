@@ -6,13 +6,14 @@ the administrator may read it, there is no counter: absent is not zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from aipc.devices.nvml import Gpu, open_nvml
 from aipc.devices.system.files import read_number, read_text
 
+T = TypeVar("T")
 ROOT = Path("/")
 _JOULES_PER_MICROWATT_HOUR = 3600e-6
 
@@ -96,6 +97,14 @@ def find_energy(kind: str, root: Path = ROOT) -> EnergyCounter | None:
         if counter.joules() is not None:
             return counter
     return None
+
+
+def drawn(counter: EnergyCounter | None, work: Callable[[], T]) -> tuple[T, float | None]:
+    """What ``work`` returns, and the joules drawn meanwhile; None: not counted, or unknown."""
+    before = counter.joules() if counter else None
+    result = work()
+    after = counter.joules() if counter else None
+    return result, None if before is None or after is None else after - before
 
 
 def _energy_counters(kind: str, root: Path) -> Iterator[EnergyCounter]:

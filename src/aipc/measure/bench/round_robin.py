@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from aipc.devices.counters.energy import EnergyCounter
+from aipc.devices.counters.energy import EnergyCounter, drawn
 from aipc.errors import MeasurementError
 from aipc.measure.bench.noise import Listener
 from aipc.measure.bench.result import Load, Sample, Workload
@@ -139,19 +140,13 @@ class RoundRobin:
         prompts = self._prompts.take(case, _WARM_UP - 1 - repeat if cold else repeat)
         own_cpu: list[float] = []
         with self._listener.sample(own_cpu):
-            before = self._joules()
-            run = participant.run(prompts, case.output)
-            after = self._joules()
+            run, joules = drawn(self._energy, partial(participant.run, prompts, case.output))
             if run is None:
                 return
             own_cpu.append(run.cpu_s)
-        drawn = None if before is None or after is None else after - before
         participant.samples.append(
-            Sample(case.prompt, case.batch, run.times, run.seconds, cold, repeat, drawn)
+            Sample(case.prompt, case.batch, run.times, run.seconds, cold, repeat, joules)
         )
-
-    def _joules(self) -> float | None:
-        return None if self._energy is None else self._energy.joules()
 
 
 def _progress(participant: RunningParticipant) -> str:

@@ -10,14 +10,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from aipc.choose.measured import Work
 from aipc.choose.setup import Setup
 from aipc.convert.targets import find_target
 from aipc.devices import Device
-from aipc.devices.counters.energy import EnergyCounter, find_energy
+from aipc.devices.counters.energy import EnergyCounter, drawn, find_energy
 from aipc.devices.system.memory import read_memory
 from aipc.errors import MeasurementError
 from aipc.generate import TextPipeline
@@ -111,23 +111,17 @@ class SetupProcess:
 
     def run(self, tokens: int) -> SetupRun:
         prompts = self._prompts.take()
-        before = self._joules()
-        done = self._runner.run(prompts, tokens)
-        after = self._joules()
+        done, joules = drawn(self._energy, partial(self._runner.run, prompts, tokens))
         given = tokens * len(prompts)
-        drawn = None if before is None or after is None else after - before
         return SetupRun(
             statistics.median(times[0] for times in done.times),
             _token_s(done.times),
             given / done.seconds if len(prompts) > 1 else None,
-            None if drawn is None else drawn / given,
+            None if joules is None else joules / given,
         )
 
     def close(self) -> None:
         self._runner.close()
-
-    def _joules(self) -> float | None:
-        return None if self._energy is None else self._energy.joules()
 
 
 @dataclass
