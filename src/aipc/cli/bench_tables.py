@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from statistics import median
 
 from aipc.cli.output import columns, write_line, write_table
-from aipc.measure.bench.figures import Figures, Ratio, cold_first_token, figures, within
+from aipc.measure.bench.figures import (
+    Figures,
+    Ratio,
+    cold_first_token,
+    figures,
+    load_seconds,
+    within,
+)
 from aipc.measure.bench.result import Limits, Participant, Result
 from aipc.measure.bench.workload import Case, cases
 from aipc.measure.statistics import Interval
@@ -77,11 +83,10 @@ def _speeds(case: Case, found: Figures) -> tuple[str, ...]:
 
 
 def _once(one: Participant, result: Result) -> tuple[str, ...]:
-    loads, peak = [load.seconds for load in one.loads], one.peak_memory_bytes
-    needs = one.artifact.needs
+    peak, needs = one.peak_memory_bytes, one.artifact.needs
     return (
         one.name,
-        _seconds(median(loads) if loads else None),
+        _seconds(load_seconds(one)),
         _seconds(cold_first_token(one)),
         ABSENT if peak is None else amount(peak),
         ABSENT if needs is None else amount(needs.weight_bytes),

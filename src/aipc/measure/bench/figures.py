@@ -74,6 +74,11 @@ def warm(participant: Participant, case: Case) -> list[Sample]:
     ]
 
 
+def load_seconds(participant: Participant) -> float | None:
+    """Median over its loads; None: it was never loaded."""
+    return median(load.seconds for load in participant.loads) if participant.loads else None
+
+
 def cold_first_token(participant: Participant) -> float | None:
     """Seconds from a prompt to the first token, right after loading."""
     return median(cold) if (cold := list(cold_first_tokens(participant))) else None
@@ -90,17 +95,20 @@ def first_token(sample: Sample) -> float:
 
 
 def gaps(sample: Sample) -> list[float]:
-    """Seconds from token to token, in every sequence.
+    """Seconds from token to token, in every sequence."""
+    return [seconds for times in sample.times for _, seconds in gaps_by_position(times)]
+
+
+def gaps_by_position(times: Sequence[float]) -> Iterator[tuple[int, float]]:
+    """(position, seconds since the token before) of each token of a sequence after the first ones.
 
     Tokens that arrive together share the time since the ones before them: a character of
     several tokens, or tokens that were guessed and accepted.
     """
-    found: list[float] = []
-    for times in sample.times:
-        moments = [(moment, len(list(group))) for moment, group in groupby(times)]
-        for (earlier, _), (later, count) in pairwise(moments):
-            found += [(later - earlier) / count] * count
-    return found
+    positions = [list(group) for _, group in groupby(range(len(times)), lambda at: times[at])]
+    for before, together in pairwise(positions):
+        for position in together:
+            yield position, (times[together[0]] - times[before[0]]) / len(together)
 
 
 def decode_rate(sample: Sample) -> float | None:

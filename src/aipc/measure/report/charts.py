@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
 from statistics import median
 
-from aipc.measure.bench.figures import first_token, warm
+from aipc.measure.bench.figures import first_token, gaps_by_position, warm
 from aipc.measure.bench.workload import Case
 from aipc.measure.report.findings import ReportEntry, Section
 from aipc.measure.statistics import of_median, quantile
@@ -184,14 +182,6 @@ def _by_place(entry: ReportEntry, case: Case) -> dict[int, list[float]]:
     found: dict[int, list[float]] = {}
     for sample in warm(entry.participant, case):
         for times in sample.times:
-            for position, seconds in _gaps(times):
+            for position, seconds in gaps_by_position(times):
                 found.setdefault(position, []).append(1e3 * seconds)
     return found
-
-
-def _gaps(times: Sequence[float]) -> Iterator[tuple[int, float]]:
-    """(position, seconds) as `figures.gaps` has it: what comes together shares the time."""
-    positions = [list(group) for _, group in groupby(range(len(times)), lambda at: times[at])]
-    for before, together in pairwise(positions):
-        for position in together:
-            yield position, (times[together[0]] - times[before[0]]) / len(together)

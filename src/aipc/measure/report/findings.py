@@ -18,6 +18,8 @@ from aipc.measure.bench.result import MachineFacts, Participant, Result, Sample,
 from aipc.measure.bench.workload import Case, cases
 from aipc.measure.quality import evaluation
 from aipc.measure.quality.evaluation import Evaluation
+from aipc.measure.quality.quality import Quality
+from aipc.measure.statistics import Interval
 
 _LONGEST_FILE = 64 << 20  # bytes
 
@@ -162,6 +164,15 @@ class ReportEntry:
     participant: Participant
     result: Result
     quality: Evaluation | None
+
+    @property
+    def scores(self) -> Quality | None:
+        """None where nothing was judged, or the device gave no scores."""
+        return None if self.quality is None else self.quality.quality
+
+    @property
+    def kl(self) -> Interval | None:
+        return None if self.scores is None else self.scores.kl
 
     def figures(self, case: Case) -> Figures | None:
         return figures(self.participant, case, self.result.limits)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 from aipc import units
 from aipc.choose.measured import Trial, Tuned
-from aipc.measure.quality.quality import Quality
 from aipc.measure.report import words
 from aipc.measure.report.charts import Picture, Point, PointChart, ReportTable
 from aipc.measure.report.findings import ReportEntry, Section, printable
@@ -19,8 +19,8 @@ _PERPLEXITY = "perplexity: less is better"
 
 def speed_and_quality(section: Section) -> Picture:
     """By divergence where any participant's is known, else by perplexity."""
-    is_kl = any(map(_kl, section.entries))
-    axis, estimate = (_KL, _kl) if is_kl else (_PERPLEXITY, _perplexity)
+    is_kl = any(one.kl for one in section.entries)
+    axis, estimate = (_KL, attrgetter("kl")) if is_kl else (_PERPLEXITY, _perplexity)
     found = [(one, estimate(one), _speed(one, section)) for one in section.entries]
     shown = [
         (one.machine, Point(one.label, one.style, loss.middle, speed))
@@ -66,7 +66,7 @@ def _table(section: Section) -> ReportTable:
         (
             one.label,
             units.rate(_speed(one, section)),
-            words.estimate(_kl(one), ".4f"),
+            words.estimate(one.kl, ".4f"),
             words.estimate(_perplexity(one), ".2f"),
             words.estimate(_top1(one), ".1%"),
         )
@@ -80,26 +80,15 @@ def _speed(entry: ReportEntry, section: Section) -> float | None:
     return None if found is None else found.decode_per_s
 
 
-def _quality(entry: ReportEntry) -> Quality | None:
-    return None if entry.quality is None else entry.quality.quality
-
-
-def _kl(entry: ReportEntry) -> Interval | None:
-    quality = _quality(entry)
-    return None if quality is None else quality.kl
-
-
 def _perplexity(entry: ReportEntry) -> Interval | None:
-    quality = _quality(entry)
-    return None if quality is None else quality.perplexity
+    return None if entry.scores is None else entry.scores.perplexity
 
 
 def _top1(entry: ReportEntry) -> Interval | None:
     """Estimated from answers where the device gives no scores."""
     if entry.quality is not None and entry.quality.agreement is not None:
         return entry.quality.agreement.top1
-    quality = _quality(entry)
-    return None if quality is None else quality.top1
+    return None if entry.scores is None else entry.scores.top1
 
 
 def trials_picture(tuned: Tuned, name: str) -> Picture:

@@ -1,4 +1,4 @@
-"""The tables of a report, as rows of text: for the page, and for Markdown."""
+"""The tables of a report, as rows of text, and the command that measures again."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import PurePath
-from statistics import median
 
 from aipc import units
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
-from aipc.measure.bench.figures import Ratio, between, cold_first_token, within
+from aipc.measure.bench.figures import Ratio, between, cold_first_token, load_seconds, within
 from aipc.measure.bench.result import Participant, Rate, Result
 from aipc.measure.report import words
 from aipc.measure.report.charts import ReportTable
@@ -56,11 +55,10 @@ def loading(section: Section) -> ReportTable:
         (
             entry.label,
             f"{entry.participant.runtime} {entry.participant.device}",
-            units.seconds(median(load.seconds for load in loads) if loads else None),
+            units.seconds(load_seconds(entry.participant)),
             units.seconds(cold_first_token(entry.participant)),
         )
         for entry in section.entries
-        for loads in (entry.participant.loads,)
     )
     return ReportTable(head, rows, right=2)
 
@@ -160,9 +158,7 @@ def _summary_row(entry: ReportEntry, section: Section) -> tuple[str, ...]:
             units.percent(found.decode_share),
         )
     )
-    quality = None if entry.quality is None else entry.quality.quality
-    kl = None if quality is None else quality.kl
-    text = units.ABSENT if kl is None else f"{kl.middle:.4f}"
+    text = units.ABSENT if entry.kl is None else f"{entry.kl.middle:.4f}"
     peak = entry.participant.peak_memory_bytes
     memory = units.ABSENT if peak is None else amount(peak)
     return entry.label, recipe_tag(entry.participant), *speeds, memory, text
