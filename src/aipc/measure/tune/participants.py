@@ -100,6 +100,10 @@ class SetupParticipant:
         """Medians of the whole runs or, where there are none, of the probes."""
         return self._figures(self.runs or self.probes, work)
 
+    def answer_s(self, work: Work) -> float:
+        """Seconds that an answer takes, by `figures`."""
+        return answer_seconds(self.figures(work), work)
+
     def figures_by_round(self, work: Work) -> list[SetupFigures]:
         """One for each whole run."""
         return [self._figures([run], work) for run in self.runs]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from aipc.choose.setup import Setup
 from aipc.errors import AipcError, MeasurementError
 from aipc.measure.tune.candidates import Candidate, RuntimeDevice
-from aipc.measure.tune.goal import NO_SLOWER, answer_seconds, score
+from aipc.measure.tune.goal import NO_SLOWER, score
 from aipc.measure.tune.participants import Bench, SetupParticipant
 from aipc.measure.tune.verdict import NO_TIME, Skipped, Terms, TuningOutcome, decide
 from aipc.progress import Notify
@@ -134,7 +134,7 @@ class SetupSearch:
         return probe + (participant.load_s or 0.0) + (participant.cold_s or 0.0)
 
     def _finals_s(self) -> float:
-        whole = max(self._seconds(participant) for participant in self._kept())
+        whole = max(participant.answer_s(self.terms.work) for participant in self._kept())
         return whole * (FINALISTS + 1) * ROUNDS
 
     def _left(self) -> float:
@@ -247,9 +247,6 @@ class SetupSearch:
         """What probes are ranked by; quality can't be seen in them."""
         goal = "latency" if self.terms.goal == "quality" else self.terms.goal
         return score(goal, participant.best_probe(self.terms.work), self.terms.work)
-
-    def _seconds(self, participant: SetupParticipant) -> float:
-        return answer_seconds(participant.figures(self.terms.work), self.terms.work)
 
     def _skip(self, setup: Setup, why: str) -> None:
         self._skipped.append(Skipped(setup, why))

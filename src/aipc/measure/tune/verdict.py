@@ -70,15 +70,8 @@ def decide(
         MeasurementError: none keeps within the bound of divergence.
     """
     default = participants[0]
-    limit = NO_SLOWER * answer_seconds(default.figures(terms.work), terms.work)
-    eligible = [
-        one
-        for one in finalists
-        if (terms.max_kl is None or (one.kl is not None and one.kl <= terms.max_kl))
-        and (
-            terms.goal != "quality" or answer_seconds(one.figures(terms.work), terms.work) <= limit
-        )
-    ]
+    limit = NO_SLOWER * default.answer_s(terms.work)
+    eligible = [one for one in finalists if _is_eligible(terms, one, limit)]
     if not eligible:
         raise MeasurementError(
             f"no setup that was tried keeps within --max-kl {terms.max_kl}",
@@ -109,6 +102,13 @@ def _verdict(gains: Sequence[float], others: int, *, is_default: bool) -> str:
     return (
         f"the default choice: nothing else was {NOISE:.0%} better in every round, or much in most"
     )
+
+
+def _is_eligible(terms: Terms, participant: SetupParticipant, limit_s: float) -> bool:
+    kl = participant.kl
+    if terms.max_kl is not None and (kl is None or kl > terms.max_kl):
+        return False
+    return terms.goal != "quality" or participant.answer_s(terms.work) <= limit_s
 
 
 def _best(
