@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-WANTED = 0.95
-
 CONFIDENCE = 0.95
 BLOCK = 64
 """Neighboring positions drawn together: what is hard to foretell comes in stretches."""
@@ -39,7 +37,7 @@ class Interval:
         return self.low <= other.high and other.low <= self.high
 
 
-def of_median(values: Sequence[float], wanted: float = WANTED) -> Interval:
+def of_median(values: Sequence[float], wanted: float = CONFIDENCE) -> Interval:
     """The median of at least one value, bounded by order statistics.
 
     The k-th smallest and the k-th largest of n values hold the median of what they were drawn
@@ -58,7 +56,9 @@ def of_median(values: Sequence[float], wanted: float = WANTED) -> Interval:
     )
 
 
-def of_ratio(ours: Sequence[float], theirs: Sequence[float], wanted: float = WANTED) -> Interval:
+def of_ratio(
+    ours: Sequence[float], theirs: Sequence[float], wanted: float = CONFIDENCE
+) -> Interval:
     """How many times ``theirs`` goes into ``ours``, two unpaired sets of positive values.
 
     The median of all quotients of one with one (Hodges and Lehmann's estimate, of logarithms),
@@ -135,8 +135,8 @@ def of_share(right: int, total: int) -> Interval:
     """The share of successes in independent trials (Wilson's score interval, 1927)."""
     share, square = right / total, _Z * _Z
     centre = (share + square / (2 * total)) / (1 + square / total)
-    spread = share * (1 - share) / total + square / (4 * total * total)
-    half = _Z * math.sqrt(spread) / (1 + square / total)
+    variance = share * (1 - share) / total + square / (4 * total * total)
+    half = _Z * math.sqrt(variance) / (1 + square / total)
     return Interval(max(centre - half, 0.0), share, min(centre + half, 1.0), CONFIDENCE)
 
 

@@ -112,13 +112,9 @@ def test_a_continuation_is_as_likely_as_its_tokens_together(piece):
     assert continued(scorer, IDS[:10], [best]).greedy
 
 
-IDS_AGREEMENT = [int(token) for token in np.random.default_rng(5).integers(0, 260, 300)]
-WINDOWS_AGREEMENT = list(cut_ids(IDS_AGREEMENT, 250, 40, 8))
-
-
 @pytest.fixture
 def truth(tmp_path):
-    return compute_logprobs(tmp_path, "key", FakeScorer(), WINDOWS_AGREEMENT)
+    return kept(tmp_path, FakeScorer())
 
 
 def greedy(scorer):
@@ -127,7 +123,7 @@ def greedy(scorer):
 
 def test_a_model_that_answers_as_the_reference_agrees_everywhere(truth):
     session = Answering(greedy(FakeScorer()))
-    found = measure_agreement(session, WINDOWS_AGREEMENT, truth, 50)
+    found = measure_agreement(session, WINDOWS, truth, 50)
     assert found.places == 50
     assert found.top1.middle == 1.0
     assert 0.9 < found.top1.low < 1.0
@@ -139,14 +135,14 @@ def test_a_model_that_answers_as_the_reference_agrees_everywhere(truth):
 
 def test_the_estimate_holds_the_share_that_all_places_have(truth):
     other = FakeScorer(noise=0.3)
-    all_of_them = measure_agreement(Answering(greedy(other)), WINDOWS_AGREEMENT, truth, 250)
-    some = measure_agreement(Answering(greedy(other)), WINDOWS_AGREEMENT, truth, 60)
-    same = (FakeScorer()._scores.argmax(-1) == other._scores.argmax(-1))[IDS_AGREEMENT[:250]].mean()
+    all_of_them = measure_agreement(Answering(greedy(other)), WINDOWS, truth, 250)
+    some = measure_agreement(Answering(greedy(other)), WINDOWS, truth, 60)
+    same = (FakeScorer()._scores.argmax(-1) == other._scores.argmax(-1))[IDS[:250]].mean()
     assert all_of_them.top1.middle == pytest.approx(same, abs=0.01)
     assert some.top1.low < same < some.top1.high
     assert 0.2 < same < 0.98
 
 
 def test_a_text_with_fewer_places_is_asked_at_each_once(truth):
-    found = measure_agreement(Answering(greedy(FakeScorer())), WINDOWS_AGREEMENT, truth, 10_000)
+    found = measure_agreement(Answering(greedy(FakeScorer())), WINDOWS, truth, 10_000)
     assert found.places == 250

@@ -46,17 +46,15 @@ class Listener:
         total = sum(seconds for _, seconds in self._others)
         others = sum(share * s for share, s in self._others) / total if total else None
         slowest, fastest = min(self._clocks, default=None), max(self._clocks, default=None)
-        warnings = list(_unsteady(participants))
         slowed = throttled()
-        if slowed is not None and self._throttled is not None and slowed != self._throttled:
-            warnings.insert(0, f"heat slowed a core down {slowed - self._throttled} times")
-        if slowest is not None and fastest is not None and slowest < SLOWDOWN * fastest:
-            warnings.insert(
-                0, f"the processor's clock fell from {fastest:.0f} to {slowest:.0f} MHz"
-            )
+        warnings = []
         if others is not None and others > OTHERS:
-            warnings.insert(0, f"other programs took {others:.0%} of the processor")
-        return Noise(others, slowest, fastest, tuple(warnings))
+            warnings.append(f"other programs took {others:.0%} of the processor")
+        if slowest is not None and fastest is not None and slowest < SLOWDOWN * fastest:
+            warnings.append(f"the processor's clock fell from {fastest:.0f} to {slowest:.0f} MHz")
+        if slowed is not None and self._throttled is not None and slowed != self._throttled:
+            warnings.append(f"heat slowed a core down {slowed - self._throttled} times")
+        return Noise(others, slowest, fastest, (*warnings, *_unsteady(participants)))
 
     def _busy(self) -> float | None:
         """Share of the processor's time since the last call."""

@@ -2,7 +2,7 @@
 
     python participant_loop.py SCRIPT OPTIONS
 
-Neither this file nor the peers' scripts beside it import aipc, save the one that measures aipc
+Neither this file nor the peers' scripts import aipc, save the one that measures aipc
 itself; the pipes are `aipc.child`'s, read from its file.  SCRIPT defines ``load(options)``, which
 returns (facts, run): facts about what was loaded, and ``run(prompts, tokens)``, which answers every
 prompt with exactly so many tokens and returns, for each, the seconds from the start of the call to

@@ -1,4 +1,4 @@
-"""A report of results: one HTML page that needs no network and no script, and its pictures."""
+"""A report of results: one HTML page without network or script, its pictures, or Markdown."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def themed(svg: str, name: str, title: str, about: str, *, is_file: bool = False
     _strip(root)
     used = {element.get("href", "").removeprefix("#") for element in root.iter()}
     values = (value for element in root.iter() for value in element.attrib.values())
-    used.update(name for value in values for name in _ADDRESS.findall(value))
+    used.update(found for value in values for found in _ADDRESS.findall(value))
     for element in root.iter():
         _attributes(element)
         _rename(element, name, used)
