@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from aipc.choose.canary import TOKENS, Canary, CanaryResult, compare
@@ -87,12 +89,24 @@ def test_a_pass_is_kept_for_its_identity_alone(open_reference, references, tmp_p
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"agreed": 16, "asked": 16, "identity": "another"}']
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"identity": "another", "value": {"agreed": 16, "tokens": 16}}',
+        '{"identity": ITS_OWN, "value": {"agreed": 16}}',
+        '{"identity": ITS_OWN, "value": {"agreed": "16", "tokens": "16"}}',
+        '{"identity": ITS_OWN, "value": {"agreed": 0, "tokens": 0}}',
+        '{"identity": ITS_OWN, "value": {"agreed": 1, "tokens": 16}}',
+    ],
 )
 def test_a_damaged_verdict_is_found_out_again(content, open_reference, references, tmp_path):
     Canary(tmp_path, IDENTITY).check(Counting(), open_reference, PROMPTS, [].append)
     (file,) = tmp_path.iterdir()
-    file.write_text(content)
+    own = json.dumps(json.loads(file.read_text())["identity"])
+    file.write_text(content.replace("ITS_OWN", own))
     assert Canary(tmp_path, IDENTITY).check(Counting(), open_reference, PROMPTS, [].append).passed
     assert len(references) == 2
 

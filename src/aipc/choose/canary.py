@@ -10,13 +10,14 @@ phases are tried: the prompt's, and token by token.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aipc.errors import DeviceError
 from aipc.progress import Notify
-from aipc.records import JsonCache
+from aipc.records import JsonCache, Misfit, plain, read
 from aipc.runtimes.base import Decoding, Engine
 
 TOKENS = 8
@@ -61,14 +62,17 @@ def compare(
     reference = open_reference()
     try:
         agreed = sum(
-            next(iter(reference.start([*prompt, *answer[:at]], Decoding(1), _NOTHING)), None)
-            == token
+            _next(reference, [*prompt, *answer[:at]]) == token
             for prompt, answer in zip(prompts, answers, strict=True)
             for at, token in enumerate(answer)
         )
     finally:
         reference.close()
     return CanaryResult(agreed, sum(len(answer) for answer in answers))
+
+
+def _next(engine: Engine, tokens: Sequence[int]) -> int | None:
+    return next(iter(engine.start(tokens, Decoding(1), _NOTHING)), None)
 
 
 class Canary:
@@ -107,13 +111,13 @@ class Canary:
                 f"would have chosen {result.agreed}",
                 "update its driver, take --device cpu, or trust it all the same with --no-canary",
             )
-        self._cache.keep(self._identity, asdict(result))
+        self._cache.keep(self._identity, plain(result))
         return result
 
     def _kept(self) -> CanaryResult | None:
         """None where nothing usable is kept."""
-        try:
-            kept = CanaryResult(**self._cache.find(self._identity))
-        except TypeError:
-            return None
-        return kept if kept.tokens > 0 and kept.passed else None
+        with suppress(Misfit):
+            kept = read(CanaryResult, self._cache.find(self._identity))
+            if kept.tokens > 0 and kept.passed:
+                return kept
+        return None
