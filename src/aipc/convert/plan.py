@@ -50,6 +50,7 @@ class ConversionPlan(ABC):
 
     packages: ClassVar[tuple[str, ...]]
     """Packages whose versions the manifest records."""
+    weights_file: ClassVar[str]
 
     @classmethod
     def plan(
@@ -90,7 +91,6 @@ class ConversionPlan(ABC):
         cls, network: Network, encodings: Mapping[str, Encoding], target: Target
     ) -> Layout: ...
 
-    @abstractmethod
     def write(self, folder: Path, progress: Progress = silent) -> None:
         """Write the whole artifact, but for its manifest, into the empty ``folder``.
 
@@ -99,6 +99,18 @@ class ConversionPlan(ABC):
             OSError: the disk is full.
             CheckpointError: a checkpoint that can't be read on.
         """
+        progress("converting the tokenizer", 0, 0)
+        self.write_text(folder)
+        self.write_weights(folder / self.weights_file, progress)
+        self.write_graph(folder)
+
+    @abstractmethod
+    def write_text(self, folder: Path) -> None:
+        """Write the configuration and the tokenizer, as the format's runtime reads them."""
+
+    @abstractmethod
+    def write_graph(self, folder: Path) -> None:
+        """Write the graph into ``folder``, which holds the weights."""
 
     def again(self, recipe: Recipe) -> Self:
         """The same conversion with another recipe."""

@@ -65,14 +65,28 @@ def write_weights(
         OSError: the disk is full.
         CheckpointError: a checkpoint that changed or can't be read to its end.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool, path.open("wb") as file:
-        for stored in layout.matrices.values():
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def encode_matrix(stored: StoredMatrix, packing: Packing) -> Iterable[Encoded]:
             found = lookup(stored.matrix)
-            parts = (
-                _encode_in_order(pool, checkpoint, stored, layout.packing)
-                if found is None
-                else [_pack(found, stored.encoding, layout.packing)]
-            )
+            if found is None:
+                return _encode_in_order(pool, checkpoint, stored, packing)
+            return [_pack(found, stored.encoding, packing)]
+
+        write_encoded(checkpoint, layout, path, encode_matrix, progress)
+
+
+def write_encoded(
+    checkpoint: Weights,
+    layout: Layout,
+    path: Path,
+    encode_matrix: Callable[[StoredMatrix, Packing], Iterable[Encoded]],
+    progress: Progress = silent,
+) -> None:
+    """As `write_weights`, of matrices that ``encode_matrix`` gives, some rows at a time."""
+    with path.open("wb") as file:
+        for stored in layout.matrices.values():
+            parts = encode_matrix(stored, layout.packing)
             _write_matrix(stored, parts, layout.packing, file)
             progress("quantizing", file.tell(), layout.nbytes)
         for vector in layout.vectors.values():

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from aipc.choose.measured import Work
+from aipc.choose.runtime_device import runtime_devices
 from aipc.devices import Device
 from aipc.errors import EngineError, MeasurementError
 from aipc.measure.tune import verdict
-from aipc.measure.tune.candidates import runtime_devices
 from aipc.measure.tune.participants import SetupRun
 from aipc.measure.tune.search import FINALISTS, ROUNDS, SetupSearch
 from aipc.measure.tune.verdict import NO_TIME, Terms

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from aipc.choose.measured import Records
+from aipc.choose.runtime_device import runtime_devices
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
 from aipc.errors import MeasurementError, UsageError
 from aipc.measure.tune import tune as module
 from aipc.measure.tune.bench import ProcessBench
-from aipc.measure.tune.candidates import runtime_devices
+from aipc.measure.tune.candidates import recipes
 from aipc.measure.tune.goal import TuneOptions
 from aipc.measure.tune.tune import tune
 from aipc.models import names
@@ -49,7 +50,7 @@ def test_a_setup_that_can_not_be_loaded_is_one_line(artifact, tmp_path):
     work = module._work("latency", SHORT)
     bench = ProcessBench(source, Store(tmp_path), (CPU,), work, lambda *_: None, lambda _: None)
     (place,) = runtime_devices((CPU,))
-    setup = place.default.setup
+    setup = place.default()
     wrong = type(setup)(setup.runtime, setup.device, None, {"NO_SUCH_PROPERTY": "1"})
     with pytest.raises(MeasurementError, match="CPU has no property NO_SUCH_PROPERTY"):
         bench.open(wrong)
@@ -63,7 +64,7 @@ def test_a_bench_knows_what_fits(smollm_gguf, tmp_path):
     (place,) = runtime_devices((small,))
     wide = next(
         one.setup
-        for one in place.recipes(is_bounded=False, for_quality=False)
+        for one in recipes(place, is_bounded=False, for_quality=False)
         if one.setup.weights == "fp16"
     )
     assert bench.weights == pytest.approx(134.5e6, rel=0.01)

@@ -28,6 +28,7 @@ HEAD_MULTIPLE = 16
 
 class ONNXPlan(ConversionPlan):
     packages = ("onnx",)
+    weights_file = ONNX_WEIGHTS
 
     @classmethod
     def fit(cls, network: Network, encodings: Mapping[str, Encoding]) -> Mapping[str, Encoding]:
@@ -53,11 +54,12 @@ class ONNXPlan(ConversionPlan):
         fits = self.network.rope.dimensions % HEAD_MULTIPLE == 0
         return replace(own, turns_inside=own.turns_inside and fits)
 
-    def write(self, folder: Path, progress: Progress = silent) -> None:
+    def write_text(self, folder: Path) -> None:
         self.checkpoint.write_text_files(folder)
         adapt_tokenizer(folder)
+
+    def write_graph(self, folder: Path) -> None:
         write_genai_config(folder, ONNX_MODEL, self.network, self.provider)
-        self.write_weights(folder / ONNX_WEIGHTS, progress)
         weights = ExternalWeights(self.layout, ONNX_WEIGHTS)
         graph = build_graph(self.network, weights, self.provider)
         (folder / ONNX_MODEL).write_bytes(graph.SerializeToString(deterministic=True))

@@ -20,19 +20,20 @@ from aipc.progress import Progress, silent
 
 class OpenVINOPlan(ConversionPlan):
     packages = ("openvino", "openvino-tokenizers")
+    weights_file = OPENVINO_WEIGHTS
 
     @classmethod
     def lay_out(cls, network: Network, encodings: Mapping[str, Encoding], target: Target) -> Layout:
         del target
         return lay_out(network, encodings, OpenVINOPacking())
 
-    def write(self, folder: Path, progress: Progress = silent) -> None:
-        from aipc.convert.openvino.graph import build_graph
-
-        progress("converting the tokenizer", 0, 0)
+    def write_text(self, folder: Path) -> None:
         self.checkpoint.write_text_files(folder)
         write_tokenizer(folder)
-        self.write_weights(folder / OPENVINO_WEIGHTS, progress)
+
+    def write_graph(self, folder: Path) -> None:
+        from aipc.convert.openvino.graph import build_graph
+
         placeholders = PlaceholderWeights(self.layout)  # holds the memory of the graph's constants
         graph = build_graph(self.network, placeholders)
         write_xml(graph, self.layout, folder / OPENVINO_MODEL, folder / OPENVINO_WEIGHTS)

@@ -13,9 +13,16 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from aipc.choose.runtime_device import RuntimeDevice
 from aipc.choose.setup import Setup
 from aipc.errors import AipcError, MeasurementError
-from aipc.measure.tune.candidates import Candidate, RuntimeDevice
+from aipc.measure.tune.candidates import (
+    Candidate,
+    additions,
+    default_candidate,
+    recipes,
+    variants,
+)
 from aipc.measure.tune.goal import NO_SLOWER, score
 from aipc.measure.tune.participants import Bench, SetupParticipant
 from aipc.measure.tune.verdict import NO_TIME, Skipped, Terms, TuningOutcome, decide
@@ -63,20 +70,20 @@ class SetupSearch:
 
     def _explore(self, devices: Sequence[RuntimeDevice]) -> None:
         for one in devices:
-            self._try(one.default)
+            self._try(default_candidate(one))
         if not self._participants:
             reasons = "; ".join(skipped.why for skipped in self._skipped)
             raise MeasurementError(f"nothing could be measured: {reasons or 'no device'}")
         for one in self._hopeful(devices):
-            self._try_all(one.additions(one.default.setup, self.terms.work.kind))
-            self._try_all(one.variants(one.default.setup.recipe))
+            self._try_all(additions(one, one.default(), self.terms.work.kind))
+            self._try_all(variants(one, one.default().recipe))
         bounded, quality = self.terms.max_kl is not None, self.terms.needs_kl
         for one in self._hopeful(devices):
             best = self._best_at(one).setup
-            recipes = one.recipes(is_bounded=bounded, for_quality=quality)
-            self._try_all(_with_settings(one, best) for one in recipes)
+            others = recipes(one, is_bounded=bounded, for_quality=quality)
+            self._try_all(_with_settings(other, best) for other in others)
         for one in self._hopeful(devices):
-            self._try_all(one.additions(self._best_at(one).setup, self.terms.work.kind))
+            self._try_all(additions(one, self._best_at(one).setup, self.terms.work.kind))
 
     def _try_all(self, candidates: Iterable[Candidate]) -> None:
         for candidate in candidates:

@@ -9,12 +9,12 @@ from datetime import datetime, timezone
 from aipc import telemetry
 from aipc.choose import Artifact, read_artifact
 from aipc.choose.measured import Records, Tuned, Work, fingerprint
+from aipc.choose.runtime_device import RuntimeDevice, runtime_devices
 from aipc.devices import Device, reachable_devices, resolve_device
 from aipc.devices.counters.energy import find_energy
 from aipc.devices.device import plain_name
 from aipc.errors import MeasurementError, UsageError
 from aipc.measure.tune.bench import ProcessBench
-from aipc.measure.tune.candidates import RuntimeDevice, runtime_devices
 from aipc.measure.tune.goal import GOALS, TuneOptions
 from aipc.measure.tune.search import SetupSearch
 from aipc.measure.tune.verdict import Terms, TuningOutcome
