@@ -23,6 +23,7 @@ from aipc.tables import read_table
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
+    from aipc.choose.probe.choice import ProbedChoice
 
 
 _GB = 1e9
@@ -75,6 +76,7 @@ def choose(
     properties: Mapping[str, str] | None = None,
     emulate: bool = False,
     tuned: Tuned | None = None,
+    probed: ProbedChoice | None = None,
 ) -> Plan:
     """Decide, on ``devices`` (what this machine has); the user's requests are kept.
 
@@ -87,6 +89,8 @@ def choose(
         emulate: run the NPU's pipeline on the CPU; goes with ``device="npu"`` alone.
         tuned: what was measured to be best for this artifact here; its device and properties
             override the default order and the rules.  ``device`` has to agree with it.
+        probed: what some blocks of the model promised here, where nothing was tuned; its device
+            overrides the default order.  ``device`` has to agree with it.
 
     Raises:
         UsageError: a name that is no device or runtime, or ``emulate`` with another device.
@@ -103,6 +107,9 @@ def choose(
     check_installed(reachable, name)
     if tuned:
         found, why = _requested(artifact, reachable, name, tuned.setup.device.lower(), tuned.why)
+    elif probed:
+        found, _ = _requested(artifact, reachable, name, probed.device.lower(), "")
+        why = list(probed.why)
     elif wanted == "auto":
         found, why = _best(artifact, reachable, name)
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aipc.choose.probe.workload import work_of
 from aipc.cli.answer import as_json, show, show_reasons, show_timings, timing_facts, warn_if_cut
 from aipc.cli.output import notice, write_json
 from aipc.cli.session_flags import (
@@ -99,7 +100,9 @@ def run(
     left out are taken from the model's own generation settings.
     """
     options = {**sampling_of(flags), **read_schema(schema)}
-    messages = [{"role": "user", "content": read_prompt(prompt)}]
+    question = read_prompt(prompt)
+    flags["work"] = work_of(question)
+    messages = [{"role": "user", "content": question}]
     if system:
         messages.insert(0, {"role": "system", "content": check_text(system)})
     with find_server(flags, notice) or open_session(flags) as session:

@@ -85,6 +85,7 @@ def _serve(
     store = Store()
     registry = ModelRegistry(models or (CATALOGUE.default.name,), store)
     npu = loading.pop("npu")
+    loading["work"] = "serve"
     loading["npu"] = dataclasses.asdict(npu) if npu else None
     pool = Pool(registry, options, device=loading.pop("device"), loading=loading)
     monitor = Monitor(find_counters(), store.running)

@@ -75,6 +75,11 @@ def device_flags(command: F) -> F:
             default=True,
             help="Have the CPU judge a model's first tokens on an accelerator.",
         ),
+        click.option(
+            "--probe/--no-probe",
+            default=True,
+            help="Where nothing was tuned, measure what is fastest here; seconds, once a model.",
+        ),
         flags_of(NpuOptions),
     )
     for decorate in reversed(decorators):
@@ -128,6 +133,8 @@ def device_options(flags: Mapping[str, Any]) -> dict[str, Any]:
         "emulate": flags["emulate"],
         "overflow": flags["overflow"],
         "canary": flags["canary"],
+        "probe": flags["probe"],
+        "work": flags.get("work", "chat"),
     }
 
 

@@ -1,16 +1,15 @@
 """A stack: some blocks of a network with made-up weights, to time what the whole would take.
 
 It has the matrices of the model's own shape in the encodings of the model's own recipe, but is
-written in the time that the disk takes: one piece of noise, encoded once for each shape, stands in
-for all rows.  The same noise in every format, so that two runtimes can be compared by what they
-answer.
+written in the time that the disk takes: some rows of noise, encoded once for each matrix, stand in
+for all.  The noise is the same in every format, so that what two runtimes answer can be compared,
+with each other and with the reference here.
 """
 
 from __future__ import annotations
 
-import itertools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.artifact.files import CONFIG
+from aipc.checkpoint.tensors import TensorInfo
 from aipc.convert.layout import Packing, StoredMatrix
-from aipc.convert.network import Network
+from aipc.convert.network import Block, Matrix, Network
 from aipc.convert.plan import ConversionPlan
-from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Quantized
+from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
+from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized
 from aipc.convert.recipe import Encoding
 from aipc.convert.weights_file import CHUNK_WEIGHTS, Encoded, write_encoded
 from aipc.records import write_object
 
 CONTEXT = 1024
 """Tokens; more would make tables of rotary embedding larger than the blocks."""
-_SCALES = (0.8, 1.0, 1.25, 0.9, 1.1)
-"""Times the scale of the piece before: no two rows of a head score the same."""
+_FACTORS = (0.8, 1.0, 1.25, 0.9, 1.1)
+"""Of the scales of one piece and the next, so that not all pieces are alike."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,21 @@ def write_stack(plan: ConversionPlan, size: StackSize, folder: Path) -> None:
     """
     network = _cut(plan.network, size)
     layout = plan.lay_out(network, plan.encodings, plan.target)
-    stack = replace(plan, network=network, layout=layout)
     write_object(folder / CONFIG, _config(plan, network))
-    write_encoded(plan.checkpoint, layout, folder / plan.weights_file, _noise)
-    stack.write_graph(folder)
+    write_encoded(plan.checkpoint, layout, folder / plan.weights_file, _encoded)
+    replace(plan, network=network, layout=layout).write_graph(folder)
+
+
+def next_tokens(
+    plan: ConversionPlan, size: StackSize, prompts: Sequence[Sequence[int]]
+) -> tuple[int, ...]:
+    """The likeliest token after each prompt, all of one length, computed here in float32."""
+    network = _cut(plan.network, size)
+    weights = _StackWeights(plan, network)
+    ids = np.array(prompts, np.int64)
+    *_, (head, inputs) = matrix_inputs(weights, network, ids)
+    last = inputs.reshape(*ids.shape, -1)[:, -1]
+    return tuple(int(one) for one in (last @ read_matrix(weights, head).T).argmax(axis=1))
 
 
 def _config(plan: ConversionPlan, network: Network) -> dict[str, Any]:
@@ -66,65 +78,120 @@ def _config(plan: ConversionPlan, network: Network) -> dict[str, Any]:
 
 
 def _cut(network: Network, size: StackSize) -> Network:
-    embedding = replace(network.embedding, rows=size.rows)
+    embedding = _own(network.embedding, size.rows)
     return replace(
         network,
-        blocks=network.blocks[: size.blocks],
+        blocks=tuple(map(_own_matrices, network.blocks[: size.blocks])),
         context=min(network.context, CONTEXT),
         embedding=embedding,
-        head=embedding if network.tied else replace(network.head, rows=size.rows),
+        head=embedding if network.tied else _own(network.head, size.rows),
     )
 
 
-def _noise(stored: StoredMatrix, packing: Packing) -> Iterator[Encoded]:
-    """The matrix as stored, some rows at a time: the same codes with another scale each time."""
-    matrix, encoding = stored.matrix, stored.encoding
-    height = max(2, CHUNK_WEIGHTS // matrix.columns // 2 * 2)
-    shape = (height, matrix.columns)
-    random = np.random.default_rng(zlib.crc32(matrix.name.encode()))
-    noise = _codes(shape, encoding, random)
-    flat = _stored_bytes(noise, shape, encoding, packing, random)
-    width = len(flat) // height
-    for start, factor in zip(range(0, matrix.rows, height), itertools.cycle(_SCALES), strict=False):
-        rows = min(height, matrix.rows - start)
-        part = None if noise is None else _scaled(noise, rows, factor)
-        yield Encoded(flat[: rows * width], part)
+def _own_matrices(block: Block) -> Block:
+    return replace(
+        block,
+        query_key_value=_own(block.query_key_value),
+        attention_out=_own(block.attention_out),
+        gate_up=_own(block.gate_up),
+        down=_own(block.down),
+    )
 
 
-def _codes(
-    shape: tuple[int, int], encoding: Encoding, random: np.random.Generator
-) -> Quantized | None:
-    """Noise of about 1 / sqrt(columns), so that a product keeps the size of its input.
+def _own(matrix: Matrix, rows: int | None = None) -> Matrix:
+    """One tensor of its own name, in place of the checkpoint's."""
+    return replace(matrix, tensors=(matrix.name,), rows=rows or matrix.rows)
 
-    None for weights that are not quantized.
+
+class _Noise:
+    """Some rows for each matrix, which repeat, with other scales each time.
+
+    Of about 1 / sqrt(columns), so that a product keeps the size of its input.
     """
-    if encoding.bits == 16:
-        return None
+
+    def __init__(self, matrix: Matrix, encoding: Encoding) -> None:
+        self.rows = matrix.rows
+        self.height = max(2, CHUNK_WEIGHTS // matrix.columns // 2 * 2)
+        shape = self.height, matrix.columns
+        random = np.random.default_rng(zlib.crc32(matrix.name.encode()))
+        self.quantized: Quantized | None = None
+        if encoding.bits == 16:
+            deviation = np.sqrt(matrix.columns)
+            self.floats = (random.standard_normal(shape) / deviation).astype(np.float16)
+        else:
+            self.quantized = _quantized(random, shape, encoding)
+
+    def pieces(self) -> Iterator[tuple[int, Quantized | None]]:
+        """(height, codes with the piece's own scale or None) of each repetition."""
+        for number, start in enumerate(range(0, self.rows, self.height)):
+            height = min(self.height, self.rows - start)
+            yield height, self._piece(number, height)
+
+    def weights(self) -> Floats:
+        """All rows, float32."""
+        return np.concatenate(
+            [
+                self.floats[:height].astype(np.float32) if piece is None else _dequantized(piece)
+                for height, piece in self.pieces()
+            ]
+        )
+
+    def _piece(self, number: int, height: int) -> Quantized | None:
+        if self.quantized is None:
+            return None
+        codes, scale, zero = (self.quantized.codes, self.quantized.scale, self.quantized.zero)
+        factor = np.float16(_FACTORS[number % len(_FACTORS)])
+        kept = None if zero is None else zero[:height]
+        return Quantized(codes[:height], scale[:height] * factor, kept)
+
+
+def _quantized(
+    random: np.random.Generator, shape: tuple[int, int], encoding: Encoding
+) -> Quantized:
     least, greatest = SYMMETRIC_CODES[encoding.bits]
-    kind, middle = (np.int8, 0) if encoding.sym else (np.uint8, -least)
     codes = random.integers(least, greatest, shape, np.int8, endpoint=True)
-    height, columns = shape
-    deviation = (greatest - least) / np.sqrt(12)
-    groups = (height, columns // encoding.group)
-    scale = np.full(groups, 1 / (deviation * np.sqrt(columns)), np.float16)
-    zero = None if encoding.sym else np.full(groups, middle, np.uint8)
-    return Quantized((codes.astype(np.int16) + middle).astype(kind), scale, zero)
+    deviation = (greatest - least) / np.sqrt(12) * np.sqrt(shape[1])
+    groups = shape[0], shape[1] // encoding.group
+    scale = np.full(groups, 1 / deviation, np.float16)
+    if encoding.sym:
+        return Quantized(codes, scale, None)
+    shifted = (codes.astype(np.int16) - least).astype(np.uint8)
+    return Quantized(shifted, scale, np.full(groups, -least, np.uint8))
 
 
-def _stored_bytes(
-    noise: Quantized | None,
-    shape: tuple[int, int],
-    encoding: Encoding,
-    packing: Packing,
-    random: np.random.Generator,
-) -> npt.NDArray[np.uint8]:
-    if noise is None:
-        packed = (random.standard_normal(shape) / np.sqrt(shape[1])).astype(np.float16)
-    else:
-        packed = packing.codes(noise, encoding)
-    return np.ascontiguousarray(packed).reshape(-1).view(np.uint8)
+def _dequantized(quantized: Quantized) -> Floats:
+    group = quantized.codes.shape[1] // quantized.scale.shape[1]
+    values = quantized.codes.astype(np.float32)
+    if quantized.zero is not None:
+        values -= np.repeat(quantized.zero.astype(np.float32), group, axis=1)
+    weights: Floats = values * np.repeat(quantized.scale.astype(np.float32), group, axis=1)
+    return weights
 
 
-def _scaled(noise: Quantized, rows: int, factor: float) -> Quantized:
-    scale = noise.scale[:rows] * np.float16(factor)
-    return Quantized(noise.codes[:rows], scale, None if noise.zero is None else noise.zero[:rows])
+def _encoded(stored: StoredMatrix, packing: Packing) -> Iterator[Encoded]:
+    """The matrix as stored, some rows at a time."""
+    noise = _Noise(stored.matrix, stored.encoding)
+    first = noise.quantized
+    packed = noise.floats if first is None else packing.codes(first, stored.encoding)
+    flat: npt.NDArray[np.uint8] = np.ascontiguousarray(packed).reshape(-1).view(np.uint8)
+    width = len(flat) // noise.height
+    for height, piece in noise.pieces():
+        yield Encoded(flat[: height * width], piece)
+
+
+class _StackWeights:
+    """A stack's weights by rows, as a checkpoint's: noise for matrices, the model's own vectors."""
+
+    def __init__(self, plan: ConversionPlan, network: Network) -> None:
+        self._plan = plan
+        self._matrices = {matrix.name: matrix for matrix in network.matrices()}
+        made = {
+            name: TensorInfo(name, "F32", (matrix.rows, matrix.columns), 4 * matrix.weights)
+            for name, matrix in self._matrices.items()
+        }
+        self.tensors: Mapping[str, TensorInfo] = {**plan.checkpoint.tensors, **made}
+
+    def rows(self, name: str, start: int = 0, stop: int | None = None) -> Floats:
+        if name not in self._matrices:
+            return self._plan.checkpoint.rows(name, start, stop)
+        return _Noise(self._matrices[name], self._plan.encodings[name]).weights()[start:stop]

@@ -56,6 +56,8 @@ class Store:
         """The status of this user's sessions: `aipc.session_status`."""
         self.tuned = self.home / "tuned"
         """What was measured to be best here: `aipc.choose.measured`."""
+        self.probed = self.home / "probed"
+        """What some blocks of a model took here: `aipc.session.probe`."""
 
     def fetch(self, source: Source, progress: Progress = silent) -> Path:
         """The checkpoint of a source, as `open_checkpoint` takes it: a folder or a GGUF file.

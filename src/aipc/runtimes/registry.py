@@ -10,8 +10,11 @@ from aipc.runtimes.base import Runtime
 
 
 class Registry:
-    def __init__(self, places: dict[str, str]) -> None:
-        self._modules = places
+    """``modules`` has each runtime's "module:class", ``titles`` its maker's name for it."""
+
+    def __init__(self, modules: dict[str, str], titles: dict[str, str]) -> None:
+        self._modules = modules
+        self._titles = titles
 
     def check(self, name: str) -> None:
         """Refuse a name that is no runtime's.
@@ -21,6 +24,10 @@ class Registry:
         """
         if name not in self._modules:
             raise UsageError(f"unknown runtime '{name}'", f"known: {', '.join(self._modules)}")
+
+    def title(self, name: str) -> str:
+        """As its maker writes it."""
+        return self._titles[name]
 
     def get(self, name: str) -> Runtime:
         self.check(name)
@@ -32,5 +39,6 @@ RUNTIMES = Registry(
     {
         "openvino": "aipc.runtimes.openvino.engine:OpenVINORuntime",
         "onnx": "aipc.runtimes.onnx.runtime:ONNXRuntime",
-    }
+    },
+    {"openvino": "OpenVINO", "onnx": "ONNX Runtime"},
 )

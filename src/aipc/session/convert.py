@@ -147,6 +147,23 @@ def find_artifact(source: Source, recipe: Recipe, store: Store, target: Target) 
     return None if manifest.find(path) is None else path
 
 
+def plan_conversion(
+    checkpoint: Checkpoint, recipe: Recipe, target: Target, progress: Progress = silent
+) -> ConversionPlan:
+    """The plan of our own conversion, in the format of the target's runtime.
+
+    Raises:
+        UnsupportedModel: a network that has no graph here.
+        AipcError: as `ConversionPlan.plan`.
+    """
+    from aipc.convert.onnx.plan import plan_onnx
+    from aipc.convert.openvino.plan import plan_openvino
+
+    if target.runtime == "onnx":
+        return plan_onnx(checkpoint, recipe, target, progress)
+    return plan_openvino(checkpoint, recipe, target, progress)
+
+
 class _Order:
     """What is to be made; ``key`` is its name in the store, fixed before anything is read."""
 
@@ -198,22 +215,13 @@ def _work(
 ) -> ConversionPlan | Export:
     """Our own conversion, or the exporter's for a network that has no graph here."""
     try:
-        blueprint = _plan(order, checkpoint, progress)
+        conversion = plan_conversion(checkpoint, order.recipe, order.target, progress)
     except UnsupportedModel as unknown:
         if not checkpoint.path.is_dir():
             raise
         return _export(order, checkpoint, unknown, notify)
-    _foretell(blueprint, parent, notify)
-    return blueprint
-
-
-def _plan(order: _Order, checkpoint: Checkpoint, progress: Progress) -> ConversionPlan:
-    from aipc.convert.onnx.plan import plan_onnx
-    from aipc.convert.openvino.plan import plan_openvino
-
-    if order.target.runtime == "onnx":
-        return plan_onnx(checkpoint, order.recipe, order.target, progress)
-    return plan_openvino(checkpoint, order.recipe, order.target, progress)
+    _foretell(conversion, parent, notify)
+    return conversion
 
 
 def _export(

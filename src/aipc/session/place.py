@@ -24,6 +24,7 @@ from aipc.timing_spans import span
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
+    from aipc.choose.probe.choice import ProbedChoice
 
 _EXACT = {
     "openvino": {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
@@ -42,6 +43,10 @@ class SessionOptions:
     emulate: bool = False
     overflow: str | None = None
     canary: bool = True
+    probe: bool = True
+    """Whether what is fastest here is measured, where nothing was tuned."""
+    work: str = "chat"
+    """What for, one of `aipc.choose.probe.workload.WORKLOADS`."""
     npu: NpuOptions = field(default_factory=NpuOptions)
 
     def __post_init__(self) -> None:
@@ -72,11 +77,13 @@ class Placement:
         notify: Notify,
         *,
         tuned: Tuned | None = None,
+        probed: ProbedChoice | None = None,
         note: str = "",
     ) -> None:
         """Decide; nothing is loaded yet.  Errors are those of `aipc.choose.choose`.
 
-        ``tuned`` is what was measured for this artifact here; ``note`` is one more reason.
+        ``tuned`` is what was measured for this artifact here, ``probed`` what some of its blocks
+        promise; ``note`` is one more reason.
         """
         self.plan: Plan = choose(
             artifact,
@@ -86,6 +93,7 @@ class Placement:
             properties=wanted.properties,
             emulate=wanted.emulate,
             tuned=tuned,
+            probed=probed,
         )
         self._why = (*self.plan.why, note) if note else self.plan.why
         self._tuned = tuned

@@ -21,10 +21,12 @@ from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
 from aipc.session.convert import announce, log, prepare
 from aipc.session.place import Placement, SessionOptions
+from aipc.session.probe import probed_choice
 from aipc.timing_spans import span
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
+    from aipc.choose.probe.choice import ProbedChoice
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,14 @@ def prepare_session(
     with span("look for devices"):
         devices = _devices(source, wanted.runtime)
     recalled = _recall(source, wanted, recipe, devices, store)
+    probed = None
     if isinstance(source, ArtifactSource):
         folder = _own_folder(source, recipe)
     else:
-        target, recipe = _target(wanted, recipe, recalled, devices)
+        if recalled.tuned is None:
+            with span("probe"):
+                probed = probed_choice(source, wanted, recipe, devices, store, progress, notify)
+        target, recipe = _target(wanted, recipe, recalled.tuned, probed, devices)
         announce(name, source, store, notify)
         folder = _made(source, recipe, target, store, progress, notify)
     with span("choose"):
@@ -88,6 +94,7 @@ def prepare_session(
             progress,
             notify,
             tuned=recalled.tuned,
+            probed=probed,
             note=recalled.note,
         )
     return PreparedModel(source, folder, placement, store)
@@ -137,14 +144,18 @@ def _against(
 
 
 def _target(
-    wanted: SessionOptions, recipe: Recipe | None, recalled: _Recalled, devices: Sequence[Device]
+    wanted: SessionOptions,
+    recipe: Recipe | None,
+    tuned: Tuned | None,
+    probed: ProbedChoice | None,
+    devices: Sequence[Device],
 ) -> tuple[Target, Recipe | None]:
     """What to convert for, and how; a device that is missing costs no download."""
-    if recalled.tuned is None:
-        return wanted.target(devices, recipe), recipe
-    setup = recalled.tuned.setup
-    there = replace(wanted, device=setup.device.lower(), runtime=setup.runtime)
-    return there.target(devices, setup.recipe), setup.recipe
+    recipe = tuned.setup.recipe if tuned else recipe
+    chosen = tuned.setup if tuned else probed
+    if chosen:
+        wanted = replace(wanted, device=chosen.device.lower(), runtime=chosen.runtime)
+    return wanted.target(devices, recipe), recipe
 
 
 def _own_folder(source: ArtifactSource, recipe: Recipe | None) -> Path:

@@ -208,6 +208,8 @@ def load(
     emulate: bool = False,
     overflow: str | None = None,
     canary: bool = True,
+    probe: bool = True,
+    work: str = "chat",
     store: Store | None = None,
     progress: Progress = silent,
     notify: Notify = log,
@@ -225,6 +227,8 @@ def load(
         emulate: run the NPU's pipeline on the CPU; goes with ``device="npu"``.
         overflow: cpu or gpu takes prompts too long for the NPU, with a notice; None: an error.
         canary: before a model is first used on an accelerator, have the CPU judge some tokens.
+        probe: where nothing was tuned, measure what is fastest here: seconds, once for a model.
+        work: what for: run (one short answer), chat, serve or document (a long text).
         store: where models are kept; None is the user's own.
         progress: called during long work.
         notify: called with one line for each thing: what a user should know.
@@ -233,7 +237,15 @@ def load(
         AipcError: what failed and what to do; the tree is in `aipc.errors`.
     """
     wanted = SessionOptions(
-        device, runtime, properties or {}, emulate, overflow, canary, npu or NpuOptions()
+        device,
+        runtime,
+        properties or {},
+        emulate,
+        overflow,
+        canary,
+        probe,
+        work,
+        npu or NpuOptions(),
     )
     with recorded() as stages:
         prepared = prepare_session(

@@ -27,6 +27,21 @@ def read_memory() -> Memory:
     return within_limits(Memory(machine.total, machine.available))
 
 
+def peak_memory() -> int:
+    """Bytes that this process has had in memory at most; on macOS, what it has now.
+
+    Linux: VmHWM, which a new program begins anew (getrusage's ru_maxrss survives exec).
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = status.read_text("ascii", errors="replace").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+    import psutil
+
+    memory = psutil.Process().memory_info()
+    return int(getattr(memory, "peak_wset", memory.rss))
+
+
 def within_limits(memory: Memory, root: Path = ROOT) -> Memory:
     """Narrow ``memory`` by the limits of this process's control groups; Linux alone has them.
 

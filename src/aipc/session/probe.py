@@ -1,0 +1,187 @@
+"""A model meets a machine: which runtime and device are fastest for it, found out once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from aipc.choose.measured import fingerprint
+from aipc.choose.runtime_device import RuntimeDevice, runtime_devices
+from aipc.convert.recipe import BUILTIN, Recipe
+from aipc.devices import Device, resolve_device
+from aipc.devices.device import plain_name
+from aipc.devices.system.memory import read_memory
+from aipc.errors import ConversionError, DeviceError, UnsupportedModel
+from aipc.models.source import ArtifactSource, Source
+from aipc.models.store import Store
+from aipc.progress import Notify, Progress
+from aipc.records import JsonCache, Misfit, plain, read
+from aipc.session.convert import announce, find_artifact, plan_conversion
+from aipc.session.place import SessionOptions
+
+if TYPE_CHECKING:
+    from aipc.checkpoint import Checkpoint
+    from aipc.choose.probe.choice import ProbedChoice
+    from aipc.choose.probe.probe import Candidate, ProbeResult
+
+
+def probed_choice(
+    source: Source,
+    wanted: SessionOptions,
+    recipe: Recipe | None,
+    devices: Sequence[Device],
+    store: Store,
+    progress: Progress,
+    notify: Notify,
+) -> ProbedChoice | None:
+    """The choice for the work that is wanted; None where there is nothing to choose from.
+
+    Raises:
+        AipcError: the checkpoint can't be fetched or read.
+    """
+    if (
+        not wanted.probe
+        or wanted.emulate
+        or wanted.properties
+        or isinstance(source, ArtifactSource)
+    ):
+        return None
+    places = _places(wanted, recipe, devices)
+    if len(places) < 2:
+        return None
+    meeting = _Meeting(source, recipe, places, devices, store)
+    result = meeting.kept({"source": source.name})
+    is_new = result is None
+    if result is None and meeting.is_worthwhile:
+        announce(None, source, store, notify)
+        result = meeting.measured(progress, notify)
+    if result is None:
+        return None
+    from aipc.choose.probe.choice import choose_probed
+    from aipc.choose.probe.workload import WORKLOADS
+
+    choice = choose_probed(result, WORKLOADS[wanted.work], read_memory().available)
+    if choice and is_new:
+        notify(f"{choice.summary}; {_next(result)}")
+    return choice
+
+
+def _next(result: ProbeResult) -> str:
+    if result.is_quiet:
+        return "`aipc tune` measures more"
+    return (
+        f"other programs took {result.others:.0%} of the processor meanwhile, so it is measured "
+        "again the next time"
+    )
+
+
+def _places(
+    wanted: SessionOptions, recipe: Recipe | None, devices: Sequence[Device]
+) -> tuple[RuntimeDevice, ...]:
+    """What was requested and can run the recipe; none where the device is not there."""
+    name = plain_name(wanted.device)
+    if name != "auto":
+        try:
+            name = resolve_device(name, [device.name for device in devices])
+        except DeviceError:
+            return ()
+    found = runtime_devices(devices, device=name, runtime=wanted.runtime)
+    return tuple(
+        one for one in found if recipe is None or (one.target and not one.target.misfit(recipe))
+    )
+
+
+class _Meeting:
+    """One model and one machine, and what was measured when they met."""
+
+    def __init__(
+        self,
+        source: Source,
+        recipe: Recipe | None,
+        places: Sequence[RuntimeDevice],
+        devices: Sequence[Device],
+        store: Store,
+    ) -> None:
+        self._source = source
+        self._recipe = recipe
+        self._places = places
+        self._machine = fingerprint(devices).facts
+        self._store = store
+        self._cache = JsonCache(store.probed)
+
+    @property
+    def is_worthwhile(self) -> bool:
+        """Whether the checkpoint is there or needed: else what was converted of it serves on."""
+        if self._store.holds(self._source):
+            return True
+        target = self._places[0].target
+        if target is None:
+            return True
+        recipe = self._recipe or target.recipe
+        return find_artifact(self._source, recipe, self._store, target) is None
+
+    def kept(self, model: Mapping[str, Any]) -> ProbeResult | None:
+        """What was measured for ``model``: a source, or a shape."""
+        from aipc.choose.probe.probe import ProbeResult
+
+        with suppress(Misfit):
+            return read(ProbeResult, self._cache.find(self._identity(model)))
+        return None
+
+    def measured(self, progress: Progress, notify: Notify) -> ProbeResult | None:
+        """Measured now, or before for another model of this shape; None for an unknown network."""
+        from aipc.checkpoint import open_checkpoint
+        from aipc.choose.probe.probe import shape
+
+        with open_checkpoint(self._store.fetch(self._source, progress)) as checkpoint:
+            candidates = list(self._candidates(checkpoint))
+            if len(candidates) < 2:
+                return None
+            kind = {"shape": shape(candidates[0].plan.network)}
+            result = self.kept(kind) or self._probe(candidates, progress, notify)
+        if result is not None and result.is_quiet:
+            for model in (kind, {"source": self._source.name}):
+                self._cache.keep(self._identity(model), plain(result))
+        return result
+
+    def _probe(
+        self, candidates: Sequence[Candidate], progress: Progress, notify: Notify
+    ) -> ProbeResult | None:
+        """One at a time: two at once would measure each other."""
+        from filelock import FileLock
+
+        from aipc.choose.probe.probe import LIMIT_S, Probe
+
+        progress(f"measuring what is fastest here, once (at most {LIMIT_S:.0f} s)", 0, 0)
+        try:
+            self._store.probed.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._store.probed / ".lock"):
+                return Probe(self._store.probed / "stacks").run(candidates)
+        except OSError as error:
+            notify(f"nothing was measured, so the documented order decides: {error.strerror}")
+            return None
+
+    def _candidates(self, checkpoint: Checkpoint) -> Iterator[Candidate]:
+        from aipc.choose.probe.probe import Candidate
+
+        for one in self._places:
+            setup = one.default(self._recipe)
+            if one.target is None or setup.recipe is None:
+                continue
+            uncalibrated = replace(setup.recipe, quantizer="rtn", calibration=BUILTIN)
+            with suppress(UnsupportedModel, ConversionError):
+                plan = plan_conversion(checkpoint, uncalibrated, one.target)
+                yield Candidate(setup, plan)
+
+    def _identity(self, model: Mapping[str, Any]) -> dict[str, Any]:
+        from aipc.choose.probe.probe import REVISION, identity
+
+        candidates = [identity(one, one.default(self._recipe)) for one in self._places]
+        return {
+            "probe": REVISION,
+            "machine": self._machine,
+            "candidates": candidates,
+            **model,
+        }
