@@ -32,7 +32,9 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["int4", "int8"])
 def session(request, smollm_gguf, home):
-    with aipc.load(str(smollm_gguf), recipe=Recipe(request.param), store=home) as loaded:
+    with aipc.load(
+        str(smollm_gguf), recipe=Recipe(request.param), runtime="openvino", store=home
+    ) as loaded:
         yield loaded
 
 

@@ -23,7 +23,7 @@ from aipc.tables import read_table
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
-    from aipc.choose.probe.choice import ProbedChoice
+    from aipc.choose.setup import ProbedChoice
 
 
 _GB = 1e9

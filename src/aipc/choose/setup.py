@@ -47,3 +47,15 @@ class Setup:
 
     def __str__(self) -> str:
         return f"{self.device.lower()} {self.runtime} {self.weights}, {self.settings}"
+
+
+@dataclass(frozen=True)
+class ProbedChoice:
+    """The runtime and device that promise most, as measured, and a reason for each candidate."""
+
+    runtime: str
+    device: str
+    summary: str
+    """In one line for a user."""
+    why: tuple[str, ...]
+    """Of the one that is taken first."""

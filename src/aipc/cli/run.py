@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.choose.probe.workload import work_of
+from aipc.choose.probe.work import work_of
 from aipc.cli.answer import as_json, show, show_reasons, show_timings, timing_facts, warn_if_cut
 from aipc.cli.output import notice, write_json
 from aipc.cli.session_flags import (

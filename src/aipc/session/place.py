@@ -24,7 +24,7 @@ from aipc.timing_spans import span
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
-    from aipc.choose.probe.choice import ProbedChoice
+    from aipc.choose.setup import ProbedChoice
 
 _EXACT = {
     "openvino": {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
@@ -46,7 +46,7 @@ class SessionOptions:
     probe: bool = True
     """Whether what is fastest here is measured, where nothing was tuned."""
     work: str = "chat"
-    """What for, one of `aipc.choose.probe.workload.WORKLOADS`."""
+    """What for, one of `aipc.choose.probe.work.KINDS_OF_WORK`."""
     npu: NpuOptions = field(default_factory=NpuOptions)
 
     def __post_init__(self) -> None:

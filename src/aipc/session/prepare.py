@@ -26,7 +26,7 @@ from aipc.timing_spans import span
 
 if TYPE_CHECKING:
     from aipc.choose.measured import Tuned
-    from aipc.choose.probe.choice import ProbedChoice
+    from aipc.choose.setup import ProbedChoice
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from aipc.session.place import SessionOptions
 
 if TYPE_CHECKING:
     from aipc.checkpoint import Checkpoint
-    from aipc.choose.probe.choice import ProbedChoice
-    from aipc.choose.probe.probe import Candidate, ProbeResult
+    from aipc.choose.probe.probe import PlannedSetup, ProbeResult
+    from aipc.choose.setup import ProbedChoice
 
 
 def probed_choice(
@@ -60,9 +60,9 @@ def probed_choice(
     if result is None:
         return None
     from aipc.choose.probe.choice import choose_probed
-    from aipc.choose.probe.workload import WORKLOADS
+    from aipc.choose.probe.work import KINDS_OF_WORK
 
-    choice = choose_probed(result, WORKLOADS[wanted.work], read_memory().available)
+    choice = choose_probed(result, KINDS_OF_WORK[wanted.work], read_memory().available)
     if choice and is_new:
         notify(f"{choice.summary}; {_next(result)}")
     return choice
@@ -147,7 +147,7 @@ class _Meeting:
         return result
 
     def _probe(
-        self, candidates: Sequence[Candidate], progress: Progress, notify: Notify
+        self, candidates: Sequence[PlannedSetup], progress: Progress, notify: Notify
     ) -> ProbeResult | None:
         """One at a time: two at once would measure each other."""
         from filelock import FileLock
@@ -163,8 +163,8 @@ class _Meeting:
             notify(f"nothing was measured, so the documented order decides: {error.strerror}")
             return None
 
-    def _candidates(self, checkpoint: Checkpoint) -> Iterator[Candidate]:
-        from aipc.choose.probe.probe import Candidate
+    def _candidates(self, checkpoint: Checkpoint) -> Iterator[PlannedSetup]:
+        from aipc.choose.probe.probe import PlannedSetup
 
         for one in self._places:
             setup = one.default(self._recipe)
@@ -173,7 +173,7 @@ class _Meeting:
             uncalibrated = replace(setup.recipe, quantizer="rtn", calibration=BUILTIN)
             with suppress(UnsupportedModel, ConversionError):
                 plan = plan_conversion(checkpoint, uncalibrated, one.target)
-                yield Candidate(setup, plan)
+                yield PlannedSetup(setup, plan)
 
     def _identity(self, model: Mapping[str, Any]) -> dict[str, Any]:
         from aipc.choose.probe.probe import REVISION, identity

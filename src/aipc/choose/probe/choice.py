@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from aipc.choose.probe.prediction import Prediction
 from aipc.choose.probe.probe import Probed, ProbeResult
-from aipc.choose.probe.workload import Workload
+from aipc.choose.probe.work import KindOfWork
+from aipc.choose.setup import ProbedChoice
 from aipc.runtimes.registry import RUNTIMES
 
 NOISE = 0.05
@@ -16,19 +16,7 @@ NOISE = 0.05
 _GB = 1e9
 
 
-@dataclass(frozen=True)
-class ProbedChoice:
-    """The runtime and the device that are taken, and a reason for each candidate."""
-
-    runtime: str
-    device: str
-    summary: str
-    """In one line for a user."""
-    why: tuple[str, ...]
-    """Of the one that is taken first."""
-
-
-def choose_probed(result: ProbeResult, work: Workload, available: int) -> ProbedChoice | None:
+def choose_probed(result: ProbeResult, work: KindOfWork, available: int) -> ProbedChoice | None:
     """The candidate with the least predicted time for ``work`` of those that can do it.
 
     ``available`` is the memory that is free, in bytes.  An accelerator that could not be measured
@@ -49,7 +37,7 @@ def choose_probed(result: ProbeResult, work: Workload, available: int) -> Probed
     return ProbedChoice(taken.runtime, taken.device, _summary(taken, result.probed, work), why)
 
 
-def _taken(able: Sequence[Probed], work: Workload) -> Probed | None:
+def _taken(able: Sequence[Probed], work: KindOfWork) -> Probed | None:
     limit = min((_seconds(one, work) for one in able if one.prediction), default=None)
     if limit is None:
         return None
@@ -58,7 +46,7 @@ def _taken(able: Sequence[Probed], work: Workload) -> Probed | None:
     )
 
 
-def _seconds(one: Probed, work: Workload) -> float:
+def _seconds(one: Probed, work: KindOfWork) -> float:
     """Infinite where nothing was measured."""
     return one.prediction.seconds(work) if one.prediction else math.inf
 
@@ -72,35 +60,33 @@ def _objection(one: Probed, available: int) -> str:
     return ""
 
 
-def _reason(one: Probed, work: Workload) -> str:
+def _reason(one: Probed, work: KindOfWork) -> str:
     if one.prediction is None:
         return f"not measured, {one.why}; `aipc tune` takes the time for it"
     return f"predicted from some of its blocks: {_figures(one.prediction, work)}"
 
 
-def _figures(prediction: Prediction, work: Workload) -> str:
+def _figures(prediction: Prediction, work: KindOfWork) -> str:
     return (
-        f"{prediction.seconds(work):.2g} s for a {work.name} (load {prediction.load_s:.2g} s, "
-        f"first prompt {prediction.cold_s:.2g} s more, {1 / prediction.prompt_s:.0f} prompt "
+        f"{prediction.seconds(work):.1f} s for a {work.name} (load {prediction.load_s:.1f} s, "
+        f"first prompt {prediction.cold_s:.1f} s more, {1 / prediction.prompt_s:.0f} prompt "
         f"tokens a second, {prediction.token_s * 1000:.0f} ms a token, "
         f"{prediction.memory / _GB:.1f} GB)"
     )
 
 
-def _summary(taken: Probed, probed: Sequence[Probed], work: Workload) -> str:
+def _summary(taken: Probed, probed: Sequence[Probed], work: KindOfWork) -> str:
     """Against the best of the others."""
     others = [one for one in probed if one is not taken]
     best = min(others, key=lambda one: _seconds(one, work))
-    if best.prediction is None or taken.prediction is None:
-        return f"{_name(taken)}: {_unmeasured(taken if taken.prediction is None else best)}"
+    if taken.prediction is None:
+        return f"{_name(taken)}, by the documented order: {taken.why}"
+    if best.prediction is None:
+        return f"{_name(taken)}; {_name(best)} is passed over: {best.why}"
     times = _seconds(best, work) / _seconds(taken, work)
     other = RUNTIMES.title(best.runtime) if best.device == taken.device else _name(best)
     how = "as fast as" if abs(times - 1) <= NOISE else f"{times:.1f} times as fast as"
     return f"{_name(taken)}: {how} {other} here"
-
-
-def _unmeasured(one: Probed) -> str:
-    return f"{_name(one)} could not be measured ({one.why})"
 
 
 def _name(one: Probed) -> str:

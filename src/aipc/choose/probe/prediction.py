@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aipc.choose.probe.times import PROMPT, DeviceTimes, StackTimes
-from aipc.choose.probe.workload import Workload
+from aipc.choose.probe.work import KindOfWork
 from aipc.convert.network import Network
 from aipc.convert.stack import StackSize
 
@@ -69,7 +69,7 @@ class Prediction:
     """A token of an answer."""
     memory: int
 
-    def seconds(self, work: Workload) -> float:
+    def seconds(self, work: KindOfWork) -> float:
         """What ``work`` takes."""
         start = self.load_s + self.cold_s if work.starts else 0.0
         return start + work.prompt * self.prompt_s + work.tokens * self.token_s

@@ -17,14 +17,14 @@ from typing import Any
 
 from aipc.child import Child, ChildEnded
 from aipc.choose.probe.prediction import Prediction, StackSizes, predict, stack_sizes
-from aipc.choose.probe.times import SHORT, SHORTS, DeviceTimes, Task, prompts
+from aipc.choose.probe.times import SHORT, SHORTS, DeviceTimes, StackTask, prompts
 from aipc.choose.runtime_device import RuntimeDevice
 from aipc.choose.setup import Setup
 from aipc.convert.network import Network
 from aipc.convert.plan import ConversionPlan
 from aipc.convert.stack import next_tokens, write_stack
 from aipc.devices import kind_of
-from aipc.devices.system.cpu import read_cpu
+from aipc.devices.system.cpu import others_s, read_cpu
 from aipc.records import plain, read
 
 REVISION = 1
@@ -39,7 +39,7 @@ _COMMAND = (sys.executable, "-m", "aipc.choose.probe.times")
 
 
 @dataclass(frozen=True)
-class Candidate:
+class PlannedSetup:
     """A device through a runtime, and how a model is converted and run there."""
 
     setup: Setup
@@ -108,13 +108,13 @@ class Probe:
         self._command = command
         self._clock = clock
 
-    def run(self, candidates: Sequence[Candidate]) -> ProbeResult:
+    def run(self, candidates: Sequence[PlannedSetup]) -> ProbeResult:
         """Time all; what fails says why in the result.
 
         Raises:
             OSError: the disk is full.
         """
-        started, busy = self._clock(), _busy_s()
+        started, busy = self._clock(), others_s()
         probed: list[Probed] = []
         answers: list[tuple[int, ...]] = []
         self._scratch.mkdir(parents=True, exist_ok=True)
@@ -125,25 +125,27 @@ class Probe:
             probed.append(outcome)
             answers.append(answer)
         seconds = self._clock() - started
-        others = (_busy_s() - busy) / (seconds * read_cpu().usable_threads)
+        others = (others_s() - busy) / (seconds * read_cpu().usable_threads)
         judged = _judged(candidates, probed, answers)
         return ProbeResult(seconds, tuple(judged), others)
 
-    def _time(self, candidate: Candidate, limit_s: float) -> tuple[Probed, tuple[int, ...]]:
+    def _time(self, candidate: PlannedSetup, limit_s: float) -> tuple[Probed, tuple[int, ...]]:
         setup, sizes = candidate.setup, stack_sizes(candidate.plan.network)
         unmeasured = Probed(setup.runtime, setup.device)
         until = self._clock() + limit_s
         with TemporaryDirectory(dir=self._scratch) as folder:
             stacks = _write(candidate.plan, sizes, Path(folder))
             nbytes = sum(file.stat().st_size for file in Path(stacks[1]).iterdir())
-            task = Task(setup.runtime, setup.device, setup.properties, stacks, sizes.small.rows)
+            task = StackTask(
+                setup.runtime, setup.device, setup.properties, stacks, sizes.small.rows
+            )
             found = self._ask(task, until)
         if isinstance(found, DeviceTimes):
             prediction = predict(sizes, found, nbytes, candidate.plan.nbytes)
             return replace(unmeasured, prediction=prediction), found.answers
         return replace(unmeasured, unfit=found.unfit, why=found.why), ()
 
-    def _ask(self, task: Task, until: float) -> DeviceTimes | _Failure:
+    def _ask(self, task: StackTask, until: float) -> DeviceTimes | _Failure:
         child, stage = Child(self._command), "loading"
         try:
             message = child.ask(plain(task), max(until - self._clock(), 0.0))
@@ -157,16 +159,6 @@ class Probe:
         if "error" in message:
             return _Failure(f"it failed: {message['error']}", unfit=True)
         return read(DeviceTimes, message["times"])
-
-
-def _busy_s() -> float:
-    """Processor seconds of all other programs of this machine since it began."""
-    import psutil
-
-    machine, own = psutil.cpu_times(), psutil.Process().cpu_times()
-    idle = machine.idle + getattr(machine, "iowait", 0.0) + getattr(machine, "steal", 0.0)
-    children = own.children_user + own.children_system
-    return float(sum(machine[:8]) - idle - own.user - own.system - children)
 
 
 def _failure(ended: ChildEnded, stage: str, kind: str) -> _Failure:
@@ -188,7 +180,7 @@ def _write(plan: ConversionPlan, sizes: StackSizes, folder: Path) -> tuple[str, 
 
 
 def _judged(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[PlannedSetup],
     probed: Sequence[Probed],
     answers: Sequence[tuple[int, ...]],
 ) -> Iterator[Probed]:

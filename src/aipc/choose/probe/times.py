@@ -27,7 +27,7 @@ _NOTHING: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
-class Task:
+class StackTask:
     """``stacks`` are the folders of the small, the large and the wide one, in this order."""
 
     runtime: str
@@ -66,7 +66,7 @@ class DeviceTimes:
     """The tokens that the wide stack gave after the short prompts."""
 
 
-def time_stacks(task: Task, tell: Callable[[str], None]) -> DeviceTimes:
+def time_stacks(task: StackTask, tell: Callable[[str], None]) -> DeviceTimes:
     """Load every stack and have it answer; ``tell`` gets "loading" or "answering" before each.
 
     Raises:
@@ -92,7 +92,7 @@ def prompts(rows: int, length: int, count: int) -> list[list[int]]:
     ]
 
 
-def _load_s(task: Task, stack: str) -> float:
+def _load_s(task: StackTask, stack: str) -> float:
     started = time.perf_counter()
     engine = _open(task, stack)
     elapsed = time.perf_counter() - started
@@ -101,7 +101,7 @@ def _load_s(task: Task, stack: str) -> float:
 
 
 def _time_stack(
-    task: Task, stack: str, tell: Callable[[str], None]
+    task: StackTask, stack: str, tell: Callable[[str], None]
 ) -> tuple[StackTimes, tuple[int, ...]]:
     tell("loading")
     started = time.perf_counter()
@@ -121,7 +121,7 @@ def _time_stack(
     return StackTimes(load_s, max(cold_s, prompt_s), prompt_s, min(gaps)), answers
 
 
-def _open(task: Task, stack: str) -> Engine:
+def _open(task: StackTask, stack: str) -> Engine:
     return RUNTIMES.get(task.runtime).open(Path(stack), task.device.lower(), task.properties)
 
 
@@ -148,7 +148,7 @@ def main() -> None:
         answers.write(encode(message))
         answers.flush()
 
-    task = read(Task, json.loads(questions.readline()))
+    task = read(StackTask, json.loads(questions.readline()))
     try:
         times = time_stacks(task, lambda stage: send({"stage": stage}))
     except AipcError as error:

@@ -83,6 +83,18 @@ def read_cpuinfo(root: Path = ROOT) -> tuple[str, tuple[str, ...]]:
     return first.get("model name", ""), tuple(name for name in FEATURES if name in flags)
 
 
+def others_s() -> float:
+    """Processor seconds since the machine began of all programs but this and its children.
+
+    Of children those count that have ended.
+    """
+    import psutil
+
+    machine, own = psutil.cpu_times(), psutil.Process().cpu_times()
+    work = machine.user + machine.system + getattr(machine, "nice", 0.0)
+    return float(work - own.user - own.system - own.children_user - own.children_system)
+
+
 def current_mhz(root: Path = ROOT) -> float | None:
     """Mean over all cores; None where the system does not report it."""
     files = (root / _CPUS).glob("cpufreq/policy*/scaling_cur_freq")

@@ -9,7 +9,7 @@ _LONG_TEXT = 8192
 
 
 @dataclass(frozen=True)
-class Workload:
+class KindOfWork:
     """Tokens of all prompts and of all answers; ``starts``: the model is loaded for it."""
 
     name: str
@@ -18,13 +18,13 @@ class Workload:
     starts: bool
 
 
-WORKLOADS = {
+KINDS_OF_WORK = {
     work.name: work
     for work in (
-        Workload("run", 64, 128, starts=True),
-        Workload("chat", 1024, 1024, starts=True),
-        Workload("serve", 512, 256, starts=False),
-        Workload("document", 4096, 256, starts=True),
+        KindOfWork("run", 64, 128, starts=True),
+        KindOfWork("chat", 1024, 1024, starts=True),
+        KindOfWork("serve", 512, 256, starts=False),
+        KindOfWork("document", 4096, 256, starts=True),
     )
 }
 """A question, a conversation of some turns, a request to a server, a long text and a summary."""

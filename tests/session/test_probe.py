@@ -1,0 +1,190 @@
+"""A model meets a machine: measured once, kept, and what was requested is kept too."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import tiny
+
+from aipc.choose.probe import probe as probe_module
+from aipc.choose.probe.probe import Probe
+from aipc.convert.recipe import Recipe
+from aipc.devices import Device
+from aipc.errors import AipcError
+from aipc.models.store import Store
+from aipc.session import prepare
+from aipc.session.place import SessionOptions
+from aipc.session.prepare import prepare_session
+
+BOTH = Device("CPU", "cpu", "A CPU", runtimes=("openvino", "onnx"))
+ONE = Device("CPU", "cpu", "A CPU", runtimes=("openvino",))
+
+
+@pytest.fixture
+def model(tmp_path):
+    return write_model(tmp_path / "phi3")
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "reachable_devices", lambda *_: (BOTH,))
+    return Store(tmp_path / "home")
+
+
+@pytest.fixture
+def probes(monkeypatch):
+    """How many candidates each probe had; the real one measures them."""
+    counted = []
+    real = Probe.run
+
+    def run(self, candidates):
+        counted.append(len(candidates))
+        return dataclasses.replace(real(self, candidates), others=0.0)
+
+    monkeypatch.setattr(Probe, "run", run)
+    return counted
+
+
+def write_model(folder, **changes):
+    config = {**tiny.CONFIGS["phi3"], **changes}
+    return str(tiny.write_checkpoint(folder, config, tiny.random_tensors(config)))
+
+
+def prepared(model, store, recipe=None, **wanted):
+    told = []
+    made = prepare_session(
+        model, SessionOptions(**wanted), recipe=recipe, store=store, notify=told.append
+    )
+    return made.facts, told
+
+
+def test_the_first_meeting_is_measured_said_and_kept(model, store, probes):
+    facts, told = prepared(model, store)
+    assert probes == [2]
+    assert told[0].startswith("cpu through O")
+    assert told[0].endswith("here; `aipc tune` measures more")
+    assert facts["why"][0].startswith("cpu through O")
+    assert "predicted from some of its blocks" in facts["why"][0]
+    again, told = prepared(model, store)
+    assert probes == [2]
+    assert told == []
+    assert again["why"] == facts["why"]
+    assert again["runtime"] == facts["runtime"]
+
+
+def test_another_model_of_the_shape_is_known(model, store, probes, tmp_path):
+    facts, _ = prepared(model, store)
+    other, _ = prepared(write_model(tmp_path / "other"), store)
+    assert probes == [2]
+    assert other["runtime"] == facts["runtime"]
+    prepared(write_model(tmp_path / "wider", intermediate_size=192), store)
+    assert probes == [2, 2]
+
+
+def test_each_kind_of_work_is_chosen_for_from_one_measurement(model, store, probes):
+    for work in ("run", "chat", "serve", "document"):
+        facts, _ = prepared(model, store, work=work)
+        assert f" s for a {work} " in facts["why"][0]
+    assert probes == [2]
+
+
+def test_another_version_recipe_or_driver_is_measured_again(model, store, probes, monkeypatch):
+    prepared(model, store)
+    prepared(model, store, recipe=Recipe("int8"))
+    assert probes == [2, 2]
+    monkeypatch.setattr("aipc.choose.measured.installed", lambda: {"openvino": "2030.1"})
+    prepared(model, store)
+    assert probes == [2, 2, 2]
+    newer = dataclasses.replace(BOTH, driver="2")
+    monkeypatch.setattr(prepare, "reachable_devices", lambda *_: (newer,))
+    prepared(model, store)
+    assert probes == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"probe": False},
+        {"runtime": "onnx"},
+        {"runtime": "openvino"},
+        {"properties": {"NUM_STREAMS": "1"}},
+        {"device": "npu", "emulate": True},
+    ],
+)
+def test_where_there_is_nothing_to_choose_nothing_is_measured(wanted, model, store, probes):
+    facts, told = prepared(model, store, **wanted)
+    assert probes == []
+    assert not any("aipc tune" in line for line in told)
+    assert facts["runtime"] == wanted.get("runtime", "openvino")
+
+
+def test_a_device_that_was_requested_is_measured_through_its_runtimes(model, store, probes):
+    prepared(model, store, device="cpu")
+    assert probes == [2]
+
+
+def test_a_runtime_that_is_not_installed_leaves_no_choice(model, store, probes, monkeypatch):
+    monkeypatch.setattr(prepare, "reachable_devices", lambda *_: (ONE,))
+    facts, _ = prepared(model, store)
+    assert probes == []
+    assert facts["runtime"] == "openvino"
+    assert "nothing was measured here" in facts["why"][0]
+
+
+def test_a_network_that_one_runtime_can_not_compute_leaves_no_choice(tmp_path, store, probes):
+    narrow = write_model(tmp_path / "narrow", hidden_size=96, num_attention_heads=4, head_dim=24)
+    facts, _ = prepared(narrow, store)
+    assert probes == []
+    assert facts["runtime"] == "openvino"
+
+
+def test_a_device_that_is_missing_is_an_error_as_ever(model, store, probes):
+    with pytest.raises(AipcError, match="npu"):
+        prepared(model, store, device="npu")
+    assert probes == []
+
+
+def test_a_busy_machine_is_said_and_measured_again(model, store, monkeypatch):
+    quiet = Probe.run
+    monkeypatch.setattr(
+        Probe, "run", lambda self, found: dataclasses.replace(quiet(self, found), others=0.5)
+    )
+    for _ in range(2):
+        _, told = prepared(model, store)
+        assert told[0].endswith(
+            "other programs took 50% of the processor meanwhile, so it is measured again the next "
+            "time"
+        )
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"identity": {}, "value": {}}'])
+def test_a_damaged_record_is_measured_again(damage, model, store, probes):
+    prepared(model, store)
+    for file in store.probed.glob("*.json"):
+        file.write_text(damage)
+    prepared(model, store)
+    assert probes == [2, 2]
+
+
+def test_a_record_of_another_form_is_measured_again(model, store, probes):
+    prepared(model, store)
+    for file in store.probed.glob("*.json"):
+        kept = json.loads(file.read_text())
+        kept["value"]["probed"][0]["prediction"].pop("token_s")
+        file.write_text(json.dumps(kept))
+    prepared(model, store)
+    assert probes == [2, 2]
+
+
+def test_a_disk_that_refuses_leaves_the_documented_order(model, store, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(probe_module, "write_stack", refuse)
+    facts, told = prepared(model, store)
+    assert told[0] == (
+        "nothing was measured, so the documented order decides: No space left on device"
+    )
+    assert facts["runtime"] == "openvino"
