@@ -48,9 +48,9 @@ def stack_sizes(network: Network) -> StackSizes:
     large = min(layers, max(2, round(_LARGE / block)))
     few = min(vocabulary, _FEW_ROWS)
     return StackSizes(
-        small=StackSize(max(1, large // 3), few),
+        small=StackSize(max(1, large // 4), few),
         large=StackSize(large, few),
-        wide=StackSize(max(1, large // 3), min(vocabulary, max(few, _WIDE // network.hidden))),
+        wide=StackSize(max(1, large // 4), min(vocabulary, max(few, _WIDE // network.hidden))),
         layers=layers,
         vocabulary=vocabulary,
     )

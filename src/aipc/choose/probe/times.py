@@ -76,10 +76,10 @@ def time_stacks(task: StackTask, tell: Callable[[str], None]) -> DeviceTimes:
     tell("loading")
     first = _load_s(task, small)
     before = peak_memory()
-    large_times, _ = _time_stack(task, large, tell)
+    large_times, _ = time_stack(task, large, tell)
     memory = peak_memory() - before
-    small_times, _ = _time_stack(task, small, tell)
-    wide_times, answers = _time_stack(task, wide, tell)
+    small_times, _ = time_stack(task, small, tell)
+    wide_times, answers = time_stack(task, wide, tell)
     start_s = max(first - small_times.load_s, 0.0)
     return DeviceTimes(start_s, small_times, large_times, wide_times, memory, answers)
 
@@ -100,9 +100,14 @@ def _load_s(task: StackTask, stack: str) -> float:
     return elapsed
 
 
-def _time_stack(
+def time_stack(
     task: StackTask, stack: str, tell: Callable[[str], None]
 ) -> tuple[StackTimes, tuple[int, ...]]:
+    """The times of the stack in this folder, and what it answers to the short prompts.
+
+    Raises:
+        AipcError: the runtime can't load or run it.
+    """
     tell("loading")
     started = time.perf_counter()
     engine = _open(task, stack)

@@ -10,6 +10,7 @@ from aipc import telemetry
 from aipc.choose import Artifact, read_artifact
 from aipc.choose.measured import Records, Tuned, Work, fingerprint
 from aipc.choose.runtime_device import RuntimeDevice, runtime_devices
+from aipc.choose.setup import ProbedChoice
 from aipc.devices import Device, reachable_devices, resolve_device
 from aipc.devices.counters.energy import find_energy
 from aipc.devices.device import plain_name
@@ -24,6 +25,8 @@ from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
 from aipc.runtimes.registry import RUNTIMES
 from aipc.session.convert import announce, log
+from aipc.session.place import SessionOptions
+from aipc.session.probe import probed_choice
 
 STREAMS = 8
 
@@ -72,7 +75,10 @@ def tune(
     if goal == "energy":
         found = _with_counters(found)
     announce(name, source, store, notify)
-    devices = [one.device for one in found]
+    wanted = SessionOptions(device, runtime, work="serve" if work.streams > 1 else "chat")
+    devices = tuple({one.device.name: one.device for one in found}.values())
+    choice = probed_choice(source, wanted, None, devices, store, progress, notify)
+    found = _chosen_first(found, choice)
     bench = ProcessBench(
         source, store, devices, work, progress, notify, wants_energy=goal == "energy"
     )
@@ -116,6 +122,16 @@ def _devices(artifact: Artifact | None, runtime: str) -> tuple[Device, ...]:
     if artifact is not None:
         return reachable_devices({artifact.target})
     return reachable_devices() if runtime == "auto" else reachable_devices({runtime})
+
+
+def _chosen_first(
+    found: tuple[RuntimeDevice, ...], choice: ProbedChoice | None
+) -> tuple[RuntimeDevice, ...]:
+    """What a session takes untuned comes first: the others are compared with it."""
+    if choice is None:
+        return found
+    chosen = choice.runtime, choice.device
+    return tuple(sorted(found, key=lambda one: (one.runtime, one.device.name) != chosen))
 
 
 def _work(goal: str, options: TuneOptions) -> Work:
