@@ -10,7 +10,6 @@ from aipc.convert.recipe import Recipe
 from aipc.convert.targets import Target, find_target
 from aipc.devices import Device, kind_of, resolve_device
 from aipc.devices.device import plain_name
-from aipc.devices.wheels import wheel_for
 from aipc.errors import DeviceError
 from aipc.runtimes.registry import RUNTIMES
 
@@ -39,7 +38,7 @@ def choose_target(
         return _best(devices, runtime, recipe)
     target = find_target(kind_of(wanted), runtime)
     reachable = [device for device in devices if target.runtime in device.runtimes]
-    check_installed(reachable, target.runtime, wheel_for(target.name) or "onnx")
+    check_installed(reachable, target.runtime, target.name)
     resolve_device(wanted, [device.name for device in reachable])
     return target
 
@@ -48,7 +47,7 @@ def _best(devices: Sequence[Device], runtime: str, recipe: Recipe | None) -> Tar
     if runtime != "auto":
         RUNTIMES.check(runtime)
         devices = [device for device in devices if runtime in device.runtimes]
-        check_installed(devices, runtime, wheel_for("cpu") or "onnx")
+        check_installed(devices, runtime)
 
     def against(device: Device, by: str) -> str:
         if runtime not in {"auto", by} or device.kind not in RUNTIMES.get(by).kinds:

@@ -16,7 +16,7 @@ from aipc.convert import targets
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device, resolve_device
 from aipc.devices.device import plain_name
-from aipc.devices.wheels import install_command
+from aipc.devices.wheels import install_command, wheel_for
 from aipc.errors import ArtifactError, DeviceError, UsageError
 from aipc.runtimes.registry import RUNTIMES
 from aipc.tables import read_table
@@ -125,13 +125,14 @@ def choose(
     return Plan(name, found.name, {**chosen, **requested}, (*why, *reasons), found.full_name)
 
 
-def check_installed(reachable: Sequence[Device], runtime: str, extra: str = "onnx") -> None:
-    """Refuse ONNX Runtime where no device is reached by it; ``extra`` brings it.
+def check_installed(reachable: Sequence[Device], runtime: str, kind: str = "cpu") -> None:
+    """Refuse ONNX Runtime where no device is reached by it; it was meant for ``kind``.
 
     Raises:
         DeviceError: it is not installed.
     """
     if not reachable and runtime == "onnx":
+        extra = wheel_for(kind) or "onnx"
         raise DeviceError("ONNX Runtime GenAI is not installed here", install_command(extra))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from aipc import disk
-from aipc.artifact.files import CONFIG, GENAI_CONFIG, OPENVINO_MODEL
+from aipc.artifact.files import CONFIG, RUNTIME_FILES
 from aipc.artifact.manifest import FileFacts
 from aipc.errors import (
     AccessDenied,
@@ -101,7 +101,7 @@ def _weights(repo: str, names: set[str]) -> list[str]:
 def _no_weights(repo: str, names: set[str]) -> ModelError:
     suffixes = Counter(PurePosixPath(name).suffix.lower() for name in sorted(names))
     found = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(6) if suffix)
-    if OPENVINO_MODEL in names or GENAI_CONFIG in names:
+    if names & set(RUNTIME_FILES.values()):
         fix = "download it with `hf download` and give the folder that holds its files"
         return ModelNotFound(f"'{repo}' holds a converted model, no safetensors", fix)
     if PICKLES & set(suffixes):

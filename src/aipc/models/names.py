@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from aipc.artifact import manifest
-from aipc.artifact.files import CONFIG, GENAI_CONFIG, OPENVINO_MODEL
+from aipc.artifact.files import CONFIG, runtime_of
 from aipc.errors import ArtifactError, ModelNotFound, UnsafeModel
 from aipc.models.source import (
     ArtifactSource,
@@ -157,12 +157,8 @@ def _local(path: Path) -> Source:
 
 def _folder(path: Path) -> Source:
     if (path / manifest.FILE).exists():
-        if manifest.read(path).kind == "checkpoint":
-            return FolderSource(path)
-        if manifest.find(path) is None:
-            raise ArtifactError(f"'{path}' lacks some of its files", "convert the model again")
-        return ArtifactSource(path)
-    if (path / OPENVINO_MODEL).exists() or (path / GENAI_CONFIG).exists():
+        return _own_folder(path)
+    if runtime_of(path) is not None:
         return ArtifactSource(path)
     if (path / CONFIG).exists() or any(path.glob("*.gguf")):
         return FolderSource(path)

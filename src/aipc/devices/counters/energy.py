@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from aipc.devices.nvml import Gpu, open_nvml
-from aipc.devices.system.files import read_number, read_text
+from aipc.devices.system.files import rapl_packages, read_number, read_text
 
 T = TypeVar("T")
 ROOT = Path("/")
@@ -109,13 +109,11 @@ def drawn(counter: EnergyCounter | None, work: Callable[[], T]) -> tuple[T, floa
 
 def _energy_counters(kind: str, root: Path) -> Iterator[EnergyCounter]:
     """The nearest to the device first."""
-    # Domains within a package ("intel-rapl:0:0") are counted in it already.
-    packages = sorted((root / "sys/class/powercap").glob("intel-rapl:[0-9]"))
     if kind == "cuda":
         nvml = open_nvml()
         if nvml is not None and (gpus := nvml.gpus()):
             yield GpuEnergy(gpus)
-    elif packages:
+    elif packages := rapl_packages(root):
         yield PackageEnergy(packages)
     for battery in sorted((root / "sys/class/power_supply").glob("BAT*"))[:1]:
         yield BatteryEnergy(battery)

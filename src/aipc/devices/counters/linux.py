@@ -13,7 +13,7 @@ from typing import Any
 
 from aipc.devices.adapters import Adapter
 from aipc.devices.counters.counter import Counter, Growth, Reading, share
-from aipc.devices.system.files import read_number, read_text
+from aipc.devices.system.files import rapl_packages, read_number, read_text
 
 ROOT = Path("/")
 _PCI = "sys/bus/pci/devices"
@@ -124,9 +124,7 @@ def linux_counters(adapters: Sequence[Adapter], root: Path = ROOT) -> tuple[Coun
             found.append(NpuCounter(adapter, root))
         elif adapter.module in _GPUS:
             found.append(_GPUS[adapter.module](adapter, root))
-    # Domains within a package ("intel-rapl:0:0") are counted in it already.
-    packages = sorted((root / "sys/class/powercap").glob("intel-rapl:[0-9]"))
-    return (*found, *map(PackageCounter, packages))
+    return (*found, *map(PackageCounter, rapl_packages(root)))
 
 
 def _first_number(*files: Iterator[Path]) -> int | None:

@@ -13,6 +13,14 @@ def read_text(file: Path) -> str | None:
         return None
 
 
+def rapl_packages(root: Path) -> list[Path]:
+    """The folders of the processor packages' energy counters.
+
+    Domains within a package ("intel-rapl:0:0") are counted in it already.
+    """
+    return sorted((root / "sys/class/powercap").glob("intel-rapl:[0-9]"))
+
+
 def read_number(file: Path) -> int | None:
     """The whole number that the file holds; None when it can't be read or holds none."""
     text = read_text(file)
