@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+READY = "ready_weights"
+"""The fact of an engine: whether its weights were kept arranged; none where they can't be."""
+
 
 class BlobCache(Protocol):
     """Folders of one artifact on one device; `aipc.models.blobs.Blobs` keeps them on the disk."""

@@ -196,7 +196,12 @@ def cpu_blobs(folder: Path, store: Store) -> Blobs | None:
     """
     if manifest.find(folder) is None:
         return None
-    return Blobs(store.blobs, _about(folder, "CPU", None), hashed=False)
+    return Blobs(store.blobs, cpu_identity(folder), hashed=False)
+
+
+def cpu_identity(folder: Path) -> dict[str, Any]:
+    """What the weights kept ready for the CPU hold for, but packages and processor."""
+    return _about(folder, "CPU", None)
 
 
 def _about(folder: Path, device: str, driver: str | None) -> dict[str, Any]:

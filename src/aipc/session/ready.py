@@ -22,7 +22,8 @@ from aipc.models import staging
 from aipc.models.blobs import Blob, list_blobs, remove_blob
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
-from aipc.runtimes.onnx.ready_weights import READY, ReadyWeights, room_for
+from aipc.runtimes.blob_cache import READY
+from aipc.runtimes.onnx.ready_weights import ReadyWeights, room_for
 from aipc.session.place import cpu_blobs
 from aipc.units import amount
 
@@ -59,9 +60,11 @@ def make_ready(artifact: Path, store: Store, progress: Progress = silent) -> boo
 def make_later(facts: Mapping[str, Any], store: Store, notify: Notify) -> None:
     """Start the process for the model of a session, by its ``facts``, where that is worth it.
 
+    The facts have to have `READY`: in other sessions there is nothing to arrange.
+
     ``notify`` is told, and why not where the disk or the memory is short; once a day at most.
     """
-    if facts.get(READY, True) or "server" in facts or os.environ.get(SWITCH) == "0":
+    if facts[READY] or "server" in facts or os.environ.get(SWITCH) == "0":
         return
     artifact = Path(facts["artifact"])
     log = _log(artifact, store)

@@ -162,8 +162,7 @@ def _extents(entries: Mapping[str, str]) -> Iterator[External]:
     yield External(location, offset, None if length is None else int(length))
     for name, value in entries.items():
         if name.startswith(PREPACKED):
-            for offset, length in prepacked_blobs(value):
-                yield External(location, offset, length)
+            yield from (External(location, *blob) for blob in prepacked_blobs(value))
 
 
 def prepacked_blobs(value: str) -> list[tuple[int, int]]:

@@ -1,16 +1,16 @@
 """A model saved as ONNX Runtime's CPU kernels take it, and no second time as it was.
 
-At each load ONNX Runtime arranges ("prepacks") the weights anew, into memory of its own.  It can save
-what it arranged beside the weights (`session.save_external_prepacked_constant_initializers`) and
-then maps it.  Yet it arranges the weights first and looks for what is saved by a hash of the
-outcome (SessionState::PrepackConstantInitializedTensors, 1.31): so it reads both forms, and the
+At each load ONNX Runtime arranges ("prepacks") the weights anew, into memory of its own.  It can
+save what it arranged beside them (`session.save_external_prepacked_constant_initializers`) and then
+maps that.  Yet it arranges them first all the same, and looks for what is saved by a hash of the
+outcome (PrepackConstantInitializedTensors in session_state.cc, 1.31): it reads both forms, and the
 disk holds both.
 
-Here only the arranged form stays.  Whatever stands in a weight's place decides nothing but the
-hash, so each weight is said to lie at the beginning of the file, each some bytes further on than the last:
-ONNX Runtime reads the same few megabytes again and again, and is told the hashes that come of
-them.  That holds only where the very same kernels are chosen, which whoever opens the model has
-to check by what it computes: a hash that isn't found has ONNX Runtime compute with the stand-in.
+Here the arranged form alone stays.  What stands in a weight's place decides nothing but the hash,
+so each weight is said to lie at the beginning of the file, 64 bytes further on than the one before:
+ONNX Runtime reads the same few megabytes again and again, and is told the hashes that come of that.
+They hold only where the very same kernels are chosen.  Elsewhere ONNX Runtime finds no such hash
+and computes with the stand-in, without a word: who opens the model has to compare what it computes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from aipc.errors import ArtifactError
 from aipc.runtimes.onnx.file import PREPACKED, prepacked_blobs
 
 _ALIGNED = 64
-"""Bytes: where a blob begins decides how its kernel reads it, so it keeps its place within these."""
+"""Bytes: what a kernel arranged depends on where in these it begins, so that stays."""
 _PIECE = 1 << 22
 _FATAL = 4
 
@@ -44,24 +44,32 @@ def save_packed(source: Path, folder: Path) -> None:
 
     _optimize(source, folder / ONNX_MODEL, folder / ONNX_WEIGHTS)
     model = onnx.load_model(folder / ONNX_MODEL, load_external_data=False)
-    tensors = [_Tensor.read(proto) for graph in _graphs(model.graph) for proto in graph.initializer]
-    tensors = [tensor for tensor in tensors if tensor.length]
+    tensors = [_Tensor.read(proto) for proto in _initializers(model) if proto.external_data]
     packed = _packed_alone(model, tensors)
     if not packed:
         raise ArtifactError("ONNX Runtime arranges none of its weights", "it loads as it is")
     size = _compact(folder / ONNX_WEIGHTS, tensors, packed)
     for number, tensor in enumerate(packed):
-        tensor.stand_in(_ALIGNED * number, size)
+        tensor.own.offset = max(min(_ALIGNED * number, size - tensor.own.length), 0)
     for tensor in tensors:
-        tensor.write(with_packed=tensor not in packed)
+        tensor.write(with_forms=tensor not in packed)
     onnx.save_model(model, folder / ONNX_MODEL)
+    _take_keys(folder, packed)
+    onnx.save_model(model, folder / ONNX_MODEL)
+
+
+def _take_keys(folder: Path, packed: list[_Tensor]) -> None:
+    """Give each arranged form the hash by which ONNX Runtime will look for it.
+
+    Raises:
+        ArtifactError: two have one hash.
+    """
     keys = _keys(folder)
-    if len({keys.get(tensor.proto.name) for tensor in packed} - {None}) < len(packed):
-        raise ArtifactError("two of its weights can't be told apart", "it loads as it is")
     for tensor in packed:
-        tensor.packed = [(*keys[tensor.proto.name], tensor.packed[0][2])]
+        tensor.forms[0].name, tensor.forms[0].key = keys[tensor.proto.name]
         tensor.write()
-    onnx.save_model(model, folder / ONNX_MODEL)
+    if len({tensor.forms[0].key for tensor in packed}) < len(packed):
+        raise ArtifactError("two of its weights can't be told apart", "it loads as it is")
 
 
 def _optimize(source: Path, file: Path, weights: Path) -> None:
@@ -94,12 +102,26 @@ def _keys(folder: Path) -> dict[str, tuple[str, str]]:
         file.unlink(missing_ok=True)
         weights.unlink(missing_ok=True)
     return {
-        proto.name: (entry.key, entry.value.partition("|")[0])
-        for graph in _graphs(found.graph)
-        for proto in graph.initializer
+        proto.name: (entry.key, _key(entry.value))
+        for proto in _initializers(found)
         for entry in proto.external_data
         if entry.key.startswith(PREPACKED)
     }
+
+
+@dataclass
+class _Place:
+    offset: int
+    length: int
+
+
+@dataclass
+class _Form:
+    """What one kernel made of a tensor: the entry's name, the hash, where its blobs lie."""
+
+    name: str
+    key: str
+    blobs: list[_Place]
 
 
 @dataclass(eq=False)
@@ -107,32 +129,38 @@ class _Tensor:
     """An initializer outside the model's file: where it lies, and where its arranged forms do."""
 
     proto: Any
-    offset: int
-    length: int
-    packed: list[tuple[str, str, list[tuple[int, int]]]]
-    """(entry's name, hash, blobs as (offset, length)) for each kernel that arranged it."""
+    own: _Place
+    forms: list[_Form]
 
     @classmethod
     def read(cls, proto: Any) -> _Tensor:
         entries = {entry.key: entry.value for entry in proto.external_data}
-        packed = [
-            (name, value.partition("|")[0], prepacked_blobs(value))
+        own = _Place(int(entries.get("offset", 0)), int(entries.get("length", 0)))
+        forms = [
+            _Form(name, _key(value), [_Place(*blob) for blob in prepacked_blobs(value)])
             for name, value in entries.items()
             if name.startswith(PREPACKED)
         ]
-        return cls(proto, int(entries.get("offset", 0)), int(entries.get("length", 0)), packed)
+        return cls(proto, own, forms)
 
-    def write(self, *, with_packed: bool = True) -> None:
-        entries = {"location": ONNX_WEIGHTS, "offset": self.offset, "length": self.length}
+    def places(self, *, with_own: bool) -> list[_Place]:
+        arranged = [blob for form in self.forms for blob in form.blobs]
+        return [self.own, *arranged] if with_own else arranged
+
+    def write(self, *, with_forms: bool = True) -> None:
+        """Have the model's file say where it lies."""
+        own = {"location": ONNX_WEIGHTS, "offset": self.own.offset, "length": self.own.length}
+        forms = {
+            form.name: "|".join([form.key, *(f"{at.offset};{at.length};0" for at in form.blobs)])
+            for form in self.forms
+        }
         del self.proto.external_data[:]
-        for name, key, blobs in self.packed if with_packed else ():
-            entries[name] = "|".join([key, *(f"{at};{length};0" for at, length in blobs)])
-        for name, value in entries.items():
+        for name, value in (own | forms if with_forms else own).items():
             self.proto.external_data.add(key=name, value=str(value))
 
-    def stand_in(self, offset: int, size: int) -> None:
-        """Lie at ``offset``, or as near to it as a file of ``size`` bytes allows."""
-        self.offset = max(min(offset, size - self.length), 0)
+
+def _key(value: str) -> str:
+    return value.partition("|")[0]
 
 
 def _packed_alone(model: Any, tensors: list[_Tensor]) -> list[_Tensor]:
@@ -142,8 +170,12 @@ def _packed_alone(model: Any, tensors: list[_Tensor]) -> list[_Tensor]:
     )
     readers.update(value.name for graph in _graphs(model.graph) for value in graph.output)
     return [
-        tensor for tensor in tensors if len(tensor.packed) == 1 and readers[tensor.proto.name] == 1
+        tensor for tensor in tensors if len(tensor.forms) == 1 and readers[tensor.proto.name] == 1
     ]
+
+
+def _initializers(model: Any) -> list[Any]:
+    return [proto for graph in _graphs(model.graph) for proto in graph.initializer]
 
 
 def _graphs(graph: Any) -> Iterator[Any]:
@@ -157,22 +189,13 @@ def _graphs(graph: Any) -> Iterator[Any]:
 
 def _compact(file: Path, tensors: list[_Tensor], packed: list[_Tensor]) -> int:
     """Move what stays to the front of the file and cut the rest off; the bytes that are left."""
+    places = [place for tensor in tensors for place in tensor.places(with_own=tensor not in packed)]
+    end = 0
     with file.open("r+b") as opened:
-        moves = []
-        for tensor in tensors:
-            if tensor not in packed:
-                moves.append((tensor.offset, tensor.length, tensor, None))
-            for form in tensor.packed:
-                moves += [(*blob, form[2], at) for at, blob in enumerate(form[2])]
-        end = 0
-        for offset, length, place, index in sorted(moves, key=lambda move: move[:2]):
-            start = end + (offset - end) % _ALIGNED
-            _move(opened, offset, start, length)
-            end = start + length
-            if index is None:
-                place.offset = start
-            else:
-                place[index] = (start, length)
+        for place in sorted(places, key=lambda place: place.offset):
+            start = end + (place.offset - end) % _ALIGNED
+            _move(opened, place.offset, start, place.length)
+            place.offset, end = start, start + place.length
         opened.truncate(end)
     return end
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +27,13 @@ from aipc.devices.system.cpu import read_cpu
 from aipc.devices.wheels import installed
 from aipc.errors import AipcError, ArtifactError
 from aipc.progress import Notify, Progress, silent
-from aipc.runtimes.blob_cache import BlobCache
+from aipc.runtimes.blob_cache import READY, BlobCache
 from aipc.runtimes.onnx.engine import ONNXEngine
 from aipc.runtimes.onnx.packed_model import save_packed
 from aipc.runtimes.onnx.provider import PROVIDER
 from aipc.runtimes.onnx.runtime import ONNXRuntime, ONNXScorer
 from aipc.runtimes.vendor_errors import translated
 
-READY = "ready_weights"
-"""The fact of an engine: whether it has them; none where it could not."""
 _FORM = 1
 """Of what `save_packed` writes."""
 _SCORES = "scores.npy"
@@ -50,11 +47,10 @@ _FULL_COPY = 2.5
 
 def made_for() -> dict[str, Any]:
     """All that they depend on, but the model: packages, processor, form."""
-    cpu = asdict(read_cpu())
-    found = installed()
+    cpu, found = read_cpu(), installed()
     return {
         "onnxruntime": {name: found[name] for name in found if name.startswith("onnxruntime")},
-        "processor": [cpu[name] for name in ("name", "architecture", "features")],
+        "processor": [cpu.name, cpu.architecture, *cpu.features],
         "form": _FORM,
     }
 
@@ -152,7 +148,8 @@ def _loaded_scores(folder: Path) -> npt.NDArray[np.float32]:
 def _scores(engine: ONNXEngine) -> npt.NDArray[np.float32]:
     """float32 [vocabulary]: what may follow a first token."""
     (rows,) = ONNXScorer(engine).logits([_TOKEN])
-    return rows[-1]
+    scores: npt.NDArray[np.float32] = rows[-1]
+    return scores
 
 
 def _compare(found: npt.NDArray[np.float32], wanted: npt.NDArray[np.float32]) -> None:
