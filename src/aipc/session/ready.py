@@ -31,6 +31,8 @@ SWITCH = "AIPC_READY_WEIGHTS"
 """The environment's variable: 0 makes none by itself."""
 _LEAST = 1 << 30
 """Bytes that they take while they are made; those of fewer load in a moment."""
+_WIDENED = "fp16"
+"""The CPU computes with them in 32 bits, so they would take twice the artifact's room."""
 _AGAIN_S = 24 * 3600
 """Until an attempt that failed is repeated."""
 
@@ -57,31 +59,35 @@ def make_ready(artifact: Path, store: Store, progress: Progress = silent) -> boo
     return True
 
 
-def make_later(facts: Mapping[str, Any], store: Store, notify: Notify) -> None:
+def make_later(
+    facts: Mapping[str, Any], store: Store, notify: Notify
+) -> subprocess.Popen[bytes] | None:
     """Start the process for the model of a session, by its ``facts``, where that is worth it.
 
     The facts have to have `READY`: in other sessions there is nothing to arrange.
 
     ``notify`` is told, and why not where the disk or the memory is short; once a day at most.
     """
-    if facts[READY] or "server" in facts or os.environ.get(SWITCH) == "0":
-        return
+    is_left = "server" in facts or os.environ.get(SWITCH) == "0"
+    if facts[READY] or is_left or facts["weights"] == _WIDENED:
+        return None
     artifact = Path(facts["artifact"])
     log = _log(artifact, store)
     if room_for(artifact) < _LEAST or _is_recent(log):
-        return
+        return None
     try:
         store.blobs.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as errors:
             _check_room(artifact, store)
-            _start(artifact, store, errors)
+            started = _start(artifact, store, errors)
     except (AipcError, OSError) as error:
         notify(f"the weights are not kept ready for the next load: {error}")
-        return
+        return None
     notify(
         "arranging the weights for this processor in the background, once, so that they load "
         f"faster ({SWITCH}=0 leaves it)"
     )
+    return started
 
 
 def main() -> None:
@@ -118,18 +124,18 @@ def _check_room(artifact: Path, store: Store) -> None:
     """
     needed, free = room_for(artifact), read_memory().available
     disk.require(store.blobs, needed, "keeping them", ArtifactError)
-    if free < needed:  # a loaded model takes half of it
+    if free < needed:  # both forms are in memory for a moment
         raise ArtifactError(f"that needs {amount(needed)} of memory, {amount(free)} are free")
 
 
-def _start(artifact: Path, store: Store, errors: Any) -> None:
+def _start(artifact: Path, store: Store, errors: Any) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "aipc.session.ready", str(artifact), str(store.home)]
     apart: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         flags = subprocess.IDLE_PRIORITY_CLASS | subprocess.DETACHED_PROCESS
         apart = {"creationflags": flags}
     nothing = subprocess.DEVNULL
-    subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=errors, **apart)
+    return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=errors, **apart)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ from aipc.errors import ArtifactError
 from aipc.runtimes.onnx.file import PREPACKED, prepacked_blobs
 
 _ALIGNED = 64
-"""Bytes: what a kernel arranged depends on where in these it begins, so that stays."""
+"""Bytes: what a kernel arranged begins at a multiple in memory, and is read wrongly elsewhere.
+
+ONNX Runtime 1.31 itself writes it anywhere, so what it saves may compute nonsense."""
 _PIECE = 1 << 22
 _FATAL = 4
 
@@ -193,7 +195,9 @@ def _compact(file: Path, tensors: list[_Tensor], packed: list[_Tensor]) -> int:
     end = 0
     with file.open("r+b") as opened:
         for place in sorted(places, key=lambda place: place.offset):
-            start = end + (place.offset - end) % _ALIGNED
+            start = end + -end % _ALIGNED
+            if start > place.offset:
+                raise ArtifactError("its weights lie too close together to be moved")
             _move(opened, place.offset, start, place.length)
             place.offset, end = start, start + place.length
         opened.truncate(end)
