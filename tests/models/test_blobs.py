@@ -156,8 +156,8 @@ def test_a_damaged_one_is_removed_told_and_made_anew(damage, cache, folder):
 
 def test_a_failed_compilation_leaves_nothing(folder):
     cache = Blobs(folder, ABOUT)
-    with contextlib.suppress(RuntimeError), cache.making(CONFIGURATION, 1) as folder:
-        (folder / BLOB).write_bytes(b"half")
+    with contextlib.suppress(RuntimeError), cache.making(CONFIGURATION, 1) as made:
+        (made / BLOB).write_bytes(b"half")
         raise RuntimeError
     assert cache.find(CONFIGURATION) is None
     assert blobs.list_blobs(folder) == []
@@ -185,6 +185,14 @@ def test_the_cache_is_listed_and_emptied(cache, folder):
     assert kept.identity == {**ABOUT, **CONFIGURATION}
     blobs.remove_blob(folder, kept.name)
     assert blobs.list_blobs(folder) == []
+
+
+def test_where_bytes_are_not_hashed_sizes_are_compared(folder):
+    cache = Blobs(folder, ABOUT, hashed=False)
+    make(cache)
+    flipped(cache.find(CONFIGURATION))
+    truncated(cache.find(CONFIGURATION))
+    assert cache.find(CONFIGURATION) is None
 
 
 def test_tidying_takes_what_is_not_whole_only(cache, folder):

@@ -157,7 +157,9 @@ def _staleness(blob: Blob) -> str:
     artifact = Path(blob.identity["artifact"])
     if not artifact.is_dir():
         return f"its model is gone ({artifact})"
-    return _ready_staleness(blob) if _is_ready_weights(blob) else _npu_staleness(blob)
+    from aipc.session.ready import is_ready
+
+    return _ready_staleness(blob) if is_ready(blob) else _npu_staleness(blob)
 
 
 def _npu_staleness(blob: Blob) -> str:
@@ -171,13 +173,10 @@ def _npu_staleness(blob: Blob) -> str:
 
 
 def _ready_staleness(blob: Blob) -> str:
-    from aipc.runtimes.onnx.ready_weights import made_for
-    from aipc.session.place import cpu_identity
+    from aipc.session.ready import ready_identity
 
-    artifact = Path(blob.identity["artifact"])
-    now = {**cpu_identity(artifact), **made_for()}
     words = {"model": "its model was made again", "form": "made by another aipc"}
-    for name, value in now.items():
+    for name, value in ready_identity(Path(blob.identity["artifact"])).items():
         was = blob.identity.get(name)
         if was != value:
             return words.get(name, f"made with {name} {_shown(was)}, and here is {_shown(value)}")
@@ -187,10 +186,6 @@ def _ready_staleness(blob: Blob) -> str:
 def _shown(value: Any) -> str:
     words = value.items() if isinstance(value, dict) else [value or ()]
     return ", ".join(" ".join(map(str, word)) for word in words)
-
-
-def _is_ready_weights(blob: Blob) -> bool:
-    return "onnxruntime" in blob.identity
 
 
 @functools.cache

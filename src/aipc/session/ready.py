@@ -23,8 +23,8 @@ from aipc.models.blobs import Blob, list_blobs, remove_blob
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
 from aipc.runtimes.blob_cache import READY
-from aipc.runtimes.onnx.ready_weights import ReadyWeights, room_for
-from aipc.session.place import cpu_blobs
+from aipc.runtimes.onnx.ready_weights import ReadyWeights, made_for, room_for
+from aipc.session.place import cpu_blobs, cpu_identity
 from aipc.units import amount
 
 SWITCH = "AIPC_READY_WEIGHTS"
@@ -51,9 +51,9 @@ def make_ready(artifact: Path, store: Store, progress: Progress = silent) -> boo
         raise ArtifactError(what, "convert the model with aipc")
     if not ReadyWeights(artifact, blobs).make(progress):
         return False
-    *older, newest = [blob for blob in list_blobs(store.blobs) if _is_of(blob, artifact)]
-    for blob in older:
-        if blob.identity["processor"] == newest.identity["processor"]:
+    now = ready_identity(artifact)
+    for blob in list_blobs(store.blobs):
+        if is_ready(blob) and _is_outdated(blob, now):
             with suppress(ArtifactError, OSError):  # at work, or mapped on Windows: prune takes it
                 remove_blob(store.blobs, blob.name)
     return True
@@ -104,8 +104,21 @@ def main() -> None:
         _log(artifact, store).unlink()
 
 
-def _is_of(blob: Blob, artifact: Path) -> bool:
-    return "onnxruntime" in blob.identity and blob.identity["artifact"] == str(artifact.resolve())
+def is_ready(blob: Blob) -> bool:
+    """Whether a blob is ready weights."""
+    return "onnxruntime" in blob.identity
+
+
+def ready_identity(artifact: Path) -> dict[str, Any]:
+    """What the identity of an artifact's ready weights has to be, here and now."""
+    return {**cpu_identity(artifact), **made_for()}
+
+
+def _is_outdated(blob: Blob, now: Mapping[str, Any]) -> bool:
+    """Whether ``now`` has taken its place: the same artifact, for the same processor."""
+    was = blob.identity
+    is_same = all(was[name] == now[name] for name in ("artifact", "processor"))
+    return is_same and was != now
 
 
 def _log(artifact: Path, store: Store) -> Path:

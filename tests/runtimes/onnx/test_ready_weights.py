@@ -136,7 +136,9 @@ def torn_graph(folder):
 def made_by_other_kernels(folder):
     """As where the processor is not what its name says: no hash is found."""
     content = (folder / ONNX_MODEL).read_bytes()
-    other, found = re.subn(rb"(?<=MatMulNBits\+)\d", lambda digit: b"%d" % (9 - int(digit[0])), content)
+    other, found = re.subn(
+        rb"(?<=MatMulNBits\+)\d", lambda digit: b"%d" % (9 - int(digit[0])), content
+    )
     assert found
     (folder / ONNX_MODEL).write_bytes(other)
 
