@@ -5,6 +5,7 @@ import json
 import pytest
 
 from aipc.convert.recipe import Recipe
+from aipc.runtimes.blob_cache import READY
 
 
 def test_an_answer_goes_to_stdout_and_the_rest_to_stderr(aipc, stand_in) -> None:
@@ -164,3 +165,26 @@ def test_what_is_no_schema_is_wrong_usage(aipc, stand_in, told, reason) -> None:
     assert outcome.status == 2
     assert reason in outcome.stderr
     assert not session.asked
+
+
+def test_weights_are_made_ready_when_the_answer_is_over(aipc, stand_in, monkeypatch) -> None:
+    later = []
+    monkeypatch.setattr("aipc.session.ready.make_later", lambda *given: later.append(given))
+    facts = {"model": "stand-in", READY: False}
+    session = stand_in(facts=facts)
+    assert aipc("run", "x").status == 0
+    assert session.closed
+    assert [given[0] for given in later] == [facts]
+
+
+def test_a_model_without_ready_weights_starts_nothing(aipc, stand_in, monkeypatch) -> None:
+    later = []
+    monkeypatch.setattr("aipc.session.ready.make_later", lambda *given: later.append(given))
+    stand_in()
+    assert aipc("run", "x").status == 0
+    assert later == []
+
+
+def test_explain_tells_of_weights_kept_ready(aipc, stand_in) -> None:
+    stand_in(facts={"model": "stand-in", READY: True})
+    assert "kept ready for this processor" in aipc("run", "--explain", "x").stderr

@@ -14,6 +14,7 @@ from aipc.errors import ArtifactError
 from aipc.models import blobs
 from aipc.models.blobs import Blobs
 
+BLOB = "model.blob"
 ABOUT = {"model": "a" * 64, "driver": "1.2.3"}
 CONFIGURATION = {"openvino": "2026.4.1", "device": "NPU", "properties": {"TURBO": "YES"}}
 
@@ -24,10 +25,14 @@ def folder(tmp_path):
 
 
 def make(cache, configuration=CONFIGURATION, content=b"compiled" * 1000):
-    with cache.making(configuration, len(content)) as blob:
-        if blob is not None:
-            blob.write_bytes(content)
-        return blob is not None
+    with cache.making(configuration, len(content)) as folder:
+        if folder is not None:
+            (folder / BLOB).write_bytes(content)
+        return folder is not None
+
+
+def content(cache, configuration=CONFIGURATION):
+    return (cache.find(configuration) / BLOB).read_bytes()
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def cache(folder):
 
 
 def test_what_was_made_is_found(cache):
-    assert cache.find(CONFIGURATION).read_bytes() == b"compiled" * 1000
+    assert content(cache) == b"compiled" * 1000
     assert not make(cache)
 
 
@@ -64,32 +69,32 @@ def test_one_for_anything_else_is_not_used(about, configuration, cache, folder):
     other = Blobs(folder, about)
     assert other.find(configuration) is None
     assert make(other, configuration, b"other")
-    assert other.find(configuration).read_bytes() == b"other"
-    assert cache.find(CONFIGURATION).read_bytes() == b"compiled" * 1000
+    assert content(other, configuration) == b"other"
+    assert content(cache) == b"compiled" * 1000
 
 
 def truncated(place):
-    with (place / blobs.BLOB).open("r+b") as file:
+    with (place / BLOB).open("r+b") as file:
         file.truncate(7999)
 
 
 def flipped(place):
-    content = bytearray((place / blobs.BLOB).read_bytes())
+    content = bytearray((place / BLOB).read_bytes())
     content[4321] ^= 1
-    (place / blobs.BLOB).write_bytes(content)
+    (place / BLOB).write_bytes(content)
 
 
 def empty(place):
-    (place / blobs.BLOB).write_bytes(b"")
+    (place / BLOB).write_bytes(b"")
 
 
 def longer(place):
-    with (place / blobs.BLOB).open("ab") as file:
+    with (place / BLOB).open("ab") as file:
         file.write(b"more")
 
 
 def missing(place):
-    (place / blobs.BLOB).unlink()
+    (place / BLOB).unlink()
 
 
 def without_manifest(place):
@@ -112,8 +117,8 @@ def with_a_stranger(place):
 
 
 def a_link(place):
-    shutil.move(place / blobs.BLOB, place.parent / "elsewhere")
-    (place / blobs.BLOB).symlink_to(place.parent / "elsewhere")
+    shutil.move(place / BLOB, place.parent / "elsewhere")
+    (place / BLOB).symlink_to(place.parent / "elsewhere")
 
 
 def a_file_in_place_of_the_folder(place):
@@ -138,7 +143,7 @@ DAMAGES = [
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_one_is_removed_told_and_made_anew(damage, cache, folder):
-    damage(cache.find(CONFIGURATION).parent)
+    damage(cache.find(CONFIGURATION))
     told = []
     again = Blobs(folder, ABOUT, notify=told.append)
     assert again.find(CONFIGURATION) is None
@@ -146,13 +151,13 @@ def test_a_damaged_one_is_removed_told_and_made_anew(damage, cache, folder):
     assert "unusable" in told[0]
     assert again.find(CONFIGURATION) is None
     assert make(again, content=b"anew")
-    assert again.find(CONFIGURATION).read_bytes() == b"anew"
+    assert content(again) == b"anew"
 
 
 def test_a_failed_compilation_leaves_nothing(folder):
     cache = Blobs(folder, ABOUT)
-    with contextlib.suppress(RuntimeError), cache.making(CONFIGURATION, 1) as blob:
-        blob.write_bytes(b"half")
+    with contextlib.suppress(RuntimeError), cache.making(CONFIGURATION, 1) as made:
+        (made / BLOB).write_bytes(b"half")
         raise RuntimeError
     assert cache.find(CONFIGURATION) is None
     assert blobs.list_blobs(folder) == []
@@ -182,10 +187,18 @@ def test_the_cache_is_listed_and_emptied(cache, folder):
     assert blobs.list_blobs(folder) == []
 
 
+def test_where_bytes_are_not_hashed_sizes_are_compared(folder):
+    cache = Blobs(folder, ABOUT, hashed=False)
+    make(cache)
+    flipped(cache.find(CONFIGURATION))
+    truncated(cache.find(CONFIGURATION))
+    assert cache.find(CONFIGURATION) is None
+
+
 def test_tidying_takes_what_is_not_whole_only(cache, folder):
     other = CONFIGURATION | {"device": "GPU"}
     make(cache, other)
-    missing(cache.find(other).parent)
+    missing(cache.find(other))
     assert len(blobs.tidy_blobs(folder)) == 1
     assert cache.find(CONFIGURATION) is not None
 

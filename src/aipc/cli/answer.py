@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aipc.cli.output import end_interrupted_line, folded, notice, printable, write, write_line
+from aipc.runtimes.blob_cache import READY
 from aipc.timing_spans import TimingSpan
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def show_reasons(facts: Mapping[str, Any]) -> None:
     weights = facts.get("weights") or "as it was made"
     lines = [f"{facts.get('model')}, {weights}, on {device} through {facts.get('runtime')}"]
     lines += [f"- {reason}" for reason in facts.get("why", ())]
+    if facts.get(READY):
+        lines.append("- its weights were kept ready for this processor: `aipc cache list`")
     for line in lines:
         for part in folded(line):
             notice(part)

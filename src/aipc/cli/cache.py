@@ -1,10 +1,10 @@
-"""``aipc cache``: the models that were compiled for this machine's NPU."""
+"""``aipc cache``: what was compiled for this machine's NPU, or arranged for its processor."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import click
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import local_date, notice, write_json, write_line, write_table
 from aipc.cli.progress_bar import display
+from aipc.errors import UsageError
 from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.units import amount
 
@@ -25,21 +26,22 @@ _json = click.option("--json", "wants_json", is_flag=True, help="JSON, with ever
 
 @click.group()
 def cache() -> None:
-    """List, make and remove the models compiled for the NPU.
+    """List, make and remove models compiled for the NPU, and weights kept ready for the CPU.
 
-    A compiled model serves only the model, driver, OpenVINO and options that it was made with.
+    A compiled model serves only the model, driver, OpenVINO and options that it was made with;
+    ready weights only the model, ONNX Runtime and processor.
     """
 
 
 @cache.command("list")
 @_json
 def list_(wants_json: bool) -> None:
-    """What is compiled, and whether it can still be used."""
+    """What is there, and whether it can still be used."""
     listed = [(blob, _staleness(blob)) for blob in _blobs()]
     if wants_json:
         write_json([_facts(blob, stale) for blob, stale in listed])
     elif listed:
-        columns = ("KEY", "SIZE", "CREATED", "PROMPT", "STATE", "MODEL")
+        columns = ("KEY", "DEVICE", "SIZE", "CREATED", "PROMPT", "STATE", "MODEL")
         write_table(
             columns, [_row(blob, stale) for blob, stale in listed], right={"SIZE", "PROMPT"}
         )
@@ -50,10 +52,39 @@ def list_(wants_json: bool) -> None:
 
 @cache.command()
 @click.argument("model")
+@click.option(
+    "--device",
+    type=click.Choice(["npu", "cpu"]),
+    default="npu",
+    show_default=True,
+    help="cpu: keep the weights ready for ONNX Runtime.",
+)
 @click.option("--emulate", is_flag=True, help="For the NPU's pipeline on the CPU.")
 @flags_of(NpuOptions)
-def prebuild(model: str, emulate: bool, **flags: Any) -> None:
-    """Compile MODEL for the NPU now, so that its first answer does not wait for it."""
+def prebuild(model: str, device: str, emulate: bool, **flags: Any) -> None:
+    """Make now what a load would wait for: MODEL compiled, or its weights arranged."""
+    if device == "npu":
+        _compile(model, emulate, flags)
+        return
+    if emulate or given(NpuOptions, flags) is not None:
+        raise UsageError("the NPU's options have no meaning on the CPU", "leave them out")
+    _arrange(model)
+
+
+def _arrange(model: str) -> None:
+    from aipc.models.store import Store
+    from aipc.session.place import SessionOptions
+    from aipc.session.prepare import prepare_session
+    from aipc.session.ready import make_ready
+
+    wanted = SessionOptions(device="cpu", runtime="onnx")
+    with display() as progress:
+        prepared = prepare_session(model, wanted, progress=progress, notify=progress.notice)
+        made = make_ready(prepared.folder, Store(), progress)
+    write_line(f"{'ready' if made else 'ready already'} for the CPU: {prepared.source.label}")
+
+
+def _compile(model: str, emulate: bool, flags: Mapping[str, Any]) -> None:
     from aipc.session import session
 
     options = given(NpuOptions, flags) or NpuOptions()
@@ -76,7 +107,7 @@ def prebuild(model: str, emulate: bool, **flags: Any) -> None:
 @click.argument("key", required=False)
 @_json
 def explain(key: str | None, wants_json: bool) -> None:
-    """What each compiled model, or the one of KEY, was made for, and why it is stale."""
+    """What each, or the one of KEY, was made for, and why it is stale."""
     chosen = [blob for blob in _blobs() if key is None or blob.name.startswith(key)]
     if key is not None and not chosen:
         raise click.BadParameter(f"the cache has no '{key}'", param_hint="KEY")
@@ -123,16 +154,38 @@ def _blobs() -> Sequence[Blob]:
 
 def _staleness(blob: Blob) -> str:
     """Why no load on this machine would use it; empty where one would."""
+    artifact = Path(blob.identity["artifact"])
+    if not artifact.is_dir():
+        return f"its model is gone ({artifact})"
+    from aipc.session.ready import is_ready
+
+    return _ready_staleness(blob) if is_ready(blob) else _npu_staleness(blob)
+
+
+def _npu_staleness(blob: Blob) -> str:
     made_with, installed = blob.identity["openvino"].partition("-")[0], version("openvino")
     if made_with != installed:
         return f"made with OpenVINO {made_with}, and {installed} is installed"
     driver, now = blob.identity["driver"], _npu_driver()
     if driver not in {None, now}:
         return f"made with the driver {driver}, and this machine has {now or 'no NPU'}"
-    artifact = Path(blob.identity["artifact"])
-    if not artifact.is_dir():
-        return f"its model is gone ({artifact})"
     return ""
+
+
+def _ready_staleness(blob: Blob) -> str:
+    from aipc.session.ready import ready_identity
+
+    words = {"model": "its model was made again", "form": "made by another aipc"}
+    for name, value in ready_identity(Path(blob.identity["artifact"])).items():
+        was = blob.identity.get(name)
+        if was != value:
+            return words.get(name, f"made with {name} {_shown(was)}, and here is {_shown(value)}")
+    return ""
+
+
+def _shown(value: Any) -> str:
+    words = value.items() if isinstance(value, dict) else [value or ()]
+    return ", ".join(" ".join(map(str, word)) for word in words)
 
 
 @functools.cache
@@ -147,7 +200,9 @@ def _facts(blob: Blob, stale: str) -> dict[str, Any]:
 
 
 def _row(blob: Blob, stale: str) -> tuple[str, ...]:
-    name = Path(blob.identity["artifact"]).name
-    prompt = f"{blob.identity['max_prompt_len']:,}"
+    name, device = Path(blob.identity["artifact"]).name, blob.identity["device"]
+    longest = blob.identity.get("max_prompt_len")
+    prompt = "any" if longest is None else f"{longest:,}"
     state = "stale" if stale else "usable"
-    return blob.name[:8], amount(blob.nbytes), local_date(blob.created), prompt, state, name
+    about = amount(blob.nbytes), local_date(blob.created), prompt, state, name
+    return blob.name[:8], device, *about

@@ -23,6 +23,7 @@ from aipc.cli.output import STOPPED, notice, report_failure
 from aipc.cli.progress_bar import Display, display
 from aipc.cli.session_flags import (
     find_server,
+    make_ready_later,
     open_session,
     prepare,
     sampling_of,
@@ -200,13 +201,16 @@ def chat(system: str | None, **flags: Any) -> None:
     if lines.is_terminal and remote is None:
         with Loading(flags) as loading:
             notice(_greeting(loading.facts, "loading"))
-            Talk(loading, conversation, sampling, debug=debug).hold(lines)
+            talk = Talk(loading, conversation, sampling, debug=debug)
+            talk.hold(lines)
+        talk.make_ready_later()
         return
     with remote or open_session(flags) as session:
         if lines.is_terminal:
             notice(_greeting(session.facts, f"at {session.facts['server']}"))
         talk = Talk(LoadedSession(session), conversation, sampling, debug=debug)
         talk.hold(lines)
+    talk.make_ready_later()
     if talk.failures and not lines.is_terminal:
         raise click.exceptions.Exit(1)
 
@@ -223,6 +227,7 @@ class Talk:
         debug: bool,
     ) -> None:
         self.failures = 0
+        self._answered = False
         self._debug = debug
         self._source = source
         self._conversation = conversation
@@ -235,6 +240,10 @@ class Talk:
                 self._take(line)
             if self._commands.wants_to_leave or self._source.has_failed:
                 return
+
+    def make_ready_later(self) -> None:
+        if self._answered:
+            make_ready_later(self._source.facts)
 
     def _take(self, line: str) -> None:
         try:
@@ -259,6 +268,7 @@ class Talk:
             self._conversation.withdraw()
             raise
         else:
+            self._answered = True
             self._conversation.answer(reply.text)
             warn_if_cut(reply)
 

@@ -13,6 +13,7 @@ from aipc.cli.answer import as_json, show, show_reasons, show_timings, timing_fa
 from aipc.cli.output import notice, write_json
 from aipc.cli.session_flags import (
     find_server,
+    make_ready_later,
     open_session,
     sampling_of,
     server_flags,
@@ -118,5 +119,7 @@ def run(
                 warn_if_cut(reply)
         if wants_timings:
             show_timings(reply, session.stages)
-        if schema is not None:
-            check_whole(reply)
+        facts = session.facts
+    make_ready_later(facts)
+    if schema is not None:
+        check_whole(reply)

@@ -1,11 +1,13 @@
 """Compiled models ("blobs"), kept so that a device's compiler runs once.
 
-    FOLDER/KEY/model.blob     FOLDER/KEY/aipc.json
+    FOLDER/KEY/…     FOLDER/KEY/aipc.json
 
 KEY is a hash of the identity: everything that the compiled bytes depend on, the model's own
-hash, the device, its driver, OpenVINO's version and the configuration.  The identity is in the
-manifest too and is compared in full.  A blob is used only if every byte of it has the hash
-that was taken when it was made: it goes to a vendor's loader that trusts what it reads.
+hash, the device, its driver, the runtime's version and the configuration.  The identity is in the
+manifest too and is compared in full.  An NPU's blob is used only if every byte of it has the hash
+that was taken when it was made: it goes to a vendor's loader that trusts what it reads.  Weights
+kept ready for the CPU are as large as the model, which isn't read through at each load either:
+their sizes are compared, and what the runtime computes with them (`aipc.runtimes.onnx`).
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ from aipc.errors import ArtifactError
 from aipc.models import staging
 from aipc.progress import Notify, Progress, silent, unheard
 
-BLOB = "model.blob"
 _ROOM_LEFT = 1 << 20  # bytes; the vendor writes on when a disk is full, without an error
 
 
@@ -43,7 +44,8 @@ class Blobs:
     """The cache as one model on one device sees it.
 
     ``about`` is the part of the identity that all of its blobs share: the model's hash and its
-    path, the driver.  ``notify`` gets a line when a kept blob turns out to be damaged.
+    path, the driver.  ``hashed``: whether every byte is read and compared before a blob is used.
+    ``notify`` gets a line when a kept blob turns out to be damaged.
     """
 
     def __init__(
@@ -51,30 +53,32 @@ class Blobs:
         folder: Path,
         about: Mapping[str, Any],
         *,
+        hashed: bool = True,
         progress: Progress = silent,
         notify: Notify = unheard,
     ) -> None:
         self._folder = folder
         self._about = about
+        self._hashed = hashed
         self._progress = progress
         self._notify = notify
 
     def find(self, configuration: Mapping[str, Any]) -> Path | None:
-        """The sound blob of exactly this configuration, or None; a damaged one is removed."""
+        """The folder of the sound blob of exactly this configuration; a damaged one is removed."""
         identity = self._identity(configuration)
         path = self._folder / _key(identity)
         if not path.exists():
             return None
-        problem = _problem(path, identity, self._progress)
+        problem = self._problem(path, identity)
         if problem is None:
-            return path / BLOB
+            return path
         self._notify(f"a compiled model in the cache is unusable ({problem}); it is made anew")
         self.discard(configuration)
         return None
 
     @contextmanager
     def making(self, configuration: Mapping[str, Any], needed: int) -> Iterator[Path | None]:
-        """Where to write the blob, about ``needed`` bytes; None where another process just has.
+        """The folder to write it to, about ``needed`` bytes; None where another process just has.
 
         It appears whole or not at all.
 
@@ -89,9 +93,8 @@ class Blobs:
             if folder is None:
                 yield None
                 return
-            yield folder / BLOB
-            blob = folder / BLOB
-            if not blob.is_file() or blob.stat().st_size == 0:
+            yield folder
+            if not any(file.stat().st_size for file in folder.iterdir()):
                 raise ArtifactError("the compiler left no blob")
             disk.require(folder, _ROOM_LEFT, "the compiled model", ArtifactError)
             manifest.write(folder, "blob", final.name, identity)
@@ -100,6 +103,16 @@ class Blobs:
         """Forget one that can't be used after all."""
         with suppress(staging.BusyError):
             staging.remove(self._folder / _key(self._identity(configuration)))
+
+    def _problem(self, path: Path, identity: Mapping[str, Any]) -> str | None:
+        try:
+            if manifest.read(path).facts != identity:
+                return "it was made for something else"
+            if self._hashed:
+                return next(iter(manifest.verify(path, self._progress)), None)
+        except (ArtifactError, OSError) as error:
+            return str(error)
+        return None if manifest.find(path) else "files are missing or cut"
 
     def _identity(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
         identity: dict[str, Any] = json.loads(json.dumps({**self._about, **configuration}))
@@ -147,16 +160,6 @@ def fingerprint(folder: Path, names: tuple[str, ...]) -> str:
         fix = "convert the model again"
         raise ArtifactError(f"'{error.filename}' can't be read ({error.strerror})", fix) from error
     return _hash(hashes)
-
-
-def _problem(path: Path, identity: Mapping[str, Any], progress: Progress) -> str | None:
-    try:
-        if manifest.read(path).facts != identity:
-            return "it was made for something else"
-        problems = manifest.verify(path, progress)
-    except (ArtifactError, OSError) as error:
-        return str(error)
-    return problems[0] if problems else None
 
 
 def _blob_folders(folder: Path) -> list[Path]:

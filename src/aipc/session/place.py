@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aipc.artifact import manifest
 from aipc.choose import Artifact, Plan, choose
 from aipc.choose.canary import PROMPTS, Canary
 from aipc.choose.destination import choose_target
@@ -164,7 +166,13 @@ class Placement:
         return self._wanted.npu.context(model) if is_bounded else model
 
     def _open_on(self, device: str, properties: Mapping[str, str]) -> Engine:
-        return RUNTIMES.get(self.plan.runtime).open(self._artifact.path, device, properties)
+        folder = self._artifact.path
+        if self.plan.runtime == "onnx" and kind_of(device) == "cpu":
+            from aipc.runtimes.onnx.ready_weights import open_on_cpu
+
+            blobs = cpu_blobs(folder, self._store)
+            return open_on_cpu(folder, properties, blobs, self._report[1])
+        return RUNTIMES.get(self.plan.runtime).open(folder, device, properties)
 
     def _open_npu(self) -> Engine:
         from aipc.runtimes.openvino.npu import open_npu
@@ -186,11 +194,29 @@ class Placement:
         return {**self._about(), **{name: engine.facts[name] for name in kept}}
 
     def _about(self) -> dict[str, Any]:
-        folder = self._artifact.path
-        files = sorted(file.name for file in folder.iterdir() if file.suffix in _MODEL_FILES)
-        return {
-            "model": fingerprint(folder, tuple(files)),
-            "artifact": str(folder.resolve()),
-            "device": self.plan.device,
-            "driver": self._driver,
-        }
+        return _about(self._artifact.path, self.plan.device, self._driver)
+
+
+def cpu_blobs(folder: Path, store: Store) -> Blobs | None:
+    """Where an artifact's weights are kept ready for the CPU.
+
+    None for a folder without a manifest, whose weights would have to be hashed at each load.
+    """
+    if manifest.find(folder) is None:
+        return None
+    return Blobs(store.blobs, cpu_identity(folder), hashed=False)
+
+
+def cpu_identity(folder: Path) -> dict[str, Any]:
+    """What the weights kept ready for the CPU hold for, but packages and processor."""
+    return _about(folder, "CPU", None)
+
+
+def _about(folder: Path, device: str, driver: str | None) -> dict[str, Any]:
+    files = sorted(file.name for file in folder.iterdir() if file.suffix in _MODEL_FILES)
+    return {
+        "model": fingerprint(folder, tuple(files)),
+        "artifact": str(folder.resolve()),
+        "device": device,
+        "driver": driver,
+    }

@@ -44,6 +44,19 @@ def test_initializers_name_their_file_and_extent(tmp_path):
     }
 
 
+def test_what_is_kept_arranged_has_an_extent_too(tmp_path):
+    tensor = external("a.data", offset=64, length=16, prepacked_0="Op+1|128;32;0|192;8;0")
+    assert read_references(written(tmp_path, graph(tensors=[tensor]))).external == {
+        External("a.data", 64, 16),
+        External("a.data", 128, 32),
+        External("a.data", 192, 8),
+    }
+    for damaged in ("Op+1|128", "Op+1|x;8;0"):
+        tensor = external("a.data", prepacked_0=damaged)
+        with pytest.raises(ArtifactError, match="no sound ONNX file"):
+            read_references(written(tmp_path, graph(tensors=[tensor])))
+
+
 def test_nothing_hides_in_nodes_branches_functions_or_sparse_tensors(tmp_path):
     constant = helper.make_node("Constant", [], ["c"], value=external("node"))
     listed = helper.make_node("Custom", [], ["l"], domain="x")

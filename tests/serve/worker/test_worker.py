@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from queue import SimpleQueue
 
 import fake_session
 import pytest
 
 from aipc.child import Outbox, batches
+from aipc.serve.worker.worker import RunningAnswers
 
 PARENT = """
 import os, subprocess, sys, time
@@ -121,3 +123,16 @@ def test_each_answer_ends_once_even_when_it_is_cancelled_twice(worker):
     worker.outbox.close()
     assert not [message for message in worker.messages if "id" in message]
     assert worker.wait(5) == 0
+
+
+def test_the_first_complete_answer_alone_is_followed_by_other_work(tmp_path):
+    session = fake_session.FakeSession({"model": "fake", "device": "cpu", "home": str(tmp_path)})
+    events, after = SimpleQueue(), SimpleQueue()
+    answers = RunningAnswers(session, events, lambda: after.put(None))
+    for number, text in enumerate(("fail", "Hi", "Hi")):
+        answers.start(number, {"messages": [{"content": text}], "sampling": {}})
+        while not {"finished", "failed"} & events.get(timeout=10).keys():
+            pass
+        if number == 1:
+            after.get(timeout=10)
+    assert after.empty()

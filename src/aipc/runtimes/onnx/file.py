@@ -32,6 +32,9 @@ _DEPTH = 100
 _GRAPH_INPUT, _VALUE_NAME, _VALUE_TYPE, _TENSOR_TYPE, _ELEMENT = 11, 1, 2, 1, 1
 _TENSOR_EXTERNAL, _ENTRY_KEY, _ENTRY_VALUE = 13, 1, 2
 _NODE_OPERATOR = 4
+PREPACKED = "prepacked"
+"""How the entries begin that say where ONNX Runtime keeps a tensor as its kernels take it:
+"KEY|OFFSET;LENGTH;CHECKSUM|…" in the tensor's own file (tensor_external_data_info.cc)."""
 
 ELEMENT_BYTES = {1: 4, 10: 2, 16: 2, 2: 1, 3: 1, 17: 1}
 """Size of onnx.proto's TensorProto.DataType: FLOAT, FLOAT16, BFLOAT16, UINT8, INT8, FLOAT8."""
@@ -145,7 +148,7 @@ def _externals(messages: Iterable[tuple[str, memoryview]]) -> Iterator[External]
     for kind, message in messages:
         entries = list(_all(message, _TENSOR_EXTERNAL)) if kind == "tensor" else []
         if entries:
-            yield _external(
+            yield from _extents(
                 {
                     _text(_one(entry, _ENTRY_KEY)): _text(_one(entry, _ENTRY_VALUE))
                     for entry in entries
@@ -153,13 +156,19 @@ def _externals(messages: Iterable[tuple[str, memoryview]]) -> Iterator[External]
             )
 
 
-def _external(entries: Mapping[str, str]) -> External:
-    length = entries.get("length")
-    return External(
-        entries.get("location", ""),
-        int(entries.get("offset", 0)),
-        None if length is None else int(length),
-    )
+def _extents(entries: Mapping[str, str]) -> Iterator[External]:
+    location, length = entries.get("location", ""), entries.get("length")
+    offset = int(entries.get("offset", 0))
+    yield External(location, offset, None if length is None else int(length))
+    for name, value in entries.items():
+        if name.startswith(PREPACKED):
+            yield from (External(location, *blob) for blob in prepacked_blobs(value))
+
+
+def prepacked_blobs(value: str) -> list[tuple[int, int]]:
+    """(offset, length) of each blob that a `PREPACKED` entry names."""
+    blobs = [blob.split(";") for blob in value.split("|")[1:]]
+    return [(int(offset), int(length)) for offset, length, _ in blobs]
 
 
 def _inputs(model: memoryview) -> Iterator[tuple[str, int]]:

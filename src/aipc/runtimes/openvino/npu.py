@@ -22,10 +22,11 @@ from aipc.devices import resolve_device
 from aipc.errors import EngineError, PromptTooLong
 from aipc.progress import Notify, Progress, silent, unheard
 from aipc.runtimes.base import Decoding
+from aipc.runtimes.blob_cache import BlobCache
 from aipc.runtimes.json_schema import check_constrained
 from aipc.runtimes.openvino.generation import OpenVINOGeneration, generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
-from aipc.runtimes.openvino.npu_compiler import EMULATION, BlobCache, NpuCompiler, is_emulated
+from aipc.runtimes.openvino.npu_compiler import EMULATION, NpuCompiler, is_emulated
 from aipc.runtimes.openvino.properties import check_npu_properties
 from aipc.runtimes.openvino.recipe import check_npu_recipe
 from aipc.runtimes.openvino.static_shape import (

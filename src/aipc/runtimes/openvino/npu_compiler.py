@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from aipc.artifact.files import OPENVINO_WEIGHTS
 from aipc.errors import AipcError, EngineError, UsageError
 from aipc.progress import Notify, Progress
+from aipc.runtimes.blob_cache import BlobCache
 from aipc.runtimes.openvino.static_shape import NpuOptions, Shape
 from aipc.runtimes.vendor_errors import translated
 
@@ -21,26 +21,8 @@ EMULATION: Mapping[str, str] = {
 """Properties that run the NPU's pipeline on the CPU, as OpenVINO GenAI's own tests do."""
 
 
+BLOB = "model.blob"
 _OWN_CACHE = frozenset({"CACHE_DIR", "CACHE_MODE"})
-
-
-class BlobCache(Protocol):
-    """Where compiled pipelines are kept; `aipc.models.blobs.Blobs` is the one on the disk."""
-
-    def find(self, configuration: Mapping[str, Any]) -> Path | None:
-        """The sound blob of exactly this configuration, or None."""
-
-    def making(
-        self, configuration: Mapping[str, Any], needed: int
-    ) -> AbstractContextManager[Path | None]:
-        """Where to write it, about ``needed`` bytes; None where another process just has.
-
-        Raises:
-            AipcError: there is no room, or no permission.
-        """
-
-    def discard(self, configuration: Mapping[str, Any]) -> None:
-        """Forget one that can't be used after all."""
 
 
 def is_emulated(properties: Mapping[str, str]) -> bool:
@@ -81,13 +63,13 @@ class NpuCompiler:
 
     def _kept(self, shape: Shape, blobs: BlobCache, notify: Notify) -> Any:
         configuration = self._configuration(shape)
-        blob = blobs.find(configuration)
-        if blob is None:
+        folder = blobs.find(configuration)
+        if folder is None:
             return None
         weights = self._artifact / OPENVINO_WEIGHTS
         try:
             with translated("the kept blob can't be read"):
-                return self._open(BLOB_PATH=str(blob), WEIGHTS_PATH=str(weights))
+                return self._open(BLOB_PATH=str(folder / BLOB), WEIGHTS_PATH=str(weights))
         except EngineError as error:
             notify(f"{error.what}; compiling anew")
             blobs.discard(configuration)
@@ -99,9 +81,10 @@ class NpuCompiler:
         needed = 2 * (self._artifact / OPENVINO_WEIGHTS).stat().st_size
         made = None
         try:
-            with blobs.making(self._configuration(shape), needed) as blob:
-                if blob is not None:
-                    made = self._compile(shape, EXPORT_BLOB="YES", BLOB_PATH=str(blob))
+            with blobs.making(self._configuration(shape), needed) as folder:
+                if folder is not None:
+                    blob = str(folder / BLOB)
+                    made = self._compile(shape, EXPORT_BLOB="YES", BLOB_PATH=blob)
         except EngineError:
             raise
         except AipcError as error:

@@ -14,6 +14,7 @@ from aipc.generate import Finished, Timings, Usage
 from aipc.generate.request import GenerationRequest
 from aipc.progress import Notify, Progress
 from aipc.runtimes.base import Capabilities
+from aipc.runtimes.blob_cache import READY
 from aipc.serve.worker.messages import Embedded
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ def load_session(
         notify=notify,
         **given,
     )
+
+
+def make_ready_later(facts: Mapping[str, Any], home: str, notify: Notify) -> None:
+    """After the first answer of a session with these ``facts``: have the next one load faster."""
+    if READY in facts:
+        from aipc.models.store import Store
+        from aipc.session.ready import make_later
+
+        make_later(facts, Store(Path(home)), notify)
 
 
 class EmbeddingSession:

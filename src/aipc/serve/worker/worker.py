@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from io import BufferedIOBase
 from pathlib import Path
@@ -27,7 +28,7 @@ from aipc.child import Message, Outbox, batches, own_pipes
 from aipc.errors import EngineError
 from aipc.generate import Finished
 from aipc.generate.request import GenerationRequest
-from aipc.serve.worker.loading import EmbeddingSession
+from aipc.serve.worker.loading import EmbeddingSession, make_ready_later
 from aipc.serve.worker.messages import error_to_data, event_to_data, request_from_data
 
 HEARTBEAT_S = 2.0
@@ -63,17 +64,19 @@ class Worker:
         try:
             module, _, function = loader.partition(":")
             load = getattr(import_module(module), function)
-            session = load(
-                arguments, self._progress(), lambda text: self._outbox.put({"notice": text})
-            )
+            session = load(arguments, self._progress(), self._notify)
             _warm_up(session)
             ready = _ready(session)
         except Exception as error:  # noqa: BLE001 - any error goes to the parent
             self._outbox.put({"failed": error_to_data(error)})
             return None
-        self._answers = RunningAnswers(session, self._outbox)
+        later = partial(make_ready_later, session.facts, arguments["home"], self._notify)
+        self._answers = RunningAnswers(session, self._outbox, later)
         self._outbox.put({"ready": ready})
         return session
+
+    def _notify(self, text: str) -> None:
+        self._outbox.put({"notice": text})
 
     def _listen(self) -> None:
         with suppress(ValueError):
@@ -120,9 +123,11 @@ class RunningAnswers:
     Every answer ends with exactly one message: "finished" with its `Finished`, or "failed".
     """
 
-    def __init__(self, session: Any, outbox: Outbox) -> None:
+    def __init__(self, session: Any, outbox: Outbox, after_first: Callable[[], None]) -> None:
+        """``after_first`` is called once, when an answer is complete."""
         self._session = session
         self._outbox = outbox
+        self._after_first: Callable[[], None] | None = after_first
         self._lock = threading.Lock()
         self._running: dict[int, _Answer] = {}
 
@@ -152,10 +157,17 @@ class RunningAnswers:
                 data = event_to_data(event)
                 if isinstance(event, Finished):
                     self._end(number, {"id": number, "finished": data})
+                    self._note_first()
                 else:
                     self._outbox.put({"id": number, "event": data})
         except Exception as error:  # noqa: BLE001 - any error goes to the client
             self._end(number, {"id": number, "failed": error_to_data(error)})
+
+    def _note_first(self) -> None:
+        with self._lock:
+            call, self._after_first = self._after_first, None
+        if call is not None:
+            call()
 
     def _end(self, number: int, message: Message) -> None:
         with self._lock:
