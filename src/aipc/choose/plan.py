@@ -125,14 +125,14 @@ def choose(
     return Plan(name, found.name, {**chosen, **requested}, (*why, *reasons), found.full_name)
 
 
-def check_installed(reachable: Sequence[Device], runtime: str, extra: str = "onnx") -> None:
-    """Refuse ONNX Runtime where no device is reached by it; ``extra`` brings it.
+def check_installed(reachable: Sequence[Device], runtime: str, wheels: str = "onnx") -> None:
+    """Refuse ONNX Runtime where no device is reached by it; ``wheels``, a set, bring it.
 
     Raises:
         DeviceError: it is not installed.
     """
     if not reachable and runtime == "onnx":
-        raise DeviceError("ONNX Runtime GenAI is not installed here", install_command(extra))
+        raise DeviceError("ONNX Runtime GenAI is not installed here", install_command(wheels))
 
 
 def objection(artifact: Artifact, device: Device, runtime: str) -> str:
