@@ -5,7 +5,7 @@ python examples/directml_demo.py
 AIPC_EXAMPLE_MODEL=microsoft/Phi-3-mini-4k-instruct   Phi-3, in place of a small model
 AIPC_DEVICE=directml                                  any GPU on Windows; or cuda; the CPU without
 
-Each has a wheel of its own: pip install "aipc[directml]", "aipc[cuda]" or "aipc[onnx]".
+A GPU needs a wheel of its own in place of the CPU's: `aipc doctor` gives the commands.
 """
 
 # %%

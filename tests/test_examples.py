@@ -18,7 +18,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 EXTRA = "transformers' models need torch: pip install 'aipc[transformers]'"
 DEMOS = {
     "npu_demo": ("torch", EXTRA),
-    "directml_demo": ("onnxruntime_genai", "needs ONNX Runtime: pip install 'aipc[onnx]'"),
+    "directml_demo": ("onnxruntime_genai", "ONNX Runtime needs Python 3.11"),
     "openvino_demo": ("torch", EXTRA),
 }
 """The package beyond aipc's own that each needs."""

@@ -46,14 +46,14 @@ def test_an_nvidia_gpu_without_its_wheel_says_so(states, reached):
     gpu = Adapter("gpu", "nvidia", "GeForce RTX 4090", module="nvidia")
     state = states("cpu", *reached, adapters=[gpu])["cuda", "onnx", ""]
     assert state.startswith("not reached: GeForce RTX 4090 is here; its wheel:")
-    assert 'pip install "aipc[cuda]"' in state
+    assert "pip install onnxruntime-genai-cuda==" in state
     assert states("cpu", *reached, adapters=[gpu])["npu", "openvino", ""].startswith("not here")
 
 
 def test_each_kind_of_a_gpu_names_its_own_wheel(states):
     told = states("cpu", adapters=[Adapter("gpu", "amd", "Radeon")])
-    assert "aipc[directml]" in told["directml", "onnx", ""]
-    assert "aipc[webgpu]" in told["webgpu", "onnx", ""]
+    assert "onnxruntime-genai-directml==" in told["directml", "onnx", ""]
+    assert "onnxruntime-ep-webgpu==" in told["webgpu", "onnx", ""]
 
 
 def test_a_cpu_without_its_runtime_says_how_to_get_it(machine, npu_generates):

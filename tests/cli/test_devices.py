@@ -56,7 +56,7 @@ def laptop(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine(
         devices=(arc, boost),
         adapters=(radeon,),
-        unreached=(Unreached(radeon, 'its wheel: `pip install "aipc[directml]"`'),),
+        unreached=(Unreached(radeon, "its wheel: `pip install onnxruntime`"),),
         cpu=Cpu("Intel(R) Core(TM) Ultra 7 155H", "AMD64", 16, 22, ("avx2", "avx_vnni")),
         memory=Memory(32_000_000_000, 8_000_000_000),
         system="Windows-11-10.0.26100-SP0",

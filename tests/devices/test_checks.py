@@ -124,7 +124,7 @@ def test_what_is_wrong_is_found_with_what_mends_it(change, fields, name, outcome
 def test_a_gpu_that_nothing_reaches_is_a_warning_with_its_wheel(change) -> None:
     missing = unreached([RTX], [device("CPU", *ALL)], "Linux")
     check = found(change(adapters=(RTX,), unreached=missing), "gpu")
-    assert (check.outcome, "aipc[cuda]" in check.fix) == (WARN, True)
+    assert (check.outcome, "onnxruntime-genai-cuda==" in check.fix) == (WARN, True)
 
 
 def test_a_permission_is_told_once(change) -> None:

@@ -60,8 +60,8 @@ def test_a_machine_without_any_device_says_so() -> None:
 
 def test_a_missing_wheel_is_told_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.system", lambda: "Windows")
-    for name in ("cuda", "directml", "webgpu"):
-        with pytest.raises(DeviceError, match=rf'pip install "aipc\[{name}\]"'):
+    for name, package in (("cuda", "genai-cuda"), ("directml", "genai-directml")):
+        with pytest.raises(DeviceError, match=f"pip install onnxruntime-{package}=="):
             resolve_device(name, ["CPU"])
 
 

@@ -127,9 +127,9 @@ def test_nvidia_without_its_driver(module: str | None) -> None:
 
 
 def test_a_wheel_is_named() -> None:
-    assert 'pip install "aipc[cuda]"' in missing(RTX)
-    assert 'pip install "aipc[webgpu]"' in missing(RADEON)
-    assert 'pip install "aipc[directml]"' in missing(RADEON, "Windows")
+    assert "onnxruntime-genai-cuda==" in missing(RTX)
+    assert "onnxruntime-ep-webgpu==" in missing(RADEON)
+    assert "onnxruntime-genai-directml==" in missing(RADEON, "Windows")
 
 
 def test_what_nothing_reaches_is_said_honestly() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from aipc.devices import wheels
-from aipc.devices.wheels import clashes, extras, install_command, installed, wheel_for
+from aipc.devices.wheels import clashes, install_command, installed, wheel_for, wheel_sets
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -20,6 +21,8 @@ GOOD = {
     "openvino-genai": "2026.4.1.0",
     "openvino-tokenizers": "2026.4.1.0",
 }
+CPU = "`pip install onnxruntime-genai==0.18.0 onnxruntime==1.31.1`"
+CUDA = '`pip install onnxruntime-genai-cuda==0.18.0 "onnxruntime-gpu[cuda,cudnn]==1.31.1"`'
 
 
 def test_what_belongs_together_is_no_clash() -> None:
@@ -33,27 +36,27 @@ def test_what_belongs_together_is_no_clash() -> None:
         (
             GOOD | {"onnxruntime-gpu": "1.31.1"},
             ("onnxruntime", "onnxruntime-gpu"),
-            '`pip uninstall -y onnxruntime onnxruntime-gpu`, then `pip install "aipc[cuda]"`',
+            "`pip uninstall -y onnxruntime onnxruntime-gpu onnxruntime-genai`, then " + CUDA,
         ),
         (
             {"onnxruntime-genai": "0.18.0", "onnxruntime-genai-winml": "0.18.0"},
             ("onnxruntime-genai", "onnxruntime-genai-winml"),
-            'then `pip install "aipc[winml]"`',
+            '`pip install onnxruntime-genai-winml==0.18.0 "onnxruntime-windowsml>=1.30,<1.31"`',
         ),
         (
             {"onnxruntime-genai-cuda": "0.18.0", "onnxruntime": "1.31.1"},
             ("onnxruntime-genai-cuda", "onnxruntime-gpu"),
-            "`pip uninstall -y onnxruntime-genai-cuda onnxruntime`, then `pip install",
+            "`pip uninstall -y onnxruntime onnxruntime-genai-cuda`, then " + CUDA,
         ),
         (
             GOOD | {"openvino": "2026.3.0"},
             ("openvino-genai", "openvino"),
-            "`pip install --force-reinstall aipc`",
+            "`pip install aipc` brings the versions that belong together",
         ),
         (
             GOOD | {"openvino-nightly": "2024.5.0"},
             ("openvino", "openvino-nightly"),
-            "uninstall -y openvino openvino-nightly`, then `pip install --force-reinstall aipc`",
+            "uninstall -y openvino openvino-nightly`, then `pip install aipc`",
         ),
     ],
 )
@@ -74,17 +77,35 @@ def test_a_wheel_is_named_where_it_can_be_had() -> None:
 
 
 def test_what_is_in_the_way_goes_first() -> None:
-    assert install_command("onnx", {}) == '`pip install "aipc[onnx]"`'
-    assert install_command("cuda", GOOD) == (
-        '`pip uninstall -y onnxruntime onnxruntime-genai`, then `pip install "aipc[cuda]"`'
+    assert install_command("onnx", {}).endswith(CPU)
+    assert install_command("cuda", {}).endswith(CUDA)
+    assert install_command("cuda", GOOD).endswith(
+        "`pip uninstall -y onnxruntime onnxruntime-genai`, then " + CUDA
     )
-    assert install_command("webgpu", GOOD) == '`pip install "aipc[webgpu]"`'
+    assert install_command("webgpu", GOOD).endswith("`pip install onnxruntime-ep-webgpu==0.4.0`")
 
 
-def test_every_extra_is_whole_by_itself() -> None:
-    for extra in extras():
-        assert clashes(dict.fromkeys(extra.packages, "1.0")) == (), extra.name
-        assert extra.source
+def test_what_is_whole_and_does_not_load_is_installed_anew() -> None:
+    assert install_command("onnx", GOOD).endswith(
+        "`pip uninstall -y onnxruntime onnxruntime-genai`, then " + CPU
+    )
+
+
+@pytest.mark.parametrize("one", wheel_sets()[1:], ids=lambda one: one.name)
+def test_what_is_told_for_a_mixture_with_the_default_install_ends_it(one) -> None:
+    mixture = GOOD | dict.fromkeys(one.packages, "1.0")
+    for clash in clashes(mixture):
+        removed, installed_again = re.findall(r"`pip (?:uninstall -y|install) ([^`]*)`", clash.fix)
+        left = {name: mixture[name] for name in mixture if name not in removed.split()}
+        added = [re.split(r"[=<>\[]", pin.strip('"'))[0] for pin in installed_again.split()]
+        assert clashes(left | dict.fromkeys(added, "1.0")) == ()
+        assert set(one.packages) == set(added)
+
+
+def test_every_set_is_whole_by_itself() -> None:
+    for one in wheel_sets():
+        assert clashes(dict.fromkeys(one.packages, "1.0")) == (), one.name
+        assert one.source
 
 
 def test_this_machines_packages() -> None:
@@ -104,14 +125,16 @@ def test_files_that_another_package_took_along_are_missed(monkeypatch, tmp_path)
     monkeypatch.setattr("importlib.metadata.distribution", lambda name: Distribution())
     (clash,) = clashes()
     assert clash.what.startswith("onnxruntime is listed as installed and its files are gone")
-    assert 'then `pip install "aipc[onnx]"`' in clash.fix
+    assert clash.fix == "`pip uninstall -y onnxruntime`, then " + CPU
     (tmp_path / "onnxruntime").mkdir()
     (tmp_path / "onnxruntime/__init__.py").touch()
     assert clashes() == ()
 
 
-@pytest.mark.parametrize("extra", extras(), ids=lambda extra: extra.name)
-def test_the_package_installs_what_the_table_pins(extra) -> None:
+@pytest.mark.parametrize(("name", "extra"), [("onnx", None), ("webgpu", "webgpu")])
+def test_the_package_installs_what_the_table_pins(name, extra) -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")
-    offered = tomllib.loads(text)["project"]["optional-dependencies"][extra.name]
-    assert set(extra.pins) <= {requirement.partition(";")[0].strip() for requirement in offered}
+    project = tomllib.loads(text)["project"]
+    offered = project["dependencies"] + project["optional-dependencies"].get(extra, [])
+    (wanted,) = (one for one in wheel_sets() if one.name == name)
+    assert {f"{pin}; python_version >= '3.11'" for pin in wanted.pins} <= set(offered)

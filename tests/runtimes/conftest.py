@@ -47,7 +47,7 @@ def tiny_artifact(tiny_checkpoint, tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_onnx(tiny_checkpoint, tmp_path_factory):
     """The same for ONNX Runtime GenAI, for one of its targets."""
-    pytest.importorskip("onnxruntime_genai", reason="pip install 'aipc[onnx]'")
+    pytest.importorskip("onnxruntime_genai", reason="ONNX Runtime needs Python 3.11")
 
     def make(name, target="cpu"):
         source, config, tensors = tiny_checkpoint(name)

@@ -14,7 +14,7 @@ from aipc.generate import Tokenizer
 from aipc.models.store import Store
 from aipc.session.convert import convert
 
-pytest.importorskip("onnxruntime_genai", reason="needs ONNX Runtime: pip install 'aipc[onnx]'")
+pytest.importorskip("onnxruntime_genai", reason="ONNX Runtime needs Python 3.11")
 
 TEXT = Path(aipc.__file__).parent / "measure" / "quality" / "legal.txt"
 WINDOWS, LENGTH = 4, 512

@@ -87,9 +87,9 @@ def plain_name(name_given: str) -> str:
 def driver_advice(kind: str, system: str | None = None) -> str:
     """What to install for a device of this kind, on this operating system; may be empty."""
     system = system or platform.system()
-    extra = wheel_for(kind, system)
-    if extra and kind != "cpu":
-        return install_command(extra)
+    wheels = wheel_for(kind, system)
+    if wheels and kind != "cpu":
+        return install_command(wheels)
     driver = _DRIVERS.get((kind, system))
     return f"install {driver}" if driver else ""
 

@@ -16,7 +16,7 @@ from aipc.devices.adapters import Adapter, read_adapters
 from aipc.devices.device import Device
 from aipc.devices.openvino import reason
 from aipc.devices.system.cpu import read_cpu
-from aipc.devices.wheels import extras, installed
+from aipc.devices.wheels import installed, wheel_sets
 
 PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
@@ -43,8 +43,8 @@ Found = tuple[tuple[Device, ...], tuple[str, ...]]
 def onnx_kinds(found: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """The kinds of device that the installed wheels are for; empty without ONNX Runtime GenAI."""
     here = installed() if found is None else found
-    whole = [extra for extra in extras() if all(package in here for package in extra.packages)]
-    return tuple(dict.fromkeys(kind for extra in whole for kind in extra.kinds))
+    whole = [one for one in wheel_sets() if all(package in here for package in one.packages)]
+    return tuple(dict.fromkeys(kind for one in whole for kind in one.kinds))
 
 
 def onnx_devices(adapters: Callable[[], Sequence[Adapter]] = read_adapters) -> Found:
@@ -120,7 +120,7 @@ def _numbered(kind: str, adapters: Sequence[Adapter]) -> Iterator[Device]:
 
 
 def _nothing(kind: str, providers: Sequence[str]) -> str:
-    wheel = next(extra for extra in extras() if extra.kinds[-1] == kind)
+    wheel = next(one for one in wheel_sets() if one.kinds[-1] == kind)
     if PROVIDERS[kind] in providers or kind == "webgpu":
         return f"{wheel.packages[-1]} is installed, and ONNX Runtime finds {_ABSENT[kind]}"
     return (

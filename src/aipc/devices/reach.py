@@ -113,8 +113,8 @@ def what_is_missing(adapter: Adapter, system: str, kind: str | None = None) -> s
     unreachable = f"no runtime reaches it on {system}"
     if kinds[0] in {"gpu", "npu"}:
         return driver_advice(kinds[0], system) or unreachable
-    extra = next(filter(None, (wheel_for(kind, system) for kind in kinds)), None)
-    return f"its wheel: {install_command(extra)}" if extra else unreachable
+    wheels = next(filter(None, (wheel_for(kind, system) for kind in kinds)), None)
+    return f"its wheel: {install_command(wheels)}" if wheels else unreachable
 
 
 def kinds_of(adapter: Adapter) -> list[str]:

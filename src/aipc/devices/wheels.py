@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from aipc.tables import read_table
+
+_OLD_PYTHON = "take Python 3.11 or newer, then " if sys.version_info < (3, 11) else ""
+"""For ONNX Runtime, of which Python 3.10 has no wheel."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,8 @@ class Clash:
 
 
 @dataclass(frozen=True)
-class Extra:
-    """One entry of wheels.toml: what ``pip install "aipc[name]"`` adds."""
+class WheelSet:
+    """One set of wheels.toml: packages that bring ONNX Runtime to some kinds of device."""
 
     name: str
     kinds: tuple[str, ...]
@@ -42,7 +46,7 @@ class Extra:
     @property
     def packages(self) -> tuple[str, ...]:
         """The pins' names, without version."""
-        return tuple(re.split(r"[=<>\[]", pin)[0] for pin in self.pins)
+        return tuple(map(_package, self.pins))
 
 
 def installed() -> Mapping[str, str]:
@@ -60,42 +64,41 @@ def clashes(found: Mapping[str, str] | None = None) -> tuple[Clash, ...]:
     return (*_doubles(here), *lost, *_unpaired(here), *_misfits(here))
 
 
-def extras() -> tuple[Extra, ...]:
-    """Every extra of wheels.toml, in its order."""
+def wheel_sets() -> tuple[WheelSet, ...]:
+    """Every set of wheels.toml, in its order: the first is the default install's."""
     return tuple(
-        Extra(
+        WheelSet(
             entry["name"],
             kinds=tuple(entry["kinds"]),
             systems=tuple(entry["systems"]),
             pins=tuple(entry["pins"]),
             source=entry["source"],
         )
-        for entry in _table()["extra"]
+        for entry in _table()["set"]
     )
 
 
 def wheel_for(kind: str, system: str | None = None) -> str | None:
-    """The extra that brings ONNX Runtime to devices of this kind; None where there is none.
+    """The set that brings ONNX Runtime to devices of this kind; None where there is none.
 
     ``system`` is a name as `platform.system` returns it; this machine's when left out.
     """
     system = system or platform.system()
-    for extra in extras():
-        if extra.kinds[-1] == kind and system in extra.systems:
-            return extra.name
+    for one in wheel_sets():
+        if one.kinds[-1] == kind and system in one.systems:
+            return one.name
     return None
 
 
-def install_command(extra: str, found: Mapping[str, str] | None = None) -> str:
-    """How to get this extra here: packages that it can't be beside are removed first."""
+def install_command(name: str, found: Mapping[str, str] | None = None) -> str:
+    """How to get this set here: packages that it can't be beside are removed first."""
     here = installed() if found is None else found
-    wanted = next(entry for entry in extras() if entry.name == extra)
-    shared = [package for package in _shared(wanted) if package in here]
-    install = f'`pip install "aipc[{extra}]"`'
-    if set(shared) <= set(wanted.packages):
-        return install
-    # Removing one package takes the files that it shares with another: all go, then come back.
-    return f"`pip uninstall -y {' '.join(shared)}`, then {install}"
+    wanted = next(one for one in wheel_sets() if one.name == name)
+    shared = _shared(wanted, here)
+    # Whole, and asked for all the same: it does not load.
+    if set(shared) <= set(wanted.packages) and not set(wanted.packages) <= set(here):
+        return _OLD_PYTHON + _install(wanted, here)
+    return _OLD_PYTHON + _reinstall(shared, _install(wanted, {}))
 
 
 def _doubles(found: Mapping[str, str]) -> Iterator[Clash]:
@@ -107,7 +110,7 @@ def _doubles(found: Mapping[str, str]) -> Iterator[Clash]:
                 tuple(here),
                 f"{listed} write into one folder, '{module}': "
                 "what runs is a mixture, often without its accelerator",
-                _reinstall(here),
+                _mend(here, found),
             )
 
 
@@ -119,7 +122,7 @@ def _unpaired(found: Mapping[str, str]) -> Iterator[Clash]:
             yield Clash(
                 (package, needs),
                 f"{package} {found[package]} is here without {needs}, the one it works with",
-                _reinstall([package, *_siblings(needs, found)]),
+                _mend([package, *_siblings(needs, found)], found),
             )
 
 
@@ -133,7 +136,7 @@ def _misfits(found: Mapping[str, str]) -> Iterator[Clash]:
             yield Clash(
                 (package, needs),
                 f"{package} {found[package]} does not belong to {needs} {found[needs]}",
-                "`pip install --force-reinstall aipc` brings the versions that belong together",
+                "`pip install aipc` brings the versions that belong together",
             )
 
 
@@ -145,7 +148,7 @@ def _lost_files() -> Iterator[Clash]:
                     (package,),
                     f"{package} is listed as installed and its files are gone: another package "
                     f"that writes into '{module}' was removed",
-                    _reinstall([package]),
+                    _mend([package], installed()),
                 )
 
 
@@ -158,26 +161,39 @@ def _has_files(package: str, module: str) -> bool:
     return all(Path(str(distribution.locate_file(file))).is_file() for file in listed)
 
 
-def _reinstall(packages: list[str]) -> str:
-    remove = f"`pip uninstall -y {' '.join(packages)}`"
-    extra = _extra_of(packages)
-    again = f'"aipc[{extra}]"' if extra else "--force-reinstall aipc"
-    return f"{remove}, then `pip install {again}`"
+def _mend(packages: list[str], found: Mapping[str, str]) -> str:
+    wanted = _set_of(packages)
+    if wanted is None:
+        return _reinstall(packages, "`pip install aipc`")
+    return _reinstall(_shared(wanted, found), _install(wanted, {}))
 
 
-def _extra_of(packages: list[str]) -> str | None:
-    """The most able extra that one of these belongs to: its wheels compute on the CPU too."""
-    owned = Counter(package for extra in extras() for package in extra.packages)
-    for extra in sorted(extras(), key=lambda extra: -len(extra.kinds)):
-        if any(package in extra.packages and owned[package] == 1 for package in packages):
-            return extra.name
-    return "onnx" if any(package.startswith("onnxruntime") for package in packages) else None
+def _reinstall(packages: list[str], install: str) -> str:
+    """Removing one package takes the files that it shares with another: all go, then come back."""
+    return f"`pip uninstall -y {' '.join(packages)}`, then {install}"
 
 
-def _shared(extra: Extra) -> list[str]:
-    """Every package that writes into a folder of the extra's own."""
-    groups = [group for group in _modules().values() if set(group) & set(extra.packages)]
-    return [package for group in groups for package in group]
+def _install(wanted: WheelSet, found: Mapping[str, str]) -> str:
+    """By its pins: `pip install "aipc[…]"` would bring the default set's wheels back beside it."""
+    missing = [pin for pin in wanted.pins if _package(pin) not in found]
+    quoted = [f'"{pin}"' if set(pin) & set("<>[") else pin for pin in missing]
+    return f"`pip install {' '.join(quoted)}`"
+
+
+def _set_of(packages: list[str]) -> WheelSet | None:
+    """The most able set that one of these belongs to: its wheels compute on the CPU too."""
+    owned = Counter(package for one in wheel_sets() for package in one.packages)
+    for one in sorted(wheel_sets(), key=lambda one: -len(one.kinds)):
+        if any(package in one.packages and owned[package] == 1 for package in packages):
+            return one
+    is_onnx = any(package.startswith("onnxruntime") for package in packages)
+    return wheel_sets()[0] if is_onnx else None
+
+
+def _shared(wanted: WheelSet, found: Mapping[str, str]) -> list[str]:
+    """Those of ``found`` that write into a folder of the set's own."""
+    groups = [group for group in _modules().values() if set(group) & set(wanted.packages)]
+    return [package for group in groups for package in group if package in found]
 
 
 def _siblings(package: str, found: Mapping[str, str]) -> list[str]:
@@ -192,6 +208,11 @@ def _modules() -> Mapping[str, tuple[str, ...]]:
 @cache
 def _table() -> Mapping[str, Any]:
     return read_table(__package__, "wheels.toml")
+
+
+def _package(pin: str) -> str:
+    """The name in "onnxruntime==1.31.1"."""
+    return re.split(r"[=<>\[]", pin)[0]
 
 
 def _version(package: str) -> str | None:

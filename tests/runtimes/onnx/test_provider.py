@@ -89,15 +89,15 @@ def test_what_the_wheels_here_hold_is_accepted(install):
 @pytest.mark.parametrize(
     ("packages", "kind", "system", "fix"),
     [
-        ({}, "cpu", "Linux", '`pip install "aipc[onnx]"`'),
-        ({}, "cuda", "Linux", '`pip install "aipc[cuda]"`'),
+        ({}, "cpu", "Linux", "`pip install onnxruntime-genai==0.18.0 onnxruntime==1.31.1`"),
+        ({}, "cuda", "Linux", "`pip install onnxruntime-genai-cuda==0.18.0 "),
         (
             CPU,
             "cuda",
             "Linux",
-            '`pip uninstall -y onnxruntime onnxruntime-genai`, then `pip install "aipc[cuda]"`',
+            "onnxruntime onnxruntime-genai`, then `pip install onnxruntime-genai-cuda==0.18.0 ",
         ),
-        (CPU, "webgpu", "Linux", '`pip install "aipc[webgpu]"`'),
+        (CPU, "webgpu", "Linux", "`pip install onnxruntime-ep-webgpu==0.4.0`"),
         (CPU, "directml", "Linux", "none for this operating system"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from aipc.session.session import load
 
-pytest.importorskip("onnxruntime_genai", reason="pip install 'aipc[onnx]'")
+pytest.importorskip("onnxruntime_genai", reason="ONNX Runtime needs Python 3.11")
 
 
 @pytest.fixture

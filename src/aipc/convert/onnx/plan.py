@@ -78,6 +78,6 @@ def plan_onnx(
     """
     if find_spec("onnx") is None:
         raise ConversionError(
-            "writing for ONNX Runtime needs the package onnx", "pip install 'aipc[onnx]'"
+            "writing for ONNX Runtime needs the package onnx", "`pip install onnx`"
         )
     return ONNXPlan.plan(checkpoint, recipe, target or find_target("cpu", "onnx"), progress)

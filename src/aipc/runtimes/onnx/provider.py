@@ -102,10 +102,10 @@ def configure(config: Any, provider: Provider, device: str, options: Mapping[str
 
 
 def _install(kind: str) -> str:
-    extra = wheel_for(kind)
-    if extra is None:
+    wheels = wheel_for(kind)
+    if wheels is None:
         return "there is none for this operating system: choose another device"
-    return install_command(extra)
+    return install_command(wheels)
 
 
 def _register(provider: Provider) -> None:
