@@ -101,7 +101,9 @@ class Lineup:
                     )
                     is_whole = recipe == Recipe()
                     yield self._own(name, made.path, str(made.path), runtime, is_whole=is_whole)
-        if self._wants(LLAMA_CPP) and self._gguf is not None:
+        if self._gguf is None:
+            notice(f"{LLAMA_CPP} takes no part: it needs a GGUF file, --gguf")
+        elif self._wants(LLAMA_CPP):
             yield self._llama_cpp(self._gguf)
 
     def _wants(self, name: str) -> bool:
@@ -268,6 +270,8 @@ def main() -> None:
         participants = list(Lineup(asked.model, gguf, asked.isa, asked.only).participants())
     except AipcError as error:
         sys.exit(str(error))
+    if not participants:
+        sys.exit("--only names no participant; they are default, 'openvino g128', llama.cpp …")
     artifacts = {one.name: artifact_facts(one.artifact, {}) for one in participants}
     lengths = {"whole": (asked.whole_prompt, WHOLE_TOKENS), "starts": (PROMPT, TOKENS)}
     found = Found(asked.model, isa, lengths, measure_limits(), artifacts)
