@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import random
 import statistics
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from starts import COLD_TOKENS, Start, start
+
 from aipc.choose import choose, read_artifact
 from aipc.devices import reachable_devices
 from aipc.measure.bench.runner import ParticipantProcess
 from aipc.measure.tune import engine
 
-TOKENS = 2
 MMAP, CACHE, MODE = "ENABLE_MMAP", "CACHE_DIR", "CACHE_MODE"
 
 
@@ -36,23 +36,10 @@ def sets(cache: Path) -> Mapping[str, Mapping[str, str]]:
     }
 
 
-def start(
-    artifact: Path, properties: Mapping[str, str], prompt: int, seed: int
-) -> tuple[float, float, float, float]:
-    """(load, first answer, second answer, GB at the peak); times in seconds."""
-    source = random.Random(seed)
+def runner(artifact: Path, properties: Mapping[str, str]) -> ParticipantProcess:
     options = {"artifact": str(artifact), "runtime": "openvino", "device": "cpu"}
-    script = Path(engine.__file__)
-    runner = ParticipantProcess(
-        "openvino", sys.executable, script, {**options, "properties": dict(properties)}
-    )
-    try:
-        load = runner.load().seconds
-        runs = [runner.run([source.choices(range(300, 30000), k=prompt)], TOKENS) for _ in "ab"]
-    finally:
-        runner.close()
-    peak = (runs[-1].peak_memory_bytes or 0) / 1e9
-    return load, runs[0].times[0][0], runs[1].times[0][0], peak
+    options |= {"properties": dict(properties)}
+    return ParticipantProcess("openvino", sys.executable, Path(engine.__file__), options)
 
 
 def forget(folder: Path) -> None:
@@ -76,21 +63,23 @@ def main() -> None:
 
 
 def compare(asked: argparse.Namespace, rule: Mapping[str, str], cache: Path) -> None:
-    found: dict[str, list[tuple[float, float, float, float]]] = {}
+    found: dict[str, list[Start]] = {}
     for number in range(-1, asked.rounds):  # the first fills the caches
         for name, properties in sets(cache).items():
             if asked.from_disk:
                 forget(asked.artifact)
                 forget(cache)
-            one = start(asked.artifact, {**rule, **properties}, asked.prompt, number + 1)
+            loaded = runner(asked.artifact, {**rule, **properties})
+            one = start(loaded, asked.prompt, COLD_TOKENS, number + 1)
             if number >= 0:
                 found.setdefault(name, []).append(one)
     print(f"{'':28}{'load':>9}{'first':>9}{'together':>10}{'second':>9}{'peak':>9}")
     for name, starts in found.items():
-        load, first, second, peak = (
-            statistics.median(column) for column in zip(*starts, strict=True)
-        )
-        together = statistics.median(one[0] + one[1] for one in starts)
+        load = statistics.median(one.load_s for one in starts)
+        first = statistics.median(one.cold_s for one in starts)
+        second = statistics.median(one.warm_s for one in starts)
+        peak = statistics.median(one.peak_bytes or 0 for one in starts) / 1e9
+        together = statistics.median(one.load_s + one.cold_s for one in starts)
         print(f"{name:28}{load:7.2f} s{first:7.2f} s{together:8.2f} s{second:7.2f} s{peak:6.2f} GB")
     stored = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
     print(f"the caches took {stored / 1e9:.2f} GB")

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from aipc.artifact.files import OPENVINO_WEIGHTS
-from aipc.measure.bench.roofline import read_bandwidth
 from aipc.measure.bench.timing import engine_answers, time_answers
+from aipc.runtimes.limits import read_bandwidth
 from aipc.runtimes.registry import RUNTIMES
 
 HINT, GROUP = "INFERENCE_PRECISION_HINT", "DYNAMIC_QUANTIZATION_GROUP_SIZE"

@@ -138,5 +138,5 @@ def test_a_file_that_is_no_result_is_named(aipc, tmp_path):
 def test_the_peers_are_listed_with_what_they_cost(aipc):
     outcome = aipc("bench", "--peer", "list")
     assert "llama_cpp" in outcome.stdout
-    assert "20 minutes" in " ".join(outcome.stdout.split())
+    assert "10 minutes" in " ".join(outcome.stdout.split())
     assert max(map(len, outcome.stdout.splitlines())) <= 100

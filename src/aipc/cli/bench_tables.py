@@ -14,9 +14,10 @@ from aipc.measure.bench.figures import (
     load_seconds,
     within,
 )
-from aipc.measure.bench.result import Limits, Participant, Result
+from aipc.measure.bench.result import Participant, Result
 from aipc.measure.bench.workload import Case, cases
 from aipc.measure.statistics import Interval
+from aipc.runtimes.limits import Limits
 from aipc.units import amount
 
 ABSENT = "-"

@@ -6,8 +6,9 @@ import pytest
 
 from aipc.errors import MeasurementError
 from aipc.measure.bench.figures import between, cold_first_token, figures, within
-from aipc.measure.bench.result import Limits, Needs, Rate
+from aipc.measure.bench.result import Needs
 from aipc.measure.bench.workload import Case
+from aipc.runtimes.limits import Limits, Rate
 
 CASE = Case(32, 5, 1)
 NEEDS = Needs(weight_bytes=1000, cache_bytes_per_token=10, operations_per_token=50)

@@ -4,14 +4,9 @@ import pytest
 
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.recipe import Recipe
-from aipc.measure.bench.result import Limits, Needs, Rate
-from aipc.measure.bench.roofline import (
-    best_possible,
-    better,
-    matrix_rate,
-    read_bandwidth,
-    read_needs,
-)
+from aipc.measure.bench.result import Needs
+from aipc.measure.bench.roofline import best_possible, read_needs
+from aipc.runtimes.limits import Limits, Rate
 from aipc.session.convert import convert
 
 NEEDS = Needs(weight_bytes=1_000, cache_bytes_per_token=10, operations_per_token=50)
@@ -31,25 +26,6 @@ def test_a_prompt_multiplies_every_token_with_every_weight():
     best = best_possible(limits, NEEDS, prompt=100, output=10, batch=2)
     assert best.prompt_s == pytest.approx(2 * 100 * 50 / 5000)
     assert best.step_s is None
-
-
-def test_the_faster_of_two_measurements_is_the_limit():
-    slow, fast = Rate(1.0, "slow"), Rate(2.0, "fast")
-    assert better(Limits(slow, None), Limits(fast, fast)) == Limits(fast, fast)
-    assert better(Limits(None, None), Limits(None, slow)) == Limits(None, slow)
-
-
-def test_this_machine_has_limits():
-    bandwidth = read_bandwidth(1 << 26)
-    assert 1e8 < bandwidth.per_second < 1e13
-    assert "64 MiB" in bandwidth.how
-    rate = matrix_rate("CPU")
-    assert 1e9 < rate.per_second < 1e15
-    assert "OpenVINO" in rate.how
-
-
-def test_a_device_that_openvino_does_not_have_has_no_rate():
-    assert matrix_rate("NPU.7") is None
 
 
 BLOCKS = 30 * (576 * (576 + 2 * 192) + 576 * 576 + 3 * 576 * 1536)

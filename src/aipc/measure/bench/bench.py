@@ -13,11 +13,11 @@ from aipc.measure.bench.lineup import Lineup, ModelFormats
 from aipc.measure.bench.noise import Listener
 from aipc.measure.bench.plan import BenchPlan
 from aipc.measure.bench.result import SCHEMA, Result, machine_facts
-from aipc.measure.bench.roofline import better, measure_limits
 from aipc.measure.bench.round_robin import Prompts, RoundRobin
 from aipc.measure.bench.workload import RandomPrompts, TextPrompts, check_context
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
+from aipc.runtimes.limits import better, measure_limits
 from aipc.session.convert import log
 from aipc.session.prepare import prepare_session
 

@@ -8,10 +8,11 @@ from itertools import groupby, pairwise
 from statistics import median
 
 from aipc.errors import MeasurementError
-from aipc.measure.bench.result import Limits, Participant, Result, Sample
+from aipc.measure.bench.result import Participant, Result, Sample
 from aipc.measure.bench.roofline import best_possible
 from aipc.measure.bench.workload import Case, cases
 from aipc.measure.statistics import Interval, of_median, of_ratio, quantile
+from aipc.runtimes.limits import Limits
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from aipc.measure.bench.result import ArtifactFacts, Participant
 from aipc.measure.bench.roofline import read_needs
 from aipc.measure.bench.round_robin import RunningParticipant
 from aipc.measure.bench.runner import ParticipantProcess
-from aipc.measure.peers.peers import PeerSpec, find_python
+from aipc.measure.peers.peers import PeerSpec, find_interpreter, packages_folder
 from aipc.models.source import ArtifactSource
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress
@@ -162,12 +162,13 @@ class Lineup:
 
     def _peer(self, entry: PeerSpec, artifact: Path, store: Store) -> _Entry:
         peer = entry.peer
-        python = self._bench_plan.pythons.get(peer.name) or find_python(peer, store)
+        program = self._bench_plan.pythons.get(peer.name) or find_interpreter(peer, store)
         is_alike = peer.format == self._plan.runtime and not entry.defaults
         options = self._options(artifact, self._plan.properties if is_alike else {})
+        options["packages"] = str(packages_folder(peer, store))
         if entry.defaults:
             options["threads"] = None
-        return _Entry(_running(entry.name, python, peer.script, options), artifact)
+        return _Entry(_running(entry.name, program, peer.script, options), artifact)
 
     def _options(self, artifact: Path, properties: Mapping[str, str]) -> dict[str, Any]:
         """What `participant_loop` hands to a script."""
@@ -184,14 +185,14 @@ class Lineup:
 
 def _running(
     name: str,
-    python: str | None,
+    program: str | None,
     script: Path,
     options: Mapping[str, Any],
     *,
     required: bool = False,
 ) -> RunningParticipant:
     return RunningParticipant(
-        name, lambda: ParticipantProcess(name, python, script, options), required
+        name, lambda: ParticipantProcess(name, program, script, options), required
     )
 
 

@@ -7,8 +7,10 @@ itself; the pipes are `aipc.child`'s, read from its file.  SCRIPT defines ``load
 returns (facts, run): facts about what was loaded, and ``run(prompts, tokens)``, which answers every
 prompt with exactly so many tokens and returns, for each, the seconds from the start of the call to
 each token.  OPTIONS is a JSON object; a peer's has artifact, device, properties, threads (null: the
-runtime's own default), tokens (the most that a prompt and its answer have together) and batch (the
-most prompts at once).
+runtime's own default), tokens (the most that a prompt and its answer have together), batch (the
+most prompts at once) and packages (the folder of its own environment).
+
+A peer that Node.js runs has a script that speaks in the same way by itself.
 
 Each line of stdin asks for one run, {"prompts": [[1, 2]], "tokens": 3}; each line of stdout answers
 one, the first of them the loading.  "error" stands in it instead where something failed.

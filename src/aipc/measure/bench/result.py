@@ -21,6 +21,7 @@ from aipc.devices import reachable_devices
 from aipc.devices.system.cpu import read_cpu
 from aipc.devices.system.memory import read_memory
 from aipc.errors import MeasurementError
+from aipc.runtimes.limits import Limits
 
 SCHEMA = 2
 
@@ -73,24 +74,6 @@ class Workload:
     repeats: int
     seed: int
     text_sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A speed of the machine's: ``per_second`` bytes or operations, and how it was found."""
-
-    per_second: float
-    how: str
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the device allows at most; a matrix multiplication has 2 operations a weight."""
-
-    bandwidth: Rate | None
-    """Bytes a second read from memory."""
-    matrix: Rate | None
-    """Operations a second in a large product of matrices."""
 
 
 @dataclass(frozen=True)

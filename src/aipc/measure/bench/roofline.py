@@ -1,41 +1,24 @@
-"""The roofline: what the machine allows at most, and what a network asks of it.
+"""The roofline: what a network asks of a machine, and the best that its limits allow for that.
 
-The machine: bytes a second from memory, operations a second in matrix products.  The network: bytes
-a step, operations a prompt's token; the table of the embedding is left out, of which a step reads
-one row, unless the head is the same table.  Scales and zero points count.
+A network asks for bytes a step and operations a prompt's token; the table of the embedding is
+left out, of which a step reads one row, unless the head is the same table.  Scales and zero points
+count.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aipc.artifact.config import read_config
 from aipc.artifact.files import ONNX_MODEL, OPENVINO_MODEL
 from aipc.artifact.kv_cache import cached_numbers
 from aipc.checkpoint import open_checkpoint
-from aipc.devices import kind_of
-from aipc.devices.system.cpu import read_cpu
-from aipc.devices.system.memory import read_memory
-from aipc.measure.bench.result import Limits, Needs, Rate
-
-_BLOCK = 1 << 30  # bytes; larger than any cache
-_ROUNDS = 4
-_ROWS, _WIDTH = 512, 4096
-_SETTINGS: tuple[Mapping[str, str], ...] = (
-    {"INFERENCE_PRECISION_HINT": "f32"},
-    {"INFERENCE_PRECISION_HINT": "bf16"},
-    {"INFERENCE_PRECISION_HINT": "f16"},
-    {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "128"},
-)
-"""What OpenVINO's own kernels are tried with; the last multiplies 8-bit integers."""
+from aipc.measure.bench.result import Needs
+from aipc.runtimes.limits import Limits
 
 _CACHE_BYTES = {"u4": 0.5, "u8": 1.0, "i8": 1.0, "f16": 2.0, "bf16": 2.0, "f32": 4.0}
 _CACHE_DEFAULT = {"openvino": "u8", "onnx": "f32", "gguf": "f16", "checkpoint": "bf16"}
@@ -53,20 +36,6 @@ class Best:
     prompt_s: float | None
 
 
-def measure_limits(device: str) -> Limits:
-    """Of the device that OpenVINO names so; the memory rate is the processor's, and known for it.
-
-    Takes about 3 seconds and 1 GiB of memory.
-    """
-    bandwidth = read_bandwidth() if kind_of(device) == "cpu" else None
-    return Limits(bandwidth, matrix_rate(device))
-
-
-def better(first: Limits, second: Limits) -> Limits:
-    """The faster of either: what another program took is no limit of the machine's."""
-    return Limits(_faster(first.bandwidth, second.bandwidth), _faster(first.matrix, second.matrix))
-
-
 def best_possible(limits: Limits, needs: Needs, *, prompt: int, output: int, batch: int) -> Best:
     """What `limits` allow for an artifact.
 
@@ -81,79 +50,6 @@ def best_possible(limits: Limits, needs: Needs, *, prompt: int, output: int, bat
         operations = batch * prompt * needs.operations_per_token
         prompt_s = operations / limits.matrix.per_second
     return Best(step, prompt_s)
-
-
-def read_bandwidth(nbytes: int = _BLOCK) -> Rate:
-    """Every core reads its part of one block of float64; the fastest of several passes."""
-    threads = read_cpu().usable_threads
-    available = read_memory().available
-    block = np.ones(min(nbytes, available // 4) // 8, np.float64)
-    parts = np.array_split(block, threads)
-    kernels: tuple[Callable[[Any], Any], ...] = (np.sum, np.max)
-    with ThreadPoolExecutor(threads) as pool:
-        best = min(
-            _seconds(lambda kernel=kernel: list(pool.map(kernel, parts)))  # type: ignore[misc]
-            for kernel in kernels
-            for _ in range(_ROUNDS)
-        )
-    how = f"{threads} threads read {block.nbytes >> 20} MiB, fastest of {2 * _ROUNDS} passes"
-    return Rate(block.nbytes / best, how)
-
-
-def matrix_rate(device: str = "CPU") -> Rate | None:
-    """The fastest that OpenVINO multiplies there; None where it has no such device."""
-    import openvino
-
-    core = openvino.Core()
-    if device not in core.available_devices:
-        return None
-    rates = [(_product_rate(core, device, settings), settings) for settings in _SETTINGS]
-    found = [(rate, settings) for rate, settings in rates if rate is not None]
-    if not found:
-        return None
-    rate, settings = max(found, key=lambda one: one[0])
-    named = ", ".join(f"{name}={value}" for name, value in settings.items())
-    how = f"OpenVINO, {_ROWS}x{_WIDTH} times {_WIDTH}x{_WIDTH} in 8-bit weights, {named}"
-    return Rate(rate, how)
-
-
-def _product_rate(core: Any, device: str, settings: Mapping[str, str]) -> float | None:
-    """Operations a second; None where the device refuses the settings."""
-    supported = core.get_property(device, "SUPPORTED_PROPERTIES")
-    if not set(settings) <= set(supported):
-        return None
-    try:
-        compiled = core.compile_model(_product(), device, dict(settings))
-    except RuntimeError:  # a number format that the device does not compute in
-        return None
-    request = compiled.create_infer_request()
-    rows = np.random.default_rng(1).standard_normal((_ROWS, _WIDTH), np.float32)
-    best = min(_seconds(lambda: request.infer([rows])) for _ in range(_ROUNDS))
-    return 2 * _ROWS * _WIDTH**2 / best
-
-
-def _product() -> Any:
-    """A large product with weights in 8 bits, as an artifact has them."""
-    import openvino
-    from openvino import opset13 as ops
-
-    rows = ops.parameter([_ROWS, _WIDTH], np.float32)
-    codes = np.random.default_rng(1).integers(-127, 127, (_WIDTH, _WIDTH), np.int8)
-    scale = ops.constant(np.full((_WIDTH, 1), 0.01, np.float16))
-    weights = ops.multiply(ops.convert(ops.constant(codes), "f16"), scale)
-    product = ops.matmul(rows, ops.convert(weights, "f32"), transpose_a=False, transpose_b=True)
-    return openvino.Model([product], [rows])
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def _faster(first: Rate | None, second: Rate | None) -> Rate | None:
-    known = [rate for rate in (first, second) if rate is not None]
-    return max(known, key=lambda rate: rate.per_second, default=None)
 
 
 def read_needs(artifact: Path, properties: Mapping[str, str]) -> Needs:

@@ -54,13 +54,17 @@ class ParticipantRunner(Protocol):
 
 
 class ParticipantProcess:
-    """Speaks with `participant_loop` under ``python``, which is this one when None."""
+    """Speaks with `participant_loop` under a Python, this one where ``program`` is None.
+
+    A script of Node.js speaks for itself, as the loop does.
+    """
 
     def __init__(
-        self, name: str, python: str | None, script: Path, options: Mapping[str, Any]
+        self, name: str, program: str | None, script: Path, options: Mapping[str, Any]
     ) -> None:
         self._name = name
-        self._command = [python or sys.executable, str(_LOOP), str(script), json.dumps(options)]
+        loop = [str(_LOOP)] if script.suffix == ".py" else []
+        self._command = [program or sys.executable, *loop, str(script), json.dumps(options)]
         self._child: Child | None = None
         self._stderr = tempfile.TemporaryFile(  # noqa: SIM115 - open as long as the process
             "w+", encoding="utf-8", errors="replace"

@@ -1,6 +1,7 @@
 """The peers that peers.toml describes: their names on the command line, their environments.
 
-Each has a virtual environment with its own packages, under the store's home:
+Each has an environment with its own packages under the store's home, a virtual one of Python's or a
+folder of npm's:
 
     HOME/peers/NAME/    its marker "complete" lists the packages, and is written last
 """
@@ -8,17 +9,17 @@ Each has a virtual environment with its own packages, under the store's home:
 from __future__ import annotations
 
 import difflib
-import os
+import shlex
+import shutil
 import subprocess
 import sys
 import venv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from aipc.devices.system.cpu import read_cpu
 from aipc.errors import MeasurementError, UsageError
 from aipc.models.store import Store
 from aipc.progress import Notify
@@ -27,17 +28,7 @@ from aipc.tables import read_table
 DEFAULTS = "defaults"
 
 _MARKER = "complete"
-_LLAMA_FLAGS = {
-    "avx512f": ("AVX512",),
-    "avx512_vnni": ("AVX512_VNNI",),
-    "avx512_bf16": ("AVX512_BF16",),
-    "avx_vnni": ("AVX_VNNI",),
-}
-"""Feature → what llama.cpp's build calls it.
-
-Stated one by one: -march=native also takes AMX, whose kernels die of an illegal instruction on
-some virtual machines.
-"""
+_SCRIPTS = {"python": ".py", "node": ".mjs"}
 
 
 @dataclass(frozen=True)
@@ -53,10 +44,14 @@ class Peer:
     index: str = ""
     unwanted: tuple[str, ...] = ()
     costs: str = ""
+    program: str = "python"
+    """What runs its script: "python" or "node"."""
+    binaries: Mapping[str, str] = field(default_factory=dict)
+    """Node.js' platform and architecture → the npm package that has its binaries."""
 
     @property
     def script(self) -> Path:
-        return Path(__file__).with_name(f"{self.name}.py")
+        return Path(__file__).with_name(self.name + _SCRIPTS[self.program])
 
 
 @dataclass(frozen=True)
@@ -113,7 +108,7 @@ def read_python(text: str) -> tuple[str, str]:
     """What ``--peer-python`` was given: the peer's name and an interpreter.
 
     Raises:
-        UsageError: no NAME=PYTHON, an unknown peer, or no such file.
+        UsageError: no NAME=PYTHON, an unknown peer, one that Python does not run, or no such file.
     """
     name, equals, path = text.partition("=")
     if not equals or not path:
@@ -122,67 +117,106 @@ def read_python(text: str) -> tuple[str, str]:
     python = Path(path).expanduser().absolute()
     if not python.is_file():
         raise UsageError(f"--peer-python '{text}': there is no '{path}'", "check the path")
-    return find_peer(name).name, str(python)
+    peer = find_peer(name)
+    if peer.program != "python":
+        raise UsageError(f"--peer-python '{text}': {name} runs in {peer.program}", "leave it out")
+    return name, str(python)
 
 
 def _frozen(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
 
 
-def find_python(peer: Peer, store: Store) -> str:
-    """The interpreter that has the peer's packages.
+def find_interpreter(peer: Peer, store: Store) -> str:
+    """The program that runs the peer's script: a Python that has its packages, or Node.js.
 
     Raises:
-        MeasurementError: its environment was not made yet; how to make it, and the cost.
+        MeasurementError: its environment was not made yet, how to make it, and the cost; or there
+            is no Node.js.
     """
     if not peer.packages:
         return sys.executable
-    home = _home(peer, store)
+    home = packages_folder(peer, store)
     if not _is_complete(peer, home):
+        other = f", or name a Python that has it: --peer-python {peer.name}=PYTHON"
         raise MeasurementError(
             f"{peer.name} is not installed ({peer.costs})",
-            f"run `aipc bench --install-peer {peer.name}`, or name a Python that has it: "
-            f"--peer-python {peer.name}=PYTHON",
+            f"run `aipc bench --install-peer {peer.name}`" + other * (peer.program == "python"),
         )
-    return str(_python(home))
+    return _find(peer, "node") if peer.program == "node" else str(_python(home))
+
+
+def packages_folder(peer: Peer, store: Store) -> Path:
+    """The peer's own environment, made or not."""
+    return store.home / "peers" / peer.name
 
 
 def install(peer: Peer, store: Store, notify: Notify) -> None:
     """Make the peer's environment where it is missing.
 
     Raises:
-        MeasurementError: pip failed; its last line.
+        MeasurementError: pip or npm failed, its last line; or there is no Node.js.
     """
-    home = _home(peer, store)
+    home = packages_folder(peer, store)
     if not peer.packages or _is_complete(peer, home):
         notify(f"{peer.name} is here already")
         return
     notify(f"installing {', '.join(peer.packages)} in '{home}' ({peer.costs})")
-    venv.create(home, with_pip=True, clear=True)
-    index = ("--extra-index-url", peer.index) if peer.index else ()
-    _pip(peer, home, "install", *index, *peer.packages)
-    if peer.unwanted:
-        _pip(peer, home, "uninstall", "-y", *peer.unwanted)
+    if peer.program == "node":
+        _install_by_npm(peer, home)
+    else:
+        _install_by_pip(peer, home)
     (home / _MARKER).write_text(_recorded(peer), encoding="utf-8")
 
 
-def _pip(peer: Peer, home: Path, *arguments: str) -> None:
-    command = [str(_python(home)), "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
-    features = read_cpu().features
-    names = [name for feature in features for name in _LLAMA_FLAGS.get(feature, ())]
-    flags = ["-DGGML_NATIVE=OFF", "-DLLAVA_BUILD=OFF", *(f"-DGGML_{name}=ON" for name in names)]
-    environment = {**os.environ, "CMAKE_ARGS": " ".join(flags)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
+def _install_by_pip(peer: Peer, home: Path) -> None:
+    venv.create(home, with_pip=True, clear=True)
+    pip = [str(_python(home)), "-m", "pip", "--disable-pip-version-check", "-q"]
+    index = ("--extra-index-url", peer.index) if peer.index else ()
+    _run(peer, [*pip, "install", *index, *peer.packages])
+    if peer.unwanted:
+        _run(peer, [*pip, "uninstall", "-y", *peer.unwanted])
+
+
+def _install_by_npm(peer: Peer, home: Path) -> None:
+    """Only the processor's binaries: npm by itself would fetch those for every GPU too."""
+    where = _run(peer, [_find(peer, "node"), "-p", "process.platform + '-' + process.arch"]).strip()
+    if where not in peer.binaries:
+        raise MeasurementError(f"{peer.name} has no binaries for {where}", "leave the peer out")
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
+    npm = [_find(peer, "npm"), "install", "--prefix", str(home), *quiet]
+    packages = [*peer.packages, peer.binaries[where]]
+    _run(peer, [*npm, "--ignore-scripts", "--omit=optional", *packages])
+
+
+def _find(peer: Peer, program: str) -> str:
+    found = shutil.which(program)
+    if found is None:
         raise MeasurementError(
-            f"pip could not install {peer.name}: {lines[-1].strip()[:200]}",
-            f"see '{home}', and name a Python that has it: --peer-python {peer.name}=PYTHON",
+            f"{peer.name} runs in Node.js, and there is no '{program}' here",
+            "install Node.js 20 or newer (https://nodejs.org), or leave the peer out",
         )
+    return found
 
 
-def _home(peer: Peer, store: Store) -> Path:
-    return store.home / "peers" / peer.name
+def _run(peer: Peer, command: list[str]) -> str:
+    """What it writes to stdout."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise MeasurementError(
+            f"{peer.name} could not be installed: {_reason(done.stderr)}",
+            f"to see all of it, run: {shlex.join(command)}",
+        )
+    return done.stdout
+
+
+def _reason(stderr: str) -> str:
+    """Of pip the last line; of npm the first after its code: of logs it speaks last."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    by_npm = [line for line in lines if line.startswith("npm error") and " code " not in line]
+    return next(iter(by_npm or reversed(lines)), "no reason given")[:200]
 
 
 def _python(home: Path) -> Path:

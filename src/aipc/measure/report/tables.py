@@ -11,11 +11,12 @@ from aipc import units
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.measure.bench.figures import Ratio, between, cold_first_token, load_seconds, within
-from aipc.measure.bench.result import Participant, Rate, Result
+from aipc.measure.bench.result import Participant, Result
 from aipc.measure.report import words
 from aipc.measure.report.charts import ReportTable
 from aipc.measure.report.findings import Benchmark, ReportEntry, Section, recipe_tag
 from aipc.models.names import CATALOGUE
+from aipc.runtimes.limits import Rate
 from aipc.units import amount
 
 _SPEEDS = {"first token": "first token", "decode": "decode", "whole": "prompt and answer"}
