@@ -74,6 +74,16 @@ def test_a_session_uses_them_once_they_are_made(artifact, store):
     assert opened(artifact, store) == (True, [])
 
 
+def test_a_cut_file_is_told_and_the_artifact_answers(artifact, store):
+    make_ready(artifact, store)
+    (kept,) = list_blobs(store.blobs)
+    (kept.path / "model.onnx.data").write_bytes(b"cut")
+    is_ready, (told,) = opened(artifact, store)
+    assert not is_ready
+    assert "unusable" in told
+    assert list_blobs(store.blobs) == []
+
+
 def test_another_process_makes_them_and_leaves_nothing_else(artifact, store, later):
     process, told = later()
     assert process.wait(120) == 0

@@ -101,7 +101,7 @@ class Blobs:
 
     def discard(self, configuration: Mapping[str, Any]) -> None:
         """Forget one that can't be used after all."""
-        with suppress(staging.BusyError):
+        with suppress(staging.BusyError, PermissionError):  # Windows: another process maps it
             staging.remove(self._folder / _key(self._identity(configuration)))
 
     def _problem(self, path: Path, identity: Mapping[str, Any]) -> str | None:

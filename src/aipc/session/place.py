@@ -17,7 +17,7 @@ from aipc.devices import Device, kind_of
 from aipc.errors import UsageError
 from aipc.models.blobs import Blobs, fingerprint
 from aipc.models.store import Store
-from aipc.progress import Notify, Progress
+from aipc.progress import Notify, Progress, unheard
 from aipc.runtimes.base import Capabilities, Engine
 from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.runtimes.overflow import OverflowEngine
@@ -170,8 +170,8 @@ class Placement:
         if self.plan.runtime == "onnx" and kind_of(device) == "cpu":
             from aipc.runtimes.onnx.ready_weights import open_on_cpu
 
-            blobs = cpu_blobs(folder, self._store)
-            return open_on_cpu(folder, properties, blobs, self._report[1])
+            notify = self._report[1]
+            return open_on_cpu(folder, properties, cpu_blobs(folder, self._store, notify), notify)
         return RUNTIMES.get(self.plan.runtime).open(folder, device, properties)
 
     def _open_npu(self) -> Engine:
@@ -197,14 +197,14 @@ class Placement:
         return _about(self._artifact.path, self.plan.device, self._driver)
 
 
-def cpu_blobs(folder: Path, store: Store) -> Blobs | None:
+def cpu_blobs(folder: Path, store: Store, notify: Notify = unheard) -> Blobs | None:
     """Where an artifact's weights are kept ready for the CPU.
 
     None for a folder without a manifest, whose weights would have to be hashed at each load.
     """
     if manifest.find(folder) is None:
         return None
-    return Blobs(store.blobs, cpu_identity(folder), hashed=False)
+    return Blobs(store.blobs, cpu_identity(folder), hashed=False, notify=notify)
 
 
 def cpu_identity(folder: Path) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """Weights kept as the CPU's kernels take them, so that a load maps them and arranges nothing anew.
 
-Measured at Phi-3-mini's size, int4: a load takes 0.8 s of processor time where it took 4 to 6,
-which the system spent on 2 GB of new memory; and the pages are a file's, shared between processes.
+Measured at Phi-3-mini's size, int4 (docs/speed.md): loading takes 0.8 s of processor time where it
+takes 2 to 6, which go into 2 GB of new memory; the pages are a file's, shared between processes.
 
 They hold for one artifact, ONNX Runtime and processor, all of which is in their identity.  At each
-load the scores of one token are compared with those that the artifact gave: that shows a
-processor that chooses other kernels in spite of its name, and bytes that changed on the disk,
-for the price of one token, of 2 GB, where hashing them costs one or two seconds.
+load the scores after two tokens are compared with those that the artifact gave: that finds a
+processor that chooses other kernels in spite of its name, and what of the file changed enough to
+change answers, in 0.2 s, where hashing 2 GB takes one or two.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from contextlib import closing
@@ -37,12 +38,13 @@ from aipc.runtimes.vendor_errors import translated
 _FORM = 1
 """Of what `save_packed` writes."""
 _SCORES = "scores.npy"
-_TOKEN = 0
+_TOKENS = (0, 1)
+"""Of any kind; a second one reads the keys of the first, so every matrix counts."""
 _TOLERANCE = 0.01
 """Of the largest score: threads may add in another order, and other weights give other scores."""
 _OTHER_GRAPH = frozenset({PROVIDER, "graph_optimization_level"})
-_FULL_COPY = 2.5
-"""Of the artifact's size: room for both forms, of which one stays."""
+_FULL_COPY = 3.5 if os.name == "nt" else 2.5
+"""Of the artifact's size: room for both forms, of which one stays; see `packed_model._keys`."""
 
 
 def made_for() -> dict[str, Any]:
@@ -146,8 +148,8 @@ def _loaded_scores(folder: Path) -> npt.NDArray[np.float32]:
 
 
 def _scores(engine: ONNXEngine) -> npt.NDArray[np.float32]:
-    """float32 [vocabulary]: what may follow a first token."""
-    (rows,) = ONNXScorer(engine).logits([_TOKEN])
+    """float32 [vocabulary]: what may follow `_TOKENS`."""
+    *_, rows = ONNXScorer(engine).logits(_TOKENS)
     scores: npt.NDArray[np.float32] = rows[-1]
     return scores
 
