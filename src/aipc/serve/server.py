@@ -86,6 +86,7 @@ class Server(uvicorn.Server):
     def __init__(self, pool: Pool, monitor: Monitor, binding: Binding, notify: Notify) -> None:
         self._pool = pool
         self._drain_s = binding.drain_s
+        self._exit_idle_s = binding.exit_idle_s
         self._notify = notify
         self.app = Application(pool, binding, monitor)
         config = uvicorn.Config(
@@ -105,12 +106,14 @@ class Server(uvicorn.Server):
         logging.getLogger("uvicorn.access").disabled = True  # its lines have whole addresses
 
     async def run_on(self, listener: socket.socket, first: str | None = None) -> None:
-        loading = asyncio.ensure_future(self._load(first)) if first else None
+        beside = [asyncio.ensure_future(self._load(first))] if first else []
+        if self._exit_idle_s is not None:
+            beside.append(asyncio.ensure_future(self._end_unused(self._exit_idle_s)))
         try:
             await self.serve([listener])
         finally:
-            if loading is not None:
-                loading.cancel()
+            for task in beside:
+                task.cancel()
             await self._pool.close()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -140,6 +143,18 @@ class Server(uvicorn.Server):
         if self.should_exit and sig == signal.SIGINT:
             logging.getLogger("uvicorn.error").disabled = True  # it would log each answer's end
             raise KeyboardInterrupt
+        self.should_exit = True
+
+    async def _end_unused(self, limit_s: float) -> None:
+        """End after so many seconds in which no model loaded, answered or was waited for."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while not self.should_exit:
+            left_s = max(started, self._pool.last_used_at) + limit_s - loop.time()
+            if left_s <= 0:
+                break
+            await asyncio.sleep(left_s)
+        self._notify(f"no request for {limit_s:g} s: stopping")
         self.should_exit = True
 
     async def _load(self, model: str) -> None:
