@@ -24,7 +24,7 @@ from pathlib import Path
 
 import aipc
 from aipc.progress import Notify
-from aipc.records import Misfit, plain, read, replacing
+from aipc.records import plain, read, replacing
 from aipc.serve.http.binding import Binding
 from aipc.session_status import is_running, process_started
 
@@ -145,7 +145,7 @@ def _believed(file: Path, notify: Notify) -> Announcement | None:
                 notify(f"'{file}' is not believed: {reason}; remove it")
                 return None
             return read(Announcement, json.loads(opened.read(_LONGEST)))
-    except (OSError, ValueError, Misfit):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

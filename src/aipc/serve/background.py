@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 import threading
@@ -147,7 +146,7 @@ def _serve(
     store = Store()
     registry = ModelRegistry((model,), store)
     pool = Pool(registry, device=loading.pop("device"), loading=loading)
-    key = secrets.token_hex(32)  # that nobody is told: this user's programs have the token
+    key = os.urandom(32).hex()  # that nobody is told: this user's programs have the token
     listener, binding = server.listen(Binding(port=0, api_key=key, exit_idle_s=exit_idle_s))
     refused: list[str] = []
     with announced(store.servers, binding, refused.append):

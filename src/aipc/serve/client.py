@@ -62,8 +62,8 @@ class RemoteServer:
         """
         try:
             connection.request("GET", path, headers=self._headers if shows_key else {})
-            response = connection.getresponse()
-            body = response.read(_LONGEST)
+            with connection.getresponse() as response:
+                body = response.read(_LONGEST)
         except _BROKEN as error:
             raise NotServed(f"no server answers at {self.url}") from error
         if response.status >= _BAD_REQUEST.start:
@@ -206,14 +206,14 @@ class RemoteStream(Iterator[Event]):
         self._clock.start()
         connection = server.open()
         try:
-            response = server.post(connection, "/v1/chat/completions", body)
-            for line in response:
-                if line.startswith(b": waiting"):
-                    notify(f"[waiting, place {line.split()[-1].decode()}]")
-                elif line.startswith(b"data: {"):
-                    yield from self._texts(json.loads(line.removeprefix(b"data: ")))
-                if self._cancelled.is_set():
-                    break
+            with server.post(connection, "/v1/chat/completions", body) as response:
+                for line in response:
+                    if line.startswith(b": waiting"):
+                        notify(f"[waiting, place {line.split()[-1].decode()}]")
+                    elif line.startswith(b"data: {"):
+                        yield from self._texts(json.loads(line.removeprefix(b"data: ")))
+                    if self._cancelled.is_set():
+                        break
         except _BROKEN as error:
             what = "the connection to the server ended before the answer was whole"
             raise EngineError(what, "see that it runs, and ask again") from error

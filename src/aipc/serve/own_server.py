@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-import secrets
+import os
 import socket
 import threading
 import time
@@ -128,7 +128,7 @@ class OwnServer(RemoteServer):
         )
 
     def _prove(self, connection: HTTPConnection) -> None:
-        nonce = secrets.token_hex(32)
+        nonce = os.urandom(32).hex()
         what = f"no server of this user answers at {self.url}"
         try:
             host, port = connection.sock.getpeername()[:2]
@@ -186,10 +186,11 @@ def _differs(name: str, wanted: Mapping[str, Any], asked: Mapping[str, Any]) -> 
 @contextmanager
 def _ended_after(limit_s: float, connection: HTTPConnection) -> Iterator[None]:
     """The connection ends after ``limit_s``; its own limit begins anew with every byte."""
+    link = connection.sock
 
     def end() -> None:
-        with suppress(OSError):
-            connection.sock.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # it has ended already
+            link.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(limit_s, end)
     timer.daemon = True

@@ -41,13 +41,14 @@ def listen(binding: Binding) -> tuple[socket.socket, Binding]:
         AipcError: the port is taken, or not for this user.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             binding.host.strip("[]"), binding.port, type=socket.SOCK_STREAM
         )[0]
     except OSError as error:
         fix = "give an address of this machine, such as 127.0.0.1"
         raise UsageError(f"'{binding.host}' is no address ({error.strerror})", fix) from error
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sets TCP_NODELAY only where the protocol is named: else a write waits 40 ms for an ACK
+    listener = socket.socket(family, kind, protocol)
     try:
         _make_exclusive(listener)
         listener.bind(address)

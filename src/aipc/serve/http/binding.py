@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -37,7 +36,7 @@ class Binding:
     allowed_origins: tuple[str, ...] = ()
     """Origins of other pages that may use it: "https://page.example"."""
     api_key: str | None = field(default=None, repr=False)
-    token: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
+    token: str = field(default_factory=lambda: os.urandom(32).hex(), repr=False)
     """Made for this run; `aipc.serve.announcement` gives it to this user's own programs."""
 
     def __post_init__(self) -> None:
