@@ -7,11 +7,12 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
+from itertools import repeat
 
 import pytest
 
 from aipc.models.source import HubSource
-from aipc.serve.announcement import Announcement, announced, read_announcements
+from aipc.serve.announcement import announced, read_announcements
 from aipc.serve.client import NotServed
 from aipc.serve.http.binding import Binding
 from aipc.serve.own_server import OwnServer, WantedModel, find
@@ -168,15 +169,15 @@ def response(body: bytes, status: str = "200 OK") -> bytes:
 
 
 def dripping(_):
-    for _ in range(10_000):
+    """A byte before each limit of a socket's own."""
+    while True:
         time.sleep(0.02)
         yield b"H"
 
 
 def endless(_):
     yield b"HTTP/1.1 200 OK\r\n\r\n"
-    for _ in range(10_000):
-        yield b"x" * (1 << 16)
+    yield from repeat(b"x" * (1 << 16))
 
 
 STRANGERS = {
@@ -190,7 +191,7 @@ STRANGERS = {
     "is silent": lambda _: [],
     "drips": dripping,
     "never ends": endless,
-    "goes on forever": lambda _: [b"HTTP/1.1 100 Continue\r\n\r\n"] * 100_000,
+    "goes on forever": lambda _: repeat(b"HTTP/1.1 100 Continue\r\n\r\n"),
 }
 
 
@@ -200,10 +201,8 @@ def test_another_program_on_the_port_gets_neither_token_nor_prompt(answer, annou
     try:
         binding = Binding(port=stranger.port)
         folder = announce(binding)
-        started = time.monotonic()
         with pytest.raises(NotServed):
             find(folder, wanted(), print)
-        assert time.monotonic() - started < 5  # and not for as long as it likes
         (about,) = read_announcements(folder, print)
         session = OwnServer(about, 0.2).session(LOADED_FAKE, wanted(), print)
         assert not session.is_reached
@@ -226,17 +225,21 @@ def test_a_proof_that_was_passed_on_is_of_another_address(server, announce):
         with socket.create_connection((server.binding.host, server.binding.port)) as true:
             port = str(stranger.port).encode(), str(server.binding.port).encode()
             true.sendall(piece.replace(*port))
-            return [true.recv(1 << 16)]
+            told = b""
+            while b"}" not in told:
+                told += true.recv(1 << 16)
+            proofs.append(json.loads(told[told.index(b"{") :])["proof"])
+            return [told]
 
+    proofs = []
     stranger = Stranger(passed_on)
     try:
-        with server.client() as client:
-            assert "proof" in client.get(f"/api/proof/{'0' * 64}").json()
         folder = announce(Binding(port=stranger.port, token=server.binding.token))
         with pytest.raises(NotServed, match="no server of this user answers"):
             find(folder, wanted(), print)
     finally:
         stranger.stop()
+    assert len(proofs) == 1
     assert server.binding.token.encode() not in stranger.heard
 
 
@@ -245,26 +248,27 @@ def test_a_number_of_another_form_gets_no_proof(client):
         assert client.get(f"/api/proof/{nonce}").status_code == 400
 
 
-def test_a_server_that_hangs_costs_half_a_second_however_many_there_are(tmp_path, announce):
-    hanging = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    try:
+def test_servers_that_hang_are_not_looked_at_for_longer_than_one(announce):
+    with ExitStack() as listening:
+        hanging = [
+            listening.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)
+        ]
         folder = announce(Binding(port=hanging[0].getsockname()[1]))
         (about,) = read_announcements(folder, print)
-        for at, one in enumerate(hanging):
-            url = f"http://127.0.0.1:{one.getsockname()[1]}"
-            file = folder / f"hanging-{at}.json"
-            file.write_text(json.dumps({**vars(about), "url": url}))
+        for one in hanging[1:]:
+            port = one.getsockname()[1]
+            file = folder / f"{port}.json"
+            file.write_text(json.dumps({**vars(about), "url": f"http://127.0.0.1:{port}"}))
             file.chmod(0o600)
-        assert len(read_announcements(folder, print)) == 4
-        started = time.monotonic()
-        with pytest.raises(NotServed, match="no server"):
+        with pytest.raises(NotServed, match="no server of this user answers"):
             find(folder, wanted(), print)
-        assert time.monotonic() - started < 5  # four would be refused one after another
-    finally:
-        for one in hanging:
-            one.close()
+        assert sum(was_reached(one) for one in hanging) == 1
 
 
-def test_the_announcement_is_what_another_program_can_make_one_of():
-    about = Announcement("http://127.0.0.1:1", "token", 1, None, "here", "0")
-    assert "token" not in repr(about)
+def was_reached(listener) -> bool:
+    listener.setblocking(False)
+    try:
+        listener.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -68,7 +69,7 @@ class BackgroundServer:
             try:
                 models = self.server.loaded()["models"]
             except AipcError as error:
-                self._process.terminate()
+                self._end()
                 raise EngineError("the server that was started has ended") from error
             for one in models:
                 for line in [line for line in one["notices"] if line not in told]:
@@ -77,9 +78,13 @@ class BackgroundServer:
                 if one["state"] == "ready":
                     return cast("Mapping[str, Any]", one)
                 if one["state"] == "failed":
-                    self._process.terminate()
+                    self._end()
                     raise EngineError(one["error"])
             time.sleep(_LOOK_EVERY_S)
+
+    def _end(self) -> None:
+        with suppress(OSError):  # it has ended
+            os.kill(self.server.pid, signal.SIGTERM)
 
 
 def _start() -> subprocess.Popen[bytes]:
