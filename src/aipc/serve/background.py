@@ -48,7 +48,9 @@ class BackgroundServer:
         order = {"model": model, "exit_idle_s": exit_idle_s, "loading": dict(loading)}
         told = _first_line(self._process, encode(order))
         if "failed" in told:
+            self._process.wait()
             raise EngineError(told["failed"])
+        self._process.returncode = 0  # it is not waited for: it lives on
         for about in read_announcements(store.servers, unheard):
             if about.pid == told["pid"]:
                 self.server = OwnServer(about)
@@ -63,7 +65,6 @@ class BackgroundServer:
         Raises:
             EngineError: the model can't be loaded there; the server is ended.
         """
-        self._process.returncode = 0  # it is not waited for: it lives on
         told: list[str] = []
         while True:
             try:
