@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from aipc import units
+from aipc.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -25,3 +26,14 @@ def test_values_have_their_unit():
     assert [units.rate(value) for value in (99.94, 1234.5)] == ["99.9", "1,234"]
     assert units.percent(0.125) == "12%"
     assert units.joules(0.12345) == "0.123 J"
+
+
+@pytest.mark.parametrize(("text", "length"), [("90s", 90), ("10m", 600), ("1.5h", 5400)])
+def test_a_duration_is_told_with_its_unit(text, length):
+    assert units.duration(text) == length
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "10 minutes", "0s", "-1m", "nanm", "infh", "1d"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(UsageError, match="write 90s, 10m or 2h"):
+        units.duration(text)

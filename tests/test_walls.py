@@ -58,7 +58,7 @@ MAY_IMPORT = {
         "runtimes",
         "session",
     },
-    "serve": {"artifact", "devices", "generate", "models", "runtimes", "session"},
+    "serve": {"artifact", "convert", "devices", "generate", "models", "runtimes", "session"},
     "facade": {"artifact", "convert", "devices", "generate", "session"},
 }
 ABOVE_ALL = {"cli", "__init__", "__main__"}
@@ -83,7 +83,6 @@ VENDOR_HOME = {
     "uvicorn": {"serve"},
     "pydantic": {"serve"},
     "prometheus_client": {"serve"},
-    "httpx2": {"serve", "models"},
     "rich": {"cli"},
     "click": {"cli"},
 }

@@ -53,7 +53,7 @@ class StatusPublisher:
         pid, now = os.getpid(), time.time()
         self._file = folder / f"{pid}-{next(_numbers)}.json"
         self._fixed = SessionStatus(
-            pid, model, runtime, device, now, now, 0, 0, None, platform.node(), _started(pid)
+            pid, model, runtime, device, now, now, 0, 0, None, platform.node(), process_started(pid)
         )
         self._lock = threading.Lock()
         self._answers = self._tokens = self._tokens_then = 0
@@ -127,15 +127,21 @@ def read_statuses(folder: Path) -> tuple[SessionStatus, ...]:
     return tuple(sorted(_alive(folder), key=lambda status: status.started))
 
 
-def _alive(folder: Path) -> Iterator[SessionStatus]:
+def is_running(pid: int, started: str | None) -> bool:
+    """Whether the process of that number runs that began then: `process_started`'s answer."""
+    if started is not None:
+        return process_started(pid) == started
     import psutil
 
+    return bool(psutil.pid_exists(pid))
+
+
+def _alive(folder: Path) -> Iterator[SessionStatus]:
     for file in folder.glob("*.json"):
         status = _read(file)
         if status is None or status.host != platform.node():
             continue
-        is_alive = psutil.pid_exists(status.pid)
-        if is_alive and _started(status.pid) == status.process_started:
+        if is_running(status.pid, status.process_started):
             yield status
         else:
             with suppress(OSError):
@@ -150,7 +156,7 @@ def _read(file: Path) -> SessionStatus | None:
         return None
 
 
-def _started(pid: int) -> str | None:
+def process_started(pid: int) -> str | None:
     """When a process began, in clock ticks since the machine did; None but on Linux.
 
     Not psutil's: its time is of the wall clock, and moves when that is set.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from aipc.errors import UsageError
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 ABSENT = "not measured"
 
 
@@ -13,6 +16,22 @@ def amount(nbytes: int) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} GB"
+
+
+def duration(text: str) -> float:
+    """The seconds of "90s", "10m" or "2h".
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    number, unit = text[:-1], text[-1:]
+    try:
+        length = float(number) * _SECONDS[unit]
+    except (ValueError, KeyError) as error:
+        raise UsageError(f"'{text}' is no length of time", "write 90s, 10m or 2h") from error
+    if not 1 <= length < float("inf"):
+        raise UsageError(f"'{text}' is less than a second or has no end", "write 90s, 10m or 2h")
+    return length
 
 
 def seconds(value: float | None) -> str:

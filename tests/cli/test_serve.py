@@ -1,4 +1,4 @@
-"""``aipc serve`` as a process with the small real model, and ``--server`` from run and chat."""
+"""``aipc serve`` as a process with the small real model, and ``--server-url`` from run and chat."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_without_a_server_the_model_is_loaded_here_and_it_is_said(aipc, stand_in
 def test_how_to_load_is_no_question_for_a_server(aipc, stand_in):
     stand_in()
     for flags in (("--asym",), ("--runtime", "onnx"), ("--max-prompt-len", "9")):
-        outcome = aipc("run", "x", "--server", *flags)
+        outcome = aipc("run", "x", "--server-url", "http://127.0.0.1:1", *flags)
         assert outcome.status == 2
         assert "is for a model that is loaded here" in outcome.stderr
 

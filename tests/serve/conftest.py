@@ -14,6 +14,7 @@ from running_server import RunningServer
 from scripted_pool import DEVICES
 
 from aipc.generate.request import GenerationRequest
+from aipc.models.source import HubSource
 from aipc.models.store import Store
 from aipc.serve.pool.model_registry import ModelCard
 from aipc.serve.pool.options import PoolOptions
@@ -39,7 +40,7 @@ class FakeRegistry:
             with (home / name / "weights").open("wb") as weights:
                 weights.truncate(nbytes)  # as large as that, and nothing in it
         self._cards = {
-            name: ModelCard(name, name, f"the fake {name}", nbytes, 0)
+            name: ModelCard(name, name, HubSource(f"org/{name}"), f"the fake {name}", nbytes, 0)
             for name, nbytes in names.items()
         }
 

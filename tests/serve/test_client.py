@@ -22,6 +22,8 @@ def test_an_answer_is_that_of_a_session(session):
     assert reply.text == "".join(f"{n} " for n in range(40))
     assert reply.finish_reason == "stop"
     assert reply.usage.completion_tokens == 40
+    assert reply.tokens == tuple(range(40))
+    assert 0 < reply.timings.first_token_s < reply.timings.total_s
     assert reply.timings.total_s > 0
     assert session.facts["device"] == "cpu"
     assert session.context == 4096
@@ -61,9 +63,10 @@ def test_a_model_that_is_not_ready_there_is_not_waited_for(server, model, device
         connect(server.url, model, device, notify=print)
 
 
-def test_no_server_is_no_session():
-    with pytest.raises(NotServed, match="no server answers"):
-        connect("http://127.0.0.1:1", "fake", "auto", notify=print)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nowhere", "ftp://127.0.0.1", "http://:x"])
+def test_no_server_is_no_session(url):
+    with pytest.raises(NotServed, match=f"no server answers at {url}"):
+        connect(url, "fake", "auto", notify=print)
 
 
 def test_the_key_is_asked_for(serve_fakes):

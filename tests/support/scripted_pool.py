@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 from aipc.generate import Finished, Text, Timings, Usage
+from aipc.models.source import HubSource
 from aipc.serve.pool.device_list import ReachableDevice
 from aipc.serve.pool.model_registry import ModelCard
 from aipc.serve.pool.model_scheduler import ModelStatus
@@ -13,8 +14,8 @@ from aipc.serve.pool.worker_client import Ready
 from aipc.serve.worker.messages import Waiting
 
 CARDS = (
-    ModelCard("tiny", "tiny", "a small one", 1, 0, 2048),
-    ModelCard("large", "large", "a large one", 1, 0, 131_072),
+    ModelCard("tiny", "tiny", HubSource("org/tiny"), "a small one", 1, 0, 2048),
+    ModelCard("large", "large", HubSource("org/large"), "a large one", 1, 0, 131_072),
 )
 DEVICES = (
     ReachableDevice("cpu", "Some CPU", ("fake",)),
@@ -31,6 +32,8 @@ class ScriptedPool:
     """
 
     def __init__(self) -> None:
+        self.device = "auto"
+        self.loading = {}
         self.reset()
 
     def reset(self) -> None:
@@ -55,7 +58,8 @@ class ScriptedPool:
         ready = None if self.doing else _READY
         none = dict.fromkeys(("waiting", "running", "tokens", "answers", "restarts"), 0)
         rest = {"memory_bytes": None, "notices": (), "pid": None, "error": None}
-        return (ModelStatus("tiny", "auto", state, ready, self.doing, **none, **rest),)
+        about = ("tiny", "auto", "org--tiny--main", state, ready, self.doing)
+        return (ModelStatus(*about, **none, **rest),)
 
     async def load(self, model, device=None):
         raise NotImplementedError

@@ -26,11 +26,16 @@ class Served:
             text=True,
             env={**os.environ, "AIPC_HOME": str(store.home), **environment},
         )
+        self.servers = store.servers
         self.lines: list[str] = []
         self._heard: queue.Queue[str] = queue.Queue()
         self._listener = threading.Thread(target=self._listen)
         self._listener.start()
         self.url = self.wait_for(r"page +(http://\S+)")
+
+    @property
+    def is_announced(self) -> bool:
+        return (self.servers / f"{self.process.pid}.json").exists()
 
     def wait_for(self, pattern: str) -> str:
         while True:

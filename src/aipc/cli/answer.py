@@ -75,14 +75,14 @@ def show_reasons(facts: Mapping[str, Any]) -> None:
     notice("")
 
 
-def show_timings(reply: Reply, stages: Sequence[TimingSpan]) -> None:
-    """A small table on stderr; the answer is a session's first, and so a cold one."""
+def show_timings(reply: Reply, stages: Sequence[TimingSpan], *, is_cold: bool) -> None:
+    """A small table on stderr; ``is_cold``: the answer is the first since the model was loaded."""
     notice("")
-    for line in timing_lines(reply, stages):
+    for line in timing_lines(reply, stages, is_cold=is_cold):
         notice(line)
 
 
-def timing_lines(reply: Reply, stages: Sequence[TimingSpan]) -> Iterator[str]:
+def timing_lines(reply: Reply, stages: Sequence[TimingSpan], *, is_cold: bool) -> Iterator[str]:
     """One line a stage, those that took no time left out."""
     for one in stages:
         if one.seconds >= _LEAST_S:
@@ -91,13 +91,14 @@ def timing_lines(reply: Reply, stages: Sequence[TimingSpan]) -> Iterator[str]:
     first = timings.first_token_s
     if first is not None:
         detail = f"{usage.prompt_tokens} tokens, {usage.prompt_tokens / first:.1f} a second"
-        yield _line("prompt to first token, cold", first, detail)
+        name = f"prompt to first token{', cold' if is_cold else ''}"
+        yield _line(name, first, detail)
         rate = timings.decode_tokens_per_s
         detail = f"{usage.completion_tokens - 1} tokens"
         detail += f", {rate:.1f} a second, {1000 / rate:.1f} ms each" if rate else ""
         yield _line("further tokens", timings.total_s - first, detail)
     yield _line("all together", _loading(stages) + timings.total_s)
-    if first is not None:
+    if first is not None and is_cold:
         yield (
             "Cold: the first prompt after loading, in which a runtime still arranges the weights; "
             "`aipc bench`"
@@ -105,13 +106,13 @@ def timing_lines(reply: Reply, stages: Sequence[TimingSpan]) -> Iterator[str]:
         yield "measures warm ones."
 
 
-def timing_facts(reply: Reply, stages: Sequence[TimingSpan]) -> dict[str, Any]:
+def timing_facts(reply: Reply, stages: Sequence[TimingSpan], *, is_cold: bool) -> dict[str, Any]:
     """The same for JSON: the reply's timings, and those of loading."""
     first = reply.timings.first_token_s
     return {
         **asdict(reply.timings),
         "prefill_tokens_per_s": reply.usage.prompt_tokens / first if first else None,
-        "is_cold": True,
+        "is_cold": is_cold,
         "stages": [asdict(one) for one in stages],
         "all_s": _loading(stages) + reply.timings.total_s,
     }

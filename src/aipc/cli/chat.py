@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -21,13 +21,12 @@ from aipc.cli.command_group import Invocation
 from aipc.cli.conversation import ChatCommands, Conversation
 from aipc.cli.output import STOPPED, notice, report_failure
 from aipc.cli.progress_bar import Display, display
+from aipc.cli.server_session import ServedSession, find_server, server_flags
 from aipc.cli.session_flags import (
-    find_server,
     make_ready_later,
     open_session,
     prepare,
     sampling_of,
-    server_flags,
     session_flags,
 )
 from aipc.cli.stdin import LineInput, check_text
@@ -63,15 +62,18 @@ class LoadedSession:
 
     has_failed = False
 
-    def __init__(self, session: Session | RemoteSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
 
     @property
     def facts(self) -> Mapping[str, Any]:
         return self._session.facts
 
-    def session(self) -> Session | RemoteSession:
+    def session(self) -> Session:
         return self._session
+
+    def close(self) -> None:
+        self._session.close()
 
 
 class Loading:
@@ -205,10 +207,11 @@ def chat(system: str | None, **flags: Any) -> None:
             talk.hold(lines)
         talk.make_ready_later()
         return
-    with remote or open_session(flags) as session:
+    source = ServedSession(remote, flags, notice) if remote else LoadedSession(open_session(flags))
+    with closing(source):
         if lines.is_terminal:
-            notice(_greeting(session.facts, f"at {session.facts['server']}"))
-        talk = Talk(LoadedSession(session), conversation, sampling, debug=debug)
+            notice(_greeting(source.facts, f"at {source.facts['server']}"))
+        talk = Talk(source, conversation, sampling, debug=debug)
         talk.hold(lines)
     talk.make_ready_later()
     if talk.failures and not lines.is_terminal:

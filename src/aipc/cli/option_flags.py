@@ -37,7 +37,7 @@ def given(cls: type[T], flags: Mapping[str, Any], base: T | None = None) -> T | 
     values = {
         name: option.kind(flags[name])
         for name, option in declared.items()
-        if flags[name] is not None
+        if flags.get(name) is not None
     }
     own = vars(base) if base is not None else {}
     return from_mapping(cls, {**own, **values}) if values else base

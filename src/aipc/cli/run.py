@@ -11,14 +11,8 @@ import click
 from aipc.choose.probe.work import work_of
 from aipc.cli.answer import as_json, show, show_reasons, show_timings, timing_facts, warn_if_cut
 from aipc.cli.output import notice, write_json
-from aipc.cli.session_flags import (
-    find_server,
-    make_ready_later,
-    open_session,
-    sampling_of,
-    server_flags,
-    session_flags,
-)
+from aipc.cli.server_session import find_server, keep_warm_flag, server_flags
+from aipc.cli.session_flags import make_ready_later, open_session, sampling_of, session_flags
 from aipc.cli.stdin import check_text, read_prompt
 from aipc.errors import GenerationError, UsageError
 
@@ -76,6 +70,7 @@ def _content(name: str) -> str:
 @click.argument("prompt", required=False)
 @session_flags
 @server_flags
+@keep_warm_flag
 @click.option("--system", metavar="TEXT", help="Instructions that come before the prompt.")
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
 @schema_flag
@@ -106,19 +101,20 @@ def run(
     messages = [{"role": "user", "content": question}]
     if system:
         messages.insert(0, {"role": "system", "content": check_text(system)})
-    with find_server(flags, notice) or open_session(flags) as session:
+    with find_server(flags, notice, stop) or open_session(flags) as session:
+        is_cold = "server" not in session.facts
         if wants_reasons:
             show_reasons(session.facts)
         if wants_json:
             reply = session.generate(messages, stop=stop, **options)
-            timings = timing_facts(reply, session.stages)
+            timings = timing_facts(reply, session.stages, is_cold=is_cold)
             write_json({**as_json(reply, session.facts), "timings": timings})
         else:
             reply = show(session.stream(messages, stop=stop, **options))
             if schema is None:
                 warn_if_cut(reply)
         if wants_timings:
-            show_timings(reply, session.stages)
+            show_timings(reply, session.stages, is_cold=is_cold)
         facts = session.facts
     make_ready_later(facts)
     if schema is not None:

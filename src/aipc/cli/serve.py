@@ -11,7 +11,7 @@ import click
 
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice
-from aipc.cli.session_flags import MODEL_HELP, device_flags, device_options
+from aipc.cli.session_flags import MODEL_HELP, device_flags, plain_loading
 from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
 from aipc.serve.pool.options import PoolOptions
 
@@ -68,7 +68,7 @@ def serve(
         api_key=read_key(api_key_file),
     )
     options = given(PoolOptions, flags) or PoolOptions()
-    _serve(models, binding, options, device_options(flags))
+    _serve(models, binding, options, plain_loading(flags))
 
 
 def _serve(
@@ -79,21 +79,21 @@ def _serve(
     from aipc.models.names import CATALOGUE
     from aipc.models.store import Store
     from aipc.serve import server
+    from aipc.serve.announcement import announced
     from aipc.serve.pool.model_registry import ModelRegistry
     from aipc.serve.pool.pool import Pool
 
     store = Store()
     registry = ModelRegistry(models or (CATALOGUE.default.name,), store)
-    npu = loading.pop("npu")
     loading["work"] = "serve"
-    loading["npu"] = dataclasses.asdict(npu) if npu else None
     pool = Pool(registry, options, device=loading.pop("device"), loading=loading)
     monitor = Monitor(find_counters(), store.running)
     listener, binding = server.listen(binding)
     server.log_to(logging.StreamHandler())
     first = pool.models()[0].name
     _greet(binding, first)
-    server.serve(pool, monitor, listener, binding, first=first, notify=notice)
+    with announced(store.servers, binding, notice):
+        server.serve(pool, monitor, listener, binding, first=first, notify=notice)
 
 
 def _greet(binding: Binding, model: str) -> None:

@@ -1,9 +1,10 @@
-"""The flags of every command with a session, and the session by them, here or on a server."""
+"""The flags of every command with a session, and the session by them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -19,10 +20,8 @@ from aipc.progress import Notify, Progress
 from aipc.runtimes.base import Sampling
 from aipc.runtimes.blob_cache import READY
 from aipc.runtimes.openvino.static_shape import NpuOptions
-from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
 
 if TYPE_CHECKING:
-    from aipc.serve.client import RemoteSession
     from aipc.session.place import SessionOptions
     from aipc.session.prepare import PreparedModel
     from aipc.session.session import Session
@@ -35,10 +34,6 @@ MODEL_HELP = (
 )
 
 _DEVICES = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
-
-URL = Binding().url
-_DECLARED = [declared.name for kind in (NpuOptions, Recipe) for declared in describe(kind)]
-_LOADING = ("runtime", "ov_config", "onnx_config", "emulate", "overflow")
 
 
 def session_flags(command: F) -> F:
@@ -149,6 +144,18 @@ def device_options(flags: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def plain_loading(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, and the recipe, as plain data for JSON."""
+    options, recipe = device_options(flags), given(Recipe, flags)
+    npu = options["npu"]
+    return {
+        **options,
+        "device": plain_name(options["device"]),
+        "npu": asdict(npu) if npu else None,
+        "recipe": asdict(recipe) if recipe else None,
+    }
+
+
 def sampling_of(flags: Mapping[str, Any]) -> dict[str, Any]:
     """The sampling options that were given, already checked.
 
@@ -200,49 +207,3 @@ def _properties(
             raise UsageError(f"{flag} gives {key} twice", "give it once")
         properties[key] = value
     return properties
-
-
-def server_flags(command: F) -> F:
-    """``--server``: have a running server answer, where it has the model ready."""
-    server = click.option(
-        "--server",
-        is_flag=True,
-        help="Use the running `aipc serve`, where it has the model ready; load it otherwise.",
-    )
-    url = click.option(
-        "--server-url",
-        metavar="URL",
-        help=f"Another server than {URL}; it takes its key from {KEY_VARIABLE}.",
-    )
-    return server(url(command))
-
-
-def find_server(flags: Mapping[str, Any], notify: Notify) -> RemoteSession | None:
-    """The server's model; None if it is to be loaded here, with a notice if one was requested.
-
-    Raises:
-        UsageError: an option of loading a model is given too, or the key is wrong.
-    """
-    if not (flags.get("server") or flags.get("server_url")):
-        return None
-    _refuse_loading(flags)
-    from aipc.models.names import CATALOGUE
-    from aipc.serve.client import NotServed, connect
-
-    url = flags["server_url"] or URL
-    model = flags["model"] or CATALOGUE.default.name
-    try:
-        return connect(url, model, plain_name(flags["device"]), key=read_key(None), notify=notify)
-    except NotServed as error:
-        notify(f"{error}; loading it here")
-        return None
-
-
-def _refuse_loading(flags: Mapping[str, Any]) -> None:
-    loading = [name for name in _DECLARED if flags.get(name) is not None]
-    loading += [name for name in _LOADING if flags.get(name) and flags[name] != "auto"]
-    if loading:
-        raise UsageError(
-            f"--{loading[0].replace('_', '-')} is for a model that is loaded here, not on a server",
-            "leave it or --server out",
-        )

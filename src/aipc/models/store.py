@@ -54,6 +54,8 @@ class Store:
         """Models compiled for a device: `aipc.models.blobs`."""
         self.running = self.home / "running"
         """The status of this user's sessions: `aipc.session_status`."""
+        self.servers = self.home / "servers"
+        """The servers of this user that run: `aipc.serve.announcement`."""
         self.tuned = self.home / "tuned"
         """What was measured to be best here: `aipc.choose.measured`."""
         self.probed = self.home / "probed"

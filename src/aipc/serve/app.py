@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aipc.serve.announcement import PROOF
 from aipc.serve.api.dispatch import TOKENS
 from aipc.serve.api.endpoints import Endpoint, PageFiles, list_endpoints
 from aipc.serve.api.openapi import document
@@ -33,7 +34,7 @@ class Application:
 
     def __init__(self, pool: Pool, binding: Binding, monitor: Monitor) -> None:
         metrics = Metrics(pool.statuses)
-        self.endpoints = list_endpoints(pool, metrics, monitor)
+        self.endpoints = list_endpoints(pool, binding, metrics, monitor)
         openapi = document(self.endpoints, needs_key=binding.api_key is not None)
 
         async def describe(_: Request) -> Response:
@@ -43,8 +44,12 @@ class Application:
         routes = [endpoint.route() for endpoint in (*self.endpoints, described)]
         router = Router([*routes, Mount("/page", PageFiles())], redirect_slashes=False)
         public = {one.path for one in self.endpoints if one.is_public}
+        own = {one.path for one in self.endpoints if one.is_own}
         guard = Guard(
-            _ErrorResponses(router), binding, lambda at: at in public or at.startswith("/page/")
+            _ErrorResponses(router),
+            binding,
+            lambda at: at in public or at.startswith(("/page/", PROOF)),
+            own.__contains__,
         )
         self._app: ASGIApp = _AccessLog(guard, metrics)
 

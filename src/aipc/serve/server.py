@@ -41,13 +41,14 @@ def listen(binding: Binding) -> tuple[socket.socket, Binding]:
         AipcError: the port is taken, or not for this user.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             binding.host.strip("[]"), binding.port, type=socket.SOCK_STREAM
         )[0]
     except OSError as error:
         fix = "give an address of this machine, such as 127.0.0.1"
         raise UsageError(f"'{binding.host}' is no address ({error.strerror})", fix) from error
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sets TCP_NODELAY only where the protocol is named: else a write waits 40 ms for an ACK
+    listener = socket.socket(family, kind, protocol)
     try:
         _make_exclusive(listener)
         listener.bind(address)
@@ -86,6 +87,7 @@ class Server(uvicorn.Server):
     def __init__(self, pool: Pool, monitor: Monitor, binding: Binding, notify: Notify) -> None:
         self._pool = pool
         self._drain_s = binding.drain_s
+        self._exit_idle_s = binding.exit_idle_s
         self._notify = notify
         self.app = Application(pool, binding, monitor)
         config = uvicorn.Config(
@@ -105,12 +107,14 @@ class Server(uvicorn.Server):
         logging.getLogger("uvicorn.access").disabled = True  # its lines have whole addresses
 
     async def run_on(self, listener: socket.socket, first: str | None = None) -> None:
-        loading = asyncio.ensure_future(self._load(first)) if first else None
+        beside = [asyncio.ensure_future(self._load(first))] if first else []
+        if self._exit_idle_s is not None:
+            beside.append(asyncio.ensure_future(self._end_unused(self._exit_idle_s)))
         try:
             await self.serve([listener])
         finally:
-            if loading is not None:
-                loading.cancel()
+            for task in beside:
+                task.cancel()
             await self._pool.close()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -140,6 +144,18 @@ class Server(uvicorn.Server):
         if self.should_exit and sig == signal.SIGINT:
             logging.getLogger("uvicorn.error").disabled = True  # it would log each answer's end
             raise KeyboardInterrupt
+        self.should_exit = True
+
+    async def _end_unused(self, limit_s: float) -> None:
+        """End after so many seconds in which no model loaded, answered or was waited for."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while not self.should_exit:
+            left_s = max(started, self._pool.last_used_at) + limit_s - loop.time()
+            if left_s <= 0:
+                break
+            await asyncio.sleep(left_s)
+        self._notify(f"no request for {limit_s:g} s: stopping")
         self.should_exit = True
 
     async def _load(self, model: str) -> None:

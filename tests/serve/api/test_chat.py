@@ -203,3 +203,12 @@ def test_a_waiting_answer_streams_its_position(serve_fakes):
     assert done == "data: [DONE]"
     assert waiting.text.startswith(": waiting 1\n\n")
     assert events(waiting)[-1] == "[DONE]"
+
+
+def test_token_ids_come_where_they_are_requested(client):
+    body = request_body("count 3", return_token_ids=True)
+    assert client.post(PATH, json=body).json()["choices"][0]["token_ids"] == [0, 1, 2]
+    streamed = events(client.post(PATH, json={**body, "stream": True}))
+    choices = [json.loads(data)["choices"][0] for data in streamed[:-1]]
+    assert [token for one in choices for token in one.get("token_ids", ())] == [0, 1, 2]
+    assert "token_ids" not in client.post(PATH, json=request_body("x")).json()["choices"][0]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -43,8 +44,37 @@ def test_an_origin_is_exact(origin):
         Binding(allowed_origins=(origin,))
 
 
-def test_the_key_is_not_shown_with_the_rest():
-    assert KEY not in repr(Binding(api_key=KEY))
+def test_key_and_token_are_not_shown_with_the_rest():
+    binding = Binding(api_key=KEY)
+    assert KEY not in repr(binding)
+    assert binding.token not in repr(binding)
+
+
+def test_each_run_has_a_token_of_its_own_which_a_copy_keeps():
+    binding = Binding()
+    assert binding.token != Binding().token
+    assert replace(binding, port=1).token == binding.token
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:9"),
+        ("0.0.0.0", "http://127.0.0.1:9"),
+        ("::", "http://[::1]:9"),
+        ("192.168.1.5", "http://192.168.1.5:9"),
+    ],
+)
+def test_this_machine_reaches_a_server_of_every_address(host, url):
+    assert Binding(host, 9, api_key=KEY).own_url == url
+
+
+def test_what_is_written_is_sent_at_once():
+    listener, binding = listen(Binding(port=0))
+    with listener, socket.create_connection((binding.host, binding.port)):
+        taken, _ = listener.accept()
+        with taken:  # by this asyncio knows that it is to switch Nagle's algorithm off
+            assert taken.proto == socket.IPPROTO_TCP
 
 
 def test_a_port_that_is_taken_is_one_line():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.routing import Mount
 
+from aipc.serve.announcement import LOADED, PROOF
 from aipc.serve.http.guard import is_bearer
 
 KEY = "a-key-that-nobody-guesses"
@@ -44,8 +45,8 @@ def paths(server):
     for route in _router(server).routes:
         method = "GET" if isinstance(route, Mount) or "GET" in route.methods else "POST"
         path = f"{route.path}/app.js" if isinstance(route, Mount) else route.path
-        known.append((method, path.replace("{model:path}", "fake")))
-    assert len(known) >= 13
+        known.append((method, path.replace("{model:path}", "fake").replace("{nonce}", "0" * 64)))
+    assert len(known) >= 15
     return [*known, ("GET", "/none"), ("POST", "/none"), ("POST", "/"), ("GET", "/v1")]
 
 
@@ -128,13 +129,13 @@ def test_other_methods_are_refused(client, paths):
     for _, path in paths:
         for other in ("DELETE", "PUT", "PATCH", "TRACE"):
             response = client.request(other, path, json=None if other == "TRACE" else {})
-            assert response.status_code in {404, 405}
+            assert response.status_code in ({401} if path == LOADED else {404, 405})
             assert response.json()["error"]["message"]
 
 
 def test_a_key_is_asked_for_on_every_path_but_the_page_and_health(serve_fakes, paths):
     server = serve_fakes(api_key=KEY)
-    for_all = {"/", "/health", "/page/app.js"}
+    for_all = {"/", "/health", "/page/app.js", f"{PROOF}{'0' * 64}"}
     with server.client() as client:
         for method, path in paths:
             for shown in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}):
@@ -144,6 +145,27 @@ def test_a_key_is_asked_for_on_every_path_but_the_page_and_health(serve_fakes, p
     assert response.json()["error"]["code"] == "invalid_api_key"
     with server.client(Authorization=f"Bearer {KEY}") as client:
         assert client.get("/v1/models").status_code == 200
+
+
+def test_the_token_of_the_run_counts_as_a_key_and_is_the_only_one_for_its_own_path(serve_fakes):
+    for key in (None, KEY):
+        server = serve_fakes(api_key=key)
+        token = server.binding.token
+        with server.client() as client:
+
+            def get(path, shown, client=client):
+                headers = {"Authorization": f"Bearer {shown}"}
+                return client.get(path, headers=headers).status_code
+
+            assert get("/v1/models", token) == 200
+            assert get(LOADED, token) == 200
+            for wrong in (KEY, token[:-1], token.upper(), "none"):
+                assert get(LOADED, wrong) == 401
+            assert client.get(LOADED).status_code == 401
+            assert get("/v1/models", "wrong") == (401 if key else 200)
+            own = {"Authorization": f"Bearer {token}"}
+            for more, status in (({"Host": "evil.example"}, 421), ({"Origin": "null"}, 403)):
+                assert client.get(LOADED, headers={**own, **more}).status_code == status
 
 
 def test_a_name_and_a_page_that_were_allowed_pass(serve_fakes):

@@ -94,11 +94,13 @@ class _Choice:
     texts: list[str] = field(default_factory=list)
     calls: list[ToolCallBody] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
 
     def add(self, event: ServerEvent, *, one_call: bool) -> None:
         if isinstance(event, Text):
             self.texts.append(event.text)
             self.logprobs += _logprobs(event)
+            self.tokens += event.tokens
         elif isinstance(event, ToolCall) and not (one_call and self.calls):
             self.calls.append(_call(event))
 
@@ -127,7 +129,8 @@ def _choice_body(body: ChatRequest, index: int, choice: _Choice, reason: Any) ->
     content = "".join(choice.texts) or (None if choice.calls else "")
     message = AnswerMessage(role="assistant", content=content, refusal=None, **calls)
     logprobs = ChoiceLogprobs(content=choice.logprobs, refusal=None) if body.logprobs else None
-    return ChatChoice(index=index, message=message, logprobs=logprobs, finish_reason=reason)
+    ids = {"token_ids": choice.tokens} if body.return_token_ids else {}
+    return ChatChoice(index=index, message=message, logprobs=logprobs, finish_reason=reason, **ids)
 
 
 async def _frames(body: ChatRequest, events: IndexedEvents) -> AsyncGenerator[bytes, None]:
@@ -164,7 +167,7 @@ class _ChunkWriter:
         if index not in self._begun:
             self._begun.add(index)
             yield self._chunk(index, Delta(role="assistant", content=""))
-        if isinstance(event, Text) and event.text:
+        if isinstance(event, Text) and (event.text or self._body.return_token_ids):
             yield self._chunk(index, Delta(content=event.text), event)
         elif isinstance(event, ToolCall):
             yield from self._call(index, event)
@@ -189,7 +192,10 @@ class _ChunkWriter:
         logprobs = None
         if event is not None and self._body.logprobs:
             logprobs = ChoiceLogprobs(content=_logprobs(event), refusal=None)
-        choice = ChunkChoice(index=index, delta=delta, logprobs=logprobs, finish_reason=reason)
+        ids = {"token_ids": [*event.tokens]} if event and self._body.return_token_ids else {}
+        choice = ChunkChoice(
+            index=index, delta=delta, logprobs=logprobs, finish_reason=reason, **ids
+        )
         no_usage = {"usage": None} if self._body.wants_usage else {}
         return self._frame(choices=[choice], **no_usage)
 

@@ -130,6 +130,9 @@ class ChatRequest(CompletionBase):
     top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = Field(
         default=None, description="0 only: runtimes tell the chosen token's alone"
     )
+    return_token_ids: bool | None = Field(
+        default=None, description="extension, as vLLM's: tell each choice's token ids"
+    )
     response_format: Format | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
@@ -167,6 +170,7 @@ class ChatChoice(ApiModel):
     message: AnswerMessage
     logprobs: ChoiceLogprobs | None
     finish_reason: Reason
+    token_ids: list[int] = Field(default_factory=list, description="where they were requested")
 
 
 class ChatCompletion(ApiModel):
@@ -195,6 +199,7 @@ class ChunkChoice(ApiModel):
     delta: Delta
     logprobs: ChoiceLogprobs | None
     finish_reason: Reason | None
+    token_ids: list[int] = Field(default_factory=list, description="new ones, if requested")
 
 
 class ChatChunk(ApiModel):

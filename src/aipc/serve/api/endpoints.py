@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from aipc.serve.announcement import LOADED, PROOF
 from aipc.serve.api.chat import answer_chat
 from aipc.serve.api.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
 from aipc.serve.api.completions import Completion, CompletionRequest, answer_completion
@@ -23,9 +24,11 @@ from aipc.serve.api.dispatch import Dispatcher
 from aipc.serve.api.embeddings import EmbeddingList, EmbeddingRequest, answer_embeddings
 from aipc.serve.api.health import Health, MachineBody, Readiness, ServerHealth
 from aipc.serve.api.models import ModelBody, ModelList, Models
+from aipc.serve.api.own import Loaded, OwnPrograms, Proof
 from aipc.serve.api.responses import answer_response
 from aipc.serve.api.responses_schemas import ResponseBody, ResponseRequest
 from aipc.serve.api.schemas import RequestBody
+from aipc.serve.http.binding import Binding
 from aipc.serve.http.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -61,6 +64,8 @@ class Endpoint:
     """Statuses of errors besides those of every path."""
     is_public: bool = False
     """Whether it is served without the API key."""
+    is_own: bool = False
+    """Whether it is for this user's own programs alone, which know the token of this run."""
 
     @property
     def name(self) -> str:
@@ -71,11 +76,14 @@ class Endpoint:
         return Route(self.path, self.handler, methods=[self.method])
 
 
-def list_endpoints(pool: Pool, metrics: Metrics, monitor: Monitor) -> tuple[Endpoint, ...]:
+def list_endpoints(
+    pool: Pool, binding: Binding, metrics: Metrics, monitor: Monitor
+) -> tuple[Endpoint, ...]:
     return (
         *_generation(Dispatcher(pool, metrics)),
         *_models(Models(pool)),
         *_health(ServerHealth(pool, metrics, monitor)),
+        *_own(OwnPrograms(pool, binding)),
         Endpoint("GET", "/", _page, "The page for people.", media="text/html", is_public=True),
     )
 
@@ -158,6 +166,27 @@ def _health(health: ServerHealth) -> tuple[Endpoint, ...]:
             health.machine,
             "Load of this machine.",
             returns=MachineBody,
+        ),
+    )
+
+
+def _own(own: OwnPrograms) -> tuple[Endpoint, ...]:
+    return (
+        Endpoint(
+            "GET",
+            f"{PROOF}{{nonce}}",
+            own.prove,
+            "That this server is the announced one.",
+            returns=Proof,
+            is_public=True,
+        ),
+        Endpoint(
+            "GET",
+            LOADED,
+            own.loaded,
+            "What is loaded, and how; for programs of this server's user.",
+            returns=Loaded,
+            is_own=True,
         ),
     )
 

@@ -49,10 +49,11 @@ def document(endpoints: Iterable[Endpoint], *, needs_key: bool) -> dict[str, Any
     paths: dict[str, dict[str, Any]] = {}
     endpoints = tuple(endpoints)
     for endpoint in endpoints:
-        operation = _operation(endpoint, needs_key=needs_key and not endpoint.is_public)
+        shows_key = endpoint.is_own or (needs_key and not endpoint.is_public)
+        operation = _operation(endpoint, needs_key=shows_key)
         paths.setdefault(endpoint.name, {})[endpoint.method.lower()] = operation
     components: dict[str, Any] = {"schemas": _schemas(endpoints)}
-    if needs_key:
+    if needs_key or any(endpoint.is_own for endpoint in endpoints):
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     return {
         "openapi": "3.1.0",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aipc.errors import UsageError
@@ -13,6 +13,7 @@ from aipc.options import check, option
 KEY_VARIABLE = "AIPC_API_KEY"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _WEB_PORT = 80
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - every address, and how to get there
 _SHORTEST_KEY = 16
 
 
@@ -25,11 +26,18 @@ class Binding:
     drain_s: float = option(
         30.0, "seconds that answers under way get to end when it is stopped", minimum=0.0
     )
+    exit_idle_s: float | None = option(
+        None,
+        "seconds without a request after which the server ends; without it never",
+        minimum=1.0,
+    )
     allowed_hosts: tuple[str, ...] = ()
     """More values of a request's Host: "pc.example", with its port if it is another."""
     allowed_origins: tuple[str, ...] = ()
     """Origins of other pages that may use it: "https://page.example"."""
     api_key: str | None = field(default=None, repr=False)
+    token: str = field(default_factory=lambda: os.urandom(32).hex(), repr=False)
+    """Made for this run; `aipc.serve.announcement` gives it to this user's own programs."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -57,6 +65,11 @@ class Binding:
     @property
     def url(self) -> str:
         return f"http://{_with_port(_bracketed(self.host), self.port)}"
+
+    @property
+    def own_url(self) -> str:
+        """As the programs of this machine reach it."""
+        return replace(self, host=_ANY.get(self.host.strip("[]"), self.host)).url
 
     def hosts(self) -> frozenset[str]:
         """Every value that a request's Host may have, in small letters."""

@@ -2,7 +2,8 @@
 
 A page of any other site can make a browser send requests to this machine.  It can't choose Host,
 Origin, Sec-Fetch-Site or a JSON Content-Type freely, and so those are checked, on every path.
-Programs show the operator's key, if there is one, as ``Authorization: Bearer KEY``.
+Programs show the operator's key, if there is one, as ``Authorization: Bearer KEY``; this user's
+own show the token of the server's run in its place, which some paths are only for.
 """
 
 from __future__ import annotations
@@ -39,14 +40,22 @@ _PREFLIGHT = {
 
 
 class Guard:
-    """ASGI middleware; for paths that are ``is_public`` no key is needed."""
+    """ASGI middleware; a path that ``is_public`` needs no key, one that ``is_own`` the token."""
 
-    def __init__(self, app: ASGIApp, binding: Binding, is_public: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        binding: Binding,
+        is_public: Callable[[str], bool],
+        is_own: Callable[[str], bool],
+    ) -> None:
         self._app = app
         self._hosts = binding.hosts()
         self._origins = frozenset(binding.allowed_origins)
         self._key = binding.api_key
+        self._token = binding.token
         self._is_public = is_public
+        self._is_own = is_own
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -87,9 +96,12 @@ class Guard:
             raise HTTPError(403, "pages of other sites are not allowed; --allow-origin permits one")
 
     def _check_key(self, path: str, headers: Headers) -> None:
-        if self._key is None or self._is_public(path):
+        is_own = self._is_own(path)
+        if self._is_public(path) or (self._key is None and not is_own):
             return
-        if not is_bearer(self._key, headers.get("authorization", "").encode("latin-1")):
+        shown = headers.get("authorization", "").encode("latin-1")
+        keys = [self._token] if self._key is None or is_own else [self._token, self._key]
+        if not any(is_bearer(key, shown) for key in keys):
             raise HTTPError(
                 401,
                 "the key is missing or wrong; send it as 'Authorization: Bearer KEY'",

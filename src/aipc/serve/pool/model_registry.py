@@ -27,6 +27,7 @@ class ModelCard:
     name: str
     load_name: str
     """The argument of `aipc.load`; may be a path of this machine, so it is not for clients."""
+    source: Source
     what: str
     """For people; may be empty."""
     nbytes: int
@@ -84,16 +85,24 @@ class ModelRegistry:
         for model in fetched:
             nbytes, created = _weights(model.source, entries), _seconds(held[model.source.name])
             cards.append(
-                ModelCard(model.name, model.name, model.what, nbytes, created, model.context)
+                ModelCard(
+                    model.name,
+                    model.name,
+                    model.source,
+                    model.what,
+                    nbytes,
+                    created,
+                    model.context,
+                )
             )
         # names in the store of the models that have a card themselves
         offered = {source.name for _, source in self._named} | {one.source.name for one in fetched}
         for entry in entries:
             if entry.kind == "artifact":
                 is_variant = any(_is_made_of(entry, name) for name in offered)
-                path, created = str(entry.path), _seconds(entry)
-                card = ModelCard(entry.name, path, "", entry.nbytes, created, is_variant=is_variant)
-                cards.append(card)
+                path, created = ArtifactSource(entry.path), _seconds(entry)
+                about = (entry.name, path.label, path, "", entry.nbytes, created)
+                cards.append(ModelCard(*about, is_variant=is_variant))
         found: dict[str, ModelCard] = {}
         for card in cards:
             found.setdefault(card.name, card)
@@ -105,6 +114,7 @@ class ModelRegistry:
         return ModelCard(
             _public_name(name, source),
             source.label if is_local else name,
+            source,
             known.what if known else "",
             _weights(source, entries, known.nbytes if known else 0),
             self._created,

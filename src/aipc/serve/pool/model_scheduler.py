@@ -27,6 +27,8 @@ class ModelStatus:
     model: str
     device: str
     """As requested: "auto", "cpu", "gpu.1" …"""
+    source: str
+    """The name of what it was loaded from, as it was then; empty before."""
     state: State
     ready: Ready | None
     """What its worker reported; None while it is not loaded."""
@@ -82,6 +84,7 @@ class ModelScheduler:
         self._idle = asyncio.Event()
         self._retiring = 0
         self._is_draining = False
+        self._source = ""
         self._loads = self._tokens = self._answers = self._largest = 0
 
     @property
@@ -111,6 +114,7 @@ class ModelScheduler:
         return ModelStatus(
             model=self.card.name,
             device=self.device,
+            source=self._source,
             state=self._state(),
             ready=self._ready,
             doing=worker.doing if worker else "",
@@ -211,6 +215,7 @@ class ModelScheduler:
     async def _load(self) -> None:
         try:
             await self._make_room(self)
+            self._source = self.card.source.name  # before its files are read
             self._worker = self._start_worker(self._on_change)
             self._loads += 1
             self._ready = await self._worker.until_ready(self._options.load_timeout_s)

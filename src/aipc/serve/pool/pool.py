@@ -35,7 +35,7 @@ class Pool:
         options: the limits.
         device: of requests that name none: auto, npu, gpu, gpu.N …
         loading: further arguments of `aipc.load` as plain data for JSON: runtime, properties,
-            npu (the fields of `NpuOptions`), emulate, overflow, canary.
+            npu and recipe (the fields of `NpuOptions` and `Recipe`), emulate, overflow, canary.
         loader: MODULE:FUNCTION, called in the worker as `load_session` is; for tests.
         device_list: the devices that a request may name; None: those of this machine.
     """
@@ -52,10 +52,12 @@ class Pool:
     ) -> None:
         self._registry = registry
         self._options = options or PoolOptions()
-        self._device = plain_name(device)
-        self._load_options = dict(loading or {})
+        self.device = plain_name(device)
+        """Of requests that name none."""
+        self.loading: Mapping[str, Any] = dict(loading or {})
+        """How each model is loaded, but for its device."""
         self._loader = loader
-        self._device_list = device_list or DeviceList(self._load_options.get("runtime", "auto"))
+        self._device_list = device_list or DeviceList(self.loading.get("runtime", "auto"))
         self._schedulers: dict[tuple[str, str], ModelScheduler] = {}
         self._memory_lock = asyncio.Lock()
         self._is_closing = False
@@ -140,6 +142,13 @@ class Pool:
         """One for each model and device that was requested since the start."""
         return tuple(scheduler.status() for scheduler in self._schedulers.values())
 
+    @property
+    def last_used_at(self) -> float:
+        """When a model had something to do, on the event loop's clock; now, if one has."""
+        if not all(one.is_idle for one in self._schedulers.values()):
+            return asyncio.get_running_loop().time()
+        return max((one.last_used_at for one in self._schedulers.values()), default=0.0)
+
     async def close(self, drain_s: float = 0.0) -> None:
         """Refuse waiting and new requests; end every worker, and what is left of its answers.
 
@@ -151,8 +160,8 @@ class Pool:
 
     async def _device_names(self, device: str | None) -> tuple[str, ...]:
         """The device as requested, and, where that is another name, as its runtime addresses it."""
-        name = self._device if device is None else plain_name(device)
-        if name in {"auto", self._device}:
+        name = self.device if device is None else plain_name(device)
+        if name in {"auto", self.device}:
             return (name,)
         reachable = [one.device.upper() for one in await self.devices()]  # as runtimes write them
         return name, resolve_device(name, reachable).lower()
@@ -168,7 +177,7 @@ class Pool:
             "model": card.load_name,
             "device": device_names[-1],
             "home": str(self._registry.store.home),
-            **self._load_options,
+            **self.loading,
         }
         new = ModelScheduler(
             card,

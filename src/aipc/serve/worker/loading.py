@@ -34,6 +34,7 @@ def load_session(
     Raises:
         AipcError: as `aipc.load`.
     """
+    from aipc.convert.recipe import Recipe
     from aipc.models.store import Store
     from aipc.runtimes.openvino.static_shape import NpuOptions
     from aipc.session import embed, session
@@ -47,10 +48,11 @@ def load_session(
         )
         return EmbeddingSession(made)
     given = dict(arguments)
-    npu = given.pop("npu", None)
+    npu, recipe = given.pop("npu", None), given.pop("recipe", None)
     return session.load(
         given.pop("model"),
         npu=NpuOptions(**npu) if npu else None,
+        recipe=Recipe(**recipe) if recipe else None,
         store=Store(Path(given.pop("home"))),
         progress=progress,
         notify=notify,

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from running_server import WAIT_S
+
+
+def test_it_ends_after_a_time_without_a_request_and_not_while_one_is_answered(serve_fakes):
+    server = serve_fakes(exit_idle_s=1.0)
+    with server.client() as client:
+        body = {"model": "fake", "prompt": "count 30 every 0.1", "max_tokens": 30}
+        reply = client.post("/v1/completions", json=body).json()
+        assert reply["choices"][0]["text"].endswith("29 ")
+        client.get("/health")  # which is no use of a model
+    server._thread.join(WAIT_S)
+    assert not server._thread.is_alive()
+    assert server.notices == ["no request for 1 s: stopping"]
+
+
+def test_it_ends_too_where_nothing_was_ever_asked(serve_fakes):
+    server = serve_fakes(exit_idle_s=1.0)
+    server._thread.join(WAIT_S)
+    assert not server._thread.is_alive()
