@@ -43,7 +43,7 @@ def own_store(small_store, smollm_gguf, tmp_path) -> Store:
 
 @pytest.fixture(scope="module")
 def server(store) -> Iterator[Served]:
-    with served(store, "-m", MODEL, "--device", "cpu") as running:
+    with served(store, "-m", MODEL, "--device", "cpu", "--runtime", "openvino") as running:
         running.wait_for(f"{MODEL} is ready on cpu")
         yield running
 
