@@ -92,11 +92,11 @@ def test_what_is_so_may_be_asked_for(server, near, flags):
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [
-        (("--ov-config", "NUM_STREAMS=1"), "was loaded with another properties"),
+        (("--ov-config", "NUM_STREAMS=1"), "was loaded with other properties"),
         (("--weight-format", "int8"), "was loaded with another recipe"),
         (("--device", "gpu"), "is on cpu, not on gpu"),
         (("-m", "phi-3-mini"), "has not 'phi-3-mini' ready"),
-        (("--stop", "x" * 257), "a server takes 4 stop texts of some length"),
+        (("--stop", "x" * 257), "a server takes at most 4 stop texts of 1 to 256 characters"),
     ],
 )
 def test_what_is_not_so_is_loaded_here(server, near, stand_in, flags, reason):

@@ -73,8 +73,8 @@ def test_what_was_given_and_is_so_is_no_objection(folder, changed):
     [
         ({"device": "gpu"}, "is on cpu, not on gpu"),
         ({"runtime": "onnx"}, "runs through fake, not through onnx"),
-        ({"properties": {"NUM_STREAMS": "1"}}, "loaded with another properties"),
-        ({"npu": {"max_prompt_len": 9}}, "another options of the NPU"),
+        ({"properties": {"NUM_STREAMS": "1"}}, "loaded with other properties"),
+        ({"npu": {"max_prompt_len": 9}}, "other options of the NPU"),
         ({"overflow": "cpu"}, "another --overflow"),
         ({"recipe": {"weight_format": "int8"}}, "another recipe"),
         ({"emulate": True}, "another choice of --emulate"),

@@ -61,7 +61,7 @@ def find_server(
 ) -> RemoteSession | None:
     """The session of a server that has the model ready; None if it is to be loaded here.
 
-    ``stop`` is what a request of it has to hold.
+    ``stop`` are the texts that a request is to hold: a server takes fewer than a session.
 
     Raises:
         UsageError: options that exclude each other, or a key that is wrong.
@@ -72,7 +72,8 @@ def find_server(
     if flags["server"] is False:
         return None
     if len(stop) > _MOST_STOPS or not all(0 < len(text) <= _LONGEST_STOP for text in stop):
-        _say_why(flags, notify, f"a server takes {_MOST_STOPS} stop texts of some length")
+        limits = f"at most {_MOST_STOPS} stop texts of 1 to {_LONGEST_STOP} characters"
+        _say_why(flags, notify, f"a server takes {limits}")
         return None
     return _own(flags, notify)
 

@@ -31,8 +31,12 @@ _LOOK_S = 0.5
 """That looking for a server may cost, all servers together."""
 _ASK_S = 5.0
 """That a server whose model is used may take to show itself: it may be busy."""
-_GIVEN = {"properties": "properties", "npu": "options of the NPU", "overflow": "--overflow"}
-_ALWAYS = {"recipe": "recipe", "emulate": "choice of --emulate"}
+_GIVEN = {
+    "properties": "other properties",
+    "npu": "other options of the NPU",
+    "overflow": "another --overflow",
+}
+_ALWAYS = {"recipe": "another recipe", "emulate": "another choice of --emulate"}
 _OF_ITS_OWN_ANSWERS = {"seen", "load_s"}
 
 
@@ -66,8 +70,8 @@ class WantedModel:
             if (wanted[name] or None) != (asked.get(name) or None)
         ]
         if wanted["canary"] and not asked.get("canary", True):
-            differing.append("choice of --canary")
-        return f"was loaded with another {differing[0]}" if differing else ""
+            differing.append("another choice of --canary")
+        return f"was loaded with {differing[0]}" if differing else ""
 
 
 class OwnServer(RemoteServer):
