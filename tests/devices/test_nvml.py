@@ -73,6 +73,7 @@ def test_without_its_driver_there_is_no_library(monkeypatch) -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
     monkeypatch.setattr(pynvml, "nvmlInit", refuse)
+    monkeypatch.setattr("aipc.devices.nvml._is_there", lambda: True)
     assert open_nvml() is None
     assert nvidia_counters() == ()
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path, PurePosixPath
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 
-from aipc.devices import wheels
 from aipc.devices.wheels import clashes, install_command, installed, wheel_for, wheel_sets
 
 if sys.version_info >= (3, 11):
@@ -109,26 +109,32 @@ def test_every_set_is_whole_by_itself() -> None:
 
 
 def test_this_machines_packages() -> None:
-    found = installed()
-    assert found["openvino"].startswith("20")
+    for package, version in installed().items():
+        assert version == metadata.version(package)
+    assert installed()["openvino"].startswith("20")
     assert clashes() == ()
 
 
 def test_files_that_another_package_took_along_are_missed(monkeypatch, tmp_path) -> None:
-    class Distribution:
-        files = (PurePosixPath("onnxruntime/__init__.py"),)
-
-        def locate_file(self, file):
-            return tmp_path / file
-
-    monkeypatch.setattr(wheels, "_version", {"onnxruntime": "1.31.1"}.get)
-    monkeypatch.setattr("importlib.metadata.distribution", lambda name: Distribution())
+    known = tmp_path / "onnxruntime-1.31.1.dist-info"
+    known.mkdir()
+    (known / "RECORD").write_text("onnxruntime/LICENSE,,\nonnxruntime/__init__.py,sha256=a,1\n")
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    assert installed() == {"onnxruntime": "1.31.1"}
     (clash,) = clashes()
     assert clash.what.startswith("onnxruntime is listed as installed and its files are gone")
     assert clash.fix == "`pip uninstall -y onnxruntime`, then " + CPU
     (tmp_path / "onnxruntime").mkdir()
     (tmp_path / "onnxruntime/__init__.py").touch()
     assert clashes() == ()
+
+
+def test_packages_are_found_as_python_finds_them(monkeypatch, tmp_path) -> None:
+    for name in ("first/openvino_genai-2026.4.1.0", "second/OpenVINO.GenAI-1", "second/openvino-3"):
+        (tmp_path / f"{name}.dist-info").mkdir(parents=True)
+    places = [str(tmp_path / place) for place in ("absent", "first", "second")]
+    monkeypatch.setattr("sys.path", places)
+    assert installed() == {"openvino": "3", "openvino-genai": "2026.4.1.0"}
 
 
 @pytest.mark.parametrize(("name", "extra"), [("onnx", None), ("webgpu", "webgpu")])

@@ -31,7 +31,7 @@ def model(tmp_path):
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "reachable_devices", lambda *_: (CPU,))
+    monkeypatch.setattr(prepare, "_devices", lambda *_: (CPU,))
     return Store(tmp_path / "home")
 
 

@@ -29,7 +29,7 @@ def model(tmp_path):
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "reachable_devices", lambda *_: (BOTH,))
+    monkeypatch.setattr(prepare, "_devices", lambda *_: (BOTH,))
     return Store(tmp_path / "home")
 
 
@@ -98,7 +98,7 @@ def test_another_version_recipe_or_driver_is_measured_again(model, store, probes
     prepared(model, store)
     assert probes == [2, 2, 2]
     newer = dataclasses.replace(BOTH, driver="2")
-    monkeypatch.setattr(prepare, "reachable_devices", lambda *_: (newer,))
+    monkeypatch.setattr(prepare, "_devices", lambda *_: (newer,))
     prepared(model, store)
     assert probes == [2, 2, 2, 2]
 
@@ -126,7 +126,7 @@ def test_a_device_that_was_requested_is_measured_through_its_runtimes(model, sto
 
 
 def test_a_runtime_that_is_not_installed_leaves_no_choice(model, store, probes, monkeypatch):
-    monkeypatch.setattr(prepare, "reachable_devices", lambda *_: (ONE,))
+    monkeypatch.setattr(prepare, "_devices", lambda *_: (ONE,))
     facts, _ = prepared(model, store)
     assert probes == []
     assert facts["runtime"] == "openvino"

@@ -6,6 +6,7 @@ vendor package is loaded before a command needs it.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -21,7 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C."""
     telemetry.switch_off()
     make_streams_utf8()
-    sys.exit(run_command(list(sys.argv[1:] if arguments is None else arguments)))
+    status = run_command(list(sys.argv[1:] if arguments is None else arguments))
+    # Looking through all of it for garbage as the interpreter ends took 0.08 s after a session.
+    gc.freeze()
+    sys.exit(status)
 
 
 def run_command(arguments: list[str]) -> int:

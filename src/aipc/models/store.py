@@ -60,6 +60,8 @@ class Store:
         """What was measured to be best here: `aipc.choose.measured`."""
         self.probed = self.home / "probed"
         """What some blocks of a model took here: `aipc.session.probe`."""
+        self.devices = self.home / "devices"
+        """What runtimes reach here: `aipc.devices.remembered`."""
 
     def fetch(self, source: Source, progress: Progress = silent) -> Path:
         """The checkpoint of a source, as `open_checkpoint` takes it: a folder or a GGUF file.

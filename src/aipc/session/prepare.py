@@ -13,6 +13,7 @@ from aipc.convert.recipe import Recipe
 from aipc.convert.targets import Target
 from aipc.devices import Device, reachable_devices
 from aipc.devices.device import plain_name
+from aipc.devices.remembered import remembered_devices
 from aipc.errors import ArtifactError, UsageError
 from aipc.models import names
 from aipc.models.names import CATALOGUE
@@ -73,7 +74,7 @@ def prepare_session(
     with span("resolve the name"):
         source = names.resolve(name or CATALOGUE.default.name)
     with span("look for devices"):
-        devices = _devices(source, wanted.runtime)
+        devices = _devices(source, wanted.runtime, store)
     recalled = _recall(source, wanted, recipe, devices, store)
     probed = None
     if isinstance(source, ArtifactSource):
@@ -100,11 +101,11 @@ def prepare_session(
     return PreparedModel(source, folder, placement, store)
 
 
-def _devices(source: Source, runtime: str) -> tuple[Device, ...]:
+def _devices(source: Source, runtime: str, store: Store) -> tuple[Device, ...]:
     """Those that may come into question; of a runtime that does not, nothing is loaded."""
     if isinstance(source, ArtifactSource):
         return reachable_devices({read_artifact(source.path).target})
-    return reachable_devices() if runtime == "auto" else reachable_devices({runtime})
+    return remembered_devices(store.devices) if runtime == "auto" else reachable_devices({runtime})
 
 
 def _recall(
