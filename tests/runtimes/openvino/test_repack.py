@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+import openvino_genai
 import pytest
 import tiny
 from openvino_scorer import EXACT
@@ -16,6 +17,7 @@ from aipc.convert.openvino.plan import plan_openvino
 from aipc.convert.recipe import Recipe
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.openvino.engine import OpenVINORuntime
+from aipc.runtimes.openvino.generation import token_tensor
 from aipc.runtimes.openvino.repack import mapped_ranges, read_once
 
 pytestmark = pytest.mark.skipif(
@@ -100,17 +102,12 @@ def test_an_answer_leaves_the_weights_in_memory_once(wide):
 
 
 def test_without_it_they_would_lie_there_twice(wide):
-    import openvino_genai
-
     config = openvino_genai.GenerationConfig(max_new_tokens=1)
     weights = wide / "openvino_model.bin"
     pipeline = openvino_genai.ContinuousBatchingPipeline(
         wide, openvino_genai.SchedulerConfig(), "CPU", EXACT
     )
-    import numpy as np
-    import openvino
-
-    pipeline.generate([openvino.Tensor(np.array([[72]]))], [config])
+    pipeline.generate([token_tensor([72])], [config])
     assert resident(weights) > weights.stat().st_size / 2
 
 
