@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from aipc.runtimes.openvino.generation import token_tensor
 
-_PERIOD_S = 0.02
-"""In which twelve cores repack 15 MB."""
+_PERIOD_S = 0.05
+"""In which twelve cores repack 35 MB."""
 
 
 def repack(pipeline: Any, weights: Path, config: Any) -> None:
@@ -36,9 +36,7 @@ def read_once(file: Path) -> Iterator[None]:
     says what is mapped where; elsewhere nothing is given back.
     """
     over = threading.Event()
-    thread = threading.Thread(
-        target=_give_back, args=(mapped_ranges(file), over), name="aipc-repack", daemon=True
-    )
+    thread = threading.Thread(target=_give_back, args=(file, over), name="aipc-repack", daemon=True)
     thread.start()
     try:
         yield
@@ -52,7 +50,8 @@ def mapped_ranges(file: Path) -> list[tuple[int, int]]:
     if sys.platform != "linux":
         return []
     name, found = str(file.resolve()), []
-    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+    listing = Path("/proc/self/maps").read_text(encoding="utf-8", errors="surrogateescape")
+    for line in listing.splitlines():
         fields = line.split(maxsplit=5)  # address perms offset dev inode pathname, see proc(5)
         if fields[5:] == [name] and "w" not in fields[1]:
             start, end = (int(address, 16) for address in fields[0].split("-"))
@@ -60,15 +59,16 @@ def mapped_ranges(file: Path) -> list[tuple[int, int]]:
     return found
 
 
-def _give_back(ranges: Sequence[tuple[int, int]], over: threading.Event) -> None:
+def _give_back(file: Path, over: threading.Event) -> None:
     if sys.platform == "linux":
         import ctypes
         import mmap
 
         advise = ctypes.CDLL(None).madvise
         advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-        is_over = not ranges
+        is_over = False
         while not is_over:
             is_over = over.wait(_PERIOD_S)
-            for start, size in ranges:
+            # Looked up each time: after an unmapping the addresses may be someone else's memory.
+            for start, size in mapped_ranges(file):
                 advise(start, size, mmap.MADV_DONTNEED)
