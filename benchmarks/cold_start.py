@@ -1,45 +1,86 @@
-"""What a start costs under OpenVINO's mapping and cache settings: load, first answer, second.
+"""What a start costs under OpenVINO's settings: load, first answer, second, memory.
 
     python benchmarks/cold_start.py ARTIFACT [--rounds 3] [--prompt 64] [--from-disk]
+                                   [--only NAME ...]
 
-Each start is a process of its own; the sets take turns. CACHE_DIR is filled by one start that
-does not count. --from-disk drops the artifact from the system's file cache before each start.
+Each start is a process of its own; the sets take turns, one of them being bare openvino_genai
+under the same properties. CACHE_DIR is filled by one start that does not count. --from-disk drops
+the artifact from the system's file cache before each start. Where other programs run beside, go
+by the processor's seconds, of all threads together, and not by the clock's.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
 import statistics
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-from starts import COLD_TOKENS, Start, start
 
 from aipc.choose import choose, read_artifact
 from aipc.devices import reachable_devices
 from aipc.measure.bench.runner import ParticipantProcess
+from aipc.measure.peers import openvino_genai
 from aipc.measure.tune import engine
 
-MMAP, CACHE, MODE = "ENABLE_MMAP", "CACHE_DIR", "CACHE_MODE"
+TOKENS = 2
+BARE = "bare openvino_genai"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Seconds by the clock and, of the first answer, the processor's; GB at the peak."""
+
+    load: float
+    first: float
+    processor: float
+    second: float
+    peak: float
+
+    @property
+    def together(self) -> float:
+        return self.load + self.first
 
 
 def sets(cache: Path) -> Mapping[str, Mapping[str, str]]:
+    """Properties beside those that the rule chooses."""
     size, speed = str(cache / "size"), str(cache / "speed")
+    groups = "DYNAMIC_QUANTIZATION_GROUP_SIZE"
     return {
-        "mapped (OpenVINO's default)": {},
-        "not mapped": {MMAP: "NO"},
-        "cache, smallest": {CACHE: size, MODE: "OPTIMIZE_SIZE"},
-        "cache, fastest": {CACHE: speed, MODE: "OPTIMIZE_SPEED"},
+        BARE: {},
+        "aipc": {},
+        "not mapped": {"ENABLE_MMAP": "NO"},
+        "cache, smallest": {"CACHE_DIR": size, "CACHE_MODE": "OPTIMIZE_SIZE"},
+        "cache, fastest": {"CACHE_DIR": speed, "CACHE_MODE": "OPTIMIZE_SPEED"},
+        "weightless": {"ENABLE_WEIGHTLESS": "YES"},
+        "activations in groups of 32": {groups: "32"},
+        "activations not quantized": {groups: "0"},
+        "bf16": {"INFERENCE_PRECISION_HINT": "bf16"},
+        "not pinned": {"ENABLE_CPU_PINNING": "NO"},
+        "one thread": {"INFERENCE_NUM_THREADS": "1"},
     }
 
 
-def runner(artifact: Path, properties: Mapping[str, str]) -> ParticipantProcess:
-    options = {"artifact": str(artifact), "runtime": "openvino", "device": "cpu"}
-    options |= {"properties": dict(properties)}
-    return ParticipantProcess("openvino", sys.executable, Path(engine.__file__), options)
+def start(
+    artifact: Path, name: str, properties: Mapping[str, str], prompt: int, seed: int
+) -> Start:
+    source = random.Random(seed)
+    script, device = (openvino_genai, "CPU") if name == BARE else (engine, "cpu")
+    options = {"artifact": str(artifact), "runtime": "openvino", "device": device}
+    runner = ParticipantProcess(
+        name, sys.executable, Path(script.__file__), {**options, "properties": dict(properties)}
+    )
+    try:
+        load = runner.load().seconds
+        runs = [runner.run([source.choices(range(300, 30000), k=prompt)], TOKENS) for _ in "ab"]
+    finally:
+        runner.close()
+    first, second = (run.times[0][0] for run in runs)
+    return Start(load, first, runs[0].cpu_s, second, (runs[1].peak_memory_bytes or 0) / 1e9)
 
 
 def forget(folder: Path) -> None:
@@ -56,6 +97,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--prompt", type=int, default=64)
     parser.add_argument("--from-disk", action="store_true")
+    parser.add_argument("--only", nargs="*", default=(), metavar="NAME", help="rows of the table")
     asked = parser.parse_args()
     plan = choose(read_artifact(asked.artifact), reachable_devices({"openvino"}), device="cpu")
     with tempfile.TemporaryDirectory(dir=asked.artifact.parent) as folder:
@@ -66,21 +108,20 @@ def compare(asked: argparse.Namespace, rule: Mapping[str, str], cache: Path) -> 
     found: dict[str, list[Start]] = {}
     for number in range(-1, asked.rounds):  # the first fills the caches
         for name, properties in sets(cache).items():
+            if asked.only and name not in asked.only:
+                continue
             if asked.from_disk:
                 forget(asked.artifact)
                 forget(cache)
-            loaded = runner(asked.artifact, {**rule, **properties})
-            one = start(loaded, asked.prompt, COLD_TOKENS, number + 1)
+            one = start(asked.artifact, name, {**rule, **properties}, asked.prompt, number + 1)
             if number >= 0:
                 found.setdefault(name, []).append(one)
-    print(f"{'':28}{'load':>9}{'first':>9}{'together':>10}{'second':>9}{'peak':>9}")
+    columns = ("load", "first", "processor", "together", "second", "peak")
+    print(f"{'':28}" + "".join(f"{column:>11}" for column in columns))
     for name, starts in found.items():
-        load = statistics.median(one.load_s for one in starts)
-        first = statistics.median(one.cold_s for one in starts)
-        second = statistics.median(one.warm_s for one in starts)
-        peak = statistics.median(one.peak_bytes or 0 for one in starts) / 1e9
-        together = statistics.median(one.load_s + one.cold_s for one in starts)
-        print(f"{name:28}{load:7.2f} s{first:7.2f} s{together:8.2f} s{second:7.2f} s{peak:6.2f} GB")
+        medians = (statistics.median(getattr(one, column) for one in starts) for column in columns)
+        units = ("GB" if column == "peak" else "s " for column in columns)
+        print(f"{name:28}" + "".join(f"{m:8.2f} {u}" for m, u in zip(medians, units, strict=True)))
     stored = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
     print(f"the caches took {stored / 1e9:.2f} GB")
 

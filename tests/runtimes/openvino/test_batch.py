@@ -74,8 +74,8 @@ class Pipeline:
 def start():
     with contextlib.ExitStack() as stack:
 
-        def make(pipeline, room=None):
-            batch = Batch(pipeline, room)
+        def make(pipeline, room=None, prepare=None):
+            batch = Batch(pipeline, room, prepare)
             stack.callback(batch.close)
             return batch
 
@@ -183,6 +183,24 @@ def test_a_failure_reaches_every_reader_and_whoever_asks_later(start, error):
         assert request.read().ids == []
     with pytest.raises(EngineError, match=r"can't go on after an error .*; load it again"):
         ask(batch, 3)
+
+
+def test_the_pipeline_is_prepared_once_before_its_first_request(start):
+    pipeline, prepared = Pipeline(), []
+    batch = start(pipeline, prepare=lambda given: prepared.append((given, given.steps)))
+    assert not prepared
+    for _ in range(2):
+        assert read(ask(batch, 3)) == [3, 2, 1]
+    assert prepared == [(pipeline, 0)]
+
+
+def test_a_failure_to_prepare_reaches_who_asked(start):
+    def fail(_):
+        raise MemoryError
+
+    request = ask(start(Pipeline(), prepare=fail), 3)
+    with pytest.raises(EngineError, match="failed while generating: no memory left"):
+        request.read()
 
 
 def test_closing_ends_what_runs_and_lets_go_of_the_pipeline(start):

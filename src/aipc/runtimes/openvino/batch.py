@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from aipc.errors import EngineError
@@ -87,12 +88,16 @@ class Batch:
 
     ``room`` is how many tokens of prompts and answers may be under way at once, None for any
     number.  A request that would exceed it waits for its turn, first come first served; one
-    that is larger than all the room runs alone.
+    that is larger than all the room runs alone.  ``prepare`` is called with the pipeline once,
+    when the first request has come.
     """
 
-    def __init__(self, pipeline: Any, room: int | None) -> None:
+    def __init__(
+        self, pipeline: Any, room: int | None, prepare: Callable[[Any], None] | None = None
+    ) -> None:
         self._pipeline = pipeline
         self._room = room
+        self._prepare = prepare
         self.readers = Readers()
         self._numbers = itertools.count()
         self._changed = threading.Condition()
@@ -138,6 +143,8 @@ class Batch:
     def _run(self) -> None:
         try:
             with translated("OpenVINO GenAI failed while generating"):
+                if self._prepare is not None:
+                    self._prepare(self._pipeline)
                 while self._admit():
                     self._pipeline.step()
                     self._running = [each for each in self._running if each.deliver()]

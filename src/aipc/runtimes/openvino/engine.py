@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aipc.artifact.files import OPENVINO_MODEL
+from aipc.artifact.files import OPENVINO_MODEL, OPENVINO_WEIGHTS
 from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
 from aipc.errors import ArtifactError, DeviceError
@@ -28,6 +29,7 @@ from aipc.runtimes.openvino.properties import (
     check_properties,
     read_lookup,
 )
+from aipc.runtimes.openvino.repack import repack
 from aipc.runtimes.token_queue import TokenChunk
 from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
@@ -101,7 +103,12 @@ class OpenVINOEngine:
                 artifact, scheduler, device, _typed(properties, self._lookup)
             )
         self._grammars = GrammarCheck(artifact)
-        self._batch = Batch(pipeline, kv_budget(artifact) if device == "CPU" else None)
+        if device == "CPU":
+            config = self._config(Decoding(1), frozenset())
+            prepare = partial(repack, weights=artifact / OPENVINO_WEIGHTS, config=config)
+            self._batch = Batch(pipeline, kv_budget(artifact), prepare)
+        else:
+            self._batch = Batch(pipeline, None)
         # Neither thread nor process outlives the engine or, in C++ code, the interpreter.
         self._finalizers = [
             weakref.finalize(self, each.close) for each in (self._batch, self._grammars)
@@ -120,9 +127,7 @@ class OpenVINOEngine:
     ) -> BatchRequest:
         """A request of the batch, which begins as soon as there is room for it."""
         tokens = token_tensor(prompt)
-        config = generation_config(decoding, stop_ids)
-        if self._lookup is not None:
-            self._lookup.apply(config)
+        config = self._config(decoding, stop_ids)
         length = len(prompt) + decoding.max_new_tokens
         request = BatchRequest(tokens, config, length, self._batch.readers)
         self._batch.add(request)
@@ -139,6 +144,12 @@ class OpenVINOEngine:
     def close(self) -> None:
         for finalize in self._finalizers:
             finalize()
+
+    def _config(self, decoding: Decoding, stop_ids: frozenset[int]) -> Any:
+        config = generation_config(decoding, stop_ids)
+        if self._lookup is not None:
+            self._lookup.apply(config)
+        return config
 
 
 def _check_folder(artifact: Path) -> None:
