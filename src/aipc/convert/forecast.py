@@ -15,10 +15,10 @@ from aipc.convert.recipe import WHOLE_ROW, Recipe
 from aipc.convert.weights_file import CHUNK_WEIGHTS, chunks, encode, in_flight
 
 INTERPRETER_BYTES = 120 * 10**6
-"""Python with numpy, OpenVINO and transformers' tokenizers loaded (measured on Linux)."""
+"""Python with numpy, OpenVINO and a tokenizer loaded (measured on Linux)."""
 WORKING_BYTES = 12
 """Per weight of a chunk in work: float32, scaled float32, codes, packed codes."""
-TOKENIZER_SECONDS = 3.0
+TOKENIZER_SECONDS = 1.0
 SEARCHING_BYTES = 32
 """The same where scales are searched and errors are fed back."""
 CODES_BYTES = 4

@@ -73,7 +73,7 @@ def open_session(
     """`aipc.load`, after making sure that torch is there for what comes next.
 
     Raises:
-        DeviceError: torch is missing, or the device.
+        DeviceError: torch or transformers is missing, or the device.
         AipcError: as `aipc.load`.
     """
     _require_torch()
@@ -86,9 +86,10 @@ def open_session(
 def _require_torch() -> None:
     try:
         import torch  # noqa: F401 - its absence is the question
+        import transformers  # noqa: F401 - as well
     except ImportError as error:
         raise DeviceError(
-            "transformers' models take and give torch's tensors, and torch is not installed",
+            f"this class needs transformers and torch, and {error.name} is not installed",
             "pip install 'aipc[transformers]', or use aipc.load, which needs no torch",
         ) from error
 
