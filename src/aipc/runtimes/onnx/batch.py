@@ -16,7 +16,7 @@ import numpy as np
 
 from aipc.errors import AipcError, EngineError
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.onnx.decoder import Decoder, Logits
+from aipc.runtimes.onnx.decoder import CacheRows, Decoder, Logits
 from aipc.runtimes.onnx.guided import Grammar
 from aipc.runtimes.onnx.row_pool import Row, RowPool
 from aipc.runtimes.onnx.sampler import Sampler, Scores, logprob
@@ -25,7 +25,7 @@ from aipc.runtimes.token_queue import TokenChunk, TokenQueue
 from aipc.runtimes.vendor_errors import translated
 
 
-class BatchRequest:
+class RowRequest:
     """One request: how its tokens are chosen, and where they wait until they are read."""
 
     def __init__(
@@ -75,25 +75,22 @@ class BatchRequest:
         self._arrivals.fail(error)
 
 
-class Batch:
+class RowBatch:
     """Computes while there are requests; idle, its thread sleeps.
 
     Those for which there is no row or no memory wait their turn, first come first served.
     """
 
-    def __init__(self, decoder: Decoder, pool: RowPool, piece: int, switch: int | None) -> None:
-        """``piece``: most tokens of a prompt in one call; ``switch``: see `rope_switch`."""
+    def __init__(self, decoder: Decoder, pool: RowPool) -> None:
         self._decoder = decoder
         self._pool = pool
-        self._piece = piece
-        self._switch = switch
         self._changed = threading.Condition()
-        self._waiting: deque[BatchRequest] = deque()
+        self._waiting: deque[RowRequest] = deque()
         self._thread: threading.Thread | None = None
         self._is_closed = False
         self._failure: EngineError | None = None
 
-    def add(self, request: BatchRequest) -> None:
+    def add(self, request: RowRequest) -> None:
         """Begin a request as soon as there is room.
 
         Raises:
@@ -109,6 +106,20 @@ class Batch:
                 self._thread = threading.Thread(target=self._run, name="aipc-batch", daemon=True)
                 self._thread.start()
             self._changed.notify()
+
+    def scores(self, ids: Sequence[int]) -> Iterator[Scores]:
+        """Scores [places, vocabulary] of a text, in pieces; in the thread that asks.
+
+        Raises:
+            EngineError: the memory does not hold it.
+        """
+        self._pool.check_memory(len(ids), len(ids))
+        cache = CacheRows(self._decoder.graph, 1, len(ids))
+        is_whole = crosses(0, len(ids), self._pool.switch)
+        size = len(ids) if is_whole else even_piece(len(ids), self._pool.piece)
+        for start in range(0, len(ids), size):
+            logits = self._decoder.compute(cache, 0, [ids[start : start + size]], [start])
+            yield logits[0].astype(np.float32)
 
     def close(self) -> None:
         """End every request, after the call under way."""
@@ -150,7 +161,7 @@ class Batch:
                 break
             self._waiting.popleft()
 
-    def _begin(self, request: BatchRequest) -> bool:
+    def _begin(self, request: RowRequest) -> bool:
         """Whether it need not wait any more."""
         try:
             with translated("ONNX Runtime refused the request"):
@@ -166,8 +177,8 @@ class Batch:
 
     def _set_pending(self, row: Row, tokens: list[int]) -> None:
         """Have ``tokens`` computed as a prompt is, all anew where they cross the rotary switch."""
-        row.pending, row.piece = tokens, even_piece(len(tokens), self._piece)
-        if crosses(len(row.tokens), len(tokens), self._switch):
+        row.pending, row.piece = tokens, even_piece(len(tokens), self._pool.piece)
+        if crosses(len(row.tokens), len(tokens), self._pool.switch):
             row.pending, row.tokens = row.tokens + tokens, []
             row.piece = len(row.pending)
 
@@ -179,7 +190,7 @@ class Batch:
         if prompts:
             self._attempt(prompts[:1], partial(self._read_prompt, prompts[0]))
         for row in self._pool.decoding:
-            if crosses(len(row.tokens), 1, self._switch):
+            if crosses(len(row.tokens), 1, self._pool.switch):
                 self._pool.end_decoding(row)
                 self._set_pending(row, row.pending)
         for rows in self._calls():
@@ -190,7 +201,7 @@ class Batch:
         rows = self._pool.decoding
 
         def is_long(row: Row) -> bool:
-            return self._switch is not None and len(row.tokens) >= self._switch
+            return self._pool.switch is not None and len(row.tokens) >= self._pool.switch
 
         for _, together in groupby(rows, is_long):
             yield list(together)
@@ -215,7 +226,7 @@ class Batch:
         return logits
 
     def _choose(self, row: Row, scores: Scores) -> None:
-        request: BatchRequest = row.request
+        request: RowRequest = row.request
         row.pending = [request.choose(scores.astype(np.float32, copy=False))]
         if request.left == 0:
             self._pool.release(row)
@@ -232,7 +243,7 @@ class Batch:
                 row.tokens = []
                 self._pool.release(row)
 
-    def _all(self) -> list[BatchRequest]:
+    def _all(self) -> list[RowRequest]:
         with self._changed:
             waiting, self._waiting = list(self._waiting), deque()
         running = [row.request for row in self._pool.rows if row.request is not None]

@@ -10,20 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
-import numpy as np
-
 from aipc.artifact.providers import Provider
 from aipc.errors import EngineError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.json_schema import check_constrained
-from aipc.runtimes.onnx.batch import Batch, BatchRequest
-from aipc.runtimes.onnx.decoder import CacheRows, Decoder, DecoderGraph
+from aipc.runtimes.onnx.batch import RowBatch, RowRequest
+from aipc.runtimes.onnx.decoder import Decoder, DecoderGraph
 from aipc.runtimes.onnx.folder import GenAIFolder
 from aipc.runtimes.onnx.guided import Grammars, check_end
 from aipc.runtimes.onnx.provider import Settings, session_options
 from aipc.runtimes.onnx.row_pool import RowPool
 from aipc.runtimes.onnx.sampler import Scores
-from aipc.runtimes.onnx.sequence import crosses, even_piece
 from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
 
@@ -52,12 +49,10 @@ class BatchEngine:
         }
         with translated(f"the model could not be loaded on {self.device}"):
             options = session_options(folder.session, settings)
-            self._decoder = Decoder(folder.file, graph, folder.vocabulary, options)
+            decoder = Decoder(folder.file, graph, folder.vocabulary, options)
         self._folder = folder
-        self._piece = provider.piece
         self._grammars = Grammars(folder)
-        self._pool = RowPool(graph, folder, provider.piece)
-        self._batch = Batch(self._decoder, self._pool, provider.piece, folder.switch)
+        self._batch: RowBatch | None = RowBatch(decoder, RowPool(graph, folder, provider.piece))
         self._running: WeakSet[BatchGeneration] = WeakSet()
         # Its thread does not outlive the engine or, in C++ code, the interpreter.
         self._close_batch = weakref.finalize(self, self._batch.close)
@@ -65,7 +60,7 @@ class BatchEngine:
     def start(
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
     ) -> BatchGeneration:
-        self._check(prompt)
+        batch = self._checked_batch(prompt)
         self._folder.check_length(len(prompt) + decoding.max_new_tokens)
         check_constrained(decoding, len(prompt), stop_ids, self._folder.switch)
         grammar = None
@@ -73,39 +68,33 @@ class BatchEngine:
             check_end(self._folder.ends, stop_ids)
             with translated("ONNX Runtime GenAI refused the request"):
                 grammar = self._grammars.make(decoding.constraint)
-        request = BatchRequest(prompt, decoding, stop_ids, grammar)
-        self._batch.add(request)
+        request = RowRequest(prompt, decoding, stop_ids, grammar)
+        batch.add(request)
         generation = BatchGeneration(request)
         self._running.add(generation)
         return generation
 
     def scores(self, ids: Sequence[int]) -> Iterator[Scores]:
         """Scores [places, vocabulary] of a text from its beginning, in pieces."""
-        self._check(ids)
-        self._pool.check_memory(len(ids), len(ids))
-        cache = CacheRows(self._decoder.graph, 1, len(ids))
-        is_whole = crosses(0, len(ids), self._folder.switch)
-        size = len(ids) if is_whole else even_piece(len(ids), self._piece)
-        for start in range(0, len(ids), size):
-            logits = self._decoder.compute(cache, 0, [ids[start : start + size]], [start])
-            yield logits[0].astype(np.float32)
+        return self._checked_batch(ids).scores(ids)
 
     def close(self) -> None:
         for generation in list(self._running):
             generation.cancel()
         self._close_batch()
-        self._decoder = self._pool = self._batch = None
+        self._batch = None
 
-    def _check(self, ids: Sequence[int]) -> None:
-        if not self._close_batch.alive:
+    def _checked_batch(self, ids: Sequence[int]) -> RowBatch:
+        if self._batch is None:
             raise EngineError("the model has been closed", "load it again")
         self._folder.check_tokens(ids)
+        return self._batch
 
 
 class BatchGeneration:
     """One request of a batch; see `aipc.runtimes.base.Generation`."""
 
-    def __init__(self, request: BatchRequest) -> None:
+    def __init__(self, request: RowRequest) -> None:
         self._request = request
         self._logprobs: list[float] = []
 

@@ -101,22 +101,30 @@ def _numbered(pattern: Any, layer: int) -> str:
     return str(pattern).replace("%d", str(layer))
 
 
+@dataclass(frozen=True)
+class _Call:
+    binding: Any
+    """The session's ``IOBinding``."""
+    ids: npt.NDArray[Any]
+    positions: npt.NDArray[Any]
+    """[rows, tokens]"""
+    logits: Logits
+
+
 class CacheRows:
     """Keys and values of several sequences, each a row with room for ``capacity`` tokens."""
 
     def __init__(self, graph: DecoderGraph, rows: int = 0, capacity: int = 0) -> None:
         self.rows, self.capacity = rows, capacity
-        self.bindings: dict[tuple[int, int], Any] = {}
-        """(first row, rows) to the session's ``IOBinding`` of them; for `Decoder`."""
-        self.scores: npt.NDArray[Any] = np.empty(0, np.float32)
-        """Memory for what was computed last; for `Decoder`."""
+        self.calls: dict[tuple[int, int], _Call] = {}
+        """(first row, rows) to what `Decoder` binds to compute one token of each."""
         self._graph = graph
         self._arrays = [self._zeros() for _ in graph.cache]
 
     def resize(self, rows: int, capacity: int, lengths: Sequence[int]) -> None:
         """Take other memory; of row n the first ``lengths[n]`` tokens are kept."""
         self.rows, self.capacity = rows, capacity
-        self.bindings.clear()
+        self.calls.clear()
         for at, old in enumerate(self._arrays):  # one by one: no second cache beside the first
             self._arrays[at] = self._zeros()
             for row, length in enumerate(lengths):
@@ -168,42 +176,52 @@ class Decoder:
     def compute(
         self, cache: CacheRows, first: int, tokens: Sequence[Sequence[int]], lengths: Sequence[int]
     ) -> Logits:
-        """Scores of what follows each of ``tokens`` [rows, tokens], in memory of the next call.
+        """Scores of what follows each of ``tokens`` [rows, tokens], until the next call.
 
         Row n continues row ``first`` + n of ``cache``, which holds ``lengths[n]`` tokens.
         Several tokens a row only where there is one row.
         """
-        count, width = len(tokens), len(tokens[0])
-        binding = self._binding(cache, first, count)
-        ids = np.array(tokens, self.graph.integer)
+        call = self._call(cache, first, len(tokens), len(tokens[0]))
         held = np.array(lengths)[:, None]
-        total = held + width
+        total = held + call.ids.shape[1]
         mask = (np.arange(total.max()) < total).astype(self.graph.integer)
-        inputs = {self.graph.ids: ids, self.graph.mask: mask}
+        call.ids[:] = tokens
+        _bind_input(call.binding, self.graph.mask, mask)
         if self.graph.positions:
-            inputs[self.graph.positions] = (held + np.arange(width)).astype(self.graph.integer)
-        for name, array in inputs.items():
-            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-        logits = self._logits(cache, count, width)
-        binding.bind_output(
-            self.graph.logits, "cpu", 0, self._element, logits.shape, logits.ctypes.data
+            np.add(held, np.arange(call.ids.shape[1]), out=call.positions, casting="unsafe")
+        self._session.run_with_iobinding(call.binding)
+        return call.logits
+
+    def _call(self, cache: CacheRows, first: int, count: int, width: int) -> _Call:
+        """Kept where it is a token's: to bind every layer's cache takes as long as a layer."""
+        call = cache.calls.get((first, count)) if width == 1 else None
+        if call is None:
+            call = self._bound(cache, first, count, width)
+            if width == 1:
+                cache.calls[first, count] = call
+        return call
+
+    def _bound(self, cache: CacheRows, first: int, count: int, width: int) -> _Call:
+        binding = self._session.io_binding()
+        cache.bind(binding, first, count)
+        shape = (count, width)
+        call = _Call(
+            binding,
+            ids=np.zeros(shape, self.graph.integer),
+            positions=np.zeros(shape, self.graph.integer),
+            logits=np.empty((*shape, self._vocabulary), self._element),
         )
-        self._session.run_with_iobinding(binding)
-        return logits
+        _bind_input(binding, self.graph.ids, call.ids)
+        if self.graph.positions:
+            _bind_input(binding, self.graph.positions, call.positions)
+        place = ("cpu", 0, self._element, call.logits.shape, call.logits.ctypes.data)
+        binding.bind_output(self.graph.logits, *place)
+        return call
 
-    def _binding(self, cache: CacheRows, first: int, count: int) -> Any:
-        """Kept: binding every layer's cache takes a tenth of a small model's token."""
-        binding = cache.bindings.get((first, count))
-        if binding is None:
-            binding = cache.bindings[first, count] = self._session.io_binding()
-            cache.bind(binding, first, count)
-        return binding
 
-    def _logits(self, cache: CacheRows, count: int, width: int) -> Logits:
-        size = count * width * self._vocabulary
-        if cache.scores.size < size or cache.scores.dtype != self._element:
-            cache.scores = np.empty(size, self._element)
-        return cache.scores[:size].reshape(count, width, self._vocabulary)
+def _bind_input(binding: Any, name: str, array: npt.NDArray[Any]) -> None:
+    """The array has to outlive the call."""
+    binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
 
 def _session_options(options: Mapping[str, Any]) -> Any:
@@ -216,5 +234,7 @@ def _session_options(options: Mapping[str, Any]) -> Any:
         elif name in _FIELDS:
             setattr(made, name, value)
         else:
-            made.add_session_config_entry(name, str(int(value)) if isinstance(value, bool) else str(value))
+            made.add_session_config_entry(
+                name, str(int(value) if value in (True, False) else value)
+            )
     return made

@@ -111,14 +111,13 @@ def open_folder(path: Path) -> GenAIFolder:
     file = _own_file(path, str(decoder.get("filename", "")))
     references = read_references(file)
     _check_references(path, references)
-    token_bytes = _token_bytes(path, decoder, references)
     return GenAIFolder(
         path=path,
         file=file,
-        graph=read_graph(decoder, references),
         context=_number(path, model, "context_length"),
         vocabulary=_number(path, model, "vocab_size"),
-        token_bytes=token_bytes,
+        token_bytes=_token_bytes(path, decoder, references),
+        graph=read_graph(decoder, references),
         switch=_switch(path, model),
         ends=_ends(model),
         providers=frozenset(_providers(decoder)),

@@ -29,7 +29,7 @@ class Row:
     tokens: list[int] = field(default_factory=list)
     """Those whose keys and values are there."""
     request: Any = None
-    """The `BatchRequest` that it computes; None where it is kept for a later one."""
+    """The `RowRequest` that it computes; None where it is kept for a later one."""
     length: int = 0
     """Tokens that the request may come to."""
     pending: list[int] = field(default_factory=list)
@@ -55,8 +55,9 @@ class RowPool:
         """``piece``: most tokens of a prompt that are computed at once."""
         self.cache = CacheRows(graph)
         self.rows: list[Row] = []
+        self.piece = piece
+        self.switch = folder.switch
         self._folder = folder
-        self._piece = piece
         self._available = available
         self._clock = itertools.count(1)
 
@@ -156,7 +157,7 @@ class RowPool:
         return source, min(kept, key=lambda row: (row is source, row.taken))
 
     def _shared(self, row: Row, prompt: Sequence[int]) -> int:
-        return reusable(row.tokens, prompt, self._folder.switch)
+        return reusable(row.tokens, prompt, self.switch)
 
     def _fits(self, rows: int, capacity: int, prompt: Sequence[int]) -> bool:
         more = self._bytes(rows, capacity) - self._bytes(self.cache.rows, self.cache.capacity)
@@ -166,7 +167,7 @@ class RowPool:
         return rows * capacity * self._folder.token_bytes
 
     def _score_bytes(self, prompt: int) -> int:
-        return score_bytes(self._folder, self._folder.switch, prompt, self._piece)
+        return score_bytes(self._folder, self.switch, prompt, self.piece)
 
     def _keep(self, kept: Row | None) -> None:
         """Give up all rows but those of requests and ``kept``."""

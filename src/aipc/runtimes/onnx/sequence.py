@@ -65,7 +65,9 @@ class CachedSequence:
         return reusable(self.tokens, prompt, self._switch)
 
     def _piece(self, count: int) -> int:
-        return even_piece(count, self._provider.piece) if self._provider.continues else max(count, 1)
+        return (
+            even_piece(count, self._provider.piece) if self._provider.continues else max(count, 1)
+        )
 
     def _crosses(self, count: int) -> bool:
         return crosses(len(self.tokens), count, self._switch)
@@ -96,7 +98,11 @@ def reusable(held: Sequence[int], prompt: Sequence[int], switch: int | None) -> 
     if switch and (len(held) > switch) != (len(prompt) > switch):
         return 0
     return next(
-        (at for at, (one, other) in enumerate(zip(held, prompt[:-1], strict=False)) if one != other),
+        (
+            at
+            for at, (one, other) in enumerate(zip(held, prompt[:-1], strict=False))
+            if one != other
+        ),
         min(len(held), len(prompt) - 1),
     )
 
