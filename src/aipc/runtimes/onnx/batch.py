@@ -21,6 +21,7 @@ from aipc.runtimes.onnx.guided import Grammar
 from aipc.runtimes.onnx.row_pool import Row, RowPool
 from aipc.runtimes.onnx.sampler import Sampler, Scores, logprob
 from aipc.runtimes.onnx.sequence import crosses, even_piece
+from aipc.runtimes.prompt_lookup import LookupText, PromptLookup
 from aipc.runtimes.token_queue import TokenChunk, TokenQueue
 from aipc.runtimes.vendor_errors import translated
 
@@ -34,6 +35,7 @@ class RowRequest:
         decoding: Decoding,
         stop_ids: frozenset[int],
         grammar: Grammar | None,
+        lookup: PromptLookup | None,
     ) -> None:
         self.prompt = list(prompt)
         self.left = decoding.max_new_tokens
@@ -41,6 +43,7 @@ class RowRequest:
         self._sampler = Sampler(decoding, prompt)
         self._stop_ids = stop_ids
         self._grammar = grammar
+        self._text = None if lookup is None else LookupText(lookup, prompt)
         self._with_logprobs = decoding.logprobs
         self._arrivals = TokenQueue()
 
@@ -64,12 +67,18 @@ class RowRequest:
         else:
             token = self._grammar.choose(self._sampler.rank(scores))
             self._sampler.note(token)
+        if self._text is not None:
+            self._text.add(token)
         self.left = 0 if token in self._stop_ids else self.left - 1
         shares = [logprob(scores, token)] if self._with_logprobs else []
         self._arrivals.put(TokenChunk([token], shares))
         if self.left == 0:
             self._arrivals.end()
         return token
+
+    def guess(self) -> list[int]:
+        """What may follow the token chosen last."""
+        return [] if self._text is None else self._text.guess()[: self.left - 1]
 
     def fail(self, error: AipcError) -> None:
         self._arrivals.fail(error)
@@ -214,9 +223,25 @@ class RowBatch:
             self._choose(row, logits[0, -1])
 
     def _decode(self, rows: list[Row]) -> None:
+        if len(rows) == 1:
+            self._decode_ahead(rows[0])
+            return
         logits = self._compute(rows, [row.pending for row in rows])
         for row, scores in zip(rows, logits[:, -1], strict=True):
             self._attempt([row], partial(self._choose, row, scores))
+
+    def _decode_ahead(self, row: Row) -> None:
+        """Compute a guess along, and keep as much of it as is chosen."""
+        guess = row.request.guess()
+        if crosses(len(row.tokens), 1 + len(guess), self._pool.switch):
+            guess = []
+        logits = self._compute([row], [row.pending + guess])
+        sure = len(row.tokens) - len(guess)
+        for at, scores in enumerate(logits[0]):
+            self._choose(row, scores)
+            if row.pending != guess[at : at + 1]:
+                del row.tokens[sure + at :]
+                break
 
     def _compute(self, rows: list[Row], tokens: Sequence[list[int]]) -> Logits:
         lengths = [len(row.tokens) for row in rows]

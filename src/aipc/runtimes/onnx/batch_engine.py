@@ -21,6 +21,7 @@ from aipc.runtimes.onnx.guided import Grammars, check_end
 from aipc.runtimes.onnx.provider import Settings, session_options
 from aipc.runtimes.onnx.row_pool import RowPool
 from aipc.runtimes.onnx.sampler import Scores
+from aipc.runtimes.prompt_lookup import PromptLookup
 from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
 
@@ -35,6 +36,7 @@ class BatchEngine:
         provider: Provider,
         settings: Settings,
         properties: Mapping[str, str],
+        lookup: PromptLookup | None,
     ) -> None:
         with span("import the runtime"):
             import onnxruntime
@@ -51,6 +53,7 @@ class BatchEngine:
             options = session_options(folder.session, settings)
             decoder = Decoder(folder.file, graph, folder.vocabulary, options)
         self._folder = folder
+        self._lookup = lookup
         self._grammars = Grammars(folder)
         self._batch: RowBatch | None = RowBatch(decoder, RowPool(graph, folder, provider.piece))
         self._running: WeakSet[BatchGeneration] = WeakSet()
@@ -68,7 +71,7 @@ class BatchEngine:
             check_end(self._folder.ends, stop_ids)
             with translated("ONNX Runtime GenAI refused the request"):
                 grammar = self._grammars.make(decoding.constraint)
-        request = RowRequest(prompt, decoding, stop_ids, grammar)
+        request = RowRequest(prompt, decoding, stop_ids, grammar, self._lookup)
         batch.add(request)
         generation = BatchGeneration(request)
         self._running.add(generation)

@@ -29,6 +29,8 @@ _OTHER_ATTENTION = frozenset({"Attention", "MultiHeadAttention", "SparseAttentio
 _ELEMENTS = {1: np.float32, 10: np.float16}
 _IDS: Mapping[int, Any] = {6: np.int32, 7: np.int64}
 """TensorProto.DataType to numpy's."""
+_STEP = 16
+"""Most tokens of a call that is likely to come again."""
 _FIELDS = frozenset(
     {
         *("intra_op_num_threads", "inter_op_num_threads", "log_severity_level"),
@@ -76,7 +78,7 @@ def read_graph(decoder: Mapping[str, Any], references: References) -> DecoderGra
     is_known = (
         ATTENTION in references.operators
         and not _OTHER_ATTENTION & references.operators
-        and "sliding_window" not in decoder
+        and not _slides(decoder.get("sliding_window"))
         and types.keys() - {positions} == {ids, mask} | {past for past, _ in cache}
         and len(elements) == len(integers) == 1
         and elements <= _ELEMENTS.keys()
@@ -95,6 +97,11 @@ def read_graph(decoder: Mapping[str, Any], references: References) -> DecoderGra
         element=_ELEMENTS[types[cache[0][0]]],
         integer=_IDS[types[ids]],
     )
+
+
+def _slides(window: Mapping[str, Any] | None) -> bool:
+    """Whether the cache itself is to hold no more than a window, as GenAI reads it."""
+    return window is not None and bool(window.get("slide_key_value_cache", True))
 
 
 def _numbered(pattern: Any, layer: int) -> str:
@@ -116,8 +123,8 @@ class CacheRows:
 
     def __init__(self, graph: DecoderGraph, rows: int = 0, capacity: int = 0) -> None:
         self.rows, self.capacity = rows, capacity
-        self.calls: dict[tuple[int, int], _Call] = {}
-        """(first row, rows) to what `Decoder` binds to compute one token of each."""
+        self.calls: dict[tuple[int, int, int], _Call] = {}
+        """(first row, rows, tokens of each) to what `Decoder` binds to compute them."""
         self._graph = graph
         self._arrays = [self._zeros() for _ in graph.cache]
 
@@ -193,12 +200,13 @@ class Decoder:
         return call.logits
 
     def _call(self, cache: CacheRows, first: int, count: int, width: int) -> _Call:
-        """Kept where it is a token's: to bind every layer's cache takes as long as a layer."""
-        call = cache.calls.get((first, count)) if width == 1 else None
+        """Kept where it is a step's: to bind every layer's cache takes as long as a layer."""
+        key = (first, count, width)
+        call = cache.calls.get(key)
         if call is None:
-            call = self._bound(cache, first, count, width)
-            if width == 1:
-                cache.calls[first, count] = call
+            call = self._bound(cache, *key)
+            if count * width <= _STEP:
+                cache.calls[key] = call
         return call
 
     def _bound(self, cache: CacheRows, first: int, count: int, width: int) -> _Call:

@@ -16,6 +16,7 @@ from aipc.devices.onnxruntime import onnx_devices, onnx_kinds
 from aipc.devices.system.cpu import read_cpu
 from aipc.devices.wheels import clashes, install_command, wheel_for
 from aipc.errors import DeviceError, UsageError
+from aipc.runtimes import prompt_lookup as lookup
 
 KINDS = frozenset(provider.kind for provider in PROVIDERS)
 
@@ -160,13 +161,13 @@ def read_properties(properties: Mapping[str, str], provider: Provider) -> Settin
             session[name] = _read(name, value, SESSION_OPTIONS[name])
         elif name in provider.options:
             own[name] = _written(_read(name, value, provider.options[name]))
-        elif name != PROVIDER:
+        elif name != PROVIDER and name not in lookup.PROPERTIES:
             raise _unknown(name, provider)
     return Settings(session, own)
 
 
 def _unknown(name: str, provider: Provider) -> UsageError:
-    known = [*SESSION_OPTIONS, *provider.options, PROVIDER]
+    known = [*SESSION_OPTIONS, *provider.options, PROVIDER, *sorted(lookup.PROPERTIES)]
     near = difflib.get_close_matches(name, known, n=1)
     fix = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
     return UsageError(f"{provider.name} has no property {name}", fix)

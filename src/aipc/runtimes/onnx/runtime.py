@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from aipc import telemetry
 from aipc.devices import kind_of
-from aipc.errors import EngineError
+from aipc.errors import EngineError, UsageError
 from aipc.runtimes.base import Capabilities
 from aipc.runtimes.onnx.batch_engine import BatchEngine
 from aipc.runtimes.onnx.engine import ONNXEngine
@@ -24,6 +24,7 @@ from aipc.runtimes.onnx.provider import (
     find_provider,
     read_properties,
 )
+from aipc.runtimes.prompt_lookup import read_lookup
 from aipc.runtimes.vendor_errors import translated
 
 
@@ -80,8 +81,14 @@ class ONNXRuntime:
         check_installed(provider)
         folder = open_folder(artifact)
         folder.check_provider(provider)
+        lookup = read_lookup(properties)
         if provider.name == "CPU" and folder.graph is not None:
-            return BatchEngine(folder, folder.graph, provider, settings, properties)
+            return BatchEngine(folder, folder.graph, provider, settings, properties, lookup)
+        if lookup is not None:
+            raise UsageError(
+                f"the provider {provider.name} has no prompt lookup with this model",
+                "leave prompt_lookup out",
+            )
         name = device_name(provider, device)
         return ONNXEngine(folder, provider, name, settings, properties)
 
