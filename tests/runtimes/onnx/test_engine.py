@@ -15,8 +15,10 @@ from aipc.errors import AipcError, ArtifactError, DeviceError, EngineError, Usag
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.onnx import engine as adapter
 from aipc.runtimes.onnx import runtime
-from aipc.runtimes.onnx.engine import read_placement
-from aipc.runtimes.onnx.provider import find_provider
+from aipc.runtimes.onnx.batch_engine import BatchEngine
+from aipc.runtimes.onnx.engine import ONNXEngine, read_placement
+from aipc.runtimes.onnx.folder import open_folder
+from aipc.runtimes.onnx.provider import find_provider, read_properties
 from aipc.runtimes.onnx.runtime import ONNXRuntime
 
 og = pytest.importorskip("onnxruntime_genai", reason="ONNX Runtime needs Python 3.11")
@@ -36,19 +38,33 @@ def answer(engine, prompt, count=8, stop_ids=NOTHING, **decoding):
     return list(engine.start(prompt, Decoding(count, **decoding), stop_ids))
 
 
-@pytest.fixture
-def opened(tiny_onnx):
+def open_batch(folder, properties):
+    return ONNXRuntime().open(folder, "cpu", properties)
+
+
+def open_generators(folder, properties):
+    """The accelerators' way, on the CPU."""
+    cpu = find_provider("cpu")
+    settings = read_properties(properties, cpu)
+    return ONNXEngine(open_folder(folder), cpu, "CPU", settings, properties)
+
+
+@pytest.fixture(params=[open_batch, open_generators])
+def opened(request, tiny_onnx):
     """Open a tiny network: (engine, config, tensors)."""
     engines = []
 
     def open_(name, target="cpu", properties=None):
         folder, config, tensors = tiny_onnx(name, target)
-        engines.append(ONNXRuntime().open(folder, "cpu", properties or {}))
+        engines.append(request.param(folder, properties or {}))
         return engines[-1], config, tensors
 
     yield open_
     for engine in engines:
         engine.close()
+
+
+generators_alone = pytest.mark.parametrize("opened", [open_generators], indirect=True)
 
 
 @pytest.mark.parametrize("name", ["phi3", "phi3-window", "phi3-longrope", "phi3-partial-tied"])
@@ -71,6 +87,7 @@ def test_every_turn_of_a_chat_is_the_reference(name, opened):
         assert answer(engine, prompt, 4) == greedy(config, tensors, prompt, 4), len(prompt)
 
 
+@generators_alone
 def test_the_history_of_a_chat_is_computed_once(opened, monkeypatch):
     engine, _, _ = opened("llama-gqa")
     computed = []
@@ -134,6 +151,7 @@ def no_appending(monkeypatch):
     return change
 
 
+@generators_alone
 def test_a_provider_that_can_not_append_is_told_each_token(opened, no_appending):
     engine, config, tensors = opened("llama-gqa")
     no_appending(engine)
@@ -142,6 +160,7 @@ def test_a_provider_that_can_not_append_is_told_each_token(opened, no_appending)
     assert answer(engine, PROMPT, 12, **sampled) == answer(engine, PROMPT, 12, **sampled)
 
 
+@generators_alone
 def test_a_provider_that_can_not_append_can_not_go_past_the_models_own_end(opened, no_appending):
     engine, config, tensors = opened("llama-gqa")
     prompt = next([p, 7] for p in range(250) if 257 in greedy(config, tensors, [p, 7], 20))
@@ -151,6 +170,7 @@ def test_a_provider_that_can_not_append_can_not_go_past_the_models_own_end(opene
         answer(engine, prompt, 24)
 
 
+@generators_alone
 def test_a_prompt_under_way_is_cancelled_between_its_pieces(opened, monkeypatch):
     engine, _, _ = opened("llama-gqa")
     generation = engine.start(PROMPT * 20, Decoding(4), NOTHING)
@@ -185,7 +205,8 @@ def test_a_token_that_the_model_has_not_is_refused(token, opened):
 
 def test_a_failing_step_is_one_line_and_the_end(opened, monkeypatch, capfd):
     engine, config, tensors = opened("llama-gqa")
-    monkeypatch.setattr(engine, "_vocabulary", 10**9)
+    lenient = dataclasses.replace(engine._folder, vocabulary=10**9)
+    monkeypatch.setattr(engine, "_folder", lenient)
     generation = engine.start([5, 10**6], Decoding(5), NOTHING)
     with pytest.raises(EngineError, match=r"while generating: .*out of data bounds") as caught:
         next(generation)
@@ -197,7 +218,8 @@ def test_a_failing_step_is_one_line_and_the_end(opened, monkeypatch, capfd):
 
 def test_a_request_beyond_the_memory_is_refused_before_it_is_taken(opened, monkeypatch):
     engine, _, _ = opened("llama-gqa")
-    monkeypatch.setattr(engine._pool, "_available", lambda: 20_000)
+    pool = engine._batch._pool if isinstance(engine, BatchEngine) else engine._pool
+    monkeypatch.setattr(pool, "_available", lambda: 20_000)
     # 2 layers x 2 heads x 16 numbers x 4 bytes, keys and values; scores of 6 tokens of 260
     with pytest.raises(EngineError, match=r"^a sequence of 106 tokens needs 0\.0 GiB .*0 KiB a"):
         answer(engine, PROMPT, 100)
@@ -212,7 +234,7 @@ def test_a_folder_that_the_vendor_refuses_is_one_line(tiny_onnx):
     with pytest.raises(
         EngineError, match=r"could not be loaded on CPU: .*no-such-network"
     ) as caught:
-        ONNXRuntime().open(folder, "cpu", {})
+        open_generators(folder, {})
     assert "\n" not in str(caught.value)
 
 

@@ -147,7 +147,7 @@ def test_the_options_that_builders_write_are_taken(folder):
         ],
     )
     found = open_folder(folder)
-    assert found.threads == 3
+    assert found.session["intra_op_num_threads"] == 3
     assert found.providers == {"cuda", "NvTensorRtRtx", "WebGPU"}
 
 

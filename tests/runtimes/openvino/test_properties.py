@@ -9,38 +9,9 @@ from openvino_scorer import EXACT
 from aipc.errors import UsageError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.openvino.engine import OpenVINORuntime
-from aipc.runtimes.openvino.properties import PromptLookup, read_lookup
 
 NOTHING = frozenset()
 PROMPTS = [(72, 101, 108, 108, 111), (5, 6, 7) * 8, (9, 9, 9, 9), (1, 2, 3, 4) * 6]
-
-
-@pytest.mark.parametrize(
-    ("properties", "lookup"),
-    [
-        ({}, None),
-        ({"prompt_lookup": "NO"}, None),
-        ({"prompt_lookup": "YES"}, PromptLookup(5, 3)),
-        ({"prompt_lookup": "true", "max_ngram_size": "2"}, PromptLookup(5, 2)),
-        ({"prompt_lookup": "1", "num_assistant_tokens": "9"}, PromptLookup(9, 3)),
-    ],
-)
-def test_properties_say_whether_and_how_far(properties, lookup):
-    assert read_lookup(properties) == lookup
-
-
-@pytest.mark.parametrize(
-    ("properties", "message"),
-    [
-        ({"prompt_lookup": "maybe"}, "takes YES or NO, not 'maybe'"),
-        ({"max_ngram_size": "3"}, "is for prompt lookup; give prompt_lookup=YES as well"),
-        ({"prompt_lookup": "YES", "num_assistant_tokens": "0"}, "from 1 to 100, not '0'"),
-        ({"prompt_lookup": "YES", "max_ngram_size": "x"}, "from 1 to 100, not 'x'"),
-    ],
-)
-def test_what_can_not_be_meant_is_refused(properties, message):
-    with pytest.raises(UsageError, match=message):
-        read_lookup(properties)
 
 
 def test_a_misspelt_property_names_it(tiny_artifact):

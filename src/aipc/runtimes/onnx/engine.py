@@ -17,24 +17,21 @@ from typing import Any
 from weakref import WeakSet
 
 from aipc.artifact.providers import Provider
-from aipc.devices.system.cpu import read_cpu
 from aipc.errors import DeviceError, EngineError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.json_schema import check_constrained
 from aipc.runtimes.onnx.folder import GenAIFolder
 from aipc.runtimes.onnx.guided import GuidedSequence, check_end
-from aipc.runtimes.onnx.provider import Settings, configure
-from aipc.runtimes.onnx.sampler import Sampler, logprob
+from aipc.runtimes.onnx.provider import Settings, configure, session_options
 from aipc.runtimes.onnx.sequence import CachedSequence
 from aipc.runtimes.onnx.sequence_pool import SequencePool
+from aipc.runtimes.sampler import Sampler, Scores, logprob
 from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
 
 KERNEL = "kernel_time"
 _TOKEN = 0  # of any kind: every vocabulary has it
 
-THREADS = "intra_op_num_threads"
-LOG, FATAL = "log_severity_level", 4  # errors are raised, and need no second way to the user
 CPU = "CPUExecutionProvider"
 
 
@@ -94,7 +91,6 @@ class ONNXEngine:
         if placement is not None:
             self.facts = {**self.facts, "placement": placement}
         self._folder = folder
-        self._vocabulary = folder.vocabulary
         self._pool: SequencePool | None = SequencePool(model, folder, provider)
         self._running: WeakSet[ONNXGeneration] = WeakSet()
 
@@ -110,27 +106,15 @@ class ONNXEngine:
         self._running.add(generation)
         return generation
 
-    def sequence(self, ids: Sequence[int]) -> CachedSequence:
-        """An empty one with room for these tokens, which are checked."""
-        return self._checked_pool(ids).fresh(len(ids))
+    def scores(self, ids: Sequence[int]) -> Iterator[Scores]:
+        """Scores [places, vocabulary] of a text from its beginning, in pieces."""
+        return self._checked_pool(ids).fresh(len(ids)).score(ids)
 
     def _checked_pool(self, ids: Sequence[int]) -> SequencePool:
-        if not ids:
-            raise EngineError("the prompt has no tokens", "give at least one")
         if self._pool is None:
             raise EngineError("the model has been closed", "load it again")
-        self._check_ids(ids)
+        self._folder.check_tokens(ids)
         return self._pool
-
-    def _check_ids(self, prompt: Sequence[int]) -> None:
-        """The vendor's kernels read past their tables for some others."""
-        for token in (min(prompt), max(prompt)):
-            if not 0 <= token < self._vocabulary:
-                raise EngineError(
-                    f"the prompt has the token {token} and the model knows 0 to "
-                    f"{self._vocabulary - 1:,}",
-                    "use the model's own tokenizer",
-                )
 
     def close(self) -> None:
         for generation in list(self._running):
@@ -232,8 +216,7 @@ def _load(folder: GenAIFolder, provider: Provider, device: str, settings: Settin
 
     config = onnxruntime_genai.Config(str(folder.path))
     configure(config, provider, device, settings.provider)
-    session = {THREADS: folder.threads or _threads(), LOG: FATAL} | dict(settings.session)
-    config.overlay(Settings(session, {}).overlay())
+    config.overlay(Settings(session_options(folder.session, settings), {}).overlay())
     return onnxruntime_genai.Model(config)
 
 
@@ -247,9 +230,3 @@ def _check_placement(
         raise DeviceError(
             f"{device} was requested and ONNX Runtime took {where}", "`aipc doctor` looks into it"
         )
-
-
-def _threads() -> int:
-    """Every core: GenAI takes half of the hardware threads, too few where cores have but one."""
-    cpu = read_cpu()
-    return min(cpu.physical_cores or cpu.usable_threads, cpu.usable_threads)

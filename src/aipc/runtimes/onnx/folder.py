@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from aipc.artifact.files import CONFIG, GENAI_CONFIG
 from aipc.artifact.kv_cache import token_numbers
 from aipc.artifact.providers import PROVIDERS, Provider, normal_name
 from aipc.artifact.rope_switch import rope_switch
-from aipc.errors import ArtifactError
+from aipc.errors import ArtifactError, EngineError
+from aipc.runtimes.onnx.decoder import DecoderGraph, read_graph
 from aipc.runtimes.onnx.file import ELEMENT_BYTES, External, References, read_references
 
 _AGAIN = "fetch or convert the model again"
@@ -34,6 +35,10 @@ _GENAI_SWITCH = {"phi3": 4096, "phimoe": 4096, "phi3small": 8192}
 @dataclass(frozen=True)
 class GenAIFolder:
     path: Path
+    file: Path
+    """The graph."""
+    graph: DecoderGraph | None
+    """Of a kind whose rows can each be at another place; None for all others."""
     context: int
     """Tokens that prompt and answer may have together."""
     vocabulary: int
@@ -45,8 +50,8 @@ class GenAIFolder:
     """Its eos_token_id, one or several."""
     providers: frozenset[str]
     """Those that it names, as in providers.toml; none for the CPU."""
-    threads: int | None
-    """As it sets intra_op_num_threads."""
+    session: Mapping[str, Any]
+    """Its session_options, without those of the providers."""
 
     def check_provider(self, provider: Provider) -> None:
         """Refuse to run it by a provider that it was not made for.
@@ -59,6 +64,35 @@ class GenAIFolder:
             raise ArtifactError(
                 f"'{self.path}' was made for the provider {made}, not {provider.name}",
                 f"convert the model with --for {provider.kind}",
+            )
+
+    def check_tokens(self, ids: Sequence[int]) -> None:
+        """Refuse none, and ids that the vendor's kernels would read past their tables for.
+
+        Raises:
+            EngineError: naming the first such token.
+        """
+        if not ids:
+            raise EngineError("the prompt has no tokens", "give at least one")
+        for token in (min(ids), max(ids)):
+            if not 0 <= token < self.vocabulary:
+                raise EngineError(
+                    f"the prompt has the token {token} and the model knows 0 to "
+                    f"{self.vocabulary - 1:,}",
+                    "use the model's own tokenizer",
+                )
+
+    def check_length(self, tokens: int) -> None:
+        """Refuse more than the model's context holds.
+
+        Raises:
+            EngineError: ``tokens`` of prompt and answer are.
+        """
+        if tokens > self.context:
+            raise EngineError(
+                f"prompt and answer need {tokens:,} tokens and the model's context holds "
+                f"{self.context:,}",
+                "shorten the prompt or lower --max-new-tokens",
             )
 
 
@@ -79,13 +113,15 @@ def open_folder(path: Path) -> GenAIFolder:
     _check_references(path, references)
     return GenAIFolder(
         path=path,
+        file=file,
         context=_number(path, model, "context_length"),
         vocabulary=_number(path, model, "vocab_size"),
         token_bytes=_token_bytes(path, decoder, references),
+        graph=read_graph(decoder, references),
         switch=_switch(path, model),
         ends=_ends(model),
         providers=frozenset(_providers(decoder)),
-        threads=decoder.get("session_options", {}).get("intra_op_num_threads"),
+        session=_session(decoder),
     )
 
 
@@ -157,6 +193,12 @@ def _providers(decoder: Mapping[str, Any]) -> Iterator[str]:
         for name in entry:
             if normal_name(name) != "CPU":
                 yield normal_name(name)
+
+
+def _session(decoder: Mapping[str, Any]) -> Mapping[str, Any]:
+    left_out = {"provider_options", "log_id"}
+    stated = decoder.get("session_options") or {}
+    return {name: value for name, value in stated.items() if name not in left_out}
 
 
 def _own_file(path: Path, name: str) -> Path:

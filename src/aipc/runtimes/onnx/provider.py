@@ -13,13 +13,17 @@ from typing import Any
 from aipc.artifact.providers import PROVIDERS, SESSION_OPTIONS, Provider
 from aipc.devices import kind_of, resolve_device
 from aipc.devices.onnxruntime import onnx_devices, onnx_kinds
+from aipc.devices.system.cpu import read_cpu
 from aipc.devices.wheels import clashes, install_command, wheel_for
 from aipc.errors import DeviceError, UsageError
+from aipc.runtimes import prompt_lookup as lookup
 
 KINDS = frozenset(provider.kind for provider in PROVIDERS)
 
 PROVIDER = "provider"
 """The property that asks for another provider than the device's usual one."""
+THREADS = "intra_op_num_threads"
+LOG, FATAL = "log_severity_level", 4  # errors are raised, and need no second way to the user
 _MEANT = {"int": "a whole number", "bool": "0 or 1", "flag": "0 or 1"}
 
 
@@ -132,6 +136,18 @@ class Settings:
         return json.dumps({"model": {"decoder": {"session_options": dict(self.session)}}})
 
 
+def session_options(stated: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """A folder's own, then what is right for any, then the user's."""
+    ours = {THREADS: stated.get(THREADS) or _threads(), LOG: FATAL}
+    return {**stated, **ours, **settings.session}
+
+
+def _threads() -> int:
+    """Every core: GenAI takes half of the hardware threads, too few where cores have but one."""
+    cpu = read_cpu()
+    return min(cpu.physical_cores or cpu.usable_threads, cpu.usable_threads)
+
+
 def read_properties(properties: Mapping[str, str], provider: Provider) -> Settings:
     """Sort properties into the session's and the provider's.
 
@@ -145,13 +161,13 @@ def read_properties(properties: Mapping[str, str], provider: Provider) -> Settin
             session[name] = _read(name, value, SESSION_OPTIONS[name])
         elif name in provider.options:
             own[name] = _written(_read(name, value, provider.options[name]))
-        elif name != PROVIDER:
+        elif name != PROVIDER and name not in lookup.PROPERTIES:
             raise _unknown(name, provider)
     return Settings(session, own)
 
 
 def _unknown(name: str, provider: Provider) -> UsageError:
-    known = [*SESSION_OPTIONS, *provider.options, PROVIDER]
+    known = [*SESSION_OPTIONS, *provider.options, PROVIDER, *sorted(lookup.PROPERTIES)]
     near = difflib.get_close_matches(name, known, n=1)
     fix = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
     return UsageError(f"{provider.name} has no property {name}", fix)

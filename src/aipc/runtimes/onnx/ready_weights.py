@@ -29,6 +29,7 @@ from aipc.devices.wheels import installed
 from aipc.errors import AipcError, ArtifactError
 from aipc.progress import Notify, Progress, silent
 from aipc.runtimes.blob_cache import READY, BlobCache
+from aipc.runtimes.onnx.batch_engine import BatchEngine
 from aipc.runtimes.onnx.engine import ONNXEngine
 from aipc.runtimes.onnx.packed_model import save_packed
 from aipc.runtimes.onnx.provider import PROVIDER
@@ -65,7 +66,9 @@ class ReadyWeights:
         self._blobs = blobs
         self._made_for = made_for()
 
-    def open(self, properties: Mapping[str, str], notify: Notify) -> ONNXEngine | None:
+    def open(
+        self, properties: Mapping[str, str], notify: Notify
+    ) -> ONNXEngine | BatchEngine | None:
         """An engine with them; None where there are none, or none that can be used.
 
         Those that can't be used are removed, and ``notify`` is told.
@@ -117,7 +120,7 @@ class ReadyWeights:
 
 def open_on_cpu(
     artifact: Path, properties: Mapping[str, str], blobs: BlobCache | None, notify: Notify
-) -> ONNXEngine:
+) -> ONNXEngine | BatchEngine:
     """As `ONNXRuntime.open` on the CPU, with ready weights where ``blobs`` has them.
 
     ``blobs`` is None for an artifact whose weights can't be told by a hash.
@@ -147,7 +150,7 @@ def _loaded_scores(folder: Path) -> npt.NDArray[np.float32]:
         return _scores(engine)
 
 
-def _scores(engine: ONNXEngine) -> npt.NDArray[np.float32]:
+def _scores(engine: ONNXEngine | BatchEngine) -> npt.NDArray[np.float32]:
     """float32 [vocabulary]: what may follow `_TOKENS`."""
     *_, rows = ONNXScorer(engine).logits(_TOKENS)
     scores: npt.NDArray[np.float32] = rows[-1]

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from aipc import telemetry
 from aipc.devices import kind_of
-from aipc.errors import EngineError
+from aipc.errors import EngineError, UsageError
 from aipc.runtimes.base import Capabilities
+from aipc.runtimes.onnx.batch_engine import BatchEngine
 from aipc.runtimes.onnx.engine import ONNXEngine
 from aipc.runtimes.onnx.folder import open_folder
 from aipc.runtimes.onnx.provider import (
@@ -23,13 +24,14 @@ from aipc.runtimes.onnx.provider import (
     find_provider,
     read_properties,
 )
+from aipc.runtimes.prompt_lookup import read_lookup
 from aipc.runtimes.vendor_errors import translated
 
 
 class ONNXScorer:
     """An engine of which every score is read; see `aipc.runtimes.base.Scorer`."""
 
-    def __init__(self, engine: ONNXEngine) -> None:
+    def __init__(self, engine: ONNXEngine | BatchEngine) -> None:
         """Take the engine over."""
         self._engine = engine
 
@@ -39,10 +41,9 @@ class ONNXScorer:
 
     def logits(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
         """As the protocol says; EngineError for a graph that gives the last position alone."""
-        sequence = self._engine.sequence(ids)
         places = 0
-        with translated("ONNX Runtime GenAI failed while scoring"):
-            for scores in sequence.score(ids):
+        with translated("ONNX Runtime failed while scoring"):
+            for scores in self._engine.scores(ids):
                 places += len(scores)
                 yield scores
         if places != len(ids):
@@ -71,13 +72,23 @@ class ONNXRuntime:
             logits=True,
         )
 
-    def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> ONNXEngine:
+    def open(
+        self, artifact: Path, device: str, properties: Mapping[str, str]
+    ) -> ONNXEngine | BatchEngine:
         telemetry.switch_off()  # also for callers that come without a session: these packages send
         provider = find_provider(kind_of(device), properties.get(PROVIDER))
         settings = read_properties(properties, provider)
         check_installed(provider)
         folder = open_folder(artifact)
         folder.check_provider(provider)
+        lookup = read_lookup(properties)
+        if provider.name == "CPU" and folder.graph is not None:
+            return BatchEngine(folder, folder.graph, provider, settings, properties, lookup)
+        if lookup is not None:
+            raise UsageError(
+                f"the provider {provider.name} has no prompt lookup with this model",
+                "leave prompt_lookup out",
+            )
         name = device_name(provider, device)
         return ONNXEngine(folder, provider, name, settings, properties)
 

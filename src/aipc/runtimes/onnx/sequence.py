@@ -62,26 +62,15 @@ class CachedSequence:
 
     def reusable(self, prompt: Sequence[int]) -> int:
         """How many of the cached tokens ``prompt`` begins with and leaves one to compute after."""
-        if self._switch and (len(self.tokens) > self._switch) != (len(prompt) > self._switch):
-            return 0
-        shared = zip(self.tokens, prompt[:-1], strict=False)
-        return next(
-            (at for at, (held, wanted) in enumerate(shared) if held != wanted),
-            min(len(self.tokens), len(prompt) - 1),
-        )
+        return reusable(self.tokens, prompt, self._switch)
 
     def _piece(self, count: int) -> int:
-        """Tokens a call: even pieces, as the CPU's kernels round fewer than 8 otherwise."""
-        if not self._provider.continues:
-            return max(count, 1)
-        pieces = max(math.ceil(count / self._provider.piece), 1)
-        return max(math.ceil(count / pieces), 1)
+        return (
+            even_piece(count, self._provider.piece) if self._provider.continues else max(count, 1)
+        )
 
     def _crosses(self, count: int) -> bool:
-        """Whether ``count`` more tokens lead past the rotary switch, so that all change."""
-        return self._switch is not None and (
-            len(self.tokens) <= self._switch < len(self.tokens) + count
-        )
+        return crosses(len(self.tokens), count, self._switch)
 
     def _compute(self, tokens: list[int]) -> None:
         if self.tokens and not self._provider.continues:
@@ -102,3 +91,28 @@ class CachedSequence:
                     f"the model's own settings end every answer at token {token}",
                     "add it to the stop ids of generation_config.json",
                 )
+
+
+def reusable(held: Sequence[int], prompt: Sequence[int], switch: int | None) -> int:
+    """How many of the ``held`` tokens ``prompt`` begins with and leaves one to compute after."""
+    if switch and (len(held) > switch) != (len(prompt) > switch):
+        return 0
+    return next(
+        (
+            at
+            for at, (one, other) in enumerate(zip(held, prompt[:-1], strict=False))
+            if one != other
+        ),
+        min(len(held), len(prompt) - 1),
+    )
+
+
+def crosses(held: int, count: int, switch: int | None) -> bool:
+    """Whether ``count`` tokens after ``held`` lead past the rotary switch, so that all change."""
+    return switch is not None and held <= switch < held + count
+
+
+def even_piece(count: int, most: int) -> int:
+    """Tokens a call: even pieces, as the CPU's kernels round fewer than 8 otherwise."""
+    pieces = max(math.ceil(count / most), 1)
+    return max(math.ceil(count / pieces), 1)

@@ -11,7 +11,7 @@ from aipc.devices.system.memory import read_memory
 from aipc.errors import EngineError
 from aipc.runtimes.base import Constraint
 from aipc.runtimes.onnx.folder import GenAIFolder
-from aipc.runtimes.onnx.guided import GuidedSequence, guided_generator
+from aipc.runtimes.onnx.guided import PLAIN_SEARCH, GuidedSequence, guided_generator
 from aipc.runtimes.onnx.sequence import CachedSequence
 
 
@@ -78,14 +78,8 @@ class SequencePool:
             self._idle = self._model = None
 
     def _checked_length(self, prompt: int, answer: int) -> int:
-        wanted = prompt + answer
-        if wanted > self._folder.context:
-            raise EngineError(
-                f"prompt and answer need {wanted:,} tokens and the model's context holds "
-                f"{self._folder.context:,}",
-                "shorten the prompt or lower --max-new-tokens",
-            )
-        return wanted
+        self._folder.check_length(prompt + answer)
+        return prompt + answer
 
     def _make(self, wanted: int, generous: int, prompt: int) -> CachedSequence:
         import onnxruntime_genai
@@ -104,31 +98,28 @@ class SequencePool:
             raise EngineError("the model has been closed", "load it again")
         self._check_memory(capacity, prompt)
         params = onnxruntime_genai.GeneratorParams(self._model)
-        params.set_search_options(
-            max_length=capacity,
-            min_length=0,
-            batch_size=1,
-            num_beams=1,
-            num_return_sequences=1,
-            do_sample=False,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
-        )
+        params.set_search_options(max_length=capacity, **PLAIN_SEARCH)
         return self._model, params
 
     def _check_memory(self, capacity: int, prompt: int) -> None:
         available, cost = self._available(), self._cost(capacity, prompt)
         if self._provider.host_memory and cost > available:
-            raise EngineError(
-                f"a sequence of {capacity:,} tokens needs {cost / 2**30:.1f} GiB of memory "
-                f"({self._folder.token_bytes / 2**10:,.0f} KiB a token) and "
-                f"{available / 2**30:.1f} GiB are free",
-                "shorten the prompt or lower --max-new-tokens",
-            )
+            raise no_memory(self._folder, capacity, cost, available)
 
     def _cost(self, capacity: int, prompt: int) -> int:
-        """Bytes of the cache, and of the scores of the longest piece that is computed at once."""
-        is_whole = self._switch is not None and prompt > self._switch
-        piece = prompt if is_whole else min(prompt, self._provider.piece)
-        scores = 2 * 4 * piece * self._folder.vocabulary
+        scores = score_bytes(self._folder, self._switch, prompt, self._provider.piece)
         return capacity * self._folder.token_bytes + scores
+
+
+def score_bytes(folder: GenAIFolder, switch: int | None, prompt: int, piece: int) -> int:
+    """Memory for the scores of the longest piece of ``prompt`` that is computed at once."""
+    is_whole = switch is not None and prompt > switch
+    return 2 * 4 * (prompt if is_whole else min(prompt, piece)) * folder.vocabulary
+
+
+def no_memory(folder: GenAIFolder, tokens: int, cost: int, available: int) -> EngineError:
+    return EngineError(
+        f"a sequence of {tokens:,} tokens needs {cost / 2**30:.1f} GiB of memory "
+        f"({folder.token_bytes / 2**10:,.0f} KiB a token) and {available / 2**30:.1f} GiB are free",
+        "shorten the prompt or lower --max-new-tokens",
+    )

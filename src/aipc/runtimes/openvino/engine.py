@@ -22,14 +22,9 @@ from aipc.runtimes.kv_budget import kv_budget
 from aipc.runtimes.openvino.batch import Batch, BatchRequest
 from aipc.runtimes.openvino.generation import OpenVINOGeneration, generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
-from aipc.runtimes.openvino.properties import (
-    PROPERTIES,
-    SWITCH,
-    PromptLookup,
-    check_properties,
-    read_lookup,
-)
+from aipc.runtimes.openvino.properties import check_properties
 from aipc.runtimes.openvino.repack import repack
+from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
 from aipc.runtimes.token_queue import TokenChunk
 from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
@@ -148,7 +143,8 @@ class OpenVINOEngine:
     def _config(self, decoding: Decoding, stop_ids: frozenset[int]) -> Any:
         config = generation_config(decoding, stop_ids)
         if self._lookup is not None:
-            self._lookup.apply(config)
+            config.num_assistant_tokens = self._lookup.num_assistant_tokens
+            config.max_ngram_size = self._lookup.max_ngram_size
         return config
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.onnx.sampler import Sampler, logprob
+from aipc.runtimes.sampler import Sampler, logprob
 
 SHARES = np.array([0.4, 0.3, 0.2, 0.1])
 SCORES = np.log(SHARES).astype(np.float32)

@@ -1,0 +1,283 @@
+"""Requests that share a decoder, computed by one thread of their own.
+
+Each of its rounds computes a piece of one prompt, and then a token of every answer in one call.
+Only that thread touches the cache, so a reader that is slow, interrupted or gone holds up nobody.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+
+import numpy as np
+
+from aipc.errors import AipcError, EngineError
+from aipc.runtimes.base import Decoding
+from aipc.runtimes.onnx.decoder import CacheRows, Decoder, Logits
+from aipc.runtimes.onnx.guided import Grammar
+from aipc.runtimes.onnx.row_pool import Row, RowPool
+from aipc.runtimes.onnx.sequence import crosses, even_piece
+from aipc.runtimes.prompt_lookup import LookupText, PromptLookup
+from aipc.runtimes.sampler import Sampler, Scores, logprob
+from aipc.runtimes.token_queue import TokenChunk, TokenQueue
+from aipc.runtimes.vendor_errors import translated
+
+
+class RowRequest:
+    """One request: how its tokens are chosen, and where they wait until they are read."""
+
+    def __init__(
+        self,
+        prompt: Sequence[int],
+        decoding: Decoding,
+        stop_ids: frozenset[int],
+        grammar: Grammar | None,
+        lookup: PromptLookup | None,
+    ) -> None:
+        self.prompt = list(prompt)
+        self.left = decoding.max_new_tokens
+        self.is_cancelled = False
+        self._sampler = Sampler(decoding, prompt)
+        self._stop_ids = stop_ids
+        self._grammar = grammar
+        self._text = None if lookup is None else LookupText(lookup, prompt)
+        self._with_logprobs = decoding.logprobs
+        self._arrivals = TokenQueue()
+
+    def read(self) -> TokenChunk:
+        """Wait for the next token; none at the end, for ever.
+
+        Raises:
+            AipcError: the request failed.
+        """
+        return self._arrivals.read()
+
+    def cancel(self) -> None:
+        """Wake who reads, and free what it holds at the next step; returns at once."""
+        self.is_cancelled = True
+        self._arrivals.end()
+
+    def choose(self, scores: Scores) -> int:
+        """The next token by ``scores`` [vocabulary], which its reader gets."""
+        if self._grammar is None:
+            token = self._sampler.choose(scores)
+        else:
+            token = self._grammar.choose(self._sampler.rank(scores))
+            self._sampler.note(token)
+        if self._text is not None:
+            self._text.add(token)
+        self.left = 0 if token in self._stop_ids else self.left - 1
+        shares = [logprob(scores, token)] if self._with_logprobs else []
+        self._arrivals.put(TokenChunk([token], shares))
+        if self.left == 0:
+            self._arrivals.end()
+        return token
+
+    def guess(self) -> list[int]:
+        """What may follow the token chosen last."""
+        return [] if self._text is None else self._text.guess()[: self.left - 1]
+
+    def fail(self, error: AipcError) -> None:
+        self._arrivals.fail(error)
+
+
+class RowBatch:
+    """Computes while there are requests; idle, its thread sleeps.
+
+    Those for which there is no row or no memory wait their turn, first come first served.
+    """
+
+    def __init__(self, decoder: Decoder, pool: RowPool) -> None:
+        self._decoder = decoder
+        self._pool = pool
+        self._changed = threading.Condition()
+        self._waiting: deque[RowRequest] = deque()
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+        self._failure: EngineError | None = None
+
+    def add(self, request: RowRequest) -> None:
+        """Begin a request as soon as there is room.
+
+        Raises:
+            EngineError: closed, or the thread has failed for good.
+        """
+        with self._changed:
+            if self._is_closed:
+                raise EngineError("the model has been closed", "load it again")
+            if self._failure is not None:
+                raise _again(self._failure)
+            self._waiting.append(request)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="aipc-batch", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def scores(self, ids: Sequence[int]) -> Iterator[Scores]:
+        """Scores [places, vocabulary] of a text, in pieces; in the thread that asks.
+
+        Raises:
+            EngineError: the memory does not hold it.
+        """
+        self._pool.check_memory(len(ids), len(ids))
+        cache = CacheRows(self._decoder.graph, 1, len(ids))
+        is_whole = crosses(0, len(ids), self._pool.switch)
+        size = len(ids) if is_whole else even_piece(len(ids), self._pool.piece)
+        for start in range(0, len(ids), size):
+            logits = self._decoder.compute(cache, 0, [ids[start : start + size]], [start])
+            yield logits[0].astype(np.float32)
+
+    def close(self) -> None:
+        """End every request, after the call under way."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _run(self) -> None:
+        try:
+            with translated("the batch failed"):
+                while self._wait():
+                    self._admit()
+                    self._step()
+        except EngineError as error:
+            self._failure = error
+        for request in self._all():
+            if self._failure is None:
+                request.cancel()
+            else:
+                request.fail(_again(self._failure))
+
+    def _wait(self) -> bool:
+        """For something to compute; False when closed."""
+        with self._changed:
+            if not (self._waiting or self._pool.is_busy):
+                self._pool.trim()
+            while not (self._is_closed or self._waiting or self._pool.is_busy):
+                self._changed.wait()
+            return not self._is_closed
+
+    def _admit(self) -> None:
+        """Give rows to those who wait, as far as there are."""
+        while self._waiting:
+            request = self._waiting[0]
+            if not request.is_cancelled and not self._begin(request):
+                break
+            self._waiting.popleft()
+
+    def _begin(self, request: RowRequest) -> bool:
+        """Whether it need not wait any more."""
+        try:
+            with translated("ONNX Runtime refused the request"):
+                row = self._pool.take(request.prompt, len(request.prompt) + request.left)
+        except AipcError as error:
+            request.fail(error)
+            return True
+        if row is None:
+            return False
+        row.request = request
+        self._set_pending(row, request.prompt[len(row.tokens) :])
+        return True
+
+    def _set_pending(self, row: Row, tokens: list[int]) -> None:
+        """Have ``tokens`` computed as a prompt is, all anew where they cross the rotary switch."""
+        row.pending, row.piece = tokens, even_piece(len(tokens), self._pool.piece)
+        if crosses(len(row.tokens), len(tokens), self._pool.switch):
+            row.pending, row.tokens = row.tokens + tokens, []
+            row.piece = len(row.pending)
+
+    def _step(self) -> None:
+        for row in list(self._pool.rows):
+            if row.request is not None and row.request.is_cancelled:
+                self._pool.release(row)
+        prompts = [row for row in self._pool.rows if row.request is not None and not row.decodes]
+        if prompts:
+            self._attempt(prompts[:1], partial(self._read_prompt, prompts[0]))
+        for row in self._pool.decoding:
+            if crosses(len(row.tokens), 1, self._pool.switch):
+                self._pool.end_decoding(row)
+                self._set_pending(row, row.pending)
+        for rows in self._calls():
+            self._attempt(rows, partial(self._decode, rows))
+
+    def _calls(self) -> Iterator[list[Row]]:
+        """The rows that decode, as they can be computed together: one rotary table a call."""
+        rows = self._pool.decoding
+
+        def is_long(row: Row) -> bool:
+            return self._pool.switch is not None and len(row.tokens) >= self._pool.switch
+
+        for _, together in groupby(rows, is_long):
+            yield list(together)
+
+    def _read_prompt(self, row: Row) -> None:
+        piece, row.pending = row.pending[: row.piece], row.pending[row.piece :]
+        logits = self._compute([row], [piece])
+        if not row.pending:
+            self._pool.begin_decoding(row)
+            self._choose(row, logits[0, -1])
+
+    def _decode(self, rows: list[Row]) -> None:
+        if len(rows) == 1:
+            self._decode_ahead(rows[0])
+            return
+        logits = self._compute(rows, [row.pending for row in rows])
+        for row, scores in zip(rows, logits[:, -1], strict=True):
+            self._attempt([row], partial(self._choose, row, scores))
+
+    def _decode_ahead(self, row: Row) -> None:
+        """Compute a guess along, and keep as much of it as is chosen."""
+        guess = row.request.guess()
+        if crosses(len(row.tokens), 1 + len(guess), self._pool.switch):
+            guess = []
+        logits = self._compute([row], [row.pending + guess])
+        sure = len(row.tokens) - len(guess)
+        for at, scores in enumerate(logits[0]):
+            self._choose(row, scores)
+            if row.pending != guess[at : at + 1]:
+                del row.tokens[sure + at :]
+                break
+
+    def _compute(self, rows: list[Row], tokens: Sequence[list[int]]) -> Logits:
+        lengths = [len(row.tokens) for row in rows]
+        logits = self._decoder.compute(self._pool.cache, self._pool.at(rows[0]), tokens, lengths)
+        for row, more in zip(rows, tokens, strict=True):
+            row.tokens += more
+        return logits
+
+    def _choose(self, row: Row, scores: Scores) -> None:
+        request: RowRequest = row.request
+        row.pending = [request.choose(scores.astype(np.float32, copy=False))]
+        if request.left == 0:
+            self._pool.release(row)
+
+    def _attempt(self, rows: list[Row], work: Callable[[], None]) -> None:
+        """What goes wrong ends the requests that it happens to, and what is in their rows."""
+        try:
+            with translated("ONNX Runtime failed while generating"):
+                work()
+        except AipcError as error:
+            for row in rows:
+                if row.request is not None:
+                    row.request.fail(_again(error))
+                row.tokens = []
+                self._pool.release(row)
+
+    def _all(self) -> list[RowRequest]:
+        with self._changed:
+            waiting, self._waiting = list(self._waiting), deque()
+        running = [row.request for row in self._pool.rows if row.request is not None]
+        self._pool.rows.clear()
+        return [*running, *waiting]
+
+
+def _again(error: AipcError) -> EngineError:
+    """The same for another reader: an exception keeps the trace of the thread that raises it."""
+    same = EngineError(error.what, error.fix)
+    same.__cause__ = error.__cause__
+    return same

@@ -1,0 +1,119 @@
+"""ONNX Runtime on the CPU behind the runtime protocol: any number of answers in one batch.
+
+Tokens are chosen here (`Sampler`), so that rows of any options share a call.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from weakref import WeakSet
+
+from aipc.artifact.providers import Provider
+from aipc.errors import EngineError
+from aipc.runtimes.base import Decoding
+from aipc.runtimes.json_schema import check_constrained
+from aipc.runtimes.onnx.batch import RowBatch, RowRequest
+from aipc.runtimes.onnx.decoder import Decoder, DecoderGraph
+from aipc.runtimes.onnx.folder import GenAIFolder
+from aipc.runtimes.onnx.guided import Grammars, check_end
+from aipc.runtimes.onnx.provider import Settings, session_options
+from aipc.runtimes.onnx.row_pool import RowPool
+from aipc.runtimes.prompt_lookup import PromptLookup
+from aipc.runtimes.sampler import Scores
+from aipc.runtimes.vendor_errors import translated
+from aipc.timing_spans import span
+
+
+class BatchEngine:
+    """A model loaded in a session of ONNX Runtime's own; see `aipc.runtimes.base.Engine`."""
+
+    def __init__(
+        self,
+        folder: GenAIFolder,
+        graph: DecoderGraph,
+        provider: Provider,
+        settings: Settings,
+        properties: Mapping[str, str],
+        lookup: PromptLookup | None,
+    ) -> None:
+        with span("import the runtime"):
+            import onnxruntime
+
+        self.device = "CPU"
+        self.facts: Mapping[str, Any] = {
+            "runtime": "onnx",
+            "version": onnxruntime.__version__,
+            "device": self.device,
+            "provider": provider.name,
+            "properties": dict(properties),
+        }
+        with translated(f"the model could not be loaded on {self.device}"):
+            options = session_options(folder.session, settings)
+            decoder = Decoder(folder.file, graph, folder.vocabulary, options)
+        self._folder = folder
+        self._lookup = lookup
+        self._grammars = Grammars(folder)
+        self._batch: RowBatch | None = RowBatch(decoder, RowPool(graph, folder, provider.piece))
+        self._running: WeakSet[BatchGeneration] = WeakSet()
+        # Its thread does not outlive the engine or, in C++ code, the interpreter.
+        self._close_batch = weakref.finalize(self, self._batch.close)
+
+    def start(
+        self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
+    ) -> BatchGeneration:
+        batch = self._checked_batch(prompt)
+        self._folder.check_length(len(prompt) + decoding.max_new_tokens)
+        check_constrained(decoding, len(prompt), stop_ids, self._folder.switch)
+        grammar = None
+        if decoding.constraint is not None:
+            check_end(self._folder.ends, stop_ids)
+            with translated("ONNX Runtime GenAI refused the request"):
+                grammar = self._grammars.make(decoding.constraint)
+        request = RowRequest(prompt, decoding, stop_ids, grammar, self._lookup)
+        batch.add(request)
+        generation = BatchGeneration(request)
+        self._running.add(generation)
+        return generation
+
+    def scores(self, ids: Sequence[int]) -> Iterator[Scores]:
+        """Scores [places, vocabulary] of a text from its beginning, in pieces."""
+        return self._checked_batch(ids).scores(ids)
+
+    def close(self) -> None:
+        for generation in list(self._running):
+            generation.cancel()
+        self._close_batch()
+        self._batch = None
+
+    def _checked_batch(self, ids: Sequence[int]) -> RowBatch:
+        if self._batch is None:
+            raise EngineError("the model has been closed", "load it again")
+        self._folder.check_tokens(ids)
+        return self._batch
+
+
+class BatchGeneration:
+    """One request of a batch; see `aipc.runtimes.base.Generation`."""
+
+    def __init__(self, request: RowRequest) -> None:
+        self._request = request
+        self._logprobs: list[float] = []
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        chunk = self._request.read()
+        if not chunk.ids or self._request.is_cancelled:
+            raise StopIteration
+        self._logprobs += chunk.logprobs
+        return chunk.ids[0]
+
+    @property
+    def logprobs(self) -> Sequence[float]:
+        return self._logprobs
+
+    def cancel(self) -> None:
+        self._request.cancel()
