@@ -1,10 +1,10 @@
 """Several answers at once: aipc's engine against the bare runtime, and one client against many.
 
-    python benchmarks/batching.py [MODEL] [--runtime onnx] [--clients 8] [--tokens 128] [--rounds 10]
+    python benchmarks/batching.py [MODEL] [--runtime onnx] [--clients 8] [--tokens 128]
 
 All run the same artifact with the same properties and threads on this CPU, in one run, in turn;
 none computes while another does.  "bare" is OpenVINO GenAI's ContinuousBatchingPipeline, or a
-Generator of ONNX Runtime GenAI that has all prompts from the start; "engine" is the latter's Engine.
+Generator of ONNX Runtime GenAI that has all prompts from the start; "engine" is GenAI's Engine.
 At the end: the time to the first token of a second question after the same system prompt, as a
 share of the first's.  Medians of the rounds, with the interval that holds them 19 times in 20.
 """
@@ -68,7 +68,7 @@ def genai_engine(artifact: str, threads: int, clients: int) -> Answer:
             options.set_max_session_tokens(len(prompt) + tokens)
             request = engine.create_request(options=options)
             turn = og.TurnOptions(request)
-            turn.set_do_sample(False)  # noqa: FBT003 - the vendor's
+            turn.set_do_sample(False)
             turn.set_max_generated_tokens(tokens)
             turn.set_min_generated_tokens(tokens)
             request.begin_turn(np.array(prompt, np.int32), turn)
@@ -158,9 +158,9 @@ def main() -> None:
     for (name, clients), each in rates.items():
         print(row(f"{name}, {clients} at once", each, "tokens/s"))
     many = rates["aipc", asked.clients]
-    for name, clients in rates:
-        if (name, clients) != ("aipc", asked.clients) and (clients > 1 or name == "aipc"):
-            ratios = [a / b for a, b in zip(many, rates[name, clients], strict=True)]
+    for (name, clients), each in rates.items():
+        if each is not many and (clients > 1 or name == "aipc"):
+            ratios = [a / b for a, b in zip(many, each, strict=True)]
             print(row(f"aipc, {asked.clients} / {name}, {clients}", ratios, "", 2))
     shares = [prefix_share(engine, random, vocabulary) for _ in range(asked.rounds)]
     print(row("second question / first", shares, "", 3))
