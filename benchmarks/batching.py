@@ -1,12 +1,10 @@
 """Several answers at once: aipc's engine against the bare runtime, and one client against many.
 
     python benchmarks/batching.py [MODEL] [--runtime onnx] [--clients 8] [--tokens 128]
-        [--rounds 10]
 
 All run the same artifact with the same properties and threads on this CPU, in one run, in turn;
 none computes while another does.  "bare" is OpenVINO GenAI's ContinuousBatchingPipeline, or a
-Generator of ONNX Runtime GenAI that has all prompts from the start; "engine" is the latter's
-Engine.
+Generator of ONNX Runtime GenAI that has all prompts from the start; "engine" is GenAI's Engine.
 At the end: the time to the first token of a second question after the same system prompt, as a
 share of the first's.  Medians of the rounds, with the interval that holds them 19 times in 20.
 """
@@ -160,9 +158,9 @@ def main() -> None:
     for (name, clients), each in rates.items():
         print(row(f"{name}, {clients} at once", each, "tokens/s"))
     many = rates["aipc", asked.clients]
-    for (name, clients), others in rates.items():
-        if (name, clients) != ("aipc", asked.clients) and (clients > 1 or name == "aipc"):
-            ratios = [a / b for a, b in zip(many, others, strict=True)]
+    for (name, clients), each in rates.items():
+        if each is not many and (clients > 1 or name == "aipc"):
+            ratios = [a / b for a, b in zip(many, each, strict=True)]
             print(row(f"aipc, {asked.clients} / {name}, {clients}", ratios, "", 2))
     shares = [prefix_share(engine, random, vocabulary) for _ in range(asked.rounds)]
     print(row("second question / first", shares, "", 3))

@@ -45,7 +45,12 @@ class RowRequest:
         self._grammar = grammar
         self._text = None if lookup is None else LookupText(lookup, prompt)
         self._with_logprobs = decoding.logprobs
+        self._made: list[TokenChunk] = []
         self._arrivals = TokenQueue()
+
+    @property
+    def has_ended(self) -> bool:
+        return self.is_cancelled or self.left == 0
 
     def read(self) -> TokenChunk:
         """Wait for the next token; none at the end, for ever.
@@ -56,12 +61,12 @@ class RowRequest:
         return self._arrivals.read()
 
     def cancel(self) -> None:
-        """Wake who reads, and free what it holds at the next step; returns at once."""
+        """Wake who reads, and free what it holds after the call under way; returns at once."""
         self.is_cancelled = True
         self._arrivals.end()
 
     def choose(self, scores: Scores) -> int:
-        """The next token by ``scores`` [vocabulary], which its reader gets."""
+        """The next token by ``scores`` [vocabulary]; its reader gets it with `deliver`."""
         if self._grammar is None:
             token = self._sampler.choose(scores)
         else:
@@ -71,10 +76,16 @@ class RowRequest:
             self._text.add(token)
         self.left = 0 if token in self._stop_ids else self.left - 1
         shares = [logprob(scores, token)] if self._with_logprobs else []
-        self._arrivals.put(TokenChunk([token], shares))
+        self._made.append(TokenChunk([token], shares))
+        return token
+
+    def deliver(self) -> None:
+        """Pass on what was chosen; when all is computed, so that no reader holds up the others."""
+        for chunk in self._made:
+            self._arrivals.put(chunk)
+        self._made.clear()
         if self.left == 0:
             self._arrivals.end()
-        return token
 
     def guess(self) -> list[int]:
         """What may follow the token chosen last."""
@@ -82,6 +93,7 @@ class RowRequest:
 
     def fail(self, error: AipcError) -> None:
         self._arrivals.fail(error)
+        self.left = 0
 
 
 class RowBatch:
@@ -143,6 +155,7 @@ class RowBatch:
         try:
             with translated("the batch failed"):
                 while self._wait():
+                    self._free()
                     self._admit()
                     self._step()
         except EngineError as error:
@@ -161,6 +174,12 @@ class RowBatch:
             while not (self._is_closed or self._waiting or self._pool.is_busy):
                 self._changed.wait()
             return not self._is_closed
+
+    def _free(self) -> None:
+        """Between two calls, as rows change their places."""
+        for row in list(self._pool.rows):
+            if row.request is not None and row.request.has_ended:
+                self._pool.release(row)
 
     def _admit(self) -> None:
         """Give rows to those who wait, as far as there are."""
@@ -192,9 +211,6 @@ class RowBatch:
             row.piece = len(row.pending)
 
     def _step(self) -> None:
-        for row in list(self._pool.rows):
-            if row.request is not None and row.request.is_cancelled:
-                self._pool.release(row)
         prompts = [row for row in self._pool.rows if row.request is not None and not row.decodes]
         if prompts:
             self._attempt(prompts[:1], partial(self._read_prompt, prompts[0]))
@@ -204,16 +220,18 @@ class RowBatch:
                 self._set_pending(row, row.pending)
         for rows in self._calls():
             self._attempt(rows, partial(self._decode, rows))
+        for row in self._pool.decoding:
+            row.request.deliver()
 
-    def _calls(self) -> Iterator[list[Row]]:
+    def _calls(self) -> list[list[Row]]:
         """The rows that decode, as they can be computed together: one rotary table a call."""
-        rows = self._pool.decoding
-
-        def is_long(row: Row) -> bool:
-            return self._pool.switch is not None and len(row.tokens) >= self._pool.switch
-
-        for _, together in groupby(rows, is_long):
-            yield list(together)
+        # Only the last can have ended: the one whose first token came in this round.
+        decoding = [row for row in self._pool.decoding if row.request.left > 0]
+        switch = self._pool.switch
+        if switch is None:
+            return [decoding] if decoding else []
+        groups = groupby(decoding, lambda row: len(row.tokens) > switch)
+        return [list(rows) for _, rows in groups]
 
     def _read_prompt(self, row: Row) -> None:
         piece, row.pending = row.pending[: row.piece], row.pending[row.piece :]
@@ -239,7 +257,7 @@ class RowBatch:
         sure = len(row.tokens) - len(guess)
         for at, scores in enumerate(logits[0]):
             self._choose(row, scores)
-            if row.pending != guess[at : at + 1]:
+            if row.request.left == 0 or row.pending != guess[at : at + 1]:
                 del row.tokens[sure + at :]
                 break
 
@@ -251,10 +269,7 @@ class RowBatch:
         return logits
 
     def _choose(self, row: Row, scores: Scores) -> None:
-        request: RowRequest = row.request
-        row.pending = [request.choose(scores.astype(np.float32, copy=False))]
-        if request.left == 0:
-            self._pool.release(row)
+        row.pending = [row.request.choose(scores.astype(np.float32, copy=False))]
 
     def _attempt(self, rows: list[Row], work: Callable[[], None]) -> None:
         """What goes wrong ends the requests that it happens to, and what is in their rows."""
@@ -263,10 +278,8 @@ class RowBatch:
                 work()
         except AipcError as error:
             for row in rows:
-                if row.request is not None:
-                    row.request.fail(_again(error))
+                row.request.fail(_again(error))
                 row.tokens = []
-                self._pool.release(row)
 
     def _all(self) -> list[RowRequest]:
         with self._changed:
