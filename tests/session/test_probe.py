@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 
 import pytest
 import tiny
 
 from aipc.choose.probe import probe as probe_module
-from aipc.choose.probe.probe import Probe
+from aipc.choose.probe.probe import BUSY_LASTS_S, Probe
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
 from aipc.errors import AipcError
@@ -151,12 +152,14 @@ def test_a_busy_machine_is_said_and_measured_again(model, store, monkeypatch):
     monkeypatch.setattr(
         Probe, "run", lambda self, found: dataclasses.replace(quiet(self, found), others=0.5)
     )
-    for _ in range(2):
-        _, told = prepared(model, store)
-        assert told[0].endswith(
-            "other programs took 50% of the processor meanwhile, so it is measured again the next "
-            "time"
-        )
+    again = (
+        "other programs took 50% of the processor meanwhile, so it is measured again after an hour"
+    )
+    assert prepared(model, store)[1][0].endswith(again)
+    assert prepared(model, store)[1] == []
+    later = time.time() + BUSY_LASTS_S
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert prepared(model, store)[1][0].endswith(again)
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"identity": {}, "value": {}}'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -73,7 +74,7 @@ def _next(result: ProbeResult) -> str:
         return "`aipc tune` measures more"
     return (
         f"other programs took {result.others:.0%} of the processor meanwhile, so it is measured "
-        "again the next time"
+        "again after an hour"
     )
 
 
@@ -127,7 +128,9 @@ class _Meeting:
         from aipc.choose.probe.probe import ProbeResult
 
         with suppress(Misfit):
-            return read(ProbeResult, self._cache.find(self._identity(model)))
+            found = read(ProbeResult, self._cache.find(self._identity(model)))
+            if found.is_current(time.time()):
+                return found
         return None
 
     def measured(self, progress: Progress, notify: Notify) -> ProbeResult | None:
@@ -141,7 +144,7 @@ class _Meeting:
                 return None
             kind = {"shape": shape(candidates[0].plan.network)}
             result = self.kept(kind) or self._probe(candidates, progress, notify)
-        if result is not None and result.is_quiet:
+        if result is not None:
             for model in (kind, {"source": self._source.name}):
                 self._cache.keep(self._identity(model), plain(result))
         return result

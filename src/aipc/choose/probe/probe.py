@@ -33,6 +33,8 @@ LIMIT_S = 10.0
 """For all candidates together."""
 BUSY = 0.25
 """From this share on, other programs may have decided the result."""
+BUSY_LASTS_S = 3600.0
+"""How long such a result counts."""
 AGREED = 0.5
 """Share of the short prompts after which a runtime has to give the token that is right."""
 _COMMAND = (sys.executable, "-m", "aipc.choose.probe.times")
@@ -70,9 +72,16 @@ class ProbeResult:
     others: float = 0.0
     """Share of the processor that other programs took meanwhile."""
 
+    when: float = 0.0
+    """Seconds since 1970."""
+
     @property
     def is_quiet(self) -> bool:
         return self.others < BUSY
+
+    def is_current(self, now: float) -> bool:
+        """Whether it still counts: for good, if the machine was quiet."""
+        return self.is_quiet or 0 <= now - self.when < BUSY_LASTS_S
 
 
 def shape(network: Network) -> dict[str, Any]:
@@ -127,7 +136,7 @@ class Probe:
         seconds = self._clock() - started
         others = (others_s() - busy) / (seconds * read_cpu().usable_threads)
         judged = _judged(candidates, probed, answers)
-        return ProbeResult(seconds, tuple(judged), others)
+        return ProbeResult(seconds, tuple(judged), others, time.time())
 
     def _time(self, candidate: PlannedSetup, limit_s: float) -> tuple[Probed, tuple[int, ...]]:
         setup, sizes = candidate.setup, stack_sizes(candidate.plan.network)
