@@ -62,7 +62,9 @@ def odd_tool():
 
 @pytest.fixture(scope="module")
 def session(smollm_gguf, small_store):
-    with aipc.load(str(smollm_gguf), recipe=Recipe("int8"), store=small_store) as loaded:
+    with aipc.load(
+        str(smollm_gguf), runtime="openvino", recipe=Recipe("int8"), store=small_store
+    ) as loaded:
         yield loaded
 
 

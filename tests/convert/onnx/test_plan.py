@@ -179,7 +179,7 @@ def test_a_missing_package_is_said_in_one_line(tiny_checkpoint, monkeypatch):
     monkeypatch.setattr("aipc.convert.onnx.plan.find_spec", lambda _: None)
     with (
         open_checkpoint(tiny_checkpoint("phi3")[0]) as checkpoint,
-        pytest.raises(ConversionError, match=r"needs the package onnx; pip install 'aipc\[onnx\]'"),
+        pytest.raises(ConversionError, match="needs the package onnx; `pip install onnx`"),
     ):
         plan_onnx(checkpoint, Recipe("int8"))
 

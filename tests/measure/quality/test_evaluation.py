@@ -36,7 +36,7 @@ def load(tmp_path_factory, store):
     folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
     tiny.write_checkpoint(folder, config, tiny.random_tensors(config))
     return partial(
-        aipc.load, str(folder), device="cpu", recipe=Recipe(group_size=32), store=store,
+        aipc.load, str(folder), runtime="openvino", recipe=Recipe(group_size=32), store=store,
         notify=quiet,
     )  # fmt: skip
 
