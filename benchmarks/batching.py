@@ -17,6 +17,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from aipc.measure.peers import onnxruntime_genai as genai
 from aipc.measure.peers import openvino_batching
 from aipc.measure.statistics import of_median
 from aipc.runtimes.base import Decoding, Engine
-from aipc.runtimes.onnx.provider import THREADS, find_provider, read_properties, session_options
+from aipc.runtimes.onnx.provider import find_provider, read_properties, session_options
 from aipc.runtimes.registry import RUNTIMES
 
 LENGTH = 32
@@ -52,14 +53,10 @@ def engine_answers(engine: Engine) -> Answer:
     return answer
 
 
-def genai_engine(artifact: str, threads: int, clients: int) -> Answer:
+def genai_engine(model: Any) -> Answer:
     import onnxruntime_genai as og
 
-    config = og.Config(artifact)
-    options = {"session_options": {THREADS: threads}}
-    batching = {"static_batching": {"max_batch_size": clients}}
-    config.overlay(json.dumps({"model": {"decoder": options}, "engine": batching}))
-    engine = og.Engine(og.Model(config))
+    engine = og.Engine(model)
 
     def answer(prompts: list[list[int]], tokens: int) -> None:
         events, requests = engine.create_event_buffer(64), []
@@ -81,15 +78,19 @@ def genai_engine(artifact: str, threads: int, clients: int) -> Answer:
     return answer
 
 
-def bare(
-    runtime: str, artifact: str, properties: dict[str, str], clients: int
-) -> dict[str, Answer]:
-    options = {"artifact": artifact, "device": "CPU", "properties": properties, "threads": 0}
+def bare(runtime: str, artifact: str, properties: dict[str, str], rows: int) -> dict[str, Answer]:
     if runtime == "openvino":
+        options = {"artifact": artifact, "device": "CPU", "properties": properties}
         return {"bare": openvino_batching.load(options)[1]}
-    threads = session_options({}, read_properties(properties, find_provider("cpu")))[THREADS]
-    loaded = genai.load({**options, "threads": threads})[1]
-    return {"bare": loaded, "engine": genai_engine(artifact, threads, clients)}
+    import onnxruntime_genai as og
+
+    config = og.Config(artifact)
+    options = session_options({}, read_properties(properties, find_provider("cpu")))
+    batching = {"static_batching": {"max_batch_size": rows}}
+    model = {"decoder": {"session_options": options}}
+    config.overlay(json.dumps({"model": model, "engine": batching}))
+    loaded = og.Model(config)
+    return {"bare": partial(genai.answer, loaded), "engine": genai_engine(loaded)}
 
 
 def rate(answer: Answer, prompts: list[list[int]], tokens: int) -> float:

@@ -1,4 +1,6 @@
-"""ONNX Runtime GenAI behind the runtime protocol.
+"""ONNX Runtime GenAI behind the runtime protocol, for accelerators.
+
+The CPU has `aipc.runtimes.onnx.batch_engine`, but for graphs that can't be batched there.
 
 One model serves every request; each has a key-value cache of its own.  Tokens are chosen here
 (`Sampler`), so that a cache serves any options and the same seed gives the same answer

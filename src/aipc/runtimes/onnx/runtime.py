@@ -1,4 +1,4 @@
-"""ONNX Runtime GenAI behind the runtime protocol: folders opened on an execution provider."""
+"""Folders of ONNX Runtime GenAI, opened on an execution provider."""
 
 from __future__ import annotations
 
