@@ -50,11 +50,12 @@ class TokenQueue:
     """A queue with an end, after which `read` returns at once, for ever."""
 
     def __init__(self, readers: Readers | None = None) -> None:
-        self._readers = readers or Readers()
+        """``readers``: who is waited for; None where nobody is."""
+        self._readers = readers
         self._queue: queue.SimpleQueue[TokenChunk | BaseException] = queue.SimpleQueue()
 
     def put(self, chunk: TokenChunk) -> None:
-        if self._queue.empty():  # a reader that is behind is not waited for
+        if self._readers is not None and self._queue.empty():  # one that is behind is let be
             self._readers.give(self)
         self._queue.put(chunk)
 
@@ -67,7 +68,8 @@ class TokenQueue:
 
     def leave(self) -> None:
         """Nobody reads any more."""
-        self._readers.take_back(self)
+        if self._readers is not None:
+            self._readers.take_back(self)
 
     def read(self) -> TokenChunk:
         """Wait for what comes next; no ids at the end.
@@ -75,7 +77,7 @@ class TokenQueue:
         Raises:
             BaseException: the one given to `fail`.
         """
-        if self._queue.empty():
+        if self._readers is not None and self._queue.empty():
             self._readers.take_back(self)
         arrived = self._queue.get()
         if isinstance(arrived, TokenChunk) and arrived.ids:

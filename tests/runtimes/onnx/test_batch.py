@@ -126,10 +126,12 @@ def test_a_prompt_begins_with_what_another_row_holds(opened, calls):
     assert seen[0] == [9 - 7 + 1 - 1]
 
 
-def test_another_conversation_does_not_take_the_row_of_one_that_goes_on(opened, calls):
+def test_another_conversation_does_not_take_the_row_of_one_that_goes_on(opened, calls, monkeypatch):
     engine, _, _ = opened()
+    gate = hold(engine, monkeypatch)
     chats = [[n, *PROMPT * 3] for n in range(3)]
-    running = [engine.start(chat, Decoding(4), NOTHING) for chat in chats]
+    running = [engine.start(chat, Decoding(40), NOTHING) for chat in chats]
+    gate.set()
     chats = [[*chat, *each, 40] for chat, each in zip(chats, running, strict=True)]
     seen = calls(engine)
     for chat in reversed(chats):
@@ -161,8 +163,10 @@ def test_a_request_waits_for_the_memory_of_another(opened, monkeypatch):
 
 def test_what_is_kept_gives_way_to_what_runs(opened, monkeypatch):
     engine, config, tensors = opened()
-    running = [engine.start([n, 20, 30], Decoding(8), NOTHING) for n in range(4)]
-    assert [len(list(each)) for each in running] == [8] * 4
+    gate = hold(engine, monkeypatch)
+    running = [engine.start([n, 20, 30], Decoding(40), NOTHING) for n in range(4)]
+    gate.set()
+    assert [len(list(each)) for each in running] == [40] * 4
     pool = engine._batch._pool
     rows = len(pool.rows)
     assert rows > 1

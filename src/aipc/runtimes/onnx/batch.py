@@ -42,7 +42,7 @@ class RowRequest:
         self.is_cancelled = False
         self._sampler = Sampler(decoding, prompt)
         self._stop_ids = stop_ids
-        self._grammar = grammar
+        self.grammar = grammar
         self._text = None if lookup is None else LookupText(lookup, prompt)
         self._with_logprobs = decoding.logprobs
         self._made: list[TokenChunk] = []
@@ -67,10 +67,10 @@ class RowRequest:
 
     def choose(self, scores: Scores) -> int:
         """The next token by ``scores`` [vocabulary]; its reader gets it with `deliver`."""
-        if self._grammar is None:
+        if self.grammar is None:
             token = self._sampler.choose(scores)
         else:
-            token = self._grammar.choose(self._sampler.rank(scores))
+            token = self.grammar.choose(self._sampler.rank(scores))
             self._sampler.note(token)
         if self._text is not None:
             self._text.add(token)
@@ -246,7 +246,10 @@ class RowBatch:
             return
         logits = self._compute(rows, [row.pending for row in rows])
         for row, scores in zip(rows, logits[:, -1], strict=True):
-            self._attempt([row], partial(self._choose, row, scores))
+            if row.request.grammar is None:
+                self._choose(row, scores)
+            else:
+                self._attempt([row], partial(self._choose, row, scores))
 
     def _decode_ahead(self, row: Row) -> None:
         """Compute a guess along, and keep as much of it as is chosen."""

@@ -51,7 +51,7 @@ class BatchEngine:
         }
         with translated(f"the model could not be loaded on {self.device}"):
             options = session_options(folder.session, settings)
-            decoder = Decoder(folder.file, graph, folder.vocabulary, options)
+            decoder = Decoder(folder.file, graph, folder.vocabulary, options, folder.switch)
         self._folder = folder
         self._lookup = lookup
         self._grammars = Grammars(folder)

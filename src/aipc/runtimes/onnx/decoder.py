@@ -29,6 +29,7 @@ _OTHER_ATTENTION = frozenset({"Attention", "MultiHeadAttention", "SparseAttentio
 _ELEMENTS = {1: np.float32, 10: np.float16}
 _IDS: Mapping[int, Any] = {6: np.int32, 7: np.int64}
 """TensorProto.DataType to numpy's."""
+_MASK_STEP = 32
 _STEP = 16
 """Most tokens of a call that is likely to come again."""
 _FIELDS = frozenset(
@@ -108,13 +109,15 @@ def _numbered(pattern: Any, layer: int) -> str:
     return str(pattern).replace("%d", str(layer))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Call:
     binding: Any
     """The session's ``IOBinding``."""
     ids: npt.NDArray[Any]
     positions: npt.NDArray[Any]
     """[rows, tokens]"""
+    mask: npt.NDArray[Any]
+    """[rows, tokens of the longest]"""
     logits: Logits
 
 
@@ -167,11 +170,18 @@ class Decoder:
     """Computes tokens after those in the rows of a cache."""
 
     def __init__(
-        self, file: Path, graph: DecoderGraph, vocabulary: int, options: Mapping[str, Any]
+        self,
+        file: Path,
+        graph: DecoderGraph,
+        vocabulary: int,
+        options: Mapping[str, Any],
+        switch: int | None,
     ) -> None:
-        """``options`` as genai_config.json's session_options have them."""
+        """``options`` as genai_config.json's session_options have them; see `rope_switch`."""
         import onnxruntime
 
+        # The graph takes the mask's width for the longest sequence when it chooses the table.
+        self._mask_step = _MASK_STEP if switch is None else 1
         self.graph = graph
         self._vocabulary = vocabulary
         self._session = onnxruntime.InferenceSession(
@@ -191,13 +201,21 @@ class Decoder:
         call = self._call(cache, first, len(tokens), len(tokens[0]))
         held = np.array(lengths)[:, None]
         total = held + call.ids.shape[1]
-        mask = (np.arange(total.max()) < total).astype(self.graph.integer)
+        self._set_mask(call, total, cache.capacity)
         call.ids[:] = tokens
-        _bind_input(call.binding, self.graph.mask, mask)
         if self.graph.positions:
             np.add(held, np.arange(call.ids.shape[1]), out=call.positions, casting="unsafe")
         self._session.run_with_iobinding(call.binding)
         return call.logits
+
+    def _set_mask(self, call: _Call, total: npt.NDArray[Any], capacity: int) -> None:
+        """Ones for each row's tokens: wider than the longest, so as not to be bound each time."""
+        longest = int(total.max())
+        if not longest <= call.mask.shape[1] < longest + 2 * self._mask_step:
+            width = min(-(-longest // self._mask_step) * self._mask_step, capacity)
+            call.mask = np.zeros((len(total), width), self.graph.integer)
+            _bind_input(call.binding, self.graph.mask, call.mask)
+        np.less(np.arange(call.mask.shape[1]), total, out=call.mask, casting="unsafe")
 
     def _call(self, cache: CacheRows, first: int, count: int, width: int) -> _Call:
         """Kept where it is a step's: to bind every layer's cache takes as long as a layer."""
@@ -217,6 +235,7 @@ class Decoder:
             binding,
             ids=np.zeros(shape, self.graph.integer),
             positions=np.zeros(shape, self.graph.integer),
+            mask=np.zeros((count, 0), self.graph.integer),
             logits=np.empty((*shape, self._vocabulary), self._element),
         )
         _bind_input(binding, self.graph.ids, call.ids)
