@@ -117,7 +117,7 @@ def test_no_server_does_not_look(server, near, stand_in):
     assert "server" not in told.stderr
 
 
-def test_without_a_server_nothing_is_said_and_nothing_imported(process):
+def test_without_a_server_nothing_is_said_and_nothing_imported(process, tmp_path):
     told = process("run", "x", answer="here")
     assert told.stdout == "here\n"
     assert "server" not in told.stderr
@@ -131,7 +131,8 @@ def test_without_a_server_nothing_is_said_and_nothing_imported(process):
         "assert find_server(flags, print) is None\n"
         "assert not {'http.client', 'httpx2', 'psutil', 'aipc.serve.client'} & {*sys.modules}"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    home = {**os.environ, "AIPC_HOME": str(tmp_path)}  # another test's server may be in this one
+    subprocess.run([sys.executable, "-c", code], check=True, env=home)
 
 
 @pytest.mark.usefixtures("nothing_is_loaded")

@@ -113,7 +113,8 @@ def _scoreless_model(folder: GenAIFolder) -> Any:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     config = onnxruntime_genai.Config(str(folder.path))
     config.clear_providers()
-    config.add_model_data(_GRAPH, model.SerializeToString())
+    data = model.SerializeToString()  # has to live until the model is made: it is not copied
+    config.add_model_data(_GRAPH, data)
     decoder = {
         "filename": _GRAPH,
         "inputs": {"input_ids": "input_ids"},
