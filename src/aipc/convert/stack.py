@@ -23,7 +23,7 @@ from aipc.convert.layout import Packing, StoredMatrix
 from aipc.convert.network import Block, Matrix, Network
 from aipc.convert.plan import ConversionPlan
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
-from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized
+from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, dequantize
 from aipc.convert.recipe import Encoding
 from aipc.convert.weights_file import CHUNK_WEIGHTS, Encoded, write_encoded
 from aipc.records import write_object
@@ -131,7 +131,7 @@ class _Noise:
         """All rows, float32."""
         return np.concatenate(
             [
-                self.floats[:height].astype(np.float32) if piece is None else _dequantized(piece)
+                self.floats[:height].astype(np.float32) if piece is None else dequantize(piece)
                 for height, piece in self.pieces()
             ]
         )
@@ -139,7 +139,7 @@ class _Noise:
     def _piece(self, number: int, height: int) -> Quantized | None:
         if self.quantized is None:
             return None
-        codes, scale, zero = (self.quantized.codes, self.quantized.scale, self.quantized.zero)
+        codes, scale, zero = self.quantized.codes, self.quantized.scale, self.quantized.zero
         factor = np.float16(_FACTORS[number % len(_FACTORS)])
         kept = None if zero is None else zero[:height]
         return Quantized(codes[:height], scale[:height] * factor, kept)
@@ -157,15 +157,6 @@ def _quantized(
         return Quantized(codes, scale, None)
     shifted = (codes.astype(np.int16) - least).astype(np.uint8)
     return Quantized(shifted, scale, np.full(groups, -least, np.uint8))
-
-
-def _dequantized(quantized: Quantized) -> Floats:
-    group = quantized.codes.shape[1] // quantized.scale.shape[1]
-    values = quantized.codes.astype(np.float32)
-    if quantized.zero is not None:
-        values -= np.repeat(quantized.zero.astype(np.float32), group, axis=1)
-    weights: Floats = values * np.repeat(quantized.scale.astype(np.float32), group, axis=1)
-    return weights
 
 
 def _encoded(stored: StoredMatrix, packing: Packing) -> Iterator[Encoded]:
