@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from pathlib import Path
 
 import pytest
 
+import aipc
 from aipc.errors import MeasurementError, PromptTooLong, UsageError
 from aipc.measure.bench import bench, result
 from aipc.measure.bench.figures import cold_first_token, figures, within
+from aipc.measure.bench.lineup import own_options
 from aipc.measure.bench.options import BenchOptions
 from aipc.measure.bench.plan import BenchPlan
 from aipc.measure.bench.workload import cases
 from aipc.measure.peers.peers import read_spec
+from aipc.models.store import Store
 from aipc.session.place import SessionOptions
 
 ON_CPU = SessionOptions(device="cpu", runtime="openvino")
@@ -109,3 +114,11 @@ def test_lengths_beyond_the_context_are_refused_before_anything_runs(smollm_gguf
 def test_a_plan_that_can_not_be_meant(fields, complaint):
     with pytest.raises(UsageError, match=complaint):
         BenchPlan(**fields)
+
+
+def test_aipc_itself_loads_by_all_words_of_the_user(tmp_path):
+    wanted = SessionOptions(device="cpu", probe=False, work="serve", canary=False)
+    options = own_options(BenchPlan("phi-3-mini", wanted), Store(tmp_path))
+    assert {field.name for field in dataclasses.fields(SessionOptions)} < set(options)
+    assert (options["probe"], options["work"], options["canary"]) == (False, "serve", False)
+    assert set(options) - {"model"} < set(inspect.signature(aipc.load).parameters)

@@ -145,19 +145,7 @@ class Lineup:
         return tuple(_participant(entry, energy_source) for entry in self._entries)
 
     def _own(self, prepared: PreparedModel) -> _Entry:
-        """Loads by the same words as a user's program, so that the same choices are made."""
-        bench_plan, wanted = self._bench_plan, self._bench_plan.wanted
-        options = {
-            "model": bench_plan.model,
-            "store": str(prepared.store.home),
-            "device": wanted.device,
-            "runtime": wanted.runtime,
-            "properties": dict(wanted.properties),
-            "recipe": None if bench_plan.recipe is None else asdict(bench_plan.recipe),
-            "npu": asdict(wanted.npu),
-            "overflow": wanted.overflow,
-            "canary": wanted.canary,
-        }
+        options = own_options(self._bench_plan, prepared.store)
         return _Entry(_running(OWN, None, _OWN_SCRIPT, options, required=True), prepared.folder)
 
     def _peer(self, entry: PeerSpec, artifact: Path, store: Store) -> _Entry:
@@ -181,6 +169,16 @@ class Lineup:
             "tokens": max(bench_plan.prompts) + max(bench_plan.outputs),
             "batch": max(bench_plan.batches),
         }
+
+
+def own_options(plan: BenchPlan, store: Store) -> dict[str, Any]:
+    """The words by which aipc's own participant loads, as plain data: all that the user gave."""
+    return {
+        **asdict(plan.wanted),
+        "model": plan.model,
+        "store": str(store.home),
+        "recipe": None if plan.recipe is None else asdict(plan.recipe),
+    }
 
 
 def _running(
