@@ -41,7 +41,7 @@ def test_the_seeds_call(loaded, torch, tmp_path):
     assert isinstance(model, OVModelForCausalLM)
     assert model.config is config
     properties = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "CACHE_DIR": ""}
-    asked = {"recipe": None, "device": "GPU.0", "properties": properties}
+    asked = {"recipe": None, "device": "GPU.0", "properties": properties, "probe": False}
     assert loaded == [(str(tmp_path), asked)]
 
 
@@ -49,7 +49,7 @@ def test_a_checkpoint_is_converted_on_the_way(loaded, torch):
     OVModelForCausalLM.from_pretrained(
         "org/model", export=True, load_in_8bit=True, compile=True, revision="v2"
     )
-    asked = {"recipe": Recipe("int8"), "device": "CPU", "properties": {}}
+    asked = {"recipe": Recipe("int8"), "device": "CPU", "properties": {}, "probe": False}
     assert loaded == [("org/model@v2", asked)]
 
 

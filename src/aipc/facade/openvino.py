@@ -92,7 +92,11 @@ class OVModelForCausalLM(CausalLM):
             _check_unasked(name, load_in_8bit, quantization_config)
             recipe = None
         session = open_session(
-            name, recipe, requested_device(device), properties=_properties(ov_config)
+            name,
+            recipe,
+            requested_device(device),
+            properties=_properties(ov_config),
+            probe=False,  # the class is OpenVINO's: no other runtime is to be found faster
         )
         return cls.wrap(session, config)
 
