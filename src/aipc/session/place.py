@@ -11,6 +11,7 @@ from aipc.artifact import manifest
 from aipc.choose import Artifact, Plan, choose
 from aipc.choose.canary import PROMPTS, Canary
 from aipc.choose.destination import choose_target
+from aipc.choose.probe.work import KINDS_OF_WORK
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import Target
 from aipc.devices import Device, kind_of
@@ -54,6 +55,10 @@ class SessionOptions:
     def __post_init__(self) -> None:
         if self.overflow not in {None, "cpu", "gpu"}:
             raise UsageError(f"no overflow to '{self.overflow}'", "choose cpu or gpu")
+        if self.work not in KINDS_OF_WORK:
+            raise UsageError(
+                f"no kind of work '{self.work}'", f"choose one of {', '.join(KINDS_OF_WORK)}"
+            )
 
     def target(self, devices: Sequence[Device], recipe: Recipe | None) -> Target:
         """What to convert a model for; errors are those of `choose_target`."""
