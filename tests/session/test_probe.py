@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import tiny
@@ -13,7 +14,8 @@ from aipc.choose.probe import probe as probe_module
 from aipc.choose.probe.probe import BUSY_LASTS_S, Probe
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
-from aipc.errors import AipcError
+from aipc.errors import AipcError, UsageError
+from aipc.models.names import CATALOGUE
 from aipc.models.store import Store
 from aipc.session import prepare
 from aipc.session.place import SessionOptions
@@ -191,3 +193,24 @@ def test_a_disk_that_refuses_leaves_the_documented_order(model, store, monkeypat
         "nothing was measured, so the documented order decides: No space left on device"
     )
     assert facts["runtime"] == "openvino"
+
+
+def test_two_that_meet_a_model_at_once_measure_it_once(model, store, probes):
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: prepared(model, store)[0]["runtime"], range(2)))
+    assert probes == [2]
+    assert made[0] == made[1]
+
+
+def test_only_who_named_no_model_is_told_of_the_default(small_store, store, probes, monkeypatch):
+    source = CATALOGUE.default.source
+    monkeypatch.setattr(Store, "holds", lambda *_: False)
+    monkeypatch.setattr(store, "fetch", lambda *_: small_store.fetch(source))
+    for name, is_told in (("smollm2-135m", False), (None, True)):
+        told = prepared(name, store)[1]
+        assert any("no model was named" in line for line in told) == is_told
+
+
+def test_an_unknown_kind_of_work_is_refused():
+    with pytest.raises(UsageError, match="no kind of work 'poem'; choose one of run, chat, serve"):
+        SessionOptions(work="poem")

@@ -82,7 +82,9 @@ def prepare_session(
     else:
         if recalled.tuned is None:
             with span("probe"):
-                probed = probed_choice(source, wanted, recipe, devices, store, progress, notify)
+                probed = probed_choice(
+                    name, source, wanted, recipe, devices, store, progress, notify
+                )
         target, recipe = _target(wanted, recipe, recalled.tuned, probed, devices)
         announce(name, source, store, notify)
         folder = _made(source, recipe, target, store, progress, notify)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 def probed_choice(
+    name: str | None,
     source: Source,
     wanted: SessionOptions,
     recipe: Recipe | None,
@@ -38,6 +39,8 @@ def probed_choice(
     notify: Notify,
 ) -> ProbedChoice | None:
     """The choice for the work that is wanted; None where there is nothing to choose from.
+
+    ``name`` is the one that the user gave the model, None for none.
 
     Raises:
         AipcError: the checkpoint can't be fetched or read.
@@ -56,7 +59,7 @@ def probed_choice(
     result = meeting.kept({"source": source.name})
     is_new = result is None
     if result is None and meeting.is_worthwhile:
-        announce(None, source, store, notify)
+        announce(name, source, store, notify)
         result = meeting.measured(progress, notify)
     if result is None:
         return None
@@ -143,28 +146,30 @@ class _Meeting:
             if len(candidates) < 2:
                 return None
             kind = {"shape": shape(candidates[0].plan.network)}
-            result = self.kept(kind) or self._probe(candidates, progress, notify)
-        if result is not None:
-            for model in (kind, {"source": self._source.name}):
-                self._cache.keep(self._identity(model), plain(result))
+            try:
+                with self._alone():
+                    result = self.kept(kind) or self._probe(candidates, progress)
+                    for model in (kind, {"source": self._source.name}):
+                        self._cache.keep(self._identity(model), plain(result))
+            except OSError as error:
+                notify(f"nothing was measured, so the documented order decides: {error.strerror}")
+                return None
         return result
 
-    def _probe(
-        self, candidates: Sequence[PlannedSetup], progress: Progress, notify: Notify
-    ) -> ProbeResult | None:
-        """One at a time: two at once would measure each other."""
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process at a time: two would measure each other; the next finds what was kept."""
         from filelock import FileLock
 
+        self._store.probed.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._store.probed / ".lock"):
+            yield
+
+    def _probe(self, candidates: Sequence[PlannedSetup], progress: Progress) -> ProbeResult:
         from aipc.choose.probe.probe import LIMIT_S, Probe
 
         progress(f"measuring what is fastest here, once (at most {LIMIT_S:.0f} s)", 0, 0)
-        try:
-            self._store.probed.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._store.probed / ".lock"):
-                return Probe(self._store.probed / "stacks").run(candidates)
-        except OSError as error:
-            notify(f"nothing was measured, so the documented order decides: {error.strerror}")
-            return None
+        return Probe(self._store.probed / "stacks").run(candidates)
 
     def _candidates(self, checkpoint: Checkpoint) -> Iterator[PlannedSetup]:
         from aipc.choose.probe.probe import PlannedSetup

@@ -71,7 +71,6 @@ class ProbeResult:
     probed: tuple[Probed, ...]
     others: float = 0.0
     """Share of the processor that other programs took meanwhile."""
-
     when: float = 0.0
     """Seconds since 1970."""
 

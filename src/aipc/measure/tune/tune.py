@@ -77,7 +77,7 @@ def tune(
     announce(name, source, store, notify)
     wanted = SessionOptions(device, runtime, work="serve" if work.streams > 1 else "chat")
     devices = tuple({one.device.name: one.device for one in found}.values())
-    choice = probed_choice(source, wanted, None, devices, store, progress, notify)
+    choice = probed_choice(name, source, wanted, None, devices, store, progress, notify)
     found = _chosen_first(found, choice)
     bench = ProcessBench(
         source, store, devices, work, progress, notify, wants_energy=goal == "energy"
