@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -248,3 +249,19 @@ def test_prompt_lookup_takes_fewer_calls_where_the_answer_repeats(opened, calls)
     prompt = [5, 6, 7] * 8
     assert answer(engine, prompt, 60) == greedy(config, tensors, prompt, 60)
     assert len(seen) < 40
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_answer_that_ends_where_the_rotary_switch_is_ends(count, opened):
+    """Beside others that go on: no row may take another's place under way."""
+    engine, config, tensors = opened("phi3-longrope")
+    switch = engine._folder.switch
+    prompts = [[*range(40, 40 + length)] for length in (switch - 3, switch, 5)]
+    running = [engine.start(prompt, Decoding(12), NOTHING) for prompt in prompts[::2]]
+    begun = [next(each) for each in running]
+    last = engine.start(prompts[1], Decoding(count), NOTHING)
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(list, last).result(timeout=60)
+    assert told == greedy(config, tensors, prompts[1], count)
+    for prompt, first, rest in zip(prompts[::2], begun, running, strict=True):
+        assert [first, *rest] == greedy(config, tensors, prompt, 12)

@@ -214,20 +214,21 @@ class RowBatch:
         prompts = [row for row in self._pool.rows if row.request is not None and not row.decodes]
         if prompts:
             self._attempt(prompts[:1], partial(self._read_prompt, prompts[0]))
+            if prompts[0].request.left == 0:  # those that go on stay side by side
+                self._pool.end_decoding(prompts[0])
         for row in self._pool.decoding:
             if crosses(len(row.tokens), 1, self._pool.switch):
                 self._pool.end_decoding(row)
                 self._set_pending(row, row.pending)
         for rows in self._calls():
             self._attempt(rows, partial(self._decode, rows))
-        for row in self._pool.decoding:
-            row.request.deliver()
+        for row in self._pool.rows:
+            if row.request is not None:
+                row.request.deliver()
 
     def _calls(self) -> list[list[Row]]:
         """The rows that decode, as they can be computed together: one rotary table a call."""
-        # Only the last can have ended: the one whose first token came in this round.
-        decoding = [row for row in self._pool.decoding if row.request.left > 0]
-        switch = self._pool.switch
+        decoding, switch = self._pool.decoding, self._pool.switch
         if switch is None:
             return [decoding] if decoding else []
         groups = groupby(decoding, lambda row: len(row.tokens) > switch)
