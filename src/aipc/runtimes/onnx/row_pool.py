@@ -14,7 +14,7 @@ from typing import Any
 from aipc.devices.system.memory import read_memory
 from aipc.runtimes.onnx.decoder import CacheRows, DecoderGraph
 from aipc.runtimes.onnx.folder import GenAIFolder
-from aipc.runtimes.onnx.sequence import reusable
+from aipc.runtimes.onnx.sequence import crosses, reusable
 from aipc.runtimes.onnx.sequence_pool import no_memory, score_bytes
 
 MOST_ROWS = 16
@@ -133,7 +133,7 @@ class RowPool:
         held, rows = self.cache.capacity, len(self.rows) + (not kept)
         # A conversation that outgrew its room gets twice as much, so that it seldom does again.
         ample = held if length <= held else min((2 if held else 1) * length, self._folder.context)
-        for capacity in (ample, max(held, length)):
+        for capacity in dict.fromkeys((ample, max(held, length))):
             if self._fits(rows, capacity, prompt):
                 self._resize(rows, capacity)
                 return True
@@ -160,8 +160,10 @@ class RowPool:
         return reusable(row.tokens, prompt, self.switch)
 
     def _fits(self, rows: int, capacity: int, prompt: Sequence[int]) -> bool:
-        more = self._bytes(rows, capacity) - self._bytes(self.cache.rows, self.cache.capacity)
-        return max(more, 0) + self._score_bytes(len(prompt)) <= self._available()
+        # Of a cache the system has handed out only what was written to.
+        written = sum(len(row.tokens) for row in self.rows)
+        more = max(rows * capacity - written, 0) * self._folder.token_bytes
+        return more + self._score_bytes(len(prompt)) <= self._available()
 
     def _bytes(self, rows: int, capacity: int) -> int:
         return rows * capacity * self._folder.token_bytes
@@ -171,21 +173,18 @@ class RowPool:
 
     def _keep(self, kept: Row | None) -> None:
         """Give up all rows but those of requests and ``kept``."""
-        for row in [row for row in self.rows if row.request is not None or row is kept]:
-            first = next(
-                (at for at, one in enumerate(self.rows) if one.request is None and one is not kept),
-                len(self.rows),
-            )
-            if first < self.at(row):
-                self._move(row, first)
-        self.rows = [row for row in self.rows if row.request is not None or row is kept]
+        stay = [row for row in self.rows if row.request is not None or row is kept]
+        for to, row in enumerate(stay):
+            self._move(row, to)
+        self.rows = stay
 
     def _resize(self, rows: int, capacity: int) -> None:
         if (rows, capacity) == (self.cache.rows, self.cache.capacity):
             return
         for row in self.rows:
-            if len(row.tokens) > capacity:
-                del row.tokens[capacity:]
+            cut = len(row.tokens) - capacity
+            if cut > 0:  # a beginning is of no use where all of it was turned by the other table
+                del row.tokens[0 if crosses(capacity, cut, self.switch) else capacity :]
         self.cache.resize(rows, capacity, [len(row.tokens) for row in self.rows])
         self.rows += [Row() for _ in range(rows - len(self.rows))]
 
