@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.runtimes.onnx.file import References
+from aipc.runtimes.onnx.provider import written
 
 Logits = npt.NDArray[Any]
 """[rows, tokens, vocabulary], float32 or float16."""
@@ -128,6 +129,8 @@ class CacheRows:
         self.rows, self.capacity = rows, capacity
         self.calls: dict[tuple[int, int, int], _Call] = {}
         """(first row, rows, tokens of each) to what `Decoder` binds to compute them."""
+        self.logits: Logits | None = None
+        """Room for the scores of calls that are kept; all share it, as they last until the next."""
         self._graph = graph
         self._arrays = [self._zeros() for _ in graph.cache]
 
@@ -236,7 +239,7 @@ class Decoder:
             ids=np.zeros(shape, self.graph.integer),
             positions=np.zeros(shape, self.graph.integer),
             mask=np.zeros((count, 0), self.graph.integer),
-            logits=np.empty((*shape, self._vocabulary), self._element),
+            logits=self._room(cache, shape),
         )
         _bind_input(binding, self.graph.ids, call.ids)
         if self.graph.positions:
@@ -244,6 +247,15 @@ class Decoder:
         place = ("cpu", 0, self._element, call.logits.shape, call.logits.ctypes.data)
         binding.bind_output(self.graph.logits, *place)
         return call
+
+    def _room(self, cache: CacheRows, shape: tuple[int, int]) -> Logits:
+        """For scores [rows, tokens, vocabulary]."""
+        places = shape[0] * shape[1]
+        if places > _STEP:
+            return np.empty((*shape, self._vocabulary), self._element)
+        if cache.logits is None:
+            cache.logits = np.empty((_STEP, self._vocabulary), self._element)
+        return cache.logits[:places].reshape(*shape, self._vocabulary)
 
 
 def _bind_input(binding: Any, name: str, array: npt.NDArray[Any]) -> None:
@@ -261,7 +273,5 @@ def _session_options(options: Mapping[str, Any]) -> Any:
         elif name in _FIELDS:
             setattr(made, name, value)
         else:
-            made.add_session_config_entry(
-                name, str(int(value) if value in (True, False) else value)
-            )
+            made.add_session_config_entry(name, written(value))
     return made

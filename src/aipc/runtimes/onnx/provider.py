@@ -160,7 +160,7 @@ def read_properties(properties: Mapping[str, str], provider: Provider) -> Settin
         if name in SESSION_OPTIONS:
             session[name] = _read(name, value, SESSION_OPTIONS[name])
         elif name in provider.options:
-            own[name] = _written(_read(name, value, provider.options[name]))
+            own[name] = written(_read(name, value, provider.options[name]))
         elif name != PROVIDER and name not in lookup.PROPERTIES:
             raise _unknown(name, provider)
     return Settings(session, own)
@@ -175,7 +175,7 @@ def _unknown(name: str, provider: Provider) -> UsageError:
 
 def _flag(value: str) -> str:
     """ONNX Runtime's session entries are texts, "0" and "1"."""
-    return _written(_boolean(value))
+    return written(_boolean(value))
 
 
 def _boolean(value: str) -> bool:
@@ -197,5 +197,6 @@ def _read(name: str, value: str, kind: str) -> Any:
         raise UsageError(f"{name} takes {_MEANT[kind]}, not '{value}'") from error
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """As ONNX Runtime's entries have it: a truth is "0" or "1"."""
     return str(int(value)) if isinstance(value, bool) else str(value)
