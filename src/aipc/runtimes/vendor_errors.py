@@ -33,3 +33,10 @@ def reason_line(error: Exception) -> str:
     reasons = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
     nothing = "no memory left" if isinstance(error, MemoryError) else "no reason given"
     return (reasons or lines or [nothing])[0][:200]
+
+
+def again(error: AipcError) -> EngineError:
+    """The same for another reader: an exception keeps the trace of the thread that raises it."""
+    same = EngineError(error.what, error.fix)
+    same.__cause__ = error.__cause__
+    return same

@@ -23,7 +23,7 @@ from aipc.runtimes.onnx.sequence import crosses, even_piece
 from aipc.runtimes.prompt_lookup import LookupText, PromptLookup
 from aipc.runtimes.sampler import Sampler, Scores, logprob
 from aipc.runtimes.token_queue import TokenChunk, TokenQueue
-from aipc.runtimes.vendor_errors import translated
+from aipc.runtimes.vendor_errors import again, translated
 
 
 class RowRequest:
@@ -92,6 +92,8 @@ class RowRequest:
         return [] if self._text is None else self._text.guess()[: self.left - 1]
 
     def fail(self, error: AipcError) -> None:
+        """End with an error, after the tokens that were chosen before."""
+        self.deliver()
         self._arrivals.fail(error)
         self.left = 0
 
@@ -121,7 +123,7 @@ class RowBatch:
             if self._is_closed:
                 raise EngineError("the model has been closed", "load it again")
             if self._failure is not None:
-                raise _again(self._failure)
+                raise again(self._failure)
             self._waiting.append(request)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="aipc-batch", daemon=True)
@@ -164,7 +166,7 @@ class RowBatch:
             if self._failure is None:
                 request.cancel()
             else:
-                request.fail(_again(self._failure))
+                request.fail(again(self._failure))
 
     def _wait(self) -> bool:
         """For something to compute; False when closed."""
@@ -282,7 +284,7 @@ class RowBatch:
                 work()
         except AipcError as error:
             for row in rows:
-                row.request.fail(_again(error))
+                row.request.fail(again(error))
                 row.tokens = []
 
     def _all(self) -> list[RowRequest]:
@@ -291,10 +293,3 @@ class RowBatch:
         running = [row.request for row in self._pool.rows if row.request is not None]
         self._pool.rows.clear()
         return [*running, *waiting]
-
-
-def _again(error: AipcError) -> EngineError:
-    """The same for another reader: an exception keeps the trace of the thread that raises it."""
-    same = EngineError(error.what, error.fix)
-    same.__cause__ = error.__cause__
-    return same

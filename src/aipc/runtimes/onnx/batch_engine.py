@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU behind the runtime protocol: any number of answers in one batch.
+"""ONNX Runtime on the CPU behind the runtime protocol: answers in one batch.
 
 Tokens are chosen here (`Sampler`), so that rows of any options share a call.
 """
@@ -73,7 +73,7 @@ class BatchEngine:
                 grammar = self._grammars.make(decoding.constraint)
         request = RowRequest(prompt, decoding, stop_ids, grammar, self._lookup)
         batch.add(request)
-        generation = BatchGeneration(request)
+        generation = BatchGeneration(self, request)
         self._running.add(generation)
         return generation
 
@@ -97,7 +97,8 @@ class BatchEngine:
 class BatchGeneration:
     """One request of a batch; see `aipc.runtimes.base.Generation`."""
 
-    def __init__(self, request: RowRequest) -> None:
+    def __init__(self, engine: BatchEngine, request: RowRequest) -> None:
+        self._engine = engine  # which would close with the last reference to it
         self._request = request
         self._logprobs: list[float] = []
 

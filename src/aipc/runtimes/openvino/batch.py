@@ -14,7 +14,7 @@ from typing import Any
 
 from aipc.errors import EngineError
 from aipc.runtimes.token_queue import Readers, TokenChunk, TokenQueue
-from aipc.runtimes.vendor_errors import translated
+from aipc.runtimes.vendor_errors import again, translated
 
 _PATIENCE_S = 0.02
 """With a reader that keeps the others waiting."""
@@ -202,14 +202,7 @@ class Batch:
             left = [*self._running, *self._waiting]
             self._running, self._waiting = [], deque()
         for request in left:
-            request.fail(_again(error))
-
-
-def _again(error: EngineError) -> EngineError:
-    """The same for another reader: an exception keeps the trace of the thread that raises it."""
-    same = EngineError(error.what, error.fix)
-    same.__cause__ = error.__cause__
-    return same
+            request.fail(again(error))
 
 
 def _closed() -> EngineError:
