@@ -6,7 +6,7 @@ BLAS, OpenVINO and ONNX Runtime, each in the number formats in which artifacts r
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -113,13 +113,7 @@ def _blas_product(rows: npt.NDArray[np.float32]) -> Product:
 
 def _fastest(work: Callable[[], object]) -> float:
     """Seconds of the fastest of some rounds."""
-    return min(_seconds(work) for _ in range(_ROUNDS))
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    return min(timeit.repeat(work, number=1, repeat=_ROUNDS))
 
 
 def _faster(first: Rate | None, second: Rate | None) -> Rate | None:
