@@ -118,3 +118,11 @@ def llama3(frequency, scaling):
     smooth = original / wavelength - scaling["low_freq_factor"]
     smooth /= scaling["high_freq_factor"] - scaling["low_freq_factor"]
     return (1 - smooth) * frequency / scaling["factor"] + smooth * frequency
+
+
+def greedy(config, tensors, prompt, count):
+    """The ``count`` likeliest tokens after ``prompt``, one after another."""
+    sequence = list(prompt)
+    for _ in range(count):
+        sequence.append(int(logits(config, tensors, np.array(sequence))[-1].argmax()))
+    return sequence[len(prompt) :]

@@ -6,9 +6,8 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
-import reference
+from reference import greedy
 
 from aipc.errors import EngineError, UsageError
 from aipc.runtimes.base import Constraint, Decoding
@@ -20,13 +19,6 @@ pytest.importorskip("onnxruntime_genai", reason="pip install 'aipc[onnx]'")
 
 PROMPT = [72, 101, 108, 108, 111, 32]
 NOTHING = frozenset()
-
-
-def greedy(config, tensors, prompt, count):
-    sequence = list(prompt)
-    for _ in range(count):
-        sequence.append(int(reference.logits(config, tensors, np.array(sequence))[-1].argmax()))
-    return sequence[len(prompt) :]
 
 
 def answer(engine, prompt, count=8, **decoding):

@@ -7,9 +7,8 @@ import json
 import threading
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-import reference
+from reference import greedy
 
 from aipc.errors import AipcError, ArtifactError, DeviceError, EngineError, UsageError
 from aipc.runtimes.base import Decoding
@@ -25,13 +24,6 @@ og = pytest.importorskip("onnxruntime_genai", reason="ONNX Runtime needs Python 
 
 PROMPT = [72, 101, 108, 108, 111, 32]
 NOTHING = frozenset()
-
-
-def greedy(config, tensors, prompt, count):
-    sequence = list(prompt)
-    for _ in range(count):
-        sequence.append(int(reference.logits(config, tensors, np.array(sequence))[-1].argmax()))
-    return sequence[len(prompt) :]
 
 
 def answer(engine, prompt, count=8, stop_ids=NOTHING, **decoding):

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-import reference
 from openvino_scorer import EXACT
+from reference import greedy
 
 from aipc.errors import AipcError, ArtifactError, DeviceError, EngineError, UsageError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.openvino.engine import OpenVINORuntime
 
 PROMPT = [72, 101, 108, 108, 111, 32]
-
-
-def greedy(config, tensors, prompt, count):
-    sequence = list(prompt)
-    for _ in range(count):
-        sequence.append(int(reference.logits(config, tensors, np.array(sequence))[-1].argmax()))
-    return sequence[len(prompt) :]
 
 
 @pytest.mark.parametrize("name", ["phi3", "phi3-window", "phi3-longrope", "phi3-partial-tied"])

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 
-import numpy as np
 import pytest
-import reference
 from openvino_scorer import EXACT, Scorer
+from reference import greedy
 
 from aipc.errors import ArtifactError, DeviceError, EngineError, PromptTooLong, UsageError
 from aipc.runtimes.base import Decoding, Engine, Generation
@@ -36,13 +35,6 @@ def engine(artifact):
 
 def answer(engine, prompt=PROMPT, decoding=Decoding(12), stop_ids=NOTHING):  # noqa: B008 - frozen
     return list(engine.start(prompt, decoding, stop_ids))
-
-
-def greedy(config, tensors, prompt, count):
-    sequence = list(prompt)
-    for _ in range(count):
-        sequence.append(int(reference.logits(config, tensors, np.array(sequence))[-1].argmax()))
-    return sequence[len(prompt) :]
 
 
 def exact(artifact, prompt, count):
