@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from io import BufferedIOBase
 from queue import Empty, SimpleQueue
@@ -26,6 +26,11 @@ PIECE = 1 << 16
 _LONGEST = 1 << 28  # bytes; more is no message but noise on the pipe
 
 
+def safe_environment() -> dict[str, str]:
+    """For a child by ``-m``: no module is imported from the folder that the user is in."""
+    return {**os.environ, "PYTHONSAFEPATH": "1"}
+
+
 class ChildEnded(Exception):
     """The child ended, or was ended at a time limit (``status`` None), without an answer."""
 
@@ -37,16 +42,22 @@ class ChildEnded(Exception):
 class Child:
     """A program that answers each line of its stdin with one on its stdout.
 
-    Its stderr goes to the open file ``stderr``, or nowhere.
+    Its stderr goes to the open file ``stderr``, or nowhere; ``env`` is its environment, None this
+    process's.
 
     Raises:
         OSError: the system starts no such process.
     """
 
-    def __init__(self, command: Sequence[str], stderr: IO[Any] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        stderr: IO[Any] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
         errors = nowhere if stderr is None else stderr
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors)
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, env=env)
         self._answers: SimpleQueue[bytes] = SimpleQueue()
         threading.Thread(target=self._read, name="child", daemon=True).start()
 

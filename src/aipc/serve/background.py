@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
 from aipc import telemetry
-from aipc.child import encode, own_pipes
+from aipc.child import encode, own_pipes, safe_environment
 from aipc.errors import AipcError, EngineError
 from aipc.models.store import Store
 from aipc.progress import Notify, unheard
@@ -29,7 +29,6 @@ from aipc.serve.announcement import announced, read_announcements
 from aipc.serve.own_server import OwnServer
 
 _COMMAND = (sys.executable, "-m", "aipc.serve.background")
-_SAFE = {"PYTHONSAFEPATH": "1"}  # no module is imported from the folder that the user is in
 _START_S = 60.0
 _LOOK_EVERY_S = 0.1
 
@@ -44,13 +43,13 @@ class BackgroundServer:
     def __init__(
         self, model: str, loading: Mapping[str, Any], exit_idle_s: float, store: Store
     ) -> None:
-        self._process = _start()
+        process = _start()
         order = {"model": model, "exit_idle_s": exit_idle_s, "loading": dict(loading)}
-        told = _first_line(self._process, encode(order))
+        told = _first_line(process, encode(order))
         if "failed" in told:
-            self._process.wait()
+            process.wait()
             raise EngineError(told["failed"])
-        self._process.returncode = 0  # it is not waited for: it lives on
+        process.returncode = 0  # it is not waited for: it lives on
         for about in read_announcements(store.servers, unheard):
             if about.pid == told["pid"]:
                 self.server = OwnServer(about)
@@ -58,7 +57,7 @@ class BackgroundServer:
         raise EngineError("the server that was started is not announced in the store")
 
     def wait(self, notify: Notify) -> Mapping[str, Any]:
-        """Its `LoadedModel` once that is ready; ``notify`` hears what is done meanwhile.
+        """Its `LoadedModel` once that is ready; ``notify`` hears its notices meanwhile.
 
         An interrupted wait leaves it at its work.
 
@@ -97,7 +96,7 @@ def _start() -> subprocess.Popen[bytes]:
     pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
     try:
         return subprocess.Popen(
-            _COMMAND, stdin=pipe, stdout=pipe, stderr=nowhere, env=os.environ | _SAFE, **apart
+            _COMMAND, stdin=pipe, stdout=pipe, stderr=nowhere, env=safe_environment(), **apart
         )
     except OSError as error:
         raise EngineError(f"no server can be started ({error.strerror})") from error

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from aipc import disk
+from aipc.child import safe_environment
 from aipc.devices.system.memory import read_memory
 from aipc.errors import AipcError, ArtifactError
 from aipc.models import staging
@@ -148,7 +149,9 @@ def _start(artifact: Path, store: Store, errors: Any) -> subprocess.Popen[bytes]
         flags = subprocess.IDLE_PRIORITY_CLASS | subprocess.DETACHED_PROCESS
         apart = {"creationflags": flags}
     nothing = subprocess.DEVNULL
-    return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=errors, **apart)
+    return subprocess.Popen(
+        command, stdin=nothing, stdout=nothing, stderr=errors, env=safe_environment(), **apart
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from aipc.child import Child, ChildEnded
+from aipc.child import Child, ChildEnded, safe_environment
 from aipc.choose.probe.prediction import Prediction, StackSizes, predict, stack_sizes
 from aipc.choose.probe.times import SHORT, SHORTS, DeviceTimes, StackTask, prompts
 from aipc.choose.runtime_device import RuntimeDevice
@@ -154,7 +154,7 @@ class Probe:
         return replace(unmeasured, unfit=found.unfit, why=found.why), ()
 
     def _ask(self, task: StackTask, until: float) -> DeviceTimes | _Failure:
-        child, stage = Child(self._command), "loading"
+        child, stage = Child(self._command, env=safe_environment()), "loading"
         try:
             message = child.ask(plain(task), max(until - self._clock(), 0.0))
             while "stage" in message:

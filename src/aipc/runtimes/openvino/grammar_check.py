@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from aipc.artifact.files import OPENVINO_TOKENIZER
-from aipc.child import Child, ChildEnded
+from aipc.child import Child, ChildEnded, safe_environment
 from aipc.errors import EngineError, UsageError
 from aipc.runtimes.base import Constraint
 from aipc.runtimes.openvino.schema import check_schema
@@ -74,7 +74,7 @@ class GrammarCheck:
 
     def _start(self) -> Child:
         module = "aipc.runtimes.openvino.grammar_worker"
-        child = Child([sys.executable, "-m", module, str(self._artifact)])
+        child = Child([sys.executable, "-m", module, str(self._artifact)], env=safe_environment())
         try:
             child.answer(START_S)
         except ChildEnded as ended:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from aipc.child import safe_environment
 from aipc.devices import reachable_devices
 from aipc.errors import DeviceError
 
@@ -49,7 +50,11 @@ class DeviceList:
 def _find(runtimes: Sequence[str]) -> tuple[ReachableDevice, ...]:
     try:
         done = subprocess.run(
-            [*_COMMAND, *runtimes], check=True, capture_output=True, timeout=_LIMIT_S
+            [*_COMMAND, *runtimes],
+            check=True,
+            capture_output=True,
+            timeout=_LIMIT_S,
+            env=safe_environment(),
         )
         found = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
-from aipc.child import PIECE, Message, Outbox, Splitter
+from aipc.child import PIECE, Message, Outbox, Splitter, safe_environment
 from aipc.serve.failures import WorkerDied
 
 _COMMAND = (sys.executable, "-m", "aipc.serve.worker.worker")
-_SAFE = {"PYTHONSAFEPATH": "1"}  # no module is imported from the folder the server was started in
 
 
 class WorkerProcess:
@@ -116,7 +115,7 @@ class WorkerProcess:
 def _start() -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     try:
-        return subprocess.Popen(_COMMAND, stdin=pipe, stdout=pipe, env=os.environ | _SAFE)
+        return subprocess.Popen(_COMMAND, stdin=pipe, stdout=pipe, env=safe_environment())
     except OSError as error:
         raise WorkerDied(
             f"no worker can be started ({error.strerror})", "end other programs, and ask again"
