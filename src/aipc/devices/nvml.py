@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from typing import Any
 
@@ -83,6 +82,8 @@ def open_nvml() -> Nvml | None:
 
 def _is_there() -> bool:
     """Whether the library can be loaded; importing its binding alone takes 20 ms of each start."""
+    import ctypes
+
     try:
         ctypes.CDLL("libnvidia-ml.so.1")
     except OSError:
