@@ -129,6 +129,7 @@ def _at_url(flags: Mapping[str, Any], notify: Notify) -> RemoteSession | None:
 def _refuse_loading(flags: Mapping[str, Any]) -> None:
     loading = [name for name in _DECLARED if flags.get(name) is not None]
     loading += [name for name in _LOADING if flags.get(name) and flags[name] != "auto"]
+    loading += [f"no-{name}" for name in ("canary", "probe") if flags.get(name) is False]
     if loading:
         raise UsageError(
             f"--{loading[0].replace('_', '-')} is for a model that is loaded here, not at a URL",
