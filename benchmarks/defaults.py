@@ -26,7 +26,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
@@ -39,12 +39,12 @@ from aipc.convert.recipe import Recipe
 from aipc.devices.system.cpu import read_cpu
 from aipc.errors import AipcError, MeasurementError
 from aipc.generate import TextPipeline
-from aipc.measure.bench.lineup import artifact_facts
+from aipc.measure.bench.lineup import artifact_facts, own_options
+from aipc.measure.bench.plan import BenchPlan
 from aipc.measure.bench.runner import ParticipantProcess
 from aipc.measure.peers import peers
 from aipc.models.store import Store
 from aipc.runtimes.limits import Limits, Rate, better
-from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.session.convert import convert
 from aipc.session.place import SessionOptions
 from aipc.session.prepare import prepare_session
@@ -114,15 +114,8 @@ class Lineup:
     ) -> Participant:
         """Loaded by the words of a user's program."""
         properties = self._openvino if runtime == "openvino" else {}
-        options = {
-            "model": model,
-            "store": str(self._store.home),
-            "device": "cpu",
-            "runtime": runtime,
-            "properties": properties,
-            "recipe": None,
-            "npu": asdict(NpuOptions()),
-        }
+        wanted = SessionOptions(device="cpu", runtime=runtime, properties=properties)
+        options = own_options(BenchPlan(model, wanted), self._store)
         script = Path(peers.__file__).with_name("aipc.py")
         command = [sys.executable, "-m", "aipc", "run", "-m", self._model, "--json"]
         command += ["--device", "cpu", "--max-new-tokens", str(WHOLE_TOKENS)]

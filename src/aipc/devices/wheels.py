@@ -56,8 +56,8 @@ def installed() -> Mapping[str, str]:
     """Package → version, of those in wheels.toml that are installed here."""
     known = [package for group in _modules().values() for package in group]
     known += [pair["package"] for pair in _table()["pair"]]
-    here = {package: folder for package, folder in _folders().items() if package in known}
-    return {package: _version(here[package]) for package in dict.fromkeys(known) if package in here}
+    folders = _folders()
+    return {one: _version(folders[one]) for one in dict.fromkeys(known) if one in folders}
 
 
 def clashes(found: Mapping[str, str] | None = None) -> tuple[Clash, ...]:

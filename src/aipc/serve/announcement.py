@@ -86,13 +86,14 @@ def read_announcements(folder: Path, notify: Notify) -> tuple[Announcement, ...]
     Files of processes that are gone are removed.  A file that others could have written or read
     is not believed, with a notice; one of another user is not for us.
     """
-    found = [(file, about) for file in folder.glob("*.json") if (about := _believed(file, notify))]
-    here = [(file, about) for file, about in found if about.is_here]
-    running = [
-        (file, about) for file, about in here if is_running(about.pid, about.process_started)
-    ]
-    for file, about in here:
-        if (file, about) not in running:
+    running = []
+    for file in folder.glob("*.json"):
+        about = _believed(file, notify)
+        if about is None or not about.is_here:
+            continue
+        if is_running(about.pid, about.process_started):
+            running.append((file, about))
+        else:
             remove(folder, about)
     return tuple(about for _, about in sorted(running, key=_age))
 

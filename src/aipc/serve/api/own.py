@@ -35,7 +35,6 @@ class LoadedModel(ApiModel):
     asked: dict[str, Any] = Field(description="how it was to be loaded")
     context: int | None
     facts: dict[str, Any] = Field(description="of its session")
-    doing: str
     notices: list[str]
     error: str | None
 
@@ -71,7 +70,6 @@ class OwnPrograms:
             asked={**self._pool.loading, "device": status.device},
             context=ready.context if ready else None,
             facts=dict(ready.facts) if ready else {},
-            doing=status.doing,
             notices=[*status.notices],
             error=str(status.error) if status.error else None,
         )
