@@ -129,7 +129,8 @@ def test_without_a_server_nothing_is_said_and_nothing_imported(process, tmp_path
         "from aipc.cli.server_session import find_server\n"
         "flags = {'server': None, 'server_url': None, 'model': None}\n"
         "assert find_server(flags, print) is None\n"
-        "assert not {'http.client', 'httpx2', 'psutil', 'aipc.serve.client', 'aipc.choose'} & {*sys.modules}"
+        "unwanted = {'http.client', 'httpx2', 'psutil', 'aipc.serve.client', 'aipc.choose'}\n"
+        "assert not unwanted & {*sys.modules}"
     )
     home = {**os.environ, "AIPC_HOME": str(tmp_path)}  # another test's server may be in this one
     subprocess.run([sys.executable, "-c", code], check=True, env=home)
