@@ -15,6 +15,7 @@ from aipc.checkpoint import Checkpoint, Weights
 from aipc.convert.families import read_network
 from aipc.convert.layout import Layout
 from aipc.convert.network import Network
+from aipc.convert.quantizers.activations import forward, random_tokens
 from aipc.convert.quantizers.awq import Folded, choose_scales
 from aipc.convert.quantizers.calibrated import (
     PREPARE,
@@ -26,7 +27,7 @@ from aipc.convert.quantizers.calibrated import (
 from aipc.convert.quantizers.calibration import CALIBRATION_TOKENS, Calibration, read_calibration
 from aipc.convert.recipe import WHOLE_ROW, Encoding, Recipe, assign
 from aipc.convert.targets import Target
-from aipc.convert.weights_file import Lookup, round_all, write_weights
+from aipc.convert.weights_file import Lookup, round_all, write_searched, write_weights
 from aipc.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class ConversionPlan(ABC):
     ) -> Self:
         """Check everything that can be checked before starting.
 
-        With calibration and a ratio below 1 this runs the network once, to measure which matrices
-        need 8 bits.
+        With a ratio below 1 this runs the network once, to measure which matrices need 8 bits
+        (unless all are rounded to nearest).
 
         Raises:
             CheckpointError, UnsupportedModel: as `read_network` does.
@@ -69,10 +70,12 @@ class ConversionPlan(ABC):
         network = read_network(checkpoint)
         calibration = _calibration(checkpoint, recipe) if recipe.is_calibrated else None
         encodings = cls.fit(network, assign(network, recipe, target.groups))
-        if calibration is not None and recipe.ratio < 1:
+        if recipe.quantizer != "rtn" and recipe.ratio < 1:
             progress("measuring which matrices need 8 bits", 0, 0)
             all_in_four = assign(network, replace(recipe, ratio=1.0), target.groups)
-            windows = calibration.ids[:SENSITIVITY_WINDOWS]
+            windows = random_tokens(network)
+            if calibration is not None:
+                windows = calibration.ids[:SENSITIVITY_WINDOWS]
             errors = measure_quantization_error(checkpoint, network, all_in_four, windows)
             kept = choose_eight_bits(errors, recipe.ratio)
             encodings = cls.fit(network, assign(network, recipe, target.groups, kept))
@@ -162,6 +165,10 @@ class ConversionPlan(ABC):
         """
         lookup: Lookup = round_all
         weights: Weights = self.checkpoint
+        if self.recipe.weight_format != "fp16" and self.recipe.quantizer == "search":
+            steps = forward(weights, self.network, random_tokens(self.network))
+            write_searched(weights, self.layout, path, steps, progress)
+            return
         if self.calibration is not None:
             ids, quantizer = self.calibration.ids, self.recipe.quantizer
             if quantizer == "awq":

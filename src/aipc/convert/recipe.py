@@ -12,7 +12,7 @@ from aipc.options import check, option
 if TYPE_CHECKING:
     from aipc.convert.network import Network
 
-REVISION = 2
+REVISION = 3
 """Part of an artifact's name in the store: raised when the same recipe gives other bytes."""
 GROUP_SIZES = (32, 64, 128)
 WHOLE_ROW = -1
@@ -21,7 +21,7 @@ NO_TEXT = "none"
 
 _MEANINGLESS = {
     "fp16": ("group_size", "ratio", "sym", "all_layers", "quantizer", "calibration"),
-    "int8": ("group_size", "ratio", "all_layers", "quantizer", "calibration"),
+    "int8": ("group_size", "ratio", "all_layers", "calibration"),
     "int4": (),
 }
 """Options without effect on a weight format: giving one is a mistake."""
@@ -42,8 +42,8 @@ class Recipe:
     )
     ratio: float = option(
         1.0,
-        "share of the blocks' weights in int4, the rest in int8: the matrices that calibration "
-        "shows to need it or, without calibration, the blocks nearest to either end",
+        "share of the blocks' weights in int4, the rest in int8: the matrices that lose most in "
+        "int4 or, with --quantizer rtn, the blocks nearest to either end",
         minimum=0.0,
         maximum=1.0,
     )
@@ -52,14 +52,14 @@ class Recipe:
         False, "embedding and head in int4 as well; without it they keep 8 bits"
     )
     quantizer: str = option(
-        "rtn",
-        "how the blocks' codes are found: rtn rounds to nearest; search, awq and gptq read "
-        "calibration text first, which takes minutes and keeps more of the model's quality, the "
-        "last of them most",
+        "search",
+        "how codes are found: rtn rounds to nearest; search looks for the scales that lose least; "
+        "awq and gptq read calibration text first, which takes minutes and keeps more of the "
+        "model's quality in int4, the last of them most",
         choices=("rtn", "search", "awq", "gptq"),
     )
     calibration: str = option(
-        BUILTIN, "text for search, awq and gptq: builtin, a text file of your own, or none"
+        BUILTIN, "text for awq and gptq: builtin, a text file of your own, or none"
     )
 
     def __post_init__(self) -> None:
@@ -71,21 +71,26 @@ class Recipe:
                     f"{self.weight_format}",
                     "leave it out, or choose int4",
                 )
+        if self.is_calibrated and self.weight_format != "int4":
+            raise UsageError(
+                f"--quantizer {self.quantizer} is for --weight-format int4",
+                f"leave it out: {self.weight_format} loses next to nothing without it",
+            )
         if self.is_calibrated and self.calibration == NO_TEXT:
             raise UsageError(
                 f"--quantizer {self.quantizer} needs calibration text",
-                "leave out --calibration none, or choose --quantizer rtn",
+                "leave out --calibration none, or choose --quantizer search",
             )
         if not self.is_calibrated and self.calibration not in {BUILTIN, NO_TEXT}:
             raise UsageError(
-                "--calibration means nothing with --quantizer rtn",
-                "choose search, awq or gptq",
+                f"--calibration means nothing with --quantizer {self.quantizer}",
+                "choose awq or gptq",
             )
 
     @property
     def is_calibrated(self) -> bool:
         """Whether quantizing reads calibration text."""
-        return self.quantizer != "rtn"
+        return self.quantizer in {"awq", "gptq"}
 
     @property
     def flags(self) -> str:
@@ -97,8 +102,10 @@ class Recipe:
             flags.append("--sym" if self.sym else "--asym")
         if self.all_layers:
             flags.append("--all-layers")
+        if self.quantizer != Recipe.quantizer:
+            flags.append(f"--quantizer {self.quantizer}")
         if self.is_calibrated:
-            flags.append(f"--quantizer {self.quantizer} --calibration {self.calibration}")
+            flags.append(f"--calibration {self.calibration}")
         return " ".join(flags)
 
     @property
@@ -107,12 +114,12 @@ class Recipe:
         if self.weight_format == "fp16":
             return "fp16"
         symmetry = "sym" if self.sym else "asym"
+        quantizer = "" if self.quantizer == Recipe.quantizer else f"-{self.quantizer}"
         if self.weight_format == "int8":
-            return f"int8-{symmetry}"
+            return f"int8-{symmetry}{quantizer}"
         group = "row" if self.group_size == WHOLE_ROW else f"g{self.group_size}"
         mixed = "" if self.ratio == 1.0 else f"-r{self.ratio:g}"
         everywhere = "-all" if self.all_layers else ""
-        quantizer = "" if self.quantizer == "rtn" else f"-{self.quantizer}"
         return f"int4-{group}-{symmetry}{mixed}{everywhere}{quantizer}"
 
 

@@ -11,18 +11,20 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from aipc.checkpoint import Weights
 from aipc.convert.layout import Array, Layout, Packing, StoredMatrix, StoredTable
 from aipc.convert.network import Matrix, Vector
-from aipc.convert.quantizers.activations import read_vector
+from aipc.convert.quantizers.activations import Forward, mean_square, read_vector
 from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, naming, symmetric
+from aipc.convert.quantizers.search import searched
 from aipc.convert.recipe import Encoding
 from aipc.errors import CheckpointError
 from aipc.progress import Progress, silent
@@ -74,6 +76,41 @@ def write_weights(
             return [_pack(found, stored.encoding, packing)]
 
         write_encoded(checkpoint, layout, path, encode_matrix, progress)
+
+
+def write_searched(
+    checkpoint: Weights, layout: Layout, path: Path, steps: Forward, progress: Progress = silent
+) -> None:
+    """As `write_weights`, with scales searched for the inputs that ``steps`` gives each matrix.
+
+    The weights are read once: whoever encodes some rows computes their product as well, from which
+    come the inputs of the next matrix.  An embedding that is no head is rounded to nearest, as its
+    rows are looked up and never multiplied.
+    """
+    upcoming: tuple[Matrix, Floats] | None = next(steps)
+
+    def encode_matrix(stored: StoredMatrix, packing: Packing) -> Iterator[Encoded]:
+        nonlocal upcoming
+        if upcoming is None or upcoming[0] != stored.matrix:
+            yield from _encode_in_order(pool, checkpoint, stored, packing)
+            return
+        products, inputs = [], Inputs(upcoming[1], mean_square(upcoming[1]))
+        for encoded in _encode_in_order(pool, checkpoint, stored, packing, inputs):
+            products.append(encoded.product)
+            yield encoded
+        upcoming = _sent(steps, np.concatenate(products, axis=1))
+
+    # a product that spreads over all cores in each of as many threads is slower than none
+    with ThreadPoolExecutor(os.cpu_count()) as pool, threadpool_limits(1, "blas"):
+        write_encoded(checkpoint, layout, path, encode_matrix, progress)
+
+
+def _sent(steps: Forward, product: Floats) -> tuple[Matrix, Floats] | None:
+    """The next matrix and its inputs; None after the head."""
+    try:
+        return steps.send(product)
+    except StopIteration:
+        return None
 
 
 def write_encoded(
@@ -142,26 +179,54 @@ def chunks(checkpoint: Weights, matrix: Matrix) -> Iterator[RowChunk]:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """What reaches a matrix: float32 [tokens, columns], and the mean square of each column."""
+
+    values: Floats
+    importance: Floats
+
+
+@dataclass(frozen=True)
 class Encoded:
-    """Rows as stored; ``quantized`` is None where weights stay float16."""
+    """Rows as stored; ``quantized`` is None where weights stay float16.
+
+    ``product`` is [tokens, rows], of the float weights with the matrix's inputs, where it has some.
+    """
 
     packed: npt.NDArray[Any]
     quantized: Quantized | None
+    product: Floats | None = None
 
 
-def encode(checkpoint: Weights, chunk: RowChunk, encoding: Encoding, packing: Packing) -> Encoded:
-    """Read a chunk and encode it as stored.
+def encode(
+    checkpoint: Weights,
+    chunk: RowChunk,
+    encoding: Encoding,
+    packing: Packing,
+    inputs: Inputs | None = None,
+) -> Encoded:
+    """Read a chunk and encode it as stored, its scales searched where there are ``inputs``.
 
     Raises:
         ConversionError: a weight that the format can't hold.
     """
     rows = checkpoint.rows(chunk.tensor, chunk.start, chunk.stop)
     with naming(chunk.tensor, encoding.bits):
-        if encoding.bits == 16:
-            with np.errstate(over="raise", invalid="raise"):
-                return Encoded(rows.astype(np.float16), None)
-        method = symmetric if encoding.sym else asymmetric
-        return _pack(method(rows, encoding.bits, encoding.group), encoding, packing)
+        encoded = _encoded(rows, encoding, packing, inputs)
+    return encoded if inputs is None else replace(encoded, product=inputs.values @ rows.T)
+
+
+def _encoded(
+    rows: Floats, encoding: Encoding, packing: Packing, inputs: Inputs | None
+) -> Encoded:
+    bits, group, sym = encoding.bits, encoding.group, encoding.sym
+    if bits == 16:
+        with np.errstate(over="raise", invalid="raise"):
+            return Encoded(rows.astype(np.float16), None)
+    if inputs is not None:
+        return _pack(searched(rows, bits, group, inputs.importance, sym), encoding, packing)
+    method = symmetric if sym else asymmetric
+    return _pack(method(rows, bits, group), encoding, packing)
 
 
 def _pack(quantized: Quantized, encoding: Encoding, packing: Packing) -> Encoded:
@@ -169,14 +234,18 @@ def _pack(quantized: Quantized, encoding: Encoding, packing: Packing) -> Encoded
 
 
 def _encode_in_order(
-    pool: ThreadPoolExecutor, checkpoint: Weights, stored: StoredMatrix, packing: Packing
+    pool: ThreadPoolExecutor,
+    checkpoint: Weights,
+    stored: StoredMatrix,
+    packing: Packing,
+    inputs: Inputs | None = None,
 ) -> Iterator[Encoded]:
     """The matrix's chunks, encoded on every core, in their order."""
     waiting: deque[Future[Encoded]] = deque()
     for chunk in chunks(checkpoint, stored.matrix):
         if len(waiting) == in_flight():
             yield waiting.popleft().result()
-        waiting.append(pool.submit(encode, checkpoint, chunk, stored.encoding, packing))
+        waiting.append(pool.submit(encode, checkpoint, chunk, stored.encoding, packing, inputs))
     while waiting:
         yield waiting.popleft().result()
 

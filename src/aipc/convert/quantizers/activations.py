@@ -7,7 +7,8 @@ any rotary switch or attention window that matters here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from aipc.convert.network import Block, Matrix, Network, Vector
 from aipc.convert.quantizers.rtn import Floats
 
 READ_WEIGHTS = 2**22  # at once: 17 MB in float32, and enough for products to run at full speed
+RANDOM_TOKENS = 64
+"""What the channels of random tokens show serves the search of scales as well as text does, and
+eight times as many tokens no better (docs/quality.md)."""
 
 
 def read_matrix(
@@ -45,6 +49,10 @@ def read_vector(checkpoint: Weights, vector: Vector) -> Floats:
     return values + np.float32(vector.offset)
 
 
+Forward: TypeAlias = Generator[tuple[Matrix, Floats], Floats, None]
+"""Yields a matrix and its inputs [tokens, columns], is sent its product with them [tokens, rows]."""
+
+
 def matrix_inputs(
     checkpoint: Weights, network: Network, ids: npt.NDArray[np.int64]
 ) -> Iterator[tuple[Matrix, Floats]]:
@@ -56,62 +64,73 @@ def matrix_inputs(
     Raises:
         CheckpointError: a checkpoint that can't be read on.
     """
+    steps = forward(checkpoint, network, ids)
+    matrix, inputs = next(steps)
+    while matrix is not network.head:
+        yield matrix, inputs
+        matrix, inputs = steps.send(_product(checkpoint, matrix, inputs))
+    yield matrix, inputs
+
+
+def forward(checkpoint: Weights, network: Network, ids: npt.NDArray[np.int64]) -> Forward:
+    """`matrix_inputs` for whoever reads the weights anyway: each product is sent in.
+
+    The head comes last, and nothing is to be sent for it.
+    """
     hidden = embed(checkpoint, network, ids)
     for block in network.blocks:
-        yield from _block_inputs(checkpoint, network, block, hidden, ids.shape[1])
+        yield from _block_forward(checkpoint, network, block, hidden, ids.shape[1])
     weight = read_vector(checkpoint, network.final_norm)
     yield network.head, norm(hidden, weight, network.norm_epsilon)
 
 
+def random_tokens(network: Network) -> npt.NDArray[np.int64]:
+    """One window [1, RANDOM_TOKENS] of tokens drawn evenly from the vocabulary, always the same."""
+    drawn = np.random.default_rng(0).integers(0, network.embedding.rows, (1, RANDOM_TOKENS))
+    return drawn.astype(np.int64)
+
+
 def embed(checkpoint: Weights, network: Network, ids: npt.NDArray[np.int64]) -> Floats:
     """Hidden states float32 [tokens, hidden] of token ids, one window after another."""
-    matrix, flat = network.embedding, ids.reshape(-1)
-    hidden = np.empty((flat.size, network.hidden), np.float32)
-    for start, stop in row_ranges(matrix.rows, matrix.columns, READ_WEIGHTS):
-        here = (flat >= start) & (flat < stop)
-        hidden[here] = read_matrix(checkpoint, matrix, start, stop)[flat[here] - start]
+    rows, places = np.unique(ids, return_inverse=True)
+    hidden = np.concatenate(
+        [read_matrix(checkpoint, network.embedding, row, row + 1) for row in rows.tolist()]
+    )[places.reshape(-1)]
     hidden *= np.float32(network.embedding_scale)
     return hidden
 
 
-def _block_inputs(
+def _block_forward(
     checkpoint: Weights, network: Network, block: Block, hidden: Floats, window: int
-) -> Iterator[tuple[Matrix, Floats]]:
+) -> Forward:
     """The block's matrices and their inputs; ``hidden`` becomes the block's output in place."""
     normed = norm(hidden, read_vector(checkpoint, block.attention_norm), network.norm_epsilon)
-    yield block.query_key_value, normed
-    joint = np.zeros((len(normed), block.query_key_value.rows), np.float32)
-    _add_product(checkpoint, block.query_key_value, normed, joint)
+    joint = yield block.query_key_value, normed
     attention = _Attention(checkpoint, network, block, window)
     attended = np.concatenate([attention(part) for part in np.split(joint, len(joint) // window)])
     del joint
-    yield block.attention_out, attended
-    _add_product(checkpoint, block.attention_out, attended, hidden)
+    hidden += yield block.attention_out, attended
     del attended
     normed = norm(hidden, read_vector(checkpoint, block.feed_forward_norm), network.norm_epsilon)
-    yield block.gate_up, normed
-    gated = _gated(checkpoint, block.gate_up, normed, network.activation)
-    yield block.down, gated
-    _add_product(checkpoint, block.down, gated, hidden)
+    gate, up = np.split((yield block.gate_up, normed), 2, axis=1)
+    gated = _ACTIVATIONS[network.activation](gate)
+    gated *= up
+    del gate, up
+    hidden += yield block.down, gated
 
 
-def _add_product(checkpoint: Weights, matrix: Matrix, inputs: Floats, outputs: Floats) -> None:
-    """Add the matrix's product with ``inputs`` to ``outputs`` [tokens, rows]."""
+def _product(checkpoint: Weights, matrix: Matrix, inputs: Floats) -> Floats:
+    """Of the matrix with ``inputs``, float32 [tokens, rows]."""
+    product = np.empty((len(inputs), matrix.rows), np.float32)
     for start, stop in row_ranges(matrix.rows, matrix.columns, READ_WEIGHTS):
-        outputs[:, start:stop] += inputs @ read_matrix(checkpoint, matrix, start, stop).T
+        product[:, start:stop] = inputs @ read_matrix(checkpoint, matrix, start, stop).T
+    return product
 
 
-def _gated(checkpoint: Weights, matrix: Matrix, inputs: Floats, activation: str) -> Floats:
-    """Gate times up [tokens, inner]; the gate is the first half of the rows of ``matrix``."""
-    inner = matrix.rows // 2
-    gated = np.empty((len(inputs), inner), np.float32)
-    for start, stop in row_ranges(inner, matrix.columns, READ_WEIGHTS):
-        gate = inputs @ read_matrix(checkpoint, matrix, start, stop).T
-        gated[:, start:stop] = _ACTIVATIONS[activation](gate)
-        gated[:, start:stop] *= (
-            inputs @ read_matrix(checkpoint, matrix, inner + start, inner + stop).T
-        )
-    return gated
+def mean_square(inputs: Floats) -> Floats:
+    """Mean square of each column, float32 [columns], without a copy of ``inputs``."""
+    total: Floats = np.einsum("tk,tk->k", inputs, inputs)
+    return total / np.float32(len(inputs))
 
 
 def norm(hidden: Floats, weight: Floats, epsilon: float) -> Floats:

@@ -18,10 +18,15 @@ from threadpoolctl import threadpool_limits
 
 from aipc.checkpoint import TensorInfo, Weights
 from aipc.convert.network import Block, Matrix, Network, Vector
-from aipc.convert.quantizers.activations import matrix_inputs, read_matrix, row_ranges
-from aipc.convert.quantizers.calibrated import PART_WEIGHTS, mean_square
+from aipc.convert.quantizers.activations import (
+    matrix_inputs,
+    mean_square,
+    read_matrix,
+    row_ranges,
+)
+from aipc.convert.quantizers.calibrated import PART_WEIGHTS
 from aipc.convert.quantizers.rtn import Floats, dequantize, naming
-from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
+from aipc.convert.quantizers.search import searched
 from aipc.convert.recipe import Encoding
 
 POWERS = (0.0, 0.15, 0.3, 0.45)
@@ -76,10 +81,10 @@ def output_errors(
 ) -> npt.NDArray[np.float64]:
     """Squared error of what rows [n, k] make of inputs [t, k], for each of POWERS."""
     found = []
-    search = searched_symmetric if encoding.sym else searched_asymmetric
     for power in POWERS:
         scale = channel_scale(importance, power)
-        codes = search(rows * scale, encoding.bits, encoding.group, importance / scale**2)
+        weight = importance / scale**2
+        codes = searched(rows * scale, encoding.bits, encoding.group, weight, encoding.sym)
         lost = dequantize(codes) / scale - rows
         found.append(np.square(inputs @ lost.T).sum(dtype=np.float64))
     return np.array(found)

@@ -16,10 +16,15 @@ from threadpoolctl import threadpool_limits
 
 from aipc.checkpoint import Weights
 from aipc.convert.network import Matrix, Network
-from aipc.convert.quantizers.activations import matrix_inputs, read_matrix, row_ranges
+from aipc.convert.quantizers.activations import (
+    matrix_inputs,
+    mean_square,
+    read_matrix,
+    row_ranges,
+)
 from aipc.convert.quantizers.gptq import feedback, gptq, hessian
 from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, dequantize, naming, symmetric
-from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
+from aipc.convert.quantizers.search import searched
 from aipc.convert.recipe import Encoding
 
 PART_WEIGHTS = 2**20  # weights that a thread quantizes at once: they fit its cache
@@ -28,13 +33,12 @@ Prepare = Callable[[Floats], Prepared]
 """A matrix's inputs [tokens, columns] in, a quantizer of any of its rows out."""
 
 
-def searched(inputs: Floats) -> Prepared:
+def weighted_search(inputs: Floats) -> Prepared:
     """Scales searched for least error weighted by each input channel's mean square."""
     importance = mean_square(inputs)
 
     def quantize(rows: Floats, encoding: Encoding) -> Quantized:
-        search = searched_symmetric if encoding.sym else searched_asymmetric
-        return search(rows, encoding.bits, encoding.group, importance)
+        return searched(rows, encoding.bits, encoding.group, importance, encoding.sym)
 
     return quantize
 
@@ -49,8 +53,8 @@ def error_feedback(inputs: Floats) -> Prepared:
     return quantize
 
 
-PREPARE: Mapping[str, Prepare] = {"search": searched, "awq": searched, "gptq": error_feedback}
-"""By quantizer.  awq is search on a network with scales folded in."""
+PREPARE: Mapping[str, Prepare] = {"awq": weighted_search, "gptq": error_feedback}
+"""By quantizer.  awq is the search on a network with scales folded in."""
 
 
 def quantize_calibrated(
@@ -122,12 +126,6 @@ def _quantized(
         np.concatenate([part.scale for part in parts]),
         np.concatenate(zeros) if zeros else None,
     )
-
-
-def mean_square(inputs: Floats) -> Floats:
-    """Mean square of each column, float32 [columns], without a copy of ``inputs``."""
-    total: Floats = np.einsum("tk,tk->k", inputs, inputs)
-    return total / np.float32(len(inputs))
 
 
 def measure_quantization_error(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, reciprocal
-from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
+from aipc.convert.quantizers.search import searched
 
 DAMPING = 0.05  # of the mean diagonal, added to all of it
 BATCH = 128  # columns that get the errors of all those before them in one product
@@ -87,8 +87,7 @@ def gptq(rows: Floats, bits: int, group: int, spread: Feedback, sym: bool = True
     Raises:
         FloatingPointError: when a weight is no number or its scale exceeds float16.
     """
-    search = searched_symmetric if sym else searched_asymmetric
-    start = search(rows, bits, group, spread.importance)
+    start = searched(rows, bits, group, spread.importance, sym)
     grid = _Grid(start, bits, spread.order // group)
     columns = np.ascontiguousarray(rows.T[spread.order])  # [k, n]: a column is contiguous
     codes = np.empty_like(start.codes)
