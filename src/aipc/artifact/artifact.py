@@ -35,6 +35,12 @@ class Artifact:
         return self.target == "openvino" and makes_embeddings(self.path)
 
     @property
+    def parameters(self) -> int | None:
+        """Of its network; None where nothing states them."""
+        stated = self.facts.get("parameters")
+        return stated if isinstance(stated, int) else None
+
+    @property
     def kinds(self) -> frozenset[str] | None:
         """Families of devices that its graph can run on; None: whichever the runtime has."""
         if self.target != "onnx":

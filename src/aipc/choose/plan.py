@@ -39,13 +39,18 @@ class Rule:
     why: str
     source: str
     properties: Mapping[str, str]
+    small: bool = False
 
-    def holds(self, runtime: str, device: Device, weights: str | None) -> bool:
+    def holds(
+        self, runtime: str, device: Device, weights: str | None, parameters: int | None
+    ) -> bool:
+        is_small = parameters is not None and parameters < targets.SMALL_PARAMETERS
         return (
             self.runtime == runtime
             and self.device == device.kind
             and weights in self.weights
             and set(self.precisions) <= set(device.precisions)
+            and (is_small or not self.small)
         )
 
 
@@ -119,7 +124,9 @@ def choose(
         chosen = {k: v for k, v in tuned.setup.properties.items() if k not in requested}
         reasons = [f"{_joined(chosen)}: measured with the device"] if chosen else []
     else:
-        chosen, reasons = rule_properties(name, found, artifact.weights, requested)
+        chosen, reasons = rule_properties(
+            name, found, artifact.weights, artifact.parameters, requested
+        )
     if emulate:
         chosen, reasons = emulation_properties()
     return Plan(name, found.name, {**chosen, **requested}, (*why, *reasons), found.full_name)
@@ -213,14 +220,21 @@ def _misfit(artifact: Artifact, device: Device, runtime: str) -> str:
 
 
 def rule_properties(
-    runtime: str, device: Device, weights: str | None, requested: Mapping[str, str]
+    runtime: str,
+    device: Device,
+    weights: str | None,
+    parameters: int | None,
+    requested: Mapping[str, str],
 ) -> tuple[dict[str, str], list[str]]:
-    """(properties that the rules add to those requested, a reason for each rule)."""
+    """(properties that the rules add to those requested, a reason for each rule).
+
+    ``parameters`` are the network's, None where they are not known.
+    """
     chosen: dict[str, str] = {}
     why: list[str] = []
     for rule in rules():
         new = {k: v for k, v in rule.properties.items() if k not in requested and k not in chosen}
-        if new and rule.holds(runtime, device, weights):
+        if new and rule.holds(runtime, device, weights, parameters):
             chosen |= new
             why.append(f"{_joined(new)}: {rule.why}")
     return chosen, why

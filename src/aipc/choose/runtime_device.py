@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aipc.artifact.artifact import Artifact
 from aipc.choose.order import order
@@ -26,13 +26,20 @@ class RuntimeDevice:
     runtime: str
     target: Target | None
     weights: str | None = None
+    parameters: int | None = None
+    """The network's, on which recipe and properties depend; None: not known."""
+
+    def sized(self, parameters: int) -> RuntimeDevice:
+        """The same for a checkpoint of so many parameters."""
+        target = self.target and self.target.sized(parameters)
+        return replace(self, target=target, parameters=parameters)
 
     def default(self, recipe: Recipe | None = None) -> Setup:
         """What a session takes there where nothing was measured; a recipe is the user's own."""
         if self.target:
             recipe = recipe or self.target.recipe
         weights = recipe.weight_format if recipe else self.weights
-        properties, _ = rule_properties(self.runtime, self.device, weights, {})
+        properties, _ = rule_properties(self.runtime, self.device, weights, self.parameters, {})
         return Setup(self.runtime, self.device.name, recipe, properties)
 
 
@@ -52,7 +59,7 @@ def runtime_devices(
         if artifact is None:
             entry = RuntimeDevice(one, name, find_target(one.kind, name))
         elif name == artifact.target and not objection(artifact, one, name):
-            entry = RuntimeDevice(one, name, None, artifact.weights)
+            entry = RuntimeDevice(one, name, None, artifact.weights, artifact.parameters)
         else:
             continue
         found.setdefault((one.name, name), entry)

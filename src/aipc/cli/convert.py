@@ -52,13 +52,14 @@ def convert(
 
     MODEL is a short name, a hub id (org/name[@revision]), a checkpoint folder or a .gguf file.
     """
-    recipe = given(Recipe, flags, find_target(target, runtime).recipe)
+    own = find_target(target, runtime).recipe
+    recipe = given(Recipe, flags, own)
     from aipc.session import convert
 
     with display() as progress:
         made = convert.convert(
             model,
-            recipe,
+            None if recipe is own else recipe,
             target=target,
             output=output,
             runtime=runtime,

@@ -92,6 +92,12 @@ class Network:
     def tied(self) -> bool:
         return self.head is self.embedding
 
+    @property
+    def parameters(self) -> int:
+        """All weights, each counted once."""
+        lengths = sum(vector.length for vector in self.vectors())
+        return lengths + sum(matrix.weights for matrix in self.matrices())
+
     def matrices(self) -> Iterator[Matrix]:
         """Every matrix once, in the order in which the network finishes with them."""
         if not self.tied:

@@ -148,6 +148,7 @@ class ConversionPlan(ABC):
             "runtime": self.target.runtime,
             "target": self.target.name,
             "model_type": self.network.model_type,
+            "parameters": self.network.parameters,
             "context": self.network.context,
             "rope_switch": self.network.rope.switch,
             "recipe": asdict(self.recipe),
@@ -165,7 +166,7 @@ class ConversionPlan(ABC):
         """
         lookup: Lookup = round_all
         weights: Weights = self.checkpoint
-        if self.recipe.weight_format != "fp16" and self.recipe.quantizer == "search":
+        if self.recipe.is_searched:
             steps = forward(weights, self.network, random_tokens(self.network))
             write_searched(weights, self.layout, path, steps, progress)
             return

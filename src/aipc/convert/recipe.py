@@ -93,6 +93,11 @@ class Recipe:
         return self.quantizer in {"awq", "gptq"}
 
     @property
+    def is_searched(self) -> bool:
+        """Whether scales are searched for what random tokens show, as weights stream by."""
+        return self.quantizer == "search" and self.weight_format != "fp16"
+
+    @property
     def flags(self) -> str:
         """The recipe as flags of the command line."""
         flags = [f"--weight-format {self.weight_format}"]

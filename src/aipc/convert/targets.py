@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aipc.convert.recipe import Recipe
@@ -18,10 +18,17 @@ class Target:
     name: str
     runtime: str
     recipe: Recipe
+    """Its default, for a network of ordinary size where `sized` has not been told another."""
+    small: Recipe
+    """The default for a network of fewer than SMALL_PARAMETERS."""
     groups: tuple[int, ...]
     sym: tuple[bool, ...]
     ratios: tuple[float, ...]
     source: str
+
+    def sized(self, parameters: int) -> Target:
+        """The same with the default recipe for a network of so many parameters."""
+        return replace(self, recipe=self.small) if parameters < SMALL_PARAMETERS else self
 
     @property
     def is_strict(self) -> bool:
@@ -81,10 +88,13 @@ def check_recipe(target: Target, recipe: Recipe) -> None:
 
 def _target(entry: dict[str, Any]) -> Target:
     values = {name: tuple(entry[name]) for name in ("groups", "sym", "ratios")}
-    return Target(**(entry | values | {"recipe": Recipe(**entry["recipe"])}))
+    recipes = {name: Recipe(**entry[name]) for name in ("recipe", "small")}
+    return Target(**(entry | values | recipes))
 
 
-ALL = tuple(_target(entry) for entry in read_table(__package__, "targets.toml")["target"])
+_TABLE = read_table(__package__, "targets.toml")
+SMALL_PARAMETERS: int = _TABLE["small_parameters"]
+ALL = tuple(_target(entry) for entry in _TABLE["target"])
 """In the file's order: the first of a name is that of the name alone."""
 TARGETS: Mapping[str, Target] = {target.name: target for target in reversed(ALL)}
 """By name alone."""

@@ -96,7 +96,8 @@ def write_searched(
             return
         products, inputs = [], Inputs(upcoming[1], mean_square(upcoming[1]))
         for encoded in _encode_in_order(pool, checkpoint, stored, packing, inputs):
-            products.append(encoded.product)
+            if encoded.product is not None:
+                products.append(encoded.product)
             yield encoded
         upcoming = _sent(steps, np.concatenate(products, axis=1))
 
@@ -216,9 +217,7 @@ def encode(
     return encoded if inputs is None else replace(encoded, product=inputs.values @ rows.T)
 
 
-def _encoded(
-    rows: Floats, encoding: Encoding, packing: Packing, inputs: Inputs | None
-) -> Encoded:
+def _encoded(rows: Floats, encoding: Encoding, packing: Packing, inputs: Inputs | None) -> Encoded:
     bits, group, sym = encoding.bits, encoding.group, encoding.sym
     if bits == 16:
         with np.errstate(over="raise", invalid="raise"):

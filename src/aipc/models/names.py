@@ -46,6 +46,8 @@ _EXPLICIT = ("./", "../", "~", "/", ".\\", "..\\")
 class Model:
     """One short name: ``nbytes`` is its download, ``context`` its longest text in tokens.
 
+    ``parameters`` are those of its network.
+
     ``gated`` models can be fetched only by hub users who accepted their licence.
     """
 
@@ -53,6 +55,7 @@ class Model:
     what: str
     source: HubSource | WheelSource
     licence: str
+    parameters: int
     nbytes: int
     context: int
     gated: bool = False

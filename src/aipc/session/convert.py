@@ -22,6 +22,7 @@ from aipc.models.source import ArtifactSource, Source, describe
 from aipc.models.staging import staged
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
+from aipc.session.parameters import count_parameters
 from aipc.timing_spans import span
 from aipc.units import amount
 
@@ -61,7 +62,8 @@ def convert(
 ) -> Converted:
     """Make an artifact, in ``output`` or in the store; fetch the checkpoint where it is missing.
 
-    Without a ``recipe`` the target's own is taken; "auto" is the target's first runtime.
+    Without a ``recipe`` the target's own for a network of its size is taken; "auto" is the target's
+    first runtime.
 
     Raises:
         AipcError: what failed and what to do.  Nothing half made is left.
@@ -122,7 +124,9 @@ def prepare(
         UsageError: a recipe that the target can't run.
         AipcError: as `convert`.
     """
-    order = _Order(source, recipe or target.recipe, target)
+    if recipe is None:
+        recipe = target.sized(count_parameters(source, store, progress)).recipe
+    order = _Order(source, recipe, target)
     final = output or store.artifact_path(order.key)
     started = time.perf_counter()
     found = manifest.find(final)

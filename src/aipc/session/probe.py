@@ -20,6 +20,7 @@ from aipc.models.store import Store
 from aipc.progress import Notify, Progress
 from aipc.records import JsonCache, Misfit, plain, read
 from aipc.session.convert import announce, find_artifact, plan_conversion
+from aipc.session.parameters import count_parameters
 from aipc.session.place import SessionOptions
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ def probed_choice(
     places = _places(wanted, recipe, devices)
     if len(places) < 2:
         return None
+    if recipe is None:
+        parameters = count_parameters(
+            source, store, progress, lambda: announce(name, source, store, notify)
+        )
+        places = tuple(one.sized(parameters) for one in places)
     meeting = _Meeting(source, recipe, places, devices, store)
     result = meeting.kept({"source": source.name})
     is_new = result is None

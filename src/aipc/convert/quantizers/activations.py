@@ -50,7 +50,7 @@ def read_vector(checkpoint: Weights, vector: Vector) -> Floats:
 
 
 Forward: TypeAlias = Generator[tuple[Matrix, Floats], Floats, None]
-"""Yields a matrix and its inputs [tokens, columns], is sent its product with them [tokens, rows]."""
+"""Yields a matrix and its inputs [tokens, columns], is sent their product [tokens, rows]."""
 
 
 def matrix_inputs(

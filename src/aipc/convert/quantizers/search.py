@@ -30,7 +30,7 @@ from aipc.convert.quantizers.rtn import (
 
 SHARES = {
     (4, True): (0.97, 0.85, 0.73),
-    (4, False): (0.98, 0.9, 0.82, 0.74),
+    (4, False): (0.99, 0.93, 0.87, 0.81, 0.75, 0.69),
     (8, True): (1.0, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82),
     (8, False): (1.0, 0.96, 0.92, 0.88),
 }
@@ -245,5 +245,3 @@ def _float(value: float) -> Any:
     from openvino import opset13 as op
 
     return op.constant(np.array(value, np.float32))
-
-

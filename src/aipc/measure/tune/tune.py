@@ -25,6 +25,7 @@ from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
 from aipc.runtimes.registry import RUNTIMES
 from aipc.session.convert import announce, log
+from aipc.session.parameters import count_parameters
 from aipc.session.place import SessionOptions
 from aipc.session.probe import probed_choice
 
@@ -75,6 +76,9 @@ def tune(
     if goal == "energy":
         found = _with_counters(found)
     announce(name, source, store, notify)
+    if not isinstance(source, ArtifactSource):
+        parameters = count_parameters(source, store, progress)
+        found = tuple(one.sized(parameters) for one in found)
     wanted = SessionOptions(device, runtime, work="serve" if work.streams > 1 else "chat")
     devices = tuple({one.device.name: one.device for one in found}.values())
     choice = probed_choice(name, source, wanted, None, devices, store, progress, notify)

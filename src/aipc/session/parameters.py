@@ -1,0 +1,40 @@
+"""How many parameters a model has, found as cheaply as can be: its default recipe depends on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from aipc.models.names import CATALOGUE
+from aipc.models.source import Source
+from aipc.models.store import Store
+from aipc.progress import Progress
+
+
+def count_parameters(
+    source: Source, store: Store, progress: Progress, announce: Callable[[], object] = lambda: None
+) -> int:
+    """From the catalogue, from an artifact made of it, or from the checkpoint's own tensors.
+
+    ``announce`` is called before a checkpoint that the store lacks is fetched.
+
+    Raises:
+        AipcError: as `Store.fetch` and `open_checkpoint`.
+    """
+    known = next(_known(source, store), None)
+    if known is not None:
+        return known
+    from aipc.checkpoint import open_checkpoint
+
+    announce()
+    with open_checkpoint(store.fetch(source, progress)) as checkpoint:
+        return sum(math.prod(tensor.shape) for tensor in checkpoint.tensors.values())
+
+
+def _known(source: Source, store: Store) -> Iterator[int]:
+    for model in CATALOGUE.values():
+        if model.source == source:
+            yield model.parameters
+    for artifact in store.artifacts_of(source):
+        if isinstance(artifact.facts.get("parameters"), int):
+            yield artifact.facts["parameters"]
