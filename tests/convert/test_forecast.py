@@ -43,8 +43,8 @@ def test_the_recipe_that_fits_is_one_that_the_target_runs(checkpoint):
 
 def test_calibration_takes_more_and_a_head_in_four_bits_more_again(checkpoint):
     recipes = [
+        Recipe(quantizer="rtn"),
         Recipe(),
-        Recipe(quantizer="search"),
         Recipe(quantizer="gptq"),
         Recipe(quantizer="gptq", all_layers=True),
     ]

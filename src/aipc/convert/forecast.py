@@ -19,6 +19,9 @@ INTERPRETER_BYTES = 120 * 10**6
 """Python with numpy, OpenVINO and a tokenizer loaded (measured on Linux)."""
 WORKING_BYTES = 12
 """Per weight of a chunk in work: float32, scaled float32, codes, packed codes."""
+SEARCH_BYTES = 50 * 10**6
+"""Per core that searches scales: its kernels' buffers and the products of random tokens (measured
+at Phi-3-mini's size)."""
 TOKENIZER_SECONDS = 1.0
 SEARCHING_BYTES = 32
 """The same where scales are searched and errors are fed back."""
@@ -45,6 +48,8 @@ def forecast(conversion: ConversionPlan) -> Forecast:
     """Sizes are computed; time is extrapolated from a small part of the work, run now."""
     cores = os.cpu_count() or 1
     streaming = WORKING_BYTES * CHUNK_WEIGHTS * (in_flight() + cores)
+    if conversion.recipe.is_searched:
+        streaming += SEARCH_BYTES * cores
     return Forecast(
         nbytes=conversion.nbytes,
         memory=INTERPRETER_BYTES + streaming + _calibration_memory(conversion),

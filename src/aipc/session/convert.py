@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -244,7 +244,8 @@ def _export(
             unknown.what, f"{kind.exporter} can convert it with {misfit}"
         ) from unknown
     notify(f"{unknown.what}; {kind.exporter} exports it instead")
-    return kind(checkpoint.path, order.recipe, order.target)
+    rounded = replace(order.recipe, quantizer="rtn")  # as exporters do
+    return kind(checkpoint.path, rounded, order.target)
 
 
 def _foretell(conversion: ConversionPlan, parent: Path, notify: Notify) -> None:

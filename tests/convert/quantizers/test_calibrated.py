@@ -45,7 +45,7 @@ def test_every_calibrated_matrix_comes_once_and_in_order(opened):
     checkpoint, network = opened
     encodings = every(network, Encoding(4, 32))
     encodings[network.blocks[1].down.name] = Encoding(16)
-    found = list(quantize_calibrated(checkpoint, network, encodings, IDS, PREPARE["search"]))
+    found = list(quantize_calibrated(checkpoint, network, encodings, IDS, PREPARE["awq"]))
     blocks = [m for block in network.blocks for m in block.matrices]
     assert [matrix for matrix, _ in found] == [*blocks[:-1], network.head]
     assert all(q.codes.shape == (matrix.rows, matrix.columns) for matrix, q in found)
@@ -56,7 +56,7 @@ def test_a_lookup_in_order_finds_what_was_calibrated_and_nothing_else(name, tiny
     with open_checkpoint(tiny_checkpoint(name)[0]) as checkpoint:
         network = read_network(checkpoint)
         encodings = every(network, Encoding(4, 32))
-        quantized = quantize_calibrated(checkpoint, network, encodings, IDS, PREPARE["search"])
+        quantized = quantize_calibrated(checkpoint, network, encodings, IDS, PREPARE["awq"])
         lookup = lookup_in_order(quantized)
         given = {matrix.name for matrix in network.matrices() if lookup(matrix) is not None}
     blocks = {m.name for block in network.blocks for m in block.matrices}
@@ -66,7 +66,7 @@ def test_a_lookup_in_order_finds_what_was_calibrated_and_nothing_else(name, tiny
 def test_an_artifact_without_a_head_in_four_bits_takes_none(opened):
     checkpoint, network = opened
     encodings = every(network, Encoding(4, 32)) | {"head": Encoding(8, 64)}
-    found = list(quantize_calibrated(checkpoint, network, encodings, IDS, PREPARE["search"]))
+    found = list(quantize_calibrated(checkpoint, network, encodings, IDS, PREPARE["awq"]))
     assert network.head not in [matrix for matrix, _ in found]
 
 
@@ -86,7 +86,7 @@ def test_calibration_lessens_what_the_network_loses(opened, sym):
     for name, prepare in PREPARE.items():
         pairs = quantize_calibrated(checkpoint, network, encodings, IDS, prepare)
         errors[name] = loss({matrix.name: dequantize(q) for matrix, q in pairs})
-    assert errors["gptq"] < errors["search"] < errors["plain"]
+    assert errors["gptq"] < errors["awq"] < errors["plain"]
 
 
 def test_twice_gives_the_same(opened):

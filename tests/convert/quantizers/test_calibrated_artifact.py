@@ -66,7 +66,7 @@ def test_all_layers_calibrated_answers_closer_than_rounded(name, sym, tiny_check
 def test_the_manifest_says_what_it_was_calibrated_on(tiny_checkpoint, tmp_path):
     text = tmp_path / "mine.txt"
     text.write_text("All happy families are alike. " * 200)
-    recipe = Recipe(group_size=32, quantizer="search", calibration=str(text))
+    recipe = Recipe(group_size=32, quantizer="gptq", calibration=str(text))
     made = convert(str(tiny_checkpoint("phi3")[0]), recipe, store=Store(tmp_path / "home"))
     facts = made.facts["calibration"]
     assert facts["source"] == str(text)
@@ -76,10 +76,11 @@ def test_the_manifest_says_what_it_was_calibrated_on(tiny_checkpoint, tmp_path):
     assert again.path != made.path
 
 
-def test_with_calibration_the_ratio_goes_by_what_was_measured(tiny_checkpoint):
+def test_the_ratio_goes_by_what_was_measured_unless_all_are_rounded(tiny_checkpoint):
     with open_checkpoint(tiny_checkpoint("phi3")[0]) as checkpoint:
-        measured = plan_openvino(checkpoint, Recipe(group_size=32, ratio=0.5, quantizer="search"))
-        positional = plan_openvino(checkpoint, Recipe(group_size=32, ratio=0.5))
+        measured = plan_openvino(checkpoint, Recipe(group_size=32, ratio=0.5))
+        rounded = Recipe(group_size=32, ratio=0.5, quantizer="rtn")
+        positional = plan_openvino(checkpoint, rounded)
     for conversion in (measured, positional):
         matrices = [m for block in conversion.network.blocks for m in block.matrices]
         in_four = [m for m in matrices if conversion.encodings[m.name].bits == 4]
@@ -94,8 +95,8 @@ def test_with_calibration_the_ratio_goes_by_what_was_measured(tiny_checkpoint):
     ("options", "message"),
     [
         ({"quantizer": "gptq", "calibration": "none"}, "needs calibration text"),
-        ({"calibration": "mine.txt"}, "means nothing with --quantizer rtn"),
-        ({"weight_format": "int8", "quantizer": "gptq"}, "means nothing with --weight-format"),
+        ({"calibration": "mine.txt"}, "means nothing with --quantizer search"),
+        ({"weight_format": "int8", "quantizer": "gptq"}, "gptq is for --weight-format int4"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(options, message):

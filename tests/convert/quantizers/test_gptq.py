@@ -7,7 +7,7 @@ import pytest
 
 from aipc.convert.quantizers.gptq import PANEL, factorize, feedback, gptq, hessian
 from aipc.convert.quantizers.rtn import dequantize, symmetric
-from aipc.convert.quantizers.search import searched_asymmetric, searched_symmetric
+from aipc.convert.quantizers.search import searched
 
 RNG = np.random.default_rng(11)
 TOKENS, COLUMNS = 4096, 192
@@ -30,8 +30,7 @@ def output_error(rows, quantized, values):
 def test_outputs_err_far_less_than_with_the_scales_alone(sym, group):
     rows = RNG.standard_normal((48, COLUMNS)).astype(np.float32)
     seen, fresh = np.split(inputs(), 2)
-    search = searched_symmetric if sym else searched_asymmetric
-    alone = search(rows, 4, group, np.square(seen).mean(axis=0))
+    alone = searched(rows, 4, group, np.square(seen).mean(axis=0), sym)
     fed_back = gptq(rows, 4, group, feedback(hessian(seen), len(seen)), sym)
     assert output_error(rows, fed_back, fresh) < 0.6 * output_error(rows, alone, fresh)
     assert fed_back.codes.dtype == alone.codes.dtype
@@ -41,7 +40,7 @@ def test_outputs_err_far_less_than_with_the_scales_alone(sym, group):
 def test_without_correlation_it_is_the_search_alone():
     rows = RNG.standard_normal((8, 64)).astype(np.float32)
     spread = feedback(np.eye(64, dtype=np.float32), 1000)
-    assert np.array_equal(gptq(rows, 4, 32, spread).codes, searched_symmetric(rows, 4, 32).codes)
+    assert np.array_equal(gptq(rows, 4, 32, spread).codes, searched(rows, 4, 32).codes)
 
 
 def papers_codes(rows, scale, group, damped, order):
