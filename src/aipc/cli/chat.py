@@ -19,6 +19,7 @@ import click
 from aipc.cli.answer import show, warn_if_cut
 from aipc.cli.command_group import Invocation
 from aipc.cli.conversation import ChatCommands, Conversation
+from aipc.cli.loop import loop_flag, loop_options, warn_if_looped
 from aipc.cli.output import STOPPED, notice, report_failure
 from aipc.cli.progress_bar import Display, display
 from aipc.cli.server_session import ServedSession, find_server, server_flags
@@ -187,15 +188,16 @@ def _end_process(status: int) -> None:
 
 @click.command()
 @session_flags
+@loop_flag
 @server_flags
 @click.option("--system", metavar="TEXT", help="Instructions that come before the conversation.")
-def chat(system: str | None, **flags: Any) -> None:
+def chat(system: str | None, stops_loops: bool, **flags: Any) -> None:
     """Hold a conversation: the model gets all messages so far.
 
     /help shows the commands. Ctrl-C stops an answer, Ctrl-D leaves. Lines on stdin that is no
     terminal are answered one by one.
     """
-    sampling = sampling_of(flags)
+    options = {**sampling_of(flags), **loop_options(stops_loops)}
     conversation = Conversation(check_text(system) if system else None)
     lines = LineInput()
     debug = click.get_current_context().ensure_object(Invocation).debug
@@ -203,7 +205,7 @@ def chat(system: str | None, **flags: Any) -> None:
     if lines.is_terminal and remote is None:
         with Loading(flags) as loading:
             notice(_greeting(loading.facts, "loading"))
-            talk = Talk(loading, conversation, sampling, debug=debug)
+            talk = Talk(loading, conversation, options, debug=debug)
             talk.hold(lines)
         talk.make_ready_later()
         return
@@ -211,7 +213,7 @@ def chat(system: str | None, **flags: Any) -> None:
     with closing(source):
         if lines.is_terminal:
             notice(_greeting(source.facts, f"at {source.facts['server']}"))
-        talk = Talk(source, conversation, sampling, debug=debug)
+        talk = Talk(source, conversation, options, debug=debug)
         talk.hold(lines)
     talk.make_ready_later()
     if talk.failures and not lines.is_terminal:
@@ -225,7 +227,7 @@ class Talk:
         self,
         source: SessionSource,
         conversation: Conversation,
-        sampling: dict[str, Any],
+        options: dict[str, Any],
         *,
         debug: bool,
     ) -> None:
@@ -234,7 +236,7 @@ class Talk:
         self._debug = debug
         self._source = source
         self._conversation = conversation
-        self._sampling = sampling
+        self._options = options
         self._commands = ChatCommands(conversation, lambda: source.facts)
 
     def hold(self, lines: LineInput) -> None:
@@ -264,7 +266,7 @@ class Talk:
         shown: list[str] = []
         try:
             messages = self._conversation.messages()
-            reply = show(session.stream(messages, **self._sampling), shown)
+            reply = show(session.stream(messages, **self._options), shown)
         except KeyboardInterrupt:
             self._keep_stopped("".join(shown))
         except BaseException:
@@ -274,6 +276,7 @@ class Talk:
             self._answered = True
             self._conversation.answer(reply.text)
             warn_if_cut(reply)
+            warn_if_looped(reply, self._options, self._source.facts)
 
     def _keep_stopped(self, text: str) -> None:
         """Keep a partial answer; a question without any answer is withdrawn."""

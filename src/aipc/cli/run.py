@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aipc.cli.answer import as_json, show, show_reasons, show_timings, timing_facts, warn_if_cut
+from aipc.cli.loop import loop_flag, loop_of, loop_options, loop_remedies, warn_if_looped
 from aipc.cli.output import notice, write_json
 from aipc.cli.server_session import find_server, keep_warm_flag, server_flags
 from aipc.cli.session_flags import make_ready_later, open_session, sampling_of, session_flags
@@ -43,8 +45,10 @@ def read_schema(argument: str | None) -> dict[str, Any]:
     return {"schema": schema}
 
 
-def check_whole(reply: Reply) -> None:
-    """Fail where the length cut an answer that had to fit a schema.
+def check_whole(reply: Reply, given: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Fail where its length, or a loop, cut an answer that had to fit a schema.
+
+    ``given`` and ``facts`` are as `warn_if_looped` has them.
 
     Raises:
         GenerationError: it was cut.
@@ -54,6 +58,8 @@ def check_whole(reply: Reply) -> None:
             f"the JSON is cut after {reply.usage.completion_tokens} tokens",
             "raise --max-new-tokens, or bound the schema's texts and lists",
         )
+    if reply.finish_reason == "repetition":
+        raise GenerationError(f"the JSON is cut, {loop_of(reply)}", loop_remedies(given, facts))
 
 
 def _content(name: str) -> str:
@@ -69,6 +75,7 @@ def _content(name: str) -> str:
 @click.command()
 @click.argument("prompt", required=False)
 @session_flags
+@loop_flag
 @server_flags
 @keep_warm_flag
 @click.option("--system", metavar="TEXT", help="Instructions that come before the prompt.")
@@ -84,6 +91,7 @@ def run(
     system: str | None,
     stop: tuple[str, ...],
     schema: str | None,
+    stops_loops: bool,
     wants_timings: bool,
     wants_reasons: bool,
     wants_json: bool,
@@ -95,7 +103,7 @@ def run(
     -m the default model answers; it is fetched and converted at its first use. Sampling options
     left out are taken from the model's own generation settings.
     """
-    options = {**sampling_of(flags), **read_schema(schema)}
+    options = {**sampling_of(flags), **read_schema(schema), **loop_options(stops_loops)}
     question = read_prompt(prompt)
     messages = [{"role": "user", "content": question}]
     if system:
@@ -112,12 +120,14 @@ def run(
             reply = show(session.stream(messages, stop=stop, **options))
             if schema is None:
                 warn_if_cut(reply)
+        if schema is None:
+            warn_if_looped(reply, options, session.facts)
         if wants_timings:
             show_timings(reply, session.stages, is_cold=is_cold)
         facts = session.facts
     make_ready_later(facts)
     if schema is not None:
-        check_whole(reply)
+        check_whole(reply, options, facts)
 
 
 def _load(question: str, flags: dict[str, Any]) -> Session:

@@ -19,6 +19,7 @@ from aipc.generate.events import (
 )
 from aipc.generate.generator import Answerer, Stream, stream
 from aipc.generate.prompt import Prompt, encode_prompt
+from aipc.generate.repetition import RepetitionDetection, looping_pattern
 from aipc.generate.request import GenerationRequest
 from aipc.generate.sampling import resolve
 from aipc.generate.structured.call_reader import CallReader
@@ -37,6 +38,7 @@ __all__ = [
     "GenerationRequest",
     "Message",
     "Prompt",
+    "RepetitionDetection",
     "Reply",
     "Stream",
     "Text",
@@ -48,6 +50,7 @@ __all__ = [
     "Usage",
     "collect",
     "encode_prompt",
+    "looping_pattern",
     "resolve",
     "stream",
 ]

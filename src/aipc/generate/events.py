@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from aipc.errors import GenerationError
 
-FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
-"""A stop id or stop string; the token limit or the end of the context; a stop after tool
-calls; ended from outside."""
+FinishReason = Literal["stop", "length", "repetition", "tool_calls", "cancelled"]
+"""A stop id or stop string; the token limit or the end of the context; a loop, where those are
+looked for; a stop after tool calls; ended from outside."""
 
 
 @dataclass(frozen=True)

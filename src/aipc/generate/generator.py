@@ -27,6 +27,7 @@ from aipc.generate.events import (
     collect,
 )
 from aipc.generate.prompt import Prompt
+from aipc.generate.repetition import RepetitionDetection, RepetitionDetector
 from aipc.generate.stops import StopStrings
 from aipc.generate.structured.call_reader import CallReader
 from aipc.generate.tokenizer import Tokenizer
@@ -40,11 +41,18 @@ class Writer:
     """What one answer's tokens say; every token is in exactly one event."""
 
     def __init__(
-        self, detokenizer: Detokenizer, stops: StopStrings, reader: CallReader | None
+        self,
+        detokenizer: Detokenizer,
+        stops: StopStrings,
+        reader: CallReader | None,
+        detector: RepetitionDetector | None = None,
     ) -> None:
         self._detokenizer = detokenizer
         self._stops = stops
         self._reader = reader
+        self._detector = detector
+        self.loops = False
+        """Whether the text so far ends in a loop, if those are looked for."""
         self._tokens: list[int] = []
         self._logprobs: list[float] = []
         self._pieces: list[bytes] = []
@@ -67,6 +75,8 @@ class Writer:
 
     def feed(self, token: int, logprob: float | None = None) -> Iterator[Text | ToolCall]:
         self.keep(token, logprob)
+        if self._detector is not None:
+            self.loops = self._detector.feed(token) is not None
         yield from self._events(self._read(self._stops.feed(self._detokenizer.feed(token))))
 
     def finish(self) -> Iterator[Text | ToolCall]:
@@ -104,6 +114,7 @@ def stream(
     stops: Collection[str] = (),
     stop_ids: Collection[int] = (),
     reader: CallReader | None = None,
+    repetition: RepetitionDetection | None = None,
 ) -> Stream:
     """Answer ``prompt`` (token ids) as an iterator of events with a `Finished` at last.
 
@@ -112,6 +123,8 @@ def stream(
     reaching either bound finishes with "length".  A stop id is counted and given, in an
     event without text; of ``stops``, the first to appear ends the answer and is not given.
     ``reader`` finds the calls of the tools that were offered; it serves one answer.
+    ``repetition`` says what a loop is: one finishes with "repetition", and what it wrote is
+    given; None lets it go on.
 
     Raises:
         PromptTooLong: at once, when the context has no room for one token of an answer.
@@ -122,7 +135,7 @@ def stream(
     room = _room(len(prompt), context)
     decoding = replace(decoding, max_new_tokens=min(decoding.max_new_tokens, room))
     detokenizer = Detokenizer(tokenizer, reader.markers if reader else ())
-    writer = Writer(detokenizer, StopStrings(stops), reader)
+    writer = Writer(detokenizer, StopStrings(stops), reader, _detector(repetition, tokenizer))
     return Stream(_Request(engine, tuple(prompt), decoding, frozenset(stop_ids)), writer)
 
 
@@ -220,6 +233,12 @@ def _room(prompt_tokens: int, context: int) -> int:
     return context - prompt_tokens
 
 
+def _detector(rule: RepetitionDetection | None, tokenizer: Tokenizer) -> RepetitionDetector | None:
+    if rule is None or rule.max_pattern_size == 0:
+        return None
+    return RepetitionDetector(rule, tokenizer.has_letter)
+
+
 def _events(request: _Request, writer: Writer, control: _Control) -> Generator[Event, None, None]:
     clock = _Clock()
     reason = yield from _answer(request, writer, control, clock)
@@ -247,6 +266,8 @@ def _answer(
             yield from writer.feed(token, logprob)
             if writer.stopped:
                 return "stop"
+            if writer.loops:
+                return "repetition"
             if clock.tokens == request.decoding.max_new_tokens:
                 return "length"
             if control.is_cancelled():

@@ -34,5 +34,7 @@ class GenerationRequest:
     tools: Sequence[Mapping[str, Any]] = ()
     tool_choice: str = "auto"
     logprobs: bool = False
+    repetition_detection: Mapping[str, int] | None = None
+    """Fields of `aipc.generate.RepetitionDetection`: a loop ends the answer; None: it goes on."""
     client: str = field(default="", repr=False)
     """Whose it is: turns go round among clients.  It never leaves the server's process."""

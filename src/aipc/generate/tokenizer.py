@@ -140,6 +140,13 @@ class Tokenizer:
         """What one token writes, be it part of a character; special tokens write nothing."""
         return b"" if self.is_silent(token) else self._spelling.bytes_of(token)
 
+    def has_letter(self, token: int) -> bool:
+        """Whether one token writes a letter of any script, or a part of a character."""
+        try:
+            return any(map(str.isalpha, self.bytes_of(token).decode()))
+        except UnicodeDecodeError:
+            return True
+
     @cached_property
     def _spelling(self) -> TokenBytes:
         return TokenBytes(self._backend)

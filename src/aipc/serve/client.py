@@ -153,6 +153,7 @@ class RemoteSession(Answerer):
         *,
         stop: Sequence[str] = (),
         schema: Mapping[str, Any] | None = None,
+        repetition_detection: Mapping[str, int] | None = None,
         **sampling: Any,
     ) -> RemoteStream:
         """As `aipc.session.session.Session.stream`.
@@ -168,6 +169,7 @@ class RemoteSession(Answerer):
             "stop": list(stop) or None,
             "max_tokens": sampling.pop("max_new_tokens", None),
             "response_format": None if schema is None else form,
+            "repetition_detection": repetition_detection,
             **sampling,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -230,7 +232,8 @@ class RemoteStream(Iterator[Event]):
             raise _error(500, chunk["error"])
         for choice in chunk["choices"]:
             self._clock.note_token()
-            self._reason = choice["finish_reason"]
+            looped = choice.get("stop_reason") == "repetition_detected"
+            self._reason = "repetition" if looped else choice["finish_reason"]
             text, tokens = choice["delta"].get("content"), choice.get("token_ids", ())
             if text or tokens:
                 yield Text(text or "", tuple(tokens))

@@ -15,6 +15,7 @@ from aipc.generate import (
     CallReader,
     GenerationRequest,
     Prompt,
+    RepetitionDetection,
     Stream,
     TextPipeline,
     Tokenizer,
@@ -98,6 +99,7 @@ class Session(Answerer):
         tool_choice: str = "auto",
         logprobs: bool = False,
         raw: bool = False,
+        repetition_detection: Mapping[str, int] | None = None,
         **sampling: Any,
     ) -> Stream:
         """Answer as an iterator of events: `Text` and `ToolCall`, then one `Finished`.
@@ -111,6 +113,8 @@ class Session(Answerer):
             tool_choice: "auto", "none", "required" (the model must call one) or a tool's name.
             logprobs: have the events tell each token's probability.
             raw: continue ``prompt``, a text, without the model's chat template.
+            repetition_detection: end an answer that goes round in a loop, with the finish reason
+                "repetition"; {} or fields of `RepetitionDetection`.  None: it goes on.
             sampling: fields of `Sampling`: max_new_tokens, temperature, top_p, top_k,
                 repetition_penalty, seed; what is left out is as the model's own
                 generation_config.json has it.
@@ -132,6 +136,7 @@ class Session(Answerer):
                 tools=tools,
                 tool_choice=tool_choice,
                 logprobs=logprobs,
+                repetition_detection=repetition_detection,
             )
         )
 
@@ -141,7 +146,10 @@ class Session(Answerer):
         tokens, constraint, reader = self._text.prepare(request)
         decoding = replace(decoding, constraint=constraint, logprobs=request.logprobs)
         self._able.check_decoding(decoding)
-        return self._stream(tokens, decoding, request.stop, self._text.stop_ids, reader)
+        asked = request.repetition_detection
+        repetition = None if asked is None else from_mapping(RepetitionDetection, asked)
+        ends = self._text.stop_ids
+        return self._stream(tokens, decoding, request.stop, ends, reader, repetition)
 
     def stream_ids(
         self,
@@ -174,6 +182,7 @@ class Session(Answerer):
         stop: Sequence[str],
         stop_ids: Collection[int],
         reader: CallReader | None = None,
+        repetition: RepetitionDetection | None = None,
     ) -> Stream:
         return stream(
             self._engine,
@@ -184,6 +193,7 @@ class Session(Answerer):
             stops=stop,
             stop_ids=stop_ids,
             reader=reader,
+            repetition=repetition,
         )
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aipc.generate import looping_pattern
 from aipc.tables import read_table
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ LONGEST_ANSWER = 128  # tokens
 MOST_REPEATED = 0.3
 """Measured on the small model's answers to these prompts: at most 0.13 where they make sense,
 0.58 and more where they loop (docs/eval.md)."""
-LOOP_ROUNDS = 3
-LOOP_TOKENS = 24
 MOST_ODD = 0.1
 
 OPEN_PROMPTS: tuple[str, ...] = tuple(read_table(__package__, "open_prompts.toml")["prompts"])
@@ -86,25 +85,14 @@ def check_answers(
 
 
 def check_answer(prompt: str, answer: str, tokens: Sequence[int]) -> AnswerCheck:
-    return AnswerCheck(
-        prompt, answer, repeated_share(tokens), ends_in_loop(tokens), odd_share(answer)
-    )
+    loops = looping_pattern(tokens) is not None
+    return AnswerCheck(prompt, answer, repeated_share(tokens), loops, odd_share(answer))
 
 
 def repeated_share(tokens: Sequence[int], size: int = NGRAM) -> float:
     """Of all runs of ``size`` tokens, the share that came before; 0 for fewer than two."""
     runs = [tuple(tokens[at : at + size]) for at in range(len(tokens) - size + 1)]
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
-
-
-def ends_in_loop(tokens: Sequence[int]) -> bool:
-    """Whether the end has one period three times over, in 24 tokens or more."""
-    for period in range(1, len(tokens) // LOOP_ROUNDS + 1):
-        length = max(LOOP_ROUNDS * period, LOOP_TOKENS)
-        tail = tokens[-length:]
-        if len(tail) == length and tail[period:] == tail[:-period]:
-            return True
-    return False
 
 
 def odd_share(text: str) -> float:

@@ -34,6 +34,7 @@ from aipc.serve.api.chat_schemas import (
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
 from aipc.serve.api.schemas import (
     FINGERPRINT,
+    ending,
     json_response,
     new_id,
     read,
@@ -68,6 +69,7 @@ def _generation_requests(body: ChatRequest, client: str) -> list[GenerationReque
             tools=tools,
             tool_choice=name if name and tools else "auto",
             logprobs=bool(body.logprobs),
+            repetition_detection=body.loops,
             client=client,
         )
         for seed in body.seeds()
@@ -129,8 +131,10 @@ def _choice_body(body: ChatRequest, index: int, choice: _Choice, reason: Any) ->
     content = "".join(choice.texts) or (None if choice.calls else "")
     message = AnswerMessage(role="assistant", content=content, refusal=None, **calls)
     logprobs = ChoiceLogprobs(content=choice.logprobs, refusal=None) if body.logprobs else None
-    ids = {"token_ids": choice.tokens} if body.return_token_ids else {}
-    return ChatChoice(index=index, message=message, logprobs=logprobs, finish_reason=reason, **ids)
+    more = ending(reason)
+    if body.return_token_ids:
+        more["token_ids"] = choice.tokens
+    return ChatChoice(index=index, message=message, logprobs=logprobs, **more)
 
 
 async def _frames(body: ChatRequest, events: IndexedEvents) -> AsyncGenerator[bytes, None]:
@@ -192,10 +196,10 @@ class _ChunkWriter:
         logprobs = None
         if event is not None and self._body.logprobs:
             logprobs = ChoiceLogprobs(content=_logprobs(event), refusal=None)
-        ids = {"token_ids": [*event.tokens]} if event and self._body.return_token_ids else {}
-        choice = ChunkChoice(
-            index=index, delta=delta, logprobs=logprobs, finish_reason=reason, **ids
-        )
+        more = ending(reason)
+        if event is not None and self._body.return_token_ids:
+            more["token_ids"] = [*event.tokens]
+        choice = ChunkChoice(index=index, delta=delta, logprobs=logprobs, **more)
         no_usage = {"usage": None} if self._body.wants_usage else {}
         return self._frame(choices=[choice], **no_usage)
 

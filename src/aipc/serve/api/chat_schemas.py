@@ -7,7 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from aipc.serve.api.schemas import ApiModel, CompletionBase, TimingsBody, UsageBody
+from aipc.serve.api.schemas import (
+    ApiModel,
+    CompletionBase,
+    StopReason,
+    TimingsBody,
+    UsageBody,
+)
 
 ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Schema = dict[str, Any]
@@ -170,6 +176,7 @@ class ChatChoice(ApiModel):
     message: AnswerMessage
     logprobs: ChoiceLogprobs | None
     finish_reason: Reason
+    stop_reason: StopReason = None
     token_ids: list[int] = Field(default_factory=list, description="where they were requested")
 
 
@@ -199,6 +206,7 @@ class ChunkChoice(ApiModel):
     delta: Delta
     logprobs: ChoiceLogprobs | None
     finish_reason: Reason | None
+    stop_reason: StopReason = None
     token_ids: list[int] = Field(default_factory=list, description="new ones, if requested")
 
 

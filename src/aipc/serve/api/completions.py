@@ -18,8 +18,10 @@ from aipc.serve.api.schemas import (
     FINGERPRINT,
     ApiModel,
     CompletionBase,
+    StopReason,
     TimingsBody,
     UsageBody,
+    ending,
     json_response,
     new_id,
     read,
@@ -64,6 +66,7 @@ class CompletionChoice(ApiModel):
     text: str
     logprobs: CompletionLogprobs | None
     finish_reason: Literal["stop", "length"] | None
+    stop_reason: StopReason = None
 
 
 class Completion(ApiModel):
@@ -96,6 +99,7 @@ def _generation_requests(body: CompletionRequest, client: str) -> list[Generatio
             sampling=body.sampling(body.max_tokens or LIMIT, seed),
             stop=body.stops,
             logprobs=body.logprobs is not None,
+            repetition_detection=body.loops,
             client=client,
         )
         for seed in body.seeds()
@@ -159,7 +163,7 @@ class _Writer:
     def choice(self, index: int, events: list[Text], reason: Any = None) -> CompletionChoice:
         logprobs = self._logprobs(index, events) if self._wants_logprobs else None
         text = "".join(event.text for event in events)
-        return CompletionChoice(index=index, text=text, logprobs=logprobs, finish_reason=reason)
+        return CompletionChoice(index=index, text=text, logprobs=logprobs, **ending(reason))
 
     def _logprobs(self, index: int, events: list[Text]) -> CompletionLogprobs:
         tokens: list[str] = []

@@ -62,6 +62,7 @@ def _generation_request(body: ResponseRequest, client: str) -> GenerationRequest
         schema=_schema(body.text),
         tools=[{"type": "function", "function": function} for function in functions],
         tool_choice=name if name and functions else "auto",
+        repetition_detection=body.loops,
         client=client,
     )
 
@@ -207,12 +208,14 @@ class _ResponseWriter:
         return [*frames, self._item("done", item)]
 
     def _finish(self, end: Finished) -> list[bytes]:
-        is_cut = end.reason == "length"
+        is_cut = end.reason in {"length", "repetition"}
         status: Any = "incomplete" if is_cut else "completed"
         frames = self._close(status)
         self.response.status = status
         if is_cut:
             self.response.incomplete_details = IncompleteDetails(reason="max_output_tokens")
+        if end.reason == "repetition":
+            self.response.stop_reason = "repetition_detected"
         self.response.usage = _usage(end)
         self.response.timings = timings_of([end])
         return [*frames, self._event(f"response.{status}", response=self.response)]

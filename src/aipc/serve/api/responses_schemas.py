@@ -15,7 +15,7 @@ from aipc.serve.api.chat_schemas import (
     TextFormat,
     ToolName,
 )
-from aipc.serve.api.schemas import ApiModel, SamplingBody, TimingsBody
+from aipc.serve.api.schemas import ApiModel, SamplingBody, StopReason, TimingsBody
 
 Nothing = Annotated[list[Any], Field(max_length=0)]
 _STATELESS = "nothing is stored here; send the whole conversation as input"
@@ -167,6 +167,7 @@ class ResponseBody(ApiModel):
     output: list[Annotated[OutputMessage | OutputCall, Field(discriminator="type")]]
     error: None
     incomplete_details: IncompleteDetails | None
+    stop_reason: StopReason = None
     instructions: str | None
     max_output_tokens: int | None
     metadata: dict[str, str]

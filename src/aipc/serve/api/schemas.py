@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 import aipc
 from aipc.devices.device import PATTERN
-from aipc.generate import Finished, Text
+from aipc.generate import Finished, FinishReason, RepetitionDetection, Text
 from aipc.options import Option, describe
 from aipc.runtimes.base import Sampling
 from aipc.serve.http import strict_json
@@ -31,8 +31,16 @@ Stop = Annotated[str, Field(min_length=1, max_length=256)]
 
 def sampling_field(name: str) -> Any:
     """A field with the bounds and the help of the `Sampling` option of that name."""
-    option = _DECLARED[name]
-    return Field(default=None, ge=option.minimum, le=option.maximum, description=option.help)
+    return _field(_DECLARED[name], None)
+
+
+def _repetition_field(name: str) -> Any:
+    option = next(one for one in describe(RepetitionDetection) if one.name == name)
+    return _field(option, option.default)
+
+
+def _field(option: Option, default: Any) -> Any:
+    return Field(default=default, ge=option.minimum, le=option.maximum, description=option.help)
 
 
 class ApiModel(BaseModel):
@@ -62,10 +70,23 @@ class RequestBody(ApiModel):
     store: Literal[False] | None = Field(default=None, description="nothing is stored")
 
 
+class RepetitionBody(ApiModel):
+    """What counts as a loop; the last two members are an extension of vLLM's three."""
+
+    max_pattern_size: int = _repetition_field("max_pattern_size")
+    min_pattern_size: int = _repetition_field("min_pattern_size")
+    min_count: int = _repetition_field("min_count")
+    min_tokens: int = _repetition_field("min_tokens")
+    min_wordless_tokens: int = _repetition_field("min_wordless_tokens")
+
+
 class SamplingBody(RequestBody):
     """A request for text, and how its tokens are sampled."""
 
     stream: bool | None = None
+    repetition_detection: RepetitionBody | None = Field(
+        default=None, description="extension, as vLLM's: end an answer that goes round in a loop"
+    )
     temperature: float | None = sampling_field("temperature")
     top_p: float | None = sampling_field("top_p")
     top_k: int | None = sampling_field("top_k")
@@ -82,6 +103,12 @@ class SamplingBody(RequestBody):
             "seed": seed,
         }
         return {name: value for name, value in fields.items() if value is not None}
+
+    @property
+    def loops(self) -> dict[str, int] | None:
+        """The fields of `RepetitionDetection`, if loops are to be looked for."""
+        asked = self.repetition_detection
+        return None if asked is None else asked.model_dump()
 
 
 class StreamOptions(ApiModel):
@@ -169,6 +196,23 @@ class TimingsBody(ApiModel):
     first_token_s: float | None = Field(description="seconds to the first token")
     decode_tokens_per_s: float | None = Field(description="tokens a second after the first")
     total_s: float = Field(description="seconds to the end")
+
+
+StopReason = Annotated[
+    Literal["repetition_detected"] | None,
+    Field(description="extension, as vLLM's: a loop ended the answer"),
+]
+
+
+def ending(reason: FinishReason | None) -> dict[str, Any]:
+    """The members "finish_reason" and, after a loop, "stop_reason" of a choice.
+
+    Strict clients know OpenAI's finish reasons alone.  Of these a loop is "length": the answer
+    was cut, and JSON in it is not whole.
+    """
+    if reason == "repetition":
+        return {"finish_reason": "length", "stop_reason": "repetition_detected"}
+    return {"finish_reason": reason}
 
 
 def usage_of(ends: Sequence[Finished]) -> UsageBody:

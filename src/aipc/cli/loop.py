@@ -1,0 +1,50 @@
+"""An answer that goes round in a loop: whether it is stopped, and what is said then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aipc.cli.output import folded, notice
+
+if TYPE_CHECKING:
+    from aipc.generate import Reply
+
+
+loop_flag = click.option(
+    "--repetition-detection/--no-repetition-detection",
+    "stops_loops",
+    default=True,
+    help="Stop an answer that goes round in a loop, or let it go on.",
+)
+
+
+def loop_options(stops_loops: bool) -> dict[str, Any]:
+    """The argument for `Session.stream`."""
+    return {"repetition_detection": {}} if stops_loops else {}
+
+
+def warn_if_looped(reply: Reply, given: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """``given`` are the options of this answer, ``facts`` its session's."""
+    if reply.finish_reason == "repetition":
+        for part in folded(f"[{loop_of(reply)}; {loop_remedies(given, facts)}]"):
+            notice(part)
+
+
+def loop_of(reply: Reply) -> str:
+    from aipc.generate import looping_pattern
+
+    size = looping_pattern(reply.tokens)
+    tokens = "one token" if size == 1 else f"the same {size} tokens"
+    return f"stopped after {reply.usage.completion_tokens} tokens: {tokens} over and over"
+
+
+def loop_remedies(given: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """What may help that was not tried yet."""
+    is_penalized = any(name.endswith("_penalty") for name in given)
+    ways = [] if is_penalized else ["--repetition-penalty 1.1"]
+    ways += ["--weight-format int8"] if facts.get("weights") == "int4" else []
+    helps = f"{' or '.join(ways)} may help, " if ways else ""
+    return f"{helps}--no-repetition-detection lets it go on"
