@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aipc.errors import EngineError
-from aipc.generate import Reply, Stream, collect, stream
+from aipc.generate import RepetitionDetection, Reply, Stream, collect, stream
 from aipc.runtimes.base import Decoding, Sampling
 from aipc.runtimes.fake import FakeEngine
 from aipc.timing_spans import TimingSpan
@@ -30,6 +30,9 @@ class Bytes:
 
     def is_silent(self, token: int) -> bool:
         return token == END
+
+    def has_letter(self, token: int) -> bool:
+        return chr(token).isalpha()
 
 
 @dataclass
@@ -83,7 +86,13 @@ class StandIn:
         self.closed = True
 
     def stream(
-        self, prompt: Any, *, stop: tuple[str, ...] = (), schema: Any = None, **sampling: Any
+        self,
+        prompt: Any,
+        *,
+        stop: tuple[str, ...] = (),
+        schema: Any = None,
+        repetition_detection: dict[str, int] | None = None,
+        **sampling: Any,
     ) -> Stream:
         self.schemas.append(schema)
         self.asked.append([dict(message) for message in prompt])
@@ -98,6 +107,9 @@ class StandIn:
             context=self.context,
             stops=stop,
             stop_ids={END},
+            repetition=None
+            if repetition_detection is None
+            else RepetitionDetection(**repetition_detection),
         )
 
     def generate(self, prompt: Any, **options: Any) -> Reply:

@@ -111,3 +111,19 @@ def test_bytes_that_are_no_text_end_it(aipc, stand_in) -> None:
     outcome = aipc("chat", stdin=b"caf\xe9\n")
     assert outcome.status == 2
     assert "stdin is not UTF-8 text" in outcome.stderr
+
+
+def test_a_loop_is_stopped_and_the_chat_goes_on(aipc, stand_in) -> None:
+    session = stand_in(answer="so: " + "{last} " * 50)
+    outcome = aipc("chat", "--repetition-penalty", "1.05", stdin="go\non\n")
+    assert outcome.status == 0
+    assert outcome.stdout == f"so:{' go' * 8}\nso:{' on' * 8}\n"
+    assert outcome.stderr.count("[stopped after 27 tokens: the same 3 tokens over and over;") == 2
+    assert "penalty" not in outcome.stderr
+    assert session.asked[1][1] == {"role": ASSISTANT, "content": f"so:{' go' * 8}"}
+
+
+def test_a_loop_goes_on_where_it_may(aipc, stand_in) -> None:
+    stand_in(answer="go " * 50)
+    outcome = aipc("chat", "--no-repetition-detection", stdin="x\n")
+    assert (outcome.stdout, "stopped" in outcome.stderr) == ("go " * 50 + "\n", False)

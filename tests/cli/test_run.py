@@ -152,6 +152,61 @@ def test_json_that_is_cut_is_a_failure(aipc, stand_in) -> None:
     assert "the JSON is cut after 5 tokens; raise --max-new-tokens" in outcome.stderr
 
 
+LOOP = "so: " + "yes, " * 50
+INT4 = {"model": "stand-in", "device": "CPU", "runtime": "fake", "weights": "int4"}
+
+
+def test_a_loop_is_stopped_and_told_with_what_helps(aipc, stand_in) -> None:
+    stand_in(answer=LOOP, facts=INT4)
+    outcome = aipc("run", "x")
+    assert (outcome.status, outcome.stdout) == (0, "so: yes, yes, yes, yes, yes\n")
+    assert " ".join(outcome.stderr.split()).endswith(
+        "[stopped after 27 tokens: the same 5 tokens over and over; --repetition-penalty 1.1 or "
+        "weights in int8 (--weight-format) may help, --no-repetition-detection lets it go on]"
+    )
+    assert all(len(line) <= 100 for line in outcome.stderr.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("flags", "facts", "advice"),
+    [
+        ((), {}, "--repetition-penalty 1.1 may help"),
+        ((), {"weights": "int8"}, "--repetition-penalty 1.1 may help"),
+        (("--repetition-penalty", "1.2"), INT4, "weights in int8 (--weight-format) may help"),
+        (("--repetition-penalty", "1.2"), {}, "--no-repetition-detection lets it go on"),
+    ],
+)
+def test_what_was_tried_already_is_not_advised(aipc, stand_in, flags, facts, advice) -> None:
+    stand_in(answer=LOOP, facts=facts)
+    said = " ".join(aipc("run", "x", *flags).stderr.split())
+    assert f"over and over; {advice}" in said
+
+
+def test_a_loop_in_json_is_told_in_it_and_beside_it(aipc, stand_in) -> None:
+    stand_in(answer=LOOP)
+    outcome = aipc("run", "--json", "x")
+    told = json.loads(outcome.stdout)
+    assert (outcome.status, told["finish_reason"]) == (0, "repetition")
+    assert told["usage"]["completion_tokens"] == len(told["tokens"]) == 27
+    assert "the same 5 tokens over and over" in outcome.stderr
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_loop_in_what_has_to_fit_a_schema_is_a_failure(aipc, stand_in, flags) -> None:
+    stand_in(answer='{{"city": "' + LOOP)
+    outcome = aipc("run", "x", "--schema", "{}", *flags)
+    assert outcome.status == 1
+    assert "aipc: the JSON is cut, stopped after 37 tokens: the same 5 tokens" in outcome.stderr
+    assert outcome.stderr.count("over and over") == 1
+
+
+def test_a_loop_goes_on_where_it_may(aipc, stand_in) -> None:
+    stand_in(answer=LOOP)
+    outcome = aipc("run", "x", "--no-repetition-detection", "--max-new-tokens", "200")
+    assert outcome.stdout == LOOP[:200] + "\n"
+    assert "cut after 200 tokens" in outcome.stderr
+
+
 @pytest.mark.parametrize(
     ("told", "reason"),
     [

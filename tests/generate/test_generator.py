@@ -11,6 +11,7 @@ from aipc.errors import EngineError, GenerationError, PromptTooLong, UsageError
 from aipc.generate.detokenize import Detokenizer
 from aipc.generate.events import Finished, Text, ToolCall, collect
 from aipc.generate.generator import Writer, stream
+from aipc.generate.repetition import RepetitionDetection
 from aipc.generate.stops import StopStrings
 from aipc.generate.structured.call_reader import CallReader
 from aipc.generate.structured.tool_format import format_of
@@ -100,6 +101,43 @@ def test_engine_that_does_not_count_is_held_to_the_limit(byte_level):
     engine = Talker()
     assert len(collect(ask(engine, byte_level, limit=4)).tokens) == 4
     assert engine.generations[0].ended
+
+
+def test_a_loop_ends_the_answer_where_it_is_looked_for(byte_level, script):
+    loop = byte_level.encode("so the", add_special_tokens=False)
+    rounds = max(3, -(-24 // len(loop)))
+    engine = FakeEngine([*script, *loop * 50])
+    reply = collect(ask(engine, byte_level, limit=200, repetition=RepetitionDetection()))
+    assert reply.finish_reason == "repetition"
+    assert reply.text.startswith(ANSWER)
+    assert reply.text == byte_level.decode(reply.tokens)
+    assert len(script) + 24 <= len(reply.tokens) <= len(script) + rounds * len(loop)
+    assert reply.usage.completion_tokens == len(reply.tokens)
+    assert engine.generations[0].ended
+
+
+@pytest.mark.parametrize("rule", [None, RepetitionDetection(max_pattern_size=0)])
+def test_a_loop_that_nobody_looks_for_goes_on_to_the_limit(byte_level, rule):
+    tokens = byte_level.encode("so the ", add_special_tokens=False)
+    reply = collect(ask(FakeEngine(tokens * 99), byte_level, limit=200, repetition=rule))
+    assert (reply.finish_reason, len(reply.tokens)) == ("length", 200)
+
+
+def test_zeros_are_no_loop_for_much_longer_than_words(byte_level):
+    zero, word = (byte_level.encode(text, add_special_tokens=False)[:1] for text in ("0", "a"))
+    rule = RepetitionDetection()
+    zeros = collect(ask(FakeEngine(zero * 600), byte_level, limit=600, repetition=rule))
+    words = collect(ask(FakeEngine(word * 600), byte_level, limit=600, repetition=rule))
+    assert (len(zeros.tokens), len(words.tokens)) == (512, 24)
+
+
+def test_text_held_for_a_stop_string_is_given_when_a_loop_ends_the_answer(byte_level):
+    tokens = byte_level.encode("ab", add_special_tokens=False) * 50
+    rule = RepetitionDetection()
+    whole = collect(ask(FakeEngine(tokens), byte_level, repetition=rule))
+    held = collect(ask(FakeEngine(tokens), byte_level, stops=["b" + "ab" * 30], repetition=rule))
+    assert held.finish_reason == whole.finish_reason == "repetition"
+    assert held.text == whole.text
 
 
 def test_context_bounds_the_answer(byte_level, script):

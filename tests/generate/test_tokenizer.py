@@ -110,6 +110,24 @@ def test_a_part_of_a_character_is_told_as_its_bytes(tokenizer):
     assert b"".join(map(tokenizer.bytes_of, tokens)).endswith("\N{SNOWMAN}".encode())
 
 
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("a", True),
+        ("ä", True),
+        ("今", True),
+        ("7", False),
+        (" |", False),
+        ("☃", False),
+        ("🚨", False),
+    ],
+)
+def test_letters_are_told_from_what_is_none_also_by_a_part_of_one(tokenizer, text, has):
+    tokens = tokenizer.encode(text, add_special_tokens=False)
+    assert any(map(tokenizer.has_letter, tokens)) is has
+    assert not tokenizer.has_letter(tokenizer.id_of("<|end|>"))
+
+
 def test_special_tokens_and_strangers_write_nothing(tokenizer):
     assert tokenizer.bytes_of(tokenizer.id_of("<|end|>")) == b""
     assert tokenizer.bytes_of(tokenizer.vocabulary_size + 7) == b""

@@ -35,6 +35,12 @@ def test_a_limit_and_a_conversation_reach_the_server(session):
     assert (reply.text, reply.finish_reason) == ("0 1 2 ", "length")
 
 
+def test_a_loop_ends_an_answer_as_it_does_in_a_session(session):
+    reply = session.generate("loop 9", repetition_detection={})
+    assert (reply.text, reply.finish_reason) == ("0 1 2 3 ", "repetition")
+    assert session.generate("loop 9").finish_reason == "stop"
+
+
 def test_a_cancelled_answer_ends_here_and_there(session, server):
     stream = session.stream("count 100000 every 0.001")
     next(stream)

@@ -1,6 +1,7 @@
 """A session without a model, for a real worker process: what it is asked says what it does.
 
     count N [every S]   N tokens "0 ", "1 " …, S seconds apart
+    loop N              as count, but it ends after 4 where loops are looked for
     clock N every S     N tokens, each the time at which it was made
     die / die after N   the process ends as a crash does, at once or after N tokens
     hang                no token ever, and deaf to cancel
@@ -63,6 +64,10 @@ class FakeStream:
                 if self._count == options.get("max_new_tokens", 1 << 30):
                     reason = "length"
                     break
+                loops = text.startswith("loop") and options.get("loops") is not None
+                if loops and self._count == 4:
+                    reason = "repetition"
+                    break
                 piece = word or f"{time.perf_counter()} "
                 told = ((-0.5,), (piece.encode(),)) if options.get("logprobs") else ()
                 yield Text(piece, (self._count,), *told)
@@ -98,6 +103,7 @@ class FakeSession:
         choose_tools(request.tools, request.tool_choice)  # refuses what a session refuses
         prompt = request.prompt if request.messages is None else request.messages
         options = {**request.sampling, "tools": request.tools, "logprobs": request.logprobs}
+        options["loops"] = request.repetition_detection
         return self.stream(prompt, **options)
 
     def stream(self, prompt: Any, **options: Any) -> FakeStream:
@@ -131,7 +137,7 @@ class _OneMore:
 
 def _script(text: str) -> tuple[Iterator[str], float]:
     verb, *rest = text.split() or [""]
-    if verb == "count":
+    if verb in {"count", "loop"}:
         every = float(rest[2]) if len(rest) > 2 else 0.0
         return (f"{n} " for n in range(int(rest[0]))), every
     if verb == "clock":

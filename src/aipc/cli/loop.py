@@ -45,6 +45,6 @@ def loop_remedies(given: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """What may help that was not tried yet."""
     is_penalized = any(name.endswith("_penalty") for name in given)
     ways = [] if is_penalized else ["--repetition-penalty 1.1"]
-    ways += ["--weight-format int8"] if facts.get("weights") == "int4" else []
+    ways += ["weights in int8 (--weight-format)"] if facts.get("weights") == "int4" else []
     helps = f"{' or '.join(ways)} may help, " if ways else ""
     return f"{helps}--no-repetition-detection lets it go on"

@@ -14,10 +14,9 @@ from aipc.options import check, option
 class RepetitionDetection:
     """What counts as a loop: the end of an answer is one pattern of tokens, several times over.
 
-    The first three are vLLM's, which has them in its RepetitionDetectionParams.  The defaults
-    find every loop of the small model's answers and, in a thousand tokens of what people wrote,
-    next to none; a pattern without a letter has to be longer, because tables of numbers, rules
-    and padding repeat rightly.  Measured in docs/cli.md.
+    The first three are vLLM's, which has them in its RepetitionDetectionParams.  A pattern without
+    a letter has to go on for longer, since tables of numbers, rules and padding repeat rightly: ten
+    rows of ten zeros are 300 to 500 tokens.  Measured in docs/cli.md.
     """
 
     max_pattern_size: int = option(
@@ -31,7 +30,7 @@ class RepetitionDetection:
         24, "tokens that all of its rounds have to have together", minimum=0, maximum=100_000
     )
     min_wordless_tokens: int = option(
-        256,
+        512,
         "the same for a pattern without a letter: rows of zeros, rules of tables",
         minimum=0,
         maximum=100_000,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
 from aipc.artifact.files import TOKENIZER, TOKENIZER_CONFIG
@@ -18,6 +19,8 @@ from collections.abc import Iterator
 
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _PLAIN = (*range(33, 127), *range(161, 173), *range(174, 256))
+# in UTF-8 punctuation and box drawing begin with E2, emoji with F0, and nothing with 80 to BF
+_BEGIN_LETTERS = frozenset((*ascii_letters.encode(), *range(0xC3, 0xEF))) - {0xE2}
 
 
 class TokenBytes:
@@ -141,11 +144,12 @@ class Tokenizer:
         return b"" if self.is_silent(token) else self._spelling.bytes_of(token)
 
     def has_letter(self, token: int) -> bool:
-        """Whether one token writes a letter of any script, or a part of a character."""
+        """Whether one token writes a letter of any script, or the beginning of one."""
+        piece = self.bytes_of(token)
         try:
-            return any(map(str.isalpha, self.bytes_of(token).decode()))
+            return any(map(str.isalpha, piece.decode()))
         except UnicodeDecodeError:
-            return True
+            return not _BEGIN_LETTERS.isdisjoint(piece)
 
     @cached_property
     def _spelling(self) -> TokenBytes:

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
-import itertools
-
 import pytest
 from answering import Answering
+from tokenizers import Tokenizer as Backend
+from tokenizers import models
 
+from aipc.generate import TextPipeline, Tokenizer
 from aipc.measure.quality.degenerate import (
+    LONGEST_ANSWER,
     OPEN_PROMPTS,
     AnswerCheck,
     check_answer,
     check_answers,
-    ends_in_loop,
     odd_share,
     repeated_share,
 )
+from aipc.runtimes.fake import FakeEngine, FakeRuntime
+from aipc.session.session import Session
 
 GOOD = (
     "Bread begins with flour, water, salt and yeast. The baker kneads them until the dough is "
@@ -26,20 +29,6 @@ def test_the_share_of_repeated_runs_is_that_of_the_paper():
     assert repeated_share([1, 2, 3, 4, 1, 2, 3, 4]) == pytest.approx(1 / 5)
     assert repeated_share([7] * 11) == pytest.approx(7 / 8)
     assert repeated_share([1, 2]) == 0
-
-
-@pytest.mark.parametrize("period", [1, 2, 7, 30])
-def test_an_end_that_goes_round_is_a_loop(period):
-    start = list(range(1000, 1020))
-    loop = list(itertools.islice(itertools.cycle(range(period)), max(3 * period, 24)))
-    assert ends_in_loop(start + loop)
-    assert not ends_in_loop([*start, *loop[1:]] if period == 30 else [*start, *loop[:20], -1])
-
-
-def test_a_short_repetition_is_no_loop():
-    assert not ends_in_loop([5, 5, 5])
-    assert not ends_in_loop(list(range(100)))
-    assert not ends_in_loop([])
 
 
 def test_characters_that_no_text_has_are_counted():
@@ -71,6 +60,18 @@ def test_a_model_that_loops_is_told_from_one_that_answers():
     assert not answers.flawed
     assert loops.repeated > 0.5
     assert answers.repeated < 0.2
+
+
+def test_an_answer_that_loops_is_measured_to_its_limit():
+    backend = Backend(models.BPE({"a": 0, "b": 1}, []))
+    text = TextPipeline(Tokenizer(backend, {}), None, {}, frozenset(), 1000)
+    engine = FakeEngine([0, 1] * 100)
+    with Session(engine, FakeRuntime().capabilities("cpu"), text, {}) as session:
+        checks = check_answers(session, ["a"])
+        events = list(session.stream_ids([0], max_new_tokens=150))
+    assert [len(check.answer.split()) for check in checks.answers] == [LONGEST_ANSWER]
+    assert checks.answers[0].flaws == ("ends in a loop",)
+    assert (events[-1].reason, events[-1].usage.completion_tokens) == ("length", 150)
 
 
 def test_a_look_keeps_what_was_asked_and_answered():

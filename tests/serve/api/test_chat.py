@@ -212,3 +212,37 @@ def test_token_ids_come_where_they_are_requested(client):
     choices = [json.loads(data)["choices"][0] for data in streamed[:-1]]
     assert [token for one in choices for token in one.get("token_ids", ())] == [0, 1, 2]
     assert "token_ids" not in client.post(PATH, json=request_body("x")).json()["choices"][0]
+
+
+def test_a_loop_ends_the_answer_where_the_request_asks_for_it(client):
+    body = request_body("loop 9", repetition_detection={})
+    (choice,) = client.post(PATH, json=body).json()["choices"]
+    assert choice["message"]["content"] == "0 1 2 3 "
+    assert (choice["finish_reason"], choice["stop_reason"]) == ("length", "repetition_detected")
+    (choice,) = client.post(PATH, json=request_body("loop 9")).json()["choices"]
+    assert (choice["finish_reason"], "stop_reason" in choice) == ("stop", False)
+
+
+def test_a_stream_says_in_its_last_chunk_that_a_loop_ended_it(client):
+    body = request_body("loop 9", repetition_detection={"min_count": 4}, stream=True)
+    *pieces, last, done = events(client.post(PATH, json=body))
+    choices = [json.loads(text)["choices"][0] for text in pieces]
+    assert "".join(one["delta"].get("content", "") for one in choices) == "0 1 2 3 "
+    assert not any("stop_reason" in one for one in choices)
+    end = json.loads(last)["choices"][0]
+    assert (end["finish_reason"], end["stop_reason"]) == ("length", "repetition_detected")
+    assert done == "[DONE]"
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        ({"min_count": 1}, "repetition_detection.min_count"),
+        ({"max_pattern_size": 1 << 20}, "repetition_detection.max_pattern_size"),
+        ({"size": 3}, "repetition_detection.size"),
+        (True, "repetition_detection"),
+    ],
+)
+def test_a_rule_for_loops_beyond_its_bounds_is_refused(client, rule, field):
+    reply = client.post(PATH, json=request_body("x", repetition_detection=rule))
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, field)

@@ -26,6 +26,15 @@ def test_without_a_limit_it_is_openais_sixteen(client):
     assert choice["finish_reason"] == "length"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_loop_ends_the_text_where_the_request_asks_for_it(client, stream):
+    body = request_body("loop 9", repetition_detection={}, stream=stream)
+    reply = client.post(PATH, json=body)
+    *_, last = reply.text.removesuffix("data: [DONE]\n\n").strip().split("data: ")
+    (choice,) = json.loads(last)["choices"]
+    assert (choice["finish_reason"], choice["stop_reason"]) == ("length", "repetition_detected")
+
+
 def test_a_stream_and_its_usage(client):
     more = {"stream": True, "stream_options": {"include_usage": True}, "n": 2}
     *data, done, _ = client.post(PATH, json=request_body("count 4", **more)).text.split("\n\n")

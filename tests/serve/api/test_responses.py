@@ -47,6 +47,17 @@ def test_an_answer_that_is_cut_is_incomplete(client):
     assert reply["incomplete_details"] == {"reason": "max_output_tokens"}
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_a_loop_ended_is_incomplete_and_says_why(client, stream):
+    body = request_body("loop 9", repetition_detection={}, stream=stream)
+    reply = client.post(PATH, json=body)
+    response = events_of(reply)[-1][1]["response"] if stream else reply.json()
+    assert response["status"] == response["output"][0]["status"] == "incomplete"
+    assert response["output"][0]["content"][0]["text"] == "0 1 2 3 "
+    assert response["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert response["stop_reason"] == "repetition_detected"
+
+
 def test_the_events_of_a_text_come_in_openais_order(client):
     events = events_of(client.post(PATH, json=request_body("count 3", stream=True)))
     names = [name for name, _ in events]

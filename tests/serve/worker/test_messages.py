@@ -39,6 +39,7 @@ def test_a_request_survives_the_way_without_its_client():
         tools=[{"type": "function"}],
         tool_choice="required",
         logprobs=True,
+        repetition_detection={},
         client="somebody's key",
     )
     data = through_json(messages.request_to_data(request))
