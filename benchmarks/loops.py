@@ -86,7 +86,7 @@ def read_texts(folders: Sequence[Path], endings: tuple[str, ...], characters: in
     for folder in folders:
         left = characters
         names = sorted(path for path in folder.rglob("*") if path.name.endswith(endings))
-        for path in random.Random(1).sample(names, len(names)):  # noqa: S311 - the same again
+        for path in random.Random(1).sample(names, len(names)):
             try:
                 text = path.read_text("utf-8")
             except (OSError, UnicodeDecodeError):
