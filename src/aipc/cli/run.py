@@ -103,7 +103,8 @@ def run(
     -m the default model answers; it is fetched and converted at its first use. Sampling options
     left out are taken from the model's own generation settings.
     """
-    options = {**sampling_of(flags), **read_schema(schema), **loop_options(stops_loops)}
+    options = sampling_of(flags)
+    form = {**read_schema(schema), **loop_options(stops_loops)}
     question = read_prompt(prompt)
     messages = [{"role": "user", "content": question}]
     if system:
@@ -113,11 +114,11 @@ def run(
         if wants_reasons:
             show_reasons(session.facts)
         if wants_json:
-            reply = session.generate(messages, stop=stop, **options)
+            reply = session.generate(messages, stop=stop, **options, **form)
             timings = timing_facts(reply, session.stages, is_cold=is_cold)
             write_json({**as_json(reply, session.facts), "timings": timings})
         else:
-            reply = show(session.stream(messages, stop=stop, **options))
+            reply = show(session.stream(messages, stop=stop, **options, **form))
             if schema is None:
                 warn_if_cut(reply)
         if schema is None:
