@@ -48,7 +48,7 @@ def forecast(conversion: ConversionPlan) -> Forecast:
     """Sizes are computed; time is extrapolated from a small part of the work, run now."""
     cores = os.cpu_count() or 1
     streaming = WORKING_BYTES * CHUNK_WEIGHTS * (in_flight() + cores)
-    if conversion.recipe.is_searched:
+    if conversion.recipe.weight_format != "fp16" and conversion.recipe.quantizer != "rtn":
         streaming += SEARCH_BYTES * cores
     return Forecast(
         nbytes=conversion.nbytes,

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, asymmetric, dequantize, symmetric
 from aipc.convert.quantizers import search as search_module
+from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, asymmetric, dequantize, symmetric
 from aipc.convert.quantizers.search import SHARES, searched
 
 RNG = np.random.default_rng(5)
