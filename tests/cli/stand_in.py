@@ -15,8 +15,9 @@ from typing import Any
 
 from aipc.errors import EngineError
 from aipc.generate import RepetitionDetection, Reply, Stream, collect, stream
-from aipc.runtimes.base import Decoding, Sampling
+from aipc.runtimes.base import Decoding
 from aipc.runtimes.fake import FakeEngine
+from aipc.runtimes.sampling import Sampling
 from aipc.timing_spans import TimingSpan
 
 END = 0

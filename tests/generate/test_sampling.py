@@ -4,7 +4,8 @@ import pytest
 
 from aipc.errors import CheckpointError
 from aipc.generate.sampling import resolve
-from aipc.runtimes.base import Decoding, Sampling
+from aipc.runtimes.base import Decoding
+from aipc.runtimes.sampling import Sampling
 
 LLAMA_3 = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "eos_token_id": [1, 2]}
 

@@ -6,7 +6,8 @@ import pytest
 
 from aipc.errors import UsageError
 from aipc.options import describe, from_mapping
-from aipc.runtimes.base import Capabilities, Constraint, Decoding, Sampling
+from aipc.runtimes.base import Capabilities, Constraint, Decoding
+from aipc.runtimes.sampling import Sampling
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from aipc.runtimes.blob_cache import READY
 from aipc.timing_spans import TimingSpan
 
 if TYPE_CHECKING:
-    from aipc.generate import Event, Reply, Stream
+    from aipc.generate import Event, Reply, ResolvedSampling, Stream
     from aipc.serve.client import RemoteStream
 
 
@@ -48,9 +48,13 @@ def warn_if_cut(reply: Reply) -> None:
         notice(f"[cut after {tokens} tokens; --max-new-tokens sets the limit]")
 
 
-def as_json(reply: Reply, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``--json`` prints: the reply, then the session's facts."""
-    return {**reply.as_dict(), **facts}
+def as_json(
+    reply: Reply, facts: Mapping[str, Any], sampling: ResolvedSampling | None
+) -> dict[str, Any]:
+    """What ``--json`` prints: the reply, then the session's facts, and how tokens were chosen."""
+    shown = {name: fact for name, fact in facts.items() if name != "sampling_defaults"}
+    stated = {} if sampling is None else {"sampling": sampling.as_dict()}
+    return {**reply.as_dict(), **shown, **stated}
 
 
 def _written(events: Iterable[Event], pieces: list[str]) -> Iterator[Event]:
@@ -61,7 +65,22 @@ def _written(events: Iterable[Event], pieces: list[str]) -> Iterator[Event]:
         yield event
 
 
-def show_reasons(facts: Mapping[str, Any]) -> None:
+def read_sampling(options: Mapping[str, Any], facts: Mapping[str, Any]) -> ResolvedSampling | None:
+    """How a session with these ``facts`` chooses tokens; None of a server that does not tell.
+
+    Raises:
+        CheckpointError: a value of the model's that is out of bounds.
+    """
+    from aipc.generate import SamplingDefaults, resolve
+    from aipc.runtimes.sampling import Sampling
+
+    if "sampling_defaults" not in facts:
+        return None
+    defaults = [SamplingDefaults(**one) for one in facts["sampling_defaults"]]
+    return resolve(Sampling(**options), defaults)
+
+
+def show_reasons(facts: Mapping[str, Any], sampling: ResolvedSampling | None) -> None:
     """On stderr, before the answer; ``facts`` are a session's."""
     device = f"{facts.get('device')} ({facts.get('device_name')})"
     weights = facts.get("weights") or "as it was made"
@@ -69,6 +88,8 @@ def show_reasons(facts: Mapping[str, Any]) -> None:
     lines += [f"- {reason}" for reason in facts.get("why", ())]
     if facts.get(READY):
         lines.append("- its weights were kept ready for this processor: `aipc cache list`")
+    if sampling is not None:
+        lines.append(f"- tokens are chosen by {sampling}")
     for line in lines:
         for part in folded(line):
             notice(part)

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.answer import as_json, show, show_reasons, show_timings, timing_facts, warn_if_cut
+from aipc.cli.answer import (
+    as_json,
+    read_sampling,
+    show,
+    show_reasons,
+    show_timings,
+    timing_facts,
+    warn_if_cut,
+)
 from aipc.cli.loop import loop_flag, loop_of, loop_options, loop_remedies, warn_if_looped
 from aipc.cli.output import notice, write_json
 from aipc.cli.server_session import find_server, keep_warm_flag, server_flags
@@ -101,7 +109,7 @@ def run(
 
     Text on stdin is added after PROMPT; without PROMPT, or with "-", it is the prompt. Without
     -m the default model answers; it is fetched and converted at its first use. Sampling options
-    left out are taken from the model's own generation settings.
+    left out are as the model's makers state them; --explain says where each comes from.
     """
     options = sampling_of(flags)
     form = {**read_schema(schema), **loop_options(stops_loops)}
@@ -111,12 +119,15 @@ def run(
         messages.insert(0, {"role": "system", "content": check_text(system)})
     with find_server(flags, notice, stop) or _load(question, flags) as session:
         is_cold = "server" not in session.facts
+        sampling = read_sampling(options, session.facts) if wants_reasons or wants_json else None
+        if sampling is not None and sampling.decoding.temperature:
+            options["seed"] = sampling.decoding.seed  # the one that is stated
         if wants_reasons:
-            show_reasons(session.facts)
+            show_reasons(session.facts, sampling)
         if wants_json:
             reply = session.generate(messages, stop=stop, **options, **form)
             timings = timing_facts(reply, session.stages, is_cold=is_cold)
-            write_json({**as_json(reply, session.facts), "timings": timings})
+            write_json({**as_json(reply, session.facts, sampling), "timings": timings})
         else:
             reply = show(session.stream(messages, stop=stop, **options, **form))
             if schema is None:

@@ -17,9 +17,9 @@ from aipc.devices.device import NAMES, plain_name
 from aipc.errors import UsageError
 from aipc.options import describe
 from aipc.progress import Notify, Progress
-from aipc.runtimes.base import Sampling
 from aipc.runtimes.blob_cache import READY
 from aipc.runtimes.openvino.static_shape import NpuOptions
+from aipc.runtimes.sampling import Sampling
 
 if TYPE_CHECKING:
     from aipc.session.place import SessionOptions

@@ -188,7 +188,7 @@ class CausalLM:
             streamer: is given the prompt, then each token; one prompt at a time.
             stopping_criteria: transformers' own, asked after each token about
                 int64 [1, tokens so far], with ``scores`` None.
-            parameters: do_sample, temperature, top_p, top_k, repetition_penalty,
+            parameters: do_sample, temperature, top_p, top_k, min_p, repetition_penalty,
                 max_new_tokens, max_length, eos_token_id, pad_token_id, stop_strings.
 
         Returns:

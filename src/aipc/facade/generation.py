@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from aipc.errors import UsageError
+from aipc.runtimes.sampling import GREEDY
 
-SAMPLED = ("temperature", "top_p", "top_k")
+SAMPLED = ("temperature", "top_p", "top_k", "min_p")
 _HONORED = {
     *SAMPLED,
     "do_sample",
@@ -64,7 +65,7 @@ class GenerateArguments:
     """What one call of ``generate`` asks for."""
 
     sampling: Mapping[str, Any]
-    """Fields of `Sampling`, without a seed."""
+    """Fields of `Sampling`, without a seed; nothing is left to the model's own defaults here."""
     stop: tuple[str, ...]
     stop_ids: frozenset[int] | None
     """None: the model's own."""
@@ -102,14 +103,13 @@ def read_order(
     """
     _refuse(parameters)
     settings = {**own, **parameters}
-    sampling = {name: parameters[name] for name in ("repetition_penalty",) if name in parameters}
+    sampling = {**GREEDY, "repetition_penalty": settings.get("repetition_penalty", 1.0)}
     is_sampled = bool(settings.get("do_sample"))
     if is_sampled:
-        sampling |= {"temperature": 1.0, "top_k": TOP_K}
+        sampling |= {"temperature": 1.0, "top_p": 1.0, "top_k": TOP_K, "min_p": 0.0}
         sampling |= {name: settings[name] for name in SAMPLED if name in settings}
     else:
         _warn_greedy([name for name in SAMPLED if name in parameters])
-        sampling["temperature"] = 0.0
     sampling["max_new_tokens"] = _max_new_tokens(parameters, own, length)
     stop_ids = frozenset(_ids(parameters["eos_token_id"])) if "eos_token_id" in parameters else None
     return GenerateArguments(sampling, _stop(parameters), stop_ids, _pad_id(settings), is_sampled)

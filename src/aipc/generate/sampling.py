@@ -1,65 +1,136 @@
-"""What was asked and what the model's own generation config says, made into a `Decoding`."""
+"""What was asked and what a model's makers state, made into a `Decoding`."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from aipc.artifact.files import GENERATION_CONFIG
 from aipc.errors import CheckpointError, UsageError
-from aipc.runtimes.base import Decoding, Sampling
+from aipc.runtimes.base import Decoding
+from aipc.runtimes.sampling import Sampling
+
+GIVEN, DRAWN = "given", "drawn"
+"""Origins of a value: the user gave it; a seed that nobody gave."""
+
+_SHARES = ("top_p", "top_k", "min_p")
+"""What means nothing unless tokens are sampled."""
+_PENALTIES = ("repetition_penalty", "presence_penalty", "frequency_penalty")
+_CONFIG = ("do_sample", "temperature", *_SHARES, "repetition_penalty")
+"""What a generation_config.json can state here, as transformers names it."""
 
 
-def resolve(requested: Sampling, generation_config: Mapping[str, Any]) -> Decoding:
+@dataclass(frozen=True)
+class SamplingDefaults:
+    """What somebody states for a model, taken where a request says nothing."""
+
+    origin: str
+    """Who, for people."""
+    values: Mapping[str, Any]
+    """Fields of `Sampling`, not checked, and ``do_sample``; without that one a temperature above 0
+    has tokens sampled."""
+
+    @classmethod
+    def of_config(cls, config: Mapping[str, Any]) -> SamplingDefaults:
+        """Those of generation_config.json's content: without ``do_sample`` it is greedy.
+
+        transformers' own default top_k of 50 is not applied.
+        """
+        stated = {name: config[name] for name in _CONFIG if config.get(name) is not None}
+        return cls(GENERATION_CONFIG, {"do_sample": False, **stated})
+
+    @property
+    def samples(self) -> bool | None:
+        """Whether tokens are to be sampled; None where nothing is stated about it."""
+        temperature = self.values.get("temperature")
+        if "do_sample" in self.values:
+            return self.values["do_sample"] is True and temperature != 0
+        return None if temperature is None else temperature != 0
+
+
+@dataclass(frozen=True)
+class ResolvedSampling:
+    """Every question answered; ``origins`` says by whom, of the values that are not neutral."""
+
+    decoding: Decoding
+    origins: Mapping[str, str]
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """Ready for JSON: each value that is not neutral, and where it came from."""
+        return {
+            name: {"value": getattr(self.decoding, name), "origin": origin}
+            for name, origin in self.origins.items()
+        }
+
+    def __str__(self) -> str:
+        """Such as "temperature 0.2 (the catalogue), seed 123 (drawn)"."""
+        values = [
+            f"{name} {one['value']} ({one['origin']})" for name, one in self.as_dict().items()
+        ]
+        return ", ".join(values if self.decoding.temperature else ["greedy", *values])
+
+
+def resolve(requested: Sampling, defaults: Sequence[SamplingDefaults]) -> ResolvedSampling:
     """Answer every question that ``requested`` leaves open.
 
-    ``generation_config`` is the content of generation_config.json: do_sample, temperature,
-    top_p, top_k and repetition_penalty, as transformers defines them.  A value requested
-    comes first, then the model's, then the neutral one (transformers' own default top_k
-    of 50 is not applied).
-
-    A temperature requested decides: 0 is greedy.  Without one it is greedy unless the
-    model's do_sample is true, or a top_p or top_k is requested, which would mean nothing.
-    A sampled decoding without a seed gets a random one, so that it can be stated.
+    A value requested comes first, then the first of ``defaults`` that has one, then the neutral
+    one.  A temperature requested decides: 0 is greedy.  Without one it is greedy unless the
+    defaults sample, or a top_p, top_k or min_p is requested, which would mean nothing.  A sampled
+    decoding without a seed gets a random one, so that it can be stated.
 
     Raises:
         CheckpointError: a value of the model's that is needed is out of bounds.
     """
-    penalty = _choose("repetition_penalty", 1.0, requested, generation_config)
-    if not _is_sampled(requested, generation_config):
-        return Decoding(
-            requested.max_new_tokens, repetition_penalty=penalty, seed=requested.seed or 0
-        )
-    return Decoding(
-        max_new_tokens=requested.max_new_tokens,
-        temperature=_choose("temperature", 1.0, requested, generation_config),
-        top_p=_choose("top_p", 1.0, requested, generation_config),
-        top_k=_choose("top_k", 0, requested, generation_config),
-        repetition_penalty=penalty,
-        seed=secrets.randbelow(2**32) if requested.seed is None else requested.seed,
-    )
+    is_sampled = _is_sampled(requested, defaults)
+    names = ("temperature", *_SHARES, *_PENALTIES) if is_sampled else _PENALTIES
+    found = {name: _choose(name, requested, defaults) for name in names}
+    if is_sampled and not found["temperature"][0]:
+        found["temperature"] = (1.0, "transformers' default")
+    origins = {
+        name: origin for name, (value, origin) in found.items() if value != getattr(Decoding, name)
+    }
+    if is_sampled:
+        found["seed"] = _seed(requested)
+        origins["seed"] = found["seed"][1]
+    values = {name: value for name, (value, _) in found.items()}
+    return ResolvedSampling(Decoding(requested.max_new_tokens, **values), origins)
 
 
-def _is_sampled(requested: Sampling, config: Mapping[str, Any]) -> bool:
+def _is_sampled(requested: Sampling, defaults: Sequence[SamplingDefaults]) -> bool:
     if requested.temperature is not None:
         return requested.temperature > 0
-    if requested.top_p is not None or requested.top_k is not None:
+    if any(getattr(requested, name) is not None for name in _SHARES):
         return True
-    return config.get("do_sample") is True
+    return next((one.samples for one in defaults if one.samples is not None), False)
 
 
-def _choose(name: str, neutral: float, requested: Sampling, config: Mapping[str, Any]) -> Any:
+def _seed(requested: Sampling) -> tuple[int, str]:
+    if requested.seed is None:
+        return secrets.randbelow(2**32), DRAWN
+    return requested.seed, GIVEN
+
+
+def _choose(
+    name: str, requested: Sampling, defaults: Sequence[SamplingDefaults]
+) -> tuple[Any, str]:
     own = getattr(requested, name)
     if own is not None:
-        return own
-    value = config.get(name)
-    if value is None:
-        return neutral
+        return own, GIVEN
+    for one in defaults:
+        value = one.values.get(name)
+        if value is not None:
+            _check(name, value, one.origin)
+            return value, one.origin
+    return getattr(Decoding, name), ""
+
+
+def _check(name: str, value: Any, origin: str) -> None:
     try:
         Sampling(**{name: value})
     except UsageError as error:
         raise CheckpointError(
-            f"the model's generation_config.json has {name} {value!r}: {error.what}",
+            f"the model's {origin} has {name} {value!r}: {error.what}",
             f"give --{name.replace('_', '-')} a value of your own",
         ) from error
-    return value

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aipc.artifact.config import read_context, read_generation_config, read_stop_ids
 from aipc.artifact.files import CONFIG
 from aipc.errors import ArtifactError, UsageError
 from aipc.generate.prompt import Prompt, encode_prompt
 from aipc.generate.request import GenerationRequest
+from aipc.generate.sampling import SamplingDefaults
 from aipc.generate.structured.call_reader import CallReader
 from aipc.generate.structured.constraint import constrain
 from aipc.generate.structured.tool_format import format_of
@@ -30,7 +31,8 @@ class TextPipeline:
 
     tokenizer: Tokenizer
     template: ChatTemplate | None
-    defaults: Mapping[str, Any]
+    defaults: Sequence[SamplingDefaults]
+    """The first that states a value counts."""
     stop_ids: frozenset[int]
     context: int
 
@@ -40,7 +42,7 @@ class TextPipeline:
         return cls(
             tokenizer,
             ChatTemplate.from_folder(folder, tokenizer.special_tokens),
-            read_generation_config(folder),
+            (SamplingDefaults.of_config(read_generation_config(folder)),),
             read_stop_ids(folder),
             _context(folder),
         )

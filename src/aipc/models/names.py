@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from aipc.models.source import (
     HubSource,
     Source,
     WheelSource,
+    describe,
 )
 from aipc.tables import read_table
 
@@ -39,6 +40,8 @@ _HUB_ID = re.compile(
 )
 _ODD = ("..", "--", "//", "/.", "./")
 """Sequences that the hub forbids, or that could leave a folder."""
+_IDENTITY = ("kind", "repo", "distribution", "member")
+"""Facts of a source that tell one model from another; the others tell its versions."""
 _EXPLICIT = ("./", "../", "~", "/", ".\\", "..\\")
 
 
@@ -46,9 +49,9 @@ _EXPLICIT = ("./", "../", "~", "/", ".\\", "..\\")
 class Model:
     """One short name: ``nbytes`` is its download, ``context`` its longest text in tokens.
 
-    ``parameters`` are those of its network.
-
-    ``gated`` models can be fetched only by hub users who accepted their licence.
+    ``parameters`` are those of its network; ``gated`` models can be fetched only by hub users who
+    accepted their licence; ``sampling`` is what their makers state elsewhere than in their files,
+    as `aipc.runtimes.sampling.Sampling` names it.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Model:
     nbytes: int
     context: int
     gated: bool = False
+    sampling: Mapping[str, float] = field(default_factory=dict)
 
 
 class ModelCatalogue(Mapping[str, Model]):
@@ -76,6 +80,17 @@ class ModelCatalogue(Mapping[str, Model]):
 
     def __len__(self) -> int:
         return len(self._models)
+
+    def of_source(self, facts: Mapping[str, Any]) -> Model | None:
+        """The model that a manifest's source is, at whatever revision; None: it is not here.
+
+        ``facts`` are those of `aipc.models.source.describe`.
+        """
+        for model in self._models.values():
+            known = describe(model.source)
+            if all(facts.get(key) == known[key] for key in _IDENTITY if key in known):
+                return model
+        return None
 
     def near(self, name: str) -> list[str]:
         """Up to three short names that look like ``name``, a short name or a hub id."""

@@ -13,46 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from aipc.errors import UsageError
-from aipc.options import check, describe, option
+from aipc.options import describe
+from aipc.runtimes.sampling import Sampling
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is chosen, as a user asks for it.
-
-    None leaves the choice to the model's own generation config; `aipc.generate.resolve`
-    turns an instance into the `Decoding` that engines are given.
-    """
-
-    max_new_tokens: int = option(1024, "longest answer, in tokens", minimum=1)
-    temperature: float | None = option(
-        None, "0 takes the likeliest token; higher is more varied", minimum=0.0, maximum=2.0
-    )
-    top_p: float | None = option(
-        None,
-        "sample among the likeliest tokens that hold this share; 1 is off",
-        minimum=0.001,
-        maximum=1.0,
-    )
-    top_k: int | None = option(
-        None, "sample among this many of the likeliest tokens; 0 is off", minimum=0
-    )
-    repetition_penalty: float | None = option(
-        None,
-        "divides the score of tokens seen before; 1 is off",
-        minimum=0.1,
-        maximum=10.0,
-    )
-    seed: int | None = option(
-        None, "the same seed gives the same sample again", minimum=0, maximum=2**32 - 1
-    )
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 @dataclass(frozen=True)
@@ -72,22 +38,33 @@ class Constraint:
 class Decoding:
     """What an engine takes: a `Sampling` with every value resolved, and more.
 
-    The first names are those of `Sampling`, the values already checked.
+    The first names are those of `Sampling`, the values already checked; the defaults change
+    nothing.
     """
 
     max_new_tokens: int
     temperature: float = 0.0
-    """0 is greedy: then ``top_p``, ``top_k`` and ``seed`` have no effect."""
+    """0 is greedy: then ``top_p``, ``top_k``, ``min_p`` and ``seed`` have no effect."""
     top_p: float = 1.0
     """In (0, 1]; 1 is off."""
     top_k: int = 0
     """0 is off."""
+    min_p: float = 0.0
+    """0 is off, 1 leaves the likeliest token alone."""
     repetition_penalty: float = 1.0
     """1 is off; counts the tokens of the prompt and of the answer, also when greedy."""
+    presence_penalty: float = 0.0
+    """0 is off; counts the tokens of the answer, also when greedy."""
+    frequency_penalty: float = 0.0
+    """0 is off; counts the tokens of the answer, also when greedy."""
     seed: int = 0
     constraint: Constraint | None = None
     logprobs: bool = False
     """Whether `Generation.logprobs` is wanted."""
+
+
+SAMPLING = frozenset(declared.name for declared in describe(Sampling))
+"""Names of all options of `Sampling`."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +77,7 @@ class Capabilities:
     """Kinds of artifact that it opens, as in `aipc.json`'s target: "openvino" …"""
     concurrent: bool
     """Whether one engine runs several generations at once."""
-    sampling: frozenset[str] = frozenset(declared.name for declared in describe(Sampling))
+    sampling: frozenset[str] = SAMPLING
     """Names of the fields of `Sampling` that it honors."""
     constraints: frozenset[str] = frozenset()
     """The kinds of `Constraint` that it enforces."""
@@ -109,26 +86,13 @@ class Capabilities:
     logits: bool = False
     """Whether it gives the scores of all tokens at every position of a text."""
 
-    def check_sampling(self, requested: Sampling) -> None:
-        """Refuse, before any work, an option that this runtime does not honor.
-
-        Raises:
-            UsageError: naming the option and the ones that are honored.
-        """
-        for declared in describe(Sampling):
-            is_requested = getattr(requested, declared.name) != declared.default
-            if is_requested and declared.name not in self.sampling:
-                raise UsageError(
-                    f"the runtime '{self.runtime}' does not honor {declared.flag}",
-                    f"leave it out; it honors {', '.join(sorted(self.sampling))}",
-                )
-
     def check_decoding(self, requested: Decoding) -> None:
-        """Refuse, before any work, a constraint or probabilities that this runtime has not.
+        """Refuse, before any work, what this runtime has not: no option is dropped silently.
 
         Raises:
             UsageError: naming what was requested and what it has instead.
         """
+        self._check_sampling(requested)
         constraint = requested.constraint
         if constraint is not None and constraint.kind not in self.constraints:
             raise UsageError(
@@ -141,6 +105,16 @@ class Capabilities:
                 f"the runtime '{self.runtime}' gives no probabilities of tokens on this device",
                 "leave logprobs out, or choose another with --runtime or --device",
             )
+
+    def _check_sampling(self, requested: Decoding) -> None:
+        for declared in describe(Sampling):
+            neutral = getattr(Decoding, declared.name, declared.default)
+            is_neutral = getattr(requested, declared.name) == neutral
+            if not is_neutral and declared.name not in self.sampling:
+                raise UsageError(
+                    f"the runtime '{self.runtime}' does not honor {declared.flag} on this device",
+                    f"leave it at {neutral}, or choose another with --runtime or --device",
+                )
 
 
 class Generation(Protocol):

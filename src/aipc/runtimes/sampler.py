@@ -1,11 +1,13 @@
 """Choosing the next token from a model's scores, for runtimes whose own sampler can't be used.
 
-The order is transformers': repetition penalty, temperature, top-k, top-p.
+The order is transformers': penalties, temperature, top-k, top-p and min-p, which counts by the
+likeliest token, so that it may come before top-p as well.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,6 +26,7 @@ class Sampler:
         self._decoding = decoding
         self._random = np.random.default_rng(decoding.seed)
         self._seen = set(prompt)
+        self._answered: Counter[int] = Counter()
 
     def choose(self, scores: Scores) -> int:
         """The next token, an index of ``scores`` (logits [vocabulary], float32, left unchanged)."""
@@ -33,14 +36,15 @@ class Sampler:
         return token
 
     def note(self, token: int) -> None:
-        """Count a token that was chosen otherwise, for the repetition penalty."""
+        """Count a token that was chosen otherwise, for the penalties."""
         self._seen.add(token)
+        self._answered[token] += 1
 
     def rank(self, scores: Scores) -> Scores:
         """Scores whose highest is the choice, among all tokens or whichever of them are allowed.
 
         Sampled with noise in place of a draw (Gumbel-max: Maddison et al. 2014, A* Sampling,
-        section 2).  What top_k and top_p take away comes after all that they keep.
+        section 2).  What top_k, top_p and min_p take away comes after all that they keep.
         """
         scores = self._penalized(scores)
         if self._decoding.temperature == 0:
@@ -52,14 +56,18 @@ class Sampler:
         return (ranked + self._random.gumbel(size=scores.size)).astype(np.float32)
 
     def _penalized(self, scores: Scores) -> Scores:
-        """Keskar et al. 2019, CTRL, section 4.1: a negative score is multiplied instead."""
-        if self._decoding.repetition_penalty == 1.0:
+        repetition = np.float32(self._decoding.repetition_penalty)
+        presence, frequency = self._decoding.presence_penalty, self._decoding.frequency_penalty
+        if repetition == 1.0 and presence == frequency == 0.0:
             return scores
-        seen = np.fromiter((t for t in self._seen if t < scores.size), np.int64)
-        penalty = np.float32(self._decoding.repetition_penalty)
         changed = scores.copy()
-        old = scores[seen]
-        changed[seen] = np.where(old < 0, old * penalty, old / penalty)
+        if repetition != 1.0:  # Keskar et al. 2019, CTRL, 4.1: negative scores are multiplied
+            seen = np.fromiter((t for t in self._seen if t < scores.size), np.int64)
+            old = scores[seen]
+            changed[seen] = np.where(old < 0, old * repetition, old / repetition)
+        answered = np.fromiter(self._answered.keys(), np.int64)
+        times = np.fromiter(self._answered.values(), np.float32)
+        changed[answered] -= np.float32(presence) + np.float32(frequency) * times
         return changed
 
     def _draw(self, scores: Scores) -> int:
@@ -69,7 +77,7 @@ class Sampler:
         return int(candidates[min(at, candidates.size - 1)])
 
     def _kept(self, scores: Scores) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """The tokens that top_k and top_p leave, and their shares of anything."""
+        """The tokens that top_k, top_p and min_p leave, and their shares of anything."""
         candidates = _likeliest(scores, self._decoding.top_k)
         scaled = scores[candidates].astype(np.float64) / self._decoding.temperature
         shares = np.exp(scaled - scaled.max())
@@ -78,7 +86,8 @@ class Sampler:
             candidates, shares = candidates[order], shares[order]
             kept = _nucleus(shares, self._decoding.top_p)
             candidates, shares = candidates[:kept], shares[:kept]
-        return candidates, shares
+        likely = shares >= self._decoding.min_p * shares.max()
+        return candidates[likely], shares[likely]
 
 
 def logprob(scores: Scores, token: int) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aipc import telemetry
+from aipc.artifact import manifest
 from aipc.choose import read_artifact
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import Target
@@ -15,9 +16,10 @@ from aipc.devices import Device, reachable_devices
 from aipc.devices.device import plain_name
 from aipc.devices.remembered import remembered_devices
 from aipc.errors import ArtifactError, UsageError
+from aipc.generate import SamplingDefaults
 from aipc.models import names
 from aipc.models.names import CATALOGUE
-from aipc.models.source import ArtifactSource, Source
+from aipc.models.source import ArtifactSource, Source, describe
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
 from aipc.session.convert import announce, log, prepare
@@ -38,6 +40,18 @@ class PreparedModel:
     folder: Path
     placement: Placement
     store: Store
+
+    @property
+    def sampling(self) -> tuple[SamplingDefaults, ...]:
+        """What the catalogue has for the model, also where its artifact was named."""
+        source = describe(self.source)
+        if isinstance(self.source, ArtifactSource):
+            kept = manifest.find(self.folder)
+            source = {} if kept is None else kept.facts.get("source", {})
+        model = CATALOGUE.of_source(source)
+        if model is None or not model.sampling:
+            return ()
+        return (SamplingDefaults("the catalogue", model.sampling),)
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,9 @@ from aipc.models.source import ArtifactSource
 from aipc.models.store import Store
 from aipc.options import from_mapping
 from aipc.progress import Notify, Progress, silent
-from aipc.runtimes.base import Capabilities, Decoding, Engine, Sampling
+from aipc.runtimes.base import Capabilities, Decoding, Engine
 from aipc.runtimes.openvino.static_shape import NpuOptions
+from aipc.runtimes.sampling import Sampling
 from aipc.session.convert import log
 from aipc.session.observe import ObservedEngine
 from aipc.session.place import Placement, SessionOptions
@@ -115,9 +116,9 @@ class Session(Answerer):
             raw: continue ``prompt``, a text, without the model's chat template.
             repetition_detection: end an answer that goes round in a loop, with the finish reason
                 "repetition"; {} or fields of `RepetitionDetection`.  None: it goes on.
-            sampling: fields of `Sampling`: max_new_tokens, temperature, top_p, top_k,
-                repetition_penalty, seed; what is left out is as the model's own
-                generation_config.json has it.
+            sampling: fields of `Sampling`: max_new_tokens, temperature, top_p, top_k, min_p,
+                repetition_penalty, presence_penalty, frequency_penalty, seed; what is left out is
+                as the model's makers state it: the catalogue, then generation_config.json.
 
         Raises:
             UsageError: an unknown option, a bad value, a schema or a tool beyond what is
@@ -171,9 +172,9 @@ class Session(Answerer):
         return self._stream(prompt, self._decoding(sampling), stop, ends)
 
     def _decoding(self, sampling: Mapping[str, Any]) -> Decoding:
-        requested = from_mapping(Sampling, sampling)
-        self._able.check_sampling(requested)
-        return resolve(requested, self._text.defaults)
+        decoding = resolve(from_mapping(Sampling, sampling), self._text.defaults).decoding
+        self._able.check_decoding(decoding)
+        return decoding
 
     def _stream(
         self,
@@ -281,7 +282,12 @@ def open_session(prepared: PreparedModel, *, warm: bool = False) -> Session:
     if warm:
         with span("warm up"):
             _warm_up(engine, text)
-    facts = {**prepared.facts, "load_s": time.perf_counter() - started}
+    text = replace(text, defaults=(*prepared.sampling, *text.defaults))
+    facts = {
+        **prepared.facts,
+        "sampling_defaults": [asdict(one) for one in text.defaults],
+        "load_s": time.perf_counter() - started,
+    }
     runtime, label = placement.plan.runtime, prepared.source.label
     publication = StatusPublisher(prepared.store.running, label, runtime, engine.device)
     observed = ObservedEngine(engine, placement.computing, publication)

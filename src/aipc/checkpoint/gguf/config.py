@@ -25,6 +25,16 @@ _LLAMA3 = {
 }
 """What every Llama 3.1, 3.2 and 3.3 has in its config.json; the GGUF keeps only the result."""
 _DEFAULT_THETA = 10000.0
+_SAMPLING = {
+    "temp": "temperature",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "penalty_repeat": "repetition_penalty",
+}
+"""llama.cpp's recommended sampler parameters that mean the same here, but top_k, a whole number.
+
+Source: ``Keys.General`` of gguf-py's ``constants.py``.
+"""
 _TOKEN_IDS = {"bos": "bos", "eos": "eos", "padding": "pad"}
 
 
@@ -70,6 +80,24 @@ def token_ids(metadata: Metadata) -> dict[str, int]:
         if f"tokenizer.ggml.{key}_token_id" in metadata:
             ids[f"{name}_token_id"] = metadata.integer(f"tokenizer.ggml.{key}_token_id")
     return ids
+
+
+def sampling(metadata: Metadata) -> dict[str, Any]:
+    """What the file recommends, as generation_config.json names it; empty where it says nothing.
+
+    Whoever states how to sample wants it done, unless at a temperature of 0.
+
+    Raises:
+        CheckpointError: a negative value, or one of another type.
+    """
+    prefix = "general.sampling."
+    shares = {key: name for key, name in _SAMPLING.items() if prefix + key in metadata}
+    stated: dict[str, Any] = {name: metadata.share(prefix + key) for key, name in shares.items()}
+    if f"{prefix}top_k" in metadata:
+        stated["top_k"] = metadata.integer(f"{prefix}top_k")
+    if stated.keys() <= {"repetition_penalty"}:
+        return stated
+    return {"do_sample": stated.get("temperature") != 0, **stated}
 
 
 def _sizes(metadata: Metadata) -> dict[str, int]:

@@ -65,12 +65,19 @@ class Metadata:
 
     def number(self, key: str, default: float | None = None) -> float:
         """A positive finite number, a float32 in its shortest decimal form."""
+        number = self.share(key, default)
+        if number == 0:
+            raise self._wrong(key, number)
+        return number
+
+    def share(self, key: str, default: float | None = None) -> float:
+        """As `number`, and 0."""
         value = self._get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._wrong(key, value)
         with np.errstate(over="ignore"):
             shortest = float(str(np.float32(value)))
-        if not math.isfinite(shortest) or shortest <= 0:
+        if not math.isfinite(shortest) or shortest < 0:
             raise self._wrong(key, value)
         return shortest
 

@@ -14,6 +14,7 @@ from aipc.artifact.files import (
     TOKENIZER_CONFIG,
 )
 from aipc.checkpoint.gguf.byte_level import build_byte_level, find_pre_tokenizer
+from aipc.checkpoint.gguf.config import sampling
 from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.gguf.sentencepiece import build_sentencepiece
 from aipc.checkpoint.gguf.vocabulary import (
@@ -65,7 +66,7 @@ class GgufTexts:
         generation = {key: self._config[key] for key in _ID_KEYS if key in self._config}
         if stops := stop_ids(self._metadata, vocabulary):
             generation["eos_token_id"] = stops
-        write_object(target / GENERATION_CONFIG, generation)
+        write_object(target / GENERATION_CONFIG, {**generation, **sampling(self._metadata)})
         (target / TOKENIZER).write_bytes(tokenizer.to_str().encode("utf-8"))
         write_object(target / TOKENIZER_CONFIG, self._tokenizer_config(vocabulary))
         if _TEMPLATE in self._metadata:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aipc.errors import MeasurementError
 from aipc.runtimes.base import Decoding, Engine
+from aipc.runtimes.sampling import GREEDY
 
 if TYPE_CHECKING:
     from aipc.session.session import Session
@@ -48,8 +49,7 @@ def session_answers(session: Session) -> Answer:
             prompt,
             stop_ids=(),
             max_new_tokens=tokens,
-            temperature=0.0,
-            repetition_penalty=1.0,
+            **GREEDY,
         )
         return (len(getattr(event, "tokens", ())) for event in events)
 

@@ -14,6 +14,7 @@ from aipc.generate import collect
 from aipc.measure.quality.passages import Window
 from aipc.measure.statistics import Interval, of_share
 from aipc.runtimes.base import Scorer
+from aipc.runtimes.sampling import GREEDY
 
 if TYPE_CHECKING:
     from aipc.session.session import Session
@@ -155,9 +156,7 @@ def _prompts(windows: Sequence[Window]) -> Iterator[tuple[int, ...]]:
 
 
 def _next_token(session: Session, prompt: Sequence[int]) -> int:
-    events = session.stream_ids(
-        prompt, stop_ids=(), max_new_tokens=1, temperature=0.0, repetition_penalty=1.0
-    )
+    events = session.stream_ids(prompt, stop_ids=(), max_new_tokens=1, **GREEDY)
     return collect(events).tokens[0]
 
 

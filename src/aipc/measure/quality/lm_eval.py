@@ -21,6 +21,7 @@ from aipc.generate import TextPipeline
 from aipc.measure.quality.divergence import continued
 from aipc.measure.quality.reference import Subject
 from aipc.runtimes.base import Scorer
+from aipc.runtimes.sampling import GREEDY
 from aipc.session import session
 from aipc.session.place import SessionOptions
 from aipc.session.prepare import prepare_session
@@ -28,7 +29,7 @@ from aipc.session.session import Session
 
 LONGEST_ANSWER = 256
 """Tokens, where a task does not say; the harness's own models have the same."""
-_SAMPLING = ("temperature", "top_p", "top_k")
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p")
 
 
 @register_model("aipc")
@@ -149,13 +150,12 @@ class AipcLM(TemplateLM):  # type: ignore[misc]  # the harness has no types
         longest = int(given.pop("max_gen_toks", LONGEST_ANSWER))
         samples = given.pop("do_sample", False)
         sampling = {name: given.pop(name) for name in _SAMPLING if name in given}
-        if not samples:
-            sampling = {"temperature": 0.0}
+        sampling = {**GREEDY, "temperature": 1.0, **sampling} if samples else dict(GREEDY)
         prompt = self.tok_encode(context)[-max(self.max_length - longest, 1) :]
         stops = [until] if isinstance(until, str) else until
         events = self._session.stream_ids(
             prompt, stop=[stop for stop in stops if stop], max_new_tokens=longest,
-            repetition_penalty=1.0, **sampling, **given,
+            **sampling, **given,
         )  # fmt: skip
         return "".join(event.text for event in events)
 

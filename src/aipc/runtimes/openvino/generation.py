@@ -14,6 +14,8 @@ from aipc.runtimes.base import Constraint, Decoding
 from aipc.runtimes.openvino.schema import written
 from aipc.runtimes.token_queue import TokenChunk
 
+_MOST_MIN_P = 1 - 2**-24  # it refuses 1; in its float32 this is the next below
+
 
 class Requests(Protocol):
     """The part of an engine that a generation uses; handles are the engine's own."""
@@ -157,6 +159,7 @@ def _sample(config: Any, decoding: Decoding) -> None:
     config.do_sample = True
     config.temperature = decoding.temperature
     config.top_p = decoding.top_p
+    config.min_p = min(decoding.min_p, _MOST_MIN_P)
     config.rng_seed = decoding.seed
     if decoding.top_k:
         config.top_k = decoding.top_k

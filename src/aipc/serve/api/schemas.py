@@ -14,7 +14,7 @@ import aipc
 from aipc.devices.device import PATTERN
 from aipc.generate import Finished, FinishReason, RepetitionDetection, Text
 from aipc.options import Option, describe
-from aipc.runtimes.base import Sampling
+from aipc.runtimes.sampling import Sampling
 from aipc.serve.http import strict_json
 from aipc.serve.http.errors import HTTPError
 
@@ -25,7 +25,6 @@ FINGERPRINT = f"aipc-{aipc.__version__}"
 _BRANCHES = {"str", "int", "float", "none", "dict", "list"}
 _DECLARED: Mapping[str, Option] = {option.name: option for option in describe(Sampling)}
 
-Zero = Annotated[float, Field(ge=0, le=0)]
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -90,18 +89,15 @@ class SamplingBody(RequestBody):
     temperature: float | None = sampling_field("temperature")
     top_p: float | None = sampling_field("top_p")
     top_k: int | None = sampling_field("top_k")
+    min_p: float | None = sampling_field("min_p")
     repetition_penalty: float | None = sampling_field("repetition_penalty")
+    presence_penalty: float | None = sampling_field("presence_penalty")
+    frequency_penalty: float | None = sampling_field("frequency_penalty")
 
     def sampling(self, limit: int | None, seed: int | None = None) -> dict[str, Any]:
         """The fields of `Sampling` that were given."""
-        fields = {
-            "max_new_tokens": limit,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "top_k": self.top_k,
-            "repetition_penalty": self.repetition_penalty,
-            "seed": seed,
-        }
+        own = {name: getattr(self, name, None) for name in _DECLARED}
+        fields = {**own, "max_new_tokens": limit, "seed": seed}
         return {name: value for name, value in fields.items() if value is not None}
 
     @property
@@ -123,8 +119,6 @@ class CompletionBase(SamplingBody):
     seed: int | None = sampling_field("seed")
     stop: Stop | Annotated[list[Stop], Field(min_length=1, max_length=4)] | None = None
     stream_options: StreamOptions | None = None
-    presence_penalty: Zero | None = Field(default=None, description="0 only")
-    frequency_penalty: Zero | None = Field(default=None, description="0 only")
     logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = Field(
         default=None, description="empty only"
     )
