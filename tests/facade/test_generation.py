@@ -7,6 +7,8 @@ import pytest
 from aipc.errors import UsageError
 from aipc.facade.generation import MAX_NEW_TOKENS, TOP_K, check_names, read_order
 
+PENALTIES = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+"""None, whatever the catalogue has for the model."""
 KNOWN = {"do_sample", "num_beams", "top_k"}
 
 
@@ -15,25 +17,36 @@ def sampling(asked, own=None, length=10):
 
 
 def test_nothing_asked_is_greedy():
-    assert sampling({}) == {"temperature": 0.0, "max_new_tokens": MAX_NEW_TOKENS}
+    assert sampling({}) == PENALTIES | {
+        "temperature": 0.0,
+        "max_new_tokens": MAX_NEW_TOKENS,
+    }
 
 
 def test_a_temperature_without_sampling_has_no_effect_and_the_program_is_warned():
     with pytest.warns(UserWarning, match="temperature has no effect"):
         asked = sampling({"do_sample": False, "temperature": 0.3, "max_new_tokens": 1024})
-    assert asked == {"temperature": 0.0, "max_new_tokens": 1024}
+    assert asked == sampling({})
 
 
 def test_sampling_starts_from_transformers_own_values():
     asked = sampling({"do_sample": True})
-    assert asked == {"temperature": 1.0, "top_k": TOP_K, "max_new_tokens": MAX_NEW_TOKENS}
+    assert asked == PENALTIES | {
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "top_k": TOP_K,
+        "min_p": 0.0,
+        "max_new_tokens": MAX_NEW_TOKENS,
+    }
 
 
 def test_the_program_goes_before_the_model_and_the_model_before_the_defaults():
-    own = {"do_sample": True, "temperature": 0.6, "top_k": 20, "max_new_tokens": 7}
-    assert sampling({"top_k": 5}, own) == {
+    own = {"do_sample": True, "temperature": 0.6, "top_k": 20, "max_new_tokens": 7, "min_p": 0.1}
+    assert sampling({"top_k": 5}, own) == PENALTIES | {
         "temperature": 0.6,
+        "top_p": 1.0,
         "top_k": 5,
+        "min_p": 0.1,
         "max_new_tokens": 7,
     }
     with warnings.catch_warnings():
@@ -43,6 +56,7 @@ def test_the_program_goes_before_the_model_and_the_model_before_the_defaults():
 
 def test_a_repetition_penalty_counts_also_when_greedy():
     assert sampling({"repetition_penalty": 1.2})["repetition_penalty"] == 1.2
+    assert sampling({}, {"repetition_penalty": 1.2})["repetition_penalty"] == 1.2
 
 
 def test_max_length_counts_the_prompt_and_max_new_tokens_goes_before_it():
@@ -78,7 +92,6 @@ def test_stop_strings_may_be_one_or_several():
     [
         {"num_beams": 4},
         {"num_return_sequences": 2},
-        {"min_p": 0.1},
         {"no_repeat_ngram_size": 3},
         {"use_cache": False},
         {"typical_p": 0.9},

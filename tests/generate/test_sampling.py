@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from aipc.errors import CheckpointError
-from aipc.generate.sampling import resolve
+from aipc.generate.sampling import SamplingDefaults
+from aipc.generate.sampling import resolve as resolve_among
+from aipc.models.names import CATALOGUE
+from aipc.options import from_mapping
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.sampling import Sampling
 
 LLAMA_3 = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "eos_token_id": [1, 2]}
+CARD = SamplingDefaults("the catalogue", {"temperature": 0.2, "min_p": 0.1})
+
+
+def resolve(requested, config):
+    return resolve_among(requested, [SamplingDefaults.of_config(config)]).decoding
 
 
 def test_silent_model_is_greedy():
@@ -21,7 +31,7 @@ def test_model_s_values_are_taken_where_nothing_is_asked():
 
 def test_what_is_asked_comes_first():
     asked = Sampling(temperature=1.5, top_p=1.0, top_k=7, repetition_penalty=1.1, seed=0)
-    expected = Decoding(1024, 1.5, 1.0, 7, 1.1, 0)
+    expected = Decoding(1024, 1.5, 1.0, 7, repetition_penalty=1.1)
     assert resolve(asked, {**LLAMA_3, "top_k": 50, "repetition_penalty": 1.3}) == expected
 
 
@@ -34,7 +44,7 @@ def test_values_of_a_model_that_does_not_sample_are_not_taken():
     assert resolve(Sampling(), config) == Decoding(1024, repetition_penalty=1.2)
 
 
-@pytest.mark.parametrize("asked", [{"top_p": 0.5}, {"top_k": 3}])
+@pytest.mark.parametrize("asked", [{"top_p": 0.5}, {"top_k": 3}, {"min_p": 0.1}])
 def test_option_of_sampling_samples(asked):
     assert resolve(Sampling(**asked, seed=1), {}) == Decoding(1024, 1.0, **asked, seed=1)
 
@@ -54,3 +64,43 @@ def test_bad_value_of_the_model_is_named_and_can_be_overruled():
     with pytest.raises(CheckpointError, match=r"top_p 7: .*maximum 1\.0; give --top-p a value"):
         resolve(Sampling(), config)
     assert resolve(Sampling(top_p=0.9, seed=1), config).top_p == 0.9
+
+
+def test_the_first_that_states_a_value_counts_and_is_named():
+    config = SamplingDefaults.of_config({**LLAMA_3, "repetition_penalty": 1.1})
+    asked = Sampling(top_k=7, presence_penalty=0.0, frequency_penalty=0.5)
+    resolved = resolve_among(asked, [CARD, config])
+    decoding = resolved.decoding
+    assert (decoding.temperature, decoding.top_p, decoding.top_k) == (0.2, 0.9, 7)
+    assert (decoding.min_p, decoding.repetition_penalty) == (0.1, 1.1)
+    assert str(resolved) == (
+        "temperature 0.2 (the catalogue), top_p 0.9 (generation_config.json), top_k 7 (given), "
+        "min_p 0.1 (the catalogue), repetition_penalty 1.1 (generation_config.json), "
+        f"frequency_penalty 0.5 (given), seed {decoding.seed} (drawn)"
+    )
+    assert resolved.as_dict()["top_k"] == {"value": 7, "origin": "given"}
+    assert "presence_penalty" not in json.loads(json.dumps(resolved.as_dict()))
+
+
+def test_greedy_is_said_and_what_has_no_effect_is_not():
+    resolved = resolve_among(Sampling(temperature=0, seed=3, presence_penalty=1.0), [CARD])
+    assert str(resolved) == "greedy, presence_penalty 1.0 (given)"
+    assert (resolved.decoding.min_p, resolved.decoding.presence_penalty) == (0.0, 1.0)
+
+
+def test_a_temperature_of_0_in_the_catalogue_goes_before_a_model_that_samples():
+    greedy = SamplingDefaults("the catalogue", {"temperature": 0.0})
+    config = SamplingDefaults.of_config(LLAMA_3)
+    assert resolve_among(Sampling(), [greedy, config]).decoding == Decoding(1024)
+
+
+def test_a_catalogue_that_states_a_penalty_alone_leaves_the_rest_to_the_model():
+    penalty = SamplingDefaults("the catalogue", {"repetition_penalty": 1.1})
+    config = SamplingDefaults.of_config(LLAMA_3)
+    decoding = resolve_among(Sampling(seed=1), [penalty, config]).decoding
+    assert decoding == Decoding(1024, 0.6, 0.9, repetition_penalty=1.1, seed=1)
+
+
+@pytest.mark.parametrize("model", CATALOGUE.values(), ids=list(CATALOGUE))
+def test_the_catalogue_states_options_within_their_bounds(model):
+    from_mapping(Sampling, model.sampling)

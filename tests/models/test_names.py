@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from aipc.models.source import (
     GgufSource,
     HubSource,
     WheelSource,
+    describe,
 )
 
 
@@ -30,6 +32,19 @@ def checkpoint(folder):
 
 def test_a_short_name():
     assert resolve("phi-3-mini") == CATALOGUE["phi-3-mini"].source
+
+
+@pytest.mark.parametrize("model", CATALOGUE.values(), ids=list(CATALOGUE))
+def test_a_manifests_source_leads_to_its_entry_at_any_revision(model):
+    facts = describe(model.source)
+    versions = {"revision": "main", "version": "9", "sha256": "0" * 64, "files": {}}
+    assert CATALOGUE.of_source({**facts, **versions}) is model
+
+
+def test_a_source_that_is_in_no_entry():
+    for source in (HubSource("org/model"), GgufSource(Path("model.gguf"))):
+        assert CATALOGUE.of_source(describe(source)) is None
+    assert CATALOGUE.of_source({}) is None
 
 
 @pytest.mark.parametrize(

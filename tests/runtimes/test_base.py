@@ -22,6 +22,9 @@ from aipc.runtimes.sampling import Sampling
         ("top_p", 1.1),
         ("top_k", -1),
         ("repetition_penalty", 0.0),
+        ("min_p", 1.1),
+        ("presence_penalty", 2.1),
+        ("frequency_penalty", -2.1),
         ("seed", 2**32),
     ],
 )
@@ -32,7 +35,8 @@ def test_value_out_of_bounds_is_refused_by_its_flag(name, value):
 
 def test_everything_but_the_limit_may_be_left_to_the_model():
     left = [declared.name for declared in describe(Sampling) if declared.default is None]
-    assert left == ["temperature", "top_p", "top_k", "repetition_penalty", "seed"]
+    shares, penalties = ["top_p", "top_k", "min_p"], ["repetition", "presence", "frequency"]
+    assert left == ["temperature", *shares, *[f"{kind}_penalty" for kind in penalties], "seed"]
     with pytest.raises(UsageError):
         Sampling(max_new_tokens=None)
 
@@ -55,10 +59,9 @@ def test_option_that_a_runtime_does_not_honor_is_refused_before_any_work():
         concurrent=False,
         sampling=frozenset({"max_new_tokens", "temperature"}),
     )
-    able.check_sampling(Sampling(max_new_tokens=3, temperature=0.5))
-    expected = "'small' does not honor --top-k; leave it out; it honors max_new_tokens, temp"
-    with pytest.raises(UsageError, match=expected):
-        able.check_sampling(Sampling(top_k=5))
+    able.check_decoding(Decoding(3, temperature=0.5, presence_penalty=0.0))
+    with pytest.raises(UsageError, match=r"'small' does not honor --top-k .*; leave it at 0, or"):
+        able.check_decoding(Decoding(3, top_k=5))
 
 
 def test_constraints_and_probabilities_that_are_not_there_are_refused_before_any_work():

@@ -30,7 +30,8 @@ def expected(config, tensors, answer):
         {},
         {"repetition_penalty": 2.0},
         {"temperature": 0.5, "seed": 3},
-        {"temperature": 1.7, "top_k": 5, "top_p": 0.8, "seed": 4},
+        {"temperature": 1.7, "top_k": 5, "top_p": 0.8, "min_p": 0.1, "seed": 4},
+        {"presence_penalty": 1.5, "frequency_penalty": 0.5},
     ],
 )
 @pytest.mark.parametrize("runtime", ["openvino", "lookup", "onnx"])

@@ -75,6 +75,49 @@ def test_repetition_penalty_lowers_negative_scores_too():
     assert sampler.choose(np.array([-1.0, -1.5], np.float32)) == 1
 
 
+def test_min_p_keeps_what_is_likely_enough_beside_the_likeliest():
+    assert set(counts(min_p=0.45)) == {0, 1, 2}
+    assert set(counts(min_p=0.76)) == {0}
+    assert set(counts(200, min_p=1.0)) == {0}
+    # 0.3 / 0.4 is 0.75, and at a temperature of 2 its square root
+    assert set(counts(min_p=0.8, temperature=2.0)) == {0, 1}
+
+
+@pytest.mark.parametrize("kept", [{"top_p": 0.65}, {"top_k": 2}, {"min_p": 0.7}])
+def test_the_tightest_of_the_limits_counts(kept):
+    loose = {"top_p": 0.85, "top_k": 3, "min_p": 0.3}
+    assert set(counts(**{**loose, **kept})) == {0, 1}
+
+
+def choices(count, scores, prompt=(), **decoding):
+    sampler = Sampler(Decoding(count, **decoding), prompt)
+    return [sampler.choose(np.array(scores, np.float32)) for _ in range(count)]
+
+
+def test_presence_penalty_is_taken_once_from_what_the_answer_has():
+    assert choices(4, [3.0, 2.0, 1.5], prompt=[0], presence_penalty=1.25) == [0, 1, 0, 0]
+    assert choices(3, [-1.0, -2.0, -2.5], presence_penalty=1.25) == [0, 1, 0]
+
+
+def test_frequency_penalty_is_taken_each_time():
+    # 3, 2 | 2.4, 2 | 1.8, 2 | 1.8, 1.4 | 1.2, 1.4
+    assert choices(5, [3.0, 2.0], prompt=[1, 1, 1], frequency_penalty=0.6) == [0, 0, 1, 0, 1]
+
+
+def test_a_negative_penalty_raises():
+    assert choices(3, [1.0, 0.9], prompt=[1], frequency_penalty=-0.5) == [0, 0, 0]
+    sampler = Sampler(Decoding(1, presence_penalty=-2.0), [])
+    sampler.note(1)
+    assert sampler.choose(np.array([1.0, -0.5], np.float32)) == 1
+
+
+def test_the_repetition_penalty_comes_first():
+    # 4 / 2 - 1 is 1; subtracted first it would be 1.5
+    scores = [4.0, 1.25]
+    penalties = {"repetition_penalty": 2.0, "presence_penalty": 1.0}
+    assert choices(2, scores, **penalties) == [0, 1]
+
+
 def ranked_shares(allowed, **decoding):
     sampler = Sampler(Decoding(4000, **({"temperature": 1.0} | decoding)), ())
     found = Counter(allowed[int(sampler.rank(SCORES)[allowed].argmax())] for _ in range(4000))
@@ -85,6 +128,7 @@ def test_the_highest_rank_is_a_sample_of_whatever_is_allowed():
     assert np.abs(ranked_shares([0, 1, 2, 3]) - SHARES).max() < 0.03
     assert np.abs(ranked_shares([1, 3]) - [0, 0.75, 0, 0.25]).max() < 0.03
     assert np.abs(ranked_shares([0, 1, 2, 3], top_k=2) - [4 / 7, 3 / 7, 0, 0]).max() < 0.03
+    assert np.abs(ranked_shares([0, 1, 2, 3], min_p=0.6) - [4 / 7, 3 / 7, 0, 0]).max() < 0.03
     assert np.abs(ranked_shares([0, 1, 2, 3], temperature=0.0) - [1, 0, 0, 0]).max() == 0
 
 

@@ -106,7 +106,7 @@ def assert_is_weather(call):
     assert arguments["unit"] in {"celsius", "fahrenheit"}
 
 
-@pytest.mark.parametrize("sampling", [{}, {"temperature": 1.0, "seed": 1}])
+@pytest.mark.parametrize("sampling", [{"temperature": 0.0}, {"temperature": 1.0, "seed": 1}])
 def test_the_real_model_keeps_to_a_schema(session, sampling):
     reply = session.generate("Describe a person.", schema=PERSON, max_new_tokens=200, **sampling)
     assert reply.finish_reason == "stop"
@@ -165,7 +165,7 @@ def test_the_real_model_answers_from_a_tool_s_result(session):
 def test_probabilities_are_those_that_scoring_the_answer_gives(session):
     artifact = session.facts["artifact"]
     with aipc.load(artifact, properties=EXACT) as exact:
-        reply = exact.generate(QUESTION, logprobs=True, max_new_tokens=12)
+        reply = exact.generate(QUESTION, logprobs=True, temperature=0.0, max_new_tokens=12)
         prompt = exact.encode(QUESTION)
     scorer = RUNTIMES.get("openvino").scorer(Path(artifact), "cpu", EXACT)
     pieces = list(scorer.logits([*prompt, *reply.tokens[:-1]]))
@@ -181,14 +181,19 @@ def test_probabilities_come_only_where_they_are_asked_for(session):
 
 def test_probabilities_stay_with_their_tokens_while_text_is_held_back(session):
     options = {"logprobs": True, "stop": ["Paris is a city that is not there"]}
-    events = list(session.stream(QUESTION, max_new_tokens=12, **options))[:-1]
+    events = list(session.stream(QUESTION, temperature=0.0, max_new_tokens=12, **options))[:-1]
     assert all(len(event.logprobs) == len(event.tokens) for event in events)
     values = tuple(value for event in events for value in event.logprobs)
-    assert values == session.generate(QUESTION, logprobs=True, max_new_tokens=12).logprobs
+    assert (
+        values
+        == session.generate(QUESTION, logprobs=True, temperature=0.0, max_new_tokens=12).logprobs
+    )
 
 
 def test_raw_text_is_continued_without_the_template(session):
-    reply = session.generate("The capital of France is", raw=True, max_new_tokens=3)
+    reply = session.generate(
+        "The capital of France is", raw=True, temperature=0.0, max_new_tokens=3
+    )
     assert "Paris" in reply.text
     assert reply.usage.prompt_tokens == len(session.encode("The capital of France is", raw=True))
 

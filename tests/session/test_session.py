@@ -45,17 +45,17 @@ def tiny_phi3(tmp_path):
 
 
 def test_it_answers_rightly(session):
-    reply = session.generate(QUESTION, max_new_tokens=24)
+    reply = session.generate(QUESTION, max_new_tokens=24, temperature=0.0)
     assert "Paris" in reply.text
     assert reply.finish_reason == "stop"
     assert reply.usage.completion_tokens == len(reply.tokens)
 
 
 def test_the_reply_is_the_sum_of_the_events(session):
-    events = list(session.stream(QUESTION, max_new_tokens=24))
+    events = list(session.stream(QUESTION, max_new_tokens=24, temperature=0.0))
     assert isinstance(events[-1], Finished)
     joined = "".join(event.text for event in events)
-    assert joined == session.generate(QUESTION, max_new_tokens=24).text
+    assert joined == session.generate(QUESTION, max_new_tokens=24, temperature=0.0).text
 
 
 def test_a_conversation_is_remembered(session):
@@ -63,11 +63,13 @@ def test_a_conversation_is_remembered(session):
     conversation = [
         {"role": ("user", "assistant")[turn % 2], "content": text} for turn, text in enumerate(said)
     ]
-    assert session.generate(conversation, max_new_tokens=24).text.startswith("Meow")
+    assert session.generate(conversation, max_new_tokens=24, temperature=0.0).text.startswith(
+        "Meow"
+    )
 
 
 def test_stop_strings_end_the_answer_and_are_not_in_it(session):
-    reply = session.generate(QUESTION, stop=["Paris"], max_new_tokens=24)
+    reply = session.generate(QUESTION, stop=["Paris"], max_new_tokens=24, temperature=0.0)
     assert reply.finish_reason == "stop"
     assert reply.text.startswith("The capital")
     assert "Paris" not in reply.text
@@ -81,10 +83,15 @@ def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(session):
 def test_token_ids_are_answered_as_their_text_is(session):
     text = session._text
     ids = encode_prompt(QUESTION, text.tokenizer, text.template)
-    reply = session.generate(QUESTION, max_new_tokens=24)
-    assert collect(session.stream_ids(ids, max_new_tokens=24)).tokens == reply.tokens
+    reply = session.generate(QUESTION, max_new_tokens=24, temperature=0.0)
+    assert (
+        collect(session.stream_ids(ids, max_new_tokens=24, temperature=0.0)).tokens == reply.tokens
+    )
     second = reply.tokens[1]
-    assert collect(session.stream_ids(ids, stop_ids={second})).tokens == reply.tokens[:2]
+    assert (
+        collect(session.stream_ids(ids, stop_ids={second}, temperature=0.0)).tokens
+        == reply.tokens[:2]
+    )
     with pytest.raises(UsageError, match="did you mean 'seed'"):
         session.stream_ids(ids, sed=1)
 
@@ -101,7 +108,7 @@ def test_the_emulated_npu_answers_as_the_cpu_does(smollm_gguf, home):
             store=home,
             **placed,
         ) as session:
-            answers.append(session.generate(QUESTION, max_new_tokens=12).text)
+            answers.append(session.generate(QUESTION, max_new_tokens=12, temperature=0.0).text)
     assert answers[0] == answers[1]
     assert session.facts["device"] == "NPU (emulated)"
     assert session.facts["asked"]["device"] == "npu"

@@ -86,5 +86,5 @@ def test_both_give_the_same_answer(question, artifact):
     for runtime, properties in (("openvino", openvino_scorer.EXACT), ("onnx", {})):
         with aipc.load(str(artifact(runtime, "fp16")), properties=properties) as session:
             assert session.facts["runtime"] == runtime
-            answers.append(session.generate(question, max_new_tokens=24).text)
+            answers.append(session.generate(question, max_new_tokens=24, temperature=0.0).text)
     assert answers[0] == answers[1]

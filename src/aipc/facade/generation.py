@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aipc.errors import UsageError
-from aipc.runtimes.sampling import GREEDY
+from aipc.generate import GREEDY
 
 SAMPLED = ("temperature", "top_p", "top_k", "min_p")
 _HONORED = {
@@ -109,7 +109,7 @@ def read_order(
         sampling |= {"temperature": 1.0, "top_p": 1.0, "top_k": TOP_K, "min_p": 0.0}
         sampling |= {name: settings[name] for name in SAMPLED if name in settings}
     else:
-        _warn_greedy([name for name in SAMPLED if name in parameters])
+        _warn_greedy([name for name in SAMPLED if parameters.get(name)])
     sampling["max_new_tokens"] = _max_new_tokens(parameters, own, length)
     stop_ids = frozenset(_ids(parameters["eos_token_id"])) if "eos_token_id" in parameters else None
     return GenerateArguments(sampling, _stop(parameters), stop_ids, _pad_id(settings), is_sampled)

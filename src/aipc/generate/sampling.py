@@ -12,6 +12,13 @@ from aipc.errors import CheckpointError, UsageError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.sampling import Sampling
 
+GREEDY: Mapping[str, Any] = {
+    "temperature": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+}
+"""The likeliest token each time, whatever a model's makers state."""
 GIVEN, DRAWN = "given", "drawn"
 """Origins of a value: the user gave it; a seed that nobody gave."""
 

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from aipc.options import check, option
-
-GREEDY: Mapping[str, Any] = {
-    "temperature": 0.0,
-    "repetition_penalty": 1.0,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-}
-"""The likeliest token each time, whatever a model's makers state."""
 
 
 @dataclass(frozen=True)

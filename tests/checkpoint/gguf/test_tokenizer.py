@@ -176,6 +176,34 @@ def test_the_tokenizer_converts_to_openvino(texts):
         assert decode(ids)["string_output"].tolist() == [text]
 
 
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        (
+            {"temp": 0.7, "top_k": 64, "top_p": 0.95, "min_p": 0.0},
+            {"do_sample": True, "temperature": 0.7, "top_k": 64, "top_p": 0.95, "min_p": 0.0},
+        ),
+        ({"temp": 0.0, "top_k": 1}, {"do_sample": False, "temperature": 0.0, "top_k": 1}),
+        ({"top_p": 0.5}, {"do_sample": True, "top_p": 0.5}),
+        ({"penalty_repeat": 1.1}, {"repetition_penalty": 1.1}),
+        ({"mirostat": 2, "penalty_last_n": 64}, {}),
+    ],
+)
+def test_recommended_sampling_is_written_as_transformers_names_it(
+    make_gguf, tmp_path, stated, expected
+):
+    changes = {f"general__sampling__{name}": value for name, value in stated.items()}
+    open_checkpoint(make_gguf(**changes)).write_text_files(tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert {name: written[name] for name in written if not name.endswith("_id")} == expected
+
+
+def test_recommended_sampling_that_no_sampler_can_take_is_damage(make_gguf, tmp_path):
+    checkpoint = open_checkpoint(make_gguf(general__sampling__temp=-1.0))
+    with pytest.raises(CheckpointError, match=r"general\.sampling\.temp.* is -1\.0"):
+        checkpoint.write_text_files(tmp_path / "out")
+
+
 def test_a_model_without_a_template_or_special_tokens(make_gguf, tmp_path):
     changes = {f"tokenizer__ggml__{name}_token_id": None for name in ("bos", "eos")}
     open_checkpoint(make_gguf(**changes)).write_text_files(tmp_path / "out")

@@ -94,6 +94,7 @@ def test_every_sampling_option_is_honored(engine):
     assert len({tuple(sample(**hot, seed=seed)) for seed in range(4)}) > 1
     assert sample(**hot, seed=7, top_k=1) == sample()
     assert sample(**hot, seed=7, top_p=0.001) == sample()
+    assert sample(**hot, seed=7, min_p=1.0) == sample()
     assert len(set(sample(repetition_penalty=10.0))) == 16
 
 
@@ -256,7 +257,8 @@ def test_the_runtime_opens_it_by_its_kind(artifact, tmp_path):
     assert not runtime.capabilities("npu").concurrent
     assert not runtime.capabilities("npu").logprobs
     assert runtime.capabilities("npu").constraints == runtime.capabilities("cpu").constraints
-    assert runtime.capabilities("npu").sampling == runtime.capabilities("cpu").sampling
+    lost = runtime.capabilities("cpu").sampling - runtime.capabilities("npu").sampling
+    assert lost == {"presence_penalty", "frequency_penalty"}
     with contextlib.closing(runtime.open(artifact, "npu", EMULATED)) as engine:
         # The model's context is 128 tokens, so that the automatic shape is as small.
         assert engine.facts["max_prompt_len"] == 128

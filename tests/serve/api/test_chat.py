@@ -117,7 +117,7 @@ REFUSED = {
     "stop": ({"stop": ["a"] * 5}, "invalid_value"),
     "an empty stop": ({"stop": ""}, "invalid_value"),
     "top_logprobs": ({"logprobs": True, "top_logprobs": 1}, "invalid_value"),
-    "penalty": ({"presence_penalty": 0.5}, "invalid_value"),
+    "penalty": ({"presence_penalty": 2.5}, "invalid_value"),
     "functions": ({"functions": []}, "unsupported_parameter"),
     "storing": ({"store": True}, "invalid_value"),
     "unknown": ({"temprature": 1}, "unknown_parameter"),

@@ -76,7 +76,7 @@ def test_errors_say_why(llm):
         ("no model 'none'", llm("x", model="nowhere")),
         ("8,192", llm(*GREEDY, "8", stdin=TOO_LONG)),
         ("key is missing or wrong", llm("x", "--key", "wrong")),
-        ("presence_penalty", llm("x", "-o", "presence_penalty", "1")),
+        ("presence_penalty", llm("x", "-o", "presence_penalty", "3")),
     ):
         assert told.returncode == 1
         assert reason in told.stderr

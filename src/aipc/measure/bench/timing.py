@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aipc.errors import MeasurementError
+from aipc.generate import GREEDY
 from aipc.runtimes.base import Decoding, Engine
-from aipc.runtimes.sampling import GREEDY
 
 if TYPE_CHECKING:
     from aipc.session.session import Session

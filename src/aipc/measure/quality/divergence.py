@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.errors import MeasurementError
-from aipc.generate import collect
+from aipc.generate import GREEDY, collect
 from aipc.measure.quality.passages import Window
 from aipc.measure.statistics import Interval, of_share
 from aipc.runtimes.base import Scorer
-from aipc.runtimes.sampling import GREEDY
 
 if TYPE_CHECKING:
     from aipc.session.session import Session

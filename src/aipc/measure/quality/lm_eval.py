@@ -17,11 +17,10 @@ from lm_eval.api.registry import register_model
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from aipc.errors import UsageError
-from aipc.generate import TextPipeline
+from aipc.generate import GREEDY, TextPipeline
 from aipc.measure.quality.divergence import continued
 from aipc.measure.quality.reference import Subject
 from aipc.runtimes.base import Scorer
-from aipc.runtimes.sampling import GREEDY
 from aipc.session import session
 from aipc.session.place import SessionOptions
 from aipc.session.prepare import prepare_session

@@ -6,35 +6,38 @@ steps it.  The NPU has another pipeline: `aipc.runtimes.openvino.npu`.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from aipc.artifact.files import OPENVINO_MODEL, OPENVINO_WEIGHTS
 from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
-from aipc.errors import ArtifactError, DeviceError
-from aipc.runtimes.base import SAMPLING, Capabilities, Decoding, Engine, Scorer
+from aipc.errors import ArtifactError, DeviceError, EngineError, UsageError
+from aipc.runtimes.base import SAMPLING, Capabilities, Decoding, Engine, Generation, Scorer
 from aipc.runtimes.json_schema import check_constrained
 from aipc.runtimes.kv_budget import kv_budget
 from aipc.runtimes.openvino.batch import Batch, BatchRequest
 from aipc.runtimes.openvino.generation import OpenVINOGeneration, generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.properties import check_properties
-from aipc.runtimes.openvino.repack import repack
+from aipc.runtimes.openvino.repack import read_once, repack
+from aipc.runtimes.openvino.scorer import OpenVINOScorer, ScoredGeneration
 from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
 from aipc.runtimes.token_queue import TokenChunk
 from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
 
-ADDED_PENALTIES = {"presence_penalty", "frequency_penalty"}
-"""Not honored: where a token's score is negative, GenAI adds them in place of subtracting.
+_ADDED_PENALTIES = frozenset({"presence_penalty", "frequency_penalty"})
+"""What GenAI's pipelines have otherwise: to a token's negative score they add the penalty.
 
-Measured with 2026.4.1: after 125 tokens of a story at a frequency_penalty of 2 it takes a token
-with a score below 0 because the answer has it often.  Its pipelines give no scores to a sampler of
-our own.
+Measured with 2026.4.1: in a story at a frequency_penalty of 2 the 126th token is one with a score
+below 0, chosen because the answer has it often.  So a sampler of our own chooses by the scores of
+the graph, which the CPU and the GPU give and the NPU does not.
 """
 PROMPT_CHUNK = 512
 """Tokens computed in one step, of all requests together, while a prompt is read.
@@ -56,7 +59,7 @@ class OpenVINORuntime:
             runtime=self.name,
             formats=frozenset({"openvino"}),
             concurrent=kind != "npu",
-            sampling=SAMPLING - ADDED_PENALTIES,
+            sampling=SAMPLING - _ADDED_PENALTIES if kind == "npu" else SAMPLING,
             constraints=frozenset({"json_schema", "regex"}),
             logprobs=kind != "npu",  # its pipeline gives ids and no more
             logits=kind != "npu",
@@ -76,8 +79,6 @@ class OpenVINORuntime:
         return OpenVINOEngine(artifact, name, properties)
 
     def scorer(self, artifact: Path, device: str, properties: Mapping[str, str]) -> Scorer:
-        from aipc.runtimes.openvino.scorer import OpenVINOScorer
-
         _check_folder(artifact)
         if device.lower().startswith("npu"):
             raise DeviceError("the NPU's pipeline gives no scores", "score on cpu or gpu")
@@ -106,6 +107,10 @@ class OpenVINOEngine:
                 artifact, scheduler, device, _typed(properties, self._lookup)
             )
         self._grammars = GrammarCheck(artifact)
+        self._artifact = artifact
+        self._scorer: OpenVINOScorer | None = None
+        self._scoring = threading.Lock()
+        self._scored: WeakSet[ScoredGeneration] = WeakSet()
         if device == "CPU":
             config = self._config(Decoding(1), frozenset())
             prepare = partial(repack, weights=artifact / OPENVINO_WEIGHTS, config=config)
@@ -119,11 +124,37 @@ class OpenVINOEngine:
 
     def start(
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
-    ) -> OpenVINOGeneration:
+    ) -> Generation:
         check_constrained(decoding, len(prompt), stop_ids, self.switch)
+        if any(getattr(decoding, name) for name in _ADDED_PENALTIES):
+            return self._start_scored(prompt, decoding, stop_ids)
         if decoding.constraint is not None:
             self._grammars.check(decoding.constraint)
         return OpenVINOGeneration(self, prompt, decoding, stop_ids)
+
+    def _start_scored(
+        self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
+    ) -> ScoredGeneration:
+        if decoding.constraint is not None:
+            raise UsageError(
+                "OpenVINO can't enforce a schema together with a presence or frequency penalty",
+                "leave one out, or choose --runtime onnx",
+            )
+        generation = ScoredGeneration(self._graph(), prompt, decoding, stop_ids)
+        self._scored.add(generation)
+        return generation
+
+    def _graph(self) -> OpenVINOScorer:
+        """The model once more, compiled at the first request that needs it."""
+        with self._scoring:
+            if not self._finalizers[0].alive:
+                raise EngineError("the model has been closed", "load it again")
+            if self._scorer is None:
+                with read_once(self._artifact / OPENVINO_WEIGHTS):
+                    properties = self.facts["properties"]
+                    self._scorer = OpenVINOScorer(self._artifact, self.device, properties)
+                    list(self._scorer.logits([0]))
+            return self._scorer
 
     def submit(
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
@@ -145,8 +176,13 @@ class OpenVINOEngine:
         handle.cancel()
 
     def close(self) -> None:
+        for generation in list(self._scored):
+            generation.cancel()
         for finalize in self._finalizers:
             finalize()
+        with self._scoring:
+            if self._scorer is not None:
+                self._scorer.close()
 
     def _config(self, decoding: Decoding, stop_ids: frozenset[int]) -> Any:
         config = generation_config(decoding, stop_ids)

@@ -1,4 +1,4 @@
-"""The scores of an OpenVINO model at every position of a text, on the CPU and the GPU.
+"""The scores of an OpenVINO model, on the CPU and the GPU: of a text, and to choose tokens by.
 
 The graph itself is run, not GenAI's pipeline, which gives none: the same weights, numerics and
 kernels but for attention, which the pipeline computes on a paged cache.
@@ -6,6 +6,7 @@ kernels but for attention, which the pipeline computes on a paged cache.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from aipc.artifact.files import OPENVINO_MODEL
 from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
 from aipc.errors import EngineError
+from aipc.runtimes.base import Decoding
+from aipc.runtimes.sampler import Sampler, logprob
 from aipc.runtimes.vendor_errors import translated
 
 EXACT = {
@@ -47,8 +50,7 @@ class OpenVINOScorer:
         own = _graphs_own(core, name, properties)
         with translated(f"the model could not be loaded on {name}"):
             model = core.compile_model(artifact / OPENVINO_MODEL, name, own)
-            self._request: Any = model.create_infer_request()
-        self._inputs = frozenset(port.get_any_name() for port in model.inputs)
+        self._model: Any = model
         self._vocabulary = _vocabulary(model)
         self._switch = read_rope_switch(artifact)
         self.facts: Mapping[str, Any] = {
@@ -61,34 +63,22 @@ class OpenVINOScorer:
         }
 
     def logits(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
-        sequence = np.asarray(ids, np.int64)
-        self._check(sequence)
-        size = PIECE
-        if self._switch is not None and len(sequence) > self._switch:
-            size = len(sequence)  # past the switch every key is turned otherwise
-        with translated("OpenVINO failed while scoring"):
-            self._request.reset_state()
-        for start in range(0, len(sequence), size):
-            with translated("OpenVINO failed while scoring"):
-                yield self._compute(sequence[start : start + size], start)
+        yield from self.sequence(ids).append(ids)
+
+    def sequence(self, beginning: Sequence[int]) -> ScoredSequence:
+        """A new one, that can begin with ``beginning``; any number at once.
+
+        Raises:
+            EngineError: no tokens, tokens outside the vocabulary, or a closed scorer.
+        """
+        self._check(np.asarray(beginning, np.int64))
+        return ScoredSequence(self._model, self._switch)
 
     def close(self) -> None:
-        self._request = None
-
-    def _compute(self, piece: npt.NDArray[np.int64], start: int) -> npt.NDArray[np.float32]:
-        end = start + len(piece)
-        given = {
-            "input_ids": piece[None],
-            "attention_mask": np.ones((1, end), np.int64),
-            "position_ids": np.arange(start, end)[None],
-            "beam_idx": np.zeros(1, np.int32),
-        }
-        feed = {name: value for name, value in given.items() if name in self._inputs}
-        scores = self._request.infer(feed)["logits"][0]
-        return np.array(scores, np.float32)  # a copy: the next piece takes the same memory
+        self._model = None
 
     def _check(self, sequence: npt.NDArray[np.int64]) -> None:
-        if self._request is None:
+        if self._model is None:
             raise EngineError("the model has been closed", "load it again")
         if not len(sequence):
             raise EngineError("the text has no tokens", "give at least one")
@@ -99,6 +89,94 @@ class OpenVINOScorer:
                 f"knows {known or 'some'} from 0",
                 "use the model's own tokenizer",
             )
+
+
+class ScoredSequence:
+    """A sequence whose keys and values a request of the compiled graph holds."""
+
+    def __init__(self, model: Any, switch: int | None) -> None:
+        """``switch`` is the length at which the rotary embedding takes other factors."""
+        self._request = model.create_infer_request()
+        self._inputs = frozenset(port.get_any_name() for port in model.inputs)
+        self._switch = switch
+        self._tokens: list[int] = []
+
+    def append(self, tokens: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+        """The scores [places, vocabulary] of ``tokens``, in pieces.
+
+        Those before are computed anew, and scored once more, where the sequence grows past the
+        rotary switch: there every key is turned otherwise.
+
+        Raises:
+            EngineError: OpenVINO failed.
+        """
+        end, size = len(self._tokens) + len(tokens), PIECE
+        if self._switch is not None and len(self._tokens) <= self._switch < end:
+            tokens, self._tokens, size = [*self._tokens, *tokens], [], end
+            with translated("OpenVINO failed while scoring"):
+                self._request.reset_state()
+        for start in range(0, len(tokens), size):
+            with translated("OpenVINO failed while scoring"):
+                yield self._compute(tokens[start : start + size])
+
+    def _compute(self, piece: Sequence[int]) -> npt.NDArray[np.float32]:
+        start = len(self._tokens)
+        self._tokens += piece
+        end = len(self._tokens)
+        given = {
+            "input_ids": np.array([piece], np.int64),
+            "attention_mask": np.ones((1, end), np.int64),
+            "position_ids": np.arange(start, end)[None],
+            "beam_idx": np.zeros(1, np.int32),
+        }
+        feed = {name: value for name, value in given.items() if name in self._inputs}
+        scores = self._request.infer(feed)["logits"][0]
+        return np.array(scores, np.float32)  # a copy: the next piece takes the same memory
+
+
+class ScoredGeneration:
+    """One request whose tokens are chosen here; see `aipc.runtimes.base.Generation`."""
+
+    def __init__(
+        self,
+        scorer: OpenVINOScorer,
+        prompt: Sequence[int],
+        decoding: Decoding,
+        stop_ids: frozenset[int],
+    ) -> None:
+        self._sequence = scorer.sequence(prompt)
+        self._pending = list(prompt)
+        self._sampler = Sampler(decoding, prompt)
+        self._stop_ids = stop_ids
+        self._left = decoding.max_new_tokens
+        self._logprobs: list[float] | None = [] if decoding.logprobs else None
+        self._cancelled = threading.Event()
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        left, self._left = self._left, 0  # an error ends it
+        scores = None
+        for piece in self._sequence.append(self._pending) if left else ():
+            if self._cancelled.is_set():
+                raise StopIteration
+            scores = piece[-1]
+        if scores is None:
+            raise StopIteration
+        token = self._sampler.choose(scores)
+        if self._logprobs is not None:
+            self._logprobs.append(logprob(scores, token))
+        self._pending = [token]
+        self._left = 0 if token in self._stop_ids else left - 1
+        return token
+
+    @property
+    def logprobs(self) -> Sequence[float]:
+        return self._logprobs or ()
+
+    def cancel(self) -> None:
+        self._cancelled.set()
 
 
 def _graphs_own(core: Any, device: str, properties: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,115 @@
+"""Added penalties and min_p on the runtimes, against the reference's scores and a plain loop."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+import reference
+from openvino_scorer import EXACT
+
+from aipc.errors import EngineError, UsageError
+from aipc.runtimes.base import Constraint, Decoding
+from aipc.runtimes.onnx.runtime import ONNXRuntime
+from aipc.runtimes.openvino.engine import OpenVINORuntime
+
+PROMPT = (72, 101, 108, 108, 111)
+NOTHING = frozenset()
+TOKENS = 40
+
+
+def penalized(config, tensors, *, repetition=1.0, presence=0.0, frequency=0.0):
+    """What OpenAI's and transformers' formulas make of the reference's scores, greedily."""
+    answer = []
+    for _ in range(TOKENS):
+        scores = reference.logits(config, tensors, np.array([*PROMPT, *answer]))[-1]
+        scores = scores.astype(np.float64)
+        for token in {*PROMPT, *answer}:
+            scores[token] *= repetition if scores[token] < 0 else 1 / repetition
+        for token in {*answer}:
+            scores[token] -= presence + frequency * answer.count(token)
+        answer.append(int(scores.argmax()))
+    return answer
+
+
+@pytest.fixture(scope="module", params=["openvino", "lookup", "onnx"])
+def opened(request):
+    """A tiny network, loaded: (engine, config, tensors)."""
+    if request.param == "onnx":
+        folder, *rest = request.getfixturevalue("tiny_onnx")("phi3-longrope")
+        engine = ONNXRuntime().open(folder, "cpu", {})
+    else:
+        folder, *rest = request.getfixturevalue("tiny_artifact")("phi3-longrope")
+        lookup = {"prompt_lookup": "YES"} if request.param == "lookup" else {}
+        engine = OpenVINORuntime().open(folder, "cpu", {**EXACT, **lookup})
+    with contextlib.closing(engine):
+        yield engine, *rest
+
+
+@pytest.mark.parametrize(
+    "penalties",
+    [
+        {"presence": 1.5},
+        {"presence": -1.5},
+        {"frequency": 0.7},
+        {"frequency": -0.2, "presence": 0.5},
+        {"repetition": 1.3, "presence": 0.5, "frequency": 0.2},
+    ],
+)
+def test_the_answer_is_the_formulas_past_a_rotary_switch_too(opened, penalties):
+    engine, *network = opened
+    named = {f"{name}_penalty": value for name, value in penalties.items()}
+    answer = list(engine.start(PROMPT, Decoding(TOKENS, **named), NOTHING))
+    assert answer == penalized(*network, **penalties)
+
+
+def test_min_p_of_1_is_greedy_and_a_little_one_is_not(opened):
+    engine = opened[0]
+
+    def sample(**options):
+        return list(engine.start(PROMPT, Decoding(12, **options), NOTHING))
+
+    assert sample(min_p=1.0, temperature=2.0, seed=5) == sample()
+    free = {tuple(sample(min_p=0.01, temperature=2.0, seed=seed)) for seed in range(4)}
+    assert len(free) > 1
+
+
+def test_samples_repeat_by_their_seed_and_end_at_a_stop_id(opened):
+    def sample(seed, stop_ids=NOTHING):
+        decoding = Decoding(12, temperature=1.5, presence_penalty=1.0, seed=seed)
+        return list(opened[0].start(PROMPT, decoding, stop_ids))
+
+    free = sample(7)
+    assert free == sample(7) != sample(8)
+    assert sample(7, frozenset({free[4]})) == free[: free.index(free[4]) + 1]
+
+
+def test_a_penalized_answer_can_be_cancelled(opened):
+    generation = opened[0].start(PROMPT, Decoding(100, presence_penalty=1.0), NOTHING)
+    next(generation)
+    generation.cancel()
+    generation.cancel()
+    assert len(list(generation)) <= 1
+    assert list(generation) == []
+
+
+def test_openvino_says_what_it_can_not_combine_and_that_it_was_closed(tiny_artifact):
+    engine = OpenVINORuntime().open(tiny_artifact("llama-gqa")[0], "cpu", EXACT)
+    schema = Constraint("json_schema", "{}")
+    with pytest.raises(UsageError, match="a schema together with a presence or frequency"):
+        engine.start(PROMPT, Decoding(3, presence_penalty=1, constraint=schema), frozenset({2}))
+    left = engine.start(PROMPT, Decoding(100, presence_penalty=1.0), NOTHING)
+    next(left)
+    engine.close()
+    assert list(left) == []
+    with pytest.raises(EngineError, match="closed"):
+        engine.start(PROMPT, Decoding(3, frequency_penalty=1.0), NOTHING)
+
+
+def test_the_npus_pipeline_is_known_not_to_honor_them():
+    able = OpenVINORuntime().capabilities("npu")
+    able.check_decoding(Decoding(3, min_p=0.1, temperature=1.0))
+    for name in ("presence_penalty", "frequency_penalty"):
+        with pytest.raises(UsageError, match=f"not honor --{name.replace('_', '-')} on this dev"):
+            able.check_decoding(Decoding(3, **{name: 0.1}))
