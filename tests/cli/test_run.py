@@ -130,6 +130,43 @@ def test_explain_says_what_was_chosen_and_why(aipc, stand_in) -> None:
     assert all(len(line) <= 100 for line in outcome.stderr.splitlines())
 
 
+STATED = [
+    {"origin": "the catalogue", "values": {"temperature": 0.2}},
+    {"origin": "generation_config.json", "values": {"do_sample": False, "top_p": 0.9}},
+]
+
+
+def test_explain_says_where_each_sampling_value_comes_from(aipc, stand_in) -> None:
+    session = stand_in(facts={"model": "stand-in", "sampling_defaults": STATED})
+    told = aipc("run", "--explain", "--presence-penalty", "0.5", "x").stderr
+    (asked,) = session.sampled
+    assert asked.keys() == {"presence_penalty", "seed"}
+    assert " ".join(told.split()).endswith(
+        "- tokens are chosen by temperature 0.2 (the catalogue), top_p 0.9 "
+        f"(generation_config.json), presence_penalty 0.5 (given), seed {asked['seed']} (drawn)"
+    )
+
+
+def test_json_has_the_sampling_values_and_the_seed_that_was_drawn(aipc, stand_in) -> None:
+    session = stand_in(facts={"model": "stand-in", "sampling_defaults": STATED})
+    told = json.loads(aipc("run", "--json", "--min-p", "0.1", "x").stdout)
+    assert "sampling_defaults" not in told
+    assert told["sampling"] == {
+        "temperature": {"value": 0.2, "origin": "the catalogue"},
+        "top_p": {"value": 0.9, "origin": "generation_config.json"},
+        "min_p": {"value": 0.1, "origin": "given"},
+        "seed": {"value": session.sampled[0]["seed"], "origin": "drawn"},
+    }
+
+
+def test_of_a_server_that_does_not_tell_nothing_is_made_up(aipc, stand_in) -> None:
+    session = stand_in()
+    told = aipc("run", "--explain", "--json", "x")
+    assert "tokens are chosen" not in told.stderr
+    assert "sampling" not in json.loads(told.stdout)
+    assert session.sampled == [{}]
+
+
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 

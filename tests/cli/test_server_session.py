@@ -147,6 +147,7 @@ def test_json_timings_and_reasons_are_the_servers_true_ones(server, near):
     assert (reply["device"], reply["runtime"], reply["server"]) == ("CPU", "openvino", server.url)
     assert reply["why"][0].startswith("CPU: ")
     assert f"- {reply['why'][0][:40]}" in told.stderr
+    assert "- tokens are chosen by greedy" in told.stderr
     lines = told.stderr.splitlines()
     assert any(line.startswith("prompt to first token   ") for line in lines)
 

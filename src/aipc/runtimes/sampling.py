@@ -42,13 +42,13 @@ class Sampling:
     )
     presence_penalty: float | None = option(
         None,
-        "taken from the score of tokens that the answer has; 0 is off",
+        "taken from the score of each token that the answer has; 0 is off",
         minimum=-2.0,
         maximum=2.0,
     )
     frequency_penalty: float | None = option(
         None,
-        "the same for each time that the answer has the token; 0 is off",
+        "taken from the score of a token for each time that the answer has it; 0 is off",
         minimum=-2.0,
         maximum=2.0,
     )

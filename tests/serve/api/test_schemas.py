@@ -1,7 +1,53 @@
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from aipc.generate import Text
+from aipc.options import describe, from_mapping
+from aipc.runtimes.sampling import Sampling
+from aipc.serve.api.chat_schemas import ChatRequest
+from aipc.serve.api.completions import CompletionRequest
+from aipc.serve.api.responses_schemas import ResponseRequest
+from aipc.serve.api.schemas import read
 from aipc.serve.api.schemas import tokens_with_logprobs as tokens_of
+from aipc.serve.http.errors import HTTPError
+
+BODIES = {
+    ChatRequest: {"messages": [{"role": "user", "content": "x"}]},
+    CompletionRequest: {"prompt": "x"},
+    ResponseRequest: {"input": "x"},
+}
+OPTIONS = {
+    "temperature": 0.7,
+    "top_p": 0.9,
+    "top_k": 20,
+    "min_p": 0.05,
+    "repetition_penalty": 1.05,
+    "presence_penalty": 1.5,
+    "frequency_penalty": -0.5,
+}
+
+
+def parse(kind, **more):
+    return read(kind, json.dumps({"model": "m", **BODIES[kind], **more}).encode())
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_every_sampling_option_goes_from_the_wire_to_the_session(kind):
+    sampling = parse(kind, **OPTIONS).sampling(5, 3)
+    assert sampling == {**OPTIONS, "max_new_tokens": 5, "seed": 3}
+    assert sampling.keys() == {declared.name for declared in describe(Sampling)}
+    from_mapping(Sampling, sampling)
+    assert parse(kind).sampling(None) == {}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_sampling_option_has_its_bounds_on_the_wire(kind, name):
+    with pytest.raises(HTTPError, match=f"^{name}: "):
+        parse(kind, **{name: -3 if name == "top_k" else -2.5})
 
 
 def test_each_token_has_its_own_text_and_bytes():
