@@ -13,6 +13,8 @@ from aipc.errors import EngineError, UsageError
 from aipc.runtimes.base import Constraint, Decoding
 from aipc.runtimes.onnx.runtime import ONNXRuntime
 from aipc.runtimes.openvino.engine import OpenVINORuntime
+from aipc.runtimes.openvino.npu import EMULATION, open_npu
+from aipc.runtimes.openvino.static_shape import NpuOptions
 
 PROMPT = (72, 101, 108, 108, 111)
 NOTHING = frozenset()
@@ -33,12 +35,16 @@ def penalized(config, tensors, *, repetition=1.0, presence=0.0, frequency=0.0):
     return answer
 
 
-@pytest.fixture(scope="module", params=["openvino", "lookup", "onnx"])
+@pytest.fixture(scope="module", params=["openvino", "lookup", "npu", "onnx"])
 def opened(request):
     """A tiny network, loaded: (engine, config, tensors)."""
     if request.param == "onnx":
         folder, *rest = request.getfixturevalue("tiny_onnx")("phi3-longrope")
         engine = ONNXRuntime().open(folder, "cpu", {})
+    elif request.param == "npu":
+        folder, *rest = request.getfixturevalue("tiny_artifact")("phi3-longrope")
+        emulated = {**EMULATION, **EXACT}
+        engine = open_npu(folder, emulated, NpuOptions(max_prompt_len=64, min_response_len=64))
     else:
         folder, *rest = request.getfixturevalue("tiny_artifact")("phi3-longrope")
         lookup = {"prompt_lookup": "YES"} if request.param == "lookup" else {}
@@ -105,11 +111,3 @@ def test_openvino_says_what_it_can_not_combine_and_that_it_was_closed(tiny_artif
     assert list(left) == []
     with pytest.raises(EngineError, match="closed"):
         engine.start(PROMPT, Decoding(3, frequency_penalty=1.0), NOTHING)
-
-
-def test_the_npus_pipeline_is_known_not_to_honor_them():
-    able = OpenVINORuntime().capabilities("npu")
-    able.check_decoding(Decoding(3, min_p=0.1, temperature=1.0))
-    for name in ("presence_penalty", "frequency_penalty"):
-        with pytest.raises(UsageError, match=f"not honor --{name.replace('_', '-')} on this dev"):
-            able.check_decoding(Decoding(3, **{name: 0.1}))

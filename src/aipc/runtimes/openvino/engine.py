@@ -17,8 +17,8 @@ from weakref import WeakSet
 from aipc.artifact.files import OPENVINO_MODEL, OPENVINO_WEIGHTS
 from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
-from aipc.errors import ArtifactError, DeviceError, EngineError, UsageError
-from aipc.runtimes.base import SAMPLING, Capabilities, Decoding, Engine, Generation, Scorer
+from aipc.errors import ArtifactError, DeviceError, EngineError
+from aipc.runtimes.base import Capabilities, Decoding, Engine, Generation, Scorer
 from aipc.runtimes.json_schema import check_constrained
 from aipc.runtimes.kv_budget import kv_budget
 from aipc.runtimes.openvino.batch import Batch, BatchRequest
@@ -26,19 +26,12 @@ from aipc.runtimes.openvino.generation import OpenVINOGeneration, generation_con
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.properties import check_properties
 from aipc.runtimes.openvino.repack import read_once, repack
-from aipc.runtimes.openvino.scorer import OpenVINOScorer, ScoredGeneration
+from aipc.runtimes.openvino.scorer import OpenVINOScorer, ScoredGeneration, is_scored
 from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
 from aipc.runtimes.token_queue import TokenChunk
 from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
 
-_ADDED_PENALTIES = frozenset({"presence_penalty", "frequency_penalty"})
-"""What GenAI's pipelines have otherwise: to a token's negative score they add the penalty.
-
-Measured with 2026.4.1: in a story at a frequency_penalty of 2 the 126th token is one with a score
-below 0, chosen because the answer has it often.  So a sampler of our own chooses by the scores of
-the graph, which the CPU and the GPU give and the NPU does not.
-"""
 PROMPT_CHUNK = 512
 """Tokens computed in one step, of all requests together, while a prompt is read.
 
@@ -59,7 +52,6 @@ class OpenVINORuntime:
             runtime=self.name,
             formats=frozenset({"openvino"}),
             concurrent=kind != "npu",
-            sampling=SAMPLING - _ADDED_PENALTIES if kind == "npu" else SAMPLING,
             constraints=frozenset({"json_schema", "regex"}),
             logprobs=kind != "npu",  # its pipeline gives ids and no more
             logits=kind != "npu",
@@ -126,7 +118,7 @@ class OpenVINOEngine:
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
     ) -> Generation:
         check_constrained(decoding, len(prompt), stop_ids, self.switch)
-        if any(getattr(decoding, name) for name in _ADDED_PENALTIES):
+        if is_scored(decoding):
             return self._start_scored(prompt, decoding, stop_ids)
         if decoding.constraint is not None:
             self._grammars.check(decoding.constraint)
@@ -135,12 +127,7 @@ class OpenVINOEngine:
     def _start_scored(
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
     ) -> ScoredGeneration:
-        if decoding.constraint is not None:
-            raise UsageError(
-                "OpenVINO can't enforce a schema together with a presence or frequency penalty",
-                "leave one out, or choose --runtime onnx",
-            )
-        generation = ScoredGeneration(self._graph(), prompt, decoding, stop_ids)
+        generation = ScoredGeneration(self._graph().sequence(prompt), prompt, decoding, stop_ids)
         self._scored.add(generation)
         return generation
 

@@ -2,7 +2,8 @@
 
 The lengths of prompt and answer are compiled in (`static_shape`).  One compiled pipeline is kept:
 where a request does not fit, a larger one takes its place and serves the shorter requests too.  Two
-at once would hold the weights twice, as each has its own copy.
+at once would hold the weights twice, as each has its own copy; only a request whose tokens are
+chosen here (`is_scored`) has the graph compiled besides.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.npu_compiler import EMULATION, NpuCompiler, is_emulated
 from aipc.runtimes.openvino.properties import check_npu_properties
 from aipc.runtimes.openvino.recipe import check_npu_recipe
+from aipc.runtimes.openvino.scorer import ScoredGeneration, ScoredSequence, is_scored
 from aipc.runtimes.openvino.static_shape import (
     LONGEST,
     NpuOptions,
@@ -36,6 +38,7 @@ from aipc.runtimes.openvino.static_shape import (
     fitting_shape,
     smallest_shape,
 )
+from aipc.runtimes.sampler import Scores
 from aipc.runtimes.token_queue import TokenChunk, TokenQueue
 from aipc.runtimes.vendor_errors import translated
 
@@ -134,6 +137,17 @@ def open_npu(
     return NpuEngine(artifact, properties, options, blobs, progress, notify)
 
 
+class NpuSequence(ScoredSequence):
+    """A sequence in the graph of an engine's, which takes a prompt in one piece."""
+
+    def __init__(self, engine: NpuEngine, graph: Any) -> None:
+        super().__init__(graph, engine.switch, piece=None)
+        self._engine = engine
+
+    def _compute(self, piece: Sequence[int]) -> Scores:
+        return self._engine.compute(partial(super()._compute, piece))
+
+
 class NpuEngine:
     """A model compiled for fixed lengths; one generation at a time."""
 
@@ -155,7 +169,8 @@ class NpuEngine:
         self._grammars = GrammarCheck(artifact)
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, "aipc-npu")
-        self._running: weakref.ref[OpenVINOGeneration] | None = None
+        self._running: weakref.ref[OpenVINOGeneration | ScoredGeneration] | None = None
+        self._graph: Any = None
         self._request: NpuRequest | None = None
         self._closed = False
         self._shape = smallest_shape(options, self._context)
@@ -175,7 +190,7 @@ class NpuEngine:
 
     def start(
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
-    ) -> OpenVINOGeneration:
+    ) -> OpenVINOGeneration | ScoredGeneration:
         """As the protocol says; a request that needs a larger shape compiles it first.
 
         Raises:
@@ -186,9 +201,18 @@ class NpuEngine:
             self._refuse_second()
             self._check_constraint(len(prompt), decoding, stop_ids)
             self._fit(len(prompt), decoding.max_new_tokens)
-            generation = OpenVINOGeneration(self, prompt, decoding, stop_ids)
+            generation: OpenVINOGeneration | ScoredGeneration
+            if is_scored(decoding):
+                generation = self._start_scored(prompt, decoding, stop_ids)
+            else:
+                generation = OpenVINOGeneration(self, prompt, decoding, stop_ids)
             self._running = weakref.ref(generation)
         return generation
+
+    def compute(self, work: Callable[[], Scores]) -> Scores:
+        """What ``work`` gives, done by the one thread that uses the device."""
+        self._check_open()
+        return self._worker.submit(work).result()
 
     def submit(
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
@@ -212,9 +236,20 @@ class NpuEngine:
         with self._lock:
             self._closed = True
             self._stop()
-            self._pipeline = None
+            self._pipeline = self._graph = None
             self._worker.shutdown()
             self._grammars.close()
+
+    def _start_scored(
+        self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
+    ) -> ScoredGeneration:
+        """With a graph of the pipeline's shape, compiled at the first request that needs it."""
+        self._check_open()
+        token_tensor(prompt)  # refuses an empty one
+        if self._graph is None:
+            self._graph = self._compiler.graph(self._shape, self._report[0])
+        sequence = NpuSequence(self, self._graph)
+        return ScoredGeneration(sequence, prompt, decoding, stop_ids)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -255,7 +290,7 @@ class NpuEngine:
 
     def _replace(self, shape: Shape) -> None:
         self._stop()
-        self._pipeline = None
+        self._pipeline = self._graph = None
         gc.collect()  # the old pipeline's memory goes before the new one needs as much
         self._pipeline = self._compiler.pipeline(shape, *self._report)
         self._shape = shape

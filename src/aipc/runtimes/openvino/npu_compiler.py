@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aipc.artifact.files import OPENVINO_WEIGHTS
+from aipc.artifact.files import OPENVINO_MODEL, OPENVINO_WEIGHTS
 from aipc.errors import AipcError, EngineError, UsageError
 from aipc.progress import Notify, Progress
 from aipc.runtimes.blob_cache import BlobCache
@@ -21,6 +21,14 @@ EMULATION: Mapping[str, str] = {
 """Properties that run the NPU's pipeline on the CPU, as OpenVINO GenAI's own tests do."""
 
 
+_DECODER: Mapping[str, str] = {
+    "NPU_USE_NPUW": "YES",
+    "NPUW_LLM": "YES",
+    "NPUW_LLM_BATCH_DIM": "0",
+    "NPUW_LLM_SEQ_LEN_DIM": "2",
+}
+"""What GenAI's pipeline sets besides lengths and hints: the layout of keys and values, and who
+compiles.  Source: openvino.genai, ``update_npu_config`` in ``src/cpp/src/utils.cpp``."""
 BLOB = "model.blob"
 _OWN_CACHE = frozenset({"CACHE_DIR", "CACHE_MODE"})
 
@@ -60,6 +68,21 @@ class NpuCompiler:
         return self._kept(shape, self._blobs, notify) or self._made(
             shape, self._blobs, progress, notify
         )
+
+    def graph(self, shape: Shape, progress: Progress) -> Any:
+        """The model of that shape without GenAI's pipeline: it gives the last token's scores.
+
+        Raises:
+            EngineError: OpenVINO can't compile it; its own error is the cause.
+        """
+        import openvino
+
+        progress(_compiling(shape), 0, 0)
+        lengths = {"MAX_PROMPT_LEN": str(shape.prompt), "MIN_RESPONSE_LEN": str(shape.response)}
+        asked = {f"NPUW_LLM_{name}": value for name, value in {**lengths, **self._hints}.items()}
+        properties = {**self.properties, **_DECODER, **asked}
+        with translated("the model could not be compiled for the NPU"):
+            return openvino.Core().compile_model(self._artifact / OPENVINO_MODEL, "NPU", properties)
 
     def _kept(self, shape: Shape, blobs: BlobCache, notify: Notify) -> Any:
         configuration = self._configuration(shape)

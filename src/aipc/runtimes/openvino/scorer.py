@@ -17,7 +17,7 @@ import numpy.typing as npt
 from aipc.artifact.files import OPENVINO_MODEL
 from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
-from aipc.errors import EngineError
+from aipc.errors import EngineError, UsageError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.sampler import Sampler, logprob
 from aipc.runtimes.vendor_errors import translated
@@ -31,6 +31,25 @@ EXACT = {
 PIECE = 64
 """Tokens computed at once: their scores take 50 MB where a vocabulary has 200,000 entries."""
 _CORES_OWN = frozenset({"CACHE_DIR", "CACHE_MODE", "ENABLE_MMAP"})
+
+
+def is_scored(decoding: Decoding) -> bool:
+    """Whether tokens are to be chosen here, by the graph's scores, and not by GenAI's pipelines.
+
+    Where a token's score is negative, those *add* a presence or a frequency penalty.  Measured with
+    2026.4.1: in a story at a frequency_penalty of 2 the 126th token is one with a score below 0,
+    chosen because the answer has it often.
+
+    Raises:
+        UsageError: a constraint besides, which those pipelines alone enforce.
+    """
+    is_added = decoding.presence_penalty != 0 or decoding.frequency_penalty != 0
+    if is_added and decoding.constraint is not None:
+        raise UsageError(
+            "OpenVINO can't enforce a schema together with a presence or frequency penalty",
+            "leave one out, or choose --runtime onnx",
+        )
+    return is_added
 
 
 class OpenVINOScorer:
@@ -72,7 +91,7 @@ class OpenVINOScorer:
             EngineError: no tokens, tokens outside the vocabulary, or a closed scorer.
         """
         self._check(np.asarray(beginning, np.int64))
-        return ScoredSequence(self._model, self._switch)
+        return ScoredSequence(self._model, self._switch, PIECE)
 
     def close(self) -> None:
         self._model = None
@@ -94,11 +113,15 @@ class OpenVINOScorer:
 class ScoredSequence:
     """A sequence whose keys and values a request of the compiled graph holds."""
 
-    def __init__(self, model: Any, switch: int | None) -> None:
-        """``switch`` is the length at which the rotary embedding takes other factors."""
+    def __init__(self, model: Any, switch: int | None, piece: int | None) -> None:
+        """``piece``: most tokens computed at once; None is any number.
+
+        ``switch`` is the length at which the rotary embedding takes other factors.
+        """
         self._request = model.create_infer_request()
         self._inputs = frozenset(port.get_any_name() for port in model.inputs)
         self._switch = switch
+        self._piece = piece
         self._tokens: list[int] = []
 
     def append(self, tokens: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
@@ -110,7 +133,7 @@ class ScoredSequence:
         Raises:
             EngineError: OpenVINO failed.
         """
-        end, size = len(self._tokens) + len(tokens), PIECE
+        end, size = len(self._tokens) + len(tokens), self._piece or len(tokens)
         if self._switch is not None and len(self._tokens) <= self._switch < end:
             tokens, self._tokens, size = [*self._tokens, *tokens], [], end
             with translated("OpenVINO failed while scoring"):
@@ -139,18 +162,24 @@ class ScoredGeneration:
 
     def __init__(
         self,
-        scorer: OpenVINOScorer,
+        sequence: ScoredSequence,
         prompt: Sequence[int],
         decoding: Decoding,
         stop_ids: frozenset[int],
     ) -> None:
-        self._sequence = scorer.sequence(prompt)
+        """``sequence`` is a new one, for ``prompt``."""
+        self._sequence = sequence
         self._pending = list(prompt)
         self._sampler = Sampler(decoding, prompt)
         self._stop_ids = stop_ids
         self._left = decoding.max_new_tokens
         self._logprobs: list[float] | None = [] if decoding.logprobs else None
         self._cancelled = threading.Event()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will come any more."""
+        return self._left == 0 or self._cancelled.is_set()
 
     def __iter__(self) -> Iterator[int]:
         return self
