@@ -49,6 +49,10 @@ def test_option_of_sampling_samples(asked):
     assert resolve(Sampling(**asked, seed=1), {}) == Decoding(1024, 1.0, **asked, seed=1)
 
 
+def test_options_that_are_off_ask_for_nothing():
+    assert resolve(Sampling(top_p=1.0, top_k=0, min_p=0.0), {}) == Decoding(1024)
+
+
 def test_seed_alone_leaves_a_greedy_model_greedy():
     assert resolve(Sampling(seed=5), {}).temperature == 0
 

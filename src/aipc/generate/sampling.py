@@ -84,8 +84,8 @@ def resolve(requested: Sampling, defaults: Sequence[SamplingDefaults]) -> Resolv
 
     A value requested comes first, then the first of ``defaults`` that has one, then the neutral
     one.  A temperature requested decides: 0 is greedy.  Without one it is greedy unless the
-    defaults sample, or a top_p, top_k or min_p is requested, which would mean nothing.  A sampled
-    decoding without a seed gets a random one, so that it can be stated.
+    defaults sample, or a top_p, top_k or min_p that is not off is requested, which would mean
+    nothing.  A sampled decoding without a seed gets a random one, so that it can be stated.
 
     Raises:
         CheckpointError: a value of the model's that is needed is out of bounds.
@@ -108,7 +108,7 @@ def resolve(requested: Sampling, defaults: Sequence[SamplingDefaults]) -> Resolv
 def _is_sampled(requested: Sampling, defaults: Sequence[SamplingDefaults]) -> bool:
     if requested.temperature is not None:
         return requested.temperature > 0
-    if any(getattr(requested, name) is not None for name in _SHARES):
+    if any(getattr(requested, name) not in {None, getattr(Decoding, name)} for name in _SHARES):
         return True
     return next((one.samples for one in defaults if one.samples is not None), False)
 
@@ -138,6 +138,6 @@ def _check(name: str, value: Any, origin: str) -> None:
         Sampling(**{name: value})
     except UsageError as error:
         raise CheckpointError(
-            f"the model's {origin} has {name} {value!r}: {error.what}",
+            f"for this model {origin} has {name} {value!r}: {error.what}",
             f"give --{name.replace('_', '-')} a value of your own",
         ) from error

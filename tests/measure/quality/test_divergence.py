@@ -9,6 +9,7 @@ import pytest
 from answering import Answering
 
 from aipc.errors import MeasurementError
+from aipc.generate import GREEDY
 from aipc.measure.quality.divergence import (
     compare,
     continued,
@@ -129,7 +130,7 @@ def test_a_model_that_answers_as_the_reference_agrees_everywhere(truth):
     assert 0.9 < found.top1.low < 1.0
     assert len(set(session.asked)) == 50
     assert all(len(prompt) < 40 for prompt in session.asked)
-    expected = {"max_new_tokens": 1, "temperature": 0.0, "repetition_penalty": 1.0, "stop_ids": ()}
+    expected = {"max_new_tokens": 1, **GREEDY, "stop_ids": ()}
     assert all(options == expected for options in session.options)
 
 
