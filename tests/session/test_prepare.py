@@ -7,16 +7,20 @@ import dataclasses
 import pytest
 import tiny
 
+from aipc.artifact import manifest
 from aipc.choose.measured import Records, SetupFigures, Trial, Tuned, Work, fingerprint
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
 from aipc.errors import UsageError
+from aipc.generate import SamplingDefaults
 from aipc.models import names
+from aipc.models.names import CATALOGUE
+from aipc.models.source import ArtifactSource, HubSource, describe
 from aipc.models.store import Store
 from aipc.session import prepare
 from aipc.session.place import SessionOptions
-from aipc.session.prepare import prepare_session
+from aipc.session.prepare import PreparedModel, prepare_session
 
 CPU = Device("CPU", "cpu", "A CPU", precisions=("fp32", "bf16"), runtimes=("openvino",))
 RECIPE = Recipe("int8")
@@ -139,3 +143,20 @@ def test_a_users_own_artifact_keeps_its_weights_and_has_a_record_too(model, stor
     assert facts["why"][0].startswith("CPU: measured here")
     with pytest.raises(UsageError, match="converted already"):
         prepared(str(made.folder), store, recipe=RECIPE)
+
+
+def test_the_catalogues_sampling_is_found_by_the_name_and_by_an_artifacts_folder(tmp_path):
+    known, folder = CATALOGUE.default, tmp_path / "made"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    manifest.write(folder, "artifact", "made", {"source": describe(known.source)})
+    stated = (SamplingDefaults("the catalogue", known.sampling),)
+    for source in (known.source, ArtifactSource(folder)):
+        assert PreparedModel(source, folder, None, None).sampling == stated
+
+
+def test_of_other_models_the_catalogue_says_nothing(tmp_path):
+    folder = tmp_path / "vendors"
+    folder.mkdir()
+    for source in (ArtifactSource(folder), HubSource("org/model"), CATALOGUE["phi-3-mini"].source):
+        assert PreparedModel(source, folder, None, None).sampling == ()
