@@ -14,11 +14,18 @@ HERE = Path(__file__).parent
 AIPC = {  # name: flags of `aipc convert`
     "aipc fp16": "--weight-format fp16",
     "aipc int8": "--weight-format int8",
+    "aipc int8 asym": "--weight-format int8 --asym",
+    "aipc int8 rtn": "--weight-format int8 --quantizer rtn",
     **{
         f"aipc {quantizer} {'row' if group == -1 else f'g{group}'}":
         f"--group-size {group} --quantizer {quantizer}"
         for quantizer in ("rtn", "search", "awq", "gptq")
         for group in (32, 64, 128, -1)
+    },
+    **{
+        f"aipc {quantizer} g{group} asym": f"--group-size {group} --quantizer {quantizer} --asym"
+        for quantizer in ("rtn", "search")
+        for group in (32, 64, 128)
     },
     "aipc gptq g32 all-layers": "--group-size 32 --quantizer gptq --all-layers",
     "aipc gptq g32 asym": "--group-size 32 --quantizer gptq --asym",

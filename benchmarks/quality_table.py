@@ -1,12 +1,12 @@
 """Quality of every quantizer, ours and the peers', as tables and pictures in docs/.
 
-    python benchmarks/quality_table.py WORK [--tokens 20480] [--sets turned float]
+    python benchmarks/quality_table.py WORK [--tokens 20480] [--sets turned float] [--only "aipc "]
 
 Makes whatever WORK lacks: the small real model as float checkpoints (turned_checkpoint.py), the
 artifacts (quality_artifacts.py; the peers' in environments of their own: hours, most of it NNCF's
 GPTQ) and their scores (quality.py, beside each artifact), then quality-SET.json in docs/ and the
-tables and pictures of docs/quality.md, with the speeds that quality_speed.py found.  Needs
-matplotlib.
+tables and pictures of docs/quality.md, with the speeds that quality_speed.py found.  With --only,
+rows of other names stay as docs/ has them: nothing of aipc's changes a peer's.  Needs matplotlib.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ def make_checkpoints(work: Path) -> None:
         subprocess.run(script, check=True)
 
 
-def measure(work: Path, weights: str, tokens: int) -> list[dict]:
+def measure(work: Path, weights: str, tokens: int, only: str) -> list[dict]:
     """One row an artifact: its score, and its bytes."""
-    artifacts = make(work, weights, SETS[weights])
+    kept = DOCS / f"quality-{weights}.json"
+    artifacts = make(work, weights, [name for name in SETS[weights] if name.startswith(only)])
     reference = next(one for one in artifacts if one.name == REFERENCE)
     rows = [
         {
@@ -59,8 +60,11 @@ def measure(work: Path, weights: str, tokens: int) -> list[dict]:
         }
         for one in artifacts
     ]
+    if only:
+        others = json.loads(kept.read_text()) if kept.exists() else []
+        rows += [row for row in others if not row["name"].startswith(only)]
     rows.sort(key=lambda row: row["kl"])
-    (DOCS / f"quality-{weights}.json").write_text(json.dumps(rows, indent=1) + "\n")
+    kept.write_text(json.dumps(rows, indent=1) + "\n")
     return rows
 
 
@@ -103,10 +107,11 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--tokens", type=int, default=20_480)
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
+    parser.add_argument("--only", default="", help="make and score the names that begin so")
     asked = parser.parse_args()
     make_checkpoints(asked.work)
     for weights in asked.sets:
-        write_page(weights, table(measure(asked.work, weights, asked.tokens)))
+        write_page(weights, table(measure(asked.work, weights, asked.tokens, asked.only)))
     quality_pictures.draw_all(DOCS)
 
 
