@@ -17,17 +17,18 @@ from threadpoolctl import threadpool_limits
 from aipc.checkpoint import Weights
 from aipc.convert.network import Matrix, Network
 from aipc.convert.quantizers.activations import (
+    forward,
     matrix_inputs,
     mean_square,
     read_matrix,
     row_ranges,
 )
-from aipc.convert.quantizers.gptq import feedback, gptq, hessian
+from aipc.convert.quantizers.gptq import feedback, gptq
 from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, dequantize, naming, symmetric
 from aipc.convert.quantizers.search import searched
 from aipc.convert.recipe import Encoding
 
-PART_WEIGHTS = 2**20  # weights that a thread quantizes at once: they fit its cache
+PART_WEIGHTS = 2**22  # weights that a thread quantizes at once: fewer rows take longer a weight
 Prepared = Callable[[Floats, Encoding], Quantized]
 Prepare = Callable[[Floats], Prepared]
 """A matrix's inputs [tokens, columns] in, a quantizer of any of its rows out."""
@@ -45,7 +46,7 @@ def weighted_search(inputs: Floats) -> Prepared:
 
 def error_feedback(inputs: Floats) -> Prepared:
     """GPTQ on scales searched with its own Hessian."""
-    spread = feedback(hessian(inputs), len(inputs))
+    spread = feedback(inputs)
 
     def quantize(rows: Floats, encoding: Encoding) -> Quantized:
         return gptq(rows, encoding.bits, encoding.group, spread, encoding.sym)
@@ -74,14 +75,81 @@ def quantize_calibrated(
         ConversionError: a weight that the format can't hold.
         CheckpointError: a checkpoint that can't be read on.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for matrix, inputs in matrix_inputs(checkpoint, network, ids):
+    steps = forward(checkpoint, network, ids)
+    # a product that spreads over all cores in each of as many threads is slower than none
+    with ThreadPoolExecutor(os.cpu_count()) as pool, threadpool_limits(1, "blas"):
+
+        def begin(matrix: Matrix, inputs: Floats) -> _Work:
             encoding = encodings[matrix.name]
-            if encoding.bits == 4:
-                with naming(matrix.tensors[0], encoding.bits):
-                    quantize = prepare(inputs)
-                    quantized = _quantized(pool, checkpoint, matrix, quantize, encoding)
-                yield matrix, quantized
+            is_last = matrix is network.head
+            return _Work(pool, checkpoint, matrix, inputs, encoding, prepare, is_last)
+
+        work = begin(*next(steps))
+        while not work.is_last:
+            following = begin(*steps.send(work.product()))
+            if work.codes:
+                yield work.matrix, work.quantized()
+            work = following
+        if work.codes:
+            yield work.matrix, work.quantized()
+
+
+class _Work:
+    """A matrix's product with its inputs, and its codes, queued in parts of some rows.
+
+    The quantizer is prepared first, then the product is made, then the codes: so the network goes
+    on, and the next matrix is queued, while there are still codes to make and no core ever waits.
+    """
+
+    def __init__(
+        self,
+        pool: ThreadPoolExecutor,
+        checkpoint: Weights,
+        matrix: Matrix,
+        inputs: Floats,
+        encoding: Encoding,
+        prepare: Prepare,
+        is_last: bool,
+    ) -> None:
+        self.matrix, self.is_last, self._bits = matrix, is_last, encoding.bits
+        is_quantized = encoding.bits == 4
+        self._product = np.empty((len(inputs), 0 if is_last else matrix.rows), np.float32)
+
+        def multiply(start: int, stop: int) -> None:
+            rows = read_matrix(checkpoint, matrix, start, stop)
+            self._product[:, start:stop] = inputs @ rows.T
+
+        def quantize(start: int, stop: int) -> Quantized:
+            return prepared.result()(read_matrix(checkpoint, matrix, start, stop), encoding)
+
+        ranges = list(row_ranges(matrix.rows, matrix.columns, PART_WEIGHTS))
+        if is_quantized:
+            prepared = pool.submit(prepare, inputs)
+        self._multiplied = [] if is_last else [pool.submit(multiply, *part) for part in ranges]
+        self.codes = [pool.submit(quantize, *part) for part in ranges] if is_quantized else []
+
+    def product(self) -> Floats:
+        """float32 [tokens, rows], which is handed over and not kept."""
+        for part in self._multiplied:
+            part.result()
+        product = self._product
+        del self._product
+        return product
+
+    def quantized(self) -> Quantized:
+        """All rows.
+
+        Raises:
+            ConversionError: a weight that the format can't hold.
+        """
+        with naming(self.matrix.tensors[0], self._bits):
+            parts = [part.result() for part in self.codes]
+        zeros = [part.zero for part in parts if part.zero is not None]
+        return Quantized(
+            np.concatenate([part.codes for part in parts]),
+            np.concatenate([part.scale for part in parts]),
+            np.concatenate(zeros) if zeros else None,
+        )
 
 
 def lookup_in_order(
@@ -102,30 +170,6 @@ def lookup_in_order(
         return codes
 
     return lookup
-
-
-def _quantized(
-    pool: ThreadPoolExecutor,
-    checkpoint: Weights,
-    matrix: Matrix,
-    quantize: Prepared,
-    encoding: Encoding,
-) -> Quantized:
-    """All rows of a matrix, read and quantized in parts, on every core."""
-
-    def quantize_part(rows: tuple[int, int]) -> Quantized:
-        return quantize(read_matrix(checkpoint, matrix, *rows), encoding)
-
-    ranges = row_ranges(matrix.rows, matrix.columns, PART_WEIGHTS)
-    # a product that spreads over all cores in each of as many threads is slower than none
-    with threadpool_limits(1, "blas"):
-        parts = list(pool.map(quantize_part, ranges))
-    zeros = [part.zero for part in parts if part.zero is not None]
-    return Quantized(
-        np.concatenate([part.codes for part in parts]),
-        np.concatenate([part.scale for part in parts]),
-        np.concatenate(zeros) if zeros else None,
-    )
 
 
 def measure_quantization_error(

@@ -20,8 +20,8 @@ import numpy.typing as npt
 from aipc.convert.recipe import BUILTIN
 from aipc.errors import UsageError
 
-CALIBRATION_TOKENS = 4096
-"""Twice as many improved the KL divergence by 4% in twice the time (benchmarks/quality.py)."""
+CALIBRATION_TOKENS = 2048
+"""Twice as many are no better with gptq (KL divergence, benchmarks/quality.py), half as many are."""
 WINDOW = 512  # tokens a sequence: long enough for attention over many tokens
 
 

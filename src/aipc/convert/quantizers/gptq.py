@@ -4,6 +4,11 @@ Frantar et al. 2022, arXiv 2210.17323, in the form that Chee et al. 2023 (QuIP, 
 proved to be the same and that inverts nothing.  The loss is the squared change of the matrix's
 outputs on calibration inputs X [tokens, columns], its Hessian H = X^T X / tokens.  Rows are
 independent of each other given H, so that several threads may take several rows each.
+
+Off its diagonal H is kept as Y^T Y, Y [rank, columns] with a rank of at most RANK: what the inputs
+do in the directions in which they are largest.  So no matrix of columns^2 is ever made or
+factorized (8,192 columns: 268 MB and 1.8e11 multiplications), and a weight takes 2 rank
+multiplications instead of columns / 2.
 """
 
 from __future__ import annotations
@@ -16,29 +21,26 @@ import numpy.typing as npt
 from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, reciprocal
 from aipc.convert.quantizers.search import searched
 
+RANK = 512
 DAMPING = 0.05  # of the mean diagonal, added to all of it
 BATCH = 128  # columns that get the errors of all those before them in one product
-PANEL = 256  # columns: small beside the whole, large enough for products to run at full speed
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """H = U D U^T in the order of quantizing, U upper with a unit diagonal, D diagonal."""
+    """H = U D U^T in the order of quantizing, U upper with a unit diagonal, D diagonal.
+
+    Of column i's error U[i, j] goes to column j > i: ``factor[:, i] @ gain[:, j]``.
+    """
 
     order: npt.NDArray[np.int64]  # [columns]
-    upper: Floats  # U [columns, columns]: for i < j, U[i, j] of column i's error goes to column j
+    factor: Floats  # Y [rank, columns]
+    gain: Floats  # [rank, columns]
     importance: Floats  # D [columns], in the matrix's own order: what a rounding error costs
 
 
-def hessian(inputs: Floats) -> Floats:
-    """X^T X / tokens, float32 [columns, columns], of inputs [tokens, columns]."""
-    product: Floats = inputs.T @ inputs
-    product /= np.float32(len(inputs))
-    return product
-
-
-def feedback(second_moment: Floats, tokens: int) -> Feedback:
-    """Factorize the Hessian that ``tokens`` inputs gave, in its own memory.
+def feedback(inputs: Floats) -> Feedback:
+    """Factorize the Hessian of inputs [tokens, columns].
 
     Off the diagonal it is shrunk, as the covariance of a few thousand tokens is uncertain
     there: on text that was not calibrated on, this took a fifth off the error.  Columns are
@@ -47,31 +49,64 @@ def feedback(second_moment: Floats, tokens: int) -> Feedback:
     Raises:
         FloatingPointError: the inputs were no finite numbers.
     """
-    if not np.isfinite(np.diag(second_moment)).all():
+    tokens, columns = inputs.shape
+    diagonal = np.einsum("tk,tk->k", inputs, inputs) / np.float32(tokens)
+    if not np.isfinite(diagonal).all():
         raise FloatingPointError("what reaches the matrix is not finite")
-    _shrink(second_moment, tokens)
-    order = np.argsort(np.diag(second_moment), kind="stable")[::-1]
-    _reorder(second_moment, order)
-    importance = np.empty(len(order), np.float32)
-    importance[order] = factorize(second_moment)
-    return Feedback(order, second_moment, importance)
+    order = np.argsort(diagonal, kind="stable")[::-1]
+    shrunk = np.float32(np.sqrt(2 / (columns + 2 * tokens)))
+    factor = np.ascontiguousarray(_largest_directions(inputs)[:, order]) * shrunk
+    damping = np.float32(DAMPING * max(float(diagonal.mean()), 1e-12))
+    rest = diagonal[order] - np.einsum("rk,rk->k", factor, factor) + damping
+    gain, pivots = factorize(factor, rest)
+    importance = np.empty(columns, np.float32)
+    importance[order] = pivots
+    return Feedback(order, factor, gain, importance)
 
 
-def _shrink(second_moment: Floats, tokens: int) -> None:
-    columns = len(second_moment)
-    diagonal = np.diag(second_moment).copy()
-    second_moment *= np.float32(2 * tokens / (columns + 2 * tokens))
-    damping = DAMPING * max(float(diagonal.mean()), 1e-12)
-    second_moment[np.diag_indices(columns)] = diagonal + np.float32(damping)
+def _largest_directions(inputs: Floats) -> Floats:
+    """Y [rank, columns] with nearly the X^T X of inputs X [tokens, columns]; a copy, or X itself.
+
+    The projection of X onto what a random mixture of it spans after half a power iteration (Halko
+    et al. 2011, arXiv 0909.4061, algorithms 4.1 and 4.3); exact where RANK is no limit.
+    """
+    tokens, columns = inputs.shape
+    if tokens <= min(RANK, columns):
+        return inputs
+    if columns <= RANK:
+        mixed = inputs.T.astype(np.float64)
+    else:
+        mixture = np.random.default_rng(0).standard_normal((RANK, tokens), np.float32)
+        mixed = (mixture @ inputs @ inputs.T).astype(np.float64)
+    overlap = mixed @ mixed.T
+    overlap[np.diag_indices(len(overlap))] += 1e-10 * np.trace(overlap)  # repeated tokens: singular
+    directions = np.linalg.solve(np.linalg.cholesky(overlap), mixed).astype(np.float32)
+    projected: Floats = directions @ inputs
+    return projected
 
 
-def _reorder(matrix: Floats, order: npt.NDArray[np.int64]) -> None:
-    """Permute rows and columns alike, a panel at a time."""
-    panels = [slice(start, start + PANEL) for start in range(0, len(matrix), PANEL)]
-    for panel in panels:
-        matrix[panel] = matrix[panel][:, order]
-    for panel in panels:
-        matrix[:, panel] = matrix[order, panel]
+def factorize(factor: Floats, rest: Floats) -> tuple[Floats, Floats]:
+    """U D U^T = diag(rest) + Y^T Y: `Feedback.gain` and D [n] of Y [rank, n] and rest [n] > 0.
+
+    A batch of columns at a time, from the last to the first.  ``left`` [rank, rank] is what the
+    columns behind leave of Y^T Y's identity (the downdates of recursive least squares).
+
+    Raises:
+        numpy.linalg.LinAlgError: the matrix is not positive definite.
+    """
+    gain, pivots = np.empty_like(factor), np.empty_like(rest)
+    left = np.eye(len(factor), dtype=np.float32)
+    for first in reversed(range(0, len(rest), BATCH)):
+        here = slice(first, first + BATCH)
+        reach = left @ factor[:, here]
+        block = factor[:, here].T @ reach + np.diag(rest[here])
+        # the upper R with R R^T = block: Cholesky of it read backwards
+        root = np.linalg.cholesky(block[::-1, ::-1])[::-1, ::-1]
+        reach = np.linalg.solve(root, reach.T).T
+        left -= reach @ reach.T
+        gain[:, here] = reach / np.diag(root)
+        pivots[here] = np.square(np.diag(root))
+    return gain, pivots
 
 
 def gptq(rows: Floats, bits: int, group: int, spread: Feedback, sym: bool = True) -> Quantized:
@@ -91,7 +126,7 @@ def gptq(rows: Floats, bits: int, group: int, spread: Feedback, sym: bool = True
     grid = _Grid(start, bits, spread.order // group)
     columns = np.ascontiguousarray(rows.T[spread.order])  # [k, n]: a column is contiguous
     codes = np.empty_like(start.codes)
-    codes.T[spread.order] = _rounded(columns, grid, spread.upper)
+    codes.T[spread.order] = _rounded(columns, grid, spread)
     return Quantized(codes, start.scale, start.zero)
 
 
@@ -120,47 +155,18 @@ class _Grid:
         return values
 
 
-def _rounded(columns: Floats, grid: _Grid, upper: Floats) -> Floats:
+def _rounded(columns: Floats, grid: _Grid, spread: Feedback) -> Floats:
     """Codes [k, n] of ``columns`` [k, n], both in the order of quantizing."""
-    codes, errors = np.empty_like(columns), np.empty_like(columns)
+    codes = np.empty_like(columns)
+    carried = np.zeros((len(spread.factor), columns.shape[1]), np.float32)
     for first in range(0, len(columns), BATCH):
-        last = min(first + BATCH, len(columns))
-        carried = columns[first:last] + upper[:first, first:last].T @ errors[:first]
-        for i in range(first, last):
-            target = carried[i - first] + upper[first:i, i] @ errors[first:i]
-            codes[i] = grid.codes(i, target)
-            errors[i] = columns[i] - grid.values(i, codes[i])
+        here = slice(first, first + BATCH)
+        factor, gain = spread.factor[:, here], spread.gain[:, here]
+        targets, upper = columns[here] + gain.T @ carried, factor.T @ gain
+        errors = np.empty_like(targets)
+        for i in range(len(targets)):
+            column, target = first + i, targets[i] + upper[:i, i] @ errors[:i]
+            codes[column] = grid.codes(column, target)
+            errors[i] = columns[column] - grid.values(column, codes[column])
+        carried += factor @ errors
     return codes
-
-
-def factorize(matrix: Floats) -> Floats:
-    """Overwrite a symmetric, positive definite matrix [n, n] by U of U D U^T; returns D [n].
-
-    U is upper with a unit diagonal; what is below the diagonal is left over and means nothing.
-    In place, because the Hessian of 8,192 columns takes 268 MB and numpy's Cholesky factor (LAPACK)
-    takes three matrices of that size at its peak.  This is the same computation a panel of columns
-    at a time, from the last to the first, almost all of it in matrix products (Golub and Van Loan,
-    Matrix Computations, 4.2.9: block outer product Cholesky).
-
-    Raises:
-        numpy.linalg.LinAlgError: the matrix is not positive definite.
-    """
-    pivots = np.empty(len(matrix), np.float32)
-    for first in reversed(range(0, len(matrix), PANEL)):
-        here = slice(first, first + PANEL)
-        # the upper R with R R^T = the diagonal block: Cholesky of it read backwards
-        factor = np.linalg.cholesky(matrix[here, here][::-1, ::-1])[::-1, ::-1]
-        above = np.linalg.solve(factor, matrix[:first, here].T).T
-        _subtract_square(matrix[:first, :first], above)
-        diagonal = np.diag(factor)
-        matrix[here, here] = factor / diagonal
-        matrix[:first, here] = above / diagonal
-        pivots[here] = np.square(diagonal)
-    return pivots
-
-
-def _subtract_square(matrix: Floats, factor: Floats) -> None:
-    """Take factor factor^T off ``matrix``, on and above the diagonal."""
-    for first in range(0, len(matrix), PANEL):
-        rows = slice(first, first + PANEL)
-        matrix[rows, first:] -= factor[rows] @ factor[first:].T
