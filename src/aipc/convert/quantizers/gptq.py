@@ -5,15 +5,15 @@ proved to be the same and that inverts nothing.  The loss is the squared change 
 outputs on calibration inputs X [tokens, columns], its Hessian H = X^T X / tokens.  Rows are
 independent of each other given H, so that several threads may take several rows each.
 
-Off its diagonal H is kept as Y^T Y, Y [rank, columns] with a rank of at most RANK: what the inputs
-do in the directions in which they are largest.  So no matrix of columns^2 is ever made or
-factorized (8,192 columns: 268 MB and 1.8e11 multiplications), and a weight takes 2 rank
-multiplications instead of columns / 2.
+Off its diagonal H is kept as Y^T Y, Y [rank, columns]: what wide inputs do in the RANK directions
+in which they are largest.  So no matrix of columns^2 is made and factorized (8,192 columns: 268 MB
+and 1.8e11 multiplications), and a weight takes 2 rank multiplications instead of columns / 2.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, reciprocal
 from aipc.convert.quantizers.search import searched
 
-RANK = 512
+RANK = 512  # on the small real model as good as no limit (KL divergence, 2,048 tokens)
 DAMPING = 0.05  # of the mean diagonal, added to all of it
 BATCH = 128  # columns that get the errors of all those before them in one product
 
@@ -67,22 +67,27 @@ def feedback(inputs: Floats) -> Feedback:
 def _largest_directions(inputs: Floats) -> Floats:
     """Y [rank, columns] with nearly the X^T X of inputs X [tokens, columns]; a copy, or X itself.
 
-    The projection of X onto what a random mixture of it spans after half a power iteration (Halko
-    et al. 2011, arXiv 0909.4061, algorithms 4.1 and 4.3); exact where RANK is no limit.
+    Exact with few tokens or columns.  Else X is projected onto what a random mixture of it spans
+    after half a power iteration (Halko et al. 2011, arXiv 0909.4061, algorithms 4.1 and 4.3).
     """
     tokens, columns = inputs.shape
     if tokens <= min(RANK, columns):
         return inputs
-    if columns <= RANK:
-        mixed = inputs.T.astype(np.float64)
-    else:
-        mixture = np.random.default_rng(0).standard_normal((RANK, tokens), np.float32)
-        mixed = (mixture @ inputs @ inputs.T).astype(np.float64)
-    overlap = mixed @ mixed.T
-    overlap[np.diag_indices(len(overlap))] += 1e-10 * np.trace(overlap)  # repeated tokens: singular
-    directions = np.linalg.solve(np.linalg.cholesky(overlap), mixed).astype(np.float32)
-    projected: Floats = directions @ inputs
+    if columns <= 2 * RANK:
+        upper: Floats = _cholesky(inputs.T @ inputs, 1e-6).T.astype(np.float32)
+        return upper
+    mixture = np.random.default_rng(0).standard_normal((RANK, tokens), np.float32)
+    mixed = (mixture @ inputs @ inputs.T).astype(np.float64)
+    directions = np.linalg.solve(_cholesky(mixed @ mixed.T, 1e-10), mixed)
+    projected: Floats = directions.astype(np.float32) @ inputs
     return projected
+
+
+def _cholesky(moment: npt.NDArray[Any], precision: float) -> npt.NDArray[np.float64]:
+    """Lower factor of a matrix that may be singular, as of tokens that are repeated."""
+    wide = moment.astype(np.float64)
+    wide[np.diag_indices(len(wide))] += precision * np.trace(wide)
+    return np.linalg.cholesky(wide)
 
 
 def factorize(factor: Floats, rest: Floats) -> tuple[Floats, Floats]:
