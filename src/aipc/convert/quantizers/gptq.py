@@ -87,7 +87,8 @@ def _cholesky(moment: npt.NDArray[Any], precision: float) -> npt.NDArray[np.floa
     """Lower factor of a matrix that may be singular, as of tokens that are repeated."""
     wide = moment.astype(np.float64)
     wide[np.diag_indices(len(wide))] += precision * np.trace(wide)
-    return np.linalg.cholesky(wide)
+    lower: npt.NDArray[np.float64] = np.linalg.cholesky(wide)
+    return lower
 
 
 def factorize(factor: Floats, rest: Floats) -> tuple[Floats, Floats]:
@@ -133,6 +134,16 @@ def gptq(rows: Floats, bits: int, group: int, spread: Feedback, sym: bool = True
     codes = np.empty_like(start.codes)
     codes.T[spread.order] = _rounded(columns, grid, spread)
     return Quantized(codes, start.scale, start.zero)
+
+
+def multiplications(tokens: int, rows: int, columns: int) -> int:
+    """How many a matrix takes, its directions and factors included."""
+    rank, directions = RANK, 3 * tokens * RANK * columns
+    if tokens <= min(RANK, columns):
+        rank, directions = tokens, 0
+    elif columns <= 2 * RANK:
+        rank, directions = columns, tokens * columns**2 // 2
+    return directions + 2 * rank**2 * columns + 2 * rank * rows * columns
 
 
 class _Grid:
