@@ -68,8 +68,8 @@ def quantize_calibrated(
     """The matrices of the blocks and the head that have 4 bits, in the network's order.
 
     The embedding is not among them: its rows are looked up, never multiplied.  In memory at once:
-    the codes of two matrices, what ``prepare`` makes, and what `activations.matrix_inputs` holds of
-    the calibration tokens ``ids`` [windows, tokens].
+    the codes of two matrices, what ``prepare`` makes for them, and what `activations.forward` holds
+    of the calibration tokens ``ids`` [windows, tokens].
 
     Raises:
         ConversionError: a weight that the format can't hold.

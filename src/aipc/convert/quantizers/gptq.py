@@ -83,12 +83,11 @@ def _largest_directions(inputs: Floats) -> Floats:
     return projected
 
 
-def _cholesky(moment: npt.NDArray[Any], precision: float) -> npt.NDArray[np.float64]:
-    """Lower factor of a matrix that may be singular, as of tokens that are repeated."""
+def _cholesky(moment: npt.NDArray[Any], precision: float) -> npt.NDArray[np.floating[Any]]:
+    """Lower float64 factor of a matrix that may be singular, as of tokens that are repeated."""
     wide = moment.astype(np.float64)
     wide[np.diag_indices(len(wide))] += precision * np.trace(wide)
-    lower: npt.NDArray[np.float64] = np.linalg.cholesky(wide)
-    return lower
+    return np.linalg.cholesky(wide)
 
 
 def factorize(factor: Floats, rest: Floats) -> tuple[Floats, Floats]:
