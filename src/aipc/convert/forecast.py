@@ -29,8 +29,6 @@ CALIBRATING_BYTES = 16
 """The same of a part that is calibrated: float32 by rows and by columns, codes, search."""
 CODES_BYTES = 4
 """Per calibrated weight: its code in a part, in the whole, in the matrix before, and packed."""
-ALLOCATOR_OVERHEAD = 1.1
-"""Memory taken over memory requested (measured: 1.03 GB at Phi-3-mini's width)."""
 CALIBRATION_OVERHEAD = 1.9
 """Time of calibration over that of its matrix products (measured with gptq on networks of 0.1 and
 3.8 billion weights)."""
@@ -96,7 +94,7 @@ def _calibration_memory(conversion: ConversionPlan) -> int:
     largest = max((matrix.weights for matrix in calibrated), default=0)
     codes = CODES_BYTES * largest
     rows = CALIBRATING_BYTES * min(PART_WEIGHTS, largest) * (os.cpu_count() or 1)
-    return int(ALLOCATOR_OVERHEAD * (4 * states + codes + rows))
+    return 4 * states + codes + rows
 
 
 def _calibration_seconds(conversion: ConversionPlan) -> float:
