@@ -16,12 +16,13 @@ REVISION = 3
 """Part of an artifact's name in the store: raised when the same recipe gives other bytes."""
 GROUP_SIZES = (32, 64, 128)
 WHOLE_ROW = -1
+EMBEDDING_GROUP = 32
 BUILTIN = "builtin"
 NO_TEXT = "none"
 
 _MEANINGLESS = {
-    "fp16": ("group_size", "ratio", "sym", "all_layers", "quantizer", "calibration"),
-    "int8": ("group_size", "ratio", "all_layers", "calibration"),
+    "fp16": ("group_size", "ratio", "sym", "embedding", "all_layers", "quantizer", "calibration"),
+    "int8": ("group_size", "ratio", "embedding", "all_layers", "calibration"),
     "int4": (),
 }
 """Options without effect on a weight format: giving one is a mistake."""
@@ -48,6 +49,12 @@ class Recipe:
         maximum=1.0,
     )
     sym: bool = option(True, "symmetric (no zero point) or asymmetric quantization")
+    embedding: str = option(
+        "int8",
+        "format of an embedding that is not the head too; int4 (in groups of 32) saves memory for "
+        "a little of the model's quality",
+        choices=("int8", "int4"),
+    )
     all_layers: bool = option(
         False, "embedding and head in int4 as well; without it they keep 8 bits"
     )
@@ -105,6 +112,8 @@ class Recipe:
             flags += [f"--group-size {self.group_size}", f"--ratio {self.ratio:g}"]
         if self.weight_format != "fp16":
             flags.append("--sym" if self.sym else "--asym")
+        if self.embedding != Recipe.embedding:
+            flags.append(f"--embedding {self.embedding}")
         if self.all_layers:
             flags.append("--all-layers")
         if self.quantizer != Recipe.quantizer:
@@ -124,7 +133,7 @@ class Recipe:
             return f"int8-{symmetry}{quantizer}"
         group = "row" if self.group_size == WHOLE_ROW else f"g{self.group_size}"
         mixed = "" if self.ratio == 1.0 else f"-r{self.ratio:g}"
-        everywhere = "-all" if self.all_layers else ""
+        everywhere = "-all" if self.all_layers else "-emb4" if self.embedding == "int4" else ""
         return f"int4-{group}-{symmetry}{mixed}{everywhere}{quantizer}"
 
 
@@ -146,7 +155,7 @@ def assign(
     """The encoding of every matrix, by name; ``groups`` are the sizes allowed, empty for any.
 
     Embedding and head, which every token passes, keep 8 bits in an int4 recipe without
-    ``all_layers`` (as in NNCF's and llama.cpp's defaults); so do the blocks' matrices named in
+    ``all_layers`` or ``embedding`` (as in NNCF's and llama.cpp's defaults); so do the blocks' matrices named in
     ``in_eight_bits``, by default those of `outer_matrices`.
     """
     if recipe.weight_format == "fp16":
@@ -163,6 +172,9 @@ def assign(
         if matrix.name not in kept and matrix.columns % 2 == 0:
             group = dividing_group(matrix.columns, recipe.group_size, groups)
             encodings[matrix.name] = Encoding(4, group, recipe.sym)
+    if recipe.embedding == "int4" and not (recipe.all_layers or network.tied):
+        group = dividing_group(network.hidden, EMBEDDING_GROUP)
+        encodings[network.embedding.name] = Encoding(4, group, recipe.sym)
     return encodings
 
 
