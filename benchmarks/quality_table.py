@@ -5,8 +5,9 @@
 Makes whatever WORK lacks: the small real model as float checkpoints (turned_checkpoint.py), the
 artifacts (quality_artifacts.py; the peers' in environments of their own: hours, most of it NNCF's
 GPTQ) and their scores (quality.py, beside each artifact), then quality-SET.json in docs/ and the
-tables and pictures of docs/quality.md, with the speeds that quality_speed.py found.  With --only,
-rows of other names stay as docs/ has them: nothing of aipc's changes a peer's.  Needs matplotlib.
+tables and pictures of docs/quality.md, with the speeds that quality_speed.py found, and the figures
+that aipc tells of recipes (quality_figures.py).  With --only, rows of other names stay as docs/ has
+them: nothing of aipc's changes a peer's.  Needs matplotlib.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import quality_figures
 import quality_pictures
 from quality_artifacts import EVERY, Artifact, make
 from stored import stored
@@ -112,6 +114,7 @@ def main() -> None:
     make_checkpoints(asked.work)
     for weights in asked.sets:
         write_page(weights, table(measure(asked.work, weights, asked.tokens, asked.only)))
+    quality_figures.main()
     quality_pictures.draw_all(DOCS)
 
 

@@ -59,5 +59,10 @@ def percent(share: float | None) -> str:
     return ABSENT if share is None else f"{share:.0%}"
 
 
+def nats(value: float) -> str:
+    """A divergence without its unit, to the two digits that a few hundred tokens tell."""
+    return f"{value:.2g}" if value >= 0.001 else "<0.001"
+
+
 def joules(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.3g} J"

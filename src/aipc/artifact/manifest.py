@@ -14,13 +14,14 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast, get_args
 
 from aipc.errors import ArtifactError
 from aipc.progress import Meter, Progress, silent
+from aipc.records import replace_text
 
 Advance = Callable[[int], None]
 """Called with the bytes read since the last call."""
@@ -145,8 +146,20 @@ def write(
     unknown = [present for present in names if present not in known]
     files = {**known, **_measure(folder, unknown, f"checking {name}", progress)}
     manifest = Manifest(kind, name, dict(facts), {present: files[present] for present in names})
-    text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False)
-    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    (folder / FILE).write_text(_text(manifest), encoding="utf-8")
+    return manifest
+
+
+def add_facts(folder: Path, facts: Mapping[str, Any]) -> Manifest:
+    """Replace facts in the manifest of a whole folder, in one step.
+
+    Raises:
+        ArtifactError: it has no usable manifest.
+        OSError: the disk's.
+    """
+    kept = read(folder)
+    manifest = replace(kept, facts={**kept.facts, **facts})
+    replace_text(folder / FILE, _text(manifest))
     return manifest
 
 
@@ -169,6 +182,10 @@ def verify(folder: Path, progress: Progress = silent) -> list[str]:
     ]
     unknown = sorted(set(_present(folder)) - set(manifest.files))
     return problems + [f"{name}: not in the manifest" for name in unknown]
+
+
+def _text(manifest: Manifest) -> str:
+    return json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"
 
 
 def _present(folder: Path) -> list[str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import notice, write_json, write_line
+from aipc.cli.output import folded, notice, write_json, write_line
 from aipc.cli.progress_bar import display
+from aipc.convert.quality import FIGURES_PARAMETERS, ConversionQuality
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
-from aipc.units import amount
+from aipc.units import amount, nats
 
 if TYPE_CHECKING:
     from aipc.session.convert import Converted
@@ -44,9 +46,21 @@ if TYPE_CHECKING:
     help="The device that it is meant for: cpu, gpu, npu (OpenVINO), cuda, directml, webgpu (ONNX "
     "Runtime; it has cpu as well). It sets the flags not given.",
 )
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Compare its next tokens with the float model's, on a text of a few hundred; what is "
+    "broken is not kept.",
+)
 @click.option("--json", "wants_json", is_flag=True, help="One JSON object: path, size, facts.")
 def convert(
-    model: str, output: Path | None, runtime: str, target: str, wants_json: bool, **flags: Any
+    model: str,
+    output: Path | None,
+    runtime: str,
+    target: str,
+    check: bool,
+    wants_json: bool,
+    **flags: Any,
 ) -> None:
     """Make an artifact from MODEL and print its path.
 
@@ -54,6 +68,7 @@ def convert(
     """
     own = find_target(target, runtime).recipe
     recipe = given(Recipe, flags, own)
+    from aipc.measure.quality.check import TextCheck
     from aipc.session import convert
 
     with display() as progress:
@@ -63,6 +78,7 @@ def convert(
             target=target,
             output=output,
             runtime=runtime,
+            check=TextCheck() if check else None,
             progress=progress,
             notify=progress.notice,
         )
@@ -73,7 +89,34 @@ def convert(
         notice(note)
     made_when = "made before" if made.reused else f"made in {made.seconds:.1f} s"
     notice(f"{made_when}: {amount(made.nbytes)}")
+    for line in _quality_lines(made):
+        for part in folded(line):
+            notice(part)
     write_line(str(made.path))
+
+
+def _quality_lines(made: Converted) -> Iterator[str]:
+    quality = made.quality
+    if quality is not None:
+        yield _quality_line(quality)
+    elif "exporter" not in made.facts:
+        yield "quality: nobody has measured this recipe; --check measures it on this model"
+    if made.better:
+        yield f"better: {made.better}"
+
+
+def _quality_line(quality: ConversionQuality) -> str:
+    """What to expect of an artifact, and where that is from."""
+    figures = (
+        f"{quality.same_top:.0%} of next tokens stay the likeliest, KL {nats(quality.kl)} nats"
+    )
+    if quality.measured:
+        return f"quality: {figures} (measured on {quality.tokens} tokens)"
+    size = f"{FIGURES_PARAMETERS / 1e9:.1f} billion weights"
+    return (
+        f"quality to expect: {figures} (as on a model of {size}; larger ones mostly lose less; "
+        "--check measures this one)"
+    )
 
 
 def _facts(made: Converted) -> dict[str, Any]:
@@ -82,5 +125,6 @@ def _facts(made: Converted) -> dict[str, Any]:
         "nbytes": made.nbytes,
         "seconds": made.seconds,
         "reused": made.reused,
+        "better": made.better,
         "facts": made.facts,
     }

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from aipc.cli.output import local_date, notice, write_json, write_table
-from aipc.units import amount
+from aipc.units import amount, nats
 
 if TYPE_CHECKING:
     from aipc.models.names import Model
+    from aipc.models.store import StoredModel
 
 
 @click.command()
@@ -34,17 +35,40 @@ def _show_store(wants_json: bool) -> None:
     if wants_json:
         write_json([{**dataclasses.asdict(one), "path": str(one.path)} for one in entries])
     elif entries:
-        for kind in ("checkpoint", "artifact"):
-            rows = [
-                (amount(entry.nbytes), local_date(entry.created), entry.name)
-                for entry in entries
-                if entry.kind == kind
-            ]
-            if rows:
-                write_table(("SIZE", "CREATED", kind.upper()), rows, right={"SIZE"})
+        _write_checkpoints([entry for entry in entries if entry.kind == "checkpoint"])
+        _write_artifacts([entry for entry in entries if entry.kind == "artifact"])
         notice(f"{amount(sum(entry.nbytes for entry in entries))} in {store.home}")
     else:
         notice(f"nothing in {store.home} yet; `aipc models --available` shows what can be fetched")
+
+
+def _write_checkpoints(entries: Sequence[StoredModel]) -> None:
+    rows = [(amount(entry.nbytes), local_date(entry.created), entry.name) for entry in entries]
+    if rows:
+        write_table(("SIZE", "CREATED", "CHECKPOINT"), rows, right={"SIZE"})
+
+
+def _write_artifacts(entries: Sequence[StoredModel]) -> None:
+    """With what each lost, and where that is from."""
+    losses = [_loss(entry) for entry in entries]
+    rows = [
+        (amount(entry.nbytes), local_date(entry.created), loss, entry.name)
+        for entry, loss in zip(entries, losses, strict=True)
+    ]
+    if rows:
+        write_table(("SIZE", "CREATED", "KL", "ARTIFACT"), rows, right={"SIZE", "KL"})
+    if any(losses):
+        notice("KL: nats from the float model, measured by convert --check; ~ what its recipe lost")
+
+
+def _loss(entry: StoredModel) -> str:
+    """Empty where nobody knows."""
+    from aipc.convert.quality import stated_quality
+
+    quality = stated_quality(entry.facts)
+    if quality is None:
+        return ""
+    return nats(quality.kl) if quality.measured else f"~{nats(quality.kl)}"
 
 
 def _show_catalogue(wants_json: bool) -> None:

@@ -32,6 +32,10 @@ CODES_BYTES = 4
 CALIBRATION_OVERHEAD = 1.9
 """Time of calibration over that of its matrix products (measured with gptq on networks of 0.1 and
 3.8 billion weights)."""
+LOADED_OVERHEAD = 2.0
+"""Peak memory over an artifact's bytes while OpenVINO loads it; ONNX Runtime takes less."""
+CHECK_OVERHEAD = 3.0
+"""Time of a check over that of the float network's matrix products."""
 SMALLER = (Recipe("int8"), Recipe("int4"), Recipe("int4", group_size=WHOLE_ROW))
 
 
@@ -44,16 +48,24 @@ class Forecast:
     seconds: float
 
 
-def forecast(conversion: ConversionPlan) -> Forecast:
-    """Sizes are computed; time is extrapolated from a small part of the work, run now."""
+def forecast(conversion: ConversionPlan, checked_tokens: int = 0) -> Forecast:
+    """Sizes are computed; time is extrapolated from a small part of the work, run now.
+
+    ``checked_tokens`` are read by the float network and by the artifact once it is made.
+    """
     cores = os.cpu_count() or 1
     streaming = WORKING_BYTES * CHUNK_WEIGHTS * (in_flight() + cores)
     if conversion.recipe.weight_format != "fp16" and conversion.recipe.quantizer != "rtn":
         streaming += SEARCH_BYTES * cores
+    encoding = _seconds(conversion) / cores
+    loaded = LOADED_OVERHEAD * conversion.nbytes if checked_tokens else 0
     return Forecast(
         nbytes=conversion.nbytes,
-        memory=INTERPRETER_BYTES + streaming + _calibration_memory(conversion),
-        seconds=TOKENIZER_SECONDS + _seconds(conversion) / cores + _calibration_seconds(conversion),
+        memory=INTERPRETER_BYTES + max(streaming + _calibration_memory(conversion), int(loaded)),
+        seconds=TOKENIZER_SECONDS
+        + encoding
+        + _calibration_seconds(conversion)
+        + _check_seconds(conversion, checked_tokens),
     )
 
 
@@ -108,6 +120,14 @@ def _calibration_seconds(conversion: ConversionPlan) -> float:
     if conversion.recipe.quantizer == "gptq":
         products += sum(multiplications(tokens, m.rows, m.columns) for m in _calibrated(conversion))
     return CALIBRATION_OVERHEAD * products / _product_rate()
+
+
+def _check_seconds(conversion: ConversionPlan, tokens: int) -> float:
+    """Time in which the float network and the artifact read so many tokens."""
+    if not tokens:
+        return 0.0
+    products = tokens * sum(matrix.weights for matrix in conversion.network.matrices())
+    return CHECK_OVERHEAD * products / _product_rate()
 
 
 def _calibrated(conversion: ConversionPlan) -> list[Matrix]:

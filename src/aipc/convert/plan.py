@@ -15,6 +15,7 @@ from aipc.checkpoint import Checkpoint, Weights
 from aipc.convert.families import read_network
 from aipc.convert.layout import Layout
 from aipc.convert.network import Network
+from aipc.convert.quality import expected_quality
 from aipc.convert.quantizers.activations import forward, random_tokens
 from aipc.convert.quantizers.awq import Folded, choose_scales
 from aipc.convert.quantizers.calibrated import (
@@ -144,17 +145,20 @@ class ConversionPlan(ABC):
     @property
     def facts(self) -> Mapping[str, Any]:
         """The conversion's part of the artifact's manifest."""
+        expected = expected_quality(self.recipe)
         return {
             "runtime": self.target.runtime,
             "target": self.target.name,
             "model_type": self.network.model_type,
             "parameters": self.network.parameters,
             "context": self.network.context,
+            "parameters": sum(matrix.weights for matrix in self.network.matrices()),
             "rope_switch": self.network.rope.switch,
             "recipe": asdict(self.recipe),
             "calibration": None if self.calibration is None else self.calibration.facts,
             "encodings": {name: asdict(encoding) for name, encoding in self.encodings.items()},
             "notes": list(self.notes),
+            "quality": None if expected is None else asdict(expected),
             "versions": {name: version(name) for name in self.packages},
         }
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aipc import telemetry
+from aipc import records, telemetry
 from aipc.artifact import manifest
+from aipc.convert.quality import ConversionQuality, better_recipes, stated_quality
 from aipc.convert.recipe import BUILTIN, REVISION, Recipe
 from aipc.convert.targets import TARGETS, Target, check_recipe, find_target
 from aipc.disk import free
@@ -22,6 +23,7 @@ from aipc.models.source import ArtifactSource, Source, describe
 from aipc.models.staging import staged
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
+from aipc.session.check import BrokenArtifact, Check, judge
 from aipc.session.parameters import count_parameters
 from aipc.timing_spans import span
 from aipc.units import amount
@@ -39,7 +41,10 @@ def log(message: str) -> None:
 
 @dataclass(frozen=True)
 class Converted:
-    """An artifact and what making it took; ``reused`` when it was there already."""
+    """An artifact and what making it took; ``reused`` when it was there already.
+
+    ``better`` has the flags that would lose much less, where that matters.
+    """
 
     path: Path
     nbytes: int
@@ -47,6 +52,12 @@ class Converted:
     notes: tuple[str, ...]
     reused: bool
     facts: Mapping[str, Any]
+    better: str = ""
+
+    @property
+    def quality(self) -> ConversionQuality | None:
+        """None where nobody knows: a vendor's export, a recipe without figures."""
+        return stated_quality(self.facts)
 
 
 def convert(
@@ -56,6 +67,7 @@ def convert(
     target: str = "cpu",
     output: Path | None = None,
     runtime: str = "auto",
+    check: Check | None = None,
     store: Store | None = None,
     progress: Progress = silent,
     notify: Notify = log,
@@ -63,9 +75,11 @@ def convert(
     """Make an artifact, in ``output`` or in the store; fetch the checkpoint where it is missing.
 
     Without a ``recipe`` the target's own for a network of its size is taken; "auto" is the target's
-    first runtime.
+    first runtime.  With a ``check`` the artifact is judged before it is kept, or where it is if it is
+    there already.
 
     Raises:
+        BrokenArtifact: the check found that it keeps too little of the model.
         AipcError: what failed and what to do.  Nothing half made is left.
     """
     telemetry.switch_off()
@@ -78,7 +92,14 @@ def convert(
             f"'{source.path}' is converted already", "name the checkpoint that it was made from"
         )
     return prepare(
-        source, recipe, store, target=meant_for, output=output, progress=progress, notify=notify
+        source,
+        recipe,
+        store,
+        target=meant_for,
+        output=output,
+        check=check,
+        progress=progress,
+        notify=notify,
     )
 
 
@@ -115,6 +136,7 @@ def prepare(
     *,
     target: Target = TARGETS["cpu"],
     output: Path | None = None,
+    check: Check | None = None,
     progress: Progress = silent,
     notify: Notify = log,
 ) -> Converted:
@@ -126,15 +148,18 @@ def prepare(
     """
     if recipe is None:
         recipe = target.sized(count_parameters(source, store, progress)).recipe
-    order = _Order(source, recipe, target)
+    order = _Order(source, recipe, target, check)
     final = output or store.artifact_path(order.key)
     started = time.perf_counter()
     found = manifest.find(final)
     made = found or _make(order, final, store, progress, notify)
+    quality = stated_quality(made.facts)
     if made.name != order.key:
         raise ConversionError(
             f"'{final}' holds another artifact, {made.name}", "choose a new folder, or remove it"
         )
+    if check is not None and not (quality and quality.measured):
+        made = _check_kept(order, check, final, store, progress)
     return Converted(
         path=final,
         nbytes=made.nbytes,
@@ -142,6 +167,7 @@ def prepare(
         notes=tuple(made.facts.get("notes", ())),
         reused=found is not None,
         facts=made.facts,
+        better=better_recipes(order.recipe, target, made.facts),
     )
 
 
@@ -171,8 +197,11 @@ def plan_conversion(
 class _Order:
     """What is to be made; ``key`` is its name in the store, fixed before anything is read."""
 
-    def __init__(self, source: Source, recipe: Recipe, target: Target) -> None:
+    def __init__(
+        self, source: Source, recipe: Recipe, target: Target, check: Check | None = None
+    ) -> None:
         check_recipe(target, recipe)
+        self.check = check
         self.source = source
         self.recipe = recipe
         self.target = target
@@ -210,8 +239,25 @@ def _make(
                 work.write(folder, progress)
                 _check_unchanged(order.source, identity)
                 facts = {"source": _provenance(order.source, checkpoint), **work.facts}
+                if order.check is not None:
+                    quality = judge(order.check, order.recipe, checkpoint, folder, progress)
+                    facts["quality"] = records.plain(quality)
                 manifest.write(folder, "artifact", order.key, facts, progress=progress)
     return manifest.read(final)
+
+
+def _check_kept(
+    order: _Order, check: Check, final: Path, store: Store, progress: Progress
+) -> manifest.Manifest:
+    """Judge an artifact that was made without a check; what is found is kept with it."""
+    from aipc.checkpoint import open_checkpoint
+
+    with open_checkpoint(store.fetch(order.source, progress)) as checkpoint:
+        try:
+            quality = judge(check, order.recipe, checkpoint, final, progress)
+        except BrokenArtifact as broken:
+            raise BrokenArtifact(broken.what, f"remove '{final}'; {broken.fix}") from broken
+    return manifest.add_facts(final, {"quality": records.plain(quality)})
 
 
 def _work(
@@ -223,8 +269,13 @@ def _work(
     except UnsupportedModel as unknown:
         if not checkpoint.path.is_dir():
             raise
+        if order.check is not None:
+            raise UnsupportedModel(
+                f"{unknown.what}, so there is nothing to check an artifact against",
+                "leave out --check",
+            ) from unknown
         return _export(order, checkpoint, unknown, notify)
-    _foretell(conversion, parent, notify)
+    _foretell(conversion, order.check, parent, notify)
     return conversion
 
 
@@ -248,7 +299,9 @@ def _export(
     return kind(checkpoint.path, rounded, order.target)
 
 
-def _foretell(conversion: ConversionPlan, parent: Path, notify: Notify) -> None:
+def _foretell(
+    conversion: ConversionPlan, check: Check | None, parent: Path, notify: Notify
+) -> None:
     """Say what it will take; refuse what can't fit, with the recipe that would."""
     from aipc.convert.forecast import forecast, smaller_recipe
 
@@ -260,7 +313,7 @@ def _foretell(conversion: ConversionPlan, parent: Path, notify: Notify) -> None:
             f"the artifact needs {amount(conversion.nbytes)}, '{parent}' has {amount(room)}",
             f"free some, or write it elsewhere with -o DIR{advice}",
         )
-    coming = forecast(conversion)
+    coming = forecast(conversion, checked_tokens=0 if check is None else check.tokens)
     notify(
         f"converting to {conversion.recipe.tag}: {amount(coming.nbytes)} on disk, about "
         f"{amount(coming.memory)} of memory and {coming.seconds:.0f} s"

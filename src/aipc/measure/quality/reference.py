@@ -82,6 +82,16 @@ class Subject:
             Path(facts["artifact"]), facts["runtime"], facts["device"], dict(facts["properties"])
         )
 
+    @classmethod
+    def pinned(cls, folder: Path) -> Subject:
+        """An artifact on the CPU, computed in float32 where its runtime can be told to.
+
+        Raises:
+            ArtifactError: it holds nothing that a runtime here opens.
+        """
+        runtime = read_artifact(folder).target
+        return cls(folder, runtime, "cpu", EXACT if runtime == "openvino" else {})
+
     @property
     def has_logits(self) -> bool:
         """Whether its runtime gives scores on this device."""
@@ -140,17 +150,12 @@ def find_reference(
     """
     source = names.resolve(named) if named else _origin(artifact)
     if isinstance(source, ArtifactSource):
-        return _reference(source.path)
+        return Subject.pinned(source.path)
     announce(source.label, source, store, notify)
     made = prepare(source, FLOAT, store, progress=progress, notify=notify)
     if not named:
         _check_same_weights(artifact, made.path)
-    return _reference(made.path)
-
-
-def _reference(folder: Path) -> Subject:
-    found = read_artifact(folder)
-    return Subject(folder, found.target, "cpu", EXACT if found.target == "openvino" else {})
+    return Subject.pinned(made.path)
 
 
 def _origin(artifact: Path) -> Source:

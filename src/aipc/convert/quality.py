@@ -1,0 +1,133 @@
+"""What a conversion loses: the figures of each recipe, and what follows from one or the other.
+
+The figures (quality.toml) are of one small model; docs/quality.md has how they were measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from aipc import records
+from aipc.convert.recipe import Recipe
+from aipc.convert.targets import Target
+from aipc.tables import read_table
+
+HARDLY_SHOWS = 0.05
+"""Nats.  Below, answers are as the float model's; int8 loses a tenth of it."""
+LOOPS = 0.3
+"""Nats from which a small model's greedy answers go round in circles (docs/convert.md)."""
+SMALL = 10**9
+"""Weights; a network with more of them loses less than the figures say, nobody knows how much."""
+BROKEN = 3.0
+"""Nats.  The worst recipe that can be asked for (int4, whole rows, rounded, head and embedding too)
+loses 1.5 on the small model; codes, scales or signs in wrong places lose 6 to 40."""
+BROKEN_TIMES = 5
+"""Or so many times the recipe's figure.  Sound ones reach 1.5 times on other texts and weights;
+int8 with all its codes off by one, or with one matrix's scales doubled, 10 times and more."""
+
+
+@dataclass(frozen=True)
+class ConversionQuality:
+    """How far an artifact's next-token distributions lie from the float network's.
+
+    ``kl`` is the mean Kullback-Leibler divergence in nats, ``same_top`` the share of the ``tokens``
+    judged places with the same likeliest token.  Where it is not ``measured`` it is expected: what
+    the recipe lost on another model.  ``scored`` has what the runtime states of a measurement.
+    """
+
+    kl: float
+    same_top: float
+    tokens: int
+    measured: bool
+    scored: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RecipeFigure:
+    """One line of quality.toml; ``bits`` are those of a weight in the blocks, with scales."""
+
+    recipe: Recipe
+    kl: float
+    same_top: float
+    bits: float
+
+    def is_as_large(self, recipe: Recipe) -> bool:
+        """Whether codes are stored alike, or those of ``recipe`` have more 8-bit ones."""
+        return _storage(self.recipe) == _storage(recipe) and self.recipe.ratio >= recipe.ratio
+
+    def holds_for(self, recipe: Recipe) -> bool:
+        """How codes of 8 bits are found hardly shows."""
+        is_same = recipe.weight_format != "int4" or self.recipe.quantizer == recipe.quantizer
+        return is_same and self.is_as_large(recipe)
+
+
+def _storage(recipe: Recipe) -> tuple[Any, ...]:
+    return recipe.weight_format, recipe.sym, recipe.group_size, recipe.all_layers
+
+
+_TABLE = read_table(__package__, "quality.toml")
+FIGURES = tuple(
+    RecipeFigure(**(entry | {"recipe": Recipe(**entry["recipe"])})) for entry in _TABLE["figure"]
+)
+FIGURES_PARAMETERS: int = _TABLE["parameters"]
+"""Weights of the model that they were measured on."""
+
+
+def find_figure(recipe: Recipe) -> RecipeFigure | None:
+    """The recipe's own or, of a mixed one, that of the nearest ratio with fewer 8-bit weights."""
+    holding = (figure for figure in FIGURES if figure.holds_for(recipe))
+    return min(holding, key=lambda figure: figure.recipe.ratio, default=None)
+
+
+def expected_quality(recipe: Recipe) -> ConversionQuality | None:
+    """What the recipe lost on the model of `FIGURES_PARAMETERS`; None where nobody measured it."""
+    figure = find_figure(recipe)
+    if figure is None:
+        return None
+    return ConversionQuality(figure.kl, figure.same_top, _TABLE["tokens"], measured=False)
+
+
+def stated_quality(facts: Mapping[str, Any]) -> ConversionQuality | None:
+    """Of an artifact, by its manifest's facts; None where they have none that can be read."""
+    with suppress(records.Misfit):
+        return records.read(ConversionQuality, facts.get("quality"))
+    return None
+
+
+def greatest_loss(recipe: Recipe) -> float:
+    """Nats above which an artifact of the recipe is broken, whatever the model."""
+    figure = find_figure(recipe)
+    if figure is None:
+        return BROKEN
+    return max(HARDLY_SHOWS, min(BROKEN_TIMES * figure.kl, BROKEN))
+
+
+def better_recipes(recipe: Recipe, target: Target, facts: Mapping[str, Any]) -> str:
+    """What would lose much less than the artifact of these facts, as flags that the target takes.
+
+    Empty where that does not matter, or nobody knows: of a network with more than `SMALL`
+    parameters the figures tell nothing.
+    """
+    quality = stated_quality(facts)
+    if quality is None or quality.kl < LOOPS:
+        return ""
+    if not quality.measured and facts.get("parameters", math.inf) > SMALL:
+        return ""
+    own = find_figure(recipe)
+    loss = quality.kl if own is None else own.kl
+    fitting = [one for one in FIGURES if one.kl < loss / 2 and not target.misfit(one.recipe)]
+    as_large = [one for one in fitting if one.is_as_large(recipe)]
+    sure = [one for one in fitting if one.kl <= HARDLY_SHOWS]
+    found = []
+    if as_large:
+        best = min(as_large, key=lambda one: one.kl)
+        found.append(f"--quantizer {best.recipe.quantizer} loses {best.kl / loss:.2g} of that")
+    if sure:
+        least = min(sure, key=lambda one: one.bits)
+        size = "" if own is None else f" at {least.bits / own.bits:.1f} times the size"
+        found.append(f"--weight-format {least.recipe.weight_format} {least.kl / loss:.2g}{size}")
+    return ", ".join(found)

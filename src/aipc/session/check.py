@@ -1,0 +1,55 @@
+"""An artifact judged by the checkpoint that it was made from: what it lost, or whether it broke."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from aipc.convert.quality import ConversionQuality, greatest_loss
+from aipc.convert.recipe import Recipe
+from aipc.errors import ConversionError
+from aipc.progress import Progress
+
+if TYPE_CHECKING:
+    from aipc.checkpoint import Checkpoint
+
+
+class BrokenArtifact(ConversionError):
+    """It keeps less of the float model than any sound artifact of its recipe."""
+
+
+class Check(Protocol):
+    """Compares the two on a text; `aipc.measure.quality.check.TextCheck` does."""
+
+    @property
+    def tokens(self) -> int:
+        """How many both read."""
+
+    def __call__(
+        self, checkpoint: Checkpoint, artifact: Path, progress: Progress
+    ) -> ConversionQuality:
+        """Measure it.
+
+        Raises:
+            AipcError: it can't be measured, or the artifact can't be run.
+        """
+
+
+def judge(
+    check: Check, recipe: Recipe, checkpoint: Checkpoint, artifact: Path, progress: Progress
+) -> ConversionQuality:
+    """What the artifact keeps of the float model.
+
+    Raises:
+        BrokenArtifact: too little.
+        AipcError: as ``check``.
+    """
+    found, most = check(checkpoint, artifact, progress), greatest_loss(recipe)
+    if not found.kl <= most:
+        other = "int8" if recipe.weight_format == "int4" else "fp16"
+        raise BrokenArtifact(
+            f"the artifact is broken: its next tokens lie {found.kl:.2g} nats from the float "
+            f"model's, and those of sound ones of its recipe {most:.2g} at most",
+            f"try --weight-format {other}, and report this recipe",
+        )
+    return found
