@@ -26,6 +26,9 @@ def test_values_have_their_unit():
     assert [units.rate(value) for value in (99.94, 1234.5)] == ["99.9", "1,234"]
     assert units.percent(0.125) == "12%"
     assert units.joules(0.12345) == "0.123 J"
+    assert [units.nats(value) for value in (1.0804, 0.48143, 0.0047, 7e-7, -1e-7)] == [
+        *("1.1", "0.48", "0.0047", "<0.001", "<0.001")
+    ]
 
 
 @pytest.mark.parametrize(("text", "length"), [("90s", 90), ("10m", 600), ("1.5h", 5400)])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -38,6 +39,23 @@ def test_what_is_written_is_read(folder):
     }
     assert manifest.find(folder) == written
     assert manifest.verify(folder) == []
+
+
+def test_facts_are_replaced_and_nothing_else(folder):
+    made = manifest.write(folder, "artifact", "small", {"recipe": "int4", "quality": None})
+    found = manifest.add_facts(folder, {"quality": {"kl": 0.1}})
+    assert (
+        found
+        == manifest.read(folder)
+        == replace(made, facts={**made.facts, "quality": {"kl": 0.1}})
+    )
+    assert manifest.verify(folder) == []
+
+
+def test_facts_need_a_manifest(folder):
+    with pytest.raises(ArtifactError):
+        manifest.add_facts(folder, {"quality": None})
+    assert not (folder / manifest.FILE).exists()
 
 
 def test_known_hashes_are_not_worked_out_again(folder):

@@ -4,9 +4,20 @@ import json
 from pathlib import Path
 
 import pytest
+import tiny
 
+from aipc.convert.quality import ConversionQuality
 from aipc.convert.recipe import Recipe
+from aipc.measure.quality.check import TextCheck
 from aipc.session.convert import Converted
+
+QUALITY = {"kl": 0.4814, "same_top": 0.625, "tokens": 512, "measured": True}
+FACTS = {
+    "lossy": {"quality": QUALITY},
+    "expected": {"quality": QUALITY | {"kl": 6e-7, "measured": False}},
+    "unknown": {"quality": None},
+}
+"""Manifests by the model's name."""
 
 
 @pytest.fixture
@@ -16,9 +27,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
     def convert(name: str, recipe: Recipe, **options: object) -> Converted:
         seen.update(name=name, recipe=recipe, **options)
-        facts = {"target": "openvino"}
+        facts = FACTS.get(name, {"target": "openvino"})
         is_reused = name == "old"
-        return Converted(Path("made/here"), 2_000_000, 1.25, ("a note",), is_reused, facts)
+        better = "--weight-format int8 0.01" if name == "lossy" else ""
+        notes = ("a note",)
+        return Converted(Path("made/here"), 2_000_000, 1.25, notes, is_reused, facts, better)
 
     monkeypatch.setattr("aipc.session.convert.convert", convert)
     return seen
@@ -74,3 +87,41 @@ def test_a_recipe_that_can_not_be(aipc, asked, flags: tuple[str, str]) -> None:
     assert outcome.status == 2
     assert outcome.stderr.count("\n") == 1
     assert asked == {}
+
+
+def test_it_ends_with_what_was_lost_and_what_would_lose_less(aipc, asked) -> None:
+    lines = aipc("convert", "lossy", "--check").stderr.splitlines()
+    assert lines[-2:] == [
+        "quality: 62% of next tokens stay the likeliest, KL 0.48 nats (measured on 512 tokens)",
+        "better: --weight-format int8 0.01",
+    ]
+    assert asked["check"] == TextCheck()
+
+
+def test_without_a_check_it_ends_with_what_the_recipe_lost_elsewhere(aipc, asked) -> None:
+    lines = aipc("convert", "expected").stderr.splitlines()
+    assert asked["check"] is None
+    assert lines[-2].startswith(
+        "quality to expect: 62% of next tokens stay the likeliest, KL <0.001"
+    )
+    assert "0.1 billion" in " ".join(lines[-2:])
+    assert "--check" in lines[-1]
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_recipe_that_nobody_measured_and_an_export(aipc, asked) -> None:
+    assert "--check measures it" in aipc("convert", "unknown").stderr.splitlines()[-1]
+    assert "quality" not in aipc("convert", "exported").stderr
+
+
+def test_a_broken_artifact_is_one_line_and_exit_status_1(aipc, monkeypatch, tmp_path) -> None:
+    config = tiny.CONFIGS["phi3"]
+    folder = tiny.write_checkpoint(tmp_path / "phi3", config, tiny.random_tensors(config))
+    found = ConversionQuality(9.0, 0.0, 512, measured=True)
+    monkeypatch.setattr(TextCheck, "__call__", lambda *_: found)
+    outcome = aipc("convert", str(folder), "--check")
+    assert (outcome.status, outcome.stdout) == (1, "")
+    last = outcome.stderr.splitlines()[-1]
+    assert last.startswith("aipc: the artifact is broken: its next tokens lie 9 nats from")
+    assert last.endswith("try --weight-format int8, and report this recipe")
+    assert "nothing in" in aipc("models").stderr

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from aipc.artifact import manifest
 from aipc.models.names import CATALOGUE
 
 
@@ -25,6 +26,31 @@ def test_the_store_as_json(aipc, filled_store: Path) -> None:
     assert artifact["nbytes"] == 1_500_000
     assert artifact["facts"] == {"recipe": {"weight_format": "int4"}}
     assert Path(artifact["path"], "weights").is_file()
+
+
+def test_what_artifacts_lost_and_where_that_is_from(aipc, filled_store: Path) -> None:
+    stated = {"kl": 0.0047, "same_top": 0.95, "tokens": 512, "measured": True}
+    for name, quality in (
+        ("measured", stated),
+        ("expected", stated | {"kl": 0.4814, "measured": False}),
+        ("damaged", "good"),
+        ("a" * 70, stated),
+    ):
+        folder = filled_store / "artifacts" / name
+        folder.mkdir()
+        (folder / "weights").write_bytes(b"w")
+        manifest.write(folder, "artifact", name, {"quality": quality})
+    outcome = aipc("models")
+    lines = outcome.stdout.splitlines()
+    losses = {line.split()[-1]: line.split()[-2] for line in lines}
+    assert losses["ARTIFACT"] == "KL"
+    assert losses["measured"] == "0.0047"
+    assert losses["expected"] == "~0.48"
+    assert losses["damaged"].startswith("20")  # the day: nothing is said of it
+    assert max(map(len, lines + outcome.stderr.splitlines())) <= 100
+    assert "--check" in outcome.stderr
+    told = {one["name"]: one["facts"] for one in json.loads(aipc("models", "--json").stdout)}
+    assert told["measured"]["quality"] == stated
 
 
 def test_an_empty_store_says_where_it_is_and_what_to_do(aipc, tmp_path: Path) -> None:

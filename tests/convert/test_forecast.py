@@ -50,3 +50,13 @@ def test_calibration_takes_more_and_a_head_in_four_bits_more_again(checkpoint):
     ]
     memory = [forecast(plan_openvino(checkpoint, recipe)).memory for recipe in recipes]
     assert memory == sorted(set(memory))
+
+
+def test_a_check_takes_time_by_its_tokens_and_memory_for_the_artifact(checkpoint):
+    planned = plan_openvino(checkpoint, Recipe("int8"))
+    plain, checked = forecast(planned), forecast(planned, checked_tokens=512)
+    assert checked.seconds > plain.seconds
+    assert checked.memory >= plain.memory
+    assert checked.nbytes == plain.nbytes
+    many = forecast(planned, checked_tokens=10**9)
+    assert many.seconds > 10 * checked.seconds

@@ -99,7 +99,7 @@ def _quality_lines(made: Converted) -> Iterator[str]:
     quality = made.quality
     if quality is not None:
         yield _quality_line(quality)
-    elif "exporter" not in made.facts:
+    elif "quality" in made.facts:
         yield "quality: nobody has measured this recipe; --check measures it on this model"
     if made.better:
         yield f"better: {made.better}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from aipc.convert.quality import ConversionQuality, greatest_loss
 from aipc.convert.recipe import Recipe
-from aipc.errors import ConversionError
+from aipc.errors import ConversionError, UnsupportedModel
 from aipc.progress import Progress
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class BrokenArtifact(ConversionError):
     """It keeps less of the float model than any sound artifact of its recipe."""
 
 
-class Check(Protocol):
+class ConversionCheck(Protocol):
     """Compares the two on a text; `aipc.measure.quality.check.TextCheck` does."""
 
     @property
@@ -36,15 +36,23 @@ class Check(Protocol):
 
 
 def judge(
-    check: Check, recipe: Recipe, checkpoint: Checkpoint, artifact: Path, progress: Progress
+    check: ConversionCheck,
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+    artifact: Path,
+    progress: Progress,
 ) -> ConversionQuality:
     """What the artifact keeps of the float model.
 
     Raises:
         BrokenArtifact: too little.
+        UnsupportedModel: a network that only a vendor's exporter knows.
         AipcError: as ``check``.
     """
-    found, most = check(checkpoint, artifact, progress), greatest_loss(recipe)
+    try:
+        found, most = check(checkpoint, artifact, progress), greatest_loss(recipe)
+    except UnsupportedModel as unknown:
+        raise uncheckable(unknown) from unknown
     if not found.kl <= most:
         other = "int8" if recipe.weight_format == "int4" else "fp16"
         raise BrokenArtifact(
@@ -53,3 +61,9 @@ def judge(
             f"try --weight-format {other}, and report this recipe",
         )
     return found
+
+
+def uncheckable(unknown: UnsupportedModel) -> UnsupportedModel:
+    return UnsupportedModel(
+        f"{unknown.what}, so there is nothing to check an artifact against", "leave out --check"
+    )

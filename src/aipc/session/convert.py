@@ -15,7 +15,7 @@ from aipc.artifact import manifest
 from aipc.convert.quality import ConversionQuality, better_recipes, stated_quality
 from aipc.convert.recipe import BUILTIN, REVISION, Recipe
 from aipc.convert.targets import TARGETS, Target, check_recipe, find_target
-from aipc.disk import free
+from aipc.disk import explained, free
 from aipc.errors import ArtifactError, ConversionError, UnsupportedModel, UsageError
 from aipc.models import names
 from aipc.models.names import CATALOGUE
@@ -23,7 +23,7 @@ from aipc.models.source import ArtifactSource, Source, describe
 from aipc.models.staging import staged
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
-from aipc.session.check import BrokenArtifact, Check, judge
+from aipc.session.check import BrokenArtifact, ConversionCheck, judge, uncheckable
 from aipc.session.parameters import count_parameters
 from aipc.timing_spans import span
 from aipc.units import amount
@@ -67,7 +67,7 @@ def convert(
     target: str = "cpu",
     output: Path | None = None,
     runtime: str = "auto",
-    check: Check | None = None,
+    check: ConversionCheck | None = None,
     store: Store | None = None,
     progress: Progress = silent,
     notify: Notify = log,
@@ -136,7 +136,7 @@ def prepare(
     *,
     target: Target = TARGETS["cpu"],
     output: Path | None = None,
-    check: Check | None = None,
+    check: ConversionCheck | None = None,
     progress: Progress = silent,
     notify: Notify = log,
 ) -> Converted:
@@ -198,7 +198,7 @@ class _Order:
     """What is to be made; ``key`` is its name in the store, fixed before anything is read."""
 
     def __init__(
-        self, source: Source, recipe: Recipe, target: Target, check: Check | None = None
+        self, source: Source, recipe: Recipe, target: Target, check: ConversionCheck | None = None
     ) -> None:
         check_recipe(target, recipe)
         self.check = check
@@ -247,7 +247,7 @@ def _make(
 
 
 def _check_kept(
-    order: _Order, check: Check, final: Path, store: Store, progress: Progress
+    order: _Order, check: ConversionCheck, final: Path, store: Store, progress: Progress
 ) -> manifest.Manifest:
     """Judge an artifact that was made without a check; what is found is kept with it."""
     from aipc.checkpoint import open_checkpoint
@@ -257,7 +257,8 @@ def _check_kept(
             quality = judge(check, order.recipe, checkpoint, final, progress)
         except BrokenArtifact as broken:
             raise BrokenArtifact(broken.what, f"remove '{final}'; {broken.fix}") from broken
-    return manifest.add_facts(final, {"quality": records.plain(quality)})
+    with explained(final, ConversionError):
+        return manifest.add_facts(final, {"quality": records.plain(quality)})
 
 
 def _work(
@@ -270,10 +271,7 @@ def _work(
         if not checkpoint.path.is_dir():
             raise
         if order.check is not None:
-            raise UnsupportedModel(
-                f"{unknown.what}, so there is nothing to check an artifact against",
-                "leave out --check",
-            ) from unknown
+            raise uncheckable(unknown) from unknown
         return _export(order, checkpoint, unknown, notify)
     _foretell(conversion, order.check, parent, notify)
     return conversion
@@ -300,7 +298,7 @@ def _export(
 
 
 def _foretell(
-    conversion: ConversionPlan, check: Check | None, parent: Path, notify: Notify
+    conversion: ConversionPlan, check: ConversionCheck | None, parent: Path, notify: Notify
 ) -> None:
     """Say what it will take; refuse what can't fit, with the recipe that would."""
     from aipc.convert.forecast import forecast, smaller_recipe

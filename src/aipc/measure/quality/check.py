@@ -38,7 +38,7 @@ HEAD_PLACES = 128
 
 @dataclass(frozen=True)
 class TextCheck:
-    """Compares the two on the builtin text that `aipc eval` judges by: an `aipc.session` Check.
+    """A `ConversionCheck` on the builtin text that `aipc eval` judges by.
 
     Numerics are pinned where the runtime lets them be (`Subject.pinned`), so that what is found is
     what the stored weights lost, on whatever device they will run.
