@@ -25,7 +25,7 @@ from aipc.runtimes.openvino.batch import Batch, BatchRequest
 from aipc.runtimes.openvino.generation import OpenVINOGeneration, generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.properties import check_properties
-from aipc.runtimes.openvino.repack import read_once, repack
+from aipc.runtimes.openvino.repack import repack
 from aipc.runtimes.openvino.scorer import OpenVINOScorer, ScoredGeneration, is_scored
 from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
 from aipc.runtimes.token_queue import TokenChunk
@@ -137,10 +137,8 @@ class OpenVINOEngine:
             if not self._finalizers[0].alive:
                 raise EngineError("the model has been closed", "load it again")
             if self._scorer is None:
-                with read_once(self._artifact / OPENVINO_WEIGHTS):
-                    properties = self.facts["properties"]
-                    self._scorer = OpenVINOScorer(self._artifact, self.device, properties)
-                    list(self._scorer.logits([0]))
+                properties = self.facts["properties"]
+                self._scorer = OpenVINOScorer(self._artifact, self.device, properties)
             return self._scorer
 
     def submit(

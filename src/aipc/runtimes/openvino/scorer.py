@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aipc.artifact.files import OPENVINO_MODEL
+from aipc.artifact.files import OPENVINO_MODEL, OPENVINO_WEIGHTS
 from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
 from aipc.errors import EngineError, UsageError
 from aipc.runtimes.base import Decoding
+from aipc.runtimes.openvino.repack import read_once
 from aipc.runtimes.sampler import Sampler, logprob
 from aipc.runtimes.vendor_errors import translated
 
@@ -67,8 +68,12 @@ class OpenVINOScorer:
         core = openvino.Core()
         name = resolve_device(device, core.available_devices)
         own = _graphs_own(core, name, properties)
-        with translated(f"the model could not be loaded on {name}"):
+        with (
+            translated(f"the model could not be loaded on {name}"),
+            read_once(artifact / OPENVINO_WEIGHTS),
+        ):
             model = core.compile_model(artifact / OPENVINO_MODEL, name, own)
+            list(ScoredSequence(model, None, None).append([0]))  # in which weights are repacked
         self._model: Any = model
         self._vocabulary = _vocabulary(model)
         self._switch = read_rope_switch(artifact)
