@@ -126,7 +126,6 @@ def test_without_a_check_there_are_the_recipes_figures(store, checkpoint):
     assert not made.quality.measured
     assert made.quality.kl > 0.3
     assert "--weight-format int8" in made.better
-    assert made.facts["parameters"] == 2 * 260 * 64 + 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 64 * 96)
     unknown = convert(checkpoint, Recipe("int4", 64, sym=False, quantizer="rtn"), store=store)
     assert (unknown.quality, unknown.better) == (None, "")
 

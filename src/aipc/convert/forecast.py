@@ -34,7 +34,7 @@ CALIBRATION_OVERHEAD = 1.9
 """Time of calibration over that of its matrix products (measured with gptq on networks of 0.1 and
 3.8 billion weights)."""
 LOADED_OVERHEAD = 1.2 if sys.platform == "linux" else 2.1
-"""Peak memory over an artifact's bytes while OpenVINO loads it (`aipc.runtimes.openvino.repack`)."""
+"""Peak memory over an artifact's bytes while OpenVINO loads it: `aipc.runtimes.openvino.repack`."""
 CHECK_OVERHEAD = 2.5
 """Time of a check over that of the float network's matrix products: reading the weights takes a
 tenth of it, and the artifact in float32 as long again (measured at Phi-3-mini's size)."""

@@ -152,7 +152,6 @@ class ConversionPlan(ABC):
             "model_type": self.network.model_type,
             "parameters": self.network.parameters,
             "context": self.network.context,
-            "parameters": sum(matrix.weights for matrix in self.network.matrices()),
             "rope_switch": self.network.rope.switch,
             "recipe": asdict(self.recipe),
             "calibration": None if self.calibration is None else self.calibration.facts,

@@ -13,15 +13,13 @@ from typing import Any
 
 from aipc import records
 from aipc.convert.recipe import Recipe
-from aipc.convert.targets import Target
+from aipc.convert.targets import SMALL_PARAMETERS, Target
 from aipc.tables import read_table
 
 HARDLY_SHOWS = 0.05
 """Nats.  Below, answers are as the float model's; int8 loses a tenth of it."""
 LOOPS = 0.3
 """Nats from which a small model's greedy answers go round in circles (docs/convert.md)."""
-SMALL = 10**9
-"""Weights; a network with more of them loses less than the figures say, nobody knows how much."""
 BROKEN = 3.0
 """Nats.  The worst recipe that can be asked for (int4, whole rows, rounded, head and embedding too)
 loses 1.5 on the small model; codes, scales or signs in wrong places lose 6 to 40."""
@@ -109,13 +107,13 @@ def greatest_loss(recipe: Recipe) -> float:
 def better_recipes(recipe: Recipe, target: Target, facts: Mapping[str, Any]) -> str:
     """What would lose much less than the artifact of these facts, as flags that the target takes.
 
-    Empty where that does not matter, or nobody knows: of a network with more than `SMALL`
-    parameters the figures tell nothing.
+    Empty where that does not matter, or nobody knows: a network of `SMALL_PARAMETERS` or more loses
+    less than the figures say.
     """
     quality = stated_quality(facts)
     if quality is None or quality.kl < LOOPS:
         return ""
-    if not quality.measured and facts.get("parameters", math.inf) > SMALL:
+    if not quality.measured and facts.get("parameters", math.inf) >= SMALL_PARAMETERS:
         return ""
     own = find_figure(recipe)
     loss = quality.kl if own is None else own.kl

@@ -75,8 +75,8 @@ def convert(
     """Make an artifact, in ``output`` or in the store; fetch the checkpoint where it is missing.
 
     Without a ``recipe`` the target's own for a network of its size is taken; "auto" is the target's
-    first runtime.  With a ``check`` the artifact is judged before it is kept, or where it is if it is
-    there already.
+    first runtime.  With a ``check`` the artifact is judged before it is kept, or where it is if it
+    was kept already.
 
     Raises:
         BrokenArtifact: the check found that it keeps too little of the model.
