@@ -130,7 +130,7 @@ def _check_seconds(conversion: ConversionPlan, tokens: int) -> float:
     """Time in which the float network and the artifact read so many tokens."""
     if not tokens:
         return 0.0
-    products = tokens * sum(matrix.weights for matrix in conversion.network.matrices())
+    products = tokens * conversion.network.parameters
     return LOADING_SECONDS + CHECK_OVERHEAD * products / _product_rate()
 
 

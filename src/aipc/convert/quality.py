@@ -33,8 +33,8 @@ class ConversionQuality:
     """How far an artifact's next-token distributions lie from the float network's.
 
     ``kl`` is the mean Kullback-Leibler divergence in nats, ``same_top`` the share of the ``tokens``
-    judged places with the same likeliest token.  Where it is not ``measured`` it is expected: what
-    the recipe lost on another model.  ``scored`` has what the runtime states of a measurement.
+    judged positions with the same likeliest token.  Where it is not ``measured`` it is expected:
+    what the recipe lost on another model.  ``scored`` has what the runtime states of a measurement.
     """
 
     kl: float

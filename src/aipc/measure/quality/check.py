@@ -32,8 +32,8 @@ from aipc.measure.quality.passages import Cut, Window, cut_passages, read_passag
 from aipc.measure.quality.reference import Subject
 from aipc.progress import Progress, silent
 
-HEAD_PLACES = 128
-"""Places whose scores are computed at once: 100 MB where a vocabulary has 200,000 entries."""
+HEAD_POSITIONS = 128
+"""Positions whose scores are computed at once: 100 MB where a vocabulary has 200,000 entries."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def float_logprobs(
     """The float network's log-probabilities [positions, vocabulary] at the judged positions.
 
     As `reference.compute_logprobs` keeps them.  The windows are of one length, and judged from the
-    same place on.
+    same position on.
 
     Raises:
         CheckpointError: a checkpoint that can't be read on.
@@ -101,8 +101,8 @@ def float_logprobs(
     ((head, inputs),) = deque(matrix_inputs(checkpoint, network, ids), maxlen=1)
     inputs = inputs.reshape(*ids.shape, -1)[:, windows[0].first : -1].reshape(-1, network.hidden)
     logprobs = np.empty((len(inputs), head.rows), np.float16)
-    for start in range(0, len(inputs), HEAD_PLACES):
-        some = inputs[start : start + HEAD_PLACES]
+    for start in range(0, len(inputs), HEAD_POSITIONS):
+        some = inputs[start : start + HEAD_POSITIONS]
         scores = [
             some @ read_matrix(checkpoint, head, *rows).T
             for rows in row_ranges(head.rows, head.columns, READ_WEIGHTS)
