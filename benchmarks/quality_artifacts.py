@@ -34,6 +34,8 @@ AIPC = {  # name: flags of `aipc convert`
     "aipc gptq g32 ratio 0.71": "--group-size 32 --quantizer gptq --ratio 0.71",
     "aipc gptq g32 asym ratio 0.9": "--group-size 32 --quantizer gptq --asym --ratio 0.9",
     "aipc gptq g32 asym ratio 0.74": "--group-size 32 --quantizer gptq --asym --ratio 0.74",
+    "aipc gptq g32 asym ratio 0.64, embedding": "--group-size 32 --quantizer gptq --asym "
+    "--ratio 0.64 --embedding int4",
 }  # fmt: skip
 NNCF = {  # name: variant of quality_nncf.py
     "nncf int8": "int8_asym",

@@ -64,7 +64,8 @@ class RecipeFigure:
 
 
 def _storage(recipe: Recipe) -> tuple[Any, ...]:
-    return recipe.weight_format, recipe.sym, recipe.group_size, recipe.all_layers
+    spread = recipe.group_size, recipe.embedding, recipe.all_layers
+    return recipe.weight_format, recipe.sym, *spread
 
 
 _TABLE = read_table(__package__, "quality.toml")

@@ -155,8 +155,8 @@ def assign(
     """The encoding of every matrix, by name; ``groups`` are the sizes allowed, empty for any.
 
     Embedding and head, which every token passes, keep 8 bits in an int4 recipe without
-    ``all_layers`` or ``embedding`` (as in NNCF's and llama.cpp's defaults); so do the blocks' matrices named in
-    ``in_eight_bits``, by default those of `outer_matrices`.
+    ``all_layers`` or ``embedding`` (as in NNCF's and llama.cpp's defaults); so do the blocks'
+    matrices named in ``in_eight_bits``, by default those of `outer_matrices`.
     """
     if recipe.weight_format == "fp16":
         return {matrix.name: Encoding(16) for matrix in network.matrices()}
