@@ -49,9 +49,9 @@ def test_the_seeds_own_flags(aipc, asked) -> None:
     assert (asked["runtime"], asked["target"]) == ("auto", "cpu")
 
 
-def test_no_flags_are_the_recipes_defaults(aipc, asked) -> None:
+def test_without_flags_the_recipe_is_the_targets_for_a_model_of_its_size(aipc, asked) -> None:
     outcome = aipc("convert", "old")
-    assert asked["recipe"] == Recipe()
+    assert asked["recipe"] is None
     assert asked["output"] is None
     assert "made before: 2.0 MB" in outcome.stderr
 
@@ -61,8 +61,8 @@ def test_no_flags_are_the_recipes_defaults(aipc, asked) -> None:
     [(("--runtime", "onnx"), 128), (("--for", "cuda"), 32), (("--for", "npu"), 128)],
 )
 def test_what_it_is_for_sets_the_flags_not_given(aipc, asked, flags, group) -> None:
-    assert aipc("convert", "old", *flags).status == 0
-    assert asked["recipe"] == Recipe("int4", group)
+    assert aipc("convert", "old", "--asym", *flags).status == 0
+    assert asked["recipe"] == Recipe("int4", group, sym=False)
 
 
 def test_a_device_that_the_runtime_does_not_have(aipc, asked) -> None:

@@ -4,13 +4,14 @@ import pytest
 
 from aipc.artifact.providers import GRAPH_FORMS
 from aipc.convert.recipe import Recipe
-from aipc.convert.targets import ALL, check_recipe, find_target
+from aipc.convert.targets import ALL, SMALL_PARAMETERS, check_recipe, find_target
 from aipc.errors import UsageError
 
 
 @pytest.mark.parametrize("target", ALL, ids=lambda target: f"{target.runtime}-{target.name}")
 def test_every_target_can_run_its_own_recipe_and_names_its_source(target):
-    assert target.misfit(target.recipe) == ""
+    for recipe in (target.recipe, target.small):
+        assert target.misfit(recipe) == ""
     assert len(target.source) > 20
 
 
@@ -78,3 +79,9 @@ def test_what_nothing_writes_for_is_refused_with_the_fix(name, runtime, message)
 
 def test_every_target_of_onnx_runtime_has_its_provider():
     assert list(GRAPH_FORMS) == [target.name for target in ALL if target.runtime == "onnx"]
+
+
+def test_a_small_network_gets_its_own_recipe():
+    target = find_target("cpu")
+    assert target.sized(SMALL_PARAMETERS - 1).recipe == Recipe("int8")
+    assert target.sized(SMALL_PARAMETERS).recipe == Recipe("int4")

@@ -74,10 +74,13 @@ def prepared(model, store, recipe=None, **wanted):
 
 def test_without_a_record_the_default_order_and_the_rules_decide(model, store):
     made, facts, _ = prepared(model, store)
-    assert facts["weights"] == "int4"
-    assert made.placement.plan.properties["INFERENCE_PRECISION_HINT"] == "f32"
+    assert facts["weights"] == "int8"  # it has fewer than a billion parameters
+    assert made.placement.plan.properties == {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
     assert facts["tuned"] is None
     assert not any("tuned on" in reason for reason in facts["why"])
+    made, facts, _ = prepared(model, store, Recipe())
+    assert facts["weights"] == "int4"
+    assert made.placement.plan.properties["INFERENCE_PRECISION_HINT"] == "f32"
 
 
 def test_a_record_decides_weights_and_properties_and_says_so(model, store, keep):
@@ -118,7 +121,7 @@ def test_the_users_flags_win(model, store, keep):
 def test_another_machine_or_version_is_not_measured(model, store, keep):
     keep(dataclasses.replace(fingerprint((CPU,)), versions={}, threads=1))
     _, facts, _ = prepared(model, store)
-    assert facts["weights"] == "int4"
+    assert facts["weights"] == "int8"
     assert facts["tuned"] is None
     assert "the processor was" in facts["why"][-1]
     assert "openvino was not installed, is" in facts["why"][-1]
@@ -130,7 +133,7 @@ def test_a_record_that_can_not_be_read_is_told_and_not_used(model, store, keep):
     (file,) = store.tuned.glob("*.json")
     file.write_text("{")
     _, facts, _ = prepared(model, store)
-    assert facts["weights"] == "int4"
+    assert facts["weights"] == "int8"
     assert "what was tuned can't be read" in facts["why"][-1]
 
 

@@ -7,6 +7,7 @@ is tested, on what it runs is not.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -71,11 +72,15 @@ def test_long_rope_switches_where_the_sequence_outgrows_the_original_context(
 
 
 RECIPES = [
-    Recipe("int8"),
-    Recipe("int8", sym=False),
-    Recipe("int4", group_size=32),
-    Recipe("int4", group_size=32, sym=False),
-    Recipe("int4", group_size=32, sym=False, all_layers=True),
+    replace(recipe, quantizer="rtn")
+    for recipe in (
+        Recipe("int8"),
+        Recipe("int8", sym=False),
+        Recipe("int4", group_size=32),
+        Recipe("int4", group_size=32, sym=False),
+        Recipe("int4", group_size=32, sym=False, embedding="int4"),
+        Recipe("int4", group_size=32, sym=False, all_layers=True),
+    )
 ]
 
 
@@ -98,8 +103,12 @@ def rounded(tensors, recipe):
     def one(name, values):
         if values.ndim == 1:
             return values
-        is_outer = "embed_tokens" in name or "lm_head" in name
-        in_eight = recipe.weight_format == "int8" or (is_outer and not recipe.all_layers)
+        in_four = {
+            "embed_tokens": recipe.embedding == "int4" and "lm_head.weight" in tensors,
+            "lm_head": False,
+        }
+        own = next((four for part, four in in_four.items() if part in name), True)
+        in_eight = recipe.weight_format == "int8" or not (own or recipe.all_layers)
         return dequantize(method(values, 8 if in_eight else 4, 32))
 
     return {name: one(name, values) for name, values in tensors.items()}
@@ -108,7 +117,7 @@ def rounded(tensors, recipe):
 def test_float16_providers_run_quantized_weights_too(tiny_checkpoint, converted_to_onnx):
     folder, config, tensors = tiny_checkpoint("phi3")
     ids = np.random.default_rng(6).integers(0, 256, 9)
-    recipe = Recipe("int4", group_size=32, sym=False)
+    recipe = Recipe("int4", group_size=32, sym=False, quantizer="rtn")
     wanted = reference.logits(config, rounded(tensors, recipe), ids)
     for target in ("cuda", "directml", "webgpu"):
         got = Scorer(converted_to_onnx(folder, recipe, target)).logits(ids)

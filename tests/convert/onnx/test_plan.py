@@ -114,14 +114,12 @@ def test_converting_twice_gives_the_same_bytes(target, tiny_checkpoint, convert_
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
-def test_calibrated_codes_are_those_of_the_other_writer(tiny_checkpoint, tmp_path):
+def test_searched_codes_are_those_of_the_other_writer(tiny_checkpoint, tmp_path):
     """Same quantizers, same blocks: only the layout differs."""
     from aipc.convert.openvino.plan import plan_openvino
 
     folder, _, _ = tiny_checkpoint("qwen2")
-    text = tmp_path / "text.txt"
-    text.write_text("The quick brown fox jumps over the lazy dog. " * 40)
-    recipe = Recipe("int4", group_size=32, quantizer="search", calibration=str(text))
+    recipe = Recipe("int4", group_size=32)
     nibbles = {}
     for writer in (plan_onnx, plan_openvino):
         with open_checkpoint(folder) as checkpoint:

@@ -16,7 +16,7 @@ from aipc.convert.recipe import Recipe
 
 TEXT = "The licence is granted to any person who obtains a copy of this software, free of charge."
 QUESTION = "<|im_start|>user\nName three colors.<|im_end|>\n<|im_start|>assistant\n"
-RECIPES = (Recipe("int4"), Recipe("int8"), Recipe("fp16"))
+RECIPES = (Recipe("int4", quantizer="rtn"), Recipe("int8", quantizer="rtn"), Recipe("fp16"))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,9 @@ def test_phi3_form_gives_the_same_tokens_as_the_llama_form(
 def test_the_artifact_opens_in_plain_openvino_genai(smollm_gguf, converted):
     import openvino_genai
 
-    pipeline = openvino_genai.LLMPipeline(converted(smollm_gguf, Recipe("int8")), "CPU")
+    exact = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}  # "The" and "L" are near-ties to the model
+    artifact = converted(smollm_gguf, Recipe("int8"))
+    pipeline = openvino_genai.LLMPipeline(artifact, "CPU", **exact)
     assert "Paris" in str(pipeline.generate("What is the capital of France?", max_new_tokens=12))
 
 
