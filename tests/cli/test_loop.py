@@ -8,6 +8,7 @@ import openai
 import pytest
 from served import served
 
+from aipc.cli.loop import loop_remedies
 from aipc.convert.recipe import Recipe
 from aipc.generate import looping_pattern
 from aipc.models.store import Store
@@ -99,3 +100,21 @@ def test_over_http_a_loop_ends_where_it_is_asked_for(server, stream):
         whole = client.chat.completions.create(**options)
     assert whole.usage.completion_tokens == LONGEST
     assert not hasattr(whole.choices[0], "stop_reason")
+
+
+@pytest.mark.parametrize(
+    ("given", "stated", "advised"),
+    [
+        ({}, 1.05, "--repetition-penalty 1.1 or weights in int8"),
+        ({}, 1.2, "weights in int8"),
+        ({"frequency_penalty": 0.1}, None, "weights in int8"),
+    ],
+)
+def test_a_penalty_that_is_in_use_is_not_advised(given, stated, advised):
+    facts = {
+        "weights": "int4",
+        "sampling_defaults": [
+            {"origin": "the catalogue", "values": {"repetition_penalty": stated}}
+        ],
+    }
+    assert loop_remedies(given, facts).startswith(advised)

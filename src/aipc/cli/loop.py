@@ -12,6 +12,8 @@ from aipc.cli.output import folded, notice
 if TYPE_CHECKING:
     from aipc.generate import Reply
 
+PENALTY = 1.1
+"""The repetition penalty that is advised: the small model's answers do not loop with it."""
 
 loop_flag = click.option(
     "--repetition-detection/--no-repetition-detection",
@@ -43,8 +45,11 @@ def loop_of(reply: Reply) -> str:
 
 def loop_remedies(given: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """What may help that was not tried yet."""
-    is_penalized = any(name.endswith("_penalty") for name in given)
-    ways = [] if is_penalized else ["--repetition-penalty 1.1"]
+    stated = [one["values"].get("repetition_penalty") for one in facts.get("sampling_defaults", ())]
+    is_penalized = any(name.endswith("_penalty") for name in given) or any(
+        value is not None and value >= PENALTY for value in stated
+    )
+    ways = [] if is_penalized else [f"--repetition-penalty {PENALTY}"]
     ways += ["weights in int8 (--weight-format)"] if facts.get("weights") == "int4" else []
     helps = f"{' or '.join(ways)} may help, " if ways else ""
     return f"{helps}--no-repetition-detection lets it go on"
