@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from served import Served, served
+from served import EXACT, Served, served
 
 MODEL = "smollm2-135m"
 KEY = "a-key-that-nobody-guesses"
@@ -17,7 +17,7 @@ KEY = "a-key-that-nobody-guesses"
 
 @pytest.fixture(scope="module")
 def server(small_store, smollm_gguf) -> Iterator[Served]:
-    with served(small_store, "-m", MODEL, "--device", "cpu", AIPC_API_KEY=KEY) as running:
+    with served(small_store, "-m", MODEL, "--device", "cpu", *EXACT, AIPC_API_KEY=KEY) as running:
         running.wait_for(f"{MODEL} is ready on cpu")
         yield running
 

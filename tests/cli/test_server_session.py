@@ -140,7 +140,7 @@ def test_without_a_server_nothing_is_said_and_nothing_imported(process, tmp_path
 def test_json_timings_and_reasons_are_the_servers_true_ones(server, near):
     told = near("run", QUESTION, *GREEDY, "--json", "--explain", "--timings")
     reply = json.loads(told.stdout)
-    assert len(reply["tokens"]) == reply["usage"]["completion_tokens"] == 12
+    assert len(reply["tokens"]) == reply["usage"]["completion_tokens"] > 4
     assert reply["timings"]["is_cold"] is False
     assert [one["name"] for one in reply["timings"]["stages"]] == ["find the server"]
     assert reply["asked"] == {"device": "auto", "runtime": "auto"}

@@ -56,6 +56,13 @@ class Served:
                 self._heard.put(line)
 
 
+EXACT = (
+    *("--runtime", "openvino", "--ov-config", "INFERENCE_PRECISION_HINT=f32"),
+    *("--ov-config", "KV_CACHE_PRECISION=f32", "--ov-config", "DYNAMIC_QUANTIZATION_GROUP_SIZE=0"),
+)
+"""Flags with which a text does not depend on what is in the cache."""
+
+
 @contextmanager
 def served(store, *arguments: str, **environment: str) -> Iterator[Served]:
     running = Served(store, *arguments, **environment)

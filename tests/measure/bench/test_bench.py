@@ -54,7 +54,7 @@ def test_the_peer_has_our_properties_unless_its_defaults_were_asked_for(measured
     assert batching.properties == {}
     assert ours.artifact == bare.artifact
     assert len(ours.artifact.sha256) == 64
-    assert ours.artifact.recipe["weight_format"] == "int4"
+    assert ours.artifact.recipe["weight_format"] == "int8"
 
 
 def test_the_figures_are_those_of_a_machine(measured):

@@ -133,7 +133,7 @@ def test_onnx_runtime_is_judged_against_the_same_reference(tiny_source, store):
 
 def test_the_reference_is_the_checkpoint_the_artifact_was_made_from(artifact, store):
     reference = find_reference(artifact, None, store, quiet, quiet)
-    assert reference.artifact.name.endswith("fp16-2")
+    assert reference.artifact.name.endswith("fp16-3")
     assert reference.properties == EXACT
     named = find_reference(artifact, str(artifact), store, quiet, quiet)
     assert named.artifact == artifact

@@ -19,10 +19,10 @@ def rename_machine(table):
 def test_names_are_as_long_as_it_takes_to_tell_them_apart(report_files):
     [section] = sections(read_findings(report_files))
     assert labels(section) == [
-        "aipc · int4-g128-sym",
+        "aipc · int4-g128-sym-rtn",
         "openvino_genai",
         "onnxruntime_genai",
-        "aipc · int8-sym",
+        "aipc · int8-sym-rtn",
     ]
     assert len({entry.style for entry in section.entries}) == 4
 

@@ -52,7 +52,7 @@ def test_the_cold_run_is_in_no_line_and_named(report_files):
     found = drawn(report_files)
     [panel] = found["first-token"].chart.panels
     assert len(panel.marks) == 4
-    assert "the first token after loading, aipc · int4-g128-sym" in found["latency"].notes[-1]
+    assert "the first token after loading, aipc · int4-g128-sym-rtn" in found["latency"].notes[-1]
     slowest = max(value for line in panel.lines for value in line.middle[:1])
     assert max(mark.y for mark in panel.marks) > slowest
 

@@ -139,6 +139,6 @@ def test_speeds_ratios_and_noise_are_told(report_files):
     told = markdown(make_report(read_findings(report_files)))
     assert told.startswith("smollm2-135m on ")
     assert "| onnxruntime\\_genai | 256 + 48 |" in told
-    assert "| aipc · int4-g128-sym against aipc · int8-sym | 16 + 48 |" in told
+    assert "| aipc · int4-g128-sym-rtn against aipc · int8-sym-rtn | 16 + 48 |" in told
     rows = [line for line in told.splitlines() if line.startswith("|")]
     assert {line.count(" | ") for line in rows} <= {4, 5}

@@ -200,6 +200,6 @@ def _recipe(first: Participant, model: str) -> Recipe | None:
     """None for an artifact of the user's own: it has its weights already."""
     recipe = first.artifact.recipe
     is_artifact = PurePath(model).name == first.artifact.name
-    if is_artifact or not recipe or set(recipe) != {field.name for field in fields(Recipe)}:
+    if is_artifact or not recipe or set(recipe) - {field.name for field in fields(Recipe)}:
         return None
     return Recipe(**recipe)
