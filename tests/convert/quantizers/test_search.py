@@ -123,6 +123,15 @@ def test_any_number_of_rows_is_searched_in_runs_of_one_height(monkeypatch):
     assert np.array_equal(whole.scale, np.concatenate([part.scale for part in parts]))
 
 
+def test_a_thorough_search_errs_less():
+    rows, importance = weights(64), RNG.gamma(0.5, size=256).astype(np.float32)
+    quick, thorough = (
+        weighted_error(rows, searched(rows, 4, 256, importance, thorough=more), importance)
+        for more in (False, True)
+    )
+    assert thorough < 0.98 * quick
+
+
 def test_importance_counts_by_its_shares_alone():
     rows, importance = weights(8, 64), RNG.gamma(0.5, size=64).astype(np.float32)
     small, large = (searched(rows, 4, 32, importance * np.float32(f)) for f in (1e-6, 1e6))

@@ -39,7 +39,8 @@ def weighted_search(inputs: Floats) -> Prepared:
     importance = mean_square(inputs)
 
     def quantize(rows: Floats, encoding: Encoding) -> Quantized:
-        return searched(rows, encoding.bits, encoding.group, importance, encoding.sym)
+        bits, group, sym = encoding.bits, encoding.group, encoding.sym
+        return searched(rows, bits, group, importance, sym, thorough=True)
 
     return quantize
 

@@ -127,7 +127,7 @@ def gptq(rows: Floats, bits: int, group: int, spread: Feedback, sym: bool = True
     Raises:
         FloatingPointError: when a weight is no number or its scale exceeds float16.
     """
-    start = searched(rows, bits, group, spread.importance, sym)
+    start = searched(rows, bits, group, spread.importance, sym, thorough=True)
     grid = _Grid(start, bits, spread.order // group)
     columns = np.ascontiguousarray(rows.T[spread.order])  # [k, n]: a column is contiguous
     codes = np.empty_like(start.codes)
