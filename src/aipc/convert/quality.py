@@ -18,8 +18,9 @@ from aipc.tables import read_table
 
 HARDLY_SHOWS = 0.05
 """Nats.  Below, answers are as the float model's; int8 loses a tenth of it."""
-LOOPS = 0.3
-"""Nats from which a small model's greedy answers go round in circles (docs/convert.md)."""
+LOOPS = 0.2
+"""Nats from which a small model's greedy answers go round in circles: with 0.3 five of twenty do,
+with 0.004 two (docs/quality.md, Answers)."""
 BROKEN = 3.0
 """Nats.  The worst recipe that can be asked for (int4, whole rows, rounded, head and embedding too)
 loses 1.5 on the small model; codes, scales or signs in wrong places lose 6 to 40."""
@@ -58,9 +59,7 @@ class RecipeFigure:
         return _storage(self.recipe) == _storage(recipe) and self.recipe.ratio >= recipe.ratio
 
     def holds_for(self, recipe: Recipe) -> bool:
-        """How codes of 8 bits are found hardly shows."""
-        is_same = recipe.weight_format != "int4" or self.recipe.quantizer == recipe.quantizer
-        return is_same and self.is_as_large(recipe)
+        return self.recipe.quantizer == recipe.quantizer and self.is_as_large(recipe)
 
 
 def _storage(recipe: Recipe) -> tuple[Any, ...]:
