@@ -84,3 +84,19 @@ def test_a_recipe_is_told_as_the_flags_that_ask_for_it():
     assert Recipe("int4", all_layers=True).flags == (
         "--weight-format int4 --group-size 128 --ratio 1 --sym --all-layers"
     )
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [Recipe("fp16"), Recipe("int8", sym=False), Recipe(), Recipe(quantizer="gptq", ratio=0.5)],
+    ids=lambda recipe: recipe.tag,
+)
+def test_every_recipe_can_be_rounded_instead(recipe):
+    rounded = recipe.rounded
+    assert rounded.weight_format == recipe.weight_format
+    assert not rounded.is_searched
+    assert not rounded.is_calibrated
+    assert (rounded.group_size, rounded.ratio, rounded.sym) == (
+        *(recipe.group_size, recipe.ratio),
+        recipe.sym,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aipc.errors import UsageError
@@ -103,6 +103,13 @@ class Recipe:
     def is_searched(self) -> bool:
         """Whether scales are searched for what random tokens show, as weights stream by."""
         return self.quantizer == "search" and self.weight_format != "fp16"
+
+    @property
+    def rounded(self) -> Recipe:
+        """The same encodings with codes rounded to nearest: nothing is searched or calibrated."""
+        if self.weight_format == "fp16":
+            return self
+        return replace(self, quantizer="rtn", calibration=BUILTIN)
 
     @property
     def flags(self) -> str:

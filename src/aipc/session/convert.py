@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -293,8 +293,7 @@ def _export(
             unknown.what, f"{kind.exporter} can convert it with {misfit}"
         ) from unknown
     notify(f"{unknown.what}; {kind.exporter} exports it instead")
-    rounded = replace(order.recipe, quantizer="rtn")  # as exporters do
-    return kind(checkpoint.path, rounded, order.target)
+    return kind(checkpoint.path, order.recipe.rounded, order.target)
 
 
 def _foretell(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aipc.choose.measured import fingerprint
 from aipc.choose.runtime_device import RuntimeDevice, runtime_devices
-from aipc.convert.recipe import BUILTIN, Recipe
+from aipc.convert.recipe import Recipe
 from aipc.devices import Device, resolve_device
 from aipc.devices.device import plain_name
 from aipc.devices.system.memory import read_memory
@@ -184,9 +183,8 @@ class _Meeting:
             setup = one.default(self._recipe)
             if one.target is None or setup.recipe is None:
                 continue
-            uncalibrated = replace(setup.recipe, quantizer="rtn", calibration=BUILTIN)
             with suppress(UnsupportedModel, ConversionError):
-                plan = plan_conversion(checkpoint, uncalibrated, one.target)
+                plan = plan_conversion(checkpoint, setup.recipe.rounded, one.target)
                 yield PlannedSetup(setup, plan)
 
     def _identity(self, model: Mapping[str, Any]) -> dict[str, Any]:
