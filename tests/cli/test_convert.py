@@ -65,6 +65,15 @@ def test_what_it_is_for_sets_the_flags_not_given(aipc, asked, flags, group) -> N
     assert asked["recipe"] == Recipe("int4", group, sym=False)
 
 
+@pytest.mark.parametrize("target", ["cpu", "npu", "cuda", "directml"])
+@pytest.mark.parametrize("weights", ["fp16", "int8"])
+def test_another_format_than_the_targets_own_leaves_its_groups_behind(
+    aipc, asked, target, weights
+) -> None:
+    assert aipc("convert", "old", "--for", target, "--weight-format", weights).status == 0
+    assert asked["recipe"] == Recipe(weights)
+
+
 def test_a_device_that_the_runtime_does_not_have(aipc, asked) -> None:
     outcome = aipc("convert", "old", "--for", "npu", "--runtime", "onnx")
     assert outcome.status == 2

@@ -67,7 +67,8 @@ def convert(
     MODEL is a short name, a hub id (org/name[@revision]), a checkpoint folder or a .gguf file.
     """
     own = find_target(target, runtime).recipe
-    recipe = given(Recipe, flags, own)
+    is_own_format = flags["weight_format"] in {None, own.weight_format}
+    recipe = given(Recipe, flags, own if is_own_format else None)
     from aipc.measure.quality.check import TextCheck
     from aipc.session import convert
 
