@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, reciprocal
+from aipc.convert.quantizers.activations import mean_square
+from aipc.convert.quantizers.rtn import Floats, Quantized, code_range, reciprocal
 from aipc.convert.quantizers.search import searched
 
 RANK = 512  # on the small real model as good as no limit (KL divergence, 2,048 tokens)
@@ -50,7 +51,7 @@ def feedback(inputs: Floats) -> Feedback:
         FloatingPointError: the inputs were no finite numbers.
     """
     tokens, columns = inputs.shape
-    diagonal = np.einsum("tk,tk->k", inputs, inputs) / np.float32(tokens)
+    diagonal = mean_square(inputs)
     if not np.isfinite(diagonal).all():
         raise FloatingPointError("what reaches the matrix is not finite")
     order = np.argsort(diagonal, kind="stable")[::-1]
@@ -154,7 +155,7 @@ class _Grid:
         self._scale = np.ascontiguousarray(start.scale.T.astype(np.float32))  # [groups, n]
         self._inverse = np.ascontiguousarray(reciprocal(start.scale).T)
         self._zero = np.ascontiguousarray(zero.T.astype(np.float32))
-        self._range = SYMMETRIC_CODES[bits] if start.zero is None else (0, 2**bits - 1)
+        self._range = code_range(bits, start.zero is None)
 
     def codes(self, column: int, values: Floats) -> Floats:
         group = self._groups[column]

@@ -49,12 +49,8 @@ def symmetric(rows: Floats, bits: int, group: int) -> Quantized:
     grouped = rows.reshape(-1, group)
     high, low = grouped.max(axis=1), grouped.min(axis=1)
     extreme = np.where(high > -low, high, low)
-    least, greatest = SYMMETRIC_CODES[bits]
-    scale = float16_scale(extreme / np.float32(least))
-    codes = grouped * reciprocal(scale)[:, None]
-    np.rint(codes, out=codes)
-    np.clip(codes, least, greatest, out=codes)
-    return Quantized(codes.astype(np.int8).reshape(rows.shape), scale.reshape(len(rows), -1), None)
+    scale = float16_scale(extreme / np.float32(SYMMETRIC_CODES[bits][0]))
+    return round_to(rows, scale.reshape(len(rows), -1), None, bits)
 
 
 def asymmetric(rows: Floats, bits: int, group: int) -> Quantized:
@@ -68,17 +64,33 @@ def asymmetric(rows: Floats, bits: int, group: int) -> Quantized:
     high = np.maximum(grouped.max(axis=1), 0)
     top = 2**bits - 1
     scale = float16_scale((high - low) / np.float32(top))
-    inverse = reciprocal(scale)
-    zero = np.clip(np.rint(-low * inverse), 0, top)
-    codes = grouped * inverse[:, None]
-    codes += zero[:, None]
+    zero = np.clip(np.rint(-low * reciprocal(scale)), 0, top)
+    shape = len(rows), -1
+    return round_to(rows, scale.reshape(shape), zero.reshape(shape), bits)
+
+
+def round_to(
+    rows: Floats, scale: npt.NDArray[np.float16], zero: Floats | None, bits: int
+) -> Quantized:
+    """The nearest codes of rows [n, k] on given scales and zero points, each [n, groups].
+
+    ``zero`` holds whole numbers; None: symmetric.
+    """
+    codes = rows.reshape(*scale.shape, -1) * reciprocal(scale)[..., None]
+    if zero is not None:
+        codes += zero[..., None]
     np.rint(codes, out=codes)
-    np.clip(codes, 0, top, out=codes)
+    np.clip(codes, *code_range(bits, zero is None), out=codes)
     return Quantized(
-        codes.astype(np.uint8).reshape(rows.shape),
-        scale.reshape(len(rows), -1),
-        zero.astype(np.uint8).reshape(len(rows), -1),
+        codes.astype(np.int8 if zero is None else np.uint8).reshape(rows.shape),
+        scale,
+        None if zero is None else zero.astype(np.uint8),
     )
+
+
+def code_range(bits: int, sym: bool) -> tuple[int, int]:
+    """The least and greatest code."""
+    return SYMMETRIC_CODES[bits] if sym else (0, 2**bits - 1)
 
 
 def dequantize(quantized: Quantized) -> Floats:

@@ -25,7 +25,7 @@ from aipc.convert.quantizers.rtn import (
     Floats,
     Quantized,
     float16_scale,
-    reciprocal,
+    round_to,
 )
 
 SHARES = {
@@ -75,17 +75,7 @@ def searched(
     shares = FINE_SHARES if thorough and (bits, sym) == (4, True) else SHARES[bits, sym]
     search = _search(bits, sym, *grouped.shape[1:], shares)
     wide, zero = search(grouped, _weights(importance, grouped))
-    scale = float16_scale(wide)
-    codes = grouped * reciprocal(scale)
-    if zero is not None:
-        codes += zero
-    np.rint(codes, out=codes)
-    np.clip(codes, *_code_range(bits, sym), out=codes)
-    return Quantized(
-        codes.astype(np.int8 if sym else np.uint8).reshape(rows.shape),
-        scale[..., 0],
-        None if zero is None else zero[..., 0].astype(np.uint8),
-    )
+    return round_to(rows, float16_scale(wide), zero, bits)
 
 
 def _weights(importance: Floats | None, grouped: Floats) -> Floats:
@@ -95,10 +85,6 @@ def _weights(importance: Floats | None, grouped: Floats) -> Floats:
     if importance is None or mean == 0:
         return np.ones((1, groups, group), np.float32)
     return (importance / np.float32(mean)).reshape(1, groups, group)
-
-
-def _code_range(bits: int, sym: bool) -> tuple[int, int]:
-    return SYMMETRIC_CODES[bits] if sym else (0, 2**bits - 1)
 
 
 def rows_at_once(columns: int) -> int:
@@ -127,7 +113,7 @@ class _Search:
         self._thread = threading.local()
 
     def __call__(self, grouped: Floats, weights: Floats) -> tuple[Floats, Floats | None]:
-        """The best scales and zero points, each float32 [n, groups, 1]."""
+        """The best scales and zero points, each float32 [n, groups]."""
         parts = [
             self._run(grouped[start : start + self._height], weights)
             for start in range(0, len(grouped), self._height)
@@ -146,7 +132,7 @@ class _Search:
         for index, values in enumerate((grouped, weights)):
             request.set_input_tensor(index, ov.Tensor(values, shared_memory=True))
         request.infer()
-        return [tensor.data[:count].copy() for tensor in request.output_tensors]
+        return [tensor.data[:count, :, 0].copy() for tensor in request.output_tensors]
 
 
 @lru_cache(maxsize=16)
