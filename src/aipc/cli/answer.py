@@ -7,7 +7,14 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from aipc.cli.output import end_interrupted_line, folded, notice, printable, write, write_line
+from aipc.cli.output import (
+    end_interrupted_line,
+    notice,
+    notice_folded,
+    printable,
+    write,
+    write_line,
+)
 from aipc.runtimes.blob_cache import READY
 from aipc.timing_spans import TimingSpan
 
@@ -91,8 +98,7 @@ def show_reasons(facts: Mapping[str, Any], sampling: ResolvedSampling | None) ->
     if sampling is not None:
         lines.append(f"- tokens are chosen by {sampling}")
     for line in lines:
-        for part in folded(line):
-            notice(part)
+        notice_folded(line)
     notice("")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import folded, notice, write_json, write_line
+from aipc.cli.output import notice, notice_folded, write_json, write_line
 from aipc.cli.progress_bar import display
 from aipc.convert.quality import FIGURES_PARAMETERS, ConversionQuality
 from aipc.convert.recipe import Recipe
@@ -91,8 +91,7 @@ def convert(
     made_when = "made before" if made.reused else f"made in {made.seconds:.1f} s"
     notice(f"{made_when}: {amount(made.nbytes)}")
     for line in _quality_lines(made):
-        for part in folded(line):
-            notice(part)
+        notice_folded(line)
     write_line(str(made.path))
 
 

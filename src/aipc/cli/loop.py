@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.output import folded, notice
+from aipc.cli.output import notice_folded
 
 if TYPE_CHECKING:
     from aipc.generate import Reply
@@ -31,8 +31,7 @@ def loop_options(stops_loops: bool) -> dict[str, Any]:
 def warn_if_looped(reply: Reply, given: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """``given`` are the options of this answer, ``facts`` its session's."""
     if reply.finish_reason == "repetition":
-        for part in folded(f"[{loop_of(reply)}; {loop_remedies(given, facts)}]"):
-            notice(part)
+        notice_folded(f"[{loop_of(reply)}; {loop_remedies(given, facts)}]")
 
 
 def loop_of(reply: Reply) -> str:

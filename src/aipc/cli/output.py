@@ -84,6 +84,11 @@ def write_folded(line: str) -> None:
         write_line(part)
 
 
+def notice_folded(line: str) -> None:
+    for part in folded(line):
+        notice(part)
+
+
 def console_for_stderr() -> Console:
     """Rich's console, for progress bars."""
     from rich.console import Console
