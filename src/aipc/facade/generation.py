@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aipc.errors import UsageError
-from aipc.generate import GREEDY
+from aipc.generate import GREEDY, SAMPLED
 
-SAMPLED = ("temperature", "top_p", "top_k", "min_p")
 _HONORED = {
     *SAMPLED,
     "do_sample",

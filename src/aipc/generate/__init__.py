@@ -21,7 +21,7 @@ from aipc.generate.generator import Answerer, Stream, stream
 from aipc.generate.prompt import Prompt, encode_prompt
 from aipc.generate.repetition import RepetitionDetection, looping_pattern
 from aipc.generate.request import GenerationRequest
-from aipc.generate.sampling import GREEDY, ResolvedSampling, SamplingDefaults, resolve
+from aipc.generate.sampling import GREEDY, SAMPLED, ResolvedSampling, SamplingDefaults, resolve
 from aipc.generate.structured.call_reader import CallReader
 from aipc.generate.structured.tools import Tool
 from aipc.generate.template import ChatTemplate
@@ -30,6 +30,7 @@ from aipc.generate.tokenizer import Tokenizer
 
 __all__ = [
     "GREEDY",
+    "SAMPLED",
     "Answerer",
     "CallReader",
     "ChatTemplate",

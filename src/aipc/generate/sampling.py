@@ -24,8 +24,10 @@ GIVEN, DRAWN = "given", "drawn"
 
 _SHARES = ("top_p", "top_k", "min_p")
 """What means nothing unless tokens are sampled."""
+SAMPLED = ("temperature", *_SHARES)
+"""The fields of `Sampling` that say how tokens are sampled."""
 _PENALTIES = ("repetition_penalty", "presence_penalty", "frequency_penalty")
-_CONFIG = ("do_sample", "temperature", *_SHARES, "repetition_penalty")
+_CONFIG = ("do_sample", *SAMPLED, "repetition_penalty")
 """What a generation_config.json can state here, as transformers names it."""
 
 
@@ -91,7 +93,7 @@ def resolve(requested: Sampling, defaults: Sequence[SamplingDefaults]) -> Resolv
         CheckpointError: a value of the model's that is needed is out of bounds.
     """
     is_sampled = _is_sampled(requested, defaults)
-    names = ("temperature", *_SHARES, *_PENALTIES) if is_sampled else _PENALTIES
+    names = (*SAMPLED, *_PENALTIES) if is_sampled else _PENALTIES
     found = {name: _choose(name, requested, defaults) for name in names}
     if is_sampled and not found["temperature"][0]:
         found["temperature"] = (1.0, "transformers' default")

@@ -17,7 +17,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from aipc.errors import UsageError
-from aipc.generate import GREEDY, TextPipeline
+from aipc.generate import GREEDY, SAMPLED, TextPipeline
 from aipc.measure.quality.divergence import continued
 from aipc.measure.quality.reference import Subject
 from aipc.runtimes.base import Scorer
@@ -28,7 +28,6 @@ from aipc.session.session import Session
 
 LONGEST_ANSWER = 256
 """Tokens, where a task does not say; the harness's own models have the same."""
-_SAMPLING = ("temperature", "top_p", "top_k", "min_p")
 
 
 @register_model("aipc")
@@ -148,7 +147,7 @@ class AipcLM(TemplateLM):  # type: ignore[misc]  # the harness has no types
         until = given.pop("until", None) or []
         longest = int(given.pop("max_gen_toks", LONGEST_ANSWER))
         samples = given.pop("do_sample", False)
-        sampling = {name: given.pop(name) for name in _SAMPLING if name in given}
+        sampling = {name: given.pop(name) for name in SAMPLED if name in given}
         sampling = {**GREEDY, "temperature": 1.0, **sampling} if samples else dict(GREEDY)
         prompt = self.tok_encode(context)[-max(self.max_length - longest, 1) :]
         stops = [until] if isinstance(until, str) else until
