@@ -81,6 +81,10 @@ class ModelCatalogue(Mapping[str, Model]):
     def __len__(self) -> int:
         return len(self._models)
 
+    def find(self, source: Source) -> Model | None:
+        """The model of exactly that source, revision included."""
+        return next((model for model in self._models.values() if model.source == source), None)
+
     def of_source(self, facts: Mapping[str, Any]) -> Model | None:
         """The model that a manifest's source is, at whatever revision; None: it is not here.
 

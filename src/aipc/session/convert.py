@@ -122,7 +122,7 @@ def announce(name: str | None, source: Source, store: Store, notify: Notify) -> 
     """Say what is about to be downloaded; and what the default is, to who named no model."""
     if store.holds(source):
         return
-    model = next((model for model in CATALOGUE.values() if model.source == source), None)
+    model = CATALOGUE.find(source)
     size = f"{model.what}, {amount(model.nbytes)}, {model.licence}; " if model else ""
     notify(f"fetching {source.label} ({size}once)")
     if name is None:

@@ -32,9 +32,9 @@ def count_parameters(
 
 
 def _known(source: Source, store: Store) -> Iterator[int]:
-    for model in CATALOGUE.values():
-        if model.source == source:
-            yield model.parameters
+    model = CATALOGUE.find(source)
+    if model is not None:
+        yield model.parameters
     for artifact in store.artifacts_of(source):
         if isinstance(artifact.facts.get("parameters"), int):
             yield artifact.facts["parameters"]
