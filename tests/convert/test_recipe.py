@@ -86,6 +86,13 @@ def test_a_recipe_is_told_as_the_flags_that_ask_for_it():
     )
 
 
+def test_a_recipe_that_an_earlier_version_kept_is_read():
+    """Rounding was the default then, and so stands in every record of 16 bits."""
+    assert Recipe("fp16", quantizer="rtn").tag == Recipe("fp16").tag == "fp16"
+    with pytest.raises(UsageError, match="gptq is for --weight-format int4"):
+        Recipe("fp16", quantizer="gptq")
+
+
 @pytest.mark.parametrize(
     "recipe",
     [Recipe("fp16"), Recipe("int8", sym=False), Recipe(), Recipe(quantizer="gptq", ratio=0.5)],

@@ -59,7 +59,7 @@ def forecast(conversion: ConversionPlan, checked_tokens: int = 0) -> Forecast:
     """
     cores = os.cpu_count() or 1
     streaming = WORKING_BYTES * CHUNK_WEIGHTS * (in_flight() + cores)
-    if conversion.recipe.weight_format != "fp16" and conversion.recipe.quantizer != "rtn":
+    if conversion.recipe.is_searched or conversion.recipe.is_calibrated:
         streaming += SEARCH_BYTES * cores
     encoding = _seconds(conversion) / cores
     loaded = LOADED_OVERHEAD * conversion.nbytes if checked_tokens else 0

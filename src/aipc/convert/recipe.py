@@ -21,7 +21,7 @@ BUILTIN = "builtin"
 NO_TEXT = "none"
 
 _MEANINGLESS = {
-    "fp16": ("group_size", "ratio", "sym", "embedding", "all_layers", "quantizer", "calibration"),
+    "fp16": ("group_size", "ratio", "sym", "embedding", "all_layers", "calibration"),
     "int8": ("group_size", "ratio", "embedding", "all_layers", "calibration"),
     "int4": (),
 }
@@ -107,8 +107,6 @@ class Recipe:
     @property
     def rounded(self) -> Recipe:
         """The same encodings with codes rounded to nearest: nothing is searched or calibrated."""
-        if self.weight_format == "fp16":
-            return self
         return replace(self, quantizer="rtn", calibration=BUILTIN)
 
     @property
