@@ -5,7 +5,7 @@ import pytest
 
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.openvino.plan import plan_openvino
-from aipc.convert.quantizers import activations
+from aipc.convert.quantizers import activations, search
 from aipc.convert.quantizers.activations import (
     forward,
     matrix_inputs,
@@ -90,3 +90,9 @@ def test_random_tokens_are_the_same_every_time(tiny_checkpoint):
     assert np.array_equal(first, random_tokens(network))
     assert len(np.unique(first)) > activations.RANDOM_TOKENS / 2
     assert first.max() < network.embedding.rows
+
+
+def test_no_kernel_outlives_a_conversion(tiny_checkpoint, tmp_path):
+    with open_checkpoint(tiny_checkpoint("llama-gqa")[0]) as checkpoint:
+        plan_openvino(checkpoint, Recipe("int8")).write(tmp_path)
+    assert search._compiled.cache_info().currsize == 0

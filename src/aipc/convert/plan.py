@@ -26,6 +26,7 @@ from aipc.convert.quantizers.calibrated import (
     quantize_calibrated,
 )
 from aipc.convert.quantizers.calibration import CALIBRATION_TOKENS, Calibration, read_calibration
+from aipc.convert.quantizers.search import release
 from aipc.convert.recipe import WHOLE_ROW, Encoding, Recipe, assign
 from aipc.convert.targets import Target
 from aipc.convert.weights_file import Lookup, round_all, write_searched, write_weights
@@ -105,7 +106,10 @@ class ConversionPlan(ABC):
         """
         progress("converting the tokenizer", 0, 0)
         self.write_text(folder)
-        self.write_weights(folder / self.weights_file, progress)
+        try:
+            self.write_weights(folder / self.weights_file, progress)
+        finally:
+            release()
         self.write_graph(folder)
 
     @abstractmethod

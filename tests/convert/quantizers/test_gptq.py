@@ -53,6 +53,14 @@ def test_outputs_err_far_less_than_with_the_scales_alone(sym, group):
     assert (fed_back.zero is None) == sym
 
 
+@pytest.mark.parametrize(("tokens", "columns"), [(64, 128), (300, 128), (2048, 1152)])
+def test_inputs_that_are_all_zero_leave_the_search_alone(tokens, columns):
+    rows = RNG.standard_normal((8, columns)).astype(np.float32)
+    spread = feedback(np.zeros((tokens, columns), np.float32))
+    found = gptq(rows, 4, 32, spread)
+    assert np.array_equal(found.codes, searched(rows, 4, 32, thorough=True).codes)
+
+
 def test_without_correlation_it_is_the_search_alone():
     rows = RNG.standard_normal((8, 64)).astype(np.float32)
     spread = feedback(8 * np.eye(64, dtype=np.float32))

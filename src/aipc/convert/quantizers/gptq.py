@@ -85,9 +85,12 @@ def _largest_directions(inputs: Floats) -> Floats:
 
 
 def _cholesky(moment: npt.NDArray[Any], precision: float) -> npt.NDArray[np.floating[Any]]:
-    """Lower float64 factor of a matrix that may be singular, as of tokens that are repeated."""
+    """Lower float64 factor of a matrix that may be singular, as of tokens that are repeated.
+
+    It may be all zeros too, as what a matrix of zeros makes.
+    """
     wide = moment.astype(np.float64)
-    wide[np.diag_indices(len(wide))] += precision * np.trace(wide)
+    wide[np.diag_indices(len(wide))] += max(precision * np.trace(wide), np.finfo(np.float64).tiny)
     return np.linalg.cholesky(wide)
 
 

@@ -143,6 +143,12 @@ def _compiled(bits: int, sym: bool, groups: int, group: int, shares: tuple[float
 _compiling = threading.Lock()
 
 
+def release() -> None:
+    """Free what was compiled: 120 MB for three shapes on two cores."""
+    with _compiling:
+        _compiled.cache_clear()
+
+
 def _search(bits: int, sym: bool, groups: int, group: int, shares: tuple[float, ...]) -> _Search:
     with _compiling:  # once, not in each thread
         return _compiled(bits, sym, groups, group, shares)
