@@ -19,7 +19,8 @@ def described(folder, config, tensors):
 def test_a_network_is_described_from_config_and_tensors(tmp_path):
     config = tiny.CONFIGS["phi3-window"]
     network = described(tmp_path, config, tiny.random_tensors(config))
-    assert (network.hidden, network.heads, network.kv_heads, network.window) == (64, 4, 2, 7)
+    one = network.blocks[0].attention
+    assert (network.hidden, one.heads, one.kv_heads, one.window) == (64, 4, 2, 7)
     assert network.blocks[1].query_key_value.tensors == (
         "model.layers.1.self_attn.qkv_proj.weight",
     )
@@ -28,7 +29,9 @@ def test_a_network_is_described_from_config_and_tensors(tmp_path):
 
 def test_a_window_as_wide_as_the_context_is_no_window(tmp_path):
     config = tiny.PHI3 | {"sliding_window": 128}
-    assert described(tmp_path, config, tiny.random_tensors(config)).window is None
+    assert (
+        described(tmp_path, config, tiny.random_tensors(config)).blocks[0].attention.window is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,9 +39,11 @@ def test_a_window_as_wide_as_the_context_is_no_window(tmp_path):
     [
         ({"model_type": "mamba"}, "known networks: llama, phi3"),
         ({"hidden_act": "gelu"}, "hidden_act"),
-        ({"attention_bias": True}, "attention_bias"),
+        ({"model_type": "mistral", "attention_bias": True}, "attention_bias"),
+        ({"use_bidirectional_attention": True}, "use_bidirectional_attention"),
         ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config"),
-        ({"rope_scaling": {"type": "yarn"}}, "yarn"),
+        ({"rope_scaling": {"type": "llama3"}}, "incomplete"),
+        ({"rope_scaling": {"type": "spiral"}}, "spiral"),
     ],
 )
 def test_what_the_graph_would_compute_wrongly_is_refused_by_name(tmp_path, change, named):
@@ -88,6 +93,6 @@ def test_the_new_spelling_of_rotary_settings_means_the_same(tmp_path):
     new["rope_parameters"] = old["rope_scaling"] | {"rope_theta": old["rope_theta"]}
     tensors = tiny.random_tensors(old)
     assert (
-        described(tmp_path / "old", old, tensors).rope
-        == described(tmp_path / "new", json.loads(json.dumps(new)), tensors).rope
+        described(tmp_path / "old", old, tensors).ropes
+        == described(tmp_path / "new", json.loads(json.dumps(new)), tensors).ropes
     )

@@ -10,7 +10,7 @@ def rows(table, start=0, stop=None):
 
 
 def test_a_row_a_position():
-    cosine, sine = rope_tables(Rope(4, (1.0, 0.1), magnitude=2.0), 6)
+    cosine, sine = rope_tables([Rope(4, (1.0, 0.1), magnitude=2.0)], 6)
     assert (cosine.rows, cosine.columns) == (6, 2)
     angles = np.arange(6)[:, None] * np.array([1.0, 0.1])
     np.testing.assert_allclose(rows(cosine), 2 * np.cos(angles), rtol=1e-6)
@@ -19,7 +19,7 @@ def test_a_row_a_position():
 
 def test_long_frequencies_begin_again_after_the_short_ones():
     rope = Rope(4, (1.0, 0.1), long_frequencies=(0.5, 0.05), switch=3)
-    _, sine = rope_tables(rope, 8)
+    _, sine = rope_tables([rope], 8)
     assert sine.rows == 11
     short = np.sin(np.arange(3)[:, None] * np.array([1.0, 0.1]))
     long = np.sin(np.arange(8)[:, None] * np.array([0.5, 0.05]))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aipc.checkpoint import Checkpoint
-from aipc.convert.network import Block, Matrix, Network, Vector
-from aipc.convert.rope import read_rope
-from aipc.errors import CheckpointError, UnsupportedModel
+from aipc.convert.network import Attention, Block, Matrix, Network, Vector
+from aipc.convert.rope import LLAMA_THETAS, Thetas, read_rope
+from aipc.errors import CheckpointError, UnsupportedModel, quoted
 
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
@@ -17,13 +18,36 @@ _FETCH_AGAIN = "fetch the checkpoint again"
 DERIVED = "rotary_emb.inv_freq"  # a buffer that old checkpoints carry; computed from the config
 _SEPARATE = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _GATE_UP = ("mlp.gate_proj", "mlp.up_proj")
+_OUT, _DOWN = ("self_attn.o_proj",), ("mlp.down_proj",)
+_WIDTHS = ("hidden", "intermediate")
 
 UNSUPPORTED = {  # config key -> the only values that the graph computes correctly
-    "attention_bias": (False, None),
-    "mlp_bias": (False, None),
-    "use_sliding_window": (False, None),
+    "use_bidirectional_attention": (False, None),
     "quantization_config": (None,),
 }
+
+
+@dataclass(frozen=True)
+class Norms:
+    """The names of a block's norms over the hidden states; "" where it has none."""
+
+    attention: str = "input_layernorm"
+    attention_out: str = ""
+    feed_forward: str = "post_attention_layernorm"
+    feed_forward_out: str = ""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Which layers have the config's ``sliding_window``, unless its ``layer_types`` say so.
+
+    All have it, or all but every ``full_every``-th.
+    """
+
+    full_every: int = 0
+    needs_leave: bool = False
+    """Only where ``use_sliding_window``, and from layer ``max_window_layers`` on."""
+    reads_types: bool = True
 
 
 @dataclass(frozen=True)
@@ -32,35 +56,98 @@ class Family:
 
     query_key_value: tuple[str, ...] = _SEPARATE
     gate_up: tuple[str, ...] = _GATE_UP
-    has_window: bool = False
+    norms: Norms = Norms()
+    windows: Windows | None = None
     has_bias: bool = False
-    """Query, key and value have a bias."""
+    """Query, key and value have a bias whatever the config says."""
+    reads_bias: bool = False
+    """The config's ``attention_bias`` and ``mlp_bias`` count."""
     norms_heads: bool = False
     """Query and key are normed, each head by itself."""
+    norms_width: bool = False
+    """Query and key are normed, all heads together."""
     norm_offset: float = 0.0
     """Norm weights are stored less this."""
     scales_embedding: bool = False
     """Embeddings are multiplied by the square root of the hidden size."""
+    has_multipliers: bool = False
+    """The config's ``embedding_multiplier``, ``attention_multiplier`` … count."""
+    query_width: int | None = None
+    """Scores are divided by the root of the config's ``query_pre_attn_scalar``, else of this."""
+    caps_scores: bool = False
+    """The config's ``attn_logit_softcapping`` counts."""
+    caps_logits: bool = False
+    """The config's ``final_logit_softcapping`` counts."""
+    thetas: Thetas = LLAMA_THETAS
+    skips_rope: bool = False
+    """The config's ``no_rope_layers``, or every fourth layer, have no rotary embedding."""
     is_tied: bool = False
     """Head and embedding share a matrix where the config does not state it."""
     activation: str = "silu"
     activation_names: tuple[Any, ...] = ("silu",)
-    """The allowed ``hidden_act`` of a config."""
+    """The allowed ``hidden_act`` or ``hidden_activation`` of a config."""
 
+
+_GELU = ("gelu_pytorch_tanh", "gelu")
+_FOUR_NORMS = Norms(
+    attention_out="post_attention_layernorm",
+    feed_forward="pre_feedforward_layernorm",
+    feed_forward_out="post_feedforward_layernorm",
+)
+_GEMMA = Family(
+    norm_offset=1.0,
+    reads_bias=True,
+    scales_embedding=True,
+    is_tied=True,
+    activation="gelu_tanh",
+    activation_names=_GELU,
+)
+_GEMMA2 = replace(
+    _GEMMA,
+    norms=_FOUR_NORMS,
+    windows=Windows(full_every=2),
+    query_width=256,
+    caps_scores=True,
+    caps_logits=True,
+)
+_GEMMA3 = replace(
+    _GEMMA2,
+    windows=Windows(full_every=6),
+    norms_heads=True,
+    thetas=Thetas(1e6, 1e4),
+    caps_scores=False,
+)
+_MISTRAL = Family(windows=Windows(reads_types=False))
+_OLMO2 = Family(
+    norms=Norms("", "post_attention_layernorm", "", "post_feedforward_layernorm"),
+    reads_bias=True,
+    norms_width=True,
+)
+_QWEN_WINDOWS = Windows(needs_leave=True)
 
 FAMILIES = {
-    "llama": Family(),
-    "phi3": Family(("self_attn.qkv_proj",), ("mlp.gate_up_proj",), has_window=True),
-    "mistral": Family(has_window=True),
-    "qwen2": Family(has_bias=True),
-    "qwen3": Family(norms_heads=True),
-    "gemma": Family(
-        norm_offset=1.0,
-        scales_embedding=True,
-        is_tied=True,
-        activation="gelu_tanh",
-        activation_names=("gelu", "gelu_pytorch_tanh"),
+    "llama": Family(reads_bias=True),
+    "phi3": Family(
+        ("self_attn.qkv_proj",), ("mlp.gate_up_proj",), windows=Windows(reads_types=False)
     ),
+    "mistral": _MISTRAL,
+    "ministral": Family(windows=Windows()),
+    "ministral3": _MISTRAL,
+    "qwen2": Family(has_bias=True, windows=_QWEN_WINDOWS),
+    "qwen3": Family(norms_heads=True, reads_bias=True, windows=_QWEN_WINDOWS),
+    "gemma": _GEMMA,
+    "gemma2": _GEMMA2,
+    "gemma3_text": _GEMMA3,
+    "smollm3": Family(
+        reads_bias=True,
+        windows=_QWEN_WINDOWS,
+        thetas=Thetas(2e6),
+        skips_rope=True,
+        is_tied=True,
+    ),
+    "granite": Family(reads_bias=True, has_multipliers=True),
+    "olmo2": _OLMO2,
+    "olmo3": replace(_OLMO2, windows=Windows(full_every=4), thetas=Thetas(5e5, 5e5)),
 }
 
 
@@ -92,47 +179,112 @@ def _family(config: Mapping[str, Any]) -> Family:
             f"known networks: {', '.join(FAMILIES)}",
         )
     family = FAMILIES[str(model_type)]
-    for key, allowed in (UNSUPPORTED | {"hidden_act": family.activation_names}).items():
-        if config.get(key, allowed[0]) not in allowed:
+    allowed = dict(UNSUPPORTED)
+    if not family.reads_bias:
+        allowed |= dict.fromkeys(("attention_bias", "mlp_bias"), (False, None))
+    for key in ("hidden_act", "hidden_activation"):
+        allowed[key] = (*family.activation_names, None)
+    for key, values in allowed.items():
+        if config.get(key, values[0]) not in values:
             value = str(config[key])
             raise UnsupportedModel(
                 f"this {model_type} checkpoint has {key} = "
                 + (value if len(value) <= 40 else value[:37] + "..."),
-                f"only {allowed[0]} can be converted; look for an unquantized, plain checkpoint",
+                f"only {values[0]} can be converted; look for an unquantized, plain checkpoint",
             )
     return family
 
 
 def _describe(config: Mapping[str, Any], family: Family) -> Network:
     hidden, intermediate = int(config["hidden_size"]), int(config["intermediate_size"])
-    heads = int(config["num_attention_heads"])
-    kv_heads = int(config.get("num_key_value_heads") or heads)
-    head_dim = int(config.get("head_dim") or hidden // heads)
-    if min(hidden, intermediate, heads, kv_heads, head_dim) < 1 or heads % kv_heads:
-        raise ValueError(f"sizes: {heads} heads of {head_dim} over {kv_heads} key-value heads")
+    if min(hidden, intermediate) < 1:
+        raise ValueError(f"sizes: {hidden} and {intermediate} wide")
+    attentions = _attentions(config, family)
     embedding = Matrix("embedding", (EMBEDDING,), int(config["vocab_size"]), hidden)
     tied = bool(config.get("tie_word_embeddings", family.is_tied))
     return Network(
         model_type=str(config["model_type"]),
         hidden=hidden,
         intermediate=intermediate,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_dim=head_dim,
         norm_epsilon=float(config["rms_norm_eps"]),
         activation=family.activation,
-        embedding_scale=hidden**0.5 if family.scales_embedding else 1.0,
         context=int(config["max_position_embeddings"]),
-        window=_window(config) if family.has_window else None,
-        rope=read_rope(config, head_dim),
         embedding=embedding,
         blocks=tuple(
-            _block(family, index, hidden, intermediate, (heads, kv_heads, head_dim))
-            for index in range(int(config["num_hidden_layers"]))
+            _Parts(config, family, index, attention).block()
+            for index, attention in enumerate(attentions)
         ),
         final_norm=Vector("final_norm", ("model.norm.weight",), hidden, family.norm_offset),
         head=embedding if tied else Matrix("head", (HEAD,), embedding.rows, hidden),
+        embedding_scale=_embedding_scale(config, family),
+        residual_scale=_multiplier(config, family, "residual_multiplier"),
+        logits_scale=1 / _multiplier(config, family, "logits_scaling"),
+        logits_softcap=_softcap(config, "final_logit_softcapping") if family.caps_logits else None,
     )
+
+
+def _embedding_scale(config: Mapping[str, Any], family: Family) -> float:
+    if family.scales_embedding:
+        return math.sqrt(config["hidden_size"])
+    return _multiplier(config, family, "embedding_multiplier")
+
+
+def _multiplier(config: Mapping[str, Any], family: Family, key: str) -> float:
+    return float(config.get(key, 1)) if family.has_multipliers else 1.0
+
+
+def _softcap(config: Mapping[str, Any], key: str) -> float | None:
+    return float(config[key]) if config.get(key) else None
+
+
+def _attentions(config: Mapping[str, Any], family: Family) -> list[Attention]:
+    """One for each layer."""
+    heads = int(config["num_attention_heads"])
+    kv_heads = int(config.get("num_key_value_heads") or heads)
+    head_dim = int(config.get("head_dim") or int(config["hidden_size"]) // heads)
+    if min(heads, kv_heads, head_dim) < 1 or heads % kv_heads:
+        raise ValueError(f"sizes: {heads} heads of {head_dim} over {kv_heads} key-value heads")
+    softcap = _softcap(config, "attn_logit_softcapping") if family.caps_scores else None
+    scale = _scale(config, family, head_dim)
+    common = Attention(heads, kv_heads, head_dim, scale, softcap=softcap)
+    types = _layer_types(config, family)
+    ropes = {kind: read_rope(config, head_dim, family.thetas, kind) for kind in set(types)}
+    windows = {"full_attention": None, "sliding_attention": _window(config)}
+    turns = _turns(config, family, len(types))
+    return [
+        replace(common, window=windows[kind], rope=ropes[kind] if turned else None)
+        for kind, turned in zip(types, turns, strict=True)
+    ]
+
+
+def _scale(config: Mapping[str, Any], family: Family, head_dim: int) -> float:
+    """What queries times keys are multiplied by."""
+    if family.has_multipliers:
+        return float(config.get("attention_multiplier", 1))
+    if family.query_width:
+        return 1 / math.sqrt(config.get("query_pre_attn_scalar") or family.query_width)
+    return float(head_dim**-0.5)
+
+
+def _layer_types(config: Mapping[str, Any], family: Family) -> list[str]:
+    """Of each layer, "full_attention" or "sliding_attention"."""
+    layers, windows = int(config["num_hidden_layers"]), family.windows
+    full, sliding = "full_attention", "sliding_attention"
+    if windows is None or (windows.needs_leave and not config.get("use_sliding_window")):
+        return [full] * layers
+    stated = config.get("layer_types")
+    if stated and windows.reads_types:
+        if len(stated) != layers or not {full, sliding} >= set(stated):
+            raise ValueError(f"layer_types {quoted(stated)}")
+        return list(stated)
+    if family.skips_rope:
+        return [full if turned else sliding for turned in _turns(config, family, layers)]
+    if windows.needs_leave:
+        first = int(config.get("max_window_layers", 28))
+        return [full if index < first else sliding for index in range(layers)]
+    every = int(config.get("sliding_window_pattern") or windows.full_every)
+    is_full = [every and (index + 1) % every == 0 for index in range(layers)]
+    return [full if one else sliding for one in is_full]
 
 
 def _window(config: Mapping[str, Any]) -> int | None:
@@ -140,34 +292,83 @@ def _window(config: Mapping[str, Any]) -> int | None:
     return int(window) if window and int(window) < int(config["max_position_embeddings"]) else None
 
 
-def _block(
-    family: Family, index: int, hidden: int, intermediate: int, attention: tuple[int, int, int]
-) -> Block:
-    """The parts of one layer; ``attention`` is heads, key-value heads and the size of one."""
-    heads, kv_heads, head_dim = attention
-    query, joint = heads * head_dim, (heads + 2 * kv_heads) * head_dim
+def _turns(config: Mapping[str, Any], family: Family, layers: int) -> list[bool]:
+    """Whether each layer has a rotary embedding."""
+    if not family.skips_rope:
+        return [True] * layers
+    stated = config.get("no_rope_layers")  # 1 where a layer has one, whatever the name says
+    if stated:
+        return [bool(stated[index]) for index in range(layers)]
+    every = int(config.get("no_rope_layer_interval") or 4)
+    return [(index + 1) % every != 0 for index in range(layers)]
 
-    def tensors(parts: tuple[str, ...], kind: str = "weight") -> tuple[str, ...]:
-        return tuple(f"model.layers.{index}.{part}.{kind}" for part in parts)
 
-    def matrix(name: str, parts: tuple[str, ...], rows: int, columns: int) -> Matrix:
-        return Matrix(f"block.{index}.{name}", tensors(parts), rows, columns)
+@dataclass(frozen=True)
+class _Parts:
+    """Names the parts of one layer and the tensors that they are stacked from."""
 
-    def norm(name: str, part: str, length: int) -> Vector:
-        return Vector(f"block.{index}.{name}", tensors((part,)), length, family.norm_offset)
+    config: Mapping[str, Any]
+    family: Family
+    index: int
+    attention: Attention
 
-    bias = Vector(f"block.{index}.bias", tensors(family.query_key_value, "bias"), joint)
-    return Block(
-        attention_norm=norm("attention_norm", "input_layernorm", hidden),
-        query_key_value=matrix("query_key_value", family.query_key_value, joint, hidden),
-        bias=bias if family.has_bias else None,
-        query_norm=norm("query_norm", "self_attn.q_norm", head_dim) if family.norms_heads else None,
-        key_norm=norm("key_norm", "self_attn.k_norm", head_dim) if family.norms_heads else None,
-        attention_out=matrix("attention_out", ("self_attn.o_proj",), hidden, query),
-        feed_forward_norm=norm("feed_forward_norm", "post_attention_layernorm", hidden),
-        gate_up=matrix("gate_up", family.gate_up, 2 * intermediate, hidden),
-        down=matrix("down", ("mlp.down_proj",), hidden, intermediate),
-    )
+    def block(self) -> Block:
+        hidden, intermediate = (int(self.config[f"{part}_size"]) for part in _WIDTHS)
+        family, attention = self.family, self.attention
+        head_dim = attention.head_dim
+        query = attention.heads * head_dim
+        key = attention.kv_heads * head_dim
+        joint = query + 2 * key
+        of_all = family.norms_width
+        attends_biased = family.reads_bias and bool(self.config.get("attention_bias"))
+        feeds_biased = family.reads_bias and bool(self.config.get("mlp_bias"))
+        has_head_norms = family.norms_heads or family.norms_width
+
+        def norm(name: str, part: str, length: int) -> Vector | None:
+            return self._vector(name, (part,), length, family.norm_offset) if part else None
+
+        def head_norm(name: str, width: int) -> Vector | None:
+            part = f"self_attn.{name[0]}_norm"
+            return norm(name, part if has_head_norms else "", width if of_all else head_dim)
+
+        def bias(name: str, parts: tuple[str, ...], length: int, *, has: bool) -> Vector | None:
+            return self._vector(name, parts, length, kind="bias") if has else None
+
+        return Block(
+            attention=attention,
+            attention_norm=norm("attention_norm", family.norms.attention, hidden),
+            query_key_value=self._matrix("query_key_value", family.query_key_value, joint, hidden),
+            bias=bias("bias", family.query_key_value, joint, has=family.has_bias or attends_biased),
+            query_norm=head_norm("query_norm", query),
+            key_norm=head_norm("key_norm", key),
+            attention_out=self._matrix("attention_out", _OUT, hidden, query),
+            attention_out_bias=bias("attention_out_bias", _OUT, hidden, has=attends_biased),
+            attention_out_norm=norm("attention_out_norm", family.norms.attention_out, hidden),
+            feed_forward_norm=norm("feed_forward_norm", family.norms.feed_forward, hidden),
+            gate_up=self._matrix("gate_up", family.gate_up, 2 * intermediate, hidden),
+            gate_up_bias=bias("gate_up_bias", family.gate_up, 2 * intermediate, has=feeds_biased),
+            down=self._matrix("down", _DOWN, hidden, intermediate),
+            down_bias=bias("down_bias", _DOWN, hidden, has=feeds_biased),
+            feed_forward_out_norm=norm(
+                "feed_forward_out_norm", family.norms.feed_forward_out, hidden
+            ),
+        )
+
+    def _matrix(self, name: str, parts: tuple[str, ...], rows: int, columns: int) -> Matrix:
+        return Matrix(f"block.{self.index}.{name}", self._tensors(parts, "weight"), rows, columns)
+
+    def _vector(
+        self,
+        name: str,
+        parts: tuple[str, ...],
+        length: int,
+        offset: float = 0.0,
+        kind: str = "weight",
+    ) -> Vector:
+        return Vector(f"block.{self.index}.{name}", self._tensors(parts, kind), length, offset)
+
+    def _tensors(self, parts: tuple[str, ...], kind: str) -> tuple[str, ...]:
+        return tuple(f"model.layers.{self.index}.{part}.{kind}" for part in parts)
 
 
 def _check_tensors(network: Network, checkpoint: Checkpoint) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from aipc.convert.rope import Rope
 
@@ -36,21 +36,47 @@ class Vector:
 
 
 @dataclass(frozen=True)
-class Block:
-    """One transformer layer: norm, attention, norm, gated feed-forward.
+class Attention:
+    """How a block's tokens attend to one another; blocks that are alike have equal ones.
 
-    ``query_norm`` and ``key_norm`` are applied to each head, where a network has them.
+    Scores are the products of queries and keys times ``scale``.  ``window`` is the number of
+    positions that a token attends to, itself included; None: all.  Without a ``rope`` positions
+    leave no trace in queries and keys.  Scores are bent to ``softcap * tanh(score / softcap)``
+    (Gemma 2).
     """
 
-    attention_norm: Vector
+    heads: int
+    kv_heads: int
+    head_dim: int
+    scale: float
+    window: int | None = None
+    rope: Rope | None = None
+    softcap: float | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """One transformer layer: norm, attention, norm; norm, gated feed-forward, norm.
+
+    Each norm and bias is None where a network has none.  ``query_norm`` and ``key_norm`` are as
+    long as a head, and applied to each, or as long as all heads together.
+    """
+
+    attention: Attention
+    attention_norm: Vector | None
     query_key_value: Matrix
     bias: Vector | None
     query_norm: Vector | None
     key_norm: Vector | None
     attention_out: Matrix
-    feed_forward_norm: Vector
+    attention_out_bias: Vector | None
+    attention_out_norm: Vector | None
+    feed_forward_norm: Vector | None
     gate_up: Matrix
+    gate_up_bias: Vector | None
     down: Matrix
+    down_bias: Vector | None
+    feed_forward_out_norm: Vector | None
 
     @property
     def matrices(self) -> tuple[Matrix, ...]:
@@ -58,39 +84,55 @@ class Block:
 
     @property
     def vectors(self) -> tuple[Vector, ...]:
-        optional = self.bias, self.query_norm, self.key_norm
-        return self.attention_norm, *filter(None, optional), self.feed_forward_norm
+        """In the order of use."""
+        found = (getattr(self, part.name) for part in fields(self))
+        return tuple(part for part in found if isinstance(part, Vector))
 
 
 @dataclass(frozen=True)
 class Network:
     """Everything that a graph builder needs, independent of any file format.
 
-    ``window`` is the number of positions that a token attends to, itself included; None: all.
     ``head`` is the embedding matrix itself where the network ties them.  ``activation`` of the
-    gate is "silu" or "gelu_tanh"; embeddings are multiplied by ``embedding_scale``.
+    gate is "silu" or "gelu_tanh".  Embeddings are multiplied by ``embedding_scale``, what a
+    block's attention and feed-forward add by ``residual_scale``, logits by ``logits_scale``;
+    logits are bent as scores are where there is a ``logits_softcap``.
     """
 
     model_type: str
     hidden: int
     intermediate: int
-    heads: int
-    kv_heads: int
-    head_dim: int
     norm_epsilon: float
     activation: str
-    embedding_scale: float
     context: int
-    window: int | None
-    rope: Rope
     embedding: Matrix
     blocks: tuple[Block, ...]
     final_norm: Vector
     head: Matrix
+    embedding_scale: float = 1.0
+    residual_scale: float = 1.0
+    logits_scale: float = 1.0
+    logits_softcap: float | None = None
 
     @property
     def tied(self) -> bool:
         return self.head is self.embedding
+
+    @property
+    def attentions(self) -> tuple[Attention, ...]:
+        """The different ones, in the order of their first blocks."""
+        return tuple(dict.fromkeys(block.attention for block in self.blocks))
+
+    @property
+    def ropes(self) -> tuple[Rope, ...]:
+        """The different ones, in the order of their first blocks."""
+        found = (attention.rope for attention in self.attentions)
+        return tuple(dict.fromkeys(rope for rope in found if rope is not None))
+
+    @property
+    def rope_switch(self) -> int | None:
+        """`Rope.switch` of the blocks that have one."""
+        return next((rope.switch for rope in self.ropes if rope.switch is not None), None)
 
     @property
     def parameters(self) -> int:

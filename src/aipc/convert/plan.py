@@ -156,7 +156,7 @@ class ConversionPlan(ABC):
             "model_type": self.network.model_type,
             "parameters": self.network.parameters,
             "context": self.network.context,
-            "rope_switch": self.network.rope.switch,
+            "rope_switch": self.network.rope_switch,
             "recipe": asdict(self.recipe),
             "calibration": None if self.calibration is None else self.calibration.facts,
             "encodings": {name: asdict(encoding) for name, encoding in self.encodings.items()},

@@ -1,14 +1,15 @@
 """Rotary position embedding: the frequencies that a config gives, and tables of them.
 
 Formulas: Su et al. 2021 (arXiv 2104.09864); Llama 3.1's frequency scaling as published with its
-weights; LongRoPE, Ding et al. 2024 (arXiv 2402.13753), as Phi-3 applies it.
+weights; LongRoPE, Ding et al. 2024 (arXiv 2402.13753), as Phi-3 applies it; YaRN, Peng et al. 2023
+(arXiv 2309.00071, sections 3.2 and 3.4), with the options that transformers gave it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ class Rope:
 
     ``frequencies`` are the ``dimensions / 2`` inverse frequencies in radians a position.
     A sequence of more than ``switch`` tokens uses ``long_frequencies`` for all its positions.
-    Cosine and sine are multiplied by ``magnitude``.
+    Cosine and sine are multiplied by ``magnitude``, queries at position ``p`` moreover by
+    ``1 + growth * log(1 + p // growth_step)`` (Ministral 3).
     """
 
     dimensions: int
@@ -36,32 +38,78 @@ class Rope:
     long_frequencies: Frequencies | None = None
     switch: int | None = None
     magnitude: float = 1.0
+    growth: float = 0.0
+    growth_step: int = 1
 
 
-def read_rope(config: _Config, head_dim: int) -> Rope:
+@dataclass(frozen=True)
+class Thetas:
+    """The bases of the frequencies where a config states none.
+
+    ``local`` is that of layers with a window where the network has two (Gemma 3).
+    """
+
+    all: float = 10_000.0
+    local: float | None = None
+
+
+LLAMA_THETAS = Thetas()
+
+
+def read_rope(
+    config: _Config,
+    head_dim: int,
+    thetas: Thetas = LLAMA_THETAS,
+    layer_type: str = "full_attention",
+) -> Rope:
     """The rotary embedding of a Hugging Face config, in the old or the new (v5) spelling.
 
     Raises:
         UnsupportedModel: for a scaling that is unknown.
     """
-    parameters = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
-    theta = float(parameters.get("rope_theta") or config.get("rope_theta") or 10_000.0)
+    parameters = _parameters(config, thetas, layer_type)
+    theta = float(parameters.get("rope_theta") or config.get("rope_theta") or thetas.all)
     partial = parameters.get("partial_rotary_factor") or config.get("partial_rotary_factor") or 1
-    dimensions = int(head_dim * float(partial))
-    base = 1.0 / theta ** (np.arange(0, dimensions, 2, dtype=np.float64) / dimensions)
     kind = str(parameters.get("rope_type") or parameters.get("type") or "default")
+    rotated = int(head_dim * float(partial))
+    dimensions = head_dim if kind == "proportional" else rotated
+    if not 2 <= rotated <= head_dim or rotated % 2:
+        raise UnsupportedModel(f"the config rotates {rotated} dimensions of heads of {head_dim}")
+    base = 1.0 / theta ** (np.arange(0, dimensions, 2, dtype=np.float64) / dimensions)
+    base[rotated // 2 :] = 0  # "proportional": the slow part of a head does not turn
     scaling = _SCALINGS.get(kind)
     if scaling is None:
         raise UnsupportedModel(
             f"the config has the rotary scaling '{kind}'", f"known: {', '.join(_SCALINGS)}"
         )
     try:
-        return scaling(base, parameters, config)
+        return _growing(scaling(base, parameters, config), parameters)
     except (KeyError, TypeError, ValueError) as error:
         raise UnsupportedModel(f"the config's rotary scaling '{kind}' is incomplete") from error
 
 
+def _parameters(config: _Config, thetas: Thetas, layer_type: str) -> dict[str, Any]:
+    """The config's own for layers of this type, where it tells them apart."""
+    stated = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
+    is_local = layer_type == "sliding_attention" and thetas.local is not None
+    if any(isinstance(value, Mapping) for value in stated.values()):
+        own = dict(stated.get(layer_type) or {})
+        return {"rope_theta": thetas.local, **own} if is_local else own
+    if is_local:
+        return {"rope_theta": config.get("rope_local_base_freq") or thetas.local}
+    return stated
+
+
+def _growing(rope: Rope, parameters: _Config) -> Rope:
+    growth = parameters.get("llama_4_scaling_beta")
+    if not growth:
+        return rope
+    step = int(parameters["original_max_position_embeddings"])
+    return replace(rope, growth=float(growth), growth_step=step)
+
+
 def _plain(base: _Floats, *_: _Config) -> Rope:
+    """Also "dynamic", which changes nothing within the context of the config."""
     return Rope(2 * base.size, tuple(base))
 
 
@@ -73,11 +121,46 @@ def _llama3(base: _Floats, parameters: _Config, _: _Config) -> Rope:
     return _plain(base * (share + (1 - share) / factor))
 
 
+def _yarn(base: _Floats, parameters: _Config, config: _Config) -> Rope:
+    """Fast frequencies stay, slow ones are divided by the factor, those between are mixed."""
+    context = float(config["max_position_embeddings"])
+    original = _original(parameters, config) or context
+    factor = float(parameters.get("factor") or context / original)
+    theta = base[0] / base[1] if base.size > 1 else math.inf
+    fast = float(parameters.get("beta_fast") or 32)
+    slow = float(parameters.get("beta_slow") or 1)
+    # the frequency that turns so many times within the original context, as an index
+    ends = [math.log(original / (turns * 2 * math.pi)) / math.log(theta) for turns in (fast, slow)]
+    if parameters.get("truncate", True):
+        ends = [math.floor(ends[0]), math.ceil(ends[1])]
+    low, high = max(ends[0], 0), min(ends[1], 2 * base.size - 1)
+    width = high - low if high != low else 0.001
+    share = np.clip((np.arange(base.size) - low) / width, 0, 1)
+    mixed = base * (1 - share) + base / factor * share
+    return Rope(2 * base.size, tuple(mixed), magnitude=_yarn_magnitude(parameters, factor))
+
+
+def _yarn_magnitude(parameters: _Config, factor: float) -> float:
+    stated = parameters.get("attention_factor")
+    if stated is not None:
+        return float(stated)
+
+    def magnitude(scale: float) -> float:
+        return 0.1 * scale * math.log(factor) + 1 if factor > 1 else 1.0
+
+    scale, of_all = parameters.get("mscale"), parameters.get("mscale_all_dim")
+    return magnitude(float(scale)) / magnitude(float(of_all)) if scale and of_all else magnitude(1)
+
+
+def _original(parameters: _Config, config: _Config) -> float | None:
+    """Tokens of the context before it was stretched."""
+    name = "original_max_position_embeddings"
+    stated = config.get(name) or parameters.get(name)
+    return float(stated) if stated else None
+
+
 def _longrope(base: _Floats, parameters: _Config, config: _Config) -> Rope:
-    original = config.get("original_max_position_embeddings") or parameters.get(
-        "original_max_position_embeddings"
-    )
-    switch = int(original or config["max_position_embeddings"])
+    switch = int(_original(parameters, config) or config["max_position_embeddings"])
     return Rope(
         dimensions=2 * base.size,
         frequencies=_stretched(base, parameters["short_factor"]),
@@ -103,6 +186,9 @@ def _longrope_magnitude(parameters: _Config, config: _Config, switch: int) -> fl
 
 _SCALINGS: dict[str, Callable[[_Floats, _Config, _Config], Rope]] = {
     "default": _plain,
+    "dynamic": _plain,
+    "proportional": _plain,
+    "yarn": _yarn,
     "linear": lambda base, parameters, _: _plain(base / float(parameters["factor"])),
     "llama3": _llama3,
     "longrope": _longrope,
@@ -120,17 +206,28 @@ class RopeTable:
     values: Callable[[int, int], _Table]
 
 
-def rope_tables(rope: Rope, context: int) -> tuple[RopeTable, ...]:
-    """Cosine and sine [context, dimensions / 2].
+def rope_tables(ropes: Sequence[Rope], context: int) -> list[RopeTable]:
+    """Cosine and sine [context, dimensions / 2] of each, named by `table_names`.
 
     Where the network switches to long frequencies, the rows of the first ``switch`` positions
     with the short ones come first, then those of all positions with the long ones.
     """
+    return [table for index, rope in enumerate(ropes) for table in _tables(index, rope, context)]
+
+
+def table_names(index: int) -> tuple[str, str]:
+    """Of the cosines and sines of a network's rope of this number."""
+    end = f".{index}" if index else ""
+    return f"cosine{end}", f"sine{end}"
+
+
+def _tables(index: int, rope: Rope, context: int) -> Iterator[RopeTable]:
     if rope.long_frequencies is None or rope.switch is None:
         pieces = [(rope.frequencies, context)]
     else:
         pieces = [(rope.frequencies, rope.switch), (rope.long_frequencies, context)]
-    return _table("cosine", np.cos, rope, pieces), _table("sine", np.sin, rope, pieces)
+    for name, function in zip(table_names(index), (np.cos, np.sin), strict=True):
+        yield _table(name, function, rope, pieces)
 
 
 def _table(

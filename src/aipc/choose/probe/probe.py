@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -85,9 +86,17 @@ class ProbeResult:
 
 def shape(network: Network) -> dict[str, Any]:
     """All of a network that its speed depends on, ready for JSON: two models may share it."""
-    names = ("hidden", "intermediate", "heads", "kv_heads", "head_dim", "window", "tied")
+    names = ("hidden", "intermediate", "tied")
     sizes = {name: getattr(network, name) for name in names}
-    return {**sizes, "layers": len(network.blocks), "vocabulary": network.embedding.rows}
+    attentions = Counter(
+        (one.heads, one.kv_heads, one.head_dim, one.window)
+        for one in (block.attention for block in network.blocks)
+    )
+    return {
+        **sizes,
+        "vocabulary": network.embedding.rows,
+        "layers": [[*one, count] for one, count in attentions.items()],
+    }
 
 
 def identity(one: RuntimeDevice, setup: Setup) -> dict[str, Any]:

@@ -34,6 +34,11 @@ BEAMS = {
     "num_beams": 1,
     "num_return_sequences": 1,
 }
+GENAI_TYPES = frozenset(
+    {"gemma", "gemma2", "gemma3_text", "granite", "llama", "mistral", "phi3", "qwen2", "qwen3"}
+    | {"smollm3"}
+)
+"""The names of networks that GenAI 0.18 knows; "decoder" stands for any other."""
 
 SINGLE_DIGITS = PRE_TOKENIZERS["smollm"].pattern
 SINGLE_DIGITS_STEPS = (
@@ -94,7 +99,7 @@ def _model(folder: Path, model: str, network: Network, form: GraphForm) -> dict[
         "context_length": network.context,
         "decoder": _decoder(model, network, form),
         "eos_token_id": stops,
-        "type": network.model_type,
+        "type": network.model_type if network.model_type in GENAI_TYPES else "decoder",
         "vocab_size": network.embedding.rows,
     }
 
@@ -104,13 +109,14 @@ def _decoder(model: str, network: Network, form: GraphForm) -> dict[str, Any]:
     if not form.turns_inside:
         inputs.append("position_ids")
     named = {form.config_name: dict(form.options)}
+    attention = network.attentions[0]
     return {
         "session_options": {
             "log_id": "onnxruntime-genai",
             "provider_options": [named] if form.config_name else [],
         },
         "filename": model,
-        "head_size": network.head_dim,
+        "head_size": attention.head_dim,
         "hidden_size": network.hidden,
         "inputs": {name: name for name in inputs} | {
             "past_key_names": PAST.format("%d", "key"),
@@ -121,9 +127,9 @@ def _decoder(model: str, network: Network, form: GraphForm) -> dict[str, Any]:
             "present_key_names": PRESENT.format("%d", "key"),
             "present_value_names": PRESENT.format("%d", "value"),
         },
-        "num_attention_heads": network.heads,
+        "num_attention_heads": attention.heads,
         "num_hidden_layers": len(network.blocks),
-        "num_key_value_heads": network.kv_heads,
+        "num_key_value_heads": attention.kv_heads,
     }  # fmt: skip
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from aipc.artifact.providers import GraphForm
-from aipc.convert.network import Block, Matrix, Network, Vector
+from aipc.convert.network import Attention, Block, Matrix, Network, Vector
 from aipc.convert.onnx.nodes import MICROSOFT, Nodes
 from aipc.convert.onnx.weights import ExternalWeights
+from aipc.convert.rope import Rope, table_names
 
 IR_VERSION = 10
 OPSET = 21
@@ -19,9 +21,15 @@ PAST, PRESENT = "past_key_values.{}.{}", "present.{}.{}"
 class _Inputs:
     last: str  # i32 [batch]: index of each sequence's last token
     total: str  # i32 []: tokens of the longest, past and new
+    rotations: Mapping[Rope, _Rotation]
+
+
+@dataclass(frozen=True)
+class _Rotation:
     cosine: str  # [positions, dimensions / 2]
     sine: str
     positions: str = ""  # i64 [batch, tokens], where rotary embedding is outside attention
+    growth: str = ""  # [batch, tokens, 1], factors of queries that grow
 
 
 def build_graph(network: Network, weights: ExternalWeights, form: GraphForm) -> Any:
@@ -54,10 +62,13 @@ def _signature(network: Network, form: GraphForm) -> tuple[list[Any], list[Any]]
         return helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", length])
 
     def cache(name: str, length: str) -> list[Any]:
-        shape = ["batch", network.kv_heads, length, network.head_dim]
         return [
-            helper.make_tensor_value_info(name.format(index, kind), element, shape)
-            for index in range(len(network.blocks))
+            helper.make_tensor_value_info(
+                name.format(index, kind),
+                element,
+                ["batch", block.attention.kv_heads, length, block.attention.head_dim],
+            )
+            for index, block in enumerate(network.blocks)
             for kind in ("key", "value")
         ]
 
@@ -83,10 +94,11 @@ class _Decoder:
         for index, block in enumerate(network.blocks):
             normed, residual = self._norm(residual, update, block.attention_norm)
             update = self._attention(normed, block, index, inputs)
+            update = self._update(update, block.attention_out_norm)
             normed, residual = self._norm(residual, update, block.feed_forward_norm)
-            update = self._feed_forward(normed, block)
+            update = self._update(self._feed_forward(normed, block), block.feed_forward_out_norm)
         normed, _ = self._norm(residual, update, network.final_norm)
-        self._product(normed, network.head, "logits")
+        self._logits(normed)
 
     def _inputs(self) -> _Inputs:
         nodes = self.nodes
@@ -97,13 +109,18 @@ class _Decoder:
         shape = nodes.add("Shape", ["attention_mask"], "mask_shape")
         wide = nodes.add("Gather", [shape, nodes.integer(1)], "total", axis=0)
         total = nodes.cast(wide, "i32")
-        cosine, sine = self.weights.table("cosine"), self.weights.table("sine")
-        switch = self.network.rope.switch
+        ropes = enumerate(self.network.ropes)
+        rotations = {rope: self._rotation(index, rope, wide) for index, rope in ropes}
+        return _Inputs(last, total, rotations)
+
+    def _rotation(self, index: int, rope: Rope, total: str) -> _Rotation:
+        cosine, sine = map(self.weights.table, table_names(index))
         if not self.form.turns_inside:
-            return _Inputs(last, total, cosine, sine, self._positions(switch))
-        if switch is not None:
-            cosine, sine = self._choose_rows(cosine, sine, wide, switch)
-        return _Inputs(last, total, cosine, sine)
+            positions = self._positions(rope.switch)
+            return _Rotation(cosine, sine, positions, self._growth(rope))
+        if rope.switch is None:
+            return _Rotation(cosine, sine)
+        return _Rotation(*self._choose_rows(cosine, sine, total, rope.switch))
 
     def _choose_rows(self, cosine: str, sine: str, total: str, switch: int) -> tuple[str, str]:
         """Table rows for a sequence of ``total`` tokens: the long frequencies' past the switch."""
@@ -126,6 +143,18 @@ class _Decoder:
         is_long = nodes.add("GreaterOrEqual", [last, nodes.integer(switch)], "is_long")
         moved = nodes.add("Mul", [nodes.cast(is_long, "i64"), nodes.integer(switch)], "first_row")
         return nodes.add("Add", ["position_ids", moved], "rows")
+
+    def _growth(self, rope: Rope) -> str:
+        if not rope.growth:
+            return ""
+        nodes = self.nodes
+        steps = nodes.add("Div", ["position_ids", nodes.integer(rope.growth_step)], "steps")
+        steps = nodes.add("Add", [steps, nodes.integer(1)], "steps.more")
+        logarithm = nodes.add("Log", [nodes.cast(steps, "f32")], "steps.log")
+        logarithm = nodes.from_float32(logarithm)
+        grown = nodes.add("Mul", [logarithm, nodes.real(rope.growth)], "growth.less")
+        grown = nodes.add("Add", [grown, nodes.real(1)], "growth.flat")
+        return nodes.add("Unsqueeze", [grown, nodes.integers(-1)], "growth")
 
     def _embed(self) -> str:
         network, nodes = self.network, self.nodes
@@ -152,20 +181,15 @@ class _Decoder:
         scale = nodes.real(network.embedding_scale)
         return nodes.add("Mul", [embedded, scale], "embedded.scaled")
 
-    def _norm(self, residual: str, update: str, vector: Vector) -> tuple[str, str]:
+    def _norm(self, residual: str, update: str, vector: Vector | None) -> tuple[str, str]:
         """The normed sum of residual and update, and the sum itself."""
         nodes, epsilon = self.nodes, self.network.norm_epsilon
+        if vector is None:
+            total = nodes.add("Add", [residual, update], f"{update}.sum") if update else residual
+            return total, total
         weight = self.weights.vector(vector.name)
         if not update:
-            normed = nodes.add(
-                "SimplifiedLayerNormalization",
-                [residual, weight],
-                f"{vector.name}.normed",
-                axis=-1,
-                epsilon=epsilon,
-                stash_type=1,
-            )
-            return normed, residual
+            return self._simple_norm(residual, vector), residual
         is_last = vector is self.network.final_norm
         total = "" if is_last else f"{vector.name}.sum"
         normed = nodes.add(
@@ -178,10 +202,55 @@ class _Decoder:
         )
         return normed, total
 
+    def _simple_norm(self, value: str, vector: Vector, name: str = "") -> str:
+        """Over the last axis."""
+        return self.nodes.add(
+            "SimplifiedLayerNormalization",
+            [value, self.weights.vector(vector.name)],
+            name or f"{vector.name}.normed",
+            axis=-1,
+            epsilon=self.network.norm_epsilon,
+            stash_type=1,
+        )
+
+    def _update(self, update: str, vector: Vector | None) -> str:
+        """What attention or feed-forward add to the hidden states."""
+        if vector is not None:
+            update = self._simple_norm(update, vector)
+        if self.network.residual_scale == 1.0:
+            return update
+        scale = self.nodes.real(self.network.residual_scale)
+        return self.nodes.add("Mul", [update, scale], f"{update}.scaled")
+
+    def _logits(self, value: str) -> None:
+        network, nodes = self.network, self.nodes
+        cap, scale = network.logits_softcap, network.logits_scale
+        steps: list[tuple[str, float | None]] = []
+        if scale != 1.0:
+            steps.append(("Mul", scale))
+        if cap is not None:
+            steps += [("Mul", 1 / cap), ("Tanh", None), ("Mul", cap)]
+        last = self._product(value, network.head, "logits.product" if steps else "logits")
+        for number, (kind, by) in enumerate(steps, 1):
+            name = "logits" if number == len(steps) else f"logits.{number}"
+            last = nodes.add(kind, [last] if by is None else [last, nodes.real(by)], name)
+
     def _product(
-        self, value: str, matrix: Matrix, name: str = "", rows: range | None = None
+        self,
+        value: str,
+        matrix: Matrix,
+        name: str = "",
+        rows: range | None = None,
+        bias: Vector | None = None,
     ) -> str:
-        """``value`` times (some rows of) a matrix, [batch, tokens, rows]."""
+        """``value`` times (some rows of) a matrix, plus bias, [batch, tokens, rows]."""
+        product = self._multiply(value, matrix, name, rows)
+        if bias is None:
+            return product
+        part = self.weights.vector(bias.name, rows)
+        return self.nodes.add("Add", [product, part], f"{part}.sum")
+
+    def _multiply(self, value: str, matrix: Matrix, name: str, rows: range | None) -> str:
         stored, weights = self.weights.stored(matrix), self.weights
         name = name or f"{matrix.name}.product" + (f".{rows.start}" if rows else "")
         codes = weights.array(stored.weight, rows)
@@ -206,12 +275,12 @@ class _Decoder:
         )
 
     def _feed_forward(self, value: str, block: Block) -> str:
-        width = self.network.intermediate
-        gate = self._product(value, block.gate_up, rows=range(width))
-        up = self._product(value, block.gate_up, rows=range(width, 2 * width))
+        width, bias = self.network.intermediate, block.gate_up_bias
+        gate = self._product(value, block.gate_up, rows=range(width), bias=bias)
+        up = self._product(value, block.gate_up, rows=range(width, 2 * width), bias=bias)
         active = self._activate(gate)
         gated = self.nodes.add("Mul", [active, up], f"{block.gate_up.name}.gated")
-        return self._product(gated, block.down)
+        return self._product(gated, block.down, bias=block.down_bias)
 
     def _activate(self, gate: str) -> str:
         if self.network.activation == "gelu_tanh":
@@ -220,77 +289,72 @@ class _Decoder:
         return self.nodes.add("Mul", [gate, share], f"{gate}.active")
 
     def _attention(self, value: str, block: Block, index: int, inputs: _Inputs) -> str:
-        network, form = self.network, self.form
-        if form.turns_inside and block.query_norm is None:
-            queries = [self._query_key_value(value, block), "", ""]
+        one = block.attention
+        rotation = None if one.rope is None else inputs.rotations[one.rope]
+        turns_inside = rotation is not None and not rotation.positions
+        if (turns_inside or rotation is None) and block.query_norm is None:
+            joint = self._product(value, block.query_key_value, bias=block.bias)
+            queries = [joint, "", ""]
         else:
-            queries = self._parts(value, block, inputs)
+            queries = self._parts(value, block, rotation)
         past = [PAST.format(index, kind) for kind in ("key", "value")]
-        tables = [inputs.cosine, inputs.sine] if form.turns_inside else []
+        tables = [rotation.cosine, rotation.sine] if rotation and turns_inside else []
+        more: dict[str, Any] = {} if one.softcap is None else {"softcap": one.softcap}
         attended = self.nodes.add(
             "GroupQueryAttention",
             [*queries, *past, inputs.last, inputs.total, *tables],
             f"block.{index}.attention",
             domain=MICROSOFT,
             more=tuple(PRESENT.format(index, kind) for kind in ("key", "value")),
-            num_heads=network.heads,
-            kv_num_heads=network.kv_heads,
-            scale=network.head_dim**-0.5,
-            local_window_size=network.window or -1,
-            do_rotary=int(form.turns_inside),
+            num_heads=one.heads,
+            kv_num_heads=one.kv_heads,
+            scale=one.scale,
+            local_window_size=one.window or -1,
+            do_rotary=int(turns_inside),
             rotary_interleaved=0,
+            **more,
         )
-        return self._product(attended, block.attention_out)
+        return self._product(attended, block.attention_out, bias=block.attention_out_bias)
 
-    def _parts(self, value: str, block: Block, inputs: _Inputs) -> list[str]:
+    def _parts(self, value: str, block: Block, rotation: _Rotation | None) -> list[str]:
         """Query, key and value, each [batch, tokens, heads * head_dim]."""
-        network = self.network
-        counts = (network.heads, network.kv_heads, network.kv_heads)
+        one = block.attention
+        counts = (one.heads, one.kv_heads, one.kv_heads)
         norms = (block.query_norm, block.key_norm, None)
         parts, start = [], 0
         for index, (count, norm) in enumerate(zip(counts, norms, strict=True)):
-            rows = range(start, start + count * network.head_dim)
-            part = self._query_key_value(value, block, rows)
+            rows = range(start, start + count * one.head_dim)
+            part = self._product(value, block.query_key_value, rows=rows, bias=block.bias)
             if norm is not None:
-                part = self._norm_heads(part, norm, count)
-            if index < 2 and inputs.positions:
-                part = self._rotate(part, count, inputs)
+                part = self._norm_heads(part, norm, len(rows))
+            if index < 2 and rotation is not None and rotation.positions:
+                part = self._rotate(part, count, one, rotation)
+            if index == 0 and rotation is not None and rotation.growth:
+                part = self.nodes.add("Mul", [part, rotation.growth], f"{part}.grown")
             parts.append(part)
             start = rows.stop
         return parts
 
-    def _query_key_value(self, value: str, block: Block, rows: range | None = None) -> str:
-        """All rows of the joint product, or some of them, plus bias."""
-        part = self._product(value, block.query_key_value, rows=rows)
-        if block.bias is None:
-            return part
-        bias = self.weights.vector(block.bias.name, rows)
-        return self.nodes.add("Add", [part, bias], f"{bias}.sum")
-
-    def _norm_heads(self, part: str, norm: Vector, count: int) -> str:
-        nodes, head_dim = self.nodes, self.network.head_dim
-        heads = nodes.add("Reshape", [part, nodes.integers(0, -1, head_dim)], f"{part}.heads")
-        normed = nodes.add(
-            "SimplifiedLayerNormalization",
-            [heads, self.weights.vector(norm.name)],
-            f"{norm.name}.normed",
-            axis=-1,
-            epsilon=self.network.norm_epsilon,
-            stash_type=1,
-        )
-        shape = nodes.integers(0, -1, count * head_dim)
+    def _norm_heads(self, part: str, norm: Vector, width: int) -> str:
+        """``part`` is ``width`` wide, and normed over as much as the weight is long."""
+        if norm.length == width:
+            return self._simple_norm(part, norm)
+        nodes = self.nodes
+        heads = nodes.add("Reshape", [part, nodes.integers(0, -1, norm.length)], f"{part}.heads")
+        normed = self._simple_norm(heads, norm)
+        shape = nodes.integers(0, -1, width)
         return nodes.add("Reshape", [normed, shape], f"{norm.name}.joined")
 
-    def _rotate(self, part: str, count: int, inputs: _Inputs) -> str:
+    def _rotate(self, part: str, count: int, one: Attention, rotation: _Rotation) -> str:
         """Rotary embedding as a separate node."""
-        network = self.network
-        is_partial = network.rope.dimensions != network.head_dim
+        dimensions = 0 if one.rope is None else one.rope.dimensions
+        is_partial = dimensions != one.head_dim
         return self.nodes.add(
             "RotaryEmbedding",
-            [part, inputs.positions, inputs.cosine, inputs.sine],
+            [part, rotation.positions, rotation.cosine, rotation.sine],
             f"{part}.turned",
             domain=MICROSOFT,
             interleaved=0,
             num_heads=count if is_partial else 0,
-            rotary_embedding_dim=network.rope.dimensions if is_partial else 0,
+            rotary_embedding_dim=dimensions if is_partial else 0,
         )

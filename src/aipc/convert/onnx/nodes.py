@@ -49,6 +49,10 @@ class Nodes:
         """A stored float16 value in the type of activations."""
         return value if self._element == "f16" else self.cast(value, self._element)
 
+    def from_float32(self, value: str) -> str:
+        """In the type of activations."""
+        return value if self._element == "f32" else self.cast(value, self._element)
+
     def integer(self, value: int) -> str:
         """A scalar i64 constant."""
         return self._constant(f"int.{value}", "i64", (), [value])
@@ -60,7 +64,7 @@ class Nodes:
 
     def real(self, value: float) -> str:
         """A scalar constant of the activations' type."""
-        return self._constant(f"real.{value:g}", self._element, (), [value])
+        return self._constant(f"real.{value:.9g}", self._element, (), [value])
 
     def _constant(
         self, name: str, element: str, shape: tuple[int, ...], values: Sequence[float]

@@ -33,25 +33,27 @@ class ONNXPlan(ConversionPlan):
     @classmethod
     def fit(cls, network: Network, encodings: Mapping[str, Encoding]) -> Mapping[str, Encoding]:
         """Raises ConversionError for a network that ONNX Runtime's attention can't compute."""
-        if network.head_dim % HEAD_MULTIPLE:
-            raise ConversionError(
-                f"its heads are {network.head_dim} wide, ONNX Runtime's attention takes only "
-                f"multiples of {HEAD_MULTIPLE}",
-                "convert it with --runtime openvino",
-            )
+        for one in network.attentions:
+            if one.head_dim % HEAD_MULTIPLE:
+                raise ConversionError(
+                    f"its heads are {one.head_dim} wide, ONNX Runtime's attention takes only "
+                    f"multiples of {HEAD_MULTIPLE}",
+                    "convert it with --runtime openvino",
+                )
         return blocked(network, encodings)
 
     @classmethod
     def lay_out(cls, network: Network, encodings: Mapping[str, Encoding], target: Target) -> Layout:
         packing = ONNXPacking(GRAPH_FORMS[target.name].element)
-        tables = rope_tables(network.rope, network.context)
+        tables = rope_tables(network.ropes, network.context)
         return lay_out(network, encodings, packing, tables)
 
     @property
     def provider(self) -> GraphForm:
         """The target's; rotary embedding is outside attention where it has to be."""
         own = GRAPH_FORMS[self.target.name]
-        fits = self.network.rope.dimensions % HEAD_MULTIPLE == 0
+        ropes = self.network.ropes
+        fits = all(one.dimensions % HEAD_MULTIPLE == 0 and not one.growth for one in ropes)
         return replace(own, turns_inside=own.turns_inside and fits)
 
     def write_text(self, folder: Path) -> None:

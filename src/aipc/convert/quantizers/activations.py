@@ -16,6 +16,7 @@ import numpy.typing as npt
 from aipc.checkpoint import Weights
 from aipc.convert.network import Block, Matrix, Network, Vector
 from aipc.convert.quantizers.rtn import Floats
+from aipc.convert.rope import Rope
 
 READ_WEIGHTS = 2**22  # at once: 17 MB in float32, and enough for products to run at full speed
 RANDOM_TOKENS = 64
@@ -104,19 +105,30 @@ def _block_forward(
     checkpoint: Weights, network: Network, block: Block, hidden: Floats, window: int
 ) -> Forward:
     """The block's matrices and their inputs; ``hidden`` becomes the block's output in place."""
-    normed = norm(hidden, read_vector(checkpoint, block.attention_norm), network.norm_epsilon)
-    joint = yield block.query_key_value, normed
+
+    def normed(values: Floats, vector: Vector | None) -> Floats:
+        if vector is None:
+            return values
+        return norm(values, read_vector(checkpoint, vector), network.norm_epsilon)
+
+    def biased(values: Floats, vector: Vector | None) -> Floats:
+        return values if vector is None else values + read_vector(checkpoint, vector)
+
+    scale = np.float32(network.residual_scale)
+    joint = yield block.query_key_value, normed(hidden, block.attention_norm)
     attention = _Attention(checkpoint, network, block, window)
     attended = np.concatenate([attention(part) for part in np.split(joint, len(joint) // window)])
     del joint
-    hidden += yield block.attention_out, attended
+    update = biased((yield block.attention_out, attended), block.attention_out_bias)
     del attended
-    normed = norm(hidden, read_vector(checkpoint, block.feed_forward_norm), network.norm_epsilon)
-    gate, up = np.split((yield block.gate_up, normed), 2, axis=1)
+    hidden += normed(update, block.attention_out_norm) * scale
+    both = yield block.gate_up, normed(hidden, block.feed_forward_norm)
+    gate, up = np.split(biased(both, block.gate_up_bias), 2, axis=1)
     gated = _ACTIVATIONS[network.activation](gate)
     gated *= up
-    del gate, up
-    hidden += yield block.down, gated
+    del both, gate, up
+    update = biased((yield block.down, gated), block.down_bias)
+    hidden += normed(update, block.feed_forward_out_norm) * scale
 
 
 def _product(checkpoint: Weights, matrix: Matrix, inputs: Floats) -> Floats:
@@ -155,24 +167,41 @@ def _gelu_tanh(values: Floats) -> Floats:
 _ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh}
 
 
+def logits(network: Network, product: Floats) -> Floats:
+    """The scores of the next token from the product of the head."""
+    product = product * np.float32(network.logits_scale)
+    cap = network.logits_softcap
+    return product if cap is None else _bent(product, cap)
+
+
+def _bent(scores: Floats, cap: float) -> Floats:
+    bent: Floats = np.tanh(scores / np.float32(cap)) * np.float32(cap)
+    return bent
+
+
 class _Attention:
     """One block's causal attention over windows of ``tokens`` tokens."""
 
     def __init__(self, checkpoint: Weights, network: Network, block: Block, tokens: int) -> None:
-        self._network = network
+        self._attention = block.attention
+        self._epsilon = network.norm_epsilon
         self._bias, self._query_norm, self._key_norm = (
             None if vector is None else read_vector(checkpoint, vector)
             for vector in (block.bias, block.query_norm, block.key_norm)
         )
-        self._cosine, self._sine = _rotation(network, tokens)
+        rope = block.attention.rope
+        self._rotation = None if rope is None else _rotation(rope, tokens)
+        self._growth = None if rope is None else _growth(rope, tokens)
         distance = np.arange(tokens)[:, None] - np.arange(tokens)[None, :]
-        self._masked = (distance < 0) | (distance >= (network.window or tokens))
+        self._masked = (distance < 0) | (distance >= (block.attention.window or tokens))
 
     def __call__(self, joint: Floats) -> Floats:
         """float32 [tokens, heads * head_dim] of a window's joint query, key and value."""
         query, key, value = self._split(joint)
         scores: Floats = query @ key.transpose(0, 2, 1)
-        scores *= np.float32(self._network.head_dim**-0.5)
+        scores *= np.float32(self._attention.scale)
+        if self._attention.softcap is not None:
+            scores = _bent(scores, self._attention.softcap)
         scores[:, self._masked] = -np.inf
         scores -= scores.max(axis=-1, keepdims=True)
         np.exp(scores, out=scores)
@@ -182,34 +211,48 @@ class _Attention:
 
     def _split(self, joint: Floats) -> tuple[Floats, Floats, Floats]:
         """Each [heads, tokens, head_dim], normed and rotated; keys and values for all heads."""
-        network = self._network
+        one = self._attention
         if self._bias is not None:
             joint = joint + self._bias
-        widths = np.cumsum([network.heads, network.kv_heads]) * network.head_dim
-        query, key, value = (
-            part.reshape(len(joint), -1, network.head_dim).transpose(1, 0, 2)
-            for part in np.split(joint, widths, axis=-1)
-        )
-        query = self._rotate(self._norm(query, self._query_norm))
-        key = self._rotate(self._norm(key, self._key_norm))
-        times = network.heads // network.kv_heads
-        return query, np.repeat(key, times, axis=0), np.repeat(value, times, axis=0)
+        widths = np.cumsum([one.heads, one.kv_heads]) * one.head_dim
+        query, key, value = np.split(joint, widths, axis=-1)
+        query = self._rotate(self._heads(query, self._query_norm))
+        key = self._rotate(self._heads(key, self._key_norm))
+        if self._growth is not None:
+            query = query * self._growth
+        times = one.heads // one.kv_heads
+        key, value = (np.repeat(part, times, axis=0) for part in (key, self._heads(value, None)))
+        return query, key, value
 
-    def _norm(self, heads: Floats, weight: Floats | None) -> Floats:
-        return heads if weight is None else norm(heads, weight, self._network.norm_epsilon)
+    def _heads(self, part: Floats, weight: Floats | None) -> Floats:
+        """[heads, tokens, head_dim], normed over as much as the weight is long."""
+        heads = part.reshape(len(part), -1, self._attention.head_dim)
+        if weight is not None:
+            whole = part.reshape(len(part), -1, len(weight))
+            heads = norm(whole, weight, self._epsilon).reshape(heads.shape)
+        return heads.transpose(1, 0, 2)
 
     def _rotate(self, heads: Floats) -> Floats:
-        dimensions = self._cosine.shape[-1]
-        rotated, rest = heads[..., :dimensions], heads[..., dimensions:]
+        if self._rotation is None:
+            return heads
+        cosine, sine = self._rotation
+        rotated, rest = heads[..., : cosine.shape[-1]], heads[..., cosine.shape[-1] :]
         first, second = np.split(rotated, 2, axis=-1)
         swapped = np.concatenate([-second, first], axis=-1)
-        return np.concatenate([rotated * self._cosine + swapped * self._sine, rest], axis=-1)
+        return np.concatenate([rotated * cosine + swapped * sine, rest], axis=-1)
 
 
-def _rotation(network: Network, tokens: int) -> tuple[Floats, Floats]:
+def _rotation(rope: Rope, tokens: int) -> tuple[Floats, Floats]:
     """Cosine and sine, each float32 [tokens, dimensions]."""
-    frequencies = np.array(network.rope.frequencies * 2)
+    frequencies = np.array(rope.frequencies * 2)
     angles = np.arange(tokens)[:, None] * frequencies[None, :]
-    magnitude = network.rope.magnitude
-    cosine, sine = np.cos(angles) * magnitude, np.sin(angles) * magnitude
+    cosine, sine = np.cos(angles) * rope.magnitude, np.sin(angles) * rope.magnitude
     return cosine.astype(np.float32), sine.astype(np.float32)
+
+
+def _growth(rope: Rope, tokens: int) -> Floats | None:
+    """Factors of the queries, float32 [tokens, 1]."""
+    if not rope.growth:
+        return None
+    steps = np.arange(tokens) // rope.growth_step
+    return (1 + rope.growth * np.log1p(steps)).astype(np.float32)[:, None]

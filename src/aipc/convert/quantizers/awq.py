@@ -145,13 +145,16 @@ class Folded:
         if matrix is block.down:
             gate = np.ones(block.gate_up.rows - len(scale), np.float32)
             self._divide(block.gate_up, np.concatenate([gate, scale]))
+            self._divide(block.gate_up_bias, np.concatenate([gate, scale]))
         elif matrix is block.gate_up:
             self._divide(block.feed_forward_norm, scale)
         else:
             self._divide(block.attention_norm, scale)
 
-    def _divide(self, whole: Matrix | Vector, divisor: Floats) -> None:
+    def _divide(self, whole: Matrix | Vector | None, divisor: Floats) -> None:
         """Cut a divisor [rows] up among the tensors that a matrix or vector is stacked from."""
+        if whole is None:
+            return
         start = 0
         for tensor in whole.tensors:
             stop = start + self.tensors[tensor].shape[0]
@@ -164,8 +167,10 @@ class Folded:
 def foldable(block: Block) -> Iterator[Matrix]:
     """The block's matrices whose inputs can be divided where they are made.
 
-    Attention's output can't where query heads share a value head.
+    Attention's output can't where query heads share a value head, nor hidden states without a norm.
     """
-    yield block.query_key_value
-    yield block.gate_up
+    if block.attention_norm is not None:
+        yield block.query_key_value
+    if block.feed_forward_norm is not None:
+        yield block.gate_up
     yield block.down

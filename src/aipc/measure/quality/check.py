@@ -23,6 +23,7 @@ from aipc.convert.network import Network
 from aipc.convert.quality import ConversionQuality
 from aipc.convert.quantizers.activations import (
     READ_WEIGHTS,
+    logits,
     matrix_inputs,
     read_matrix,
     row_ranges,
@@ -107,5 +108,6 @@ def float_logprobs(
             some @ read_matrix(checkpoint, head, *rows).T
             for rows in row_ranges(head.rows, head.columns, READ_WEIGHTS)
         ]
-        logprobs[start : start + len(some)] = log_softmax(np.concatenate(scores, axis=1))
+        bent = logits(network, np.concatenate(scores, axis=1))
+        logprobs[start : start + len(some)] = log_softmax(bent)
     return logprobs

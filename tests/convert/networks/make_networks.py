@@ -1,0 +1,217 @@
+"""Write what transformers answers for tiny networks: python make_networks.py [NAME ...].
+
+Needs torch and transformers (written with 2.13.0 and 5.24.0); run it from this folder with
+``tests/support`` on PYTHONPATH.  Reading the results needs neither.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import networks
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+FOLDER = Path(__file__).parent
+COMMON = {
+    "vocab_size": networks.VOCABULARY,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "bos_token_id": 256,
+    "eos_token_id": 257,
+    "pad_token_id": 257,
+    "tie_word_embeddings": False,
+}
+GEMMA = {"head_dim": 32, "query_pre_attn_scalar": 24, "tie_word_embeddings": True}
+LOCAL, FULL = "sliding_attention", "full_attention"
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+CONFIGS = {
+    "gemma2": {
+        "model_type": "gemma2",
+        **GEMMA,
+        "attn_logit_softcapping": 5.0,
+        "final_logit_softcapping": 8.0,
+        "sliding_window": 8,
+    },
+    "gemma3": {
+        "model_type": "gemma3_text",
+        **GEMMA,
+        "sliding_window": 8,
+        "layer_types": [LOCAL, LOCAL, FULL, LOCAL],
+        "num_hidden_layers": 4,
+    },
+    "gemma3-linear": {
+        "model_type": "gemma3_text",
+        **GEMMA,
+        "sliding_window": 8,
+        "layer_types": [LOCAL, FULL, LOCAL],
+        "final_logit_softcapping": 6.0,
+        "rope_parameters": {
+            FULL: {"rope_type": "linear", "factor": 8.0, "rope_theta": 1000000.0},
+            LOCAL: {"rope_type": "default", "rope_theta": 10000.0},
+        },
+    },
+    "smollm3": {
+        "model_type": "smollm3",
+        "num_hidden_layers": 4,
+        "no_rope_layers": [1, 0, 1, 0],
+        "tie_word_embeddings": True,
+    },
+    "smollm3-window": {
+        "model_type": "smollm3",
+        "num_hidden_layers": 4,
+        "no_rope_layer_interval": 2,
+        "use_sliding_window": True,
+        "sliding_window": 8,
+    },
+    "granite": {
+        "model_type": "granite",
+        "embedding_multiplier": 6.0,
+        "attention_multiplier": 0.09,
+        "residual_multiplier": 0.6,
+        "logits_scaling": 0.3,
+        "tie_word_embeddings": True,
+    },
+    "olmo2": {"model_type": "olmo2"},
+    "olmo3": {
+        "model_type": "olmo3",
+        "sliding_window": 8,
+        "layer_types": [LOCAL, FULL, LOCAL],
+        "rope_parameters": {FULL: YARN, LOCAL: {"rope_type": "default", "rope_theta": 10000.0}},
+    },
+    "ministral": {
+        "model_type": "ministral",
+        "sliding_window": 8,
+        "layer_types": [LOCAL, FULL, LOCAL],
+        "head_dim": 32,
+    },
+    "ministral3": {
+        "model_type": "ministral3",
+        "head_dim": 32,
+        "rope_parameters": {
+            **YARN,
+            "mscale": 1.0,
+            "mscale_all_dim": 1.0,
+            "beta_fast": 32.0,
+            "beta_slow": 1.0,
+            "llama_4_scaling_beta": 0.4,
+        },
+    },
+    "mistral-yarn": {"model_type": "mistral", "sliding_window": None, "rope_parameters": YARN},
+    "llama-biases": {"model_type": "llama", "attention_bias": True, "mlp_bias": True},
+    "llama-yarn": {
+        "model_type": "llama",
+        "rope_parameters": {
+            **YARN,
+            "beta_fast": 4.0,
+            "beta_slow": 0.5,
+            "attention_factor": 0.8,
+            "truncate": False,
+        },
+    },
+    "llama-dynamic": {
+        "model_type": "llama",
+        "rope_parameters": {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0},
+    },
+    "llama-linear": {
+        "model_type": "llama",
+        "rope_parameters": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0},
+    },
+    "qwen2-window": {
+        "model_type": "qwen2",
+        "use_sliding_window": True,
+        "sliding_window": 8,
+        "max_window_layers": 1,
+    },
+    "qwen3-window": {
+        "model_type": "qwen3",
+        "use_sliding_window": True,
+        "sliding_window": 8,
+        "layer_types": [FULL, LOCAL, LOCAL],
+        "head_dim": 32,
+        "attention_bias": True,
+    },
+    "phi4": {
+        "model_type": "phi3",
+        "sliding_window": None,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 250000.0},
+    },
+}
+SIZES = {"granite": 0.15}
+
+
+def main():
+    names = sys.argv[1:] or list(CONFIGS)
+    file = FOLDER / "logits.npz"
+    logits = dict(np.load(file)) if file.is_file() else {}
+    logits = {name: logits[name] for name in logits if name in CONFIGS and name not in names}
+    for name in names:
+        logits[name] = write(name)
+    np.savez_compressed(file, **logits)
+
+
+def write(name):
+    stated = COMMON | CONFIGS[name]
+    config = AutoConfig.for_model(**stated)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    is_gemma = stated["model_type"].startswith("gemma")
+    drawn = {
+        # a tied head finds the last token again unless what blocks add outweighs it
+        "embedding": SIZES.get(name, 0.3 if config.tie_word_embeddings else 4.0),
+        "norm_offset": float(is_gemma),
+        "seed": 0,
+    }
+    while not (found := answered(model, drawn)):
+        drawn["seed"] += 1
+    answers, scores, shapes = found
+    own = {"dtype", "transformers_version", "_name_or_path", "_attn_implementation"}
+    written = {
+        "config": {key: value for key, value in config.to_dict().items() if key not in own},
+        "drawn": drawn,
+        "shapes": shapes,
+        "answers": answers,
+    }
+    text = json.dumps(written, separators=(",", ":")).replace(',"', ',\n"')
+    (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    return scores[networks.PLACES]
+
+
+def answered(model, drawn):
+    """Answers, scores and shapes; None where two tokens are too nearly alike to be told apart."""
+    shapes = {}
+    with torch.no_grad():
+        for tensor, values in model.state_dict().items():
+            if tensor == "lm_head.weight" and model.config.tie_word_embeddings:
+                continue
+            shapes[tensor] = list(values.shape)
+            values.copy_(torch.from_numpy(networks.draw(tensor, shapes[tensor], drawn)))
+        answers = [greedy(model, prompt) for prompt in (networks.SHORT, networks.LONG)]
+        scores = model(torch.tensor([networks.LONG])).logits[0].numpy()
+    return (answers, scores, shapes) if all(answers) else None
+
+
+def greedy(model, prompt):
+    ids = list(prompt)
+    for _ in range(networks.ANSWER):
+        scores = model(torch.tensor([ids])).logits[0, -1]
+        best = torch.topk(scores, 2)
+        if best.values[0] - best.values[1] < 2e-3:
+            return None
+        ids.append(int(best.indices[0]))
+    return ids[len(prompt) :]
+
+
+if __name__ == "__main__":
+    main()

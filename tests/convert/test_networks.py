@@ -1,0 +1,52 @@
+"""Every network against transformers: scores and greedy answers of tiny random checkpoints."""
+
+from __future__ import annotations
+
+import networks
+import numpy as np
+import onnx_scorer
+import openvino_scorer
+import pytest
+
+from aipc.checkpoint import open_checkpoint
+from aipc.convert.families import read_network
+from aipc.convert.quantizers.activations import logits, matrix_inputs, read_matrix
+from aipc.convert.recipe import Recipe
+
+FP16 = Recipe(weight_format="fp16")
+
+
+@pytest.fixture(scope="module", params=networks.NAMES)
+def expected(request):
+    return networks.Expected(request.param)
+
+
+@pytest.fixture(scope="module")
+def folder(expected, tmp_path_factory):
+    return expected.write(tmp_path_factory.mktemp(expected.name))
+
+
+def largest_error(scores, expected):
+    return np.abs(scores[networks.PLACES] - expected.logits).max()
+
+
+def test_numpys_scores_are_transformers(expected, folder):
+    with open_checkpoint(folder) as checkpoint:
+        network = read_network(checkpoint)
+        *_, (head, inputs) = matrix_inputs(checkpoint, network, np.array([networks.LONG]))
+        scores = logits(network, inputs @ read_matrix(checkpoint, head).T)
+    assert largest_error(scores, expected) < 1e-3
+
+
+def test_openvinos_scores_and_answers_are_transformers(expected, folder, converted):
+    check(openvino_scorer.Scorer, converted(folder, FP16), expected)
+
+
+def test_onnx_runtimes_scores_and_answers_are_transformers(expected, folder, converted_to_onnx):
+    check(onnx_scorer.Scorer, converted_to_onnx(folder, FP16), expected)
+
+
+def check(scorer, artifact, expected):
+    assert largest_error(scorer(artifact).logits(networks.LONG), expected) < 1e-3
+    for prompt, answer in zip((networks.SHORT, networks.LONG), expected.answers, strict=True):
+        assert scorer(artifact).greedy(prompt, networks.ANSWER) == answer
