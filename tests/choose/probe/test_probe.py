@@ -129,7 +129,7 @@ def test_a_shape_has_all_that_speed_depends_on(candidates):
     found = shape(candidates[0].plan.network)
     config = tiny.CONFIGS["phi3"]
     assert found["hidden"] == config["hidden_size"]
-    assert found["layers"] == config["num_hidden_layers"]
+    assert found["layers"] == [[4, 2, 16, None, config["num_hidden_layers"]]]
     assert found["vocabulary"] == config["vocab_size"]
 
 

@@ -17,7 +17,7 @@ from weakref import WeakSet
 from aipc.artifact.files import OPENVINO_MODEL, OPENVINO_WEIGHTS
 from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
-from aipc.errors import ArtifactError, DeviceError, EngineError
+from aipc.errors import ArtifactError, DeviceError, EngineError, UsageError
 from aipc.runtimes.base import Capabilities, Decoding, Engine, Generation, Scorer
 from aipc.runtimes.json_schema import check_constrained
 from aipc.runtimes.kv_budget import kv_budget
@@ -68,6 +68,8 @@ class OpenVINORuntime:
         core = openvino.Core()
         name = resolve_device(device, core.available_devices)
         check_properties(core, name, properties)
+        if not _is_fused(artifact):
+            return GraphEngine(artifact, name, properties)
         return OpenVINOEngine(artifact, name, properties)
 
     def scorer(self, artifact: Path, device: str, properties: Mapping[str, str]) -> Scorer:
@@ -175,6 +177,42 @@ class OpenVINOEngine:
             config.num_assistant_tokens = self._lookup.num_assistant_tokens
             config.max_ngram_size = self._lookup.max_ngram_size
         return config
+
+
+class GraphEngine:
+    """A model whose graph is run as it is; see `aipc.runtimes.base.Engine`.
+
+    GenAI's pipeline puts only fused attention on its paged cache, and none is for scores that are
+    bent (Gemma 2).  Any number of requests run at once, each for itself.
+    """
+
+    def __init__(self, artifact: Path, device: str, properties: Mapping[str, str]) -> None:
+        self.device = device
+        self._scorer = OpenVINOScorer(artifact, device, properties)
+        self._started: WeakSet[ScoredGeneration] = WeakSet()
+        self.facts: Mapping[str, Any] = {**self._scorer.facts, "paged": False}
+
+    def start(
+        self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
+    ) -> Generation:
+        if decoding.constraint is not None:
+            raise UsageError(
+                "OpenVINO can't enforce a schema with this network's attention",
+                "choose --runtime onnx",
+            )
+        generation = ScoredGeneration(self._scorer.sequence(prompt), prompt, decoding, stop_ids)
+        self._started.add(generation)
+        return generation
+
+    def close(self) -> None:
+        for generation in list(self._started):
+            generation.cancel()
+        self._scorer.close()
+
+
+def _is_fused(artifact: Path) -> bool:
+    """Whether the graph's attention is one operator, by the name that its file has for it."""
+    return b'"ScaledDotProductAttention"' in (artifact / OPENVINO_MODEL).read_bytes()
 
 
 def _check_folder(artifact: Path) -> None:
