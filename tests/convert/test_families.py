@@ -19,9 +19,9 @@ def described(folder, config, tensors):
 def test_a_network_is_described_from_config_and_tensors(tmp_path):
     config = tiny.CONFIGS["phi3-window"]
     network = described(tmp_path, config, tiny.random_tensors(config))
-    one = network.blocks[0].attention
+    one = network.blocks[0].mixer
     assert (network.hidden, one.heads, one.kv_heads, one.window) == (64, 4, 2, 7)
-    assert network.blocks[1].query_key_value.tensors == (
+    assert network.blocks[1].mixer.query_key_value.tensors == (
         "model.layers.1.self_attn.qkv_proj.weight",
     )
     assert not network.tied
@@ -29,9 +29,8 @@ def test_a_network_is_described_from_config_and_tensors(tmp_path):
 
 def test_a_window_as_wide_as_the_context_is_no_window(tmp_path):
     config = tiny.PHI3 | {"sliding_window": 128}
-    assert (
-        described(tmp_path, config, tiny.random_tensors(config)).blocks[0].attention.window is None
-    )
+    network = described(tmp_path, config, tiny.random_tensors(config))
+    assert [one.window for one in network.attentions] == [None, None]
 
 
 @pytest.mark.parametrize(

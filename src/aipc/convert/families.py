@@ -9,7 +9,7 @@ from typing import Any
 
 from aipc.checkpoint import Checkpoint
 from aipc.convert.network import Attention, Block, Matrix, Network, Vector
-from aipc.convert.rope import LLAMA_THETAS, Thetas, read_rope
+from aipc.convert.rope import LLAMA_THETAS, Rope, Thetas, read_rope
 from aipc.errors import CheckpointError, UnsupportedModel, quoted
 
 EMBEDDING = "model.embed_tokens.weight"
@@ -19,7 +19,6 @@ DERIVED = "rotary_emb.inv_freq"  # a buffer that old checkpoints carry; computed
 _SEPARATE = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _GATE_UP = ("mlp.gate_proj", "mlp.up_proj")
 _OUT, _DOWN = ("self_attn.o_proj",), ("mlp.down_proj",)
-_WIDTHS = ("hidden", "intermediate")
 
 UNSUPPORTED = {  # config key -> the only values that the graph computes correctly
     "use_bidirectional_attention": (False, None),
@@ -199,7 +198,6 @@ def _describe(config: Mapping[str, Any], family: Family) -> Network:
     hidden, intermediate = int(config["hidden_size"]), int(config["intermediate_size"])
     if min(hidden, intermediate) < 1:
         raise ValueError(f"sizes: {hidden} and {intermediate} wide")
-    attentions = _attentions(config, family)
     embedding = Matrix("embedding", (EMBEDDING,), int(config["vocab_size"]), hidden)
     tied = bool(config.get("tie_word_embeddings", family.is_tied))
     return Network(
@@ -211,8 +209,8 @@ def _describe(config: Mapping[str, Any], family: Family) -> Network:
         context=int(config["max_position_embeddings"]),
         embedding=embedding,
         blocks=tuple(
-            _Parts(config, family, index, attention).block()
-            for index, attention in enumerate(attentions)
+            _Parts(config, family, index).block(layer)
+            for index, layer in enumerate(_layers(config, family))
         ),
         final_norm=Vector("final_norm", ("model.norm.weight",), hidden, family.norm_offset),
         head=embedding if tied else Matrix("head", (HEAD,), embedding.rows, hidden),
@@ -237,22 +235,26 @@ def _softcap(config: Mapping[str, Any], key: str) -> float | None:
     return float(config[key]) if config.get(key) else None
 
 
-def _attentions(config: Mapping[str, Any], family: Family) -> list[Attention]:
-    """One for each layer."""
+@dataclass(frozen=True)
+class _Layer:
+    """What one layer has of its own."""
+
+    window: int | None
+    rope: Rope | None
+
+
+def _head_dim(config: Mapping[str, Any]) -> int:
     heads = int(config["num_attention_heads"])
-    kv_heads = int(config.get("num_key_value_heads") or heads)
-    head_dim = int(config.get("head_dim") or int(config["hidden_size"]) // heads)
-    if min(heads, kv_heads, head_dim) < 1 or heads % kv_heads:
-        raise ValueError(f"sizes: {heads} heads of {head_dim} over {kv_heads} key-value heads")
-    softcap = _softcap(config, "attn_logit_softcapping") if family.caps_scores else None
-    scale = _scale(config, family, head_dim)
-    common = Attention(heads, kv_heads, head_dim, scale, softcap=softcap)
-    types = _layer_types(config, family)
+    return int(config.get("head_dim") or int(config["hidden_size"]) // heads)
+
+
+def _layers(config: Mapping[str, Any], family: Family) -> list[_Layer]:
+    types, head_dim = _layer_types(config, family), _head_dim(config)
     ropes = {kind: read_rope(config, head_dim, family.thetas, kind) for kind in set(types)}
     windows = {"full_attention": None, "sliding_attention": _window(config)}
     turns = _turns(config, family, len(types))
     return [
-        replace(common, window=windows[kind], rope=ropes[kind] if turned else None)
+        _Layer(windows[kind], ropes[kind] if turned else None)
         for kind, turned in zip(types, turns, strict=True)
     ]
 
@@ -310,49 +312,65 @@ class _Parts:
     config: Mapping[str, Any]
     family: Family
     index: int
-    attention: Attention
 
-    def block(self) -> Block:
-        hidden, intermediate = (int(self.config[f"{part}_size"]) for part in _WIDTHS)
-        family, attention = self.family, self.attention
-        head_dim = attention.head_dim
-        query = attention.heads * head_dim
-        key = attention.kv_heads * head_dim
-        joint = query + 2 * key
-        of_all = family.norms_width
-        attends_biased = family.reads_bias and bool(self.config.get("attention_bias"))
-        feeds_biased = family.reads_bias and bool(self.config.get("mlp_bias"))
-        has_head_norms = family.norms_heads or family.norms_width
-
-        def norm(name: str, part: str, length: int) -> Vector | None:
-            return self._vector(name, (part,), length, family.norm_offset) if part else None
-
-        def head_norm(name: str, width: int) -> Vector | None:
-            part = f"self_attn.{name[0]}_norm"
-            return norm(name, part if has_head_norms else "", width if of_all else head_dim)
-
-        def bias(name: str, parts: tuple[str, ...], length: int, *, has: bool) -> Vector | None:
-            return self._vector(name, parts, length, kind="bias") if has else None
-
+    def block(self, layer: _Layer) -> Block:
+        config, family, norms = self.config, self.family, self.family.norms
+        hidden, intermediate = int(config["hidden_size"]), int(config["intermediate_size"])
+        both = 2 * intermediate
         return Block(
-            attention=attention,
-            attention_norm=norm("attention_norm", family.norms.attention, hidden),
-            query_key_value=self._matrix("query_key_value", family.query_key_value, joint, hidden),
-            bias=bias("bias", family.query_key_value, joint, has=family.has_bias or attends_biased),
-            query_norm=head_norm("query_norm", query),
-            key_norm=head_norm("key_norm", key),
-            attention_out=self._matrix("attention_out", _OUT, hidden, query),
-            attention_out_bias=bias("attention_out_bias", _OUT, hidden, has=attends_biased),
-            attention_out_norm=norm("attention_out_norm", family.norms.attention_out, hidden),
-            feed_forward_norm=norm("feed_forward_norm", family.norms.feed_forward, hidden),
-            gate_up=self._matrix("gate_up", family.gate_up, 2 * intermediate, hidden),
-            gate_up_bias=bias("gate_up_bias", family.gate_up, 2 * intermediate, has=feeds_biased),
+            mixer_norm=self._norm("attention_norm", norms.attention, hidden),
+            mixer=self._attention(layer),
+            mixer_out_norm=self._norm("attention_out_norm", norms.attention_out, hidden),
+            feed_forward_norm=self._norm("feed_forward_norm", norms.feed_forward, hidden),
+            gate_up=self._matrix("gate_up", family.gate_up, both, hidden),
+            gate_up_bias=self._bias("gate_up_bias", family.gate_up, both, has=self._has("mlp")),
             down=self._matrix("down", _DOWN, hidden, intermediate),
-            down_bias=bias("down_bias", _DOWN, hidden, has=feeds_biased),
-            feed_forward_out_norm=norm(
-                "feed_forward_out_norm", family.norms.feed_forward_out, hidden
+            down_bias=self._bias("down_bias", _DOWN, hidden, has=self._has("mlp")),
+            feed_forward_out_norm=self._norm(
+                "feed_forward_out_norm", norms.feed_forward_out, hidden
             ),
         )
+
+    def _attention(self, layer: _Layer) -> Attention:
+        config, family, head_dim = self.config, self.family, _head_dim(self.config)
+        heads = int(config["num_attention_heads"])
+        kv_heads = int(config.get("num_key_value_heads") or heads)
+        if min(heads, kv_heads, head_dim) < 1 or heads % kv_heads:
+            raise ValueError(f"sizes: {heads} heads of {head_dim} over {kv_heads} key-value heads")
+        query, key = heads * head_dim, kv_heads * head_dim
+        has_bias = self._has("attention")
+        parts, joint, hidden = family.query_key_value, query + 2 * key, int(config["hidden_size"])
+        return Attention(
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            scale=_scale(config, family, head_dim),
+            window=layer.window,
+            rope=layer.rope,
+            softcap=_softcap(config, "attn_logit_softcapping") if family.caps_scores else None,
+            query_key_value=self._matrix("query_key_value", parts, joint, hidden),
+            bias=self._bias("bias", parts, joint, has=family.has_bias or has_bias),
+            query_norm=self._head_norm("query_norm", "q_norm", query),
+            key_norm=self._head_norm("key_norm", "k_norm", key),
+            out=self._matrix("attention_out", _OUT, hidden, query),
+            out_bias=self._bias("attention_out_bias", _OUT, hidden, has=has_bias),
+        )
+
+    def _has(self, part: str) -> bool:
+        """Whether "attention" or "mlp" has biases by the config's word."""
+        return self.family.reads_bias and bool(self.config.get(f"{part}_bias"))
+
+    def _head_norm(self, name: str, part: str, width: int) -> Vector | None:
+        if not (self.family.norms_heads or self.family.norms_width):
+            return None
+        length = width if self.family.norms_width else _head_dim(self.config)
+        return self._norm(name, f"self_attn.{part}", length)
+
+    def _norm(self, name: str, part: str, length: int) -> Vector | None:
+        return self._vector(name, (part,), length, self.family.norm_offset) if part else None
+
+    def _bias(self, name: str, parts: tuple[str, ...], length: int, *, has: bool) -> Vector | None:
+        return self._vector(name, parts, length, kind="bias") if has else None
 
     def _matrix(self, name: str, parts: tuple[str, ...], rows: int, columns: int) -> Matrix:
         return Matrix(f"block.{self.index}.{name}", self._tensors(parts, "weight"), rows, columns)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, TypeAlias, TypeVar
 
 from aipc.convert.rope import Rope
 
@@ -37,40 +38,44 @@ class Vector:
 
 @dataclass(frozen=True)
 class Attention:
-    """How a block's tokens attend to one another; blocks that are alike have equal ones.
+    """A mixer: how the tokens of a block attend to one another.
 
     Scores are the products of queries and keys times ``scale``.  ``window`` is the number of
     positions that a token attends to, itself included; None: all.  Without a ``rope`` positions
     leave no trace in queries and keys.  Scores are bent to ``softcap * tanh(score / softcap)``
-    (Gemma 2).
+    (Gemma 2).  Each bias and norm is None where a network has none; ``query_norm`` and
+    ``key_norm`` are as long as a head, and applied to each, or as long as all heads together.
     """
 
     heads: int
     kv_heads: int
     head_dim: int
     scale: float
-    window: int | None = None
-    rope: Rope | None = None
-    softcap: float | None = None
-
-
-@dataclass(frozen=True)
-class Block:
-    """One transformer layer: norm, attention, norm; norm, gated feed-forward, norm.
-
-    Each norm and bias is None where a network has none.  ``query_norm`` and ``key_norm`` are as
-    long as a head, and applied to each, or as long as all heads together.
-    """
-
-    attention: Attention
-    attention_norm: Vector | None
+    window: int | None
+    rope: Rope | None
+    softcap: float | None
     query_key_value: Matrix
     bias: Vector | None
     query_norm: Vector | None
     key_norm: Vector | None
-    attention_out: Matrix
-    attention_out_bias: Vector | None
-    attention_out_norm: Vector | None
+    out: Matrix
+    out_bias: Vector | None
+
+
+Mixer: TypeAlias = Attention
+"""The part of a block in which tokens see one another."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One layer: norm, mixer, norm; norm, gated feed-forward, norm.
+
+    Each norm and bias is None where a network has none.
+    """
+
+    mixer_norm: Vector | None
+    mixer: Mixer
+    mixer_out_norm: Vector | None
     feed_forward_norm: Vector | None
     gate_up: Matrix
     gate_up_bias: Vector | None
@@ -80,13 +85,25 @@ class Block:
 
     @property
     def matrices(self) -> tuple[Matrix, ...]:
-        return self.query_key_value, self.attention_out, self.gate_up, self.down
+        """In the order of use."""
+        return tuple(_parts(self, Matrix))
 
     @property
     def vectors(self) -> tuple[Vector, ...]:
         """In the order of use."""
-        found = (getattr(self, part.name) for part in fields(self))
-        return tuple(part for part in found if isinstance(part, Vector))
+        return tuple(_parts(self, Vector))
+
+
+_Part = TypeVar("_Part", Matrix, Vector)
+
+
+def _parts(whole: Any, kind: type[_Part]) -> Iterator[_Part]:
+    for field in fields(whole):
+        part = getattr(whole, field.name)
+        if isinstance(part, kind):
+            yield part
+        elif is_dataclass(part):
+            yield from _parts(part, kind)
 
 
 @dataclass(frozen=True)
@@ -120,8 +137,9 @@ class Network:
 
     @property
     def attentions(self) -> tuple[Attention, ...]:
-        """The different ones, in the order of their first blocks."""
-        return tuple(dict.fromkeys(block.attention for block in self.blocks))
+        """Those of the blocks that attend, in their order."""
+        mixers = (block.mixer for block in self.blocks)
+        return tuple(mixer for mixer in mixers if isinstance(mixer, Attention))
 
     @property
     def ropes(self) -> tuple[Rope, ...]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from aipc.artifact.files import CONFIG
 from aipc.checkpoint.tensors import TensorInfo
 from aipc.convert.layout import Packing, StoredMatrix
-from aipc.convert.network import Block, Matrix, Network
+from aipc.convert.network import Block, Matrix, Mixer, Network
 from aipc.convert.plan import ConversionPlan
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
 from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, dequantize
@@ -30,6 +30,7 @@ from aipc.records import write_object
 
 CONTEXT = 1024
 """Tokens; more would make tables of rotary embedding larger than the blocks."""
+_Part = TypeVar("_Part", Block, Mixer)
 _FACTORS = (0.8, 1.0, 1.25, 0.9, 1.1)
 """Of the scales of one piece and the next, so that not all pieces are alike."""
 
@@ -89,13 +90,15 @@ def _cut(network: Network, size: StackSize) -> Network:
 
 
 def _own_matrices(block: Block) -> Block:
-    return replace(
-        block,
-        query_key_value=_own(block.query_key_value),
-        attention_out=_own(block.attention_out),
-        gate_up=_own(block.gate_up),
-        down=_own(block.down),
-    )
+    return replace(_with_own(block), mixer=_with_own(block.mixer))
+
+
+def _with_own(part: _Part) -> _Part:
+    parts = {field.name: getattr(part, field.name) for field in fields(part)}
+    own: dict[str, Any] = {
+        name: _own(one) for name, one in parts.items() if isinstance(one, Matrix)
+    }
+    return replace(part, **own)
 
 
 def _own(matrix: Matrix, rows: int | None = None) -> Matrix:

@@ -47,7 +47,7 @@ def test_weights_read_a_row_at_a_time_give_the_same(tiny_checkpoint, monkeypatch
 
 def test_rows_of_a_stacked_matrix_reach_over_its_tensors(tiny_checkpoint):
     with open_checkpoint(tiny_checkpoint("llama-gqa")[0]) as checkpoint:
-        matrix = read_network(checkpoint).blocks[0].query_key_value
+        matrix = read_network(checkpoint).blocks[0].mixer.query_key_value
         whole = np.concatenate([checkpoint.rows(tensor) for tensor in matrix.tensors])
         assert len(matrix.tensors) == 3
         for start, stop in [(0, matrix.rows), (60, 100), (70, 71), (5, 9)]:

@@ -70,8 +70,8 @@ def test_only_what_can_be_folded_and_has_four_bits_gets_a_scale(opened):
     encodings[kept.name] = Encoding(8, kept.columns)
     scales = choose_scales(checkpoint, network, encodings, IDS)
     able = {matrix.name: matrix for block in network.blocks for matrix in foldable(block)}
-    assert {network.blocks[0].query_key_value.name, kept.name} & set(scales) == {
-        network.blocks[0].query_key_value.name
+    assert {network.blocks[0].mixer.query_key_value.name, kept.name} & set(scales) == {
+        network.blocks[0].mixer.query_key_value.name
     }
     assert set(scales) <= set(able)
     for name, scale in scales.items():

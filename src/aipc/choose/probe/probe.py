@@ -89,8 +89,7 @@ def shape(network: Network) -> dict[str, Any]:
     names = ("hidden", "intermediate", "tied")
     sizes = {name: getattr(network, name) for name in names}
     attentions = Counter(
-        (one.heads, one.kv_heads, one.head_dim, one.window)
-        for one in (block.attention for block in network.blocks)
+        (one.heads, one.kv_heads, one.head_dim, one.window) for one in network.attentions
     )
     return {
         **sizes,

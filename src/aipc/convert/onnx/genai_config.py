@@ -12,7 +12,7 @@ from aipc.artifact.files import CONFIG, GENAI_CONFIG, TOKENIZER
 from aipc.artifact.providers import GraphForm
 from aipc.checkpoint.gguf.byte_level import PRE_TOKENIZERS
 from aipc.convert.network import Network
-from aipc.convert.onnx.graph import PAST, PRESENT
+from aipc.convert.onnx.attention import PAST, PRESENT
 from aipc.records import read_object
 
 MAX_LENGTH = 4096

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.checkpoint import Weights
-from aipc.convert.network import Block, Matrix, Network, Vector
+from aipc.convert.network import Attention, Block, Matrix, Network, Vector
 from aipc.convert.quantizers.rtn import Floats
 from aipc.convert.rope import Rope
 
@@ -115,13 +115,14 @@ def _block_forward(
         return values if vector is None else values + read_vector(checkpoint, vector)
 
     scale = np.float32(network.residual_scale)
-    joint = yield block.query_key_value, normed(hidden, block.attention_norm)
-    attention = _Attention(checkpoint, network, block, window)
+    mixer = block.mixer
+    joint = yield mixer.query_key_value, normed(hidden, block.mixer_norm)
+    attention = _Attention(checkpoint, network, mixer, window)
     attended = np.concatenate([attention(part) for part in np.split(joint, len(joint) // window)])
     del joint
-    update = biased((yield block.attention_out, attended), block.attention_out_bias)
+    update = biased((yield mixer.out, attended), mixer.out_bias)
     del attended
-    hidden += normed(update, block.attention_out_norm) * scale
+    hidden += normed(update, block.mixer_out_norm) * scale
     both = yield block.gate_up, normed(hidden, block.feed_forward_norm)
     gate, up = np.split(biased(both, block.gate_up_bias), 2, axis=1)
     gated = _ACTIVATIONS[network.activation](gate)
@@ -182,18 +183,18 @@ def _bent(scores: Floats, cap: float) -> Floats:
 class _Attention:
     """One block's causal attention over windows of ``tokens`` tokens."""
 
-    def __init__(self, checkpoint: Weights, network: Network, block: Block, tokens: int) -> None:
-        self._attention = block.attention
+    def __init__(self, checkpoint: Weights, network: Network, one: Attention, tokens: int) -> None:
+        self._attention = one
         self._epsilon = network.norm_epsilon
         self._bias, self._query_norm, self._key_norm = (
             None if vector is None else read_vector(checkpoint, vector)
-            for vector in (block.bias, block.query_norm, block.key_norm)
+            for vector in (one.bias, one.query_norm, one.key_norm)
         )
-        rope = block.attention.rope
+        rope = one.rope
         self._rotation = None if rope is None else _rotation(rope, tokens)
         self._growth = None if rope is None else _growth(rope, tokens)
         distance = np.arange(tokens)[:, None] - np.arange(tokens)[None, :]
-        self._masked = (distance < 0) | (distance >= (block.attention.window or tokens))
+        self._masked = (distance < 0) | (distance >= (one.window or tokens))
 
     def __call__(self, joint: Floats) -> Floats:
         """float32 [tokens, heads * head_dim] of a window's joint query, key and value."""

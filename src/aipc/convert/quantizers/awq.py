@@ -149,7 +149,7 @@ class Folded:
         elif matrix is block.gate_up:
             self._divide(block.feed_forward_norm, scale)
         else:
-            self._divide(block.attention_norm, scale)
+            self._divide(block.mixer_norm, scale)
 
     def _divide(self, whole: Matrix | Vector | None, divisor: Floats) -> None:
         """Cut a divisor [rows] up among the tensors that a matrix or vector is stacked from."""
@@ -169,8 +169,8 @@ def foldable(block: Block) -> Iterator[Matrix]:
 
     Attention's output can't where query heads share a value head, nor hidden states without a norm.
     """
-    if block.attention_norm is not None:
-        yield block.query_key_value
+    if block.mixer_norm is not None:
+        yield block.mixer.query_key_value
     if block.feed_forward_norm is not None:
         yield block.gate_up
     yield block.down

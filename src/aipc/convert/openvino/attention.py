@@ -1,0 +1,210 @@
+"""Attention as an OpenVINO graph: masks, rotary embedding, the key-value state.
+
+This module loads OpenVINO: import it at use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from openvino import opset15 as ops
+from openvino.op.util import Variable, VariableInfo
+
+from aipc.convert.network import Attention, Vector
+from aipc.convert.openvino.operators import Inputs, bend, integer, integers, norm, product
+from aipc.convert.openvino.weights import PlaceholderWeights
+from aipc.convert.rope import Rope
+
+MASKED = -65504.0  # the least float16: finite, so that a row with nothing to attend to stays finite
+
+
+@dataclass(frozen=True)
+class Rotation:
+    cosine: Any  # f32 [batch, 1, tokens, dimensions]
+    sine: Any
+    dimensions: int
+    growth: Any  # f32 [batch, 1, tokens, 1], of queries; None where they do not grow
+
+
+def rotation(inputs: Inputs, rope: Rope) -> Rotation:
+    positions = ops.convert(ops.unsqueeze(inputs.position_ids, integer(-1)), "f32")
+    angles = ops.multiply(positions, _frequencies(inputs, rope))
+    angles = ops.unsqueeze(ops.concat([angles, angles], axis=-1), integer(1))
+    magnitude = np.float32(rope.magnitude)
+    cosine, sine = ops.cos(angles), ops.sin(angles)
+    if rope.magnitude != 1.0:
+        cosine, sine = ops.multiply(cosine, magnitude), ops.multiply(sine, magnitude)
+    return Rotation(cosine, sine, rope.dimensions, _growth(positions, rope))
+
+
+def _growth(positions: Any, rope: Rope) -> Any:
+    if not rope.growth:
+        return None
+    steps = ops.floor(ops.divide(positions, np.float32(rope.growth_step)))
+    logarithm = ops.log(ops.add(steps, np.float32(1)))
+    factors = ops.add(ops.multiply(logarithm, np.float32(rope.growth)), np.float32(1))
+    return ops.unsqueeze(factors, integer(1))
+
+
+def _frequencies(inputs: Inputs, rope: Rope) -> Any:
+    """The inverse frequencies: the long ones once a position is past the switch."""
+    short = ops.constant(np.array(rope.frequencies, np.float32).reshape(1, 1, -1))
+    if rope.long_frequencies is None or rope.switch is None:
+        return short
+    long = ops.constant(np.array(rope.long_frequencies, np.float32).reshape(1, 1, -1))
+    last = ops.reduce_max(inputs.position_ids, integers(0, 1), keep_dims=False)
+    return ops.select(ops.greater_equal(last, integer(rope.switch)), long, short)
+
+
+def _rotate(value: Any, rotation: Rotation | None, head_dim: int) -> Any:
+    """Rotate the first ``dimensions`` of each head; the rest stays as it is."""
+    if rotation is None:
+        return value
+    if rotation.dimensions == head_dim:
+        return _rotate_all(value, rotation)
+    rest = head_dim - rotation.dimensions
+    parts = ops.variadic_split(value, integer(3), integers(rotation.dimensions, rest))
+    return ops.concat([_rotate_all(parts.output(0), rotation), parts.output(1)], axis=-1)
+
+
+def _rotate_all(value: Any, rotation: Rotation) -> Any:
+    half = rotation.dimensions // 2
+    halves = ops.variadic_split(value, integer(3), integers(half, half))
+    negated = ops.multiply(halves.output(1), np.float32(-1))
+    turned = ops.concat([negated, halves.output(0)], axis=-1)
+    return ops.add(ops.multiply(value, rotation.cosine), ops.multiply(turned, rotation.sine))
+
+
+def attention_mask(inputs: Inputs, window: int | None) -> Any:
+    """f32 [batch, 1, tokens, past + tokens]: 0 where a token attends, MASKED elsewhere.
+
+    With a window the nodes have the order in which OpenVINO's paged attention recognizes a sliding
+    window (the one that transformers exports for gpt-oss).
+    """
+    total = ops.gather(ops.shape_of(inputs.attention_mask), integer(1), integer(0))
+    tokens = ops.gather(ops.shape_of(inputs.input_ids), integer(1), integer(0))
+    keys = ops.range(integer(0), total, integer(1), "i64")
+    queries = ops.range(ops.subtract(total, tokens), total, integer(1), "i64")
+    keys = ops.unsqueeze(keys, integers(0, 1, 2))
+    queries = ops.unsqueeze(queries, integers(0, 1, 3))
+    causal = ops.less_equal(keys, queries)
+    present = ops.not_equal(ops.unsqueeze(inputs.attention_mask, integers(1, 2)), integer(0))
+    if window is None:
+        return ops.select(ops.logical_and(causal, present), np.float32(0), np.float32(MASKED))
+    return _window_mask(inputs, causal, present, window, total)
+
+
+def _window_mask(inputs: Inputs, causal: Any, present: Any, window: int, total: Any) -> Any:
+    """Distances are counted in positions: the NPU pipeline pads the cache between tokens."""
+    always = ops.constant(np.array(True))
+    keys = ops.cum_sum(inputs.attention_mask, integer(1), exclusive=True)
+    queries = ops.unsqueeze(inputs.position_ids, integers(1, 3))
+    recent = ops.greater(ops.unsqueeze(keys, integers(1, 2)), ops.add(queries, integer(-window)))
+    allowed = ops.bitwise_and(causal, recent)
+    allowed = ops.bitwise_and(allowed, present)
+    allowed = ops.bitwise_and(always, allowed)
+    allowed = ops.bitwise_and(allowed, always)
+    allowed = ops.broadcast(allowed, ops.shape_of(allowed))
+    mask = ops.select(allowed, np.float32(0), np.float32(MASKED))
+    return ops.slice(mask, integers(0), ops.unsqueeze(total, integer(0)), integers(1), integers(3))
+
+
+@dataclass
+class AttentionGraph:
+    """One block's attention; ``states`` are the assignments to its key-value cache."""
+
+    mixer: Attention
+    epsilon: float
+    weights: PlaceholderWeights
+    inputs: Inputs
+    index: int
+    states: list[Any] = field(default_factory=list)
+
+    def build(self, value: Any, rotation: Rotation | None, mask: Any) -> Any:
+        one = self.mixer
+        query, key, new_value = self._split(value)
+        query, key = (_rotate(part, rotation, one.head_dim) for part in (query, key))
+        if rotation is not None and rotation.growth is not None:
+            query = ops.multiply(query, rotation.growth)
+        key = self._repeat(self._append_to_state(key, "key"))
+        new_value = self._repeat(self._append_to_state(new_value, "value"))
+        attended = self._attend(query, key, new_value, mask)
+        attended = ops.transpose(attended, integers(0, 2, 1, 3))
+        attended = ops.reshape(attended, integers(0, 0, -1), special_zero=True)
+        return product(attended, one.out, self.weights, one.out_bias)
+
+    def _attend(self, query: Any, key: Any, value: Any, mask: Any) -> Any:
+        """f32 [batch, heads, tokens, head_dim]; no fused kernel bends scores."""
+        one = self.mixer
+        scale = np.float32(one.scale)
+        if one.softcap is not None:
+            scores = ops.multiply(
+                ops.matmul(query, key, transpose_a=False, transpose_b=True), scale
+            )
+            weights = ops.softmax(ops.add(bend(scores, one.softcap), mask), -1)
+            return ops.matmul(weights, value, transpose_a=False, transpose_b=False)
+        if one.scale == one.head_dim**-0.5:
+            return ops.scaled_dot_product_attention(query, key, value, mask)
+        return ops.scaled_dot_product_attention(query, key, value, mask, scale)
+
+    def _split(self, value: Any) -> tuple[Any, Any, Any]:
+        """Query, key and value, normed, each f32 [batch, heads, tokens, head_dim]."""
+        one = self.mixer
+        joint = product(value, one.query_key_value, self.weights, one.bias)
+        counts = (one.heads, one.kv_heads, one.kv_heads)
+        sizes = integers(*(count * one.head_dim for count in counts))
+        parts = ops.variadic_split(joint, integer(2), sizes)
+        norms = (one.query_norm, one.key_norm, None)
+        query, key, new_value = (
+            self._heads(parts.output(index), count, weight)
+            for index, (count, weight) in enumerate(zip(counts, norms, strict=True))
+        )
+        return query, key, new_value
+
+    def _heads(self, part: Any, count: int, weight: Vector | None) -> Any:
+        """Normed over as much as the weight is long."""
+        head_dim = self.mixer.head_dim
+        of_all = weight is not None and weight.length != head_dim
+        if of_all:
+            part = norm(part, weight, self.epsilon, self.weights)
+        heads = ops.reshape(part, integers(0, 0, count, head_dim), special_zero=True)
+        heads = ops.transpose(heads, integers(0, 2, 1, 3))
+        return heads if of_all else norm(heads, weight, self.epsilon, self.weights)
+
+    def _append_to_state(self, new: Any, kind: str) -> Any:
+        """Append to the state; f32 [batch, kv heads, past + tokens, head_dim]."""
+        one = self.mixer
+        info = VariableInfo()
+        info.data_shape = ov.PartialShape([-1, one.kv_heads, -1, one.head_dim])
+        info.data_type = ov.Type.f32
+        info.variable_id = f"past_key_values.{self.index}.{kind}present.{self.index}.{kind}"
+        variable = Variable(info)
+        batch = ops.gather(ops.shape_of(self.inputs.input_ids), integers(0), integer(0))
+        shape = ops.concat([batch, integers(one.kv_heads), integers(0), integers(one.head_dim)], 0)
+        empty = ops.broadcast(np.float32(0), shape)
+        past = ops.read_value(empty, variable)
+        past = ops.gather(past, self.inputs.beam_idx, integer(0))
+        present = ops.concat([past, new], axis=2)
+        self.states.append(ops.assign(present, variable))
+        return present
+
+    def _repeat(self, state: Any) -> Any:
+        """A key or value head for every query head."""
+        one = self.mixer
+        if one.heads == one.kv_heads:
+            return state
+        times = one.heads // one.kv_heads
+        spread = ops.unsqueeze(state, integer(2))
+        wide = ops.concat(
+            [
+                ops.gather(ops.shape_of(state), integers(0, 1), integer(0)),
+                integers(times),
+                ops.gather(ops.shape_of(state), integers(2, 3), integer(0)),
+            ],
+            axis=0,
+        )
+        spread = ops.broadcast(spread, wide, broadcast_spec="BIDIRECTIONAL")
+        return ops.reshape(spread, integers(0, one.heads, -1, one.head_dim), special_zero=True)

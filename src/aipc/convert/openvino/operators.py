@@ -1,0 +1,56 @@
+"""What the parts of a graph share: its inputs, constants, products and norms.
+
+This module loads OpenVINO: import it at use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from openvino import opset15 as ops
+
+from aipc.convert.network import Matrix, Vector
+from aipc.convert.openvino.weights import PlaceholderWeights
+
+
+@dataclass(frozen=True)
+class Inputs:
+    input_ids: Any  # i64 [batch, tokens]
+    attention_mask: Any  # i64 [batch, past + tokens]
+    position_ids: Any  # i64 [batch, tokens]
+    beam_idx: Any  # i32 [batch]
+
+
+def integer(value: int) -> Any:
+    """A scalar constant."""
+    return ops.constant(np.array(value, np.int64))
+
+
+def integers(*values: int) -> Any:
+    """A constant vector."""
+    return ops.constant(np.array(values, np.int64))
+
+
+def bend(scores: Any, cap: float) -> Any:
+    return ops.multiply(ops.tanh(ops.multiply(scores, np.float32(1 / cap))), np.float32(cap))
+
+
+def product(
+    value: Any, matrix: Matrix, weights: PlaceholderWeights, bias: Vector | None = None
+) -> Any:
+    node = ops.matmul(value, weights.matrix(matrix.name), transpose_a=False, transpose_b=True)
+    node.set_friendly_name(f"{matrix.name}.product")
+    return node if bias is None else ops.add(node, weights.vector(bias.name))
+
+
+def norm(value: Any, weight: Vector | None, epsilon: float, weights: PlaceholderWeights) -> Any:
+    """Root mean square norm, in the form that OpenVINO's RMSFusion recognizes."""
+    if weight is None:
+        return value
+    square = ops.power(value, np.float32(2))
+    mean = ops.reduce_mean(square, integers(-1), keep_dims=True)
+    root = ops.sqrt(ops.add(mean, np.float32(epsilon)))
+    scaled = ops.multiply(value, ops.divide(np.float32(1), root))
+    return ops.multiply(scaled, weights.vector(weight.name))
