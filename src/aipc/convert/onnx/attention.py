@@ -21,7 +21,7 @@ class _Rotation:
     growth: str = ""  # [batch, tokens, 1], factors of queries that grow
 
 
-class AttentionGraph:
+class ONNXAttention:
     """Adds the nodes that all attentions share, then those of one after another."""
 
     def __init__(self, operators: Operators, network: Network) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aipc.artifact.providers import GraphForm
 from aipc.convert.network import Block, Network, Vector
-from aipc.convert.onnx.attention import PAST, PRESENT, AttentionGraph
+from aipc.convert.onnx.attention import PAST, PRESENT, ONNXAttention
 from aipc.convert.onnx.nodes import MICROSOFT, Nodes
 from aipc.convert.onnx.operators import Operators
 from aipc.convert.onnx.weights import ExternalWeights
@@ -77,7 +77,7 @@ class _Decoder:
 
     def build(self) -> None:
         network = self.network
-        attention = AttentionGraph(self.operators, network)
+        attention = ONNXAttention(self.operators, network)
         residual, update = self._embed(), ""
         for index, block in enumerate(network.blocks):
             normed, residual = self._norm(residual, update, block.mixer_norm)

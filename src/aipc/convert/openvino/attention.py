@@ -113,7 +113,7 @@ def _window_mask(inputs: Inputs, causal: Any, present: Any, window: int, total: 
 
 
 @dataclass
-class AttentionGraph:
+class OpenVINOAttention:
     """One block's attention; ``states`` are the assignments to its key-value cache."""
 
     mixer: Attention

@@ -14,7 +14,7 @@ import openvino as ov
 from openvino import opset15 as ops
 
 from aipc.convert.network import Block, Network, Vector
-from aipc.convert.openvino.attention import AttentionGraph, attention_mask, rotation
+from aipc.convert.openvino.attention import OpenVINOAttention, attention_mask, rotation
 from aipc.convert.openvino.operators import Inputs, bend, integer, integers, norm, product
 from aipc.convert.openvino.weights import PlaceholderWeights
 
@@ -33,7 +33,7 @@ def build_graph(network: Network, weights: PlaceholderWeights) -> Any:
         return norm(value, weight, network.norm_epsilon, weights)
 
     for index, block in enumerate(network.blocks):
-        mixer = AttentionGraph(block.mixer, network.norm_epsilon, weights, inputs, index)
+        mixer = OpenVINOAttention(block.mixer, network.norm_epsilon, weights, inputs, index)
         rope, window = block.mixer.rope, block.mixer.window
         turned = None if rope is None else rotations[rope]
         update = mixer.build(normed(hidden, block.mixer_norm), turned, masks[window])
