@@ -14,7 +14,7 @@ from openvino import opset15 as ops
 from openvino.op.util import Variable, VariableInfo
 
 from aipc.convert.network import Attention, Vector
-from aipc.convert.openvino.operators import Inputs, bend, integer, integers, norm, product
+from aipc.convert.openvino.operators import GraphInputs, bend, integer, integers, norm, product
 from aipc.convert.openvino.weights import PlaceholderWeights
 from aipc.convert.rope import Rope
 
@@ -29,7 +29,7 @@ class Rotation:
     growth: Any  # f32 [batch, 1, tokens, 1], of queries; None where they do not grow
 
 
-def rotation(inputs: Inputs, rope: Rope) -> Rotation:
+def rotation(inputs: GraphInputs, rope: Rope) -> Rotation:
     positions = ops.convert(ops.unsqueeze(inputs.position_ids, integer(-1)), "f32")
     angles = ops.multiply(positions, _frequencies(inputs, rope))
     angles = ops.unsqueeze(ops.concat([angles, angles], axis=-1), integer(1))
@@ -49,7 +49,7 @@ def _growth(positions: Any, rope: Rope) -> Any:
     return ops.unsqueeze(factors, integer(1))
 
 
-def _frequencies(inputs: Inputs, rope: Rope) -> Any:
+def _frequencies(inputs: GraphInputs, rope: Rope) -> Any:
     """The inverse frequencies: the long ones once a position is past the switch."""
     short = ops.constant(np.array(rope.frequencies, np.float32).reshape(1, 1, -1))
     if rope.long_frequencies is None or rope.switch is None:
@@ -78,7 +78,7 @@ def _rotate_all(value: Any, rotation: Rotation) -> Any:
     return ops.add(ops.multiply(value, rotation.cosine), ops.multiply(turned, rotation.sine))
 
 
-def attention_mask(inputs: Inputs, window: int | None) -> Any:
+def attention_mask(inputs: GraphInputs, window: int | None) -> Any:
     """f32 [batch, 1, tokens, past + tokens]: 0 where a token attends, MASKED elsewhere.
 
     With a window the nodes have the order in which OpenVINO's paged attention recognizes a sliding
@@ -97,7 +97,7 @@ def attention_mask(inputs: Inputs, window: int | None) -> Any:
     return _window_mask(inputs, causal, present, window, total)
 
 
-def _window_mask(inputs: Inputs, causal: Any, present: Any, window: int, total: Any) -> Any:
+def _window_mask(inputs: GraphInputs, causal: Any, present: Any, window: int, total: Any) -> Any:
     """Distances are counted in positions: the NPU pipeline pads the cache between tokens."""
     always = ops.constant(np.array(True))
     keys = ops.cum_sum(inputs.attention_mask, integer(1), exclusive=True)
@@ -119,7 +119,7 @@ class OpenVINOAttention:
     mixer: Attention
     epsilon: float
     weights: PlaceholderWeights
-    inputs: Inputs
+    inputs: GraphInputs
     index: int
     states: list[Any] = field(default_factory=list)
 

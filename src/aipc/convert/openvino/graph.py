@@ -15,7 +15,7 @@ from openvino import opset15 as ops
 
 from aipc.convert.network import Block, Network, Vector
 from aipc.convert.openvino.attention import OpenVINOAttention, attention_mask, rotation
-from aipc.convert.openvino.operators import Inputs, bend, integer, integers, norm, product
+from aipc.convert.openvino.operators import GraphInputs, bend, integer, integers, norm, product
 from aipc.convert.openvino.weights import PlaceholderWeights
 
 _ACTIVATIONS = {"silu": ops.swish, "gelu_tanh": lambda value: ops.gelu(value, "TANH")}
@@ -50,13 +50,13 @@ def build_graph(network: Network, weights: PlaceholderWeights) -> Any:
     return model
 
 
-def _inputs() -> Inputs:
+def _inputs() -> GraphInputs:
     def parameter(name: str, shape: list[int], kind: Any) -> Any:
         node = ops.parameter(shape, kind, name=name)
         node.output(0).get_tensor().set_names({name})
         return node
 
-    return Inputs(
+    return GraphInputs(
         input_ids=parameter("input_ids", [-1, -1], np.int64),
         attention_mask=parameter("attention_mask", [-1, -1], np.int64),
         position_ids=parameter("position_ids", [-1, -1], np.int64),
@@ -64,7 +64,7 @@ def _inputs() -> Inputs:
     )
 
 
-def _embed(inputs: Inputs, network: Network, weights: PlaceholderWeights) -> Any:
+def _embed(inputs: GraphInputs, network: Network, weights: PlaceholderWeights) -> Any:
     table = weights.matrix(network.embedding.name)
     embedded = ops.gather(table, inputs.input_ids, integer(0))
     if network.embedding_scale == 1.0:

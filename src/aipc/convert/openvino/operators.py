@@ -16,7 +16,7 @@ from aipc.convert.openvino.weights import PlaceholderWeights
 
 
 @dataclass(frozen=True)
-class Inputs:
+class GraphInputs:
     input_ids: Any  # i64 [batch, tokens]
     attention_mask: Any  # i64 [batch, past + tokens]
     position_ids: Any  # i64 [batch, tokens]
