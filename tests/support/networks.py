@@ -18,6 +18,7 @@ import tiny
 
 FOLDER = Path(__file__).parent.parent / "convert" / "networks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
+NOT_FOR_ONNX = {"gemma4", "gemma4-dense"}
 VOCABULARY = 260
 SHORT = [72, 101, 108, 108, 111]
 LONG = [int(one) for one in np.random.default_rng(11).integers(0, 256, 40)]
@@ -38,7 +39,7 @@ def draw(name, shape, drawn):
         spread = 2 if ".q_proj" in name or ".k_proj" in name else 1
         spread = drawn["embedding"] if "embed_tokens" in name else spread
         return tiny.as_float16(spread * rng.standard_normal(shape) / np.sqrt(shape[1]))
-    centre = 1 - drawn["norm_offset"] if "norm" in name else 0
+    centre = 1 - drawn["norm_offset"] if "norm" in name or "scalar" in name else 0
     return tiny.as_float16(centre + 0.2 * rng.standard_normal(shape))
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from aipc.checkpoint import Checkpoint
-from aipc.convert.network import Attention, Block, Matrix, Network, Vector
+from aipc.convert.network import (
+    Attention,
+    Block,
+    Matrix,
+    Network,
+    TokenGate,
+    TokenInputs,
+    Vector,
+)
 from aipc.convert.rope import LLAMA_THETAS, Rope, Thetas, read_rope
 from aipc.errors import CheckpointError, UnsupportedModel, quoted
 
@@ -20,8 +28,12 @@ _SEPARATE = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _GATE_UP = ("mlp.gate_proj", "mlp.up_proj")
 _OUT, _DOWN = ("self_attn.o_proj",), ("mlp.down_proj",)
 
+_PROPORTIONAL = {"rope_type": "proportional", "partial_rotary_factor": 0.25}
+"""Gemma 4's rotary embedding of layers that attend to all, where its config states none."""
+
 UNSUPPORTED = {  # config key -> the only values that the graph computes correctly
-    "use_bidirectional_attention": (False, None),
+    "use_bidirectional_attention": (False, None, "vision"),  # of images, which are left out
+    "enable_moe_block": (False, None),
     "quantization_config": (None,),
 }
 
@@ -63,6 +75,8 @@ class Family:
     """The config's ``attention_bias`` and ``mlp_bias`` count."""
     norms_heads: bool = False
     """Query and key are normed, each head by itself."""
+    norms_values: bool = False
+    """Values are normed too, without a weight."""
     norms_width: bool = False
     """Query and key are normed, all heads together."""
     norm_offset: float = 0.0
@@ -73,6 +87,9 @@ class Family:
     """The config's ``embedding_multiplier``, ``attention_multiplier`` … count."""
     query_width: int | None = None
     """Scores are divided by the root of the config's ``query_pre_attn_scalar``, else of this."""
+    differs_by_type: bool = False
+    """Layers that attend to all have sizes of their own; the last ones share keys and values; each
+    adds what it makes of the token (Gemma 4)."""
     caps_scores: bool = False
     """The config's ``attn_logit_softcapping`` counts."""
     caps_logits: bool = False
@@ -116,6 +133,13 @@ _GEMMA3 = replace(
     thetas=Thetas(1e6, 1e4),
     caps_scores=False,
 )
+_GEMMA4 = replace(
+    _GEMMA3,
+    norm_offset=0.0,
+    norms_values=True,
+    query_width=1,
+    differs_by_type=True,
+)
 _MISTRAL = Family(windows=Windows(reads_types=False))
 _OLMO2 = Family(
     norms=Norms("", "post_attention_layernorm", "", "post_feedforward_layernorm"),
@@ -137,6 +161,7 @@ FAMILIES = {
     "gemma": _GEMMA,
     "gemma2": _GEMMA2,
     "gemma3_text": _GEMMA3,
+    "gemma4_text": _GEMMA4,
     "smollm3": Family(
         reads_bias=True,
         windows=_QWEN_WINDOWS,
@@ -218,6 +243,28 @@ def _describe(config: Mapping[str, Any], family: Family) -> Network:
         residual_scale=_multiplier(config, family, "residual_multiplier"),
         logits_scale=1 / _multiplier(config, family, "logits_scaling"),
         logits_softcap=_softcap(config, "final_logit_softcapping") if family.caps_logits else None,
+        token_inputs=_token_inputs(config, family),
+    )
+
+
+def _token_width(config: Mapping[str, Any], family: Family) -> int:
+    return int(config.get("hidden_size_per_layer_input", 256)) if family.differs_by_type else 0
+
+
+def _token_inputs(config: Mapping[str, Any], family: Family) -> TokenInputs | None:
+    width, hidden = _token_width(config, family), int(config["hidden_size"])
+    if not width:
+        return None
+    rows = int(config.get("vocab_size_per_layer_input") or config["vocab_size"])
+    all_layers = int(config["num_hidden_layers"]) * width
+    name = "model.{}.weight".format
+    return TokenInputs(
+        width=width,
+        embedding=Matrix("token_embedding", (name("embed_tokens_per_layer"),), rows, all_layers),
+        projection=Matrix(
+            "token_projection", (name("per_layer_model_projection"),), all_layers, hidden
+        ),
+        norm=Vector("token_norm", (name("per_layer_projection_norm"),), width),
     )
 
 
@@ -241,22 +288,64 @@ class _Layer:
 
     window: int | None
     rope: Rope | None
-
-
-def _head_dim(config: Mapping[str, Any]) -> int:
-    heads = int(config["num_attention_heads"])
-    return int(config.get("head_dim") or int(config["hidden_size"]) // heads)
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    shares: int | None = None
+    values_are_keys: bool = False
 
 
 def _layers(config: Mapping[str, Any], family: Family) -> list[_Layer]:
-    types, head_dim = _layer_types(config, family), _head_dim(config)
-    ropes = {kind: read_rope(config, head_dim, family.thetas, kind) for kind in set(types)}
+    types = _layer_types(config, family)
     windows = {"full_attention": None, "sliding_attention": _window(config)}
     turns = _turns(config, family, len(types))
+    layers = []
+    for index, (kind, turned) in enumerate(zip(types, turns, strict=True)):
+        own = {**config, **_own_sizes(config, family, index, kind)}
+        head_dim = _head_dim(own)
+        layers.append(
+            _Layer(
+                window=windows[kind],
+                rope=read_rope(own, head_dim, family.thetas, kind) if turned else None,
+                kv_heads=int(own.get("num_key_value_heads") or own["num_attention_heads"]),
+                head_dim=head_dim,
+                intermediate=int(own["intermediate_size"]),
+            )
+        )
+    return _sharing(config, types, layers) if family.differs_by_type else layers
+
+
+def _own_sizes(
+    config: Mapping[str, Any], family: Family, index: int, kind: str
+) -> Mapping[str, Any]:
+    """What a layer's config has in place of the network's."""
+    if not family.differs_by_type or kind != "full_attention":
+        return {}
+    own: dict[str, Any] = {"head_dim": config.get("global_head_dim") or 512}
+    if config.get("attention_k_eq_v") and config.get("num_global_key_value_heads"):
+        own["num_key_value_heads"] = config["num_global_key_value_heads"]
+    if not config.get("rope_parameters"):
+        own["rope_parameters"] = {kind: _PROPORTIONAL}
+    stated = config.get("per_layer_config")
+    return {**own, **((stated or {}).get(str(index)) or {})}
+
+
+def _sharing(config: Mapping[str, Any], types: list[str], layers: list[_Layer]) -> list[_Layer]:
+    """The last ``num_kv_shared_layers`` take the keys and values of the last one of their type."""
+    own = len(layers) - int(config.get("num_kv_shared_layers") or 0)
+    last = {kind: index for index, kind in enumerate(types[:own])}
+    times = 2 if config.get("use_double_wide_mlp") else 1
+    is_same = bool(config.get("attention_k_eq_v"))
     return [
-        _Layer(windows[kind], ropes[kind] if turned else None)
-        for kind, turned in zip(types, turns, strict=True)
+        replace(layer, values_are_keys=is_same and kind == "full_attention")
+        if index < own
+        else replace(layer, shares=last[kind], intermediate=times * layer.intermediate)
+        for index, (kind, layer) in enumerate(zip(types, layers, strict=True))
     ]
+
+
+def _head_dim(config: Mapping[str, Any]) -> int:
+    return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
 
 
 def _scale(config: Mapping[str, Any], family: Family, head_dim: int) -> float:
@@ -286,6 +375,7 @@ def _layer_types(config: Mapping[str, Any], family: Family) -> list[str]:
         return [full if index < first else sliding for index in range(layers)]
     every = int(config.get("sliding_window_pattern") or windows.full_every)
     is_full = [every and (index + 1) % every == 0 for index in range(layers)]
+    is_full[-1:] = [is_full[-1] or family.differs_by_type] if is_full else []
     return [full if one else sliding for one in is_full]
 
 
@@ -314,8 +404,8 @@ class _Parts:
     index: int
 
     def block(self, layer: _Layer) -> Block:
-        config, family, norms = self.config, self.family, self.family.norms
-        hidden, intermediate = int(config["hidden_size"]), int(config["intermediate_size"])
+        family, norms = self.family, self.family.norms
+        hidden, intermediate = int(self.config["hidden_size"]), layer.intermediate
         both = 2 * intermediate
         return Block(
             mixer_norm=self._norm("attention_norm", norms.attention, hidden),
@@ -329,17 +419,39 @@ class _Parts:
             feed_forward_out_norm=self._norm(
                 "feed_forward_out_norm", norms.feed_forward_out, hidden
             ),
+            token_gate=self._token_gate(hidden),
+            scale=self._scale(),
         )
 
+    def _token_gate(self, hidden: int) -> TokenGate | None:
+        width = _token_width(self.config, self.family)
+        if not width:
+            return None
+        norm = self._vector("token_out_norm", ("post_per_layer_input_norm",), hidden)
+        return TokenGate(
+            gate=self._matrix("token_gate", ("per_layer_input_gate",), width, hidden),
+            out=self._matrix("token_out", ("per_layer_projection",), hidden, width),
+            out_norm=norm,
+        )
+
+    def _scale(self) -> Vector | None:
+        if not self.family.differs_by_type:
+            return None
+        return Vector(f"block.{self.index}.scale", (f"model.layers.{self.index}.layer_scalar",), 1)
+
     def _attention(self, layer: _Layer) -> Attention:
-        config, family, head_dim = self.config, self.family, _head_dim(self.config)
-        heads = int(config["num_attention_heads"])
-        kv_heads = int(config.get("num_key_value_heads") or heads)
+        config, family, head_dim = self.config, self.family, layer.head_dim
+        heads, kv_heads = int(config["num_attention_heads"]), layer.kv_heads
         if min(heads, kv_heads, head_dim) < 1 or heads % kv_heads:
             raise ValueError(f"sizes: {heads} heads of {head_dim} over {kv_heads} key-value heads")
-        query, key = heads * head_dim, kv_heads * head_dim
+        query, key, hidden = heads * head_dim, kv_heads * head_dim, int(config["hidden_size"])
+        parts, joint = family.query_key_value, query + 2 * key
+        if layer.shares is not None:
+            parts, joint = parts[:1], query
+        elif layer.values_are_keys:
+            parts = (*parts[:2], parts[1])
         has_bias = self._has("attention")
-        parts, joint, hidden = family.query_key_value, query + 2 * key, int(config["hidden_size"])
+        key_norm = self._head_norm("key_norm", "k_norm", layer, key)
         return Attention(
             heads=heads,
             kv_heads=kv_heads,
@@ -350,20 +462,22 @@ class _Parts:
             softcap=_softcap(config, "attn_logit_softcapping") if family.caps_scores else None,
             query_key_value=self._matrix("query_key_value", parts, joint, hidden),
             bias=self._bias("bias", parts, joint, has=family.has_bias or has_bias),
-            query_norm=self._head_norm("query_norm", "q_norm", query),
-            key_norm=self._head_norm("key_norm", "k_norm", key),
+            query_norm=self._head_norm("query_norm", "q_norm", layer, query),
+            key_norm=key_norm if layer.shares is None else None,
             out=self._matrix("attention_out", _OUT, hidden, query),
             out_bias=self._bias("attention_out_bias", _OUT, hidden, has=has_bias),
+            norms_values=family.norms_values,
+            shares=layer.shares,
         )
 
     def _has(self, part: str) -> bool:
         """Whether "attention" or "mlp" has biases by the config's word."""
         return self.family.reads_bias and bool(self.config.get(f"{part}_bias"))
 
-    def _head_norm(self, name: str, part: str, width: int) -> Vector | None:
+    def _head_norm(self, name: str, part: str, layer: _Layer, width: int) -> Vector | None:
         if not (self.family.norms_heads or self.family.norms_width):
             return None
-        length = width if self.family.norms_width else _head_dim(self.config)
+        length = width if self.family.norms_width else layer.head_dim
         return self._norm(name, f"self_attn.{part}", length)
 
     def _norm(self, name: str, part: str, length: int) -> Vector | None:
@@ -399,6 +513,7 @@ def _check_tensors(network: Network, checkpoint: Checkpoint) -> None:
         expected.update(vector.tensors)
     if network.tied:
         expected.add(HEAD)
+    expected.update(_of_sharing_layers(network))
     extra = [name for name in checkpoint.tensors if name not in expected and DERIVED not in name]
     if extra:
         raise UnsupportedModel(
@@ -406,6 +521,14 @@ def _check_tensors(network: Network, checkpoint: Checkpoint) -> None:
             f"such as {extra[0]}",
             "merge adapters and undo quantization first",
         )
+
+
+def _of_sharing_layers(network: Network) -> Iterator[str]:
+    """Tensors that checkpoints have although nothing takes them."""
+    for index, block in enumerate(network.blocks):
+        if block.mixer.shares is not None:
+            for part in ("k_proj", "v_proj", "k_norm", "v_norm"):
+                yield f"model.layers.{index}.self_attn.{part}.weight"
 
 
 def _check_shapes(checkpoint: Checkpoint, names: tuple[str, ...], wanted: tuple[int, ...]) -> None:

@@ -44,7 +44,9 @@ class Attention:
     positions that a token attends to, itself included; None: all.  Without a ``rope`` positions
     leave no trace in queries and keys.  Scores are bent to ``softcap * tanh(score / softcap)``
     (Gemma 2).  Each bias and norm is None where a network has none; ``query_norm`` and
-    ``key_norm`` are as long as a head, and applied to each, or as long as all heads together.
+    ``key_norm`` are as long as a head, and applied to each, or as long as all heads together;
+    values are normed by the head, without a weight, where ``norms_values``.  A block that
+    ``shares`` has queries alone and takes the keys and values of the block of that index.
     """
 
     heads: int
@@ -60,6 +62,8 @@ class Attention:
     key_norm: Vector | None
     out: Matrix
     out_bias: Vector | None
+    norms_values: bool = False
+    shares: int | None = None
 
 
 Mixer: TypeAlias = Attention
@@ -67,10 +71,23 @@ Mixer: TypeAlias = Attention
 
 
 @dataclass(frozen=True)
-class Block:
-    """One layer: norm, mixer, norm; norm, gated feed-forward, norm.
+class TokenGate:
+    """Adds what a block makes of the token itself (Gemma 4).
 
-    Each norm and bias is None where a network has none.
+    That is ``out`` of the active ``gate`` times the block's part of `TokenInputs`, normed.
+    """
+
+    gate: Matrix
+    out: Matrix
+    out_norm: Vector
+
+
+@dataclass(frozen=True)
+class Block:
+    """One layer: norm, mixer, norm; norm, gated feed-forward, norm; what it makes of the token.
+
+    Each norm and bias is None where a network has none.  All is multiplied by ``scale``, one
+    number, in the end.
     """
 
     mixer_norm: Vector | None
@@ -82,6 +99,8 @@ class Block:
     down: Matrix
     down_bias: Vector | None
     feed_forward_out_norm: Vector | None
+    token_gate: TokenGate | None = None
+    scale: Vector | None = None
 
     @property
     def matrices(self) -> tuple[Matrix, ...]:
@@ -104,6 +123,20 @@ def _parts(whole: Any, kind: type[_Part]) -> Iterator[_Part]:
             yield part
         elif is_dataclass(part):
             yield from _parts(part, kind)
+
+
+@dataclass(frozen=True)
+class TokenInputs:
+    """Inputs of the blocks' `TokenGate`, ``width`` for each block (Gemma 4's per-layer embeddings).
+
+    A token's row of ``embedding``, times the root of ``width``, plus ``projection`` of its hidden
+    state over the root of the hidden size, normed by the block; both over the root of 2.
+    """
+
+    width: int
+    embedding: Matrix
+    projection: Matrix
+    norm: Vector
 
 
 @dataclass(frozen=True)
@@ -130,6 +163,7 @@ class Network:
     residual_scale: float = 1.0
     logits_scale: float = 1.0
     logits_softcap: float | None = None
+    token_inputs: TokenInputs | None = None
 
     @property
     def tied(self) -> bool:
@@ -148,6 +182,11 @@ class Network:
         return tuple(dict.fromkeys(rope for rope in found if rope is not None))
 
     @property
+    def shared(self) -> frozenset[int]:
+        """Indices of the blocks whose keys and values others take."""
+        return frozenset(one.shares for one in self.attentions if one.shares is not None)
+
+    @property
     def rope_switch(self) -> int | None:
         """`Rope.switch` of the blocks that have one."""
         return next((rope.switch for rope in self.ropes if rope.switch is not None), None)
@@ -158,15 +197,24 @@ class Network:
         lengths = sum(vector.length for vector in self.vectors())
         return lengths + sum(matrix.weights for matrix in self.matrices())
 
+    @property
+    def lookups(self) -> tuple[Matrix, ...]:
+        """Matrices whose rows are looked up, and which nothing is multiplied by."""
+        own = () if self.tied else (self.embedding,)
+        return own if self.token_inputs is None else (*own, self.token_inputs.embedding)
+
     def matrices(self) -> Iterator[Matrix]:
         """Every matrix once, in the order in which the network finishes with them."""
-        if not self.tied:
-            yield self.embedding
+        yield from self.lookups
+        if self.token_inputs is not None:
+            yield self.token_inputs.projection
         for block in self.blocks:
             yield from block.matrices
         yield self.head
 
     def vectors(self) -> Iterator[Vector]:
+        if self.token_inputs is not None:
+            yield self.token_inputs.norm
         for block in self.blocks:
             yield from block.vectors
         yield self.final_norm

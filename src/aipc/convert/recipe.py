@@ -177,9 +177,10 @@ def assign(
         if matrix.name not in kept and matrix.columns % 2 == 0:
             group = dividing_group(matrix.columns, recipe.group_size, groups)
             encodings[matrix.name] = Encoding(4, group, recipe.sym)
-    if recipe.embedding == "int4" and not (recipe.all_layers or network.tied):
-        group = dividing_group(network.hidden, EMBEDDING_GROUP)
-        encodings[network.embedding.name] = Encoding(4, group, recipe.sym)
+    if recipe.embedding == "int4" and not recipe.all_layers:
+        for matrix in network.lookups:
+            group = dividing_group(matrix.columns, EMBEDDING_GROUP)
+            encodings[matrix.name] = Encoding(4, group, recipe.sym)
     return encodings
 
 

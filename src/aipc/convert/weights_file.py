@@ -22,7 +22,8 @@ from threadpoolctl import threadpool_limits
 from aipc.checkpoint import Weights
 from aipc.convert.layout import Array, Layout, Packing, StoredMatrix, StoredTable
 from aipc.convert.network import Matrix, Vector
-from aipc.convert.quantizers.activations import Forward, mean_square, read_vector
+from aipc.convert.quantizers.activations import Forward, mean_square
+from aipc.convert.quantizers.attention import read_vector
 from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, naming, symmetric
 from aipc.convert.quantizers.search import searched
 from aipc.convert.recipe import Encoding

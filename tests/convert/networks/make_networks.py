@@ -63,6 +63,31 @@ CONFIGS = {
             LOCAL: {"rope_type": "default", "rope_theta": 10000.0},
         },
     },
+    "gemma4": {
+        "model_type": "gemma4_text",
+        "head_dim": 32,
+        "global_head_dim": 64,
+        "tie_word_embeddings": True,
+        "sliding_window": 8,
+        "layer_types": [LOCAL, FULL, LOCAL, FULL, LOCAL, FULL],
+        "num_hidden_layers": 6,
+        "num_kv_shared_layers": 3,
+        "use_double_wide_mlp": True,
+        "hidden_size_per_layer_input": 16,
+        "vocab_size_per_layer_input": networks.VOCABULARY,
+        "final_logit_softcapping": 6.0,
+    },
+    "gemma4-dense": {
+        "model_type": "gemma4_text",
+        "head_dim": 32,
+        "global_head_dim": 64,
+        "num_global_key_value_heads": 1,
+        "attention_k_eq_v": True,
+        "tie_word_embeddings": True,
+        "sliding_window": 8,
+        "layer_types": [LOCAL, LOCAL, FULL],
+        "hidden_size_per_layer_input": 0,
+    },
     "smollm3": {
         "model_type": "smollm3",
         "num_hidden_layers": 4,
@@ -170,7 +195,7 @@ def write(name):
     drawn = {
         # a tied head finds the last token again unless what blocks add outweighs it
         "embedding": SIZES.get(name, 0.3 if config.tie_word_embeddings else 4.0),
-        "norm_offset": float(is_gemma),
+        "norm_offset": float(is_gemma and "gemma4" not in name),
         "seed": 0,
     }
     while not (found := answered(model, drawn)):

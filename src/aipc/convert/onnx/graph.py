@@ -157,7 +157,7 @@ class _Decoder:
             last = nodes.add(kind, [last] if by is None else [last, nodes.real(by)], name)
 
     def _feed_forward(self, value: str, block: Block) -> str:
-        width, bias = self.network.intermediate, block.gate_up_bias
+        width, bias = block.down.columns, block.gate_up_bias
         gate = self.operators.product(value, block.gate_up, rows=range(width), bias=bias)
         up = self.operators.product(value, block.gate_up, rows=range(width, 2 * width), bias=bias)
         active = self._activate(gate)

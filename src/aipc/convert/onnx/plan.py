@@ -33,6 +33,14 @@ class ONNXPlan(ConversionPlan):
     @classmethod
     def fit(cls, network: Network, encodings: Mapping[str, Encoding]) -> Mapping[str, Encoding]:
         """Raises ConversionError for a network that ONNX Runtime's attention can't compute."""
+        shapes = {(one.kv_heads, one.head_dim) for one in network.attentions}
+        norms_values = any(one.norms_values for one in network.attentions)
+        if network.token_inputs is not None or network.shared or norms_values or len(shapes) > 1:
+            raise ConversionError(
+                f"a {network.model_type} of this kind is not written for ONNX Runtime: its layers "
+                "have caches of different shapes, or share them",
+                "convert it with --runtime openvino",
+            )
         for one in network.attentions:
             if one.head_dim % HEAD_MULTIPLE:
                 raise ConversionError(

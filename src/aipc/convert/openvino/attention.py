@@ -6,7 +6,7 @@ This module loads OpenVINO: import it at use.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import openvino as ov
@@ -14,7 +14,15 @@ from openvino import opset15 as ops
 from openvino.op.util import Variable, VariableInfo
 
 from aipc.convert.network import Attention, Vector
-from aipc.convert.openvino.operators import GraphInputs, bend, integer, integers, norm, product
+from aipc.convert.openvino.operators import (
+    GraphInputs,
+    bend,
+    integer,
+    integers,
+    norm,
+    product,
+    unit_norm,
+)
 from aipc.convert.openvino.weights import PlaceholderWeights
 from aipc.convert.rope import Rope
 
@@ -112,25 +120,36 @@ def _window_mask(inputs: GraphInputs, causal: Any, present: Any, window: int, to
     return ops.slice(mask, integers(0), ops.unsqueeze(total, integer(0)), integers(1), integers(3))
 
 
+KeysValues: TypeAlias = tuple[Any, Any]
+"""Of a block, past and new, a head for every query head: f32 [batch, heads, tokens, head_dim]."""
+
+
 @dataclass
 class OpenVINOAttention:
-    """One block's attention; ``states`` are the assignments to its key-value cache."""
+    """One block's attention; ``states`` are the assignments to its key-value cache.
+
+    ``kept`` has the keys and values of the blocks before, by index.
+    """
 
     mixer: Attention
     epsilon: float
     weights: PlaceholderWeights
     inputs: GraphInputs
     index: int
+    kept: dict[int, KeysValues]
     states: list[Any] = field(default_factory=list)
 
     def build(self, value: Any, rotation: Rotation | None, mask: Any) -> Any:
         one = self.mixer
-        query, key, new_value = self._split(value)
-        query, key = (_rotate(part, rotation, one.head_dim) for part in (query, key))
+        query, *new = self._split(value)
+        query = _rotate(query, rotation, one.head_dim)
         if rotation is not None and rotation.growth is not None:
             query = ops.multiply(query, rotation.growth)
-        key = self._repeat(self._append_to_state(key, "key"))
-        new_value = self._repeat(self._append_to_state(new_value, "value"))
+        if one.shares is None:
+            key = self._append_to_state(_rotate(new[0], rotation, one.head_dim), "key")
+            new_value = self._append_to_state(new[1], "value")
+            self.kept[self.index] = self._repeat(key), self._repeat(new_value)
+        key, new_value = self.kept[self.index if one.shares is None else one.shares]
         attended = self._attend(query, key, new_value, mask)
         attended = ops.transpose(attended, integers(0, 2, 1, 3))
         attended = ops.reshape(attended, integers(0, 0, -1), special_zero=True)
@@ -150,19 +169,23 @@ class OpenVINOAttention:
             return ops.scaled_dot_product_attention(query, key, value, mask)
         return ops.scaled_dot_product_attention(query, key, value, mask, scale)
 
-    def _split(self, value: Any) -> tuple[Any, Any, Any]:
-        """Query, key and value, normed, each f32 [batch, heads, tokens, head_dim]."""
+    def _split(self, value: Any) -> list[Any]:
+        """Query, and key and value if it has its own, each f32 [batch, heads, tokens, head_dim]."""
         one = self.mixer
         joint = product(value, one.query_key_value, self.weights, one.bias)
+        if one.shares is not None:
+            return [self._heads(joint, one.heads, one.query_norm)]
         counts = (one.heads, one.kv_heads, one.kv_heads)
         sizes = integers(*(count * one.head_dim for count in counts))
         parts = ops.variadic_split(joint, integer(2), sizes)
         norms = (one.query_norm, one.key_norm, None)
-        query, key, new_value = (
+        heads = [
             self._heads(parts.output(index), count, weight)
             for index, (count, weight) in enumerate(zip(counts, norms, strict=True))
-        )
-        return query, key, new_value
+        ]
+        if one.norms_values:
+            heads[2] = unit_norm(heads[2], self.epsilon)
+        return heads
 
     def _heads(self, part: Any, count: int, weight: Vector | None) -> Any:
         """Normed over as much as the weight is long."""

@@ -14,7 +14,12 @@ import openvino as ov
 from openvino import opset15 as ops
 
 from aipc.convert.network import Block, Network, Vector
-from aipc.convert.openvino.attention import OpenVINOAttention, attention_mask, rotation
+from aipc.convert.openvino.attention import (
+    KeysValues,
+    OpenVINOAttention,
+    attention_mask,
+    rotation,
+)
 from aipc.convert.openvino.operators import GraphInputs, bend, integer, integers, norm, product
 from aipc.convert.openvino.weights import PlaceholderWeights
 
@@ -32,14 +37,23 @@ def build_graph(network: Network, weights: PlaceholderWeights) -> Any:
     def normed(value: Any, weight: Vector | None) -> Any:
         return norm(value, weight, network.norm_epsilon, weights)
 
+    of_tokens = _token_inputs(hidden, inputs, network, weights)
+    kept: dict[int, KeysValues] = {}
     for index, block in enumerate(network.blocks):
-        mixer = OpenVINOAttention(block.mixer, network.norm_epsilon, weights, inputs, index)
+        mixer = OpenVINOAttention(block.mixer, network.norm_epsilon, weights, inputs, index, kept)
         rope, window = block.mixer.rope, block.mixer.window
         turned = None if rope is None else rotations[rope]
         update = mixer.build(normed(hidden, block.mixer_norm), turned, masks[window])
         hidden = _add(hidden, normed(update, block.mixer_out_norm), network)
         update = _feed_forward(normed(hidden, block.feed_forward_norm), block, network, weights)
         hidden = _add(hidden, normed(update, block.feed_forward_out_norm), network)
+        if block.token_gate is not None:
+            gate = _activate(product(hidden, block.token_gate.gate, weights), network)
+            update = ops.multiply(gate, of_tokens[index])
+            update = product(update, block.token_gate.out, weights)
+            hidden = ops.add(hidden, normed(update, block.token_gate.out_norm))
+        if block.scale is not None:
+            hidden = ops.multiply(hidden, weights.vector(block.scale.name))
         states += mixer.states
     hidden = normed(hidden, network.final_norm)
     logits = _logits(hidden, network, weights)
@@ -72,6 +86,30 @@ def _embed(inputs: GraphInputs, network: Network, weights: PlaceholderWeights) -
     return ops.multiply(embedded, np.float32(network.embedding_scale))
 
 
+def _token_inputs(
+    hidden: Any, inputs: GraphInputs, network: Network, weights: PlaceholderWeights
+) -> list[Any]:
+    """Of each block, f32 [batch, tokens, width]; see `TokenInputs`."""
+    one, count = network.token_inputs, len(network.blocks)
+    if one is None:
+        return []
+    scale = np.float32(network.hidden**-0.5)
+    projected = ops.multiply(product(hidden, one.projection, weights), scale)
+    shape = integers(0, 0, count, one.width)
+    projected = ops.reshape(projected, shape, special_zero=True)
+    normed = norm(projected, one.norm, network.norm_epsilon, weights)
+    looked_up = ops.gather(weights.matrix(one.embedding.name), inputs.input_ids, integer(0))
+    looked_up = ops.multiply(looked_up, np.float32(one.width**0.5))
+    both = ops.add(normed, ops.reshape(looked_up, shape, special_zero=True))
+    both = ops.multiply(both, np.float32(2**-0.5))
+    parts = ops.split(both, integer(2), count)
+    return [ops.squeeze(parts.output(index), integers(2)) for index in range(count)]
+
+
+def _activate(gate: Any, network: Network) -> Any:
+    return _ACTIVATIONS[network.activation](gate)
+
+
 def _add(hidden: Any, update: Any, network: Network) -> Any:
     if network.residual_scale != 1.0:
         update = ops.multiply(update, np.float32(network.residual_scale))
@@ -88,9 +126,7 @@ def _logits(hidden: Any, network: Network, weights: PlaceholderWeights) -> Any:
 
 def _feed_forward(value: Any, block: Block, network: Network, weights: PlaceholderWeights) -> Any:
     both = product(value, block.gate_up, weights, block.gate_up_bias)
-    halves = ops.variadic_split(
-        both, integer(2), integers(network.intermediate, network.intermediate)
-    )
-    gate = _ACTIVATIONS[network.activation](halves.output(0))
+    halves = ops.variadic_split(both, integer(2), integers(block.down.columns, block.down.columns))
+    gate = _activate(halves.output(0), network)
     gated = ops.multiply(gate, halves.output(1))
     return product(gated, block.down, weights, block.down_bias)

@@ -49,8 +49,12 @@ def norm(value: Any, weight: Vector | None, epsilon: float, weights: Placeholder
     """Root mean square norm, in the form that OpenVINO's RMSFusion recognizes."""
     if weight is None:
         return value
+    return ops.multiply(unit_norm(value, epsilon), weights.vector(weight.name))
+
+
+def unit_norm(value: Any, epsilon: float) -> Any:
+    """Without a weight."""
     square = ops.power(value, np.float32(2))
     mean = ops.reduce_mean(square, integers(-1), keep_dims=True)
     root = ops.sqrt(ops.add(mean, np.float32(epsilon)))
-    scaled = ops.multiply(value, ops.divide(np.float32(1), root))
-    return ops.multiply(scaled, weights.vector(weight.name))
+    return ops.multiply(value, ops.divide(np.float32(1), root))
