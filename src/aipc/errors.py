@@ -105,6 +105,11 @@ def damaged(path: Path, why: str) -> CheckpointError:
     return CheckpointError(f"'{path}' is damaged: {why}", FETCH_AGAIN)
 
 
+def misstated(path: Path, what: str, fix: str) -> CheckpointError:
+    """An error for a file that says, whole as it is, what no model's file can mean."""
+    return CheckpointError(f"'{path}' can't be right: {what}", fix)
+
+
 def unreadable(path: Path, error: OSError) -> CheckpointError:
     """An error for a file that the system does not give out; keep ``error`` as the cause."""
     reason = error.strerror or type(error).__name__

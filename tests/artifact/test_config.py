@@ -34,11 +34,11 @@ def test_both_files_stop_ids_count(tmp_path, generation, config, ids):
     assert read_stop_ids(tmp_path) == ids
 
 
-@pytest.mark.parametrize("stated", ["2", [2, "3"], -1, True, 2.0, {"a": 1}])
+@pytest.mark.parametrize("stated", ["2", [2, "3"], -2, True, 2.0, {"a": 1}])
 def test_what_is_no_id(tmp_path, stated):
     write(tmp_path, {"eos_token_id": stated})
     with pytest.raises(
-        CheckpointError, match=r"generation_config.json' is damaged: its eos_token_id"
+        CheckpointError, match=r"generation_config.json' can't be right: its eos_token_id"
     ):
         read_stop_ids(tmp_path)
 

@@ -63,7 +63,7 @@ def test_the_small_real_model_opens_in_less_than_a_second(smollm_gguf):
 
 def test_weights_without_a_configuration(folder):
     (folder / "config.json").unlink()
-    with pytest.raises(CheckpointError, match=r"has weights but no config.json; fetch it again"):
+    with pytest.raises(CheckpointError, match=r"has weights but no config.json; put the model"):
         open_checkpoint(folder)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from aipc.artifact.files import CONFIG, GENAI_CONFIG, GENERATION_CONFIG
-from aipc.errors import damaged, quoted
+from aipc.errors import misstated, quoted
 from aipc.records import read_object
+
+_TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -31,6 +33,18 @@ def read_generation_config(folder: Path) -> Mapping[str, Any]:
     return read_object(path) if path.is_file() else _genai(folder, "search")
 
 
+def without_absent_ids(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A config without the token ids that mean "none": null, -1, an empty list, or these in one."""
+    kept = dict(content)
+    for key in _TOKEN_IDS:
+        stated = content.get(key, 0)
+        if isinstance(stated, list):
+            kept[key] = stated = [token for token in stated if not _is_absent(token)]
+        if _is_absent(stated) or stated == []:
+            kept.pop(key, None)
+    return kept
+
+
 def read_stop_ids(folder: Path) -> frozenset[int]:
     """The token ids that end a reply: ``eos_token_id`` of every file that states some.
 
@@ -39,11 +53,11 @@ def read_stop_ids(folder: Path) -> frozenset[int]:
     Raises:
         CheckpointError: unreadable, or an ``eos_token_id`` that is no id and no list of ids.
     """
-    found = _ids(folder / GENAI_CONFIG, _genai(folder, "model").get("eos_token_id"))
+    found = _ids(folder / GENAI_CONFIG, _genai(folder, "model"))
     for name in (GENERATION_CONFIG, CONFIG):
         path = folder / name
         if path.is_file():
-            found |= _ids(path, read_object(path).get("eos_token_id"))
+            found |= _ids(path, read_object(path))
     return frozenset(found)
 
 
@@ -65,9 +79,14 @@ def _genai(folder: Path, section: str) -> Mapping[str, Any]:
     return stated if isinstance(stated, dict) else {}
 
 
-def _ids(path: Path, stated: Any) -> set[int]:
-    ids = stated if isinstance(stated, list) else [] if stated is None else [stated]
+def _ids(path: Path, content: Mapping[str, Any]) -> set[int]:
+    stated = without_absent_ids(content).get("eos_token_id", [])
+    ids = stated if isinstance(stated, list) else [stated]
     for token in ids:
         if type(token) is not int or token < 0:
-            raise damaged(path, f"its eos_token_id is {quoted(stated)}")
+            raise misstated(path, f"its eos_token_id is {quoted(stated)}", "give it a token's id")
     return set(ids)
+
+
+def _is_absent(token: Any) -> bool:
+    return token is None or (type(token) is int and token == -1)

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, final
 
-from aipc.artifact.files import CONFIG
-from aipc.checkpoint.folder import FolderTexts, find_gguf, open_weights
+from aipc.artifact.config import without_absent_ids
+from aipc.artifact.files import ADAPTER, CONFIG
+from aipc.checkpoint.folder import find_gguf, open_weights
 from aipc.checkpoint.gguf.config import make_config
 from aipc.checkpoint.gguf.tokenizer import GgufTexts
 from aipc.checkpoint.gguf.weights import GgufFile, GgufWeights
 from aipc.checkpoint.tensors import Floats, TensorFile, TensorInfo, find_tensor
-from aipc.errors import FETCH_AGAIN, CheckpointError, unreadable
+from aipc.checkpoint.text_network import find_text_network, settle_head
+from aipc.checkpoint.texts import FolderTexts
+from aipc.errors import CheckpointError, unreadable
 from aipc.records import read_object
 
 
@@ -28,11 +31,18 @@ class Checkpoint:
     """A model's files, opened by `open_checkpoint`; safe to read from several threads."""
 
     def __init__(
-        self, path: Path, config: Mapping[str, Any], weights: TensorFile, texts: _Texts
+        self,
+        path: Path,
+        config: Mapping[str, Any],
+        weights: TensorFile,
+        texts: _Texts,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.path = path
         self.config = config
-        """The content of config.json; for a GGUF file, made from its metadata."""
+        """The text network's config.json; for a GGUF file, made from its metadata."""
+        self.notes = notes
+        """What of the files was left out or settled in opening them, a line each."""
         self._weights = weights
         self._texts = texts
 
@@ -97,12 +107,24 @@ def open_checkpoint(path: Path) -> Checkpoint:
             )
         if gguf := find_gguf(path):
             return _open_gguf(gguf)
-        weights = open_weights(path)
-        if not (path / CONFIG).is_file():
-            raise CheckpointError(f"'{path}' has weights but no {CONFIG}", FETCH_AGAIN)
-        return Checkpoint(path, read_object(path / CONFIG), weights, FolderTexts(path))
+        return _open_folder(path)
     except OSError as error:  # a folder without permission, a name that is too long
         raise unreadable(path, error) from error
+
+
+def _open_folder(path: Path) -> Checkpoint:
+    weights = open_weights(path)
+    if not (path / CONFIG).is_file():
+        raise CheckpointError(
+            f"'{path}' has weights but no {CONFIG}", "put the model's config.json beside them"
+        )
+    config = without_absent_ids(read_object(path / CONFIG))
+    network = settle_head(find_text_network(path, config, weights))
+    notes = network.notes
+    if (path / ADAPTER).is_file():
+        notes += (f"{ADAPTER} is left out: the whole model beside it is used as it is",)
+    texts = FolderTexts(path, network.config)
+    return Checkpoint(path, network.config, network.weights, texts, notes)
 
 
 def _open_gguf(path: Path) -> Checkpoint:

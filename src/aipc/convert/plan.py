@@ -131,16 +131,17 @@ class ConversionPlan(ABC):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Where the artifact differs from the recipe, and why."""
+        """Where the artifact differs from the checkpoint's files or the recipe, and why."""
+        opened = self.checkpoint.notes
         stated = self.recipe.group_size
         if self.recipe.weight_format != "int4" or stated == WHOLE_ROW:
-            return ()
+            return opened
         narrower = {
             (stored.matrix.columns, stored.encoding.group)
             for stored in self.layout.matrices.values()
             if stored.encoding.bits == 4 and stored.encoding.group != stated
         }
-        return tuple(
+        return opened + tuple(
             f"{'a scale a row' if group == columns else f'group size {group}'} for matrices "
             f"{columns} wide, which {stated} does not divide"
             for columns, group in sorted(narrower)

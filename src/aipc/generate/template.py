@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +14,27 @@ from aipc.generate.structured.tool_format import ToolFormat, format_of
 MAX_SOURCE = 2**18
 """Characters; the longest templates of known models have about 30,000."""
 
+_PROBE = "aipc-probe"
+
 
 class ChatTemplate:
     """Renders as `apply_chat_template` of transformers does; may be used from several threads."""
 
-    def __init__(self, source: str, special_tokens: Mapping[str, str]) -> None:
+    def __init__(
+        self, source: str, special_tokens: Mapping[str, str], tool_use: str | None = None
+    ) -> None:
         """Compile ``source``; ``special_tokens`` are its variables ("bos_token" …).
 
+        Where there is a ``tool_use`` template, it is the one for conversations with tools.
+
         Raises:
-            GenerationError: the template is too long or not valid.
+            GenerationError: a template is too long or not valid.
         """
-        if len(source) > MAX_SOURCE:
-            raise GenerationError(
-                f"the model's chat template has {len(source):,} characters, "
-                f"more than the {MAX_SOURCE:,} that are allowed",
-                "choose another model",
-            )
-        self.tool_format: ToolFormat = format_of(source)
+        shown = source if tool_use is None else tool_use
+        self.tool_format: ToolFormat = format_of(shown, is_for_tools=tool_use is not None)
         self._template = _compile(source)
+        self._tool_use = self._template if tool_use is None else _compile(tool_use)
+        self._reads_types = "type" in source
         self._special_tokens = dict(special_tokens)
 
     @classmethod
@@ -41,10 +45,10 @@ class ChatTemplate:
             CheckpointError: a file that can't be read.
             GenerationError: as the constructor.
         """
-        from aipc.checkpoint.folder import read_chat_template
+        from aipc.checkpoint.chat_templates import DEFAULT, TOOL_USE, read_chat_templates
 
-        source = read_chat_template(folder)
-        return None if source is None else cls(source, special_tokens)
+        named = read_chat_templates(folder)
+        return cls(named[DEFAULT], special_tokens, named.get(TOOL_USE)) if named else None
 
     def render(
         self,
@@ -62,28 +66,65 @@ class ChatTemplate:
             GenerationError: no messages, a message without a role, or a template that
                 refuses the conversation or takes too much time or text.
         """
-        from aipc.generate import sandbox
-
-        variables = {
-            **self._special_tokens,
-            "messages": plain(messages),
-            "tools": list(tools) or None,
-            "documents": None,
-            "add_generation_prompt": add_generation_prompt,
-        }
+        turns = plain(messages)
+        if self._takes_parts:
+            turns = [_in_parts(turn) for turn in turns]
         try:
-            return sandbox.render(self._template, variables)
+            return self._render(turns, list(tools), add_generation_prompt=add_generation_prompt)
         except Exception as error:  # a template can fail in every way that Python can
             raise GenerationError(
                 f"the model's chat template refuses this conversation: {_reason(error)}",
                 "change the messages' roles or their order, or choose another model",
             ) from error
 
+    def _render(
+        self, turns: list[dict[str, Any]], tools: list[Any], *, add_generation_prompt: bool = True
+    ) -> str:
+        from aipc.generate import sandbox
+
+        variables = {
+            **self._special_tokens,
+            "messages": turns,
+            "tools": tools or None,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+        }
+        return sandbox.render(self._tool_use if tools else self._template, variables)
+
+    @cached_property
+    def _takes_parts(self) -> bool:
+        """Whether it reads a message's content as a list of parts alone and drops a text.
+
+        Templates of models that see images do so without an error.
+        """
+        turn = {"role": "user", "content": _PROBE}
+        return self._reads_types and not self._shows(turn) and self._shows(_in_parts(turn))
+
+    def _shows(self, turn: dict[str, Any]) -> bool:
+        try:
+            return _PROBE in self._render([turn], [])
+        except Exception:  # noqa: BLE001 - a template can fail in every way that Python can
+            return False
+
+
+def _in_parts(turn: dict[str, Any]) -> dict[str, Any]:
+    content = turn.get("content")
+    if not isinstance(content, str):
+        return turn
+    return {**turn, "content": [{"type": "text", "text": content}]}
+
 
 def _compile(source: str) -> Any:
     from jinja2 import TemplateError
 
     from aipc.generate import sandbox
+
+    if len(source) > MAX_SOURCE:
+        raise GenerationError(
+            f"the model's chat template has {len(source):,} characters, "
+            f"more than the {MAX_SOURCE:,} that are allowed",
+            "choose another model",
+        )
 
     try:
         return sandbox.compile_template(source)

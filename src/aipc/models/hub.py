@@ -25,6 +25,7 @@ from aipc.errors import (
     UnsafeModel,
 )
 from aipc.models import transfer
+from aipc.models.lookalikes import lookalike
 from aipc.models.names import PICKLES, suggestion
 from aipc.models.source import COMMIT, HubSource
 from aipc.models.transfer import RemoteFile
@@ -104,6 +105,9 @@ def _no_weights(repo: str, names: set[str]) -> ModelError:
     if names & set(RUNTIME_FILES.values()):
         fix = "download it with `hf download` and give the folder that holds its files"
         return ModelNotFound(f"'{repo}' holds a converted model, no safetensors", fix)
+    what, fix = lookalike(repo, {name.split("/")[0] for name in names})
+    if what:
+        return ModelNotFound(what, fix)
     if PICKLES & set(suffixes):
         fix = "use a repository with .safetensors files; https://huggingface.co/docs/safetensors"
         what = f"'{repo}' has its weights only as pickles, which run code when opened"

@@ -21,6 +21,7 @@ from typing import Any
 from aipc.artifact import manifest
 from aipc.artifact.files import CONFIG, runtime_of
 from aipc.errors import ArtifactError, ModelNotFound, UnsafeModel
+from aipc.models.lookalikes import lookalike
 from aipc.models.source import (
     ArtifactSource,
     FolderSource,
@@ -182,10 +183,21 @@ def _folder(path: Path) -> Source:
         return _own_folder(path)
     if runtime_of(path) is not None:
         return ArtifactSource(path)
+    what, fix = lookalike(str(path), _names(path), path)
+    if what:
+        raise ModelNotFound(what, fix)
     if (path / CONFIG).exists() or any(path.glob("*.gguf")):
         return FolderSource(path)
     fix = "give the folder that holds config.json and .safetensors files, or a .gguf file"
     raise ModelNotFound(f"'{path}' holds no model", fix)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError as error:
+        what = f"can't look into '{folder}' ({error.strerror})"
+        raise ModelNotFound(what, "check who may read it") from error
 
 
 def _own_folder(path: Path) -> Source:

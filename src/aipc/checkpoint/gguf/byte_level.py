@@ -7,6 +7,7 @@ which begin with a bos token.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,13 +78,17 @@ def build_byte_level(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer:
         CheckpointError: merges of tokens that the vocabulary lacks.
         UnsupportedModel: a pre-tokenizer that is not in the table.
     """
+    pre_tokenizer = find_pre_tokenizer(metadata)
+    return build_split_bpe(pre_tokenizer, vocabulary.ids, _read_merges(metadata, vocabulary))
+
+
+def build_split_bpe(
+    pre_tokenizer: PreTokenizer, ids: Mapping[str, int], merges: list[tuple[str, str]]
+) -> Tokenizer:
+    """BPE over GPT-2's letters for bytes, of text that ``pre_tokenizer`` has split."""
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    pre_tokenizer = find_pre_tokenizer(metadata)
-    merges = _read_merges(metadata, vocabulary)
-    tokenizer = Tokenizer(
-        models.BPE(dict(vocabulary.ids), merges, ignore_merges=pre_tokenizer.ignores_merges)
-    )
+    tokenizer = Tokenizer(models.BPE(dict(ids), merges, ignore_merges=pre_tokenizer.ignores_merges))
     if pre_tokenizer.composed:
         tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

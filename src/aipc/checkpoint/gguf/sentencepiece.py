@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aipc.checkpoint.gguf.metadata import Metadata
@@ -20,10 +20,17 @@ def build_sentencepiece(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer
     Raises:
         CheckpointError: no score for each piece.
     """
+    prefix = metadata.flag("tokenizer.ggml.add_space_prefix", default=True)
+    return build_piece_bpe(vocabulary, scores(metadata, vocabulary), prefix=prefix)
+
+
+def build_piece_bpe(
+    vocabulary: Vocabulary, piece_scores: Sequence[float], *, prefix: bool
+) -> Tokenizer:
+    """BPE over sentencepiece's pieces; with ``prefix`` a text begins with a space of its own."""
     from tokenizers import Tokenizer, decoders, models, normalizers
 
-    prefix = metadata.flag("tokenizer.ggml.add_space_prefix", default=True)
-    ranked = zip(vocabulary.tokens, vocabulary.kinds, scores(metadata, vocabulary), strict=True)
+    ranked = zip(vocabulary.tokens, vocabulary.kinds, piece_scores, strict=True)
     pieces = {token: score for token, kind, score in ranked if kind == NORMAL}
     unknown = vocabulary.of_kind(UNKNOWN)
     model = models.BPE(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from aipc.tables import read_table
@@ -50,17 +50,18 @@ class ToolFormat:
         return self.result_form.replace("{result}", content)
 
 
-def format_of(template: str | None) -> ToolFormat:
+def format_of(template: str | None, *, is_for_tools: bool = False) -> ToolFormat:
     """The format that a chat template shows that its model was trained on.
 
-    A template that takes tools in a form not known here is handled as one without tools: the
-    a system message says to the model how to call them.
+    A template that takes tools in a form not known here is handled as one without tools: a
+    system message says to the model how to call them.  One that ``is_for_tools`` and nothing else
+    writes them itself, whatever its form is.
     """
     *known, other = _FORMATS
     for form in known:
         if template is not None and all(sign in template for sign in form.sign):
             return form
-    return other
+    return replace(other, shown="template", turns="template") if is_for_tools else other
 
 
 def _read() -> tuple[ToolFormat, ...]:

@@ -1,0 +1,78 @@
+"""The text files of a checkpoint folder, as an artifact has them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aipc.artifact.config import without_absent_ids
+from aipc.artifact.files import CONFIG, GENERATION_CONFIG, TOKENIZER, TOKENIZER_CONFIG
+from aipc.checkpoint.chat_templates import read_chat_templates, template_files, write_chat_templates
+from aipc.checkpoint.tokenizer_files import (
+    ADDED,
+    SPECIAL,
+    build_tokenizer,
+    read_tokenizer_config,
+    source_files,
+)
+from aipc.errors import unreadable
+from aipc.records import read_object, write_object
+
+_COPIED = (SPECIAL, ADDED)
+_READ = (CONFIG, GENERATION_CONFIG, TOKENIZER_CONFIG, *_COPIED)
+
+
+class FolderTexts:
+    """The text files of a checkpoint folder; references to the repository's code are left out."""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        """Take the folder's files, but for its config.json, of which ``config`` was made."""
+        self._folder = folder
+        self._config = config
+        own = (folder / name for name in _READ if (folder / name).is_file())
+        self.paths = (*own, *source_files(folder), *template_files(folder))
+
+    def write(self, target: Path) -> None:
+        """Write them to ``target``, an existing folder.
+
+        Raises:
+            CheckpointError: one can't be read.
+            UnsupportedModel: there is no tokenizer.
+            OSError: ``target`` can't be written.
+        """
+        folder = self._folder
+        if (folder / TOKENIZER).is_file():
+            _copy(folder / TOKENIZER, target)
+        else:
+            built = build_tokenizer(folder).to_str()
+            (target / TOKENIZER).write_bytes(built.encode("utf-8"))
+        write_chat_templates(read_chat_templates(folder), target)
+        _write(target / CONFIG, self._config, folder)
+        _write(target / TOKENIZER_CONFIG, read_tokenizer_config(folder), folder)
+        if (folder / GENERATION_CONFIG).is_file():
+            stated = read_object(folder / GENERATION_CONFIG)
+            _write(target / GENERATION_CONFIG, without_absent_ids(stated), folder)
+        for name in _COPIED:
+            if (folder / name).is_file():
+                _copy(folder / name, target)
+
+
+def _write(target: Path, content: Mapping[str, Any], folder: Path) -> None:
+    """Write a config without the names of the repository's own code, which is never run."""
+    content = {key: content[key] for key in content if key != "auto_map"}
+    own = folder / target.name
+    if own.is_file() and read_object(own) == content:
+        _copy(own, target.parent)
+    else:
+        write_object(target, content)
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        opened = source.open("rb")
+    except OSError as error:
+        raise unreadable(source, error) from error
+    with opened, (target / source.name).open("wb") as written:
+        shutil.copyfileobj(opened, written)

@@ -1,0 +1,56 @@
+import json
+
+import pytest
+
+from aipc.checkpoint.texts import FolderTexts
+from aipc.errors import CheckpointError, UnsupportedModel
+
+CONFIG = {"model_type": "phi3"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the text files of a repository and some of its code."""
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "phi3"}')
+    (folder / "tokenizer.json").write_bytes(b'{"version":\r\n "1.0"}')
+    (folder / "tokenizer_config.json").write_text("{}")
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    (folder / "configuration_phi3.py").write_text("raise SystemExit")
+    (folder / "README.md").write_text("# Phi")
+    return folder
+
+
+def test_copies_the_text_files_byte_by_byte_and_no_code(folder, tmp_path):
+    target = tmp_path / "target"
+    target.mkdir()
+    texts = FolderTexts(folder, CONFIG)
+    texts.write(target)
+    names = {"config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
+    assert {path.name for path in target.iterdir()} == names
+    assert {path.name for path in texts.paths} == names
+    for name in names:
+        assert (target / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_never_copies_the_names_of_code(folder, tmp_path):
+    auto_map = {"AutoConfig": "configuration_phi3.Phi3Config"}
+    named = {"auto_map": auto_map, "model_type": "phi3"}
+    for name in ("config.json", "tokenizer_config.json"):
+        (folder / name).write_text(json.dumps(named))
+    FolderTexts(folder, named).write(tmp_path)
+    for name in ("config.json", "tokenizer_config.json"):
+        assert json.loads((tmp_path / name).read_text()) == {"model_type": "phi3"}
+
+
+def test_a_folder_without_a_tokenizer_says_how_to_get_one(folder, tmp_path):
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(UnsupportedModel, match=r"no tokenizer.json; .*save_pretrained"):
+        FolderTexts(folder, CONFIG).write(tmp_path)
+
+
+def test_a_damaged_configuration_is_not_copied(folder, tmp_path):
+    (folder / "generation_config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"config.json' is damaged"):
+        FolderTexts(folder, CONFIG).write(tmp_path)
