@@ -17,13 +17,18 @@ from aipc.convert.network import (
     TokenInputs,
     Vector,
 )
+from aipc.convert.other_networks import refuse_other_tasks, unknown_network
 from aipc.convert.rope import LLAMA_THETAS, Rope, Thetas, read_rope
+from aipc.convert.sizes import check_layers, check_sizes
 from aipc.errors import CheckpointError, UnsupportedModel, quoted
 
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
-_FETCH_AGAIN = "fetch the checkpoint again"
-DERIVED = "rotary_emb.inv_freq"  # a buffer that old checkpoints carry; computed from the config
+_ONE_MODEL = "take config.json and weights of the same model"
+_WITHOUT_HEAD = (
+    'set "tie_word_embeddings": true in config.json if its head is its embedding; without a head it'
+    " makes embeddings and writes no text"
+)
 _SEPARATE = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _GATE_UP = ("mlp.gate_proj", "mlp.up_proj")
 _OUT, _DOWN = ("self_attn.o_proj",), ("mlp.down_proj",)
@@ -183,26 +188,26 @@ def read_network(checkpoint: Checkpoint) -> Network:
         CheckpointError: a config and tensors that contradict each other.
     """
     config = checkpoint.config
+    if config.get("model_type") not in FAMILIES:
+        raise unknown_network(checkpoint.path, config, FAMILIES)
+    refuse_other_tasks(checkpoint.path, config)
+    check_sizes(checkpoint.path, config)
+    check_layers(checkpoint.path, config, checkpoint.tensors)
     family = _family(config)
     try:
         network = _describe(config, family)
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise CheckpointError(
             f"{checkpoint.path}: config.json lacks or garbles {error}",
-            _FETCH_AGAIN,
+            "correct it there: the model's page has the right one",
         ) from error
     _check_tensors(network, checkpoint)
     return network
 
 
 def _family(config: Mapping[str, Any]) -> Family:
-    model_type = config.get("model_type")
-    if model_type not in FAMILIES:
-        raise UnsupportedModel(
-            f"the network '{model_type}' is not known here",
-            f"known networks: {', '.join(FAMILIES)}",
-        )
-    family = FAMILIES[str(model_type)]
+    model_type = str(config["model_type"])
+    family = FAMILIES[model_type]
     allowed = dict(UNSUPPORTED)
     if not family.reads_bias:
         allowed |= dict.fromkeys(("attention_bias", "mlp_bias"), (False, None))
@@ -514,7 +519,7 @@ def _check_tensors(network: Network, checkpoint: Checkpoint) -> None:
     if network.tied:
         expected.add(HEAD)
     expected.update(_of_sharing_layers(network))
-    extra = [name for name in checkpoint.tensors if name not in expected and DERIVED not in name]
+    extra = [name for name in checkpoint.tensors if name not in expected]
     if extra:
         raise UnsupportedModel(
             f"the checkpoint has {len(extra)} tensors that a plain {network.model_type} has not, "
@@ -537,7 +542,8 @@ def _check_shapes(checkpoint: Checkpoint, names: tuple[str, ...], wanted: tuple[
     for name in names:
         info = checkpoint.tensors.get(name)
         if info is None:
-            raise CheckpointError(f"{checkpoint.path}: the tensor {name} is missing", _FETCH_AGAIN)
+            fix = _WITHOUT_HEAD if name == HEAD else _ONE_MODEL
+            raise CheckpointError(f"{checkpoint.path}: the tensor {name} is missing", fix)
         if len(info.shape) != len(wanted) or info.shape[1:] != wanted[1:]:
             raise _mismatch(checkpoint, name, info.shape, wanted)
         rows += info.shape[0]
@@ -548,7 +554,10 @@ def _check_shapes(checkpoint: Checkpoint, names: tuple[str, ...], wanted: tuple[
 def _mismatch(
     checkpoint: Checkpoint, name: str, shape: tuple[int, ...], wanted: tuple[int, ...]
 ) -> CheckpointError:
+    fix = _ONE_MODEL
+    if name == EMBEDDING and shape[1:] == wanted[1:]:
+        fix = f'set "vocab_size": {shape[0]} in config.json if tokens were added'
     return CheckpointError(
         f"{checkpoint.path}: {name} has shape {list(shape)}, the config gives {list(wanted)}",
-        _FETCH_AGAIN,
+        fix,
     )

@@ -1,0 +1,106 @@
+"""Whether a config's numbers can be a network's, before anything is built of them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from aipc.errors import CheckpointError, misstated, quoted
+
+_MOST = {
+    "hidden_size": 2**17,
+    "intermediate_size": 2**20,
+    "num_hidden_layers": 2**11,
+    "num_attention_heads": 2**12,
+    "num_key_value_heads": 2**12,
+    "head_dim": 2**12,
+    "vocab_size": 2**22,
+    "max_position_embeddings": 2**24,
+    "sliding_window": 2**31,
+    "original_max_position_embeddings": 2**24,
+}
+"""Some ten times what the largest known network has."""
+_OPTIONAL = frozenset(
+    {
+        *("num_key_value_heads", "head_dim", "sliding_window"),
+        "original_max_position_embeddings",
+    }
+)
+_NUMBERS = ("rms_norm_eps", "rope_theta", "rope_local_base_freq")
+_DIVISORS = frozenset({"factor", "rope_theta", "long_factor", "short_factor"})
+_LAYER = re.compile(r"model\.layers\.(\d{1,9})\.", re.ASCII)
+
+
+def check_sizes(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse sizes and rotary settings that no network can have.
+
+    Args:
+        path: the checkpoint, for the message.
+        config: its config.json.
+
+    Raises:
+        CheckpointError: naming the first that is wrong.
+    """
+    for key, most in _MOST.items():
+        value = config.get(key)
+        if value is None and key in _OPTIONAL:
+            continue
+        if key == "sliding_window" and value in (-1, 0):  # none, in some configs
+            continue
+        if type(value) is not int or not 1 <= value <= most:
+            raise _wrong(path, key, value, f", no whole number from 1 to {most:,}")
+    for key in _NUMBERS:
+        if key in config:
+            _check_number(path, key, config[key])
+    for key in ("rope_scaling", "rope_parameters"):
+        for name, value in _flat(config.get(key)):
+            _check_number(path, f"{key}.{name}", value, is_divisor=name in _DIVISORS)
+
+
+def check_layers(path: Path, config: Mapping[str, Any], tensors: Iterable[str]) -> None:
+    """Refuse a config with more layers than the weights have, naming the first that is missing.
+
+    Raises:
+        CheckpointError: it has.
+    """
+    layers = {int(match[1]) for match in map(_LAYER.match, tensors) if match}
+    stated = int(config["num_hidden_layers"])
+    missing = next((layer for layer in range(stated) if layer not in layers), None)
+    if missing is not None:
+        raise CheckpointError(
+            f"the config of '{path}' has {stated:,} layers, its weights have {len(layers)}:"
+            f" model.layers.{missing} is missing",
+            "take config.json and weights of the same model",
+        )
+
+
+def _check_number(path: Path, key: str, value: Any, *, is_divisor: bool = False) -> None:
+    is_number = type(value) in (int, float) and math.isfinite(value)
+    if not is_number or value < 0 or (is_divisor and value == 0):
+        raise _wrong(path, key, value)
+
+
+def _flat(settings: Any) -> Iterator[tuple[str, Any]]:
+    """Every number of rotary settings by the name of its member; texts and flags are no numbers."""
+    members = settings.items() if isinstance(settings, Mapping) else ()
+    for name, value in members:
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        elif isinstance(value, list):
+            yield from ((name, each) for each in value)
+        elif value is not None and not isinstance(value, str | bool):
+            yield name, value
+
+
+def _wrong(path: Path, key: str, value: Any, why: str = "") -> CheckpointError:
+    fix = "correct it in config.json: the model's page has the right one"
+    if path.suffix == ".gguf":
+        fix = "take another file of this model, or its checkpoint folder (safetensors)"
+    return misstated(path, f"its config has {key} = {_shown(value)}{why}", fix)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:,}" if type(value) is int and abs(value) < 10**24 else quoted(value)
