@@ -138,7 +138,7 @@ def _special(vocabulary: Vocabulary, trainer: _Fields) -> dict[str, str]:
 
 def _unigram(model: SentencepieceModel) -> Tokenizer:
     """Raises CheckpointError where no piece stands for what is unknown."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import Tokenizer, decoders, models, normalizers
 
     vocabulary = model.vocabulary
     unknown = vocabulary.of_kind(UNKNOWN)
@@ -148,8 +148,8 @@ def _unigram(model: SentencepieceModel) -> Tokenizer:
     number = vocabulary.ids[unknown[0]]
     fallback = bool(vocabulary.of_kind(BYTE))
     tokenizer = Tokenizer(models.Unigram(scored, unk_id=number, byte_fallback=fallback))
-    scheme = "always" if model.prefix else "never"
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(_SPACE, scheme, split=False)
+    spaces: list[Any] = [normalizers.Prepend(_SPACE)] * model.prefix
+    tokenizer.normalizer = normalizers.Sequence([*spaces, normalizers.Replace(" ", _SPACE)])
     steps: list[Any] = [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
     tokenizer.decoder = decoders.Sequence(steps + [decoders.Strip(" ", 1, 0)] * model.prefix)
     return tokenizer

@@ -62,8 +62,11 @@ def find_text_network(path: Path, config: Mapping[str, Any], weights: TensorFile
     inner = text_config(path, config)
     plain, outside = _plain_names(path, tuple(weights.tensors))
     notes = []
-    if inner.get("model_type") == config.get("model_type"):
-        plain |= {name: name for name in outside}  # no part of a larger one: what are they?
+    is_part = inner.get("model_type") != config.get("model_type")
+    if is_part and HEAD not in plain:
+        inner.setdefault("tie_word_embeddings", True)
+    if not is_part:
+        plain |= {name: name for name in outside}
     elif outside:
         notes.append(
             f"{len(outside)} tensors for images or sound are left out: aipc runs the text network"
@@ -115,10 +118,13 @@ def _refuse_unknown_wrapper(path: Path, model_type: str, config: Mapping[str, An
 def _completed(inner: dict[str, Any]) -> dict[str, Any]:
     model_type = str(inner["model_type"])
     defaults = dict(_TABLE["defaults"].get(model_type, {}))
+    while model_type in _TABLE["same"]:
+        model_type = _TABLE["same"][model_type]
+        defaults = {**_TABLE["defaults"].get(model_type, {}), **defaults}
     if "rope_parameters" in inner:
         for key in ("rope_theta", "rope_local_base_freq", "rope_parameters"):
             defaults.pop(key, None)
-    full = {**defaults, **inner, "model_type": _TABLE["same"].get(model_type, model_type)}
+    full = {**defaults, **inner, "model_type": model_type}
     if "architectures" in defaults:
         full["architectures"] = defaults["architectures"]
     return {**full, **_positions_of_text(full)}
