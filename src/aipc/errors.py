@@ -23,6 +23,7 @@ from __future__ import annotations
 from pathlib import Path
 
 FETCH_AGAIN = "fetch it again with 'aipc pull'"
+LFS_POINTER = b"version https://git-lfs"
 _LONGEST_NAME = 80
 
 
@@ -103,6 +104,14 @@ class PromptTooLong(GenerationError):
 def damaged(path: Path, why: str) -> CheckpointError:
     """An error for a file whose bytes contradict themselves or its size."""
     return CheckpointError(f"'{path}' is damaged: {why}", FETCH_AGAIN)
+
+
+def pointer(path: Path) -> CheckpointError:
+    """An error for a file that git did not fetch: `LFS_POINTER` and its hash stand in its place."""
+    return CheckpointError(
+        f"'{path}' is no file yet, but git's pointer to one",
+        "run `git lfs pull` in its folder",
+    )
 
 
 def misstated(path: Path, what: str, fix: str) -> CheckpointError:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from aipc import disk
-from aipc.errors import MeasurementError, damaged, unreadable
+from aipc.errors import LFS_POINTER, MeasurementError, damaged, pointer, unreadable
 
 T = TypeVar("T")
 
@@ -44,6 +44,8 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def parse_object(path: Path, data: bytes) -> dict[str, Any]:
     """Parse UTF-8 bytes that stand in ``path`` as one JSON object; a repeated key is refused."""
+    if data.startswith(LFS_POINTER):
+        raise pointer(path)
     try:
         parsed = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:

@@ -56,10 +56,24 @@ def test_no_weights_at_all(folder):
         open_weights(folder)
 
 
-def test_shards_without_their_index_are_no_weights(make_safetensors, tmp_path):
-    make_safetensors({"a": ("F32", np.zeros(1, np.float32))}, "model-00001-of-00002.safetensors")
-    with pytest.raises(CheckpointError, match=r"nor model.safetensors.index.json|has neither"):
+ZERO = {"a": ("F32", np.zeros(1, np.float32))}
+
+
+@pytest.mark.parametrize(
+    "names", [["model-00001-of-00002.safetensors"], ["one.safetensors", "two.safetensors"]]
+)
+def test_several_files_without_their_index(make_safetensors, tmp_path, names):
+    for name in names:
+        make_safetensors(ZERO, name)
+    with pytest.raises(CheckpointError, match=rf"such as {names[0]}, and no .*; fetch that too"):
         open_weights(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.fp16.safetensors", "model-00001-of-00001.safetensors"])
+def test_the_one_file_there_is_whatever_its_name(make_safetensors, tmp_path, name):
+    path = make_safetensors(ZERO, name)
+    make_safetensors(ZERO, "adapter_model.safetensors")
+    assert open_weights(tmp_path).paths == (path,)
 
 
 def test_finds_the_one_gguf(folder):

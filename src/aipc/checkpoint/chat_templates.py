@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aipc.artifact.files import CHAT_TEMPLATE, TOKENIZER_CONFIG
-from aipc.errors import UnsupportedModel, damaged, unreadable
+from aipc.errors import UnsupportedModel, damaged, misstated, unreadable
 from aipc.records import read_object
 
 DEFAULT = "default"
@@ -18,6 +18,7 @@ ADDITIONAL = "additional_chat_templates"
 """The folder of the templates that are not the default, NAME.jinja, as transformers saves them."""
 _OF_PROCESSOR = "chat_template.json"
 """Where the processors of multimodal models kept theirs before chat_template.jinja."""
+_BESIDE = f"put the one to use beside it as {CHAT_TEMPLATE}"
 _LONGEST = 2**20  # characters
 _NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 
@@ -40,7 +41,7 @@ def read_chat_templates(folder: Path) -> Mapping[str, str]:
     if templates and DEFAULT not in templates:
         raise UnsupportedModel(
             f"'{folder}' has the chat templates {', '.join(templates)}, none called 'default'",
-            f"put the one to use into it as {CHAT_TEMPLATE}",
+            _BESIDE,
         )
     return templates
 
@@ -80,7 +81,7 @@ def _stated(folder: Path) -> dict[str, str]:
 def _named(path: Path, entries: list[Any]) -> list[tuple[str, Any]]:
     names = [entry.get("name") if isinstance(entry, dict) else None for entry in entries]
     if not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
-        raise damaged(path, "its chat templates have no names")
+        raise misstated(path, "its chat templates have no names", _BESIDE)
     return [(str(entry["name"]), entry.get("template")) for entry in entries]
 
 
@@ -96,8 +97,9 @@ def _read_text(path: Path) -> str:
 
 def _checked(path: Path, template: Any) -> str:
     if not isinstance(template, str):
-        raise damaged(path, "its chat template is no text")
+        raise misstated(path, "its chat template is no text", _BESIDE)
     # a lone surrogate, which JSON can escape, is no character
     if len(template) > _LONGEST or any("\ud800" <= letter <= "\udfff" for letter in template):
-        raise damaged(path, f"its chat template is no text of at most {_LONGEST} characters")
+        what = f"its chat template is no text of at most {_LONGEST} characters"
+        raise misstated(path, what, _BESIDE)
     return template

@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, final
 
-from aipc.artifact.config import without_absent_ids
+from aipc.artifact.config import read_stop_ids, without_absent_ids
 from aipc.artifact.files import ADAPTER, CONFIG
 from aipc.checkpoint.folder import find_gguf, open_weights
 from aipc.checkpoint.gguf.config import make_config
+from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.gguf.tokenizer import GgufTexts
 from aipc.checkpoint.gguf.weights import GgufFile, GgufWeights
 from aipc.checkpoint.tensors import Floats, TensorFile, TensorInfo, find_tensor
 from aipc.checkpoint.text_network import find_text_network, settle_head
 from aipc.checkpoint.texts import FolderTexts
-from aipc.errors import CheckpointError, unreadable
+from aipc.errors import CheckpointError, UnsupportedModel, unreadable
 from aipc.records import read_object
+
+_ADAPTER_IGNORED = f"{ADAPTER} is left out: the whole model beside it is used as it is"
 
 
 class _Texts(Protocol):
@@ -113,22 +116,38 @@ def open_checkpoint(path: Path) -> Checkpoint:
 
 
 def _open_folder(path: Path) -> Checkpoint:
-    weights = open_weights(path)
+    stored = open_weights(path)
     if not (path / CONFIG).is_file():
         raise CheckpointError(
             f"'{path}' has weights but no {CONFIG}", "put the model's config.json beside them"
         )
+    read_stop_ids(path)  # damage that would else be found when the artifact is loaded
     config = without_absent_ids(read_object(path / CONFIG))
-    network = settle_head(find_text_network(path, config, weights))
-    notes = network.notes
-    if (path / ADAPTER).is_file():
-        notes += (f"{ADAPTER} is left out: the whole model beside it is used as it is",)
-    texts = FolderTexts(path, network.config)
-    return Checkpoint(path, network.config, network.weights, texts, notes)
+    network = find_text_network(path, config, stored)
+    plain, note = settle_head(network.config, network.weights)
+    ignored = _ADAPTER_IGNORED if (path / ADAPTER).is_file() else ""
+    notes = (*network.notes, *filter(None, (note, ignored)))
+    return Checkpoint(path, plain, network.weights, FolderTexts(path, plain), notes)
 
 
 def _open_gguf(path: Path) -> Checkpoint:
     file = GgufFile(path)
+    _refuse_part(file.metadata)
     weights = GgufWeights(file)
     config = make_config(file, weights.tensors)
     return Checkpoint(path, config, weights, GgufTexts(file.metadata, config))
+
+
+def _refuse_part(metadata: Metadata) -> None:
+    """Refuse what llama.cpp keeps beside a model."""
+    kind = metadata.text("general.type", "model")
+    if kind == "adapter":
+        raise UnsupportedModel(
+            f"'{metadata.path}' is a LoRA adapter, no whole model",
+            "merge it with llama.cpp's llama-export-lora -m BASE --lora ADAPTER -o MERGED",
+        )
+    if kind == "mmproj" or metadata.architecture == "clip":
+        raise UnsupportedModel(
+            f"'{metadata.path}' is the part of a model that reads images or sound",
+            "name the .gguf file of the model itself",
+        )

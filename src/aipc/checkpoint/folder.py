@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from aipc.checkpoint.safetensors import INDEX, SafetensorsFile, Shards
@@ -9,6 +10,9 @@ from aipc.checkpoint.tensors import TensorFile
 from aipc.errors import CheckpointError, UnsafeModel
 
 SINGLE = "model.safetensors"
+_PART = re.compile(r".+-\d{5}-of-(\d{5})\.safetensors", re.ASCII)
+_OTHER = ("adapter", "consolidated", "optimizer", "training_args")
+"""What the names of safetensors files begin with that are not a model's own."""
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -28,7 +32,7 @@ def find_gguf(folder: Path) -> Path | None:
 
 
 def open_weights(folder: Path) -> TensorFile:
-    """Open ``model.safetensors``, or else the shards that the index names.
+    """Open ``model.safetensors``, else the shards that the index names, else the one file there is.
 
     Raises:
         CheckpointError: no weights, or damaged ones.
@@ -39,6 +43,15 @@ def open_weights(folder: Path) -> TensorFile:
         return SafetensorsFile(folder / SINGLE)
     if (folder / INDEX).is_file():
         return Shards(folder / INDEX)
+    others = [path for path in _matching(folder, "*.safetensors") if not _is_other(path.name)]
+    if len(others) == 1 and not _is_one_of_many(others[0].name):
+        return SafetensorsFile(others[0])
+    if others:
+        found = f"{len(others)} safetensors files, such as {others[0].name}"
+        raise CheckpointError(
+            f"'{folder}' has {found}, and no {INDEX}",
+            f"fetch that too, or leave one whole model there as {SINGLE}",
+        )
     pickles = [path for pattern in _PICKLES for path in _matching(folder, pattern)]
     if pickles:
         raise UnsafeModel(
@@ -49,6 +62,15 @@ def open_weights(folder: Path) -> TensorFile:
         f"'{folder}' has neither {SINGLE}, {INDEX} nor a .gguf file",
         "name a checkpoint folder, or fetch a model with 'aipc pull'",
     )
+
+
+def _is_other(name: str) -> bool:
+    return name.startswith(_OTHER)
+
+
+def _is_one_of_many(name: str) -> bool:
+    part = _PART.fullmatch(name)
+    return part is not None and int(part[1]) > 1
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:

@@ -22,7 +22,17 @@ from aipc.checkpoint.tensors import (
     map_bytes,
     to_float32,
 )
-from aipc.errors import FETCH_AGAIN, CheckpointError, UnsupportedModel, damaged, quoted, unreadable
+from aipc.errors import (
+    FETCH_AGAIN,
+    LFS_POINTER,
+    CheckpointError,
+    UnsupportedModel,
+    damaged,
+    misstated,
+    pointer,
+    quoted,
+    unreadable,
+)
 from aipc.records import LIMIT, parse_object, read_object
 
 _BITS = {
@@ -36,6 +46,7 @@ _BITS = {
 }
 INDEX = "model.safetensors.index.json"
 _SHARD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}\.safetensors", re.ASCII)
+_PLAIN_NAMES = "name each shard by its file's name alone: all of them lie beside the index"
 _LENGTH_BYTES = 8
 _MOST_AXES = 8
 _MOST_ITEMS = 2**48
@@ -114,14 +125,18 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int, int]:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(0)
-            length = _header_length(path, file.read(_LENGTH_BYTES), size)
+            start = file.read(len(LFS_POINTER))
+            if start == LFS_POINTER:
+                raise pointer(path)
+            file.seek(_LENGTH_BYTES)
+            length = _header_length(path, start[:_LENGTH_BYTES], size)
             data = file.read(length)
     except OSError as error:
         raise unreadable(path, error) from error
     header = parse_object(path, data)
     header.pop("__metadata__", None)
-    start = _LENGTH_BYTES + length
-    return header, start, size - start
+    data_start = _LENGTH_BYTES + length
+    return header, data_start, size - data_start
 
 
 def _header_length(path: Path, prefix: bytes, size: int) -> int:
@@ -170,9 +185,9 @@ def _counts(values: Any) -> tuple[int, ...] | None:
 def _read_weight_map(index: Path) -> dict[str, str]:
     weight_map: Any = read_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise damaged(index, "it has no weight_map")
+        raise misstated(index, "it has no weight_map", "take the model's own index")
     for name in weight_map.values():
         # a plain name: nothing in a checkpoint may point out of its folder
         if not isinstance(name, str) or not _SHARD_NAME.fullmatch(name):
-            raise damaged(index, f"{quoted(name)} is no shard's file name")
+            raise misstated(index, f"{quoted(name)} is no shard's file name", _PLAIN_NAMES)
     return weight_map

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from aipc.errors import FETCH_AGAIN, CheckpointError, damaged, quoted, unreadable
+from aipc.errors import CheckpointError, damaged, quoted, unreadable
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -81,7 +81,10 @@ def find_tensor(tensors: Mapping[str, TensorInfo], name: str) -> TensorInfo:
         CheckpointError: there is none of that name.
     """
     if name not in tensors:
-        raise CheckpointError(f"the checkpoint has no tensor {quoted(name)}", FETCH_AGAIN)
+        raise CheckpointError(
+            f"the checkpoint has no tensor {quoted(name)}",
+            "take config.json and weights of the same model",
+        )
     return tensors[name]
 
 
@@ -95,7 +98,7 @@ def check_rows(info: TensorInfo, start: int, stop: int) -> None:
     if not info.shape or not 0 <= start <= stop <= count:
         raise CheckpointError(
             f"no rows {start} to {stop} in tensor {quoted(info.name)} of shape {info.shape}",
-            "the configuration and the weights belong to different models",
+            "take config.json and weights of the same model",
         )
 
 

@@ -37,6 +37,10 @@ _COMPUTED = re.compile(
 """Buffers that old checkpoints carry, and that are computed from the config."""
 _AHEAD = re.compile(r"(?:model\.)?(?:mtp|mtp_layers|medusa_head)\.", re.ASCII)
 _LAYER = re.compile(r"model\.layers\.(\d{1,9})\.", re.ASCII)
+_OWN_HEAD = (
+    "its config ties head and embedding, but lm_head.weight differs from the embedding: the stored"
+    " head is used"
+)
 _COMPARED = 2**22  # numbers at a time
 
 
@@ -65,6 +69,8 @@ def find_text_network(path: Path, config: Mapping[str, Any], weights: TensorFile
     is_part = inner.get("model_type") != config.get("model_type")
     if is_part and HEAD not in plain:
         inner.setdefault("tie_word_embeddings", True)
+    if inner.get("tie_word_embeddings") is True and EMBEDDING not in plain and HEAD in plain:
+        plain[EMBEDDING] = plain.pop(HEAD)  # of two that are one, one is stored
     if not is_part:
         plain |= {name: name for name in outside}
     elif outside:
@@ -231,28 +237,18 @@ class Renamed:
         return self._weights.rows(self._stored.get(name, name), start, stop)
 
 
-def settle_head(network: TextNetwork) -> TextNetwork:
-    """Decide whether head and embedding are one matrix, as transformers 5 does.
+def settle_head(config: Mapping[str, Any], weights: TensorFile) -> tuple[dict[str, Any], str]:
+    """The config that says whether head and embedding are one matrix, and a note or "".
 
-    A stored head that differs from the embedding is used, whatever the config says; one that is
-    stored alone is the embedding as well.  The config that is returned says which.
+    As transformers 5 does, a stored head that differs from the embedding is used, whatever the
+    config says.
     """
-    tensors, tied = network.weights.tensors, network.config.get("tie_word_embeddings")
-    if tied is False or HEAD not in tensors:
-        return network
-    if EMBEDDING not in tensors:
-        if tied is not True:
-            return network
-        only = {EMBEDDING if name == HEAD else name: name for name in tensors}
-        return replace(network, weights=Renamed(network.weights, only))
-    if _are_equal(network.weights):
-        return network
-    note = (
-        "its config ties head and embedding, but lm_head.weight differs from the embedding: the"
-        " stored head is used"
-    )
-    config = {**network.config, "tie_word_embeddings": False}
-    return replace(network, config=config, notes=(*network.notes, *((note,) if tied else ())))
+    settled, tied = dict(config), config.get("tie_word_embeddings")
+    is_both = HEAD in weights.tensors and EMBEDDING in weights.tensors
+    if tied is False or not is_both or _are_equal(weights):
+        return settled, ""
+    settled["tie_word_embeddings"] = False
+    return settled, _OWN_HEAD if tied else ""
 
 
 def _are_equal(weights: TensorFile) -> bool:

@@ -14,7 +14,7 @@ from aipc.artifact.files import TOKENIZER, TOKENIZER_CONFIG
 from aipc.checkpoint.gguf.byte_level import PRE_TOKENIZERS, build_split_bpe
 from aipc.checkpoint.gguf.vocabulary import CONTROL, UNKNOWN, USER_DEFINED
 from aipc.checkpoint.sentencepiece_model import read_sentencepiece
-from aipc.errors import UnsupportedModel, damaged, quoted, unreadable
+from aipc.errors import UnsupportedModel, damaged, misstated, quoted, unreadable
 from aipc.records import read_object
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _of_merges(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
         )
     ids = _object(folder / VOCABULARY)
     if not ids or not all(type(number) is int and number >= 0 for number in ids.values()):
-        raise damaged(folder / VOCABULARY, "it is no vocabulary")
+        raise misstated(folder / VOCABULARY, "it is no vocabulary", _ADD_TO_IT)
     return build_split_bpe(PRE_TOKENIZERS[_SPLITS[kind]], ids, list(_merges(folder, ids)))
 
 
@@ -119,7 +119,8 @@ def _merges(folder: Path, ids: Mapping[str, int]) -> Iterator[tuple[str, str]]:
             continue
         left, _, right = line.strip().partition(" ")
         if any(part not in ids for part in (left, right, left + right)):
-            raise damaged(path, f"{VOCABULARY} lacks the parts of its merge {quoted(line)}")
+            what = f"{VOCABULARY} lacks the parts of its merge {quoted(line)}"
+            raise misstated(path, what, _ADD_TO_IT)
         yield left, right
 
 
@@ -133,10 +134,8 @@ def _add_tokens(folder: Path, tokenizer: Tokenizer, config: Mapping[str, Any]) -
         (tokenizer.add_special_tokens if token["special"] else tokenizer.add_tokens)([made])
         given = tokenizer.token_to_id(token["content"])
         if given != number:
-            raise damaged(
-                folder / TOKENIZER_CONFIG,
-                f"the added token {quoted(token['content'])} is stated as {number}, but is {given}",
-            )
+            what = f"its added token {quoted(token['content'])} is {given}, not {number}"
+            raise misstated(folder / TOKENIZER_CONFIG, what, _ADD_TO_IT)
     named = [config.get(name) for name in _NAMES]
     texts = [token.get("content") if isinstance(token, dict) else token for token in named]
     known = [text for text in texts if isinstance(text, str) and tokenizer.token_to_id(text)]
@@ -164,7 +163,7 @@ def _stated_tokens(folder: Path, config: Mapping[str, Any]) -> dict[int, dict[st
             for number, token in entries.items()
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise damaged(path, "its added tokens have no ids") from error
+        raise misstated(path, "its added tokens have no ids", _ADD_TO_IT) from error
 
 
 def _frame(tokenizer: Tokenizer, config: Mapping[str, Any], *, begins: bool) -> None:

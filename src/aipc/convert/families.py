@@ -188,7 +188,7 @@ def read_network(checkpoint: Checkpoint) -> Network:
         CheckpointError: a config and tensors that contradict each other.
     """
     config = checkpoint.config
-    if config.get("model_type") not in FAMILIES:
+    if str(config.get("model_type")) not in FAMILIES:
         raise unknown_network(checkpoint.path, config, FAMILIES)
     refuse_other_tasks(checkpoint.path, config)
     check_sizes(checkpoint.path, config)

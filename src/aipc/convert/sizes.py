@@ -29,8 +29,16 @@ _OPTIONAL = frozenset(
         "original_max_position_embeddings",
     }
 )
-_NUMBERS = ("rms_norm_eps", "rope_theta", "rope_local_base_freq")
-_DIVISORS = frozenset({"factor", "rope_theta", "long_factor", "short_factor"})
+_NUMBERS = ("rms_norm_eps", "rope_theta", "rope_local_base_freq", "partial_rotary_factor")
+_FLAGS = ("tie_word_embeddings", "attention_bias", "mlp_bias", "use_sliding_window")
+_DIVISORS = frozenset(
+    {
+        *("factor", "long_factor", "short_factor"),
+        *("rope_theta", "rope_local_base_freq", "partial_rotary_factor"),
+    }
+)
+_WORDS = frozenset({"rope_type", "type"})
+_SHARE = "partial_rotary_factor"
 _LAYER = re.compile(r"model\.layers\.(\d{1,9})\.", re.ASCII)
 
 
@@ -44,20 +52,28 @@ def check_sizes(path: Path, config: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: naming the first that is wrong.
     """
+    _check_counts(path, config)
+    for key in _FLAGS:
+        if not isinstance(config.get(key), bool | None):
+            raise _wrong(path, key, config[key], ", not true or false")
+    for key in _NUMBERS:
+        if config.get(key) is not None:
+            _check_number(path, key, config[key])
+    for key in ("rope_scaling", "rope_parameters"):
+        if not isinstance(config.get(key), Mapping | None):
+            raise _wrong(path, key, config[key], ", no rotary settings")
+        for name, value in _flat(config.get(key)):
+            _check_number(path, f"{key}.{name}", value)
+
+
+def _check_counts(path: Path, config: Mapping[str, Any]) -> None:
     for key, most in _MOST.items():
         value = config.get(key)
-        if value is None and key in _OPTIONAL:
-            continue
-        if key == "sliding_window" and value in (-1, 0):  # none, in some configs
+        is_none = value is None or (key == "sliding_window" and value == 0)
+        if is_none and key in _OPTIONAL:
             continue
         if type(value) is not int or not 1 <= value <= most:
             raise _wrong(path, key, value, f", no whole number from 1 to {most:,}")
-    for key in _NUMBERS:
-        if key in config:
-            _check_number(path, key, config[key])
-    for key in ("rope_scaling", "rope_parameters"):
-        for name, value in _flat(config.get(key)):
-            _check_number(path, f"{key}.{name}", value, is_divisor=name in _DIVISORS)
 
 
 def check_layers(path: Path, config: Mapping[str, Any], tensors: Iterable[str]) -> None:
@@ -77,21 +93,23 @@ def check_layers(path: Path, config: Mapping[str, Any], tensors: Iterable[str]) 
         )
 
 
-def _check_number(path: Path, key: str, value: Any, *, is_divisor: bool = False) -> None:
+def _check_number(path: Path, key: str, value: Any) -> None:
+    name = key.rpartition(".")[2]
     is_number = type(value) in (int, float) and math.isfinite(value)
-    if not is_number or value < 0 or (is_divisor and value == 0):
+    is_zero = name in _DIVISORS and value == 0
+    if not is_number or value < 0 or is_zero or (name == _SHARE and value > 1):
         raise _wrong(path, key, value)
 
 
 def _flat(settings: Any) -> Iterator[tuple[str, Any]]:
-    """Every number of rotary settings by the name of its member; texts and flags are no numbers."""
+    """Every number of rotary settings by the name of its member; kinds and flags are none."""
     members = settings.items() if isinstance(settings, Mapping) else ()
     for name, value in members:
         if isinstance(value, Mapping):
             yield from _flat(value)
         elif isinstance(value, list):
             yield from ((name, each) for each in value)
-        elif value is not None and not isinstance(value, str | bool):
+        elif value is not None and not isinstance(value, bool) and name not in _WORDS:
             yield name, value
 
 
