@@ -2,7 +2,12 @@ import json
 
 import pytest
 
-from aipc.artifact.config import read_context, read_generation_config, read_stop_ids
+from aipc.artifact.config import (
+    read_context,
+    read_generation_config,
+    read_stop_ids,
+    without_absent_ids,
+)
 from aipc.errors import CheckpointError
 
 
@@ -27,6 +32,8 @@ def test_the_generation_config_as_it_stands(tmp_path):
         (None, {"eos_token_id": 0}, {0}),
         ({"eos_token_id": [32000, 32001, 32007]}, {"eos_token_id": 32000}, {32000, 32001, 32007}),
         ({"eos_token_id": 7}, {"eos_token_id": [8]}, {7, 8}),
+        ({"eos_token_id": -1}, {"eos_token_id": [2, -1, None]}, {2}),
+        ({"eos_token_id": []}, {"eos_token_id": -1}, set()),
     ],
 )
 def test_both_files_stop_ids_count(tmp_path, generation, config, ids):
@@ -63,3 +70,9 @@ def test_a_context_that_is_none(stated, tmp_path):
     assert read_context(tmp_path) is None
     write(tmp_path, config={"max_position_embeddings": stated})
     assert read_context(tmp_path) is None
+
+
+def test_ids_that_mean_none_are_left_out_and_all_else_stays():
+    stated = {"eos_token_id": [-1, 2], "bos_token_id": -1, "pad_token_id": None, "top_k": -1}
+    assert without_absent_ids(stated) == {"eos_token_id": [2], "top_k": -1}
+    assert without_absent_ids({"eos_token_id": [-1], "bos_token_id": 0}) == {"bos_token_id": 0}

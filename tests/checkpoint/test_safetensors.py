@@ -80,7 +80,7 @@ def test_a_scalar_has_no_rows(make_safetensors):
 
 
 def test_a_tensor_that_is_not_there(small):
-    with pytest.raises(CheckpointError, match="has no tensor 'd'; take config.json and weights"):
+    with pytest.raises(CheckpointError, match=r"has no tensor 'd'; take config.json and weights"):
         SafetensorsFile(small[0]).rows("d", 0, 1)
 
 

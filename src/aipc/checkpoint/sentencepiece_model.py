@@ -6,6 +6,8 @@ protocol buffers, of which these few fields need nothing but lengths and numbers
 
 from __future__ import annotations
 
+import math
+import re
 import struct
 from collections import defaultdict
 from collections.abc import Mapping
@@ -26,6 +28,7 @@ _CHARSMAP, _DUMMY_PREFIX, _REMOVE_SPACES, _ESCAPE = 2, 3, 4, 5  # of NormalizerS
 _UNIGRAM, _BPE = 1, 2
 _MOST = 2**26  # bytes of a file; Gemma's has 4 million
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5  # wire types
+_TIKTOKEN = re.compile(rb"[A-Za-z0-9+/]+=* \d+\r?\n")
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 
 _Fields = Mapping[int, list[Any]]
@@ -85,11 +88,11 @@ def read_sentencepiece(path: Path) -> SentencepieceModel:
         tokens = [piece[1][0].decode("utf-8") for piece in pieces]
         scores = [struct.unpack("<f", (piece[2] or [b"\0\0\0\0"])[0])[0] for piece in pieces]
         kinds = [int((piece[3] or [NORMAL])[0]) for piece in pieces]
-    except (ValueError, IndexError, TypeError, struct.error, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, struct.error, AttributeError) as error:
         raise damaged(path, "it is no sentencepiece model") from error
     vocabulary = Vocabulary(tokens, kinds)
-    if not tokens or len(vocabulary.ids) < len(tokens):
-        raise damaged(path, "its vocabulary is empty, or has a piece twice")
+    if not tokens or len(vocabulary.ids) < len(tokens) or not all(map(math.isfinite, scores)):
+        raise damaged(path, "its vocabulary is empty, has a piece twice, or one without a score")
     kind = (trainer[_MODEL_TYPE] or [_UNIGRAM])[0]
     if kind not in (_UNIGRAM, _BPE) or not (normalizer[_ESCAPE] or [1])[0]:
         raise UnsupportedModel(
@@ -116,7 +119,7 @@ def _read(path: Path) -> bytes:
         raise unreadable(path, error) from error
     if len(data) > _MOST:
         raise damaged(path, f"more than {_MOST} bytes of vocabulary")
-    if data[:1] != b"\n" and data[:64].split(b"\n")[0].isascii():
+    if _TIKTOKEN.match(data):
         raise UnsupportedModel(
             f"'{path}' is in tiktoken's form",
             "put the model's tokenizer.json beside it: it is in every newer revision",
@@ -159,7 +162,7 @@ def _fields(data: bytes) -> defaultdict[int, list[Any]]:
     """A message's fields by number: whole numbers as such, all else as bytes.
 
     Raises:
-        ValueError, IndexError: it is no such message.
+        ValueError, LookupError: it is no such message.
     """
     found: defaultdict[int, list[Any]] = defaultdict(list)
     at = 0

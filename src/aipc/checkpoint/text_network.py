@@ -75,11 +75,11 @@ def find_text_network(path: Path, config: Mapping[str, Any], weights: TensorFile
         plain |= {name: name for name in outside}
     elif outside:
         notes.append(
-            f"{len(outside)} tensors for images or sound are left out: aipc runs the text network"
+            f"tensors for images or sound ({len(outside)}) are left out: aipc runs the text network"
         )
     ahead = [name for name in plain if _guesses_ahead(name, inner)]
     if ahead:
-        notes.append(f"{len(ahead)} tensors that guess tokens ahead are left out")
+        notes.append(f"tensors that guess tokens ahead ({len(ahead)}) are left out")
     unused = {*ahead, *filter(_COMPUTED.fullmatch, plain)}
     kept = {name: stored for name, stored in plain.items() if name not in unused}
     return TextNetwork(inner, Renamed(weights, kept), tuple(notes))

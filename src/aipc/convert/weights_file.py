@@ -254,7 +254,8 @@ def _finite_vector(checkpoint: Weights, vector: Vector) -> Floats:
     values = read_vector(checkpoint, vector)
     if not np.isfinite(values).all():
         raise CheckpointError(
-            f"{vector.tensors[0]} holds values that are no numbers", "fetch it again"
+            f"{vector.tensors[0]} holds values that are no numbers",
+            "take another revision of the model, or another file of it",
         )
     return values
 

@@ -174,7 +174,7 @@ class Tokenizer:
         if number is None:
             raise ArtifactError(
                 f"tokenizer_config.json asks for add_{name}, but {name} is {token!r}",
-                "mend the file, or fetch the model again",
+                f"name the token there, or set add_{name} to false",
             )
         return number
 

@@ -38,7 +38,7 @@ _TEXT = re.compile(
     r"config\.json|generation_config\.json"
     r"|tokenizer[a-z_]*\.json|tokenizer\.model|special_tokens_map\.json|added_tokens\.json"
     r"|vocab\.json|merges\.txt"
-    r"|chat_template[\w.-]*\.(jinja|json)"
+    r"|chat_template[\w.-]*\.(jinja|json)|additional_chat_templates/\w[\w.-]*\.jinja"
     r"|LICEN[SC]E[\w.-]*",
     re.ASCII,
 )
@@ -63,7 +63,8 @@ class Listing:
 def choose(repo: str, files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
     """The files of a checkpoint: safetensors or one GGUF, config, tokenizer, licence.
 
-    Only plain names at the top of the repository are taken; never pickles, never code.
+    Only plain names at the top of the repository are taken, and chat templates in their folder;
+    never pickles, never code.
 
     Raises:
         UnsafeModel: the weights are there only as pickles, or a name leaves the repository.
@@ -153,15 +154,19 @@ def download(
         DownloadFailed: the network gave up, the disk is too small, or a file arrived wrong.
         AccessDenied: the hub lists the files, but refuses them to this user.
     """
-    missing = listing.nbytes - sum(transfer.size(path) for path in folder.iterdir())
+    missing = listing.nbytes - sum(transfer.size(path) for path in _files(folder))
     disk.require(folder, missing, f"downloading {source.label}", DownloadFailed)
     meter = Meter(progress, f"downloading {source.label}", listing.nbytes)
     with _explained(source):
         facts = {file.name: _fetch(listing, file, folder, meter) for file in listing.files}
-    for path in folder.iterdir():
-        if path.name not in facts:
+    for path in _files(folder):
+        if path.relative_to(folder).as_posix() not in facts:
             path.unlink()  # of another commit, from an attempt before the branch moved
     return facts
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def _request(source: HubSource) -> tuple[str, list[RemoteFile]]:
@@ -180,6 +185,7 @@ def _request(source: HubSource) -> tuple[str, list[RemoteFile]]:
 
 def _fetch(listing: Listing, file: RemoteFile, folder: Path, meter: Meter) -> FileFacts:
     target = folder / file.name
+    target.parent.mkdir(exist_ok=True)
     facts = transfer.facts_of(file, target)
     if facts is not None:
         meter.add(file.nbytes)
