@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aipc.checkpoint import Checkpoint, open_checkpoint
-from aipc.errors import CheckpointError, UnsafeModel
+from aipc.errors import CheckpointError, UnsafeModel, UnsupportedModel
 
 
 @pytest.fixture
@@ -122,3 +122,42 @@ def test_damaged_tokenizers_give_nothing_but_our_errors(make_gguf, damage, refus
 def test_it_is_one_class_for_all(folder, make_gguf):
     assert type(open_checkpoint(folder)) is Checkpoint
     assert type(open_checkpoint(make_gguf())) is Checkpoint
+
+
+def test_an_adapter_beside_a_whole_model_is_left_out_with_a_word(folder):
+    (folder / "adapter_config.json").write_text("{}")
+    assert open_checkpoint(folder).notes == (
+        "adapter_config.json is left out: the whole model beside it is used as it is",
+    )
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_file_that_git_did_not_fetch(folder, name):
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(CheckpointError, match=rf"{name}' is no file yet, .*; run `git lfs pull`"):
+        open_checkpoint(folder)
+
+
+@pytest.mark.parametrize("stated", [{"eos_token_id": "2"}, {"eos_token_id": [2, -7]}])
+def test_a_stop_id_that_is_none_is_found_when_it_is_opened(folder, stated):
+    (folder / "generation_config.json").write_text(json.dumps(stated))
+    with pytest.raises(CheckpointError, match=r"its eos_token_id is .*; give it a token's id"):
+        open_checkpoint(folder)
+
+
+def test_a_stop_id_of_minus_one_is_none(folder):
+    (folder / "config.json").write_text('{"model_type": "llama", "eos_token_id": -1}')
+    assert "eos_token_id" not in open_checkpoint(folder).config
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"general__type": "adapter"}, "is a LoRA adapter, no whole model; merge it with"),
+        ({"general__type": "mmproj"}, "that reads images or sound; name the .gguf file of the"),
+        ({"general__architecture": "clip"}, "that reads images or sound; name the .gguf file of"),
+    ],
+)
+def test_a_gguf_of_something_beside_a_model(make_gguf, changes, what):
+    with pytest.raises(UnsupportedModel, match=what):
+        open_checkpoint(make_gguf(**changes))

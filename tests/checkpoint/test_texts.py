@@ -54,3 +54,40 @@ def test_a_damaged_configuration_is_not_copied(folder, tmp_path):
     (folder / "generation_config.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"config.json' is damaged"):
         FolderTexts(folder, CONFIG).write(tmp_path)
+
+
+def test_the_configuration_of_the_text_network_is_written(folder, tmp_path):
+    FolderTexts(folder, {"model_type": "llama", "hidden_size": 4}).write(tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written == {"model_type": "llama", "hidden_size": 4}
+
+
+def test_token_ids_that_mean_none_are_not_written(folder, tmp_path):
+    stated = {"eos_token_id": [-1], "pad_token_id": -1, "temperature": 0.5}
+    (folder / "generation_config.json").write_text(json.dumps(stated))
+    FolderTexts(folder, CONFIG).write(tmp_path)
+    written = json.loads((tmp_path / "generation_config.json").read_text())
+    assert written == {"temperature": 0.5}
+
+
+def test_named_templates_become_files_that_transformers_reads(folder, tmp_path):
+    (folder / "chat_template.jinja").unlink()
+    named = [{"name": "default", "template": "D"}, {"name": "tool_use", "template": "T"}]
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": named}))
+    FolderTexts(folder, CONFIG).write(tmp_path)
+    assert (tmp_path / "chat_template.jinja").read_text() == "D"
+    assert (tmp_path / "additional_chat_templates" / "tool_use.jinja").read_text() == "T"
+
+
+def test_what_the_tokenizer_is_made_of_is_among_the_files(folder):
+    (folder / "tokenizer.json").unlink()
+    for name in ("vocab.json", "merges.txt", "special_tokens_map.json"):
+        (folder / name).write_text("{}")
+    names = {path.name for path in FolderTexts(folder, CONFIG).paths}
+    assert {"vocab.json", "merges.txt", "special_tokens_map.json"} < names
+
+
+def test_a_folder_without_a_tokenizer_configuration_gets_one(folder, tmp_path):
+    (folder / "tokenizer_config.json").unlink()
+    FolderTexts(folder, CONFIG).write(tmp_path)
+    assert json.loads((tmp_path / "tokenizer_config.json").read_text()) == {}

@@ -174,3 +174,46 @@ def test_render_changes_nothing_of_the_callers_messages():
     before = json.dumps(conversation)
     ChatTemplate(LLAMA_3, SPECIAL).render(conversation)
     assert json.dumps(conversation) == before
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+ASKED = [{"role": "user", "content": "hey"}]
+
+
+def test_tools_have_the_template_of_their_own_as_in_transformers(tokenizer_folder):
+    from transformers import PreTrainedTokenizerFast
+
+    named = {"default": "D {{ messages[-1].content }}", "tool_use": "T {{ tools | tojson }}"}
+    stated = [{"name": name, "template": text} for name, text in named.items()]
+    config = json.dumps({"chat_template": stated})
+    (tokenizer_folder / "tokenizer_config.json").write_text(config)
+    template = ChatTemplate.from_folder(tokenizer_folder, {})
+    reference = PreTrainedTokenizerFast(tokenizer_file=str(tokenizer_folder / "tokenizer.json"))
+    reference.chat_template = named
+    for tools in ([], [TOOL]):
+        wanted = reference.apply_chat_template(ASKED, tools=tools or None, tokenize=False)
+        assert template.render(ASKED, tools=tools) == wanted
+    assert template.tool_format.shown == "template"
+
+
+def test_a_tool_templates_own_form_is_the_form_of_calls():
+    hermes = "<tool_call><function-name>"
+    assert ChatTemplate("{{ messages }}", {}, hermes).tool_format.name == "hermes"
+    assert ChatTemplate("{{ messages }}", {}).tool_format.shown == "message"
+
+
+PARTS = (
+    "{% for message in messages %}{{ message.role }}:"
+    "{% for part in message.content if part.type == 'text' %}{{ part.text }}{% endfor %};"
+    "{% endfor %}"
+)
+EITHER = (
+    "{% for message in messages %}{% if message.content is string %}{{ message.content }}"
+    "{% else %}{% for part in message.content if part.type == 'text' %}[{{ part.text }}]"
+    "{% endfor %}{% endif %}{% endfor %}"
+)
+
+
+def test_a_template_that_reads_parts_alone_is_given_parts():
+    assert ChatTemplate(PARTS, {}).render(ASKED) == "user:hey;"
+    assert ChatTemplate(EITHER, {}).render(ASKED) == "hey"

@@ -36,6 +36,25 @@ def test_fetch_brings_the_checkpoint_and_nothing_else(store, repo, checkpoint_fi
     assert manifest.verify(folder) == []
 
 
+def test_named_chat_templates_come_in_their_folder(store, hub, repo):
+    name = "additional_chat_templates/tool_use.jinja"
+    repo.files |= {name: b"T", "additional_chat_templates/run.py": b"no", "other/x.jinja": b"no"}
+    folder = store.fetch(SOURCE)
+    assert (folder / name).read_bytes() == b"T"
+    assert {path.name for path in folder.iterdir()} - WANTED == {
+        "aipc.json",
+        "additional_chat_templates",
+    }
+    assert manifest.verify(folder) == []
+
+
+def test_an_adapters_repository_says_what_it_is(store, hub, make_repo):
+    files = {"adapter_config.json": b"{}", "adapter_model.safetensors": b"x"}
+    hub.repos["org/model"] = make_repo(files)
+    with pytest.raises(ModelNotFound, match=r"'org/model' is a LoRA adapter, no whole model;"):
+        store.fetch(SOURCE)
+
+
 def test_the_manifest_says_where_it_came_from(store, repo):
     facts = manifest.read(store.fetch(SOURCE)).facts
     assert facts["source"] == {"kind": "hub", "repo": "org/model", "revision": "main"}
