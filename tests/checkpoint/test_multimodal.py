@@ -26,7 +26,7 @@ def drawn(name, shape):
     return (centre + rng.standard_normal(shape) * 0.2).astype(np.float16)
 
 
-@pytest.mark.parametrize("name", ["llava", "mistral3", "qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize("name", REFERENCE["cases"])
 def test_text_alone_is_answered_as_transformers_does(tmp_path, name):
     case = REFERENCE["cases"][name]
     folder = tiny.write_checkpoint(tmp_path, case["config"], multimodal_tensors(case["shapes"]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aipc.checkpoint import Checkpoint
+from aipc.checkpoint.text_network import EMBEDDING, HEAD
 from aipc.convert.network import (
     Attention,
     Block,
@@ -22,8 +23,6 @@ from aipc.convert.rope import LLAMA_THETAS, Rope, Thetas, read_rope
 from aipc.convert.sizes import check_layers, check_sizes
 from aipc.errors import CheckpointError, UnsupportedModel, quoted
 
-EMBEDDING = "model.embed_tokens.weight"
-HEAD = "lm_head.weight"
 _ONE_MODEL = "take config.json and weights of the same model"
 _WITHOUT_HEAD = (
     'set "tie_word_embeddings": true in config.json if its head is its embedding; without a head it'
