@@ -92,10 +92,11 @@ def test_lines_end_the_same_everywhere(tmp_path):
     [
         (b"", "not JSON"),
         (b'{"a": 1', "not JSON"),
-        (b"\xff\xfe{}", "not JSON"),
-        (b"[]", "not a JSON object"),
-        (b'"text"', "not a JSON object"),
-        (b'{"a": 1, "a": 2}', "a key stands twice"),
+        (b"\xff{}", "not JSON"),
+        (b"\xff\xfe{}", "in UTF-16; save it as UTF-8"),
+        (b"[]", "it is no JSON object"),
+        (b'"text"', "it is no JSON object"),
+        (b'{"a": 1, "a": 2}', "the key 'a' stands twice"),
         (b'{"a": ' + b"9" * 5000 + b"}", "not JSON"),
         (b'{"a": ' + b"[" * 200_000, "nested too deeply"),
     ],
@@ -180,3 +181,9 @@ def test_a_cache_that_can_not_be_written_costs_nothing(tmp_path):
     cache = JsonCache(tmp_path / "file")
     cache.keep("a", 1)
     assert cache.find("a") is None
+
+
+def test_a_mark_before_the_text_is_passed_over(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"a": 1}', encoding="utf-8-sig")
+    assert read_object(path) == {"a": 1}

@@ -101,9 +101,9 @@ class PromptTooLong(GenerationError):
     pass
 
 
-def damaged(path: Path, why: str) -> CheckpointError:
+def damaged(path: Path, why: str, fix: str = FETCH_AGAIN) -> CheckpointError:
     """An error for a file whose bytes contradict themselves or its size."""
-    return CheckpointError(f"'{path}' is damaged: {why}", FETCH_AGAIN)
+    return CheckpointError(f"'{path}' is damaged: {why}", fix)
 
 
 def pointer(path: Path) -> CheckpointError:

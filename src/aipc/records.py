@@ -11,13 +11,23 @@ import itertools
 import json
 import os
 import types
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from aipc import disk
-from aipc.errors import LFS_POINTER, MeasurementError, damaged, pointer, unreadable
+from aipc.errors import (
+    FETCH_AGAIN,
+    LFS_POINTER,
+    MeasurementError,
+    damaged,
+    pointer,
+    quoted,
+    unreadable,
+)
 
 T = TypeVar("T")
 
@@ -46,12 +56,18 @@ def parse_object(path: Path, data: bytes) -> dict[str, Any]:
     """Parse UTF-8 bytes that stand in ``path`` as one JSON object; a repeated key is refused."""
     if data.startswith(LFS_POINTER):
         raise pointer(path)
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise damaged(path, "it is written in UTF-16", "save it as UTF-8")
     try:
-        parsed = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
+        # some editors put a mark before the text
+        parsed = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique)
+    except _Repeated as error:
+        fix = f"remove one of the two, or {FETCH_AGAIN}"
+        raise damaged(path, f"the key {quoted(str(error))} stands twice", fix) from error
     except (ValueError, RecursionError) as error:
         raise damaged(path, f"not JSON ({_parse_reason(error)})") from error
     if not isinstance(parsed, dict):
-        raise damaged(path, "not a JSON object")
+        raise damaged(path, "it is no JSON object")
     return parsed
 
 
@@ -220,10 +236,15 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else text[:40] + "…"
 
 
+class _Repeated(ValueError):
+    pass
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) != len(pairs):
-        raise ValueError("a key stands twice")
+        counts = Counter(name for name, _ in pairs)
+        raise _Repeated(counts.most_common(1)[0][0])
     return content
 
 

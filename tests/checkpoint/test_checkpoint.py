@@ -8,13 +8,15 @@ import pytest
 from aipc.checkpoint import Checkpoint, open_checkpoint
 from aipc.errors import CheckpointError, UnsafeModel, UnsupportedModel
 
+TOKENIZER = '{"model": {"type": "BPE", "vocab": {}, "merges": []}}'
+
 
 @pytest.fixture
 def folder(make_safetensors, tmp_path):
     """A checkpoint folder with one tensor of six rows."""
     make_safetensors({"w": ("F32", np.arange(12, dtype=np.float32).reshape(6, 2))})
     (tmp_path / "config.json").write_text('{"model_type": "llama", "hidden_size": 2}')
-    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "tokenizer.json").write_text(TOKENIZER)
     return tmp_path
 
 
@@ -40,7 +42,7 @@ def test_rows_default_to_all_of_them(folder):
 
 def test_writes_the_text_files_into_a_new_folder(folder):
     open_checkpoint(folder).write_text_files(folder / "new" / "place")
-    assert (folder / "new" / "place" / "tokenizer.json").read_text() == "{}"
+    assert (folder / "new" / "place" / "tokenizer.json").read_text() == TOKENIZER
 
 
 @pytest.mark.parametrize("inside", [True, False], ids=["folder", "file"])

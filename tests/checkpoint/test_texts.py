@@ -14,7 +14,9 @@ def folder(tmp_path):
     folder = tmp_path / "checkpoint"
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "phi3"}')
-    (folder / "tokenizer.json").write_bytes(b'{"version":\r\n "1.0"}')
+    (folder / "tokenizer.json").write_bytes(
+        b'{"model":\r\n {"type": "BPE", "vocab": {}, "merges": []}}'
+    )
     (folder / "tokenizer_config.json").write_text("{}")
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     (folder / "configuration_phi3.py").write_text("raise SystemExit")
@@ -91,3 +93,18 @@ def test_a_folder_without_a_tokenizer_configuration_gets_one(folder, tmp_path):
     (folder / "tokenizer_config.json").unlink()
     FolderTexts(folder, CONFIG).write(tmp_path)
     assert json.loads((tmp_path / "tokenizer_config.json").read_text()) == {}
+
+
+@pytest.mark.parametrize("content", ["{", '{"version": "1.0"}', '{"model": {"type": "New"}}'])
+def test_a_tokenizer_that_no_runtime_could_read_is_refused_before_converting(
+    folder, tmp_path, content
+):
+    (folder / "tokenizer.json").write_text(content)
+    with pytest.raises(UnsupportedModel, match=r"can't read '.*r.json': .*; fetch it again"):
+        FolderTexts(folder, CONFIG).write(tmp_path)
+
+
+def test_a_mark_before_the_text_is_not_passed_on(folder, tmp_path):
+    (folder / "config.json").write_text('{"model_type": "phi3"}', encoding="utf-8-sig")
+    FolderTexts(folder, CONFIG).write(tmp_path)
+    assert (tmp_path / "config.json").read_bytes()[:1] == b"{"

@@ -67,9 +67,22 @@ def read_context(folder: Path) -> int | None:
     Raises:
         CheckpointError: unreadable, or no JSON object.
     """
+    return _size(folder, "max_position_embeddings", "context_length")
+
+
+def read_vocabulary_size(folder: Path) -> int | None:
+    """Rows of the network's embedding; None where unstated.
+
+    Raises:
+        CheckpointError: unreadable, or no JSON object.
+    """
+    return _size(folder, "vocab_size", "vocab_size")
+
+
+def _size(folder: Path, key: str, genai_key: str) -> int | None:
     path = folder / CONFIG
-    stated = read_object(path).get("max_position_embeddings") if path.is_file() else None
-    stated = stated or _genai(folder, "model").get("context_length")
+    stated = read_object(path).get(key) if path.is_file() else None
+    stated = stated or _genai(folder, "model").get(genai_key)
     return stated if type(stated) is int and stated > 0 else None
 
 

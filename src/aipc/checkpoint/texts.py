@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from aipc.checkpoint.tokenizer_files import (
     read_tokenizer_config,
     source_files,
 )
-from aipc.errors import unreadable
+from aipc.errors import LFS_POINTER, UnsupportedModel, pointer, unreadable
 from aipc.records import read_object, write_object
 
 _COPIED = (SPECIAL, ADDED)
@@ -44,6 +45,7 @@ class FolderTexts:
         """
         folder = self._folder
         if (folder / TOKENIZER).is_file():
+            _check_tokenizer(folder / TOKENIZER)
             _copy(folder / TOKENIZER, target)
         else:
             built = build_tokenizer(folder).to_str()
@@ -59,14 +61,36 @@ class FolderTexts:
                 _copy(folder / name, target)
 
 
+def _check_tokenizer(path: Path) -> None:
+    """Refuse a tokenizer.json that no runtime could read, before anything is converted."""
+    import tokenizers
+
+    with path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise pointer(path)
+    try:
+        tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the binding raises nothing narrower
+        raise UnsupportedModel(
+            f"the package tokenizers {tokenizers.__version__} can't read '{path}': {error}",
+            "fetch it again with 'aipc pull', or update the package: pip install -U tokenizers",
+        ) from error
+
+
 def _write(target: Path, content: Mapping[str, Any], folder: Path) -> None:
     """Write a config without the names of the repository's own code, which is never run."""
     content = {key: content[key] for key in content if key != "auto_map"}
     own = folder / target.name
-    if own.is_file() and read_object(own) == content:
+    if own.is_file() and read_object(own) == content and not _has_mark(own):
         _copy(own, target.parent)
     else:
         write_object(target, content)
+
+
+def _has_mark(path: Path) -> bool:
+    """Whether it begins with UTF-8's byte order mark, which not every reader takes."""
+    with path.open("rb") as file:
+        return file.read(len(BOM_UTF8)) == BOM_UTF8
 
 
 def _copy(source: Path, target: Path) -> None:

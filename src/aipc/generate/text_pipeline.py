@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aipc.artifact.config import read_context, read_generation_config, read_stop_ids
+from aipc.artifact.config import (
+    read_context,
+    read_generation_config,
+    read_stop_ids,
+    read_vocabulary_size,
+)
 from aipc.artifact.files import CONFIG
-from aipc.errors import ArtifactError, UsageError
+from aipc.errors import ArtifactError, GenerationError, UsageError, quoted
 from aipc.generate.prompt import Prompt, encode_prompt
 from aipc.generate.request import GenerationRequest
 from aipc.generate.sampling import SamplingDefaults
@@ -35,6 +40,8 @@ class TextPipeline:
     """The first that states a value counts."""
     stop_ids: frozenset[int]
     context: int
+    vocabulary: int | None = None
+    """Rows of the network's embedding; None where nothing states them."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -45,11 +52,14 @@ class TextPipeline:
             (SamplingDefaults.of_config(read_generation_config(folder)),),
             read_stop_ids(folder),
             _context(folder),
+            read_vocabulary_size(folder),
         )
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """A prompt's token ids; errors are those of `encode_prompt`."""
-        return encode_prompt(prompt, self.tokenizer, self.template)
+        """A prompt's token ids; errors are those of `prepare`."""
+        tokens = encode_prompt(prompt, self.tokenizer, self.template)
+        self._check_known(tokens)
+        return tokens
 
     def prepare(
         self, request: GenerationRequest
@@ -77,7 +87,18 @@ class TextPipeline:
         tokens = encode_prompt(
             prompt, self.tokenizer, self.template, raw=request.raw, tools=toolbox
         )
+        self._check_known(tokens)
         return tokens, constraint, toolbox.reader(form)
+
+    def _check_known(self, tokens: Sequence[int]) -> None:
+        """Refuse a token that the embedding has no row for: kernels answer nonsense to it."""
+        last = max(tokens, default=0)
+        if self.vocabulary is not None and last >= self.vocabulary:
+            raise GenerationError(
+                f"the prompt has the token {quoted(self.tokenizer.text_of(last))} ({last}), and the"
+                f" model knows 0 to {self.vocabulary - 1:,}",
+                "its tokenizer is another model's: convert it again with its own tokenizer files",
+            )
 
 
 def _context(folder: Path) -> int:

@@ -122,6 +122,10 @@ class Tokenizer:
         """The id of one token's written form, or None."""
         return self._backend.token_to_id(token)
 
+    def text_of(self, token: int) -> str:
+        """One token's written form; "" outside the vocabulary."""
+        return self._backend.id_to_token(token) or ""
+
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
         """Token ids of ``text``.
 
