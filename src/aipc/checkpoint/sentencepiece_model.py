@@ -61,7 +61,8 @@ class SentencepieceModel:
         return tokenizer
 
     def _bpe(self) -> Tokenizer:
-        return build_piece_bpe(self.vocabulary, self.scores, prefix=self.prefix)
+        unknown = self.special.get("unk_token")
+        return build_piece_bpe(self.vocabulary, self.scores, prefix=self.prefix, unknown=unknown)
 
     def _normalizers(self) -> list[Any]:
         from tokenizers import Regex, normalizers

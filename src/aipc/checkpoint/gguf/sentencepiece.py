@@ -25,18 +25,24 @@ def build_sentencepiece(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer
 
 
 def build_piece_bpe(
-    vocabulary: Vocabulary, piece_scores: Sequence[float], *, prefix: bool
+    vocabulary: Vocabulary,
+    piece_scores: Sequence[float],
+    *,
+    prefix: bool,
+    unknown: str | None = None,
 ) -> Tokenizer:
-    """BPE over sentencepiece's pieces; with ``prefix`` a text begins with a space of its own."""
+    """BPE over sentencepiece's pieces; with ``prefix`` a text begins with a space of its own.
+
+    ``unknown`` is the token for what has no other, if not the first of that kind.
+    """
     from tokenizers import Tokenizer, decoders, models, normalizers
 
     ranked = zip(vocabulary.tokens, vocabulary.kinds, piece_scores, strict=True)
     pieces = {token: score for token, kind, score in ranked if kind == NORMAL}
-    unknown = vocabulary.of_kind(UNKNOWN)
     model = models.BPE(
         dict(vocabulary.ids),
         merges_by_score(pieces, vocabulary.ids),
-        unk_token=unknown[0] if unknown else None,
+        unk_token=unknown or next(iter(vocabulary.of_kind(UNKNOWN)), None),
         fuse_unk=True,
         byte_fallback=bool(vocabulary.of_kind(BYTE)),
     )
