@@ -36,19 +36,20 @@ LIMIT = 16 * 2**20
 _drafts = itertools.count()
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """Read one JSON object.
+def read_object(path: Path, limit: int | None = None) -> dict[str, Any]:
+    """Read one JSON object of at most ``limit`` bytes, or else `LIMIT`.
 
     Raises:
-        CheckpointError: unreadable, larger than `LIMIT`, no JSON, or no object.
+        CheckpointError: unreadable, larger, no JSON, or no object.
     """
+    limit = LIMIT if limit is None else limit
     try:
         with path.open("rb") as file:
-            data = file.read(LIMIT + 1)
+            data = file.read(limit + 1)
     except OSError as error:
         raise unreadable(path, error) from error
-    if len(data) > LIMIT:
-        raise damaged(path, f"more than {LIMIT} bytes of JSON")
+    if len(data) > limit:
+        raise damaged(path, f"more than {limit} bytes of JSON")
     return parse_object(path, data)
 
 

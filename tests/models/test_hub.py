@@ -55,6 +55,14 @@ def test_an_adapters_repository_says_what_it_is(store, hub, make_repo):
         store.fetch(SOURCE)
 
 
+@pytest.mark.parametrize("has_other", [True, False])
+def test_mistrals_tokenizer_comes_where_there_is_no_other(has_other):
+    names = ["config.json", "model.safetensors", "tekken.json"]
+    names += ["tokenizer.json"] if has_other else []
+    chosen = choose("org/model", [RemoteFile(name, 1, None, "0") for name in names])
+    assert ("tekken.json" in {file.name for file in chosen}) != has_other
+
+
 def test_the_manifest_says_where_it_came_from(store, repo):
     facts = manifest.read(store.fetch(SOURCE)).facts
     assert facts["source"] == {"kind": "hub", "repo": "org/model", "revision": "main"}

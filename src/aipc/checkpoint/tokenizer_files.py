@@ -1,7 +1,7 @@
 """tokenizer.json for a folder that has only the files that came before it.
 
-tokenizer.model of sentencepiece, or vocab.json and merges.txt of a byte-level BPE, with the added
-tokens and special tokens of the files beside them.
+tokenizer.model of sentencepiece, vocab.json and merges.txt of a byte-level BPE, or Mistral's
+tekken.json, with the added tokens and special tokens of the files beside them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aipc.artifact.files import TOKENIZER, TOKENIZER_CONFIG
+from aipc.checkpoint import tekken
 from aipc.checkpoint.gguf.byte_level import PRE_TOKENIZERS, build_split_bpe
 from aipc.checkpoint.gguf.vocabulary import CONTROL, UNKNOWN, USER_DEFINED
 from aipc.checkpoint.sentencepiece_model import read_sentencepiece
+from aipc.checkpoint.tekken import TEKKEN
 from aipc.errors import UnsupportedModel, damaged, misstated, quoted, unreadable
 from aipc.records import read_object
 
@@ -40,7 +42,7 @@ _MOST_MERGES = 2**24  # bytes; the largest have 3 million
 
 def source_files(folder: Path) -> tuple[Path, ...]:
     """What the tokenizer is read from: tokenizer.json, or what there is instead."""
-    for names in ((TOKENIZER,), (PIECES,), (VOCABULARY, MERGES)):
+    for names in ((TOKENIZER,), (TEKKEN,), (PIECES,), (VOCABULARY, MERGES)):
         if all((folder / name).is_file() for name in names):
             return tuple(folder / name for name in names)
     return ()
@@ -54,8 +56,11 @@ def read_tokenizer_config(folder: Path) -> dict[str, Any]:
     """
     config = _object(folder / TOKENIZER_CONFIG)
     stated = {key: value for key, value in _object(folder / SPECIAL).items() if key in _NAMES}
-    if not (folder / TOKENIZER).is_file() and (folder / PIECES).is_file():
+    source = source_files(folder)[:1]
+    if source == (folder / PIECES,):
         stated = {**read_sentencepiece(folder / PIECES).special, **stated}
+    elif source == (folder / TEKKEN,):
+        stated = {**tekken.SPECIAL, **stated}
     lacking = {key: value for key, value in stated.items() if config.get(key) is None}
     return {**config, **lacking}
 
@@ -68,14 +73,17 @@ def build_tokenizer(folder: Path) -> Tokenizer:
         UnsupportedModel: none that it could be made of.
     """
     config = read_tokenizer_config(folder)
-    if (folder / PIECES).is_file():
+    source = source_files(folder)[:1]
+    if source == (folder / TEKKEN,):
+        tokenizer = tekken.build_tekken(folder / TEKKEN)
+    elif source == (folder / PIECES,):
         tokenizer = _of_pieces(folder)
-    elif source_files(folder):
+    elif source:
         tokenizer = _of_merges(folder, config)
     else:
         raise UnsupportedModel(f"'{folder}' has no {TOKENIZER}", _ADD_TO_IT)
     _add_tokens(folder, tokenizer, config)
-    _frame(tokenizer, config, begins=(folder / PIECES).is_file())
+    _frame(tokenizer, config, begins=source != (folder / VOCABULARY,))
     return tokenizer
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from aipc import disk
-from aipc.artifact.files import CONFIG, RUNTIME_FILES
+from aipc.artifact.files import CONFIG, RUNTIME_FILES, TOKENIZER
 from aipc.artifact.manifest import FileFacts
 from aipc.errors import (
     AccessDenied,
@@ -37,11 +37,12 @@ _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _TEXT = re.compile(
     r"config\.json|generation_config\.json"
     r"|tokenizer[a-z_]*\.json|tokenizer\.model|special_tokens_map\.json|added_tokens\.json"
-    r"|vocab\.json|merges\.txt"
+    r"|vocab\.json|merges\.txt|tekken\.json"
     r"|chat_template[\w.-]*\.(jinja|json)|additional_chat_templates/\w[\w.-]*\.jinja"
     r"|LICEN[SC]E[\w.-]*",
     re.ASCII,
 )
+_TEKKEN = "tekken.json"  # 15 MB of what tokenizer.json has as well
 _GGUF = re.compile(r"\w[\w.+-]*\.gguf", re.ASCII)
 
 _AGAIN = "check the network, then run the command again: what has arrived is kept"
@@ -80,6 +81,8 @@ def choose(repo: str, files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
     if weights[0].endswith(".safetensors") and CONFIG not in names:
         raise ModelNotFound(f"'{repo}' has no config.json", "it holds no whole model; try another")
     wanted = {*weights, *(name for name in names if _TEXT.fullmatch(name))}
+    if TOKENIZER in names:
+        wanted.discard(_TEKKEN)
     return tuple(sorted((file for file in files if file.name in wanted), key=lambda f: f.name))
 
 
