@@ -10,13 +10,6 @@ from aipc.errors import CheckpointError, UnsupportedModel
 PATTERN = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s+(?!\S)|\s+"
 WORDS = [b"he", b"ll", b"lo", b"hello", b" w", b"or", b" wor", b" world", b"beyond"]
 STRINGS = ["", "hello world", " hellohello  wor\n", "日本 1234", "[INST] hello[/INST] w</s>"]
-    "",
-    "hello world",
-    " hellohello  wor\n",
-    "日本 1234",
-    "[INST] hello[/INST] w</s>",
-    "beyond",
-]
 
 
 def content(**changes):
