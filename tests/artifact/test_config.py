@@ -76,3 +76,21 @@ def test_ids_that_mean_none_are_left_out_and_all_else_stays():
     stated = {"eos_token_id": [-1, 2], "bos_token_id": -1, "pad_token_id": None, "top_k": -1}
     assert without_absent_ids(stated) == {"eos_token_id": [2], "top_k": -1}
     assert without_absent_ids({"eos_token_id": [-1], "bos_token_id": 0}) == {"bos_token_id": 0}
+
+
+@pytest.mark.parametrize(
+    ("scaling", "context"),
+    [
+        ({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}, 131072),
+        ({"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 8192}, 32768),
+        ({"rope_type": "yarn", "factor": 4.0}, 32768),
+        ({"rope_type": "linear", "factor": 4.0}, 32768),
+        (None, 32768),
+    ],
+)
+def test_yarn_stretches_a_context_that_the_config_leaves_at_the_original(
+    scaling, context, tmp_path
+):
+    config = {"max_position_embeddings": 32768, "rope_scaling": scaling}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert read_context(tmp_path) == context

@@ -67,7 +67,24 @@ def read_context(folder: Path) -> int | None:
     Raises:
         CheckpointError: unreadable, or no JSON object.
     """
-    return _size(folder, "max_position_embeddings", "context_length")
+    stated = _size(folder, "max_position_embeddings", "context_length")
+    return None if stated is None else max(stated, stretched_context(read_config(folder)))
+
+
+def stretched_context(config: Mapping[str, Any]) -> int:
+    """The context that a config's YaRN scaling makes of the original one, in tokens; else 0.
+
+    Qwen's way to lengthen the context is to add the scaling and leave max_position_embeddings.
+    """
+    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if not isinstance(scaling, dict) or "yarn" not in (
+        scaling.get("rope_type"),
+        scaling.get("type"),
+    ):
+        return 0
+    original, factor = scaling.get("original_max_position_embeddings"), scaling.get("factor")
+    is_stated = isinstance(original, int | float) and isinstance(factor, int | float)
+    return int(original * factor) if is_stated else 0
 
 
 def read_vocabulary_size(folder: Path) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from aipc.artifact.config import stretched_context
 from aipc.checkpoint import Checkpoint
 from aipc.checkpoint.text_network import EMBEDDING, HEAD
 from aipc.convert.network import (
@@ -235,7 +236,7 @@ def _describe(config: Mapping[str, Any], family: Family) -> Network:
         intermediate=intermediate,
         norm_epsilon=float(config["rms_norm_eps"]),
         activation=family.activation,
-        context=int(config["max_position_embeddings"]),
+        context=max(int(config["max_position_embeddings"]), stretched_context(config)),
         embedding=embedding,
         blocks=tuple(
             _Parts(config, family, index).block(layer)
