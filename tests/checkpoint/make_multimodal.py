@@ -87,6 +87,26 @@ CASES = {
         "boi_token_index": 91,
         "eoi_token_index": 92,
     },
+    "gemma4": {
+        "text_config": {
+            **TEXT,
+            "num_hidden_layers": 4,
+            "num_kv_shared_layers": 2,
+            "global_head_dim": 32,
+            "sliding_window": 8,
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+            "hidden_size_per_layer_input": 8,
+            "vocab_size_per_layer_input": TEXT["vocab_size"],
+        },
+        "vision_config": {"model_type": "gemma4_vision", **VISION, "head_dim": 16},
+        "image_token_id": 90,
+        "video_token_id": 91,
+        "audio_token_id": 92,
+        "boi_token_id": 93,
+        "eoi_token_id": 94,
+        "boa_token_id": 95,
+        "eoa_token_index": 89,
+    },
 }
 IDS = [int(token) for token in np.random.default_rng(1).integers(3, 80, 24)]
 

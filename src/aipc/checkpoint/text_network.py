@@ -20,7 +20,10 @@ from aipc.tables import read_table
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
 _TABLE = read_table(__package__, "text_networks.toml")
-_PARTS = ("embed_tokens", "layers", "norm")
+_PARTS = (
+    *("embed_tokens", "layers", "norm"),
+    *("embed_tokens_per_layer", "per_layer_model_projection", "per_layer_projection_norm"),
+)
 """Of a text network; what else lies beside them in a larger one is not of it."""
 _INNER = ("text_config", "llm_config", "language_config")
 _OUTER = re.compile(r"\w*(?:vision|audio|speech|image|video|projector|img)\w*|embd_layer", re.ASCII)
