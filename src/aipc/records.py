@@ -66,7 +66,8 @@ def parse_object(path: Path, data: bytes) -> dict[str, Any]:
         fix = f"remove one of the two, or {FETCH_AGAIN}"
         raise damaged(path, f"the key {quoted(str(error))} stands twice", fix) from error
     except (ValueError, RecursionError) as error:
-        raise damaged(path, f"not JSON ({_parse_reason(error)})") from error
+        fix = f"correct it, or {FETCH_AGAIN}" if path.suffix == ".json" else FETCH_AGAIN
+        raise damaged(path, f"not JSON ({_parse_reason(error)})", fix) from error
     if not isinstance(parsed, dict):
         raise damaged(path, "it is no JSON object")
     return parsed

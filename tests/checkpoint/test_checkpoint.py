@@ -140,11 +140,30 @@ def test_a_file_that_git_did_not_fetch(folder, name):
         open_checkpoint(folder)
 
 
-@pytest.mark.parametrize("stated", [{"eos_token_id": "2"}, {"eos_token_id": [2, -7]}])
-def test_a_stop_id_that_is_none_is_found_when_it_is_opened(folder, stated):
-    (folder / "generation_config.json").write_text(json.dumps(stated))
-    with pytest.raises(CheckpointError, match=r"its eos_token_id is .*; give it a token's id"):
+@pytest.mark.parametrize("file", ["config.json", "generation_config.json"])
+@pytest.mark.parametrize(
+    ("key", "value", "fix"),
+    [
+        ("eos_token_id", "2", "give it a token's id"),
+        ("eos_token_id", [2, -7], "give it a token's id"),
+        ("bos_token_id", "<s>", "give it a token's id"),
+        ("temperature", "hot", "correct that, or remove it"),
+        ("top_p", float("nan"), "correct that, or remove it"),
+        ("top_k", True, "correct that, or remove it"),
+    ],
+)
+def test_what_a_runtime_would_stumble_over_is_found_when_it_is_opened(
+    folder, file, key, value, fix
+):
+    (folder / file).write_text(json.dumps({"model_type": "llama", key: value}))
+    with pytest.raises(CheckpointError, match=rf"{file}' can't be right: its {key} is .*; {fix}"):
         open_checkpoint(folder)
+
+
+def test_what_is_stated_as_none_is_no_fault(folder):
+    stated = {"temperature": None, "top_k": 0, "bos_token_id": None}
+    (folder / "generation_config.json").write_text(json.dumps(stated))
+    assert open_checkpoint(folder).config["model_type"] == "llama"
 
 
 def test_a_stop_id_of_minus_one_is_none(folder):

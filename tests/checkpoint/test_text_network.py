@@ -124,6 +124,12 @@ def test_a_network_of_parts_whose_text_is_no_plain_network(tmp_path, config, why
         opened(tmp_path, config, TENSORS)
 
 
+def test_weights_in_mlx_form_are_named(tmp_path):
+    config = LLAMA | {"quantization": {"group_size": 64, "bits": 4}}
+    with pytest.raises(UnsupportedModel, match=r"quantized for MLX, .*; take the model's 16-bit"):
+        opened(tmp_path, config, TENSORS)
+
+
 def test_two_networks_are_a_question(tmp_path):
     tensors = prefixed("thinker.model.", "thinker.") | prefixed("talker.model.", "talker.")
     with pytest.raises(CheckpointError, match=r"2 networks, .* 'talker.model.', 'thinker.model.';"):

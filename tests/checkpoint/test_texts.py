@@ -108,3 +108,9 @@ def test_a_mark_before_the_text_is_not_passed_on(folder, tmp_path):
     (folder / "config.json").write_text('{"model_type": "phi3"}', encoding="utf-8-sig")
     FolderTexts(folder, CONFIG).write(tmp_path)
     assert (tmp_path / "config.json").read_bytes()[:1] == b"{"
+
+
+def test_numbers_that_json_has_not_are_not_written(folder, tmp_path):
+    stated = {"a": float("inf"), "b": {"c": float("nan"), "d": 1.5}, "e": 2}
+    FolderTexts(folder, stated).write(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text()) == {"b": {"d": 1.5}, "e": 2}

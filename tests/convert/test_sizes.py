@@ -81,6 +81,19 @@ def test_the_first_layer_that_is_missing_is_named_before_any_is_built(tmp_path):
     assert "2,000 layers, its weights have 2: model.layers.2 is missing" in refused.what
 
 
+def test_names_of_another_form_are_shown(tmp_path):
+    tensors = {
+        name.replace("model.layers", "transformer.h"): value
+        for name, value in tiny.random_tensors(tiny.LLAMA).items()
+    }
+    tiny.write_checkpoint(tmp_path, tiny.LLAMA, tensors)
+    with (
+        open_checkpoint(tmp_path) as checkpoint,
+        pytest.raises(CheckpointError, match=r"no model.layers.0, but 'transformer.h.1.*; take"),
+    ):
+        read_network(checkpoint)
+
+
 def test_a_longer_table_of_embeddings_says_what_to_write(tmp_path):
     assert '"vocab_size": 260 in config.json' in refusal(tmp_path, {"vocab_size": 250}).fix
 

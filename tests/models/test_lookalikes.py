@@ -62,6 +62,12 @@ def test_the_hubs_cache_names_its_snapshot(tmp_path):
         resolve(str(tmp_path))
 
 
+def test_a_folder_around_a_model_names_it(tmp_path):
+    folder_of(tmp_path, "inner/config.json", "inner/model.safetensors", "README.md")
+    with pytest.raises(ModelNotFound, match=r"holds no model; name '.*inner'"):
+        resolve(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     "names",
     [

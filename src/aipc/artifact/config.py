@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from aipc.errors import misstated, quoted
 from aipc.records import read_object
 
 _TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -43,6 +45,24 @@ def without_absent_ids(content: Mapping[str, Any]) -> dict[str, Any]:
         if _is_absent(stated) or stated == []:
             kept.pop(key, None)
     return kept
+
+
+def check_stated(path: Path, content: Mapping[str, Any]) -> None:
+    """Refuse token ids and ways to sample that the vendors' readers would stumble over.
+
+    Raises:
+        CheckpointError: naming the member.
+    """
+    _ids(path, content)
+    kept = without_absent_ids(content)
+    for key in ("bos_token_id", "pad_token_id"):
+        if not _is_id(kept.get(key, 0)):
+            raise misstated(path, f"its {key} is {quoted(kept[key])}", "give it a token's id")
+    for key in _SAMPLING:
+        value = content.get(key)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and math.isfinite(value)):
+            raise misstated(path, f"its {key} is {quoted(value)}", "correct that, or remove it")
 
 
 def read_stop_ids(folder: Path) -> frozenset[int]:
@@ -113,9 +133,13 @@ def _ids(path: Path, content: Mapping[str, Any]) -> set[int]:
     stated = without_absent_ids(content).get("eos_token_id", [])
     ids = stated if isinstance(stated, list) else [stated]
     for token in ids:
-        if type(token) is not int or token < 0:
+        if not _is_id(token):
             raise misstated(path, f"its eos_token_id is {quoted(stated)}", "give it a token's id")
     return set(ids)
+
+
+def _is_id(token: Any) -> bool:
+    return type(token) is int and token >= 0
 
 
 def _is_absent(token: Any) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, final
 
-from aipc.artifact.config import read_stop_ids, without_absent_ids
-from aipc.artifact.files import ADAPTER, CONFIG
+from aipc.artifact.config import check_stated, without_absent_ids
+from aipc.artifact.files import ADAPTER, CONFIG, GENERATION_CONFIG
 from aipc.checkpoint.folder import find_gguf, open_weights
 from aipc.checkpoint.gguf.config import make_config
 from aipc.checkpoint.gguf.metadata import Metadata
@@ -121,8 +121,11 @@ def _open_folder(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"'{path}' has weights but no {CONFIG}", "put the model's config.json beside them"
         )
-    read_stop_ids(path)  # damage that would else be found when the artifact is loaded
-    config = without_absent_ids(read_object(path / CONFIG))
+    config = read_object(path / CONFIG)
+    check_stated(path / CONFIG, config)  # else found when the artifact is loaded
+    generation = path / GENERATION_CONFIG
+    check_stated(generation, read_object(generation) if generation.is_file() else {})
+    config = without_absent_ids(config)
     network = find_text_network(path, config, stored)
     plain, note = settle_head(network.config, network.weights)
     ignored = _ADAPTER_IGNORED if (path / ADAPTER).is_file() else ""

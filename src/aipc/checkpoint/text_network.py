@@ -66,6 +66,9 @@ def find_text_network(path: Path, config: Mapping[str, Any], weights: TensorFile
         CheckpointError: two networks that it could be.
         UnsupportedModel: a network of several parts that is not known, or adapters not merged.
     """
+    if isinstance(config.get("quantization"), dict):
+        what = f"'{path}' was quantized for MLX, in a form of its own"
+        raise UnsupportedModel(what, "take the model's 16-bit original or a GGUF file of it")
     inner = text_config(path, config)
     plain, outside = _plain_names(path, tuple(weights.tensors))
     notes = []

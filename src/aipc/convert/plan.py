@@ -29,7 +29,13 @@ from aipc.convert.quantizers.calibration import CALIBRATION_TOKENS, Calibration,
 from aipc.convert.quantizers.search import release
 from aipc.convert.recipe import WHOLE_ROW, Encoding, Recipe, assign
 from aipc.convert.targets import Target
-from aipc.convert.weights_file import Lookup, round_all, write_searched, write_weights
+from aipc.convert.weights_file import (
+    Lookup,
+    check_vectors,
+    round_all,
+    write_searched,
+    write_weights,
+)
 from aipc.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -174,6 +180,7 @@ class ConversionPlan(ABC):
         """
         lookup: Lookup = round_all
         weights: Weights = self.checkpoint
+        check_vectors(weights, self.network.vectors())
         if self.recipe.is_searched:
             steps = forward(weights, self.network, random_tokens(self.network))
             write_searched(weights, self.layout, path, steps, progress)

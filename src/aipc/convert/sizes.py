@@ -82,9 +82,15 @@ def check_layers(path: Path, config: Mapping[str, Any], tensors: Iterable[str]) 
     Raises:
         CheckpointError: it has.
     """
-    layers = {int(match[1]) for match in map(_LAYER.match, tensors) if match}
+    names = tuple(tensors)
+    layers = {int(match[1]) for match in map(_LAYER.match, names) if match}
     stated = int(config["num_hidden_layers"])
     missing = next((layer for layer in range(stated) if layer not in layers), None)
+    if not layers:
+        raise CheckpointError(
+            f"the weights of '{path}' have no model.layers.0, but {quoted(max(names, default=''))}",
+            "take the model in the form of the transformers package",
+        )
     if missing is not None:
         raise CheckpointError(
             f"the config of '{path}' has {stated:,} layers, its weights have {len(layers)}:"

@@ -250,6 +250,16 @@ def _encode_in_order(
         yield waiting.popleft().result()
 
 
+def check_vectors(checkpoint: Weights, vectors: Iterable[Vector]) -> None:
+    """Refuse norms and biases without a finite value, which would spoil what is computed of them.
+
+    Raises:
+        CheckpointError: naming the first.
+    """
+    for vector in vectors:
+        _finite_vector(checkpoint, vector)
+
+
 def _finite_vector(checkpoint: Weights, vector: Vector) -> Floats:
     values = read_vector(checkpoint, vector)
     if not np.isfinite(values).all():

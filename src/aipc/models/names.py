@@ -188,8 +188,9 @@ def _folder(path: Path) -> Source:
         raise ModelNotFound(what, fix)
     if (path / CONFIG).exists() or any(path.glob("*.gguf")):
         return FolderSource(path)
+    inner = next((file.parent for file in sorted(path.glob(f"*/{CONFIG}"))), None)
     fix = "give the folder that holds config.json and .safetensors files, or a .gguf file"
-    raise ModelNotFound(f"'{path}' holds no model", fix)
+    raise ModelNotFound(f"'{path}' holds no model", f"name '{inner}'" if inner else fix)
 
 
 def _names(folder: Path) -> list[str]:
