@@ -65,6 +65,8 @@ def test_what_no_network_has_is_refused_by_its_name(tmp_path, key, value):
         {"rope_type": "linear", "factor": 0},
         {"rope_type": "linear", "factor": "2"},
         {"rope_type": "linear", "factor": NAN},
+        {"rope_type": "yarn", "factor": 1e9, "original_max_position_embeddings": 32},
+        {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 10**12},
         {"rope_type": "longrope", "long_factor": [1.0, -1.0], "short_factor": [1.0, 1.0]},
         {"full_attention": {"rope_type": "default", "rope_theta": 0}},
     ],

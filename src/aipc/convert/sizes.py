@@ -38,7 +38,7 @@ _DIVISORS = frozenset(
     }
 )
 _WORDS = frozenset({"rope_type", "type"})
-_SHARE = "partial_rotary_factor"
+_LARGEST = {"partial_rotary_factor": 1, "factor": 2**12}
 _LAYER = re.compile(r"model\.layers\.(\d{1,9})\.", re.ASCII)
 
 
@@ -63,17 +63,23 @@ def check_sizes(path: Path, config: Mapping[str, Any]) -> None:
         if not isinstance(config.get(key), Mapping | None):
             raise _wrong(path, key, config[key], ", no rotary settings")
         for name, value in _flat(config.get(key)):
-            _check_number(path, f"{key}.{name}", value)
+            check = _check_count if name in _MOST else _check_number
+            check(path, f"{key}.{name}", value)
 
 
 def _check_counts(path: Path, config: Mapping[str, Any]) -> None:
-    for key, most in _MOST.items():
+    for key in _MOST:
         value = config.get(key)
         is_none = value is None or (key == "sliding_window" and value == 0)
         if is_none and key in _OPTIONAL:
             continue
-        if type(value) is not int or not 1 <= value <= most:
-            raise _wrong(path, key, value, f", no whole number from 1 to {most:,}")
+        _check_count(path, key, value)
+
+
+def _check_count(path: Path, key: str, value: Any) -> None:
+    most = _MOST[key.rpartition(".")[2]]
+    if type(value) is not int or not 1 <= value <= most:
+        raise _wrong(path, key, value, f", no whole number from 1 to {most:,}")
 
 
 def check_layers(path: Path, config: Mapping[str, Any], tensors: Iterable[str]) -> None:
@@ -103,7 +109,7 @@ def _check_number(path: Path, key: str, value: Any) -> None:
     name = key.rpartition(".")[2]
     is_number = type(value) in (int, float) and math.isfinite(value)
     is_zero = name in _DIVISORS and value == 0
-    if not is_number or value < 0 or is_zero or (name == _SHARE and value > 1):
+    if not is_number or value < 0 or is_zero or value > _LARGEST.get(name, math.inf):
         raise _wrong(path, key, value)
 
 
