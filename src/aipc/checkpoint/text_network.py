@@ -73,7 +73,7 @@ def find_text_network(path: Path, config: Mapping[str, Any], weights: TensorFile
     plain, outside = _plain_names(path, tuple(weights.tensors))
     notes = []
     is_part = inner.get("model_type") != config.get("model_type")
-    if is_part and HEAD not in plain:
+    if is_part and not any(name.startswith("lm_head.") for name in plain):
         inner.setdefault("tie_word_embeddings", True)
     if inner.get("tie_word_embeddings") is True and EMBEDDING not in plain and HEAD in plain:
         plain[EMBEDDING] = plain.pop(HEAD)  # of two that are one, one is stored
@@ -111,7 +111,7 @@ def text_config(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     else:
         inner = {key: value for key, value in config.items() if not _OUTER.fullmatch(key)}
         inner |= {"model_type": wrapper["text"]}
-    if "tie_word_embeddings" in config:  # the head belongs to the whole
+    if config.get("tie_word_embeddings") is not None:  # the head belongs to the whole
         inner["tie_word_embeddings"] = config["tie_word_embeddings"]
     return _completed(inner)
 
@@ -123,7 +123,7 @@ def _refuse_unknown_wrapper(path: Path, model_type: str, config: Mapping[str, An
     if why is not None:
         raise UnsupportedModel(
             f"'{path}' holds a network of several parts, {quoted(model_type)}: {why}",
-            "take a text-only model, such as qwen3-1.7b or phi-3-mini",
+            "take a text-only model, such as phi-3-mini or llama-3.2-3b",
         )
 
 
