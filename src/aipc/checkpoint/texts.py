@@ -11,7 +11,12 @@ from typing import Any
 
 from aipc.artifact.config import without_absent_ids
 from aipc.artifact.files import CONFIG, GENERATION_CONFIG, TOKENIZER, TOKENIZER_CONFIG
-from aipc.checkpoint.chat_templates import read_chat_templates, template_files, write_chat_templates
+from aipc.checkpoint.chat_templates import (
+    DEFAULT,
+    read_chat_templates,
+    template_files,
+    write_chat_templates,
+)
 from aipc.checkpoint.tokenizer_files import (
     ADDED,
     SPECIAL,
@@ -51,9 +56,12 @@ class FolderTexts:
         else:
             built = build_tokenizer(folder).to_str()
             (target / TOKENIZER).write_bytes(built.encode("utf-8"))
-        write_chat_templates(read_chat_templates(folder), target)
         _write(target / CONFIG, self._config, folder)
-        _write(target / TOKENIZER_CONFIG, read_tokenizer_config(folder), folder)
+        tokenizer_config = read_tokenizer_config(folder)
+        _write(target / TOKENIZER_CONFIG, tokenizer_config, folder)
+        templates = read_chat_templates(folder)
+        if templates != {DEFAULT: tokenizer_config.get("chat_template")}:
+            write_chat_templates(templates, target)
         if (folder / GENERATION_CONFIG).is_file():
             stated = read_object(folder / GENERATION_CONFIG)
             _write(target / GENERATION_CONFIG, without_absent_ids(stated), folder)
