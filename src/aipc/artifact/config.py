@@ -102,7 +102,8 @@ def stretched_context(config: Mapping[str, Any]) -> int:
         scaling.get("type"),
     ):
         return 0
-    original, factor = scaling.get("original_max_position_embeddings"), scaling.get("factor")
+    original: Any = scaling.get("original_max_position_embeddings")
+    factor: Any = scaling.get("factor")
     is_stated = isinstance(original, int | float) and isinstance(factor, int | float)
     return int(original * factor) if is_stated else 0
 
