@@ -89,6 +89,15 @@ def test_several_ggufs_are_a_question(folder):
         find_gguf(folder)
 
 
+def test_the_parts_of_one_model_are_no_question(folder):
+    for name in ("big-00001-of-00002.gguf", "big-00002-of-00002.gguf", "mmproj-big.gguf"):
+        (folder / name).write_bytes(b"")
+    assert find_gguf(folder) == folder / "big-00001-of-00002.gguf"
+    (folder / "small.gguf").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"name one of big-00001-of-00002.gguf, small.gguf"):
+        find_gguf(folder)
+
+
 def test_safetensors_go_before_a_gguf(make_safetensors, tmp_path):
     make_safetensors({"a": ("F32", np.zeros(1, np.float32))})
     (tmp_path / "phi.gguf").write_bytes(b"")

@@ -329,6 +329,13 @@ def test_a_single_gguf():
     ]
 
 
+def test_a_gguf_in_parts_is_fetched_whole():
+    parts = [f"m-0000{part}-of-00002.gguf" for part in (1, 2)]
+    assert names(*parts, "mmproj-m.gguf", "README.md") == parts
+    with pytest.raises(ModelNotFound, match=r"lacks 'm-00001-of-00002.gguf', one of 2 parts"):
+        names(parts[1])
+
+
 def test_several_ggufs_are_a_choice_that_only_the_user_can_make():
     with pytest.raises(ModelNotFound, match="2 GGUF files, not one; download the one you want"):
         names("a.gguf", "b.gguf")

@@ -49,6 +49,15 @@ def test_local_files_that_changed_are_another_model(tmp_path):
     assert GgufSource(file).name != before
 
 
+def test_a_gguf_in_parts_is_named_by_all_of_them(tmp_path):
+    first, second = (tmp_path / f"m-0000{part}-of-00002.gguf" for part in (1, 2))
+    for path in (first, second):
+        path.write_bytes(b"GGUF")
+    before = GgufSource(first).name
+    second.write_bytes(b"GGUF2")
+    assert GgufSource(first).name != before
+
+
 def test_a_folder_is_named_by_what_is_in_it(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     before = FolderSource(tmp_path).name

@@ -1,7 +1,9 @@
-"""The names of the files in an artifact's folder, ours or a vendor's."""
+"""The names of the files in an artifact's folder, ours or a vendor's, and of GGUF files."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 CONFIG = "config.json"
@@ -26,6 +28,8 @@ GENAI_CONFIG = "genai_config.json"
 
 RUNTIME_FILES = {"openvino": OPENVINO_MODEL, "onnx": GENAI_CONFIG}
 """Runtime → the file by which a folder of its own is recognized."""
+_GGUF_PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.ASCII | re.IGNORECASE)
+_PROJECTOR = "mmproj"  # what turns images into tokens, beside a multimodal model
 
 
 def runtime_of(folder: Path) -> str | None:
@@ -33,3 +37,23 @@ def runtime_of(folder: Path) -> str | None:
     return next(
         (runtime for runtime, file in RUNTIME_FILES.items() if (folder / file).is_file()), None
     )
+
+
+def gguf_parts(name: str) -> tuple[str, ...]:
+    """The names of all the parts of a model that was split into GGUF files; else ``name`` alone.
+
+    llama.cpp's ``gguf-split`` names them ``NAME-00001-of-00003.gguf``.
+    """
+    match = _GGUF_PART.fullmatch(name)
+    if match is None or not 1 <= int(match[2]) <= int(match[3]):
+        return (name,)
+    suffix = name[match.end(3) :]
+    return tuple(
+        f"{match[1]}-{part:05}-of-{match[3]}{suffix}" for part in range(1, int(match[3]) + 1)
+    )
+
+
+def gguf_models(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """GGUF files by the model that they hold, each with its parts; image projectors left out."""
+    models = (gguf_parts(name) for name in names if not name.lower().startswith(_PROJECTOR))
+    return list(dict.fromkeys(models))

@@ -11,8 +11,9 @@ from aipc.artifact.files import ADAPTER, CONFIG, GENERATION_CONFIG
 from aipc.checkpoint.folder import find_gguf, open_weights
 from aipc.checkpoint.gguf.config import make_config
 from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.gguf.parts import open_gguf
 from aipc.checkpoint.gguf.tokenizer import GgufTexts
-from aipc.checkpoint.gguf.weights import GgufFile, GgufWeights
+from aipc.checkpoint.gguf.weights import GgufWeights
 from aipc.checkpoint.tensors import Floats, TensorFile, TensorInfo, find_tensor
 from aipc.checkpoint.text_network import find_text_network, settle_head
 from aipc.checkpoint.texts import FolderTexts
@@ -93,10 +94,10 @@ class Checkpoint:
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """Open a folder with config.json and safetensors, a folder with one GGUF file, or that file.
+    """Open a folder with config.json and safetensors, a folder with one GGUF model, or its file.
 
     Raises:
-        CheckpointError: missing, damaged, cut short, or several GGUF files to choose from.
+        CheckpointError: missing, damaged, cut short, or several GGUF models to choose from.
         UnsupportedModel: an unknown GGUF architecture, tensor or type.
         UnsafeModel: the only weights are pickles.
     """
@@ -134,7 +135,7 @@ def _open_folder(path: Path) -> Checkpoint:
 
 
 def _open_gguf(path: Path) -> Checkpoint:
-    file = GgufFile(path)
+    file = open_gguf(path)
     _refuse_part(file.metadata)
     weights = GgufWeights(file)
     config = make_config(file, weights.tensors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from aipc.artifact.files import gguf_models
 from aipc.checkpoint.safetensors import INDEX, SafetensorsFile, Shards
 from aipc.checkpoint.tensors import TensorFile
 from aipc.errors import CheckpointError, UnsafeModel
@@ -17,18 +18,19 @@ _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 def find_gguf(folder: Path) -> Path | None:
-    """The GGUF file of a folder without safetensors; None where there is none.
+    """The GGUF file of a folder without safetensors, or one part of it; None where there is none.
 
     Raises:
-        CheckpointError: several GGUF files, so that one has to be named.
+        CheckpointError: several GGUF models, so that one has to be named.
     """
     if (folder / SINGLE).is_file() or (folder / INDEX).is_file():
         return None
-    found = _matching(folder, "*.gguf")
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise CheckpointError(f"'{folder}' holds {len(found)} GGUF files", f"name one of {names}")
-    return found[0] if found else None
+    found = [path.name for path in _matching(folder, "*.gguf")]
+    models = gguf_models(found)
+    if len(models) > 1:
+        names = ", ".join(parts[0] for parts in models)
+        raise CheckpointError(f"'{folder}' holds {len(models)} GGUF files", f"name one of {names}")
+    return next((folder / name for name in found if models and name in models[0]), None)
 
 
 def open_weights(folder: Path) -> TensorFile:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from aipc import disk
-from aipc.artifact.files import CONFIG, RUNTIME_FILES, TOKENIZER
+from aipc.artifact.files import CONFIG, RUNTIME_FILES, TOKENIZER, gguf_models
 from aipc.artifact.manifest import FileFacts
 from aipc.errors import (
     AccessDenied,
@@ -62,14 +62,14 @@ class Listing:
 
 
 def choose(repo: str, files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
-    """The files of a checkpoint: safetensors or one GGUF, config, tokenizer, licence.
+    """The files of a checkpoint: safetensors or one GGUF model, config, tokenizer, licence.
 
     Only plain names at the top of the repository are taken, and chat templates in their folder;
     never pickles, never code.
 
     Raises:
         UnsafeModel: the weights are there only as pickles, or a name leaves the repository.
-        ModelNotFound: there are no weights, or several GGUF files to choose from.
+        ModelNotFound: there are no weights, or several GGUF models to choose from.
     """
     for file in files:
         parts = re.split(r"[/\\]", file.name)
@@ -94,13 +94,21 @@ def _weights(repo: str, names: set[str]) -> list[str]:
     shards = [name for name in top if _SHARD.fullmatch(name)]
     if shards and _INDEX in names:
         return [*shards, _INDEX]
-    ggufs = [name for name in top if _GGUF.fullmatch(name)]
+    ggufs = gguf_models(name for name in top if _GGUF.fullmatch(name))
     if len(ggufs) == 1:
-        return ggufs
+        return _whole(repo, ggufs[0], names)
     if ggufs:
-        fix = f"download the one you want and give its path: {', '.join(ggufs[:4])} …"
+        fix = f"download the one you want and give its path: {', '.join(p[0] for p in ggufs[:4])} …"
         raise ModelNotFound(f"'{repo}' holds {len(ggufs)} GGUF files, not one", fix)
     raise _no_weights(repo, names)
+
+
+def _whole(repo: str, parts: Sequence[str], names: set[str]) -> list[str]:
+    for part in parts:
+        if part not in names:
+            what = f"'{repo}' lacks '{part}', one of {len(parts)} parts of its model"
+            raise ModelNotFound(what, "try another repository")
+    return list(parts)
 
 
 def _no_weights(repo: str, names: set[str]) -> ModelError:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
+from aipc.artifact.files import gguf_parts
 from aipc.errors import ModelNotFound
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -122,11 +123,17 @@ def _local_key(path: Path) -> str:
     Sizes and times stand for the contents, because reading gigabytes to name them is too slow.
     """
     try:
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        files = sorted(path.iterdir()) if path.is_dir() else _parts(path)
         stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     except OSError as error:
         raise ModelNotFound(f"can't read '{path}' ({error.strerror})") from error
     return f"{_slug(path.stem if path.is_file() else path.name)}-{_digest(f'{path} {stamps}')}"
+
+
+def _parts(path: Path) -> list[Path]:
+    """The file itself, with the other parts of a model that are beside it."""
+    others = (path.with_name(name) for name in gguf_parts(path.name))
+    return [path, *(other for other in others if other != path and other.is_file())]
 
 
 def _slug(text: str) -> str:

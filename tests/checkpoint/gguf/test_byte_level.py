@@ -54,6 +54,8 @@ CUT = "I'LL pay 12345 for HelloWorld's  x/\n\n"
         ("qwen2", "I|'LL| pay| |1|2|3|4|5| for| HelloWorld|'s| | x|/\n\n"),
         ("gpt-4o", "I'LL| pay| |123|45| for| Hello|World's| | x|/\n\n"),
         ("tekken", "I|'LL| pay| |1|2|3|4|5| for| Hello|World|'s| | x|/\n\n"),
+        ("qwen35", "I|'LL| pay| |1|2|3|4|5| for| HelloWorld|'s| | x|/\n\n"),
+        ("seed-coder", "I|'LL| pay| |1|2|3|4|5| for| HelloWorld|'s| | x|/|\n\n"),
     ],
 )
 def test_text_is_cut_as_the_pattern_says(pre, pieces):
@@ -164,4 +166,16 @@ def test_single_digits_are_cut_as_in_two_steps():
 
 def test_only_llama3_and_tekken_begin_by_default():
     begins = {name for name, cut in PRE_TOKENIZERS.items() if cut.begins}
-    assert begins == {"llama-bpe", "llama3", "llama-v3", "tekken"}
+    like_llama3 = {name for name, cut in PRE_TOKENIZERS.items() if cut == PRE_TOKENIZERS["llama3"]}
+    assert begins == {*like_llama3, "tekken"}
+    assert {"llama-bpe", "falcon3"} < like_llama3
+
+
+def test_marks_stay_with_their_letters_in_qwen35_alone():
+    text = "क्या"
+    pieces = {
+        pre: [text[a:b] for _, (a, b) in build(pre).pre_tokenizer.pre_tokenize_str(text)]
+        for pre in ("qwen2", "qwen35")
+    }
+    assert pieces["qwen35"] == [text]
+    assert len(pieces["qwen2"]) > 1

@@ -19,6 +19,19 @@ FILE = Path("m.gguf")
         ("llama", "blk.1.ffn_norm.weight", "model.layers.1.post_attention_layernorm.weight"),
         ("qwen2", "blk.2.attn_k.bias", "model.layers.2.self_attn.k_proj.bias"),
         ("qwen3", "blk.2.attn_k_norm.weight", "model.layers.2.self_attn.k_norm.weight"),
+        ("gemma", "blk.1.ffn_norm.weight", "model.layers.1.post_attention_layernorm.weight"),
+        ("gemma2", "blk.1.ffn_norm.weight", "model.layers.1.pre_feedforward_layernorm.weight"),
+        (
+            "gemma3",
+            "blk.1.post_ffw_norm.weight",
+            "model.layers.1.post_feedforward_layernorm.weight",
+        ),
+        (
+            "olmo2",
+            "blk.1.post_attention_norm.weight",
+            "model.layers.1.post_attention_layernorm.weight",
+        ),
+        ("olmo2", "blk.1.attn_q_norm.weight", "model.layers.1.self_attn.q_norm.weight"),
         ("phi3", "blk.3.attn_qkv.weight", "model.layers.3.self_attn.qkv_proj.weight"),
         ("phi3", "blk.3.ffn_up.weight", "model.layers.3.mlp.gate_up_proj.weight"),
         ("phi3", "blk.3.attn_output.weight", "model.layers.3.self_attn.o_proj.weight"),
@@ -47,7 +60,7 @@ def test_a_tensor_that_the_architecture_does_not_have_is_named(stored):
 
 
 def test_an_unknown_architecture_is_named_with_the_known_ones():
-    with pytest.raises(UnsupportedModel, match=r"architecture 'bert'; .*llama, phi3"):
+    with pytest.raises(UnsupportedModel, match=r"architecture 'bert'; .*llama, mistral3, phi3"):
         find_architecture(FILE, "bert")
 
 

@@ -187,6 +187,8 @@ def test_the_tokenizer_converts_to_openvino(texts):
         ({"top_p": 0.5}, {"do_sample": True, "top_p": 0.5}),
         ({"penalty_repeat": 1.1}, {"repetition_penalty": 1.1}),
         ({"mirostat": 2, "penalty_last_n": 64}, {}),
+        ({"temp": -1.0}, {"do_sample": False, "temperature": 0.0}),
+        ({"top_k": -1, "min_p": -0.1}, {"do_sample": True, "top_k": 0, "min_p": 0.0}),
     ],
 )
 def test_recommended_sampling_is_written_as_transformers_names_it(
@@ -199,8 +201,8 @@ def test_recommended_sampling_is_written_as_transformers_names_it(
 
 
 def test_recommended_sampling_that_no_sampler_can_take_is_damage(make_gguf, tmp_path):
-    checkpoint = open_checkpoint(make_gguf(general__sampling__temp=-1.0))
-    with pytest.raises(CheckpointError, match=r"general\.sampling\.temp.* is -1\.0"):
+    checkpoint = open_checkpoint(make_gguf(general__sampling__top_p=-1.0))
+    with pytest.raises(CheckpointError, match=r"general\.sampling\.top_p.* is -1\.0"):
         checkpoint.write_text_files(tmp_path / "out")
 
 

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from gguf import GGML_QUANT_SIZES
 
 from aipc.checkpoint.gguf.header import read_header
-from aipc.checkpoint.gguf.weights import QUANTIZED, GgufFile, GgufWeights
-from aipc.checkpoint.tensors import FLOATS
+from aipc.checkpoint.gguf.weights import GgufFile, GgufWeights, is_decoded
 from aipc.errors import CheckpointError, UnsupportedModel
 
-FORMATS = sorted((FLOATS - {"F64"}) | QUANTIZED)
+BLOCKS = [kind.name for kind in GGML_QUANT_SIZES if is_decoded(kind.name)]
+FORMATS = sorted({"BF16", "F16", "F32", *BLOCKS})
 Q, K, V = (f"model.layers.0.self_attn.{name}_proj.weight" for name in "qkv")
 
 
@@ -51,29 +52,30 @@ def test_quantized_rows_are_near_what_was_quantized(make_gguf, rng):
         np.testing.assert_allclose(file.read_all("output.weight"), values, atol=error)
 
 
-def test_a_type_that_is_not_read_is_named_with_those_that_are(make_gguf, rng):
-    raw = rng.integers(0, 256, (4, 512 // 32 * 17), np.uint8)
-    file = GgufFile(make_gguf({"output.weight": (raw, "MXFP4")}))
-    with pytest.raises(UnsupportedModel, match=r"'output.weight' .* is MXFP4 .*take .*Q4_K"):
-        file.read_all("output.weight")
+def test_every_format_that_the_gguf_package_decodes_is_read():
+    assert {"IQ1_S", "IQ2_XXS", "IQ3_S", "IQ4_XS", "TQ1_0", "MXFP4", "Q4_K", "Q8_0"} <= set(BLOCKS)
+    assert not is_decoded("Q8_1")
+
+
+def test_a_type_that_is_not_decoded_is_named_before_anything_is_read(make_gguf, rng):
+    raw = rng.integers(0, 256, (4, 512 // 32 * 40), np.uint8)
+    file = GgufFile(make_gguf({"output.weight": (raw, "Q8_1")}))
+    refusal = pytest.raises(UnsupportedModel, match=r"'output.weight' .* is Q8_1 .*take .*Q4_K_M")
+    with refusal:
+        GgufWeights(file)
 
 
 def test_a_quantized_vector_is_not_read(make_gguf, rng):
     raw = random_blocks(rng, "Q8_0", 1, 64)[0]
     file = GgufFile(make_gguf({"output.weight": (raw, "Q8_0")}))
     with pytest.raises(UnsupportedModel, match=r"is Q8_0 \(64,\)"):
-        file.read_all("output.weight")
+        GgufWeights(file)
 
 
 def test_scales_that_are_not_finite_pass_without_a_warning(make_gguf):
     raw = np.full((2, 34), 0x7C, np.uint8)
     weights = GgufFile(make_gguf({"output.weight": (raw, "Q8_0")})).read_all("output.weight")
     assert not np.isfinite(weights).any()
-
-
-def test_one_part_of_a_split_model_says_how_to_join_it(make_gguf):
-    with pytest.raises(UnsupportedModel, match=r"one of 3 parts .*llama-gguf-split --merge"):
-        GgufFile(make_gguf(split__count=3))
 
 
 @pytest.mark.parametrize("alignment", [0, 3, 2**21])
@@ -220,6 +222,18 @@ def test_the_head_count_of_keys_defaults_to_that_of_queries(make_gguf, projectio
     path = make_gguf(stored, arch__attention__head_count_kv=None)
     weights = GgufWeights(GgufFile(path))
     np.testing.assert_array_equal(weights.rows(K, 0, 16), projections[K])
+
+
+def test_gemma_norms_are_taken_off_the_1_that_llama_cpp_adds(make_gguf, rng):
+    norm = rng.standard_normal(32, np.float32)
+    stored = {f"blk.0.{name}.weight": norm + 1 for name in ("attn_norm", "post_ffw_norm")}
+    weights = GgufWeights(GgufFile(make_gguf(stored, general__architecture="gemma2")))
+    for name in ("input_layernorm", "post_feedforward_layernorm"):
+        rows = weights.rows(f"model.layers.0.{name}.weight", 3, 32)
+        np.testing.assert_allclose(rows, norm[3:], atol=1e-6)
+    np.testing.assert_array_equal(
+        weights.rows(Q, 0, 32), GgufFile(weights.paths[0]).read_all("blk.0.attn_q.weight")
+    )
 
 
 def test_heads_that_do_not_divide_a_projection(make_gguf):

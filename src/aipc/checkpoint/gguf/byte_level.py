@@ -22,6 +22,8 @@ _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
 _ENDS = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _CL100K = rf"{_WORDS}|\p{{N}}{{1,3}}|{_ENDS}"
 _QWEN2 = rf"{_WORDS}|\p{{N}}|{_ENDS}"
+_QWEN35 = _QWEN2.replace(r"\p{L}+", r"[\p{L}\p{M}]+").replace(r"^\s\p{L}", r"^\s\p{L}\p{M}")
+_SEED_CODER = rf"{_WORDS}|\p{{N}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"
 _UPPER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
 _LOWER = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _LEAD = r"[^\r\n\p{L}\p{N}]?"
@@ -52,21 +54,28 @@ class PreTokenizer:
 
 _GPT2 = PreTokenizer()
 _DIGITS = PreTokenizer(_SINGLE_DIGITS)
+_TIKTOKEN = PreTokenizer(_CL100K)
 _LLAMA3 = PreTokenizer(_CL100K, ignores_merges=True, begins=True)
+_WORDS_AND_DIGITS = PreTokenizer(_QWEN2)
+_GPT4O = PreTokenizer(_O200K)
 
 PRE_TOKENIZERS = {
-    "gpt-2": _GPT2,
-    "phi-2": _GPT2,
-    "smollm": _DIGITS,
-    "starcoder": _DIGITS,
-    "refact": _DIGITS,
-    "llama-bpe": _LLAMA3,
-    "llama3": _LLAMA3,
-    "llama-v3": _LLAMA3,
-    "dbrx": PreTokenizer(_CL100K),  # Phi-4
-    "gpt-4o": PreTokenizer(_O200K),  # Phi-4-mini
+    **dict.fromkeys(("gpt-2", "phi-2", "olmo", "mpt", "jais", "trillion", "exaone4"), _GPT2),
+    **dict.fromkeys(("gigachat", "a.x-4.0", "mellum", "granite-docling", "modern-bert"), _GPT2),
+    **dict.fromkeys(("jina-es", "jina-de", "jina-v2-es", "jina-v2-de"), _GPT2),
+    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell"), _DIGITS),
+    **dict.fromkeys(("exaone", "minerva-7b", "mellum2"), _DIGITS),
+    **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1"), _LLAMA3),
+    **dict.fromkeys(("pixtral", "midm-2.0", "lfm2", "jina-v5-nano"), _LLAMA3),
+    # Phi-4 and OLMo 2; SmolLM3; GLM
+    **dict.fromkeys(("dbrx", "smaug-bpe", "glm4", "chatglm-bpe"), _TIKTOKEN),
+    # Phi-4-mini
+    **dict.fromkeys(("gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"), _GPT4O),
     "qwen2": PreTokenizer(_QWEN2, composed=True),
-    "deepseek-r1-qwen": PreTokenizer(_QWEN2),
+    "qwen35": PreTokenizer(_QWEN35, composed=True),
+    **dict.fromkeys(("deepseek-r1-qwen", "megrez", "kormo", "f2llmv2"), _WORDS_AND_DIGITS),
+    **dict.fromkeys(("stablelm2", "hunyuan", "solar-open", "grok-2"), _WORDS_AND_DIGITS),
+    "seed-coder": PreTokenizer(_SEED_CODER),
     "tekken": PreTokenizer(_TEKKEN, ignores_merges=True, begins=True),  # Mistral Nemo
 }
 

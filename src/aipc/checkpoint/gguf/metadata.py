@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,11 @@ class Metadata:
     def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
         self.path = path
         self._values = values
-        self.architecture = ""
-        self.architecture = self.text("general.architecture")
+
+    @cached_property
+    def architecture(self) -> str:
+        """Of the network; all but the first of several parts may lack it."""
+        return self.text("general.architecture")
 
     def __contains__(self, key: str) -> bool:
         return self._key(key) in self._values
@@ -72,14 +76,25 @@ class Metadata:
 
     def share(self, key: str, default: float | None = None) -> float:
         """As `number`, and 0."""
+        number = self.finite(key, default)
+        if number < 0:
+            raise self._wrong(key, number)
+        return number
+
+    def finite(self, key: str, default: float | None = None) -> float:
+        """As `share`, and negative ones."""
         value = self._get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._wrong(key, value)
         with np.errstate(over="ignore"):
             shortest = float(str(np.float32(value)))
-        if not math.isfinite(shortest) or shortest < 0:
+        if not math.isfinite(shortest):
             raise self._wrong(key, value)
         return shortest
+
+    def is_list(self, key: str) -> bool:
+        """Whether it has one value a layer."""
+        return isinstance(self._values.get(self._key(key)), np.ndarray)
 
     def numbers(self, key: str) -> np.ndarray[Any, Any]:
         value = self._get(key, None)
@@ -88,7 +103,7 @@ class Metadata:
         return value
 
     def _key(self, key: str) -> str:
-        return key.replace("{arch}", self.architecture)
+        return key.replace("{arch}", self.architecture) if "{arch}" in key else key
 
     def _get(self, key: str, default: Any) -> Any:
         key = self._key(key)

@@ -29,7 +29,17 @@ _FUSED = {
     "attn_qkv": "self_attn.qkv_proj",
     "ffn_up": "mlp.gate_up_proj",
 }
-_NORMED = {**_BLOCK, "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"}
+_HEAD_NORMS = {"attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"}
+_FOUR_NORMS = {
+    **_BLOCK,
+    "post_attention_norm": "post_attention_layernorm",
+    "ffn_norm": "pre_feedforward_layernorm",
+    "post_ffw_norm": "post_feedforward_layernorm",
+}
+_POST_NORMS = {
+    **{name: _FOUR_NORMS[name] for name in _FOUR_NORMS if name not in {"attn_norm", "ffn_norm"}},
+    **_HEAD_NORMS,
+}
 ROPE_FREQS = "rope_freqs.weight"
 ROPE_LONG = "rope_factors_long.weight"
 ROPE_SHORT = "rope_factors_short.weight"
@@ -47,13 +57,24 @@ class Architecture:
     block: Mapping[str, str]
     permuted: bool = False
     """Whether llama.cpp stores q and k with their rows permuted for interleaved rotation."""
+    norm_offset: float = 0.0
+    """What llama.cpp adds to the weights of norms."""
+    always_biased: bool = False
+    """Whether q, k and v have a bias without the config saying so."""
 
 
 ARCHITECTURES = {
     "llama": Architecture("LlamaForCausalLM", _BLOCK, permuted=True),
+    "mistral3": Architecture("MistralForCausalLM", _BLOCK, permuted=True),
     "phi3": Architecture("Phi3ForCausalLM", _FUSED),
-    "qwen2": Architecture("Qwen2ForCausalLM", _BLOCK),
-    "qwen3": Architecture("Qwen3ForCausalLM", _NORMED),
+    "qwen2": Architecture("Qwen2ForCausalLM", _BLOCK, always_biased=True),
+    "qwen3": Architecture("Qwen3ForCausalLM", {**_BLOCK, **_HEAD_NORMS}),
+    "gemma": Architecture("GemmaForCausalLM", _BLOCK, norm_offset=1.0),
+    "gemma2": Architecture("Gemma2ForCausalLM", _FOUR_NORMS, norm_offset=1.0),
+    "gemma3": Architecture("Gemma3ForCausalLM", {**_FOUR_NORMS, **_HEAD_NORMS}, norm_offset=1.0),
+    "granite": Architecture("GraniteForCausalLM", _BLOCK, permuted=True),
+    "smollm3": Architecture("SmolLM3ForCausalLM", _BLOCK, permuted=True),
+    "olmo2": Architecture("Olmo2ForCausalLM", _POST_NORMS),
 }
 
 

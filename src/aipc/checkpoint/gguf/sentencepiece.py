@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aipc.checkpoint.gguf.metadata import Metadata
-from aipc.checkpoint.gguf.vocabulary import BYTE, NORMAL, UNKNOWN, Vocabulary, scores
+from aipc.checkpoint.gguf.vocabulary import (
+    BYTE,
+    NORMAL,
+    UNKNOWN,
+    Vocabulary,
+    scores,
+    special_token,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -21,7 +28,10 @@ def build_sentencepiece(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer
         CheckpointError: no score for each piece.
     """
     prefix = metadata.flag("tokenizer.ggml.add_space_prefix", default=True)
-    return build_piece_bpe(vocabulary, scores(metadata, vocabulary), prefix=prefix)
+    unknown = special_token(metadata, vocabulary, "unknown")
+    return build_piece_bpe(
+        vocabulary, scores(metadata, vocabulary), prefix=prefix, unknown=unknown
+    )
 
 
 def build_piece_bpe(

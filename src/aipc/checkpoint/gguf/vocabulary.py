@@ -24,10 +24,14 @@ _ENDS = frozenset(
         "<end_of_turn>",
         "<EOT>",
         "_<EOT>",
+        "[EOT]",
+        "<\N{FULLWIDTH VERTICAL LINE}end▁of▁sentence\N{FULLWIDTH VERTICAL LINE}>",
+        "<end_of_utterance>",
     }
 )
-"""Control tokens that end a turn whatever the file's eos token is (llama.cpp, llama-vocab.cpp):
-Phi-3's files state ``<|endoftext|>`` alone, and its replies end with ``<|end|>``."""
+"""Tokens that end a turn whatever the file's eos token is (llama.cpp, llama-vocab.cpp): Phi-3's
+files state ``<|endoftext|>`` alone, and its replies end with ``<|end|>``.  A file that has one of
+them as user-defined is mistaken: it is control."""
 _LONGEST = 1000
 _MOST = 2**20
 _STATED_ENDS = ("eos", "eot", "eom")
@@ -62,6 +66,10 @@ def read_vocabulary(metadata: Metadata) -> Vocabulary:
         raise damaged(metadata.path, f"{len(tokens)} tokens with {len(kinds)} token types")
     if max(map(len, tokens)) > _LONGEST or len(tokens) > _MOST:
         raise damaged(metadata.path, "its vocabulary is beyond any tokenizer's size")
+    kinds = [
+        CONTROL if kind == USER_DEFINED and token in _ENDS else kind
+        for token, kind in zip(tokens, kinds, strict=True)
+    ]
     vocabulary = Vocabulary(tokens, kinds)
     if len(vocabulary.ids) < len(tokens):
         raise damaged(metadata.path, "a token is in its vocabulary twice")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,17 +28,29 @@ from aipc.checkpoint.tensors import (
 )
 from aipc.errors import UnsupportedModel, damaged, quoted
 
-QUANTIZED = frozenset(
-    {
-        *("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"),
-        *("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"),
-        *("IQ4_NL", "IQ4_XS"),
-    }
-)
-"""Block formats that gguf.quants dequantizes here."""
 _DEFAULT_ALIGNMENT = 32
 _MOST_ALIGNMENT = 2**20
 _MOST_ITEMS = 2**48
+_TAKE = "take a file in another type, such as Q4_K_M, Q8_0 or F16"
+
+
+class GgufTensors(Protocol):
+    """Tensors as stored, in one file or in several parts, with the metadata of the first."""
+
+    path: Path
+    metadata: Metadata
+    tensors: dict[str, TensorInfo]
+
+    @property
+    def paths(self) -> tuple[Path, ...]: ...
+
+    def read_rows(self, name: str, order: npt.NDArray[np.int64]) -> Floats:
+        """Rows of the first axis, in any order, as float32 [len(order), ...]."""
+        ...
+
+    def read_all(self, name: str) -> Floats:
+        """A whole tensor, float32."""
+        ...
 
 
 class GgufFile:
@@ -45,14 +58,14 @@ class GgufFile:
 
     Raises:
         CheckpointError: cut short, or a header that contradicts itself or the file's size.
-        UnsupportedModel: one part of a split file, or a tensor type unknown to ggml.
+        UnsupportedModel: a tensor type unknown to ggml.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.paths = (path,)
         header = read_header(path)
         self.metadata = Metadata(path, header.values)
-        _refuse_split(self.metadata)
         self._data_start = _data_start(self.metadata, header)
         self.tensors = {tensor.name: _info(path, tensor) for tensor in header.tensors}
         self._offsets = {tensor.name: tensor.offset for tensor in header.tensors}
@@ -92,44 +105,48 @@ class GgufFile:
 
 
 class GgufWeights:
-    """A `TensorFile` over a `GgufFile`.
+    """A `TensorFile` over `GgufTensors`, in Hugging Face's names and values.
 
     llama.cpp stores the q and k projections of the llama architecture with the rows of each head
     permuted, so that the two halves that rotate together are side by side
-    (``convert_hf_to_gguf.py``, ``LlamaModel.permute``); `rows` puts them back in order.
+    (``convert_hf_to_gguf.py``, ``LlamaModel.permute``); `rows` puts them back in order.  It adds 1
+    to the weights of Gemma's norms; `rows` takes it off again.
 
     Raises:
-        UnsupportedModel: an unknown architecture or tensor.
+        UnsupportedModel: an unknown architecture or tensor, or a type that can't become floats.
         CheckpointError: a q or k projection whose rows its heads do not divide.
     """
 
-    def __init__(self, file: GgufFile) -> None:
+    def __init__(self, file: GgufTensors) -> None:
         self._file = file
-        self.paths = (file.path,)
+        self.paths = file.paths
         architecture = find_architecture(file.path, file.metadata.architecture)
         self._stored = {
             translate(file.path, architecture, name): name
             for name in file.tensors
             if name not in NOT_WEIGHTS
         }
+        for stored in self._stored.values():
+            _check_readable(file.path, file.tensors[stored])
         self.tensors = {
             name: replace(file.tensors[stored], name=name) for name, stored in self._stored.items()
         }
         self._heads = self._count_heads() if architecture.permuted else {}
+        self._norm_offset = architecture.norm_offset
 
     def rows(self, name: str, start: int, stop: int) -> Floats:
         """Read rows [start, stop) of the first axis as float32 [stop - start, ...].
 
         Raises:
             CheckpointError: no such tensor or rows, or the file was cut short meanwhile.
-            UnsupportedModel: a type that can't be turned into floats.
         """
         info = find_tensor(self.tensors, name)
         check_rows(info, start, stop)
         order = np.arange(start, stop)
         if name in self._heads:
             order = stored_order(order, info.shape[0] // self._heads[name])
-        return self._file.read_rows(self._stored[name], order)
+        weights = self._file.read_rows(self._stored[name], order)
+        return weights - np.float32(self._norm_offset) if name.endswith("norm.weight") else weights
 
     def _count_heads(self) -> dict[str, int]:
         """The number of heads of each tensor that is stored permuted."""
@@ -156,15 +173,6 @@ def stored_order(rows: npt.NDArray[np.int64], head_size: int) -> npt.NDArray[np.
     return np.asarray(head * head_size + 2 * i + half)
 
 
-def _refuse_split(metadata: Metadata) -> None:
-    parts = metadata.integer("split.count", 1)
-    if parts > 1:
-        raise UnsupportedModel(
-            f"'{metadata.path}' is one of {parts} parts of a model",
-            "join them with llama.cpp's 'llama-gguf-split --merge'",
-        )
-
-
 def _data_start(metadata: Metadata, header: GgufHeader) -> int:
     alignment = metadata.size("general.alignment", _DEFAULT_ALIGNMENT)
     if alignment & (alignment - 1) or alignment > _MOST_ALIGNMENT:
@@ -184,9 +192,7 @@ def _info(path: Path, tensor: GgufTensor) -> TensorInfo:
         block, block_bytes = GGML_QUANT_SIZES[kind]
     except (ValueError, KeyError) as error:
         what = f"tensor {quoted(tensor.name)} in '{path}' is of the unknown type {tensor.kind}"
-        raise UnsupportedModel(
-            what, f"take a file in one of {', '.join(sorted(FLOATS | QUANTIZED))}"
-        ) from error
+        raise UnsupportedModel(what, _TAKE) from error
     items = math.prod(tensor.axes)
     if not 0 < items <= _MOST_ITEMS or tensor.axes[0] % block:
         raise damaged(path, f"tensor {quoted(tensor.name)} is {kind.name} {tensor.axes}")
@@ -196,12 +202,25 @@ def _info(path: Path, tensor: GgufTensor) -> TensorInfo:
 
 def _check_readable(path: Path, info: TensorInfo) -> None:
     # a vector has no rows to cut blocks into; llama.cpp never quantizes one
-    quantized_vector = info.dtype in QUANTIZED and len(info.shape) == 1
-    if info.dtype not in FLOATS | QUANTIZED or quantized_vector:
+    is_readable = info.dtype in FLOATS or (len(info.shape) > 1 and is_decoded(info.dtype))
+    if not is_readable:
         raise UnsupportedModel(
-            f"tensor {quoted(info.name)} in '{path}' is {info.dtype} {info.shape}",
-            f"take a file in one of {', '.join(sorted(FLOATS | QUANTIZED))}",
+            f"tensor {quoted(info.name)} in '{path}' is {info.dtype} {info.shape}", _TAKE
         )
+
+
+@cache
+def is_decoded(dtype: str) -> bool:
+    """Whether the gguf package decodes blocks of a type, which it says only when asked to."""
+    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+    from gguf.quants import dequantize
+
+    kind = GGMLQuantizationType[dtype]
+    try:
+        dequantize(np.zeros((1, GGML_QUANT_SIZES[kind][1]), np.uint8), kind)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def _dequantize(raw: Bytes, dtype: str) -> Floats:

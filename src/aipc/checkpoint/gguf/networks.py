@@ -1,0 +1,143 @@
+"""What the config.json of a network has besides llama's fields, from a GGUF file's metadata.
+
+The fields are transformers'.  What a file does not state is what llama.cpp takes then (its
+``load_arch_hparams``), as some of it is never written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.errors import UnsupportedModel, damaged
+
+_Fields = dict[str, Any]
+_Sizes = Mapping[str, int]
+_GELU = "gelu_pytorch_tanh"
+_FULL, _LOCAL = "full_attention", "sliding_attention"
+_WINDOW = "{arch}.attention.sliding_window"
+
+
+def network_fields(metadata: Metadata, sizes: _Sizes) -> _Fields:
+    """Fields of the network's own, which count before llama's.
+
+    Args:
+        metadata: the file's.
+        sizes: the sizes in config.json, by name.
+
+    Raises:
+        CheckpointError: a value that no network has.
+        UnsupportedModel: an option that no config.json of this network can state.
+    """
+    fields = _NETWORKS.get(metadata.architecture)
+    return {} if fields is None else fields(metadata, sizes)
+
+
+def local_theta(metadata: Metadata, theta: float) -> float | None:
+    """The rotary base of layers with a window, where it is stated by itself; else None."""
+    if metadata.architecture == "gemma3":
+        return metadata.number("{arch}.rope.freq_base_swa", 10_000.0)
+    if metadata.architecture == "olmo2" and metadata.integer(_WINDOW, 0):
+        return metadata.number("{arch}.rope.freq_base_swa", theta)
+    return None
+
+
+def _mistral3(metadata: Metadata, _: _Sizes) -> _Fields:
+    if "{arch}.attention.temperature_scale" in metadata:
+        return {"model_type": "ministral3", "architectures": ["Ministral3ForCausalLM"]}
+    return {"model_type": "mistral", "sliding_window": None}
+
+
+def _gemma2(metadata: Metadata, sizes: _Sizes) -> _Fields:
+    return {
+        "hidden_activation": _GELU,
+        "query_pre_attn_scalar": _query_scalar(sizes, largest=46),
+        "attn_logit_softcapping": metadata.number("{arch}.attn_logit_softcapping", 50.0),
+        "final_logit_softcapping": metadata.number("{arch}.final_logit_softcapping", 30.0),
+        "sliding_window": metadata.size(_WINDOW, 4096),
+        "layer_types": _layer_types(metadata, sizes, period=2),
+    }
+
+
+def _gemma3(metadata: Metadata, sizes: _Sizes) -> _Fields:
+    window = metadata.integer(_WINDOW, 0)
+    return {
+        "model_type": "gemma3_text",
+        "hidden_activation": _GELU,
+        "query_pre_attn_scalar": _query_scalar(sizes, largest=62),
+        "attn_logit_softcapping": None,
+        "final_logit_softcapping": metadata.share("{arch}.final_logit_softcapping", 0.0) or None,
+        "sliding_window": window or None,
+        "layer_types": _layer_types(metadata, sizes, period=6 if window else 1),
+    }
+
+
+def _granite(metadata: Metadata, sizes: _Sizes) -> _Fields:
+    if not metadata.flag("{arch}.rope.scaling.finetuned", default=True):
+        raise UnsupportedModel(
+            f"'{metadata.path}' is a Granite whose layers do not know positions",
+            "take a Granite model that rotates",
+        )
+    usual = 1 / math.sqrt(sizes["head_dim"])
+    return {
+        "embedding_multiplier": metadata.number("{arch}.embedding_scale", 1.0),
+        "attention_multiplier": metadata.number("{arch}.attention.scale", usual),
+        "residual_multiplier": metadata.number("{arch}.residual_scale", 1.0),
+        "logits_scaling": metadata.number("{arch}.logit_scale"),
+    }
+
+
+def _smollm3(_: Metadata, sizes: _Sizes) -> _Fields:
+    """Every fourth layer does not rotate; no key says so."""
+    layers = sizes["num_hidden_layers"]
+    return {
+        "no_rope_layers": [int((layer + 1) % 4 != 0) for layer in range(layers)],
+        "no_rope_layer_interval": 4,
+        "use_sliding_window": False,
+        "layer_types": [_FULL] * layers,
+    }
+
+
+def _olmo2(metadata: Metadata, sizes: _Sizes) -> _Fields:
+    """OLMo 3 is stored as OLMo 2 with a window."""
+    if not metadata.integer(_WINDOW, 0):
+        return {}
+    return {
+        "model_type": "olmo3",
+        "architectures": ["Olmo3ForCausalLM"],
+        "layer_types": _layer_types(metadata, sizes, period=4),
+    }
+
+
+_NETWORKS: dict[str, Callable[[Metadata, _Sizes], _Fields]] = {
+    "mistral3": _mistral3,
+    "gemma": lambda _, __: {"hidden_act": _GELU},
+    "gemma2": _gemma2,
+    "gemma3": _gemma3,
+    "granite": _granite,
+    "smollm3": _smollm3,
+    "olmo2": _olmo2,
+}
+
+
+def _query_scalar(sizes: _Sizes, largest: int) -> int:
+    """A query is divided by the root of this: the size of a head, but in the 27B models."""
+    if sizes["num_hidden_layers"] == largest:
+        return sizes["hidden_size"] // sizes["num_attention_heads"]
+    return sizes["head_dim"]
+
+
+def _layer_types(metadata: Metadata, sizes: _Sizes, period: int) -> list[str]:
+    """Which layers have a window: all but each ``period``-th, unless the file says which."""
+    key, layers = "{arch}.attention.sliding_window_pattern", sizes["num_hidden_layers"]
+    stated = metadata.numbers(key) if metadata.is_list(key) else None
+    if stated is None:
+        period = metadata.integer(key, period)
+        stated = np.array([not period or (i + 1) % period != 0 for i in range(layers)])
+    if len(stated) != layers:
+        raise damaged(metadata.path, f"a pattern of {len(stated)} windows for {layers} layers")
+    return [_LOCAL if is_local else _FULL for is_local in stated]
