@@ -1,0 +1,48 @@
+"""Every network that GGUF holds: the file's tensors and scores are its checkpoint folder's."""
+
+from __future__ import annotations
+
+import networks
+import numpy as np
+import pytest
+from gguf_networks import write_gguf
+
+from aipc.checkpoint import open_checkpoint
+from aipc.convert.families import read_network
+from aipc.convert.quantizers.activations import logits, matrix_inputs, read_matrix
+
+STATED = {
+    "gemma2": {"query_pre_attn_scalar": 32},
+    "gemma3": {"query_pre_attn_scalar": 32},
+    "gemma3-linear": {"query_pre_attn_scalar": 32},
+    "smollm3": {"no_rope_layers": [1, 1, 1, 0], "no_rope_layer_interval": 4},
+}
+"""What a file can't state is in it what llama.cpp takes for all networks of the kind."""
+NAMES = [
+    *STATED,
+    *("granite", "llama-biases", "llama-linear", "mistral-yarn", "ministral3", "olmo2", "olmo3"),
+]
+
+
+def scores(path):
+    with open_checkpoint(path) as checkpoint:
+        network = read_network(checkpoint)
+        *_, (head, inputs) = matrix_inputs(checkpoint, network, np.array([networks.LONG]))
+        return logits(network, inputs @ read_matrix(checkpoint, head).T)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gguf_file_is_its_checkpoint_folder(name, tmp_path):
+    stated = networks.Expected(name)
+    config, tensors = {**stated.config, **STATED.get(name, {})}, stated.tensors()
+    tiny = networks.tiny
+    folder = tiny.write_checkpoint(tmp_path / "folder", config, tensors)
+    file = write_gguf(tmp_path / "tiny.gguf", config, tensors)
+    with open_checkpoint(file) as checkpoint:
+        assert checkpoint.tensors.keys() == tensors.keys()
+        for tensor, weights in tensors.items():
+            # Gemma's norms came back from a sum with 1
+            np.testing.assert_allclose(checkpoint.rows(tensor), weights, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(scores(file), scores(folder), atol=1e-4)
+    if name not in STATED:
+        assert np.abs(scores(file)[networks.PLACES] - stated.logits).max() < 1e-3
