@@ -29,9 +29,7 @@ def build_sentencepiece(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer
     """
     prefix = metadata.flag("tokenizer.ggml.add_space_prefix", default=True)
     unknown = special_token(metadata, vocabulary, "unknown")
-    return build_piece_bpe(
-        vocabulary, scores(metadata, vocabulary), prefix=prefix, unknown=unknown
-    )
+    return build_piece_bpe(vocabulary, scores(metadata, vocabulary), prefix=prefix, unknown=unknown)
 
 
 def build_piece_bpe(
