@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from aipc.checkpoint import open_checkpoint
+from aipc.checkpoint.chat_templates import read_chat_templates
 from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.gguf.tokenizer import make_tokenizer
 from aipc.checkpoint.gguf.vocabulary import read_vocabulary
@@ -204,6 +205,12 @@ def test_recommended_sampling_that_no_sampler_can_take_is_damage(make_gguf, tmp_
     checkpoint = open_checkpoint(make_gguf(general__sampling__top_p=-1.0))
     with pytest.raises(CheckpointError, match=r"general\.sampling\.top_p.* is -1\.0"):
         checkpoint.write_text_files(tmp_path / "out")
+
+
+def test_a_template_for_tools_is_written_beside_the_default_one(make_gguf, tmp_path):
+    changes = {"tokenizer__chat_template": "plain", "tokenizer__chat_template__tool_use": "tools"}
+    open_checkpoint(make_gguf(**changes)).write_text_files(tmp_path / "out")
+    assert read_chat_templates(tmp_path / "out") == {"default": "plain", "tool_use": "tools"}
 
 
 def test_a_model_without_a_template_or_special_tokens(make_gguf, tmp_path):

@@ -6,13 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aipc.artifact.files import (
-    CHAT_TEMPLATE,
-    CONFIG,
-    GENERATION_CONFIG,
-    TOKENIZER,
-    TOKENIZER_CONFIG,
-)
+from aipc.artifact.files import CONFIG, GENERATION_CONFIG, TOKENIZER, TOKENIZER_CONFIG
+from aipc.checkpoint.chat_templates import DEFAULT, TOOL_USE, write_chat_templates
 from aipc.checkpoint.gguf.byte_level import build_byte_level, find_pre_tokenizer
 from aipc.checkpoint.gguf.config import sampling
 from aipc.checkpoint.gguf.metadata import Metadata
@@ -69,9 +64,11 @@ class GgufTexts:
         write_object(target / GENERATION_CONFIG, {**generation, **sampling(self._metadata)})
         (target / TOKENIZER).write_bytes(tokenizer.to_str().encode("utf-8"))
         write_object(target / TOKENIZER_CONFIG, self._tokenizer_config(vocabulary))
-        if _TEMPLATE in self._metadata:
-            template = self._metadata.text(_TEMPLATE)
-            (target / CHAT_TEMPLATE).write_bytes(template.encode("utf-8"))
+        keys = {DEFAULT: _TEMPLATE, TOOL_USE: f"{_TEMPLATE}.{TOOL_USE}"}
+        stated = {name: key for name, key in keys.items() if key in self._metadata}
+        templates = {name: self._metadata.text(key) for name, key in stated.items()}
+        if DEFAULT in templates:
+            write_chat_templates(templates, target)
 
     def _tokenizer_config(self, vocabulary: Vocabulary) -> dict[str, Any]:
         named = {
