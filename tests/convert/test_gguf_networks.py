@@ -20,6 +20,7 @@ STATED = {
 """What a file can't state is in it what llama.cpp takes for all networks of the kind."""
 NAMES = [
     *STATED,
+    *("gemma4", "gemma4-dense"),
     *("granite", "llama-biases", "llama-linear", "mistral-yarn", "ministral3", "olmo2", "olmo3"),
 ]
 

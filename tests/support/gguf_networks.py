@@ -1,14 +1,19 @@
 """Write a checkpoint's config and tensors as llama.cpp's converter writes them to a GGUF file.
 
-After its ``conversion`` package; llama.cpp answered seventeen such files of tiny networks as
-transformers answers the checkpoints (40 of 40 greedy tokens each, node-llama-cpp 3.22).
+After its ``conversion`` package; llama.cpp answered twenty such files of tiny networks as
+transformers answers the checkpoints (40 or 60 greedy tokens each, node-llama-cpp 3.22).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-ARCHITECTURES = {"gemma3_text": "gemma3", "ministral3": "mistral3", "olmo3": "olmo2"}
+ARCHITECTURES = {
+    "gemma3_text": "gemma3",
+    "gemma4_text": "gemma4",
+    "ministral3": "mistral3",
+    "olmo3": "olmo2",
+}
 """By model_type; else they are called the same, and Mistral is a llama."""
 PERMUTED = {"llama", "mistral3", "granite", "smollm3"}
 KEYS = {
@@ -51,9 +56,12 @@ def write_gguf(path, config, tensors):
         add = writer.add_string if isinstance(value, str) else add
         add = writer.add_array if isinstance(value, list) else add
         add(f"{architecture}.{key}", value)
+    if architecture == "gemma4":
+        add_gemma4(writer, config)
     names = get_tensor_name_map(MODEL_ARCH[architecture.upper()], config["num_hidden_layers"])
     for name, weights in tensors.items():
-        stored = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        suffixed = f"{name}.weight" if name.endswith("layer_scalar") else name
+        stored = names.get_name(suffixed, try_suffixes=(".weight", ".bias"))
         writer.add_tensor(stored, as_stored(architecture, config, name, weights))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -66,8 +74,13 @@ def keys(config):
     rope = config["rope_parameters"]
     full = rope.get("full_attention", rope)
     stated = {KEYS[name]: config[name] for name in KEYS if config.get(name) is not None}
+    if config["model_type"] == "gemma4_text":
+        for name in ("intermediate_size", "num_key_value_heads", "head_dim"):
+            del stated[KEYS[name]]
+    if config.get("head_dim") and config["model_type"] != "gemma4_text":
+        stated["attention.value_length"] = config["head_dim"]
     stated |= {ROPE_KEYS[name]: full[name] for name in ROPE_KEYS if full.get(name) is not None}
-    if full["rope_type"] != "default":
+    if full["rope_type"] not in {"default", "proportional"}:
         stated["rope.scaling.type"] = full["rope_type"]
     if "sliding_attention" in rope:
         stated["rope.freq_base_swa"] = rope["sliding_attention"]["rope_theta"]
@@ -76,8 +89,33 @@ def keys(config):
     return stated
 
 
+def add_gemma4(writer, config):
+    """What differs by layer; its file has lists even where these are all alike."""
+    layers, shared = config["num_hidden_layers"], config["num_kv_shared_layers"]
+    own, full = config["per_layer_config"], config["layer_types"].index("full_attention")
+    head = own[str(full)]["head_dim"]
+    width = 2 if config["use_double_wide_mlp"] else 1
+    wide = [config["intermediate_size"] * (width if i >= layers - shared else 1)
+            for i in range(layers)]  # fmt: skip
+    kv = [own.get(str(i), {}).get("num_key_value_heads", config["num_key_value_heads"])
+          for i in range(layers)]  # fmt: skip
+    writer.add_feed_forward_length(wide)
+    writer.add_head_count_kv(kv)
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_key_length_swa(config["head_dim"])
+    writer.add_value_length_swa(config["head_dim"])
+    writer.add_rope_dimension_count(head)
+    writer.add_rope_dimension_count_swa(config["head_dim"])
+    writer.add_shared_kv_layers(shared)
+    writer.add_embedding_length_per_layer_input(config["hidden_size_per_layer_input"])
+    turning = int(head * config["rope_parameters"]["full_attention"]["partial_rotary_factor"] / 2)
+    still = [1e30] * (head // 2 - turning)
+    writer.add_tensor("rope_freqs.weight", np.array([1.0] * turning + still, np.float32))
+
+
 def as_stored(architecture, config, name, weights):
-    if architecture.startswith("gemma") and name.endswith("norm.weight"):
+    if architecture in {"gemma", "gemma2", "gemma3"} and name.endswith("norm.weight"):
         return weights + np.float32(1)
     heads = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}
     part = name.split(".")[-2]

@@ -73,4 +73,5 @@ def test_the_tables_agree_with_the_gguf_package():
         for module in architecture.block:
             stored = f"blk.2.{module}.weight"
             ours = translate(FILE, architecture, stored)
-            assert theirs.get_name(ours, try_suffixes=(".weight",)) == stored
+            suffixed = ours if ours.endswith(".weight") else f"{ours}.weight"
+            assert theirs.get_name(suffixed, try_suffixes=(".weight",)) == stored

@@ -163,6 +163,53 @@ def test_a_pattern_for_other_layers_is_damage(config_of):
         config_of("gemma3", **HEADS, **keys)
 
 
+GEMMA4 = {
+    "attention__key_length": 16,
+    "attention__key_length_swa": 8,
+    "attention__sliding_window": 16,
+    "attention__head_count_kv": [2, 2, 2, 2, 2, 1] * 2,
+    "feed_forward_length": [64] * 8 + [128] * 4,
+    "attention__shared_kv_layers": 4,
+    "embedding_length_per_layer_input": 0,
+    "rope__freq_base": 1e6,
+}
+VALUES = {f"blk.{i}.attn_v.weight": (16, 32) for i in range(LAYERS) if i != 5}
+
+
+def test_gemma4(config_of):
+    ours = config_of("gemma4", VALUES, **GEMMA4)
+    ours["rope_parameters"]["full_attention"] = {
+        "rope_type": "proportional",
+        "rope_theta": 1e6,
+        "partial_rotary_factor": 0.25,
+    }
+    theirs = transformers.Gemma4TextConfig(
+        **SIZES,
+        head_dim=8,
+        global_head_dim=16,
+        num_global_key_value_heads=1,
+        attention_k_eq_v=True,
+        sliding_window=16,
+        num_kv_shared_layers=4,
+        use_double_wide_mlp=True,
+        hidden_size_per_layer_input=0,
+    )
+    same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"attention__head_count_kv": [2, 1]}, r"'gemma4.attention.head_count_kv' is .*2, 1"),
+        ({"attention__sliding_window_pattern": 1}, "lacks layers of a kind"),
+        ({"attention__shared_kv_layers": 12}, "lacks layers of a kind"),
+    ],
+)
+def test_a_gemma4_that_is_none(config_of, changes, why):
+    with pytest.raises(CheckpointError, match=why):
+        config_of("gemma4", VALUES, **GEMMA4 | changes)
+
+
 def test_granite(config_of):
     ours = config_of(
         "granite",

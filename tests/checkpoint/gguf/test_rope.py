@@ -71,6 +71,14 @@ def test_factors_that_are_all_1_change_nothing(make_gguf):
     assert settings(path) == {}
 
 
+def test_frequencies_that_stand_still_are_proportional_rope(make_gguf):
+    factors = np.array([1.0] * 8 + [1e30] * 24, np.float32)
+    path = make_gguf({"rope_freqs.weight": factors})
+    stated = {"rope_type": "proportional", "partial_rotary_factor": 0.25}
+    assert settings(path) == {"rope_scaling": stated}
+    assert np.count_nonzero(frequencies(path).frequencies) == 8
+
+
 def test_factors_beside_yarn_are_unsupported(make_gguf):
     path = make_gguf(
         {"rope_freqs.weight": np.linspace(1, 8, 32, dtype=np.float32)},

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from aipc.checkpoint.gguf.metadata import Metadata
-from aipc.checkpoint.gguf.sentencepiece import build_sentencepiece, merges_by_score
+from aipc.checkpoint.gguf.sentencepiece import (
+    build_merged_pieces,
+    build_sentencepiece,
+    merges_by_score,
+)
 from aipc.checkpoint.gguf.vocabulary import BYTE, CONTROL, NORMAL, UNKNOWN, read_vocabulary
 from aipc.errors import CheckpointError
 
@@ -108,3 +112,29 @@ def test_a_vocabulary_without_scores():
     del metadata._values["tokenizer.ggml.scores"]
     with pytest.raises(CheckpointError, match=r"lacks 'tokenizer.ggml.scores'"):
         build_sentencepiece(metadata, vocabulary)
+
+
+def test_merges_of_the_file_itself_go_before_scores():
+    pieces = {
+        "a": -1.0,
+        "b": -1.0,
+        "c": -1.0,
+        "ab": -9.0,
+        "bc": -2.0,
+        f"{SPACE}a": -3.0,
+        SPACE: -1.0,
+    }
+    merges = ["a b", "b c", f"{SPACE} a"]
+    metadata, vocabulary = vocabulary_of(pieces, merges=merges, unknown_token_id=0)
+    tokenizer = build_merged_pieces(metadata, vocabulary)
+    assert tokenizer.encode("abc  a").tokens == ["ab", "c", SPACE, f"{SPACE}a"]
+    for text in ("abc  a", "é\n\n a", " a"):
+        assert tokenizer.decode(tokenizer.encode(text).ids) == text
+    scored = build_sentencepiece(*vocabulary_of(pieces, add_space_prefix=False))
+    assert scored.encode("abc").tokens == ["a", "bc"]
+
+
+def test_the_unknown_token_may_be_of_another_kind():
+    metadata, vocabulary = vocabulary_of({"a": -1.0}, unknown_token_id=2)
+    tokens = build_sentencepiece(metadata, vocabulary)
+    assert tokens.model.unk_token == "</s>"

@@ -57,6 +57,14 @@ def test_special_tokens_by_name():
         special_token(metadata(bos_token_id=2), vocabulary, "bos")
 
 
+def test_an_end_of_a_turn_is_control_whatever_the_file_says():
+    found = read_vocabulary(
+        metadata(tokens=["<eos>", "<end_of_turn>", "</s>"], token_type=np.array([3, 4, 4]))
+    )
+    assert found.of_kind(CONTROL) == ["<eos>", "<end_of_turn>"]
+    assert stop_ids(metadata(), found) == [0, 1]
+
+
 def test_replies_stop_at_every_end_of_a_turn():
     """Phi-3's files name <|endoftext|> alone; its replies end with <|end|>."""
     vocabulary = Vocabulary(["<|user|>", "<|end|>", "<|endoftext|>", "<|im_end|>"], [3, 3, 3, 1])

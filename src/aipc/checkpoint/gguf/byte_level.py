@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aipc.checkpoint.gguf.metadata import Metadata
-from aipc.checkpoint.gguf.vocabulary import Vocabulary
-from aipc.errors import UnsupportedModel, damaged, quoted
+from aipc.checkpoint.gguf.vocabulary import Vocabulary, read_merges
+from aipc.errors import UnsupportedModel, quoted
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -88,7 +88,7 @@ def build_byte_level(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer:
         UnsupportedModel: a pre-tokenizer that is not in the table.
     """
     pre_tokenizer = find_pre_tokenizer(metadata)
-    return build_split_bpe(pre_tokenizer, vocabulary.ids, _read_merges(metadata, vocabulary))
+    return build_split_bpe(pre_tokenizer, vocabulary.ids, read_merges(metadata, vocabulary))
 
 
 def build_split_bpe(
@@ -125,13 +125,3 @@ def find_pre_tokenizer(metadata: Metadata) -> PreTokenizer:
             f"known: {', '.join(PRE_TOKENIZERS)}; or take the checkpoint folder (safetensors)",
         )
     return PRE_TOKENIZERS[name]
-
-
-def _read_merges(metadata: Metadata, vocabulary: Vocabulary) -> list[tuple[str, str]]:
-    merges = []
-    for merge in metadata.texts("tokenizer.ggml.merges"):
-        left, _, right = merge.partition(" ")
-        if any(part not in vocabulary.ids for part in (left, right, left + right)):
-            raise damaged(metadata.path, f"its vocabulary lacks the parts of merge {quoted(merge)}")
-        merges.append((left, right))
-    return merges

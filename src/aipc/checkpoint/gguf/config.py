@@ -7,7 +7,7 @@ from typing import Any
 
 from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.gguf.names import Architecture, find_architecture
-from aipc.checkpoint.gguf.networks import local_theta, network_fields
+from aipc.checkpoint.gguf.networks import LAYERS_DIFFER, local_theta, network_fields
 from aipc.checkpoint.gguf.rope import rope_settings
 from aipc.checkpoint.gguf.weights import GgufTensors
 from aipc.checkpoint.tensors import TensorInfo
@@ -46,7 +46,7 @@ def make_config(file: GgufTensors, tensors: Mapping[str, TensorInfo]) -> dict[st
     if sizes["num_hidden_layers"] > len(tensors):
         raise damaged(file.path, f"it states more blocks than its {len(tensors)} tensors can be")
     window = metadata.integer("{arch}.attention.sliding_window", 0)
-    own = network_fields(metadata, sizes)
+    own = network_fields(metadata, sizes, tensors)
     return {
         "architectures": [architecture.model_class],
         "model_type": metadata.architecture,
@@ -98,12 +98,13 @@ def sampling(metadata: Metadata) -> dict[str, Any]:
 def _sizes(metadata: Metadata) -> dict[str, int]:
     hidden = metadata.size("{arch}.embedding_length")
     heads = metadata.size("{arch}.attention.head_count")
+    size = metadata.first_size if metadata.architecture in LAYERS_DIFFER else metadata.size
     return {
         "hidden_size": hidden,
-        "intermediate_size": metadata.size("{arch}.feed_forward_length"),
+        "intermediate_size": size("{arch}.feed_forward_length"),
         "num_hidden_layers": metadata.size("{arch}.block_count"),
         "num_attention_heads": heads,
-        "num_key_value_heads": metadata.size("{arch}.attention.head_count_kv", heads),
+        "num_key_value_heads": size("{arch}.attention.head_count_kv", heads),
         "head_dim": metadata.size("{arch}.attention.key_length", max(hidden // heads, 1)),
         "max_position_embeddings": metadata.size("{arch}.context_length"),
     }

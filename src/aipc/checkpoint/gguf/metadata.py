@@ -60,6 +60,21 @@ class Metadata:
             raise self._wrong(key, value)
         return value
 
+    def by_layer(self, key: str, layers: int) -> list[int]:
+        """A size for each layer, whether the file has one for all or a list."""
+        if not self.is_list(key):
+            return [self.size(key)] * layers
+        values = [int(value) for value in self.numbers(key)]
+        if not values or len(values) != layers or not all(0 < value < _MOST for value in values):
+            raise self._wrong(key, values[:8])
+        return values
+
+    def first_size(self, key: str, default: int | None = None) -> int:
+        """The size of the first layer, where layers may differ."""
+        if not self.is_list(key):
+            return self.size(key, default)
+        return self.by_layer(key, len(self.numbers(key)))[0]
+
     def size(self, key: str, default: int | None = None) -> int:
         """An `integer` that is not 0."""
         value = self.integer(key, default)

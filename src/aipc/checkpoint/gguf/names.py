@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aipc.errors import UnsupportedModel, quoted
@@ -36,6 +36,22 @@ _FOUR_NORMS = {
     "ffn_norm": "pre_feedforward_layernorm",
     "post_ffw_norm": "post_feedforward_layernorm",
 }
+_GEMMA4 = {
+    **_FOUR_NORMS,
+    **_HEAD_NORMS,
+    "layer_output_scale": "layer_scalar",
+    "inp_gate": "per_layer_input_gate",
+    "proj": "per_layer_projection",
+    "post_norm": "post_per_layer_input_norm",
+}
+_GEMMA4_ROOT = {
+    **_ROOT,
+    "per_layer_token_embd": "model.embed_tokens_per_layer",
+    "per_layer_model_proj": "model.per_layer_model_projection",
+    "per_layer_proj_norm": "model.per_layer_projection_norm",
+}
+_WHOLE = frozenset({"layer_scalar"})
+"""Hugging Face's names without ".weight"."""
 _POST_NORMS = {
     **{name: _FOUR_NORMS[name] for name in _FOUR_NORMS if name not in {"attn_norm", "ffn_norm"}},
     **_HEAD_NORMS,
@@ -61,6 +77,7 @@ class Architecture:
     """What llama.cpp adds to the weights of norms."""
     always_biased: bool = False
     """Whether q, k and v have a bias without the config saying so."""
+    root: Mapping[str, str] = field(default_factory=lambda: _ROOT)
 
 
 ARCHITECTURES = {
@@ -72,6 +89,7 @@ ARCHITECTURES = {
     "gemma": Architecture("GemmaForCausalLM", _BLOCK, norm_offset=1.0),
     "gemma2": Architecture("Gemma2ForCausalLM", _FOUR_NORMS, norm_offset=1.0),
     "gemma3": Architecture("Gemma3ForCausalLM", {**_FOUR_NORMS, **_HEAD_NORMS}, norm_offset=1.0),
+    "gemma4": Architecture("Gemma4ForCausalLM", _GEMMA4, root=_GEMMA4_ROOT),
     "granite": Architecture("GraniteForCausalLM", _BLOCK, permuted=True),
     "smollm3": Architecture("SmolLM3ForCausalLM", _BLOCK, permuted=True),
     "olmo2": Architecture("Olmo2ForCausalLM", _POST_NORMS),
@@ -100,11 +118,11 @@ def translate(path: Path, architecture: Architecture, name: str) -> str:
     """
     match = _NAME.fullmatch(name)
     layer, module, kind = match.groups() if match else (None, "", "")
-    table = _ROOT if layer is None else architecture.block
+    table = architecture.root if layer is None else architecture.block
     if module not in table:
         raise UnsupportedModel(
             f"'{path}' has a tensor {quoted(name)} that {architecture.model_class} does not know",
             "take the checkpoint folder (safetensors) of this model",
         )
     prefix = "" if layer is None else f"model.layers.{layer}."
-    return f"{prefix}{table[module]}.{kind}"
+    return f"{prefix}{table[module]}" + ("" if table[module] in _WHOLE else f".{kind}")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.tensors import TensorInfo
 from aipc.errors import UnsupportedModel, damaged
 
 _Fields = dict[str, Any]
@@ -22,24 +23,31 @@ _FULL, _LOCAL = "full_attention", "sliding_attention"
 _WINDOW = "{arch}.attention.sliding_window"
 
 
-def network_fields(metadata: Metadata, sizes: _Sizes) -> _Fields:
+LAYERS_DIFFER = frozenset({"gemma4"})
+"""Architectures whose sizes may be lists, one number a layer."""
+
+
+def network_fields(metadata: Metadata, sizes: _Sizes, tensors: Mapping[str, TensorInfo]) -> _Fields:
     """Fields of the network's own, which count before llama's.
 
     Args:
         metadata: the file's.
         sizes: the sizes in config.json, by name.
+        tensors: the file's, by Hugging Face name.
 
     Raises:
         CheckpointError: a value that no network has.
         UnsupportedModel: an option that no config.json of this network can state.
     """
+    if metadata.architecture == "gemma4":
+        return _gemma4(metadata, sizes, tensors)
     fields = _NETWORKS.get(metadata.architecture)
     return {} if fields is None else fields(metadata, sizes)
 
 
 def local_theta(metadata: Metadata, theta: float) -> float | None:
     """The rotary base of layers with a window, where it is stated by itself; else None."""
-    if metadata.architecture == "gemma3":
+    if metadata.architecture in {"gemma3", "gemma4"}:
         return metadata.number("{arch}.rope.freq_base_swa", 10_000.0)
     if metadata.architecture == "olmo2" and metadata.integer(_WINDOW, 0):
         return metadata.number("{arch}.rope.freq_base_swa", theta)
@@ -73,6 +81,35 @@ def _gemma3(metadata: Metadata, sizes: _Sizes) -> _Fields:
         "final_logit_softcapping": metadata.share("{arch}.final_logit_softcapping", 0.0) or None,
         "sliding_window": window or None,
         "layer_types": _layer_types(metadata, sizes, period=6 if window else 1),
+    }
+
+
+def _gemma4(metadata: Metadata, sizes: _Sizes, tensors: Mapping[str, TensorInfo]) -> _Fields:
+    layers, types = sizes["num_hidden_layers"], _layer_types(metadata, sizes, period=6)
+    shared = metadata.integer("{arch}.attention.shared_kv_layers", 0)
+    wide = metadata.by_layer("{arch}.feed_forward_length", layers)
+    heads = metadata.by_layer("{arch}.attention.head_count_kv", layers)
+    by_type = dict(zip(reversed(types), reversed(heads), strict=True))
+    values = "model.layers.{}.self_attn.v_proj.weight".format
+    has_values = [values(i) in tensors for i in range(layers - shared) if types[i] == _FULL]
+    width = metadata.integer("{arch}.embedding_length_per_layer_input", 0)
+    rows = tensors.get("model.embed_tokens_per_layer.weight")
+    if _WINDOW not in metadata or set(types) != {_FULL, _LOCAL} or shared >= layers:
+        raise damaged(metadata.path, "its Gemma 4 lacks layers of a kind")
+    return {
+        "model_type": "gemma4_text",
+        "hidden_activation": _GELU,
+        "head_dim": metadata.size("{arch}.attention.key_length_swa"),
+        "global_head_dim": metadata.size("{arch}.attention.key_length"),
+        "num_key_value_heads": by_type[_LOCAL],
+        "num_global_key_value_heads": by_type[_FULL],
+        "attention_k_eq_v": not all(has_values),
+        "num_kv_shared_layers": shared,
+        "use_double_wide_mlp": bool(shared) and wide[-1] == 2 * wide[0],
+        "hidden_size_per_layer_input": width,
+        **({"vocab_size_per_layer_input": rows.shape[0]} if width and rows else {}),
+        "final_logit_softcapping": metadata.share("{arch}.final_logit_softcapping", 0.0) or None,
+        "layer_types": types,
     }
 
 

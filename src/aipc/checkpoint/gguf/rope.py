@@ -22,6 +22,8 @@ _LLAMA3 = {
     "original_max_position_embeddings": 8192,
 }
 """What every Llama 3.1, 3.2 and 3.3 has in its config.json; the GGUF keeps only the result."""
+_STILL = 1e29
+"""A divisor that stops a frequency: Gemma 4's file has 1e30 for what does not turn."""
 _CONTEXT = "{arch}.context_length"
 _SCALING = "{arch}.rope.scaling."
 _YARN = {
@@ -127,6 +129,10 @@ def _divided(
     if (factors == 1).all():
         return scaling
     greatest = float(factors.max())
+    turning = int((factors == 1).sum())
+    if not scaling and turning and (factors[turning:] >= _STILL).all():
+        share = turning / len(factors)
+        return {"rope_type": "proportional", "partial_rotary_factor": share}
     if not scaling and np.allclose(factors, llama3_factors(theta, rotated, greatest), rtol=1e-3):
         return {"rope_type": "llama3", "factor": greatest, **_LLAMA3}
     if scaling and scaling["rope_type"] != "linear":

@@ -1,4 +1,4 @@
-"""Sentencepiece BPE (GGUF's tokenizer model "llama") as a tokenizers.Tokenizer."""
+"""Sentencepiece BPE (GGUF's tokenizer models "llama" and "gemma4") as a tokenizers.Tokenizer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from aipc.checkpoint.gguf.vocabulary import (
     NORMAL,
     UNKNOWN,
     Vocabulary,
+    read_merges,
     scores,
     special_token,
 )
@@ -43,13 +44,31 @@ def build_piece_bpe(
 
     ``unknown`` is the token for what has no other, if not the first of that kind.
     """
-    from tokenizers import Tokenizer, decoders, models, normalizers
-
     ranked = zip(vocabulary.tokens, vocabulary.kinds, piece_scores, strict=True)
     pieces = {token: score for token, kind, score in ranked if kind == NORMAL}
+    merges = merges_by_score(pieces, vocabulary.ids)
+    return _piece_bpe(vocabulary, merges, prefix=prefix, unknown=unknown)
+
+
+def build_merged_pieces(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer:
+    """BPE over sentencepiece's pieces by the file's own merges (tokenizer model "gemma4").
+
+    Raises:
+        CheckpointError: merges of pieces that the vocabulary lacks.
+    """
+    prefix = metadata.flag("tokenizer.ggml.add_space_prefix", default=False)
+    unknown = special_token(metadata, vocabulary, "unknown")
+    return _piece_bpe(vocabulary, read_merges(metadata, vocabulary), prefix=prefix, unknown=unknown)
+
+
+def _piece_bpe(
+    vocabulary: Vocabulary, merges: list[tuple[str, str]], *, prefix: bool, unknown: str | None
+) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, models, normalizers
+
     model = models.BPE(
         dict(vocabulary.ids),
-        merges_by_score(pieces, vocabulary.ids),
+        merges,
         unk_token=unknown or next(iter(vocabulary.of_kind(UNKNOWN)), None),
         fuse_unk=True,
         byte_fallback=bool(vocabulary.of_kind(BYTE)),

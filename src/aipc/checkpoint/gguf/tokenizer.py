@@ -11,7 +11,7 @@ from aipc.checkpoint.chat_templates import DEFAULT, TOOL_USE, write_chat_templat
 from aipc.checkpoint.gguf.byte_level import build_byte_level, find_pre_tokenizer
 from aipc.checkpoint.gguf.config import sampling
 from aipc.checkpoint.gguf.metadata import Metadata
-from aipc.checkpoint.gguf.sentencepiece import build_sentencepiece
+from aipc.checkpoint.gguf.sentencepiece import build_merged_pieces, build_sentencepiece
 from aipc.checkpoint.gguf.vocabulary import (
     CONTROL,
     UNKNOWN,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _BUILDERS: dict[str, Callable[[Metadata, Vocabulary], Tokenizer]] = {
     "gpt2": build_byte_level,
     "llama": build_sentencepiece,
+    "gemma4": build_merged_pieces,
 }
 _KEEPS_SPACE_AFTER = frozenset({"<unk>", "<s>", "<|endoftext|>"})
 _TEMPLATE = "tokenizer.chat_template"
@@ -128,7 +129,7 @@ def _frame(tokenizer: Tokenizer, metadata: Metadata, vocabulary: Vocabulary) -> 
     """Put the bos token before a text and the eos token after it, where the file says so."""
     from tokenizers import processors
 
-    is_sentencepiece = metadata.text("tokenizer.ggml.model") == "llama"
+    is_sentencepiece = metadata.text("tokenizer.ggml.model") != "gpt2"
     begins = is_sentencepiece or find_pre_tokenizer(metadata).begins
     before = _framing(metadata, vocabulary, "bos", default=begins)
     after = _framing(metadata, vocabulary, "eos", default=False)

@@ -25,6 +25,9 @@ _ENDS = frozenset(
         "<EOT>",
         "_<EOT>",
         "[EOT]",
+        "<eos>",
+        "<turn|>",
+        "<|tool_response>",
         "<\N{FULLWIDTH VERTICAL LINE}end▁of▁sentence\N{FULLWIDTH VERTICAL LINE}>",
         "<end_of_utterance>",
     }
@@ -108,3 +111,18 @@ def scores(metadata: Metadata, vocabulary: Vocabulary) -> list[float]:
     if len(values) != len(vocabulary.tokens) or not np.isfinite(values).all():
         raise damaged(metadata.path, "its vocabulary has no score for each token")
     return [float(value) for value in values]
+
+
+def read_merges(metadata: Metadata, vocabulary: Vocabulary) -> list[tuple[str, str]]:
+    """The pairs that BPE joins, first ones first.
+
+    Raises:
+        CheckpointError: a merge of tokens that the vocabulary lacks.
+    """
+    merges = []
+    for merge in metadata.texts("tokenizer.ggml.merges"):
+        left, _, right = merge.partition(" ")
+        if any(part not in vocabulary.ids for part in (left, right, left + right)):
+            raise damaged(metadata.path, f"its vocabulary lacks the parts of merge {quoted(merge)}")
+        merges.append((left, right))
+    return merges
