@@ -14,7 +14,9 @@ from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.gguf.parts import open_gguf
 from aipc.checkpoint.gguf.tokenizer import GgufTexts
 from aipc.checkpoint.gguf.weights import GgufWeights
-from aipc.checkpoint.tensors import Floats, TensorFile, TensorInfo, find_tensor
+from aipc.checkpoint.quantized.settings import QUANTIZATION_KEYS
+from aipc.checkpoint.quantized.weights import read_quantized
+from aipc.checkpoint.tensors import Floats, Grid, GridCodes, TensorFile, TensorInfo, find_tensor
 from aipc.checkpoint.text_network import find_text_network, settle_head
 from aipc.checkpoint.texts import FolderTexts
 from aipc.errors import CheckpointError, UnsupportedModel, unreadable
@@ -73,6 +75,19 @@ class Checkpoint:
         count = shape[0] if shape else 0
         return self._weights.rows(name, start, count if stop is None else stop)
 
+    def grid(self, name: str) -> Grid | None:
+        """The grid of whole numbers that a tensor is stored on; None where it is on none.
+
+        Raises:
+            CheckpointError: no such tensor, or scales that are no numbers.
+        """
+        find_tensor(self.tensors, name)
+        return self._weights.grid(name)
+
+    def codes(self, name: str, start: int, stop: int) -> GridCodes:
+        """Rows [start, stop) of a tensor that has a `grid`, as stored; the errors are of `rows`."""
+        return self._weights.codes(name, start, stop)
+
     def write_text_files(self, folder: Path) -> None:
         """Write config, generation config, tokenizer and chat template into ``folder``.
 
@@ -127,8 +142,9 @@ def _open_folder(path: Path) -> Checkpoint:
     generation = path / GENERATION_CONFIG
     check_stated(generation, read_object(generation) if generation.is_file() else {})
     config = without_absent_ids(config)
-    network = find_text_network(path, config, stored)
-    plain, note = settle_head(network.config, network.weights)
+    network = find_text_network(path, config, read_quantized(stored, config, path))
+    settled, note = settle_head(network.config, network.weights)
+    plain = {key: value for key, value in settled.items() if key not in QUANTIZATION_KEYS}
     ignored = _ADAPTER_IGNORED if (path / ADAPTER).is_file() else ""
     notes = (*network.notes, *filter(None, (note, ignored)))
     return Checkpoint(path, plain, network.weights, FolderTexts(path, plain), notes)

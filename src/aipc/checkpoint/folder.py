@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aipc.artifact.files import gguf_models
 from aipc.checkpoint.safetensors import INDEX, SafetensorsFile, Shards
-from aipc.checkpoint.tensors import TensorFile
+from aipc.checkpoint.tensors import StoredTensors
 from aipc.errors import CheckpointError, UnsafeModel
 
 SINGLE = "model.safetensors"
@@ -33,7 +33,7 @@ def find_gguf(folder: Path) -> Path | None:
     return next((folder / name for name in found if models and name in models[0]), None)
 
 
-def open_weights(folder: Path) -> TensorFile:
+def open_weights(folder: Path) -> StoredTensors:
     """Open ``model.safetensors``, else the shards that the index names, else the one file there is.
 
     Raises:

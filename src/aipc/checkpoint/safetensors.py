@@ -11,8 +11,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from aipc.checkpoint.tensors import (
+    BYTE_FLOATS,
     FLOATS,
+    Bytes,
     Extent,
     Floats,
     TensorInfo,
@@ -44,6 +48,9 @@ _BITS = {
     **dict.fromkeys(("I32", "U32", "F32"), 32),
     **dict.fromkeys(("I64", "U64", "F64", "C64"), 64),
 }
+_NUMPY = {f"{kind}{8 * n}": f"<{kind.lower()}{n}" for kind in "IU" for n in (1, 2, 4, 8)}
+_NUMPY |= {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
+"""How a type is read as it is stored; those of 8 bits that are not listed as their bytes."""
 INDEX = "model.safetensors.index.json"
 _SHARD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}\.safetensors", re.ASCII)
 _PLAIN_NAMES = "name each shard by its file's name alone: all of them lie beside the index"
@@ -74,19 +81,36 @@ class SafetensorsFile:
 
         Raises:
             CheckpointError: no such tensor or rows, or the file was cut short meanwhile.
-            UnsupportedModel: the tensor holds integers, 8-bit floats or the like.
+            UnsupportedModel: the tensor holds integers or the like.
         """
         info = find_tensor(self.tensors, name)
         check_rows(info, start, stop)
-        if info.dtype not in FLOATS:
+        if info.dtype not in FLOATS | BYTE_FLOATS:
             raise UnsupportedModel(
                 f"tensor {quoted(name)} is of type {info.dtype}",
-                f"take a checkpoint in one of {', '.join(sorted(FLOATS))}",
+                f"take a checkpoint in one of {', '.join(sorted(FLOATS | BYTE_FLOATS))}",
             )
-        row_bytes = info.nbytes // max(info.shape[0], 1)
-        offset = self._data_start + self._starts[name] + start * row_bytes
-        raw = map_bytes(self.path, offset, (stop - start) * row_bytes)
+        raw = self._bytes(info, start, stop)
         return to_float32(raw, info.dtype).reshape(stop - start, *info.shape[1:])
+
+    def stored(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """As `StoredTensors.stored`; of a scalar the whole, without an axis.
+
+        Raises:
+            CheckpointError: no such tensor or rows, or the file was cut short meanwhile.
+        """
+        info = find_tensor(self.tensors, name)
+        kind = _NUMPY.get(info.dtype, "<u1")
+        if not info.shape:
+            return self._bytes(info, 0, 1).view(kind).reshape(())
+        stop = info.shape[0] if stop is None else stop
+        check_rows(info, start, stop)
+        return self._bytes(info, start, stop).view(kind).reshape(stop - start, *info.shape[1:])
+
+    def _bytes(self, info: TensorInfo, start: int, stop: int) -> Bytes:
+        row_bytes = info.nbytes // max(info.shape[0] if info.shape else 1, 1)
+        offset = self._data_start + self._starts[info.name] + start * row_bytes
+        return map_bytes(self.path, offset, (stop - start) * row_bytes)
 
 
 class Shards:
@@ -117,6 +141,11 @@ class Shards:
         """As `SafetensorsFile.rows`."""
         find_tensor(self.tensors, name)
         return self._shards[self._shard_of[name]].rows(name, start, stop)
+
+    def stored(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """As `SafetensorsFile.stored`."""
+        find_tensor(self.tensors, name)
+        return self._shards[self._shard_of[name]].stored(name, start, stop)
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int, int]:

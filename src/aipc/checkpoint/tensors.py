@@ -5,8 +5,9 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,13 @@ Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 FLOATS = frozenset({"BF16", "F16", "F32", "F64"})
+BYTE_FLOATS = frozenset({"F8_E4M3", "F8_E5M2", "F8_E8M0"})
+"""Of 8 bits (OCP 8-bit Floating Point 1.0 and Microscaling Formats 1.0)."""
 _NUMPY = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 
 
 def to_float32(raw: Bytes, dtype: str) -> Floats:
-    """Convert little-endian ``dtype`` (one of `FLOATS`) in uint8 [bytes] to float32 [items].
+    """Convert little-endian ``dtype`` (of `FLOATS` or `BYTE_FLOATS`) in uint8 [bytes] to float32.
 
     The result shares no memory with ``raw``.  NaN stays NaN, and F64 beyond float32 becomes
     infinite, both without a warning.
@@ -30,8 +33,54 @@ def to_float32(raw: Bytes, dtype: str) -> Floats:
         # bfloat16 is the upper half of a float32: one pass, which lets other threads run
         bits: npt.NDArray[np.uint32] = np.left_shift(raw.view("<u2"), 16, dtype=np.uint32)
         return bits.view(np.float32)
+    if dtype in BYTE_FLOATS:
+        return byte_values(dtype)[raw]
     with np.errstate(over="ignore", invalid="ignore"):
         return raw.view(_NUMPY[dtype]).astype(np.float32)
+
+
+@cache
+def byte_values(dtype: str) -> Floats:
+    """The number that each byte means in one of `BYTE_FLOATS`, float32 [256]."""
+    codes = np.arange(256, dtype=np.uint16)
+    if dtype == "F8_E5M2":  # the upper half of a float16
+        with np.errstate(invalid="ignore"):
+            return (codes << 8).view(np.float16).astype(np.float32)
+    if dtype == "F8_E8M0":
+        powers: Floats = np.ldexp(np.float32(1), codes[:255].astype(np.int32) - 127)
+        return np.append(powers, np.float32(np.nan))
+    exponent, fraction = (codes >> 3 & 15).astype(np.int32), (codes & 7).astype(np.float32)
+    normal = np.ldexp(8 + fraction, exponent - 10)
+    magnitude: Floats = np.where(exponent == 0, np.ldexp(fraction, -9), normal)
+    magnitude[[0x7F, 0xFF]] = np.nan  # it has no infinity
+    return np.where(codes < 128, magnitude, -magnitude)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A matrix's weights as whole numbers of ``bits`` with one scale for each ``group`` in a row.
+
+    ``sym``: the zero point is everywhere ``2 ** (bits - 1)``, and no code of 8 bits is 0.
+    ``exact``: float16 holds every scale as it is.
+    """
+
+    bits: int
+    group: int
+    sym: bool
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class GridCodes:
+    """Rows of a matrix on a `Grid`: a weight is ``(code - zero) * scale``.
+
+    ``codes`` are uint8 [n, k], ``scale`` float32 and ``zero`` uint8 [n, k / group]; ``zero`` is
+    None where it is everywhere ``2 ** (bits - 1)``.
+    """
+
+    codes: npt.NDArray[np.uint8]
+    scale: Floats
+    zero: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +92,29 @@ class TensorInfo:
     """As the file names it: "BF16", "F16", "F32", "Q4_1" …"""
     shape: tuple[int, ...]
     nbytes: int
+
+
+class StoredTensors(Protocol):
+    """Tensors of one file or several as they are stored, whatever that means."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]: ...
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """By the file's own names."""
+        ...
+
+    def rows(self, name: str, start: int, stop: int) -> Floats:
+        """Rows [start, stop) of the first axis of floats, float32 [stop - start, ...]."""
+        ...
+
+    def stored(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """Rows [start, stop) in the stored type, read-only; floats that numpy lacks as their bits.
+
+        Without bounds all, which need not be read before they are used.
+        """
+        ...
 
 
 class TensorFile(Protocol):
@@ -60,6 +132,14 @@ class TensorFile(Protocol):
         """Rows [start, stop) of the first axis, float32 [stop - start, ...]; reads only them."""
         ...
 
+    def grid(self, name: str) -> Grid | None:
+        """The grid that the file holds a matrix on; None for floats and all that is no grid."""
+        ...
+
+    def codes(self, name: str, start: int, stop: int) -> GridCodes:
+        """Rows [start, stop) of a matrix that has a `grid`, as the file holds them."""
+        ...
+
 
 class Weights(Protocol):
     """Named tensors read by rows: a checkpoint's, or computed from them."""
@@ -71,6 +151,10 @@ class Weights(Protocol):
 
     def rows(self, name: str, start: int = 0, stop: int | None = None) -> Floats:
         """Rows [start, stop) of the first axis, float32; without bounds all."""
+        ...
+
+    def codes(self, name: str, start: int, stop: int) -> GridCodes:
+        """Rows [start, stop) of a matrix that has a grid, as `TensorFile.codes`."""
         ...
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aipc.checkpoint.tensors import Floats, TensorFile, TensorInfo
+from aipc.checkpoint.tensors import Floats, Grid, GridCodes, TensorFile, TensorInfo
 from aipc.errors import CheckpointError, UnsupportedModel, quoted
 from aipc.tables import read_table
 
@@ -241,6 +241,14 @@ class Renamed:
     def rows(self, name: str, start: int, stop: int) -> Floats:
         """As `TensorFile.rows`."""
         return self._weights.rows(self._stored.get(name, name), start, stop)
+
+    def grid(self, name: str) -> Grid | None:
+        """As `TensorFile.grid`."""
+        return self._weights.grid(self._stored[name])
+
+    def codes(self, name: str, start: int, stop: int) -> GridCodes:
+        """As `TensorFile.codes`."""
+        return self._weights.codes(self._stored[name], start, stop)
 
 
 def settle_head(config: Mapping[str, Any], weights: TensorFile) -> tuple[dict[str, Any], str]:
