@@ -39,7 +39,6 @@ _PROPORTIONAL = {"rope_type": "proportional", "partial_rotary_factor": 0.25}
 UNSUPPORTED = {  # config key -> the only values that the graph computes correctly
     "use_bidirectional_attention": (False, None, "vision"),  # of images, which are left out
     "enable_moe_block": (False, None),
-    "quantization_config": (None,),
 }
 
 

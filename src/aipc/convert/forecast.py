@@ -138,7 +138,8 @@ def _calibrated(conversion: ConversionPlan) -> list[Matrix]:
     """The matrices of blocks and head that get 4 bits."""
     network, encodings = conversion.network, conversion.encodings
     blocks = [matrix for block in network.blocks for matrix in block.matrices]
-    return [matrix for matrix in (*blocks, network.head) if encodings[matrix.name].bits == 4]
+    of_four = [matrix for matrix in (*blocks, network.head) if encodings[matrix.name].bits == 4]
+    return [matrix for matrix in of_four if not encodings[matrix.name].carried]
 
 
 def _product_rate() -> float:

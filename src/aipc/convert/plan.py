@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from aipc.artifact.files import TOKENIZER
 from aipc.checkpoint import Checkpoint, Weights
+from aipc.convert.carried import carry, describe, read_grids
 from aipc.convert.families import read_network
 from aipc.convert.layout import Layout
 from aipc.convert.network import Network
@@ -56,6 +57,8 @@ class ConversionPlan(ABC):
     encodings: Mapping[str, Encoding]
     layout: Layout
     calibration: Calibration | None
+    of_source: tuple[str, ...] = ()
+    """What of the checkpoint's own codes is kept, and what is rounded a second time."""
 
     packages: ClassVar[tuple[str, ...]]
     """Packages whose versions the manifest records."""
@@ -77,18 +80,23 @@ class ConversionPlan(ABC):
         """
         network = read_network(checkpoint)
         calibration = _calibration(checkpoint, recipe) if recipe.is_calibrated else None
-        encodings = cls.fit(network, assign(network, recipe, target.groups))
+        encodings = dict(cls.fit(network, assign(network, recipe, target.groups)))
+        grids = read_grids(checkpoint, network) if recipe.carries else {}
+        carried = cls.fit(network, encodings | carry(network, grids, encodings, target))
+        carried = {name: encoding for name, encoding in carried.items() if encoding.carried}
         if recipe.quantizer != "rtn" and recipe.ratio < 1:
             progress("measuring which matrices need 8 bits", 0, 0)
             all_in_four = assign(network, replace(recipe, ratio=1.0), target.groups)
             windows = random_tokens(network)
             if calibration is not None:
                 windows = calibration.ids[:SENSITIVITY_WINDOWS]
-            errors = measure_quantization_error(checkpoint, network, all_in_four, windows)
+            errors = measure_quantization_error(checkpoint, network, all_in_four | carried, windows)
             kept = choose_eight_bits(errors, recipe.ratio)
-            encodings = cls.fit(network, assign(network, recipe, target.groups, kept))
+            encodings = dict(cls.fit(network, assign(network, recipe, target.groups, kept)))
+        encodings |= carried
         layout = cls.lay_out(network, encodings, target)
-        return cls(checkpoint, network, recipe, target, encodings, layout, calibration)
+        notes = tuple(describe(checkpoint, network, grids, encodings))
+        return cls(checkpoint, network, recipe, target, encodings, layout, calibration, notes)
 
     @classmethod
     def fit(cls, network: Network, encodings: Mapping[str, Encoding]) -> Mapping[str, Encoding]:
@@ -138,16 +146,20 @@ class ConversionPlan(ABC):
     @property
     def notes(self) -> tuple[str, ...]:
         """Where the artifact differs from the checkpoint's files or the recipe, and why."""
-        opened = self.checkpoint.notes
+        return (*self.checkpoint.notes, *self.of_source, *self._narrower())
+
+    def _narrower(self) -> tuple[str, ...]:
         stated = self.recipe.group_size
         if self.recipe.weight_format != "int4" or stated == WHOLE_ROW:
-            return opened
+            return ()
         narrower = {
             (stored.matrix.columns, stored.encoding.group)
             for stored in self.layout.matrices.values()
-            if stored.encoding.bits == 4 and stored.encoding.group != stated
+            if stored.encoding.bits == 4
+            and stored.encoding.group != stated
+            and not stored.encoding.carried
         }
-        return opened + tuple(
+        return tuple(
             f"{'a scale a row' if group == columns else f'group size {group}'} for matrices "
             f"{columns} wide, which {stated} does not divide"
             for columns, group in sorted(narrower)

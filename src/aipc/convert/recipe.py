@@ -12,7 +12,7 @@ from aipc.options import check, option
 if TYPE_CHECKING:
     from aipc.convert.network import Network
 
-REVISION = 3
+REVISION = 4
 """Part of an artifact's name in the store: raised when the same recipe gives other bytes."""
 GROUP_SIZES = (32, 64, 128)
 WHOLE_ROW = -1
@@ -21,7 +21,7 @@ BUILTIN = "builtin"
 NO_TEXT = "none"
 
 _MEANINGLESS = {
-    "fp16": ("group_size", "ratio", "sym", "embedding", "all_layers", "calibration"),
+    "fp16": ("group_size", "ratio", "sym", "embedding", "all_layers", "calibration", "requantize"),
     "int8": ("group_size", "ratio", "embedding", "all_layers", "calibration"),
     "int4": (),
 }
@@ -68,6 +68,10 @@ class Recipe:
     calibration: str = option(
         BUILTIN, "text for awq and gptq: builtin, a text file of your own, or none"
     )
+    requantize: bool = option(
+        False,
+        "round weights anew that the checkpoint holds as codes which could be kept as they are",
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -100,6 +104,11 @@ class Recipe:
         return self.quantizer in {"awq", "gptq"}
 
     @property
+    def carries(self) -> bool:
+        """Whether codes that the checkpoint holds are kept; awq's scales change the weights."""
+        return not (self.requantize or self.weight_format == "fp16" or self.quantizer == "awq")
+
+    @property
     def is_searched(self) -> bool:
         """Whether scales are searched for what random tokens show, as weights stream by."""
         return self.quantizer == "search" and self.weight_format != "fp16"
@@ -125,6 +134,8 @@ class Recipe:
             flags.append(f"--quantizer {self.quantizer}")
         if self.is_calibrated:
             flags.append(f"--calibration {self.calibration}")
+        if self.requantize:
+            flags.append("--requantize")
         return " ".join(flags)
 
     @property
@@ -134,6 +145,7 @@ class Recipe:
             return "fp16"
         symmetry = "sym" if self.sym else "asym"
         quantizer = "" if self.quantizer == Recipe.quantizer else f"-{self.quantizer}"
+        quantizer += "-anew" if self.requantize else ""
         if self.weight_format == "int8":
             return f"int8-{symmetry}{quantizer}"
         group = "row" if self.group_size == WHOLE_ROW else f"g{self.group_size}"
@@ -144,11 +156,15 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Encoding:
-    """Bits per weight (4, 8 or 16) and, below 16, weights per scale and symmetry."""
+    """Bits per weight (4, 8 or 16) and, below 16, weights per scale and symmetry.
+
+    ``carried``: codes and scales are the checkpoint's own.
+    """
 
     bits: int
     group: int = 0
     sym: bool = True
+    carried: bool = False
 
 
 def assign(

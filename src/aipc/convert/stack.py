@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.artifact.files import CONFIG
-from aipc.checkpoint.tensors import TensorInfo
+from aipc.checkpoint.tensors import GridCodes, TensorInfo
 from aipc.convert.layout import Packing, StoredMatrix
 from aipc.convert.network import Block, Matrix, Mixer, Network
 from aipc.convert.plan import ConversionPlan
@@ -189,3 +189,7 @@ class _StackWeights:
         if name not in self._matrices:
             return self._plan.checkpoint.rows(name, start, stop)
         return _Noise(self._matrices[name], self._plan.encodings[name]).weights()[start:stop]
+
+    def codes(self, name: str, start: int, stop: int) -> GridCodes:
+        """Never asked for, as nothing of a stack is quantized."""
+        return self._plan.checkpoint.codes(name, start, stop)

@@ -20,11 +20,19 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from aipc.checkpoint import Weights
+from aipc.convert.carried import quantized as carried
 from aipc.convert.layout import Array, Layout, Packing, StoredMatrix, StoredTable
 from aipc.convert.network import Matrix, Vector
 from aipc.convert.quantizers.activations import Forward, mean_square
 from aipc.convert.quantizers.attention import read_vector
-from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, naming, symmetric
+from aipc.convert.quantizers.rtn import (
+    Floats,
+    Quantized,
+    asymmetric,
+    dequantize,
+    naming,
+    symmetric,
+)
 from aipc.convert.quantizers.search import searched
 from aipc.convert.recipe import Encoding
 from aipc.errors import CheckpointError
@@ -212,6 +220,16 @@ def encode(
     Raises:
         ConversionError: a weight that the format can't hold.
     """
+    if encoding.carried:
+        found = carried(
+            checkpoint.codes(chunk.tensor, chunk.start, chunk.stop), encoding, chunk.tensor
+        )
+        encoded = _pack(found, encoding, packing)
+        return (
+            encoded
+            if inputs is None
+            else replace(encoded, product=inputs.values @ dequantize(found).T)
+        )
     rows = checkpoint.rows(chunk.tensor, chunk.start, chunk.stop)
     with naming(chunk.tensor, encoding.bits):
         encoded = _encoded(rows, encoding, packing, inputs)

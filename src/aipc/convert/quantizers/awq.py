@@ -17,6 +17,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from aipc.checkpoint import TensorInfo, Weights
+from aipc.checkpoint.tensors import GridCodes
 from aipc.convert.network import Block, Matrix, Network, Vector
 from aipc.convert.quantizers.activations import (
     matrix_inputs,
@@ -139,6 +140,10 @@ class Folded:
             offset = self._offsets.get(name, np.float32(0))
             rows = (rows + offset) / divisor - offset
         return rows
+
+    def codes(self, name: str, start: int, stop: int) -> GridCodes:
+        """As `Checkpoint.codes`: of no use where scales are folded in, and never asked for."""
+        return self._weights.codes(name, start, stop)
 
     def _fold(self, block: Block, matrix: Matrix, scale: Floats) -> None:
         self._factors |= dict.fromkeys(matrix.tensors, scale)

@@ -113,7 +113,7 @@ class _Work:
         is_last: bool,
     ) -> None:
         self.matrix, self.is_last, self._bits = matrix, is_last, encoding.bits
-        is_quantized = encoding.bits == 4
+        is_quantized = encoding.bits == 4 and not encoding.carried
         self._product = np.empty((len(inputs), 0 if is_last else matrix.rows), np.float32)
 
         def multiply(start: int, stop: int) -> None:
@@ -187,7 +187,7 @@ def measure_quantization_error(
     errors: dict[Matrix, float] = {}
     for matrix, inputs in matrix_inputs(checkpoint, network, ids):
         encoding = encodings[matrix.name]
-        if encoding.bits < 16 and matrix is not network.head:
+        if encoding.bits < 16 and matrix is not network.head and not encoding.carried:
             with naming(matrix.tensors[0], encoding.bits):
                 parts = _rounded(checkpoint, matrix, encoding)
                 errors[matrix] = quantization_error(parts, mean_square(inputs))
