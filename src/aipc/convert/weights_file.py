@@ -221,19 +221,25 @@ def encode(
         ConversionError: a weight that the format can't hold.
     """
     if encoding.carried:
-        found = carried(
-            checkpoint.codes(chunk.tensor, chunk.start, chunk.stop), encoding, chunk.tensor
-        )
-        encoded = _pack(found, encoding, packing)
-        return (
-            encoded
-            if inputs is None
-            else replace(encoded, product=inputs.values @ dequantize(found).T)
-        )
+        return _carried(checkpoint, chunk, encoding, packing, inputs)
     rows = checkpoint.rows(chunk.tensor, chunk.start, chunk.stop)
     with naming(chunk.tensor, encoding.bits):
         encoded = _encoded(rows, encoding, packing, inputs)
     return encoded if inputs is None else replace(encoded, product=inputs.values @ rows.T)
+
+
+def _carried(
+    checkpoint: Weights,
+    chunk: RowChunk,
+    encoding: Encoding,
+    packing: Packing,
+    inputs: Inputs | None,
+) -> Encoded:
+    codes = checkpoint.codes(chunk.tensor, chunk.start, chunk.stop)
+    with naming(chunk.tensor, encoding.bits):
+        found = carried(codes, encoding, chunk.tensor)
+    product = None if inputs is None else inputs.values @ dequantize(found).T
+    return replace(_pack(found, encoding, packing), product=product)
 
 
 def _encoded(rows: Floats, encoding: Encoding, packing: Packing, inputs: Inputs | None) -> Encoded:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from aipc.artifact.files import gguf_parts
 from aipc.checkpoint.gguf.weights import GgufFile, GgufTensors
-from aipc.checkpoint.tensors import Floats
+from aipc.checkpoint.tensors import Bytes, Floats
 from aipc.errors import CheckpointError, damaged
 
 _NO, _COUNT, _TENSORS = "split.no", "split.count", "split.tensors.count"
@@ -59,6 +59,10 @@ class _Parts:
     def read_rows(self, name: str, order: npt.NDArray[np.int64]) -> Floats:
         """Read rows of the first axis, in any order, as float32 [len(order), ...]."""
         return self._file_of[name].read_rows(name, order)
+
+    def read_blocks(self, name: str, order: npt.NDArray[np.int64]) -> Bytes:
+        """As `GgufFile.read_blocks`."""
+        return self._file_of[name].read_blocks(name, order)
 
     def read_all(self, name: str) -> Floats:
         """A whole tensor, float32."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from aipc.checkpoint.gguf.grids import GRIDS, block_codes
 from aipc.checkpoint.gguf.header import GgufHeader, GgufTensor, read_header
 from aipc.checkpoint.gguf.metadata import Metadata
 from aipc.checkpoint.gguf.names import NOT_WEIGHTS, find_architecture, translate
@@ -19,6 +20,8 @@ from aipc.checkpoint.tensors import (
     Bytes,
     Extent,
     Floats,
+    Grid,
+    GridCodes,
     TensorInfo,
     check_disjoint,
     check_rows,
@@ -46,6 +49,10 @@ class GgufTensors(Protocol):
 
     def read_rows(self, name: str, order: npt.NDArray[np.int64]) -> Floats:
         """Rows of the first axis, in any order, as float32 [len(order), ...]."""
+        ...
+
+    def read_blocks(self, name: str, order: npt.NDArray[np.int64]) -> Bytes:
+        """Rows of the first axis, one at least, as stored: uint8 [len(order), bytes of a row]."""
         ...
 
     def read_all(self, name: str) -> Floats:
@@ -82,12 +89,17 @@ class GgufFile:
         _check_readable(self.path, info)
         if not order.size:
             return np.empty((0, *info.shape[1:]), np.float32)
+        raw = self.read_blocks(name, order)
+        return _dequantize(raw, info.dtype).reshape(len(order), *info.shape[1:])
+
+    def read_blocks(self, name: str, order: npt.NDArray[np.int64]) -> Bytes:
+        """Rows of the first axis, one at least, as stored: uint8 [len(order), bytes of a row]."""
+        info = self.tensors[name]
         first, last = int(order.min()), int(order.max())
         row_bytes = info.nbytes // info.shape[0]
         offset = self._data_start + self._offsets[name] + first * row_bytes
         window = map_bytes(self.path, offset, (last + 1 - first) * row_bytes)
-        raw = window.reshape(-1, row_bytes)[order - first]
-        return _dequantize(raw, info.dtype).reshape(len(order), *info.shape[1:])
+        return window.reshape(-1, row_bytes)[order - first]
 
     def read_all(self, name: str) -> Floats:
         """A whole tensor, float32."""
@@ -140,13 +152,28 @@ class GgufWeights:
         Raises:
             CheckpointError: no such tensor or rows, or the file was cut short meanwhile.
         """
+        order = self._order(name, start, stop)
+        weights = self._file.read_rows(self._stored[name], order)
+        return weights - np.float32(self._norm_offset) if name.endswith("norm.weight") else weights
+
+    def grid(self, name: str) -> Grid | None:
+        """As `TensorFile.grid`."""
+        return GRIDS.get(self.tensors[name].dtype)
+
+    def codes(self, name: str, start: int, stop: int) -> GridCodes:
+        """As `TensorFile.codes`, with the errors of `rows`."""
+        order = self._order(name, start, stop)
+        blocks = self._file.read_blocks(self._stored[name], order)
+        return block_codes(blocks, self.tensors[name].dtype)
+
+    def _order(self, name: str, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """Where the rows [start, stop) are stored."""
         info = find_tensor(self.tensors, name)
         check_rows(info, start, stop)
         order = np.arange(start, stop)
         if name in self._heads:
             order = stored_order(order, info.shape[0] // self._heads[name])
-        weights = self._file.read_rows(self._stored[name], order)
-        return weights - np.float32(self._norm_offset) if name.endswith("norm.weight") else weights
+        return order
 
     def _count_heads(self) -> dict[str, int]:
         """The number of heads of each tensor that is stored permuted."""

@@ -111,10 +111,12 @@ def read_settings(folder: Path, config: Mapping[str, Any]) -> Settings | None:
     Raises:
         CheckpointError: what is there can't be read.
     """
-    for key in QUANTIZATION_KEYS:
-        if config.get(key) is not None:
-            stated = Settings(folder / CONFIG, key, {}).within(key, config[key])
-            return Settings(folder / CONFIG, _method(stated.values), stated.values)
+    inner = config.get("text_config")
+    for part in (config, inner if isinstance(inner, dict) else {}):
+        for key in QUANTIZATION_KEYS:
+            if part.get(key) is not None:
+                values = Settings(folder / CONFIG, key, {}).within(key, part[key]).values
+                return Settings(folder / CONFIG, _method(values), values)
     for name, method in _OWN_FILES.items():
         if (folder / name).is_file():
             values = read_object(folder / name)
