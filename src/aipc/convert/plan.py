@@ -16,7 +16,7 @@ from aipc.convert.carried import carry, describe, read_grids
 from aipc.convert.families import read_network
 from aipc.convert.layout import Layout
 from aipc.convert.network import Network
-from aipc.convert.quality import expected_quality
+from aipc.convert.quality import expected_quality, rounded_as
 from aipc.convert.quantizers.activations import forward, random_tokens
 from aipc.convert.quantizers.awq import Folded, choose_scales
 from aipc.convert.quantizers.calibrated import (
@@ -166,9 +166,17 @@ class ConversionPlan(ABC):
         )
 
     @property
+    def _is_carried(self) -> bool:
+        """Whether nothing is left to round."""
+        return all(encoding.carried for encoding in self.encodings.values())
+
+    @property
     def facts(self) -> Mapping[str, Any]:
         """The conversion's part of the artifact's manifest."""
-        expected = expected_quality(self.recipe)
+        encodings = {name: asdict(encoding) for name, encoding in self.encodings.items()}
+        judged = rounded_as(self.recipe, encodings.values())
+        expected = None if judged is None else expected_quality(judged)
+        quality = {"quality": None if expected is None else asdict(expected)}
         return {
             "runtime": self.target.runtime,
             "target": self.target.name,
@@ -178,9 +186,9 @@ class ConversionPlan(ABC):
             "rope_switch": self.network.rope_switch,
             "recipe": asdict(self.recipe),
             "calibration": None if self.calibration is None else self.calibration.facts,
-            "encodings": {name: asdict(encoding) for name, encoding in self.encodings.items()},
+            "encodings": encodings,
             "notes": list(self.notes),
-            "quality": None if expected is None else asdict(expected),
+            **({} if judged is None else quality),
             "versions": {name: version(name) for name in self.packages},
         }
 
@@ -193,7 +201,7 @@ class ConversionPlan(ABC):
         lookup: Lookup = round_all
         weights: Weights = self.checkpoint
         check_vectors(weights, self.network.vectors())
-        if self.recipe.is_searched:
+        if self.recipe.is_searched and not self._is_carried:
             steps = forward(weights, self.network, random_tokens(self.network))
             write_searched(weights, self.layout, path, steps, progress)
             return

@@ -6,7 +6,7 @@ The figures (quality.toml) are of one small model; docs/quality.md has how they 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,6 +87,21 @@ def expected_quality(recipe: Recipe) -> ConversionQuality | None:
     if figure is None:
         return None
     return ConversionQuality(figure.kl, figure.same_top, _TABLE["tokens"], measured=False)
+
+
+def rounded_as(recipe: Recipe, encodings: Iterable[Mapping[str, Any]]) -> Recipe | None:
+    """The recipe that loses at least as much as an artifact of these ``encodings``; None: nothing.
+
+    Against the checkpoint, codes that are carried over lose nothing; what else there is counts as
+    if all were as it is.
+    """
+    found = [encoding for encoding in encodings if encoding["bits"] < 16]
+    rounded = [encoding for encoding in found if not encoding.get("carried")]
+    if len(rounded) == len(found):
+        return recipe
+    if any(encoding["bits"] == 4 for encoding in rounded):
+        return recipe
+    return Recipe("int8", sym=recipe.sym) if rounded else None
 
 
 def stated_quality(facts: Mapping[str, Any]) -> ConversionQuality | None:

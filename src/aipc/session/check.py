@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from aipc.convert.quality import ConversionQuality, greatest_loss
+from aipc.convert.quality import ConversionQuality, greatest_loss, rounded_as
 from aipc.convert.recipe import Recipe
 from aipc.errors import ConversionError, UnsupportedModel
 from aipc.progress import Progress
@@ -38,11 +39,12 @@ class ConversionCheck(Protocol):
 def judge(
     check: ConversionCheck,
     recipe: Recipe,
+    facts: Mapping[str, Any],
     checkpoint: Checkpoint,
     artifact: Path,
     progress: Progress,
 ) -> ConversionQuality:
-    """What the artifact keeps of the float model.
+    """What the artifact of these ``facts`` keeps of the float model.
 
     Raises:
         BrokenArtifact: too little.
@@ -50,9 +52,11 @@ def judge(
         AipcError: as ``check``.
     """
     try:
-        found, most = check(checkpoint, artifact, progress), greatest_loss(recipe)
+        found = check(checkpoint, artifact, progress)
     except UnsupportedModel as unknown:
         raise uncheckable(unknown) from unknown
+    judged = rounded_as(recipe, facts.get("encodings", {}).values())
+    most = greatest_loss(judged or Recipe("int8"))
     if not found.kl <= most:
         other = "int8" if recipe.weight_format == "int4" else "fp16"
         raise BrokenArtifact(

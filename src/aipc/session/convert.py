@@ -240,7 +240,7 @@ def _make(
                 _check_unchanged(order.source, identity)
                 facts = {"source": _provenance(order.source, checkpoint), **work.facts}
                 if order.check is not None:
-                    quality = judge(order.check, order.recipe, checkpoint, folder, progress)
+                    quality = judge(order.check, order.recipe, facts, checkpoint, folder, progress)
                     facts["quality"] = records.plain(quality)
                 manifest.write(folder, "artifact", order.key, facts, progress=progress)
     return manifest.read(final)
@@ -252,9 +252,10 @@ def _check_kept(
     """Judge an artifact that was made without a check; what is found is kept with it."""
     from aipc.checkpoint import open_checkpoint
 
+    kept = manifest.read(final)
     with open_checkpoint(store.fetch(order.source, progress)) as checkpoint:
         try:
-            quality = judge(check, order.recipe, checkpoint, final, progress)
+            quality = judge(check, order.recipe, kept.facts, checkpoint, final, progress)
         except BrokenArtifact as broken:
             raise BrokenArtifact(broken.what, f"remove '{final}'; {broken.fix}") from broken
     with explained(final, ConversionError):

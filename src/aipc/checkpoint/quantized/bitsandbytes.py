@@ -16,7 +16,7 @@ import numpy as np
 
 from aipc.checkpoint.quantized.layer import Layer
 from aipc.checkpoint.quantized.matrix import IntegerMatrix, PackedMatrix
-from aipc.checkpoint.quantized.packing import Codes, unpack_bytes
+from aipc.checkpoint.quantized.packing import Codes, look_up
 from aipc.checkpoint.quantized.settings import Settings
 from aipc.checkpoint.tensors import Floats, Grid, StoredTensors
 from aipc.records import parse_object
@@ -87,10 +87,8 @@ class FourBitCodes(PackedMatrix):
     def rows(self, start: int, stop: int) -> Floats:
         columns = self.shape[1]
         first, last = start * columns, stop * columns
-        whole: Codes = self.layer.stored("weight").reshape(1, -1).view(np.uint8)
-        packed = whole[:, first // 2 : last // 2]
-        swapped = packed << np.uint8(4) | packed >> np.uint8(4)
-        weights: Floats = self._values[unpack_bytes(swapped, 4)[0]]
+        packed = self.layer.stored("weight").reshape(-1).view(np.uint8)[first // 2 : last // 2]
+        weights = look_up(packed, self._values, first_is_low=False)
         low, high = first // self._block, -(-last // self._block)
         scale = np.repeat(self._absmax(low, high), self._block)
         weights *= scale[first - low * self._block : last - low * self._block]

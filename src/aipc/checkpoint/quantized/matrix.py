@@ -95,8 +95,8 @@ class IntegerMatrix(PackedMatrix):
         below = np.broadcast_to(below, scale.shape).astype(np.float32)
         if self._index is not None:
             weights = codes.astype(np.float32)
-            weights -= below[:, self._index]
-            weights *= scale[:, self._index]
+            weights -= np.take(below, self._index, axis=1)
+            weights *= np.take(scale, self._index, axis=1)
             return weights
         grouped = codes.reshape(*scale.shape, -1).astype(np.float32)
         grouped -= below[..., None]

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aipc.checkpoint.tensors import Floats
+
 Codes = npt.NDArray[np.uint8]
 WORD = 32
 
@@ -33,6 +35,14 @@ def unpack_bytes(packed: Codes, bits: int) -> Codes:
     pairs |= pairs << 4
     pairs &= 0x0F0F
     return pairs.view(np.uint8).reshape(len(packed), -1)
+
+
+def look_up(packed: Codes, values: Floats, first_is_low: bool) -> Floats:
+    """The ``values`` [16] of two 4-bit codes a byte, float32 [2 * bytes]; both at a time."""
+    low, high = np.tile(values, 16), np.repeat(values, 16)
+    pairs = np.stack([low, high] if first_is_low else [high, low], axis=1)
+    found = np.take(pairs.view(np.uint64).reshape(-1), packed.reshape(-1))
+    return found.view(np.float32)
 
 
 def _unpack_three(words: npt.NDArray[np.uint32]) -> Codes:

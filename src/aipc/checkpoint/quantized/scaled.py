@@ -6,7 +6,7 @@ import numpy as np
 
 from aipc.checkpoint.quantized.layer import SCALES, Layer
 from aipc.checkpoint.quantized.matrix import PackedMatrix
-from aipc.checkpoint.quantized.packing import unpack_bytes
+from aipc.checkpoint.quantized.packing import look_up
 from aipc.checkpoint.tensors import Floats, byte_values
 
 WEIGHTS = ("F8_E4M3", "F8_E5M2")
@@ -67,8 +67,8 @@ class FourBitFloats(PackedMatrix):
         super().__init__(layer, kind, (rows, columns), packed, scales, *filter(None, [overall]))
 
     def rows(self, start: int, stop: int) -> Floats:
-        packed = self.layer.stored(self._packed, start, stop).reshape(stop - start, -1)
-        weights = _SIGNED[unpack_bytes(packed, 4)].reshape(stop - start, -1, self._group)
+        packed = self.layer.stored(self._packed, start, stop)
+        weights = look_up(packed, _SIGNED, True).reshape(stop - start, -1, self._group)
         weights *= self._group_scales(start, stop)[..., None]
         return weights.reshape(stop - start, -1)
 
