@@ -58,8 +58,8 @@ class FourBitCodes(PackedMatrix):
         if kind not in VALUES:
             raise layer.settings.unsupported(f"the type {kind}")
         state_part = f"weight{_STATE}{kind}"
-        self._state = _read_state(layer, state_part)
-        shape = self._state.get("shape")
+        state = _read_state(layer, state_part)
+        shape = state.get("shape")
         if (
             not isinstance(shape, list)
             or len(shape) != 2
@@ -67,15 +67,16 @@ class FourBitCodes(PackedMatrix):
         ):
             raise layer.contradicted(f"its shape is {shape}")
         rows, columns = shape
-        self._block = _block_size(layer, self._state, "blocksize")
+        self._block = _block_size(layer, state, "blocksize")
         if columns % 2 or layer.info("weight").nbytes * 2 != rows * columns:
             raise layer.contradicted(f"weight does not hold {rows} x {columns} codes")
         self._values, self._blocks = VALUES[kind], -(-rows * columns // self._block)
         self._is_nested = layer.has("weight.nested_absmax")
         _check_scales(layer, self._blocks, self._is_nested, self._values)
         if self._is_nested:
-            self._outer = _block_size(layer, self._state, "nested_blocksize")
+            self._outer = _block_size(layer, state, "nested_blocksize")
             layer.check("weight.nested_absmax", ("F32",), (-(-self._blocks // self._outer),))
+            self._offset = _offset(layer, state.get("nested_offset"))
         parts = [
             f"weight.{part}"
             for part in ("absmax", "quant_map", "nested_absmax", "nested_quant_map")
@@ -100,8 +101,7 @@ class FourBitCodes(PackedMatrix):
             return self.layer.floats("weight.absmax", slice(start, stop))
         codes = self.layer.stored("weight.absmax", start, stop)
         outer = self.layer.floats("weight.nested_absmax")[np.arange(start, stop) // self._outer]
-        offset = np.float32(self._state["nested_offset"])
-        scales: Floats = self.layer.floats("weight.nested_quant_map")[codes] * outer + offset
+        scales: Floats = self.layer.floats("weight.nested_quant_map")[codes] * outer + self._offset
         return scales
 
 
@@ -115,6 +115,12 @@ def _block_size(layer: Layer, state: dict[str, Any], key: str) -> int:
     if value not in _BLOCKS:
         raise layer.contradicted(f"its {key} is {value}")
     return int(value)
+
+
+def _offset(layer: Layer, value: object) -> np.float32:
+    if not isinstance(value, float) or not np.isfinite(value):
+        raise layer.contradicted(f"its nested_offset is {value}")
+    return np.float32(value)
 
 
 def _check_scales(layer: Layer, blocks: int, is_nested: bool, values: Floats) -> None:

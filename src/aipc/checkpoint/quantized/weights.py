@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aipc.checkpoint.quantized.awq import find_awq
 from aipc.checkpoint.quantized.bitsandbytes import find_bitsandbytes
 from aipc.checkpoint.quantized.compressed_tensors import find_compressed
@@ -83,7 +85,10 @@ class QuantizedWeights:
         """
         if name not in self._packed:
             return self._file.rows(name, start, stop)
-        check_rows(find_tensor(self.tensors, name), start, stop)
+        info = find_tensor(self.tensors, name)
+        check_rows(info, start, stop)
+        if start == stop:
+            return np.empty((0, info.shape[1]), np.float32)
         return self._packed[name].rows(start, stop)
 
     def grid(self, name: str) -> Grid | None:
