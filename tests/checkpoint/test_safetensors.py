@@ -59,12 +59,27 @@ def test_reads_what_the_reference_library_writes(tmp_path, rng):
     np.testing.assert_array_equal(file.rows("v", 0, 8), half.astype(np.float32))
 
 
-@pytest.mark.parametrize(("dtype", "numpy"), [("I64", "<i8"), ("U8", "u1"), ("F4", "u1")])
+@pytest.mark.parametrize(("dtype", "numpy"), [("I64", "<i8"), ("U8", "u1"), ("I8", "i1")])
 def test_types_that_are_no_plain_floats_are_listed_but_not_read(make_safetensors, dtype, numpy):
     file = SafetensorsFile(make_safetensors({"w": (dtype, np.zeros(4, numpy))}))
     assert file.tensors["w"].dtype == dtype
     with pytest.raises(UnsupportedModel, match=f"'w' is of type {dtype}; take"):
         file.rows("w", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "numpy"),
+    [("I64", "<i8"), ("I32", "<i4"), ("U8", "u1"), ("F16", "<f2"), ("BF16", "<u2")],
+)
+def test_what_is_stored_comes_out_as_it_is(make_safetensors, dtype, numpy):
+    values = np.arange(12, dtype=numpy).reshape(6, 2)
+    file = SafetensorsFile(make_safetensors({"w": (dtype, values), "s": ("F32", np.float32(3))}))
+    np.testing.assert_array_equal(file.stored("w"), values)
+    np.testing.assert_array_equal(file.stored("w", 2, 5), values[2:5])
+    assert file.stored("w").dtype == numpy
+    assert file.stored("s") == 3
+    with pytest.raises(CheckpointError, match="no rows 2 to 7"):
+        file.stored("w", 2, 7)
 
 
 @pytest.mark.parametrize(("start", "stop"), [(-1, 2), (0, 7), (4, 3), (7, 7)])

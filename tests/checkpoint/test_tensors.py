@@ -97,6 +97,30 @@ def test_plain_types_keep_their_values(dtype, numpy):
     np.testing.assert_array_equal(converted, values)
 
 
+def small_float(code: int, exponents: int, fractions: int, bias: int) -> float:
+    """The number of a byte of sign, exponent and fraction, but for its infinities and NaNs."""
+    sign = -1.0 if code >> 7 else 1.0
+    exponent, fraction = code >> fractions & 2**exponents - 1, code & 2**fractions - 1
+    if exponent == 0:
+        return sign * fraction * 2.0 ** (1 - bias - fractions)
+    return sign * (2**fractions + fraction) * 2.0 ** (exponent - bias - fractions)
+
+
+def test_every_byte_float_has_its_value():
+    """By the tables of OCP 8-bit Floating Point 1.0 and Microscaling Formats 1.0."""
+    codes = np.arange(256, dtype=np.uint8)
+    wide = [small_float(code, 4, 3, 7) for code in range(256)]
+    wide[0x7F] = wide[0xFF] = math.nan
+    assert np.nanmax(wide) == 448
+    np.testing.assert_array_equal(to_float32(codes, "F8_E4M3"), wide)
+    long = [small_float(code, 5, 2, 15) for code in range(256)]
+    long[0x7C:0x80] = [math.inf, math.nan, math.nan, math.nan]
+    long[0xFC:] = [-math.inf, math.nan, math.nan, math.nan]
+    np.testing.assert_array_equal(to_float32(codes, "F8_E5M2"), long)
+    powers = [2.0 ** (code - 127) for code in range(255)] + [math.nan]
+    np.testing.assert_array_equal(to_float32(codes, "F8_E8M0"), powers)
+
+
 def test_what_is_no_number_stays_so_without_a_warning():
     signalling = np.array([0x7C01], "<u2").view(np.uint8)
     assert np.isnan(to_float32(signalling, "F16")).all()

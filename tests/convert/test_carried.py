@@ -46,7 +46,7 @@ def network(gptq):
 
 def carried(network, grid, given, target):
     """The encoding of the first block's attention output on a grid."""
-    name = network.blocks[0].attention_out.name
+    name = network.blocks[0].matrices[1].name
     encodings = {matrix.name: given for matrix in network.matrices()}
     return carry(network, {name: grid}, encodings, target).get(name)
 

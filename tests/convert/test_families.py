@@ -40,7 +40,6 @@ def test_a_window_as_wide_as_the_context_is_no_window(tmp_path):
         ({"hidden_act": "gelu"}, "hidden_act"),
         ({"model_type": "mistral", "attention_bias": True}, "attention_bias"),
         ({"use_bidirectional_attention": True}, "use_bidirectional_attention"),
-        ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config"),
         ({"rope_scaling": {"type": "llama3"}}, "incomplete"),
         ({"rope_scaling": {"type": "spiral"}}, "spiral"),
     ],
@@ -78,6 +77,14 @@ def test_tensors_that_the_graph_would_ignore_are_refused(tmp_path):
     tensors["model.layers.0.self_attn.q_proj.lora_A.weight"] = np.ones((4, 4), np.float32)
     with pytest.raises(UnsupportedModel, match="lora_A"):
         described(tmp_path, tiny.LLAMA, tensors)
+
+
+def test_biases_of_zeros_that_a_network_has_not_change_nothing(tmp_path):
+    config = tiny.CONFIGS["phi3"]
+    tensors, name = tiny.random_tensors(config), "model.layers.0.mlp.down_proj.bias"
+    described(tmp_path / "zeros", config, tensors | {name: np.zeros(64, np.float32)})
+    with pytest.raises(UnsupportedModel, match=rf"1 tensors .* such as {name}"):
+        described(tmp_path / "ones", config, tensors | {name: np.ones(64, np.float32)})
 
 
 def test_derived_buffers_of_old_checkpoints_are_passed_over(tmp_path):

@@ -519,12 +519,19 @@ def _check_tensors(network: Network, checkpoint: Checkpoint) -> None:
         expected.add(HEAD)
     expected.update(_of_sharing_layers(network))
     extra = [name for name in checkpoint.tensors if name not in expected]
+    extra = [name for name in extra if not _is_zero_bias(checkpoint, name)]
     if extra:
         raise UnsupportedModel(
             f"the checkpoint has {len(extra)} tensors that a plain {network.model_type} has not, "
             f"such as {extra[0]}",
             "merge adapters and undo quantization first",
         )
+
+
+def _is_zero_bias(checkpoint: Checkpoint, name: str) -> bool:
+    """AutoGPTQ writes a bias for every layer that it packs, of zeros where there was none."""
+    is_bias = name.endswith(".bias") and len(checkpoint.tensors[name].shape) == 1
+    return is_bias and not checkpoint.rows(name).any()
 
 
 def _of_sharing_layers(network: Network) -> Iterator[str]:

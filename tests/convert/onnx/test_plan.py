@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import onnxruntime_genai
@@ -14,7 +15,7 @@ from tokenizers import Tokenizer
 
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.onnx.plan import plan_onnx
-from aipc.convert.recipe import Recipe
+from aipc.convert.recipe import Encoding, Recipe
 from aipc.convert.targets import find_target
 from aipc.errors import ConversionError
 from aipc.models.store import Store
@@ -155,9 +156,13 @@ def test_the_plan_knows_the_size_before_and_tells_what_differs(smollm_gguf, conv
         conversion = plan_onnx(checkpoint, Recipe("int4"))
     written = (converted_to_onnx(smollm_gguf, Recipe("int4")) / "model.onnx.data").stat().st_size
     assert written == conversion.layout.nbytes
-    assert conversion.notes == ("group size 64 for matrices 576 wide, which 128 does not divide",)
+    assert conversion.notes == (
+        "1 of 121 matrices carried over from the checkpoint's own int8 blocks of 32, as they are",
+        "120 of 121 matrices rounded a second time: the checkpoint holds Q4_1",
+        "group size 64 for matrices 576 wide, which 128 does not divide",
+    )
     assert conversion.facts["runtime"] == "onnx"
-    assert conversion.facts["encodings"]["embedding"] == {"bits": 8, "group": 32, "sym": True}
+    assert conversion.facts["encodings"]["embedding"] == asdict(Encoding(8, 32, carried=True))
 
 
 def test_artifacts_for_different_targets_have_different_names(tiny_checkpoint, tmp_path):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from aipc.checkpoint.quantized.layer import SCALES, Layer
 from aipc.checkpoint.quantized.matrix import IntegerMatrix, PackedMatrix, Zeros
 from aipc.checkpoint.quantized.packing import Codes, unpack
-from aipc.checkpoint.quantized.settings import Settings
+from aipc.checkpoint.quantized.settings import QuantizationSettings
 from aipc.checkpoint.tensors import Floats, StoredTensors
 
 BITS = 4
@@ -25,7 +25,9 @@ _PLACES = (0, 4, 1, 5, 2, 6, 3, 7)
 """The place in its word of each of eight rows."""
 
 
-def find_awq(file: StoredTensors, settings: Settings) -> Iterator[tuple[str, PackedMatrix]]:
+def find_awq(
+    file: StoredTensors, settings: QuantizationSettings
+) -> Iterator[tuple[str, PackedMatrix]]:
     """As `find_gptq`."""
     form = settings.text(("version", "checkpoint_format", "format"), "gemm")
     if form not in _FORMS:

@@ -17,7 +17,7 @@ import numpy as np
 from aipc.checkpoint.quantized.layer import Layer
 from aipc.checkpoint.quantized.matrix import IntegerMatrix, PackedMatrix
 from aipc.checkpoint.quantized.packing import Codes, look_up
-from aipc.checkpoint.quantized.settings import Settings
+from aipc.checkpoint.quantized.settings import QuantizationSettings
 from aipc.checkpoint.tensors import Floats, Grid, StoredTensors
 from aipc.records import parse_object
 
@@ -39,7 +39,7 @@ _INVERSE = np.float32(7.874015718698502e-3)  # 1 / 127 as bitsandbytes spells it
 
 
 def find_bitsandbytes(
-    file: StoredTensors, settings: Settings
+    file: StoredTensors, settings: QuantizationSettings
 ) -> Iterator[tuple[str, PackedMatrix]]:
     """As `find_gptq`."""
     for tensor in file.tensors:

@@ -18,7 +18,7 @@ from aipc.checkpoint.quantized.layer import SCALES, Layer
 from aipc.checkpoint.quantized.matrix import IntegerMatrix, PackedMatrix, Zeros
 from aipc.checkpoint.quantized.packing import WORD, Codes, unpack, unpack_part
 from aipc.checkpoint.quantized.scaled import FourBitFloats, ScaledMatrix
-from aipc.checkpoint.quantized.settings import Settings
+from aipc.checkpoint.quantized.settings import QuantizationSettings
 from aipc.checkpoint.tensors import Floats, StoredTensors
 
 _SCALE = ".weight_scale"
@@ -26,7 +26,9 @@ _PACKED_BITS = (2, 4, 8)  # what other numbers of bits look like differs between
 _NVFP4_GROUP, _MXFP4_GROUP = 16, 32
 
 
-def find_compressed(file: StoredTensors, settings: Settings) -> Iterator[tuple[str, PackedMatrix]]:
+def find_compressed(
+    file: StoredTensors, settings: QuantizationSettings
+) -> Iterator[tuple[str, PackedMatrix]]:
     """As `find_gptq`."""
     _refuse_others(settings)
     schemes = _read_schemes(settings)
@@ -36,7 +38,7 @@ def find_compressed(file: StoredTensors, settings: Settings) -> Iterator[tuple[s
             yield f"{layer.name}.weight", _matrix(layer, _scheme_of(schemes, layer))
 
 
-def _refuse_others(settings: Settings) -> None:
+def _refuse_others(settings: QuantizationSettings) -> None:
     sparsity = settings.table("sparsity_config").get("format", "dense")
     status = settings.text(("quantization_status",), "compressed")
     if sparsity != "dense":
@@ -54,10 +56,10 @@ class _Scheme:
     """How the layers of some ``targets`` are quantized."""
 
     targets: tuple[str, ...]
-    weights: Settings
+    weights: QuantizationSettings
 
 
-def _read_schemes(settings: Settings) -> list[_Scheme]:
+def _read_schemes(settings: QuantizationSettings) -> list[_Scheme]:
     found = []
     for key, value in settings.table("config_groups").items():
         group = settings.within(f"config_groups.{key}", value)
@@ -67,7 +69,7 @@ def _read_schemes(settings: Settings) -> list[_Scheme]:
     return found
 
 
-def _scheme_of(schemes: list[_Scheme], layer: Layer) -> Settings:
+def _scheme_of(schemes: list[_Scheme], layer: Layer) -> QuantizationSettings:
     """That of the most exact target: the name, a pattern, a class of layers."""
     settings, name = layer.settings, layer.name
     if any(_is_named(settings, target, name) for target in settings.names("ignore")):
@@ -82,13 +84,13 @@ def _scheme_of(schemes: list[_Scheme], layer: Layer) -> Settings:
     raise layer.contradicted("no group of config_groups is for it")
 
 
-def _is_named(settings: Settings, target: str, name: str) -> bool:
+def _is_named(settings: QuantizationSettings, target: str, name: str) -> bool:
     if target.startswith("re:"):
         return settings.matches(target.removeprefix("re:"), name)
     return target == name
 
 
-def _matrix(layer: Layer, weights: Settings) -> PackedMatrix:
+def _matrix(layer: Layer, weights: QuantizationSettings) -> PackedMatrix:
     kind = weights.text(("type",), "int")
     if kind == "int":
         return (
@@ -106,7 +108,7 @@ def _matrix(layer: Layer, weights: Settings) -> PackedMatrix:
     return FourBitFloats(layer, "weight_packed", "weight_scale", _MXFP4_GROUP)
 
 
-def _block(layer: Layer, weights: Settings) -> tuple[int, int] | None:
+def _block(layer: Layer, weights: QuantizationSettings) -> tuple[int, int] | None:
     """What one scale is for; None: a row or the matrix, as many scales as there are."""
     strategy = weights.text(("strategy",), "tensor")
     if strategy == "block":
@@ -130,11 +132,11 @@ class Integers(IntegerMatrix):
 
     _codes = "weight"
 
-    def __init__(self, layer: Layer, weights: Settings) -> None:
+    def __init__(self, layer: Layer, weights: QuantizationSettings) -> None:
         self.bits = weights.number("num_bits", 8, (8,))
         self._lay_out(layer, weights, layer.matrix("weight", ("I8",)))
 
-    def _lay_out(self, layer: Layer, weights: Settings, shape: tuple[int, int]) -> None:
+    def _lay_out(self, layer: Layer, weights: QuantizationSettings, shape: tuple[int, int]) -> None:
         rows, columns = shape
         strategy = weights.text(("strategy",), "tensor")
         if strategy not in ("tensor", "channel", "group"):
@@ -192,7 +194,7 @@ class PackedIntegers(Integers):
 
     _codes = "weight_packed"
 
-    def __init__(self, layer: Layer, weights: Settings) -> None:
+    def __init__(self, layer: Layer, weights: QuantizationSettings) -> None:
         self.bits = weights.number("num_bits", 4, _PACKED_BITS)
         rows, words = layer.matrix("weight_packed", ("I32",))
         layer.check("weight_shape", ("I64", "I32"), (2,))

@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from aipc.checkpoint.quantized.layer import Layer
 from aipc.checkpoint.quantized.matrix import PackedMatrix
 from aipc.checkpoint.quantized.scaled import WEIGHTS, ScaledMatrix
-from aipc.checkpoint.quantized.settings import Settings
+from aipc.checkpoint.quantized.settings import QuantizationSettings
 from aipc.checkpoint.tensors import StoredTensors
 from aipc.errors import damaged
 
 _SCALES = ("weight_scale_inv", "weight_scale")
 
 
-def find_fp8(file: StoredTensors, settings: Settings) -> Iterator[tuple[str, PackedMatrix]]:
+def find_fp8(
+    file: StoredTensors, settings: QuantizationSettings
+) -> Iterator[tuple[str, PackedMatrix]]:
     """As `find_gptq`."""
     block = _block(settings)
     for tensor, info in file.tensors.items():
@@ -29,7 +31,7 @@ def find_fp8(file: StoredTensors, settings: Settings) -> Iterator[tuple[str, Pac
             yield tensor, ScaledMatrix(layer, scale, block if is_blocked else None)
 
 
-def _block(settings: Settings) -> tuple[int, int] | None:
+def _block(settings: QuantizationSettings) -> tuple[int, int] | None:
     stated = settings.values.get("weight_block_size")
     if stated is None:
         return None

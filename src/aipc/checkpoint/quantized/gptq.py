@@ -17,7 +17,7 @@ import numpy.typing as npt
 from aipc.checkpoint.quantized.layer import SCALES, Layer
 from aipc.checkpoint.quantized.matrix import IntegerMatrix, PackedMatrix, Zeros
 from aipc.checkpoint.quantized.packing import WORD, Codes, unpack, unpack_part
-from aipc.checkpoint.quantized.settings import Settings
+from aipc.checkpoint.quantized.settings import QuantizationSettings
 from aipc.checkpoint.tensors import Floats, StoredTensors
 
 BITS = (2, 3, 4, 8)
@@ -25,7 +25,9 @@ _STORED_LESS = {"gptq": 1, "gptq_v2": 0}
 """What zero points are stored less, by format."""
 
 
-def find_gptq(file: StoredTensors, settings: Settings) -> Iterator[tuple[str, PackedMatrix]]:
+def find_gptq(
+    file: StoredTensors, settings: QuantizationSettings
+) -> Iterator[tuple[str, PackedMatrix]]:
     """Each packed matrix with its tensor's name.
 
     Raises:
@@ -45,12 +47,12 @@ def find_gptq(file: StoredTensors, settings: Settings) -> Iterator[tuple[str, Pa
             yield f"{name}.weight", GptqMatrix(layer, _STORED_LESS[form])
 
 
-def _settings_of(settings: Settings, name: str) -> Settings:
+def _settings_of(settings: QuantizationSettings, name: str) -> QuantizationSettings:
     """The layer's own: GPTQModel's ``dynamic`` has others for names that match a pattern."""
     for pattern, others in settings.table("dynamic").items():
         if not pattern.startswith("-:") and settings.matches(pattern.removeprefix("+:"), name):
             own = settings.within("dynamic", others).values
-            return Settings(settings.path, settings.method, {**settings.values, **own})
+            return QuantizationSettings(settings.path, settings.method, {**settings.values, **own})
     return settings
 
 

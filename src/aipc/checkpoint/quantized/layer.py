@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aipc.checkpoint.quantized.settings import Settings
+from aipc.checkpoint.quantized.settings import QuantizationSettings
 from aipc.checkpoint.tensors import (
     BYTE_FLOATS,
     FLOATS,
@@ -28,7 +28,7 @@ class Layer:
     """Tensors that begin with ``name``, which ends before the dot; a part is what follows it."""
 
     file: StoredTensors
-    settings: Settings
+    settings: QuantizationSettings
     name: str
 
     def has(self, part: str) -> bool:

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from aipc.checkpoint.quantized.layer import Layer
 from aipc.checkpoint.quantized.matrix import PackedMatrix
 from aipc.checkpoint.quantized.scaled import FourBitFloats
-from aipc.checkpoint.quantized.settings import Settings
+from aipc.checkpoint.quantized.settings import QuantizationSettings
 from aipc.checkpoint.tensors import StoredTensors
 
 GROUP = 32
 
 
-def find_mxfp4(file: StoredTensors, settings: Settings) -> Iterator[tuple[str, PackedMatrix]]:
+def find_mxfp4(
+    file: StoredTensors, settings: QuantizationSettings
+) -> Iterator[tuple[str, PackedMatrix]]:
     """As `find_gptq`: of matrices [rows, groups, 16 bytes], not of stacked experts."""
     for tensor, info in file.tensors.items():
         if tensor.endswith("_blocks") and len(info.shape) == 3:

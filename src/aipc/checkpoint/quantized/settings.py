@@ -21,7 +21,7 @@ ANOTHER = "take the model's 16-bit original or a GGUF file of it"
 
 
 @dataclass(frozen=True)
-class Settings:
+class QuantizationSettings:
     """The values, as some tool wrote them; every reading of one checks it."""
 
     path: Path
@@ -69,7 +69,7 @@ class Settings:
             raise damaged(self.path, f"its {key} is no list of names")
         return value
 
-    def within(self, key: str, value: Any) -> Settings:
+    def within(self, key: str, value: Any) -> QuantizationSettings:
         """The settings that are the object ``value`` under ``key``.
 
         Raises:
@@ -77,7 +77,7 @@ class Settings:
         """
         if not isinstance(value, dict):
             raise damaged(self.path, f"its {key} is no object")
-        return Settings(self.path, self.method, value)
+        return QuantizationSettings(self.path, self.method, value)
 
     def matches(self, pattern: str, name: str) -> bool:
         """Whether a name begins as a regular expression of the file says.
@@ -105,7 +105,7 @@ class Settings:
         )
 
 
-def read_settings(folder: Path, config: Mapping[str, Any]) -> Settings | None:
+def read_settings(folder: Path, config: Mapping[str, Any]) -> QuantizationSettings | None:
     """The settings in config.json or beside it; None where neither says anything.
 
     Raises:
@@ -115,13 +115,17 @@ def read_settings(folder: Path, config: Mapping[str, Any]) -> Settings | None:
     for part in (config, inner if isinstance(inner, dict) else {}):
         for key in QUANTIZATION_KEYS:
             if part.get(key) is not None:
-                values = Settings(folder / CONFIG, key, {}).within(key, part[key]).values
-                return Settings(folder / CONFIG, _method(values), values)
+                values = (
+                    QuantizationSettings(folder / CONFIG, key, {}).within(key, part[key]).values
+                )
+                return QuantizationSettings(folder / CONFIG, _method(values), values)
     for name, method in _OWN_FILES.items():
         if (folder / name).is_file():
             values = read_object(folder / name)
             renamed = {_OLD_NAMES.get(key, key): value for key, value in values.items()}
-            return Settings(folder / name, str(renamed.get("quant_method") or method), renamed)
+            return QuantizationSettings(
+                folder / name, str(renamed.get("quant_method") or method), renamed
+            )
     return None
 
 

@@ -15,7 +15,7 @@ from aipc.checkpoint.quantized.fp8 import find_fp8
 from aipc.checkpoint.quantized.gptq import find_gptq
 from aipc.checkpoint.quantized.matrix import PackedMatrix
 from aipc.checkpoint.quantized.mxfp4 import find_mxfp4
-from aipc.checkpoint.quantized.settings import ANOTHER, Settings, read_settings
+from aipc.checkpoint.quantized.settings import ANOTHER, QuantizationSettings, read_settings
 from aipc.checkpoint.tensors import (
     BYTE_FLOATS,
     Floats,
@@ -28,7 +28,7 @@ from aipc.checkpoint.tensors import (
 )
 from aipc.errors import UnsupportedModel, quoted
 
-_Find = Callable[[StoredTensors, Settings], Iterator[tuple[str, PackedMatrix]]]
+_Find = Callable[[StoredTensors, QuantizationSettings], Iterator[tuple[str, PackedMatrix]]]
 METHODS: Mapping[str, _Find] = {
     "gptq": find_gptq,
     "awq": find_awq,
@@ -138,7 +138,7 @@ def _refuse_unexplained(file: StoredTensors) -> None:
 
 
 def _refuse_unscaled(
-    weights: QuantizedWeights, packed: Mapping[str, PackedMatrix], settings: Settings
+    weights: QuantizedWeights, packed: Mapping[str, PackedMatrix], settings: QuantizationSettings
 ) -> None:
     """8-bit floats without their scale would be read as other numbers than they stand for."""
     for name, info in weights.tensors.items():
