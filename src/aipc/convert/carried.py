@@ -104,20 +104,21 @@ def describe(
 ) -> Iterator[str]:
     """What of the checkpoint's codes was kept, and what is rounded a second time."""
     total = sum(1 for _ in network.matrices())
-    kept: Counter[Grid] = Counter()
+    kept: Counter[str] = Counter()
     again: Counter[str] = Counter()
     for matrix in network.matrices():
         encoding = encodings[matrix.name]
         if encoding.carried:
-            kept[grids[matrix.name]] += 1
+            kept[_in_words(grids[matrix.name], matrix)] += 1
         elif encoding.bits < 16:
             kinds = {checkpoint.tensors[tensor].dtype for tensor in matrix.tensors} - FLOATS
             again.update(sorted(kinds)[:1])
     for grid, count in kept.items():
-        how = "as they are" if grid.exact else "with scales rounded to float16"
-        yield (
-            f"{count} of {total} matrices carried over from the checkpoint's own int{grid.bits} "
-            f"blocks of {grid.group}, {how}"
-        )
+        yield f"{count} of {total} matrices carried over from the checkpoint's own {grid}"
     for kind, count in again.items():
         yield f"{count} of {total} matrices rounded a second time: the checkpoint holds {kind}"
+
+
+def _in_words(grid: Grid, matrix: Matrix) -> str:
+    part = "rows" if grid.group == matrix.columns else f"blocks of {grid.group}"
+    return f"int{grid.bits} {part}, {'as they are' if grid.exact else 'scales in float16'}"

@@ -248,6 +248,8 @@ LIES = {
     "ct other strategy": ("ct-int8", scheme(strategy="tensor"), "weight_scale is BF16"),
     "ct zero": ("ct-int8", scheme(symmetric=False), "weight_zero_point is missing"),
     "ct order": ("ct-pack-8", scheme(actorder="group"), "weight_g_idx is missing"),
+    "ct no block": ("ct-fp8-block", scheme(block_structure=None), "block_structure is missing"),
+    "ct odd block": ("ct-fp8-block", scheme(block_structure=[16]), "no pair of sizes"),
     "ct block": ("ct-fp8-block", scheme(block_structure=[8, 32]), "weight_scale is"),
     "fp8 block": ("fp8-block", settings(weight_block_size=[64, 64]), "weight_scale_inv is F32"),
     "fp8 sizes": ("fp8-block", settings(weight_block_size=[0, 1]), "no pair of sizes"),
@@ -301,3 +303,30 @@ def test_a_group_of_zeros_may_have_the_scale_0(write):
         case.put("layer.qweight", codes)
 
     assert not open_checkpoint(write("gptq-v2", change)).rows(WEIGHT)[3, :32].any()
+
+
+def test_the_most_exact_target_says_how_a_layer_is_packed(write):
+    """Its own name before a pattern, a pattern before the kind of layer."""
+
+    def change(case):
+        right = case.settings["config_groups"].pop("group_0")
+        wrong = {"targets": ["re:.*"], "weights": right["weights"] | {"num_bits": 4}}
+        right["targets"] = ["layer"]
+        embedding = {"targets": ["Embedding"], "weights": right["weights"] | {"num_bits": 2}}
+        case.settings["config_groups"] = {"a": embedding, "b": wrong, "c": right}
+
+    decoded = read_cases()["ct-pack-8"].decoded
+    found = open_checkpoint(write("ct-pack-8", change)).rows(WEIGHT)
+    np.testing.assert_array_equal(rounded(found, "BF16"), decoded)
+
+
+def test_a_layer_of_its_own_settings_is_read_by_them(write):
+    """GPTQModel's dynamic settings; "-:" names layers that were left alone."""
+
+    def change(case):
+        case.settings |= {"bits": 4, "group_size": 64, "dynamic": {"-:other": {}}}
+        case.settings["dynamic"] |= {"+:^lay": {"bits": 8, "group_size": 32}}
+
+    decoded = read_cases()["gptq-8-sym-32"].decoded
+    found = open_checkpoint(write("gptq-8-sym-32", change)).rows(WEIGHT)
+    np.testing.assert_array_equal(rounded(found, "F16"), decoded)

@@ -34,6 +34,7 @@ VALUES = {
     "fp4": np.array([*_FP4, *(-value for value in _FP4)], np.float32) / np.float32(12),
 }
 """The number that each code means (QLoRA, arXiv 2305.14314, appendix E; get_4bit_type)."""
+_PARTS = ("absmax", "quant_map", "nested_absmax", "nested_quant_map")
 _BLOCKS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 _INVERSE = np.float32(7.874015718698502e-3)  # 1 / 127 as bitsandbytes spells it
 
@@ -59,31 +60,17 @@ class FourBitCodes(PackedMatrix):
             raise layer.settings.unsupported(f"the type {kind}")
         state_part = f"weight{_STATE}{kind}"
         state = _read_state(layer, state_part)
-        shape = state.get("shape")
-        if (
-            not isinstance(shape, list)
-            or len(shape) != 2
-            or not all(type(n) is int and n > 0 for n in shape)
-        ):
-            raise layer.contradicted(f"its shape is {shape}")
-        rows, columns = shape
-        self._block = _block_size(layer, state, "blocksize")
-        if columns % 2 or layer.info("weight").nbytes * 2 != rows * columns:
-            raise layer.contradicted(f"weight does not hold {rows} x {columns} codes")
-        self._values, self._blocks = VALUES[kind], -(-rows * columns // self._block)
+        shape = _shape(layer, state)
+        self._values, self._block = VALUES[kind], _block_size(layer, state, "blocksize")
         self._is_nested = layer.has("weight.nested_absmax")
-        _check_scales(layer, self._blocks, self._is_nested, self._values)
+        blocks = -(-shape[0] * shape[1] // self._block)
+        _check_scales(layer, blocks, self._is_nested, self._values)
         if self._is_nested:
             self._outer = _block_size(layer, state, "nested_blocksize")
-            layer.check("weight.nested_absmax", ("F32",), (-(-self._blocks // self._outer),))
+            layer.check("weight.nested_absmax", ("F32",), (-(-blocks // self._outer),))
             self._offset = _offset(layer, state.get("nested_offset"))
-        parts = [
-            f"weight.{part}"
-            for part in ("absmax", "quant_map", "nested_absmax", "nested_quant_map")
-        ]
-        super().__init__(
-            layer, f"bitsandbytes {kind}", (rows, columns), "weight", *parts, state_part
-        )
+        parts = (f"weight.{part}" for part in _PARTS)
+        super().__init__(layer, f"bitsandbytes {kind}", shape, "weight", *parts, state_part)
 
     def rows(self, start: int, stop: int) -> Floats:
         columns = self.shape[1]
@@ -108,6 +95,17 @@ class FourBitCodes(PackedMatrix):
 def _read_state(layer: Layer, part: str) -> dict[str, Any]:
     layer.check(part, ("U8",))
     return parse_object(layer.settings.path, layer.stored(part).tobytes())
+
+
+def _shape(layer: Layer, state: dict[str, Any]) -> tuple[int, int]:
+    shape = state.get("shape")
+    sizes = shape if isinstance(shape, list) and len(shape) == 2 else [0, 0]
+    if not all(type(size) is int and size > 0 for size in sizes):
+        raise layer.contradicted(f"its shape is {shape}")
+    rows, columns = sizes
+    if columns % 2 or layer.info("weight").nbytes * 2 != rows * columns:
+        raise layer.contradicted(f"weight does not hold {rows} x {columns} codes")
+    return rows, columns
 
 
 def _block_size(layer: Layer, state: dict[str, Any], key: str) -> int:

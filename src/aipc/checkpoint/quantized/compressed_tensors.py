@@ -74,13 +74,13 @@ def _scheme_of(schemes: list[_Scheme], layer: Layer) -> QuantizationSettings:
     settings, name = layer.settings, layer.name
     if any(_is_named(settings, target, name) for target in settings.names("ignore")):
         raise layer.contradicted("it is ignored, but packed")
-    for exactness in (0, 1, 2):
-        for scheme in schemes:
-            for target in scheme.targets:
-                is_class = target in ("Linear", "Embedding") and exactness == 2
-                is_exact = target.startswith("re:") == (exactness == 1) and exactness < 2
-                if is_class or (is_exact and _is_named(settings, target, name)):
-                    return scheme.weights
+    kind = "Embedding" if name.endswith("embed_tokens") else "Linear"
+    targets = [(target, scheme) for scheme in schemes for target in scheme.targets]
+    by_name = [(target, scheme) for target, scheme in targets if _is_named(settings, target, name)]
+    by_name.sort(key=lambda found: found[0].startswith("re:"))
+    by_kind = [(target, scheme) for target, scheme in targets if target == kind]
+    for _, scheme in (*by_name, *by_kind):
+        return scheme.weights
     raise layer.contradicted("no group of config_groups is for it")
 
 
@@ -93,11 +93,8 @@ def _is_named(settings: QuantizationSettings, target: str, name: str) -> bool:
 def _matrix(layer: Layer, weights: QuantizationSettings) -> PackedMatrix:
     kind = weights.text(("type",), "int")
     if kind == "int":
-        return (
-            PackedIntegers(layer, weights)
-            if layer.has("weight_packed")
-            else Integers(layer, weights)
-        )
+        is_packed = layer.has("weight_packed")
+        return PackedIntegers(layer, weights) if is_packed else Integers(layer, weights)
     bits = weights.number("num_bits", 8, (4, 8))
     if bits == 8:
         return ScaledMatrix(layer, "weight_scale", _block(layer, weights))
@@ -111,20 +108,12 @@ def _matrix(layer: Layer, weights: QuantizationSettings) -> PackedMatrix:
 def _block(layer: Layer, weights: QuantizationSettings) -> tuple[int, int] | None:
     """What one scale is for; None: a row or the matrix, as many scales as there are."""
     strategy = weights.text(("strategy",), "tensor")
-    if strategy == "block":
-        sizes = weights.values.get("block_structure")
-        if (
-            isinstance(sizes, list)
-            and len(sizes) == 2
-            and all(type(n) is int and n > 0 for n in sizes)
-        ):
-            return sizes[0], sizes[1]
-        raise layer.contradicted(f"its block_structure is {sizes}")
-    if strategy == "group":
-        return 1, weights.number("group_size", 0, range(1, 2**20))
-    if strategy not in ("tensor", "channel"):
+    if strategy not in ("tensor", "channel", "block"):
         raise weights.unsupported(f"the strategy {strategy}")
-    return None
+    block = weights.block("block_structure") if strategy == "block" else None
+    if strategy == "block" and block is None:
+        raise layer.contradicted("its block_structure is missing")
+    return block
 
 
 class Integers(IntegerMatrix):

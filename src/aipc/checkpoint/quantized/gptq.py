@@ -64,7 +64,7 @@ class GptqMatrix(IntegerMatrix):
         columns = words * WORD // self.bits
         stated = settings.number("group_size", 128)
         self.group = columns if stated == -1 else stated
-        if not 0 < self.group <= columns or rows * self.bits % WORD:
+        if not 0 < self.group <= columns or rows * self.bits % WORD or words * WORD % self.bits:
             raise layer.contradicted(
                 f"group_size {stated} and {self.bits} bits of {rows} x {columns}"
             )

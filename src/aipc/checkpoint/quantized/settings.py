@@ -47,6 +47,20 @@ class QuantizationSettings:
         stated = (self.values[key] for key in keys if self.values.get(key) is not None)
         return str(next(stated, default)).lower()
 
+    def block(self, key: str) -> tuple[int, int] | None:
+        """Rows and columns that share a scale; None where it is missing or null.
+
+        Raises:
+            CheckpointError: no pair of sizes.
+        """
+        value = self.values.get(key)
+        if value is None:
+            return None
+        sizes = value if isinstance(value, list) else []
+        if len(sizes) != 2 or not all(type(size) is int and 0 < size < 2**20 for size in sizes):
+            raise damaged(self.path, f"its {key} is no pair of sizes")
+        return sizes[0], sizes[1]
+
     def table(self, key: str) -> Mapping[str, Any]:
         """An object; empty where it is missing or null.
 
