@@ -74,6 +74,30 @@ def test_no_recipe_that_was_measured_is_near_to_broken():
     assert greatest_loss(worst) == quality.BROKEN
 
 
+@pytest.mark.parametrize(
+    ("recipe", "default", "coarser"),
+    [
+        (Recipe("int4"), Recipe("int8"), True),
+        (Recipe("int4", quantizer="gptq"), Recipe("int8"), True),
+        (Recipe("int8", quantizer="rtn"), Recipe("int8"), False),
+        (Recipe("int8"), Recipe("fp16"), False),
+        (Recipe("int4", 128), Recipe("int4", 32), False),
+        (Recipe("int4", -1), Recipe("int4", 128), True),
+        (Recipe("int4", all_layers=True), Recipe("int4"), True),
+    ],
+)
+def test_what_loses_well_more_than_the_default_or_nobody_knows_what_is_coarser(
+    recipe, default, coarser
+):
+    assert quality.is_coarser(recipe, default) == coarser
+
+
+@pytest.mark.parametrize("target", ALL, ids=lambda one: f"{one.runtime}-{one.name}")
+def test_every_default_has_a_figure_to_be_compared_with(target):
+    assert find_figure(target.recipe)
+    assert find_figure(target.small)
+
+
 def test_a_better_recipe_is_named_where_it_matters():
     recipe = Recipe("int4", 128, quantizer="rtn")
     told = better_recipes(recipe, CPU, facts(0.48))

@@ -72,6 +72,15 @@ def test_coarse_and_slow_weights_wait_to_be_allowed(bounded, quality):
     assert {"int4-g64-sym", "int8-sym"} <= tags
 
 
+def test_a_small_network_keeps_eight_bits_unless_the_loss_is_bounded():
+    """int4 is faster and loses eighty times as much: only who measures the loss may take it."""
+    (place, _) = (one.sized(135 * 10**6) for one in runtime_devices((CPU,)))
+    found = [one.setup.recipe for one in recipes(place, is_bounded=False, for_quality=True)]
+    assert found == [Recipe("int8"), Recipe("fp16")]
+    bounded = [one.setup.recipe for one in recipes(place, is_bounded=True, for_quality=False)]
+    assert Recipe("int4") in bounded
+
+
 def test_an_artifact_keeps_its_weights(tmp_path):
     artifact = Artifact(tmp_path, "openvino", "int4", {})
     (place,) = runtime_devices((CPU,), artifact=artifact)

@@ -9,6 +9,7 @@ from typing import Any
 
 from aipc.choose.runtime_device import RuntimeDevice
 from aipc.choose.setup import Setup
+from aipc.convert.quality import is_coarser
 from aipc.convert.recipe import Recipe
 from aipc.tables import read_table
 
@@ -46,12 +47,16 @@ def additions(one: RuntimeDevice, setup: Setup, work: str) -> Iterator[Candidate
 def recipes(one: RuntimeDevice, *, is_bounded: bool, for_quality: bool) -> Iterator[Candidate]:
     """Other weights with their default properties; none for an artifact.
 
-    ``is_bounded``: the loss of quality is measured and has a bound.
+    ``is_bounded``: the loss of quality is measured and has a bound.  Else what loses well more than
+    the target's own recipe is left out.
     """
-    for entry in _table()["recipe"] if one.target else ():
+    if one.target is None:
+        return
+    for entry in _table()["recipe"]:
         recipe = Recipe(**entry["weights"])
-        allowed = is_bounded or not (entry["coarse"] or (entry["slow"] and not for_quality))
-        if allowed and one.target and not one.target.misfit(recipe):
+        is_slow = entry["slow"] and not for_quality
+        allowed = is_bounded or not (is_slow or is_coarser(recipe, one.target.recipe))
+        if allowed and not one.target.misfit(recipe):
             yield Candidate(one.default(recipe), entry["why"])
 
 
