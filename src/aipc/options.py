@@ -30,6 +30,8 @@ class Option:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[Any, ...] = ()
+    default_words: str = ""
+    """The default as a user meets it, where that depends on more than the option."""
 
     @property
     def flag(self) -> str:
@@ -43,9 +45,11 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: Iterable[Any] = (),
+    default_words: str = "",
 ) -> Any:
     """A dataclass field that knows its help and its bounds (inclusive)."""
-    facts = {"help": help, "minimum": minimum, "maximum": maximum, "choices": tuple(choices)}
+    bounds = {"minimum": minimum, "maximum": maximum, "choices": tuple(choices)}
+    facts = {"help": help, "default_words": default_words, **bounds}
     return dataclasses.field(default=default, metadata=facts)
 
 

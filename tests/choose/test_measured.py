@@ -70,6 +70,22 @@ def test_a_bad_recipe_in_a_record_is_damage_too(tmp_path):
         records.find(TUNED.model)
 
 
+def test_a_record_of_earlier_recipes_is_read_and_holds_no_more(tmp_path):
+    """Then rounding was the default, and search read text: nobody asks for these weights now."""
+    records = Records(tmp_path)
+    file = records.save(TUNED)
+    assert records.find(TUNED.model).changes(MACHINE) == ()
+    table = json.loads(file.read_text())
+    del table["revision"]
+    table["choice"]["setup"]["recipe"] |= {"quantizer": "search", "calibration": "own.txt"}
+    file.write_text(json.dumps(table))
+    old = records.find(TUNED.model)
+    assert old.changes(MACHINE) == ("its recipe int8-sym is of an earlier version",)
+    table["choice"]["setup"]["recipe"] = None
+    file.write_text(json.dumps(table))
+    assert records.find(TUNED.model).changes(MACHINE) == ()
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [

@@ -19,6 +19,7 @@ class Color:
     drops: int = option(3, "how many", minimum=1)
     sym: bool = option(True, "both sides alike")
     wet: bool = option(False, "still wet")
+    tin: str = option("round", "what holds it", default_words="round, or as the shop has it")
 
     def __post_init__(self) -> None:
         check(self)
@@ -63,6 +64,7 @@ def test_help_comes_from_the_fields() -> None:
         "[default: no-wet]",
         "How shiny. [0.0<=x<=1.0]",
         "How many. [default: 3] [x>=1]",
+        "What holds it. [default: round, or as the shop has it]",
     ):
         assert part in text
 
@@ -75,6 +77,7 @@ def test_the_dataclass_has_the_last_word() -> None:
         "drops": None,
         "sym": None,
         "wet": None,
+        "tin": None,
     }
     with pytest.raises(UsageError, match="green"):
         given(Color, flags)

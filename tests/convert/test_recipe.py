@@ -4,7 +4,7 @@ import pytest
 
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.families import read_network
-from aipc.convert.recipe import Encoding, Recipe, assign, dividing_group
+from aipc.convert.recipe import Encoding, Recipe, assign, dividing_group, recorded_recipe
 from aipc.errors import UsageError
 
 
@@ -91,6 +91,30 @@ def test_a_recipe_that_an_earlier_version_kept_is_read():
     assert Recipe("fp16", quantizer="rtn").tag == Recipe("fp16").tag == "fp16"
     with pytest.raises(UsageError, match="gptq is for --weight-format int4"):
         Recipe("fp16", quantizer="gptq")
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "calibration", "read"),
+    [
+        ("search", "own.txt", "builtin"),
+        ("rtn", "none", "builtin"),
+        ("gptq", "own.txt", "own.txt"),
+    ],
+)
+def test_the_text_of_an_earlier_search_is_left_out(quantizer, calibration, read):
+    table = {"weight_format": "int4", "quantizer": quantizer, "calibration": calibration}
+    assert recorded_recipe(table) == Recipe(quantizer=quantizer, calibration=read)
+
+
+def test_a_record_without_calibration_is_one_with_the_builtin_text():
+    assert recorded_recipe({"quantizer": "awq"}) == Recipe(quantizer="awq")
+
+
+@pytest.mark.parametrize("quantizer", ["rtn", "search"])
+@pytest.mark.parametrize("calibration", ["none", "own.txt"])
+def test_text_for_a_quantizer_that_reads_none_is_refused(quantizer, calibration):
+    with pytest.raises(UsageError, match=f"means nothing with --quantizer {quantizer}"):
+        Recipe(quantizer=quantizer, calibration=calibration)
 
 
 @pytest.mark.parametrize(

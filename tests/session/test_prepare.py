@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 import tiny
@@ -126,6 +127,20 @@ def test_another_machine_or_version_is_not_measured(model, store, keep):
     assert "the processor was" in facts["why"][-1]
     assert "openvino was not installed, is" in facts["why"][-1]
     assert facts["why"][-1].endswith("`aipc tune` measures again")
+
+
+def test_a_record_of_earlier_recipes_is_told_and_not_used(model, store, keep):
+    keep()
+    (file,) = store.tuned.glob("*.json")
+    table = json.loads(file.read_text())
+    del table["revision"]
+    file.write_text(json.dumps(table))
+    _, facts, _ = prepared(model, store)
+    assert facts["tuned"] is None
+    assert facts["why"][-1] == (
+        "what was tuned on 2026-11-22 is not used: its recipe int8-sym is of an earlier "
+        "version; `aipc tune` measures again"
+    )
 
 
 def test_a_record_that_can_not_be_read_is_told_and_not_used(model, store, keep):

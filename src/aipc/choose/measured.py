@@ -3,7 +3,8 @@
     HOME/tuned/MODEL.json
 
 MODEL is the source's name in the store, so a checkpoint that was changed is another model.  A
-record holds only for its `Fingerprint`: the processor, devices, drivers and versions.
+record holds only for its `Fingerprint` (the processor, devices, drivers and versions) and for what
+its recipe gives.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from aipc import disk
 from aipc.choose.setup import Setup
-from aipc.convert.recipe import Recipe
+from aipc.convert.recipe import REVISION, Recipe, recorded_recipe
 from aipc.devices import Device
 from aipc.devices.system.cpu import read_cpu
 from aipc.devices.wheels import installed
@@ -140,6 +141,15 @@ class Tuned:
     gain: float
     """How many times better for the goal than the default order's choice, in the same run."""
     trials: tuple[Trial, ...]
+    revision: int = REVISION
+    """Of the recipes; 0 where a version measured that stated none."""
+
+    def changes(self, now: Fingerprint) -> tuple[str, ...]:
+        """What makes the record worthless ``now``; empty: it holds."""
+        changed = self.machine.changes(now)
+        if self.setup.recipe and self.revision != REVISION:
+            return (*changed, f"its recipe {self.setup.weights} is of an earlier version")
+        return changed
 
     @property
     def setup(self) -> Setup:
@@ -249,12 +259,13 @@ def _tuned(table: dict[str, Any]) -> Tuned:
         "machine": Fingerprint(**table["machine"]),
         "choice": _trial(table["choice"]),
         "trials": tuple(map(_trial, table["trials"])),
+        "revision": table.get("revision", 0),
     }
     return Tuned(**{**table, **made})
 
 
 def _trial(table: Mapping[str, Any]) -> Trial:
     setup = table["setup"]
-    recipe = Recipe(**setup["recipe"]) if setup["recipe"] else None
+    recipe = recorded_recipe(setup["recipe"]) if setup["recipe"] else None
     setup = Setup(**{**setup, "recipe": recipe})
     return Trial(setup, SetupFigures(**table["figures"]), table["frontier"])

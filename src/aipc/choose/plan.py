@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aipc.artifact.artifact import Artifact
 from aipc.choose.order import rank
 from aipc.convert import targets
-from aipc.convert.recipe import Recipe
+from aipc.convert.recipe import recorded_recipe
 from aipc.devices import Device, resolve_device
 from aipc.devices.device import plain_name
 from aipc.devices.wheels import install_command, wheel_for
@@ -216,7 +216,7 @@ def _misfit(artifact: Artifact, device: Device, runtime: str) -> str:
     stated = artifact.facts.get("recipe")
     named = (target for target in targets.ALL if target.name == device.kind)
     target = next((one for one in named if one.runtime == runtime), None)
-    return target.misfit(Recipe(**stated)) if stated and target else ""
+    return target.misfit(recorded_recipe(stated)) if stated and target else ""
 
 
 def rule_properties(

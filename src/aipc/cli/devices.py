@@ -127,7 +127,7 @@ def _write_tuned(machine: Machine) -> None:
         write_line()
         write_line("Measured here, which goes first for these models:")
     for one in found:
-        changes = "; ".join(one.machine.changes(now))
+        changes = "; ".join(one.changes(now))
         state = f"not used any more: {changes}" if changes else one.why
         write_folded(f"- {one.label}: {one.setup}; {state}")
 

@@ -83,7 +83,7 @@ def _help(declared: Option) -> str:
 
 
 def _default(declared: Option) -> str:
-    if declared.kind is not bool:
-        return str(declared.default)
+    if declared.default_words or declared.kind is not bool:
+        return declared.default_words or str(declared.default)
     yes, no = _spelling(declared).split("/")
     return (yes if declared.default else no).removeprefix("--")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aipc.errors import UsageError
 from aipc.options import check, option
@@ -18,7 +18,6 @@ GROUP_SIZES = (32, 64, 128)
 WHOLE_ROW = -1
 EMBEDDING_GROUP = 32
 BUILTIN = "builtin"
-NO_TEXT = "none"
 
 _MEANINGLESS = {
     "fp16": ("group_size", "ratio", "sym", "embedding", "all_layers", "calibration", "requantize"),
@@ -33,13 +32,17 @@ class Recipe:
     """How weights are stored; the names and meanings are optimum-cli's."""
 
     weight_format: str = option(
-        "int4", "bits of the large matrices", choices=("fp16", "int8", "int4")
+        "int4",
+        "bits of the large matrices",
+        choices=("fp16", "int8", "int4"),
+        default_words="int4; for a small network int8, if none of the next flags is given",
     )
     group_size: int = option(
         128,
         "int4 weights that share one scale; -1: a whole row; "
         "where it does not divide a width, the largest of 128, 64 and 32 that does",
         choices=(WHOLE_ROW, *GROUP_SIZES),
+        default_words="128, or what the device calls for",
     )
     ratio: float = option(
         1.0,
@@ -66,7 +69,7 @@ class Recipe:
         choices=("rtn", "search", "awq", "gptq"),
     )
     calibration: str = option(
-        BUILTIN, "text for awq and gptq: builtin, a text file of your own, or none"
+        BUILTIN, "text for awq and gptq: builtin, or a text file of your own"
     )
     requantize: bool = option(
         False,
@@ -87,12 +90,7 @@ class Recipe:
                 f"--quantizer {self.quantizer} is for --weight-format int4",
                 f"leave it out: {self.weight_format} loses next to nothing without it",
             )
-        if self.is_calibrated and self.calibration == NO_TEXT:
-            raise UsageError(
-                f"--quantizer {self.quantizer} needs calibration text",
-                "leave out --calibration none, or choose --quantizer search",
-            )
-        if not self.is_calibrated and self.calibration not in {BUILTIN, NO_TEXT}:
+        if not self.is_calibrated and self.calibration != BUILTIN:
             raise UsageError(
                 f"--calibration means nothing with --quantizer {self.quantizer}",
                 "choose awq or gptq",
@@ -152,6 +150,21 @@ class Recipe:
         mixed = "" if self.ratio == 1.0 else f"-r{self.ratio:g}"
         everywhere = "-all" if self.all_layers else "-emb4" if self.embedding == "int4" else ""
         return f"int4-{group}-{symmetry}{mixed}{everywhere}{quantizer}"
+
+
+def recorded_recipe(table: Mapping[str, Any]) -> Recipe:
+    """The recipe that a manifest or a result has.
+
+    Earlier versions read text for ``search`` too, and kept "none" where none was read.
+
+    Raises:
+        UsageError: options that no version took together.
+        TypeError: a field that no recipe has.
+    """
+    recipe = Recipe(**{**table, "calibration": BUILTIN})
+    if recipe.is_calibrated:
+        return replace(recipe, calibration=table.get("calibration", BUILTIN))
+    return recipe
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ def _against(
     if wanted.emulate:
         return "--emulate was requested"
     objection = tuned.objection(plain_name(wanted.device), wanted.runtime, recipe)
-    changes = tuned.machine.changes(fingerprint(devices))
+    changes = tuned.changes(fingerprint(devices))
     if changes and not objection:
         return f"{'; '.join(changes)}; `aipc tune` measures again"
     return objection

@@ -10,7 +10,7 @@ from typing import Any
 
 from aipc import records
 from aipc.choose.measured import Records, Tuned
-from aipc.convert.recipe import Recipe
+from aipc.convert.recipe import Recipe, recorded_recipe
 from aipc.errors import MeasurementError
 from aipc.measure.bench import result
 from aipc.measure.bench.figures import Figures, figures
@@ -217,7 +217,7 @@ def recipe_tag(participant: Participant) -> str:
     recipe = participant.artifact.recipe
     if not recipe or not set(recipe) <= known:
         return participant.artifact.name
-    return Recipe(**recipe).tag
+    return recorded_recipe(recipe).tag
 
 
 def _section(benchmarks: Sequence[Benchmark], evaluations: Sequence[Evaluation]) -> Section:

@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from aipc import units
 from aipc.choose.setup import Setup
-from aipc.convert.recipe import Recipe
+from aipc.convert.recipe import Recipe, recorded_recipe
 from aipc.measure.bench.figures import Ratio, between, cold_first_token, load_seconds, within
 from aipc.measure.bench.result import Participant, Result
 from aipc.measure.report import words
@@ -202,4 +202,4 @@ def _recipe(first: Participant, model: str) -> Recipe | None:
     is_artifact = PurePath(model).name == first.artifact.name
     if is_artifact or not recipe or set(recipe) - {field.name for field in fields(Recipe)}:
         return None
-    return Recipe(**recipe)
+    return recorded_recipe(recipe)
