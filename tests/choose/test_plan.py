@@ -54,6 +54,7 @@ def test_another_runtime_than_the_artifacts_is_refused(onnx_artifact, machine):
         (Recipe("int4", sym=False), "asymmetric"),
         (Recipe("int4", ratio=0.6), "ratio is 0.6"),
         (Recipe("int4", group_size=64), "group size is 64"),
+        (Recipe("int4", embedding="int4"), "embedding is in groups of 32"),
     ],
 )
 def test_a_recipe_that_the_npu_can_not_run_is_refused_when_asked_for(

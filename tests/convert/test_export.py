@@ -41,6 +41,8 @@ def test_without_the_extra_an_unknown_network_says_how_to_get_it(
         ("openvino", Recipe(quantizer="gptq"), "with --quantizer rtn"),
         ("onnx", Recipe(quantizer="gptq"), "with --quantizer rtn"),
         ("onnx", Recipe(ratio=0.5), "with --ratio 1"),
+        ("openvino", Recipe(embedding="int4"), "with --embedding int8"),
+        ("onnx", Recipe(embedding="int4"), "with --embedding int8"),
     ],
 )
 def test_what_the_exporter_does_not_have_is_refused(
@@ -58,6 +60,9 @@ def test_the_recipe_becomes_optimums_flags(tmp_path):
     mixed = command(Recipe("int4", group_size=64, ratio=0.6))
     assert "--weight-format int4 --group-size 64 --ratio 0.6 --sym" in mixed
     assert "--sym" not in command(Recipe("int4", sym=False))
+    assert "--weight-format int8 --sym" in command(Recipe("int8"))
+    assert "--sym" not in command(Recipe("int8", sym=False))
+    assert "--sym" not in command(Recipe("fp16"))
     assert "--group-size" not in command(Recipe("int8", sym=False))
     assert "trust" not in mixed
 

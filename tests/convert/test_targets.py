@@ -22,6 +22,7 @@ def test_every_target_can_run_its_own_recipe_and_names_its_source(target):
         (Recipe("int8", sym=False), "asymmetric"),
         (Recipe("int4", ratio=0.6), r"ratio is 0\.6"),
         (Recipe("int4", group_size=32), "group size is 32"),
+        (Recipe("int4", embedding="int4"), "embedding is in groups of 32"),
     ],
 )
 def test_what_an_npu_can_not_run_is_refused_with_what_it_can(recipe, why):
@@ -29,7 +30,11 @@ def test_what_an_npu_can_not_run_is_refused_with_what_it_can(recipe, why):
         check_recipe(find_target("npu"), recipe)
 
 
-@pytest.mark.parametrize("recipe", [Recipe("fp16"), Recipe("int8"), Recipe("int4", group_size=-1)])
+@pytest.mark.parametrize(
+    "recipe",
+    [Recipe("fp16"), Recipe("int8"), Recipe(group_size=-1), Recipe(all_layers=True)],
+    ids=lambda recipe: recipe.tag,
+)
 def test_what_an_npu_can_run(recipe):
     check_recipe(find_target("npu"), recipe)
 

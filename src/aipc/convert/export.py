@@ -49,6 +49,8 @@ class Export(ABC):
     @classmethod
     def misfit(cls, recipe: Recipe) -> str:
         """The flags to use instead, where this exporter can't do the recipe; else empty."""
+        if recipe.embedding != Recipe.embedding:
+            return f"--embedding {Recipe.embedding}"
         return "--quantizer rtn" if recipe.is_calibrated else ""
 
     @property

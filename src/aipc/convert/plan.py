@@ -37,6 +37,7 @@ from aipc.convert.weights_file import (
     write_searched,
     write_weights,
 )
+from aipc.errors import UsageError
 from aipc.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -75,10 +76,17 @@ class ConversionPlan(ABC):
 
         Raises:
             CheckpointError, UnsupportedModel: as `read_network` does.
-            UsageError: a calibration text that can't be used.
+            UsageError: a calibration text that can't be used, or an option without effect on the
+                network.
             ConversionError: a package that is not installed.
         """
         network = read_network(checkpoint)
+        if recipe.embedding != Recipe.embedding and network.tied:
+            raise UsageError(
+                f"--embedding {recipe.embedding} means nothing for this model: its embedding is "
+                "its head too",
+                "leave it out, or give --all-layers for both",
+            )
         calibration = _calibration(checkpoint, recipe) if recipe.is_calibrated else None
         encodings = dict(cls.fit(network, assign(network, recipe, target.groups)))
         grids = read_grids(checkpoint, network) if recipe.carries else {}
@@ -166,17 +174,16 @@ class ConversionPlan(ABC):
         )
 
     @property
-    def _is_carried(self) -> bool:
-        """Whether nothing is left to round."""
-        return all(encoding.carried for encoding in self.encodings.values())
+    def is_coarser(self) -> bool:
+        """Whether a matrix has whole rows of 4 bits where the recipe has groups."""
+        stated = self.recipe.group_size
+        stored = (one.encoding for one in self.layout.matrices.values())
+        return stated != WHOLE_ROW and any(one.bits == 4 and one.group > stated for one in stored)
 
     @property
     def facts(self) -> Mapping[str, Any]:
         """The conversion's part of the artifact's manifest."""
-        encodings = {name: asdict(encoding) for name, encoding in self.encodings.items()}
-        judged = rounded_as(self.recipe, encodings.values())
-        expected = None if judged is None else expected_quality(judged)
-        quality = {"quality": None if expected is None else asdict(expected)}
+        expected = None if self.is_coarser else expected_quality(self.recipe)
         return {
             "runtime": self.target.runtime,
             "target": self.target.name,

@@ -68,13 +68,7 @@ class Recipe:
         "model's quality in int4, the last of them most",
         choices=("rtn", "search", "awq", "gptq"),
     )
-    calibration: str = option(
-        BUILTIN, "text for awq and gptq: builtin, or a text file of your own"
-    )
-    requantize: bool = option(
-        False,
-        "round weights anew that the checkpoint holds as codes which could be kept as they are",
-    )
+    calibration: str = option(BUILTIN, "text for awq and gptq: builtin, or a text file of your own")
 
     def __post_init__(self) -> None:
         check(self)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aipc.convert.recipe import Recipe
+from aipc.convert.recipe import EMBEDDING_GROUP, Recipe
 from aipc.errors import UsageError
 from aipc.tables import read_table
 
@@ -41,12 +41,16 @@ class Target:
             return ""
         if self.sym and recipe.sym not in self.sym:
             return "its weights are asymmetric"
-        if recipe.weight_format != "int4":
-            return ""
+        return self._misfit_of_groups(recipe) if recipe.weight_format == "int4" else ""
+
+    def _misfit_of_groups(self, recipe: Recipe) -> str:
         if self.ratios and recipe.ratio not in self.ratios:
             return f"its ratio is {recipe.ratio:g}"
         if self.groups and recipe.group_size not in self.groups:
             return f"its group size is {recipe.group_size}"
+        has_own = recipe.embedding == "int4" and not recipe.all_layers
+        if has_own and self.groups and EMBEDDING_GROUP not in self.groups:
+            return f"its embedding is in groups of {EMBEDDING_GROUP}"
         return ""
 
 

@@ -13,7 +13,10 @@ from openvino_scorer import Scorer
 
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.openvino.plan import plan_openvino
-from aipc.convert.recipe import Encoding, Recipe
+from aipc.convert.quality import find_figure
+from aipc.convert.recipe import Recipe
+from aipc.convert.targets import TARGETS
+from aipc.errors import UsageError
 
 TEXT = "The licence is granted to any person who obtains a copy of this software, free of charge."
 QUESTION = "<|im_start|>user\nName three colors.<|im_end|>\n<|im_start|>assistant\n"
@@ -94,7 +97,29 @@ def test_the_plan_knows_the_size_before_and_tells_what_differs(smollm_gguf, conv
         conversion = plan_openvino(checkpoint, Recipe("int4"))
     written = (converted(smollm_gguf, Recipe("int4")) / "openvino_model.bin").stat().st_size
     assert 0 <= written - conversion.layout.nbytes < 100_000
-    assert conversion.notes[2:] == (
-        "group size 64 for matrices 576 wide, which 128 does not divide",
-    )
-    assert conversion.facts["encodings"]["block.0.down"] == asdict(Encoding(4, 128))
+    assert conversion.notes == ("group size 64 for matrices 576 wide, which 128 does not divide",)
+    assert conversion.facts["encodings"]["block.0.down"] == {"bits": 4, "group": 128, "sym": True}
+
+
+def test_a_figure_is_given_only_for_groups_that_the_matrices_have(smollm_gguf):
+    """What an NPU runs divides no width of 576, and whole rows lose twice what the recipe does."""
+    with open_checkpoint(smollm_gguf) as checkpoint:
+        plans = {
+            name: plan_openvino(checkpoint, Recipe("int4"), TARGETS[name])
+            for name in ("npu", "cpu")
+        }
+        rows = plan_openvino(checkpoint, Recipe("int4", -1), TARGETS["npu"])
+    assert plans["npu"].notes[0].startswith("a scale a row for matrices 576 wide")
+    assert plans["npu"].facts["quality"] is None
+    assert plans["cpu"].facts["quality"]["kl"] == find_figure(Recipe("int4")).kl
+    assert rows.facts["quality"]["kl"] == find_figure(Recipe("int4", -1)).kl
+
+
+def test_an_embedding_that_is_the_head_too_has_no_format_of_its_own(smollm_gguf):
+    with (
+        open_checkpoint(smollm_gguf) as checkpoint,
+        pytest.raises(
+            UsageError, match="its embedding is its head too; leave it out, or give --all"
+        ),
+    ):
+        plan_openvino(checkpoint, Recipe(embedding="int4"))

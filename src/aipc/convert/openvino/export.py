@@ -23,8 +23,9 @@ class OptimumExport(Export):
         flags = ["--weight-format", recipe.weight_format]
         if recipe.weight_format == "int4":
             flags += ["--group-size", str(recipe.group_size), "--ratio", str(recipe.ratio)]
-            flags += ["--sym"] if recipe.sym else []
             flags += ["--all-layers"] if recipe.all_layers else []
+        if recipe.weight_format != "fp16":
+            flags += ["--sym"] if recipe.sym else []  # int8 too is asymmetric without it
         return [*exporter, "--model", str(self.source), *task, *flags, str(folder)]
 
     def finish(self, folder: Path) -> None:
