@@ -18,7 +18,10 @@ QUESTION = "Compare travelling by train with travelling by car."
 LONGEST = 400
 GREEDY = ("--temperature", "0", "--max-new-tokens", str(LONGEST))
 HERE = ("--device", "cpu", "--runtime", "openvino", "--no-probe", "--no-server")
-ADVICE = "--repetition-penalty 1.1 or weights in int8 (--weight-format) may help"
+ADVICE = (
+    "--repetition-penalty 1.1 or weights in int8 (convert the model again with --weight-format "
+    "int8) may help"
+)
 TEXTS = json.dumps({"type": "array", "items": {"type": "string"}})
 
 
@@ -107,7 +110,10 @@ def test_over_http_a_loop_ends_where_it_is_asked_for(server, stream):
     [
         ({}, 1.05, "--repetition-penalty 1.1 or weights in int8"),
         ({}, 1.2, "weights in int8"),
+        ({"repetition_penalty": 1.0}, 1.2, "--repetition-penalty 1.1 or weights in int8"),
+        ({"repetition_penalty": 1.1}, None, "weights in int8"),
         ({"frequency_penalty": 0.1}, None, "weights in int8"),
+        ({"frequency_penalty": 0.0, "presence_penalty": -1.0}, None, "--repetition-penalty 1.1"),
     ],
 )
 def test_a_penalty_that_is_in_use_is_not_advised(given, stated, advised):
@@ -118,3 +124,12 @@ def test_a_penalty_that_is_in_use_is_not_advised(given, stated, advised):
         ],
     }
     assert loop_remedies(given, facts).startswith(advised)
+
+
+def test_a_folder_that_is_converted_has_to_be_converted_again():
+    named = {"weights": "int4", "model": "org/model", "artifact": "/store/model-int4"}
+    assert "int8 (--weight-format) may help" in loop_remedies({}, named)
+    folder = named | {"model": "/store/model-int4"}
+    assert "(convert the model again with --weight-format int8) may help" in loop_remedies(
+        {}, folder
+    )

@@ -55,7 +55,7 @@ def test_what_the_exporter_does_not_have_is_refused(
 
 def test_the_recipe_becomes_optimums_flags(tmp_path):
     def command(recipe):
-        return " ".join(OptimumExport(tmp_path, recipe, find_target("cpu")).command(tmp_path))
+        return " ".join(OptimumExport(tmp_path, recipe, find_target("cpu"), 1).command(tmp_path))
 
     mixed = command(Recipe("int4", group_size=64, ratio=0.6))
     assert "--weight-format int4 --group-size 64 --ratio 0.6 --sym" in mixed
@@ -81,7 +81,7 @@ def test_the_recipe_becomes_optimums_flags(tmp_path):
     ],
 )
 def test_the_recipe_becomes_the_builders_flags(recipe, target, flags, tmp_path):
-    export = BuilderExport(tmp_path, recipe, find_target(target, "onnx"))
+    export = BuilderExport(tmp_path, recipe, find_target(target, "onnx"), 1)
     command = " ".join(export.command(tmp_path))
     assert command.endswith(flags)
     assert "hf_remote" not in command
@@ -91,7 +91,7 @@ def test_the_builders_result_gets_a_sane_length_and_the_models_config(unknown_ne
     search = {"max_length": 131072, "num_beams": 1}
     (tmp_path / "genai_config.json").write_text(json.dumps({"model": {}, "search": search}))
     (tmp_path / "model.onnx").write_bytes(b"")
-    BuilderExport(unknown_network, Recipe("int8"), find_target("cpu", "onnx")).finish(tmp_path)
+    BuilderExport(unknown_network, Recipe("int8"), find_target("cpu", "onnx"), 1).finish(tmp_path)
     kept = json.loads((tmp_path / "genai_config.json").read_text())["search"]
     assert kept == {"max_length": 4096, "num_beams": 1}
     assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "gpt_neox"
@@ -113,7 +113,7 @@ def test_an_exporter_that_fails_or_leaves_something_out_is_an_error(
     kind = KINDS[runtime]
     monkeypatch.setattr(kind, "command", lambda *_: [sys.executable, "-c", program])
     with pytest.raises(ConversionError, match=message):
-        kind(unknown_network, Recipe("int8"), find_target("cpu", runtime)).write(tmp_path)
+        kind(unknown_network, Recipe("int8"), find_target("cpu", runtime), 1).write(tmp_path)
 
 
 @pytest.mark.skipif(

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 import tiny
 
 from aipc.convert import targets
+from aipc.convert.onnx.export import BuilderExport
+from aipc.convert.openvino.export import OptimumExport
 from aipc.convert.recipe import Recipe
 from aipc.models import names
 from aipc.models.names import CATALOGUE
@@ -52,6 +55,36 @@ def test_a_checkpoint_is_counted_and_what_was_made_of_it_states_the_same(
     convert(str(folder), Recipe(group_size=32), store=store)
     monkeypatch.setattr(store, "fetch", refuse)
     assert count_parameters(source, store, silent, refuse) == parameters
+
+
+def test_a_head_that_is_stored_beside_its_embedding_is_no_weight_more(tmp_path):
+    config = tiny.CONFIGS["gemma"]
+    tensors = tiny.random_tensors(config)
+    parameters = sum(math.prod(values.shape) for values in tensors.values())
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]
+    folder = str(tiny.write_checkpoint(tmp_path / "gemma", config, tensors))
+    store = Store(tmp_path / "home")
+    assert count_parameters(names.resolve(folder), store, silent) == parameters
+    made = convert(folder, Recipe(group_size=32), store=store)
+    assert made.facts["parameters"] == parameters
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnx"])
+def test_a_vendors_export_states_what_its_checkpoint_has(tmp_path, monkeypatch, runtime):
+    """The exporter is a program that writes one file; the child process is a real one."""
+    write = "import sys; open(sys.argv[1] + '/made', 'w').write('x')"
+    kind = {"openvino": OptimumExport, "onnx": BuilderExport}[runtime]
+    monkeypatch.setattr(kind, "is_installed", classmethod(lambda _: True))
+    monkeypatch.setattr(kind, "packages", ())
+    monkeypatch.setattr(
+        kind, "command", lambda _, folder: [sys.executable, "-c", write, str(folder)]
+    )
+    monkeypatch.setattr(kind, "finish", lambda *_: None)
+    config = tiny.LLAMA | {"model_type": "gpt_neox", "architectures": ["GPTNeoXForCausalLM"]}
+    tensors = tiny.random_tensors(tiny.LLAMA)
+    folder = str(tiny.write_checkpoint(tmp_path / "neox", config, tensors))
+    made = convert(folder, Recipe("int8"), runtime=runtime, store=Store(tmp_path / "home"))
+    assert made.facts["parameters"] == sum(math.prod(one.shape) for one in tensors.values())
 
 
 def test_the_artifact_of_another_model_states_nothing(checkpoint, tmp_path):

@@ -77,6 +77,27 @@ def test_the_first_meeting_is_measured_said_and_kept(model, store, probes):
     assert again["runtime"] == facts["runtime"]
 
 
+@pytest.mark.parametrize("recipe", [None, Recipe("int8")])
+def test_what_is_measured_is_what_a_session_takes(model, store, monkeypatch, recipe):
+    """A small network's int8 keeps its activations, whoever asked for int8."""
+    measured = []
+    real = Probe.run
+
+    def run(self, candidates):
+        measured.extend(one.setup for one in candidates)
+        return real(self, candidates)
+
+    monkeypatch.setattr(Probe, "run", run)
+    prepared(model, store, recipe)
+    setup = next(one for one in measured if one.runtime == "openvino")
+    assert setup.recipe == Recipe("int8")
+    assert setup.properties == {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+    made = prepare_session(
+        model, SessionOptions(runtime="openvino", probe=False), recipe=recipe, store=store
+    )
+    assert made.placement.plan.properties == setup.properties
+
+
 def test_another_model_of_the_shape_is_known(model, store, probes, tmp_path):
     facts, _ = prepared(model, store)
     other, _ = prepared(write_model(tmp_path / "other"), store)
@@ -95,7 +116,9 @@ def test_each_kind_of_work_is_chosen_for_from_one_measurement(model, store, prob
 
 def test_another_version_recipe_or_driver_is_measured_again(model, store, probes, monkeypatch):
     prepared(model, store)
-    prepared(model, store, recipe=Recipe("int8"))
+    prepared(model, store, recipe=Recipe("int8"))  # its own by default, since it is small
+    assert probes == [2]
+    prepared(model, store, recipe=Recipe("int4"))
     assert probes == [2, 2]
     monkeypatch.setattr("aipc.choose.measured.installed", lambda: {"openvino": "2030.1"})
     prepared(model, store)

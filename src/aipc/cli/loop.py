@@ -44,11 +44,27 @@ def loop_of(reply: Reply) -> str:
 
 def loop_remedies(given: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """What may help that was not tried yet."""
-    stated = [one["values"].get("repetition_penalty") for one in facts.get("sampling_defaults", ())]
-    is_penalized = any(name.endswith("_penalty") for name in given) or any(
-        value is not None and value >= PENALTY for value in stated
-    )
-    ways = [] if is_penalized else [f"--repetition-penalty {PENALTY}"]
-    ways += ["weights in int8 (--weight-format)"] if facts.get("weights") == "int4" else []
+    ways = [] if _is_penalized(given, facts) else [f"--repetition-penalty {PENALTY}"]
+    if facts.get("weights") == "int4":
+        is_folder = facts.get("artifact") == facts.get("model")
+        how = (
+            "convert the model again with --weight-format int8" if is_folder else "--weight-format"
+        )
+        ways.append(f"weights in int8 ({how})")
     helps = f"{' or '.join(ways)} may help, " if ways else ""
     return f"{helps}--no-repetition-detection lets it go on"
+
+
+def _is_penalized(given: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """Whether tokens that were there before are made as unlikely as is advised, by whomever."""
+    stated = [one["values"] for one in facts.get("sampling_defaults", ())]
+
+    def in_use(name: str, neutral: float) -> float:
+        values = (one.get(name) for one in (given, *stated))
+        return next((value for value in values if value is not None), neutral)
+
+    return (
+        in_use("repetition_penalty", 1.0) >= PENALTY
+        or in_use("presence_penalty", 0.0) > 0
+        or in_use("frequency_penalty", 0.0) > 0
+    )

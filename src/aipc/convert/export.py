@@ -31,6 +31,8 @@ class Export(ABC):
     source: Path
     recipe: Recipe
     target: Target
+    parameters: int
+    """The checkpoint's, all of them."""
 
     exporter: ClassVar[str]
     """Its name in messages."""
@@ -66,6 +68,7 @@ class Export(ABC):
             "runtime": self.target.runtime,
             "target": self.target.name,
             "exporter": self.exporter,
+            "parameters": self.parameters,
             "recipe": asdict(self.recipe),
             "notes": [f"made by {self.exporter}, which has the whole model in memory"],
             "versions": {name: metadata.version(name) for name in self.packages},

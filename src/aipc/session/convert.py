@@ -24,7 +24,7 @@ from aipc.models.staging import staged
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
 from aipc.session.check import BrokenArtifact, ConversionCheck, judge, uncheckable
-from aipc.session.parameters import count_parameters
+from aipc.session.parameters import checkpoint_parameters, count_parameters
 from aipc.timing_spans import span
 from aipc.units import amount
 
@@ -294,7 +294,8 @@ def _export(
             unknown.what, f"{kind.exporter} can convert it with {misfit}"
         ) from unknown
     notify(f"{unknown.what}; {kind.exporter} exports it instead")
-    return kind(checkpoint.path, order.recipe.rounded, order.target)
+    parameters = checkpoint_parameters(checkpoint)
+    return kind(checkpoint.path, order.recipe.rounded, order.target, parameters)
 
 
 def _foretell(

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
+from aipc.errors import UnsupportedModel
 from aipc.models.names import CATALOGUE
 from aipc.models.source import Source
 from aipc.models.store import Store
 from aipc.progress import Progress
 
+if TYPE_CHECKING:
+    from aipc.checkpoint import Checkpoint
+
 
 def count_parameters(
     source: Source, store: Store, progress: Progress, announce: Callable[[], object] = lambda: None
 ) -> int:
-    """From the catalogue, from an artifact made of it, or from the checkpoint's own tensors.
+    """From the catalogue, from an artifact made of it, or from the checkpoint's own headers.
 
     ``announce`` is called before a checkpoint that the store lacks is fetched.
 
@@ -28,6 +33,22 @@ def count_parameters(
 
     announce()
     with open_checkpoint(store.fetch(source, progress)) as checkpoint:
+        return checkpoint_parameters(checkpoint)
+
+
+def checkpoint_parameters(checkpoint: Checkpoint) -> int:
+    """The network's, as its artifact states them; all stored ones where it has no graph here.
+
+    A checkpoint may store what its network does not use, such as a head that is its embedding too.
+
+    Raises:
+        CheckpointError: as `read_network`.
+    """
+    from aipc.convert.families import read_network
+
+    try:
+        return read_network(checkpoint).parameters
+    except UnsupportedModel:
         return sum(math.prod(tensor.shape) for tensor in checkpoint.tensors.values())
 
 

@@ -55,11 +55,10 @@ def probed_choice(
     places = _places(wanted, recipe, devices)
     if len(places) < 2:
         return None
-    if recipe is None:
-        parameters = count_parameters(
-            source, store, progress, lambda: announce(name, source, store, notify)
-        )
-        places = tuple(one.sized(parameters) for one in places)
+    parameters = count_parameters(
+        source, store, progress, lambda: announce(name, source, store, notify)
+    )
+    places = tuple(one.sized(parameters) for one in places)
     meeting = _Meeting(source, recipe, places, devices, store)
     result = meeting.kept({"source": source.name})
     is_new = result is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import random
 import statistics
 import sys
@@ -30,6 +29,7 @@ from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress
 from aipc.session.convert import find_artifact, prepare
+from aipc.session.parameters import count_parameters
 from aipc.units import amount
 
 SEED = 1
@@ -191,11 +191,8 @@ class ProcessBench:
 
     @cached_property
     def weights(self) -> int:
-        """How many the network has; the checkpoint is fetched, and only its headers are read."""
-        from aipc.checkpoint import open_checkpoint
-
-        with open_checkpoint(self.store.fetch(self.source, self.progress)) as checkpoint:
-            return sum(math.prod(one.shape) for one in checkpoint.tensors.values())
+        """How many the network has."""
+        return count_parameters(self.source, self.store, self.progress)
 
     def _prompts(self, folder: Path) -> TuningPrompts:
         """The same for every artifact: they have one tokenizer."""
