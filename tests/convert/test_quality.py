@@ -75,6 +75,26 @@ def test_no_recipe_that_was_measured_is_near_to_broken():
 
 
 @pytest.mark.parametrize(
+    ("recipe", "like"),
+    [
+        (Recipe("int8", sym=False, quantizer="rtn"), Recipe("int8", quantizer="rtn")),
+        (Recipe("int4", 128, sym=False, quantizer="gptq"), Recipe("int4", 128, quantizer="gptq")),
+        (Recipe("int4", 64, all_layers=True), Recipe("int4", 64)),
+        (Recipe("int4", 128, embedding="int4"), Recipe("int4", 128)),
+        (
+            Recipe("int4", 128, ratio=0.5, sym=False, quantizer="awq"),
+            Recipe("int4", 128, quantizer="awq"),
+        ),
+        (Recipe("int4", -1, sym=False, quantizer="gptq"), Recipe("int4", -1, quantizer="gptq")),
+    ],
+    ids=lambda recipe: recipe.tag,
+)
+def test_a_recipe_without_a_figure_is_broken_where_its_like_is(recipe, like):
+    assert find_figure(recipe) is None
+    assert greatest_loss(recipe) == max(HARDLY_SHOWS, 5 * find_figure(like).kl) < quality.BROKEN
+
+
+@pytest.mark.parametrize(
     ("recipe", "default", "coarser"),
     [
         (Recipe("int4"), Recipe("int8"), True),

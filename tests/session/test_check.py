@@ -168,6 +168,18 @@ def test_what_is_no_number_or_too_much_is_broken(store, checkpoint, kl):
     assert store.entries() == []
 
 
+def test_a_recipe_without_a_figure_is_judged_by_its_like(store, checkpoint):
+    with pytest.raises(BrokenArtifact, match=r"sound ones of its recipe 0\.05 at most"):
+        convert(
+            checkpoint, Recipe("int8", sym=False, quantizer="rtn"), check=Scripted(0.1), store=store
+        )
+
+
+def test_of_sixteen_bits_that_are_broken_no_better_recipe_is_named(store, checkpoint):
+    with pytest.raises(BrokenArtifact, match="at most; report this model: 16 bits lose nothing"):
+        convert(checkpoint, Recipe("fp16"), check=Scripted(1.0), store=store)
+
+
 def test_a_check_that_fails_leaves_nothing(store, checkpoint):
     error = MeasurementError("the model's scores are no numbers")
     with pytest.raises(MeasurementError):

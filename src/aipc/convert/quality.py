@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aipc import records
-from aipc.convert.recipe import Recipe
+from aipc.convert.recipe import GROUP_SIZES, WHOLE_ROW, Recipe
 from aipc.convert.targets import SMALL_PARAMETERS, Target
 from aipc.tables import read_table
 
@@ -30,6 +30,7 @@ loses 1.5 on the small model; codes, scales or signs in wrong places lose 6 to 4
 BROKEN_TIMES = 5
 """Or so many times the recipe's figure.  Sound ones reach 1.4 times on other texts and weights;
 int8 with all its codes off by one, or with one matrix's scales doubled, 10 times and more."""
+_COARSENESS = (*GROUP_SIZES, WHOLE_ROW)
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,25 @@ def stated_quality(facts: Mapping[str, Any]) -> ConversionQuality | None:
 
 
 def greatest_loss(recipe: Recipe) -> float:
-    """Nats above which an artifact of the recipe is broken, whatever the model."""
-    figure = find_figure(recipe)
-    if figure is None:
-        return BROKEN
-    return max(HARDLY_SHOWS, min(BROKEN_TIMES * figure.kl, BROKEN))
+    """Nats above which an artifact of the recipe is broken, whatever the model.
+
+    Of a recipe without a figure, by the least of those that lose no less.
+    """
+    own = find_figure(recipe)
+    like = [own] if own else [one for one in FIGURES if _loses_no_less(one.recipe, recipe)]
+    least = min((one.kl for one in like), default=BROKEN)
+    return max(HARDLY_SHOWS, min(BROKEN_TIMES * least, BROKEN))
+
+
+def _loses_no_less(measured: Recipe, recipe: Recipe) -> bool:
+    """Embedding and head are left out: in 4 bits as well they lose 1.4 times as much at most."""
+    return (
+        measured.weight_format == recipe.weight_format
+        and measured.quantizer in {recipe.quantizer, "rtn"}
+        and _COARSENESS.index(measured.group_size) >= _COARSENESS.index(recipe.group_size)
+        and measured.sym >= recipe.sym
+        and measured.ratio >= recipe.ratio
+    )
 
 
 def better_recipes(recipe: Recipe, target: Target, facts: Mapping[str, Any]) -> str:

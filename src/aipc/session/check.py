@@ -58,11 +58,13 @@ def judge(
     judged = rounded_as(recipe, facts.get("encodings", {}).values())
     most = greatest_loss(judged or Recipe("int8"))
     if not found.kl <= most:
-        other = "int8" if recipe.weight_format == "int4" else "fp16"
+        other = {"int4": "int8", "int8": "fp16"}.get(recipe.weight_format)
         raise BrokenArtifact(
             f"the artifact is broken: its next tokens lie {found.kl:.2g} nats from the float "
             f"model's, and those of sound ones of its recipe {most:.2g} at most",
-            f"try --weight-format {other}, and report this recipe",
+            f"try --weight-format {other}, and report this recipe"
+            if other
+            else "report this model: 16 bits lose nothing by themselves",
         )
     return found
 
