@@ -7,8 +7,15 @@ import pytest
 from aipc.errors import UsageError
 from aipc.facade.generation import MAX_NEW_TOKENS, TOP_K, check_names, read_order
 
-PENALTIES = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
-"""None, whatever the catalogue has for the model."""
+PLAIN = {
+    "top_p": 1.0,
+    "top_k": 0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+}
+"""Nothing left to what the catalogue has for the model."""
 KNOWN = {"do_sample", "num_beams", "top_k"}
 
 
@@ -17,7 +24,7 @@ def sampling(asked, own=None, length=10):
 
 
 def test_nothing_asked_is_greedy():
-    assert sampling({}) == PENALTIES | {
+    assert sampling({}) == PLAIN | {
         "temperature": 0.0,
         "max_new_tokens": MAX_NEW_TOKENS,
     }
@@ -31,7 +38,7 @@ def test_a_temperature_without_sampling_has_no_effect_and_the_program_is_warned(
 
 def test_sampling_starts_from_transformers_own_values():
     asked = sampling({"do_sample": True})
-    assert asked == PENALTIES | {
+    assert asked == PLAIN | {
         "temperature": 1.0,
         "top_p": 1.0,
         "top_k": TOP_K,
@@ -42,7 +49,7 @@ def test_sampling_starts_from_transformers_own_values():
 
 def test_the_program_goes_before_the_model_and_the_model_before_the_defaults():
     own = {"do_sample": True, "temperature": 0.6, "top_k": 20, "max_new_tokens": 7, "min_p": 0.1}
-    assert sampling({"top_k": 5}, own) == PENALTIES | {
+    assert sampling({"top_k": 5}, own) == PLAIN | {
         "temperature": 0.6,
         "top_p": 1.0,
         "top_k": 5,
@@ -52,6 +59,24 @@ def test_the_program_goes_before_the_model_and_the_model_before_the_defaults():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert sampling({"do_sample": False}, own)["temperature"] == 0.0
+
+
+def test_none_switches_off_what_the_model_has_as_in_transformers():
+    own = {"do_sample": True, "temperature": 0.6, "top_k": 20, "repetition_penalty": 1.2}
+    off = dict.fromkeys(("temperature", "top_p", "top_k", "min_p", "repetition_penalty"))
+    asked = sampling(off, own)
+    assert asked == PLAIN | {"temperature": 1.0, "max_new_tokens": MAX_NEW_TOKENS}
+    assert sampling({"do_sample": None}, own)["temperature"] == 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sampling({"do_sample": False, **off}) == sampling({})
+
+
+def test_none_of_what_is_not_chosen_by_is_no_order():
+    own = {"max_new_tokens": 7, "eos_token_id": 3}
+    order = read_order({"max_new_tokens": None, "eos_token_id": None, "num_beams": None}, own, 1)
+    assert order.sampling["max_new_tokens"] == 7
+    assert (order.stop_ids, order.pad_id) == (None, 3)
 
 
 def test_a_repetition_penalty_counts_also_when_greedy():

@@ -251,8 +251,7 @@ class CausalLM:
         given_parameters = {
             name: stated[name] for name in stated if stated[name] != self._own.get(name)
         }
-        given_parameters |= {name: value for name, value in parameters.items() if value is not None}
-        return read_order(given_parameters, self._own, length)
+        return read_order({**given_parameters, **parameters}, self._own, length)
 
     def _answer_all(
         self, rows: Sequence[Sequence[int]], order: GenerateArguments, watcher: Watcher

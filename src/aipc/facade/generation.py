@@ -54,6 +54,8 @@ _INSTEAD = {
     "assistant_model": "leave it out",
     "use_cache": "leave it out: every runtime keeps the keys and values",
 }
+_OFF = {**GREEDY, "temperature": 1.0, "do_sample": False}
+"""What None asks for: transformers then leaves the step out, whatever the model's config has."""
 TOP_K = 50
 """What transformers takes when sampling and neither the model nor the program says."""
 MAX_NEW_TOKENS = 1024
@@ -94,21 +96,27 @@ def read_order(
 ) -> GenerateArguments:
     """An order from what the program asks and the model's ``own`` generation config.
 
-    Both are transformers' generation parameters by name, without those that are None.
-    ``length`` is the tokens of the prompt, padding included, which ``max_length`` counts.
+    Both are transformers' generation parameters by name.  A None of the program's switches a sampling
+    parameter off; any other None asks for nothing.  ``length`` is the tokens of the prompt, padding
+    included, which ``max_length`` counts.
 
     Raises:
         UsageError: something asked that can't be had.
     """
+    parameters = {
+        name: _OFF[name] if value is None else value
+        for name, value in parameters.items()
+        if value is not None or name in _OFF
+    }
     _refuse(parameters)
     settings = {**own, **parameters}
     sampling = {**GREEDY, "repetition_penalty": settings.get("repetition_penalty", 1.0)}
     is_sampled = bool(settings.get("do_sample"))
     if is_sampled:
-        sampling |= {"temperature": 1.0, "top_p": 1.0, "top_k": TOP_K, "min_p": 0.0}
+        sampling |= {"temperature": 1.0, "top_k": TOP_K}
         sampling |= {name: settings[name] for name in SAMPLED if name in settings}
     else:
-        _warn_greedy([name for name in SAMPLED if parameters.get(name)])
+        _warn_greedy([name for name in SAMPLED if parameters.get(name, _OFF[name]) != _OFF[name]])
     sampling["max_new_tokens"] = _max_new_tokens(parameters, own, length)
     stop_ids = frozenset(_ids(parameters["eos_token_id"])) if "eos_token_id" in parameters else None
     return GenerateArguments(sampling, _stop(parameters), stop_ids, _pad_id(settings), is_sampled)

@@ -12,13 +12,6 @@ from aipc.errors import CheckpointError, UsageError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.sampling import Sampling
 
-GREEDY: Mapping[str, Any] = {
-    "temperature": 0.0,
-    "repetition_penalty": 1.0,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-}
-"""The likeliest token each time, whatever a model's makers state."""
 GIVEN, DRAWN = "given", "drawn"
 """Origins of a value: the user gave it; a seed that nobody gave."""
 
@@ -27,6 +20,8 @@ _SHARES = ("top_p", "top_k", "min_p")
 SAMPLED = ("temperature", *_SHARES)
 """The fields of `Sampling` that say how tokens are sampled."""
 _PENALTIES = ("repetition_penalty", "presence_penalty", "frequency_penalty")
+GREEDY: Mapping[str, Any] = {name: getattr(Decoding, name) for name in (*SAMPLED, *_PENALTIES)}
+"""The likeliest token each time, whatever a model's makers state."""
 _CONFIG = ("do_sample", *SAMPLED, "repetition_penalty")
 """What a generation_config.json can state here, as transformers names it."""
 

@@ -9,6 +9,10 @@ import sys
 
 import pytest
 
+from aipc.generate import GREEDY, SamplingDefaults, resolve
+from aipc.runtimes.base import Decoding
+from aipc.runtimes.sampling import Sampling
+
 pytest.importorskip("lm_eval", reason="pip install 'aipc[eval]'")
 
 CAPITALS = ("France", "Paris"), ("Japan", "Tokyo"), ("Italy", "Rome"), ("Egypt", "Cairo")
@@ -47,6 +51,26 @@ doc_to_text: ""
 doc_to_target: "The capital of {{country}} is {{capital}}."
 metric_list: [{metric: word_perplexity}]
 """
+
+
+@pytest.mark.parametrize(
+    ("asked", "changed"),
+    [
+        ({}, {}),
+        ({"do_sample": False, "temperature": 0.0, "top_p": 0.9}, {}),
+        ({"do_sample": True, "temperature": None}, {"temperature": 1.0}),
+        ({"do_sample": True, "temperature": 0.7, "top_k": 5}, {"temperature": 0.7, "top_k": 5}),
+        ({"repetition_penalty": 1.1}, {"repetition_penalty": 1.1}),
+    ],
+)
+def test_a_task_is_answered_as_it_asks_whatever_the_catalogue_has(asked, changed):
+    from aipc.measure.quality.lm_eval import _sampling
+
+    catalogue = {"temperature": 0.6, "top_p": 0.9, "repetition_penalty": 1.05}
+    stated = [SamplingDefaults("the catalogue", catalogue)]
+    decoding = resolve(Sampling(**_sampling(asked), seed=1), stated).decoding
+    seed = decoding.seed
+    assert decoding == Decoding(1024, **{**GREEDY, **changed}, seed=seed)
 
 
 def test_the_harness_runs_every_kind_of_task(small_store, tmp_path):

@@ -146,15 +146,12 @@ class AipcLM(TemplateLM):  # type: ignore[misc]  # the harness has no types
         given = dict(wanted)
         until = given.pop("until", None) or []
         longest = int(given.pop("max_gen_toks", LONGEST_ANSWER))
-        samples = given.pop("do_sample", False)
-        sampling = {name: given.pop(name) for name in SAMPLED if name in given}
-        sampling = {**GREEDY, "temperature": 1.0, **sampling} if samples else dict(GREEDY)
         prompt = self.tok_encode(context)[-max(self.max_length - longest, 1) :]
         stops = [until] if isinstance(until, str) else until
+        stops = [stop for stop in stops if stop]
         events = self._session.stream_ids(
-            prompt, stop=[stop for stop in stops if stop], max_new_tokens=longest,
-            **sampling, **given,
-        )  # fmt: skip
+            prompt, stop=stops, max_new_tokens=longest, **_sampling(given)
+        )
         return "".join(event.text for event in events)
 
     @cached_property
@@ -171,6 +168,14 @@ class AipcLM(TemplateLM):  # type: ignore[misc]  # the harness has no types
                 "choose others, or another device with device=cpu",
             )
         return subject.scorer()
+
+
+def _sampling(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a task asks for, and nothing of what the model's makers state."""
+    asked = {name: value for name, value in given.items() if value is not None}
+    if asked.pop("do_sample", False):
+        return {**GREEDY, "temperature": 1.0, **asked}
+    return {**GREEDY, **{name: value for name, value in asked.items() if name not in SAMPLED}}
 
 
 if __name__ == "__main__":
