@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
+import tiny
 
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.openvino.plan import plan_openvino
@@ -17,6 +20,7 @@ from aipc.convert.quantizers.rtn import symmetric
 from aipc.convert.quantizers.search import searched
 from aipc.convert.recipe import Recipe
 from aipc.convert.weights_file import write_searched
+from aipc.errors import CheckpointError, ConversionError
 
 NAMES = ("llama-gqa", "llama-mha-tied", "phi3", "qwen2", "qwen3", "gemma")
 
@@ -96,3 +100,46 @@ def test_no_kernel_outlives_a_conversion(tiny_checkpoint, tmp_path):
     with open_checkpoint(tiny_checkpoint("llama-gqa")[0]) as checkpoint:
         plan_openvino(checkpoint, Recipe("int8")).write(tmp_path)
     assert search._compiled.cache_info().currsize == 0
+
+
+QUANTIZERS = ("rtn", "search", "gptq", "awq")
+
+
+def changed_checkpoint(folder, tensor, value):
+    """A tiny checkpoint in which one value of one tensor is another."""
+    config = tiny.CONFIGS["qwen2"]
+    tensors = {
+        name: array.astype(np.float32) for name, array in tiny.random_tensors(config).items()
+    }
+    tensors[tensor].flat[3] = value
+    return tiny.write_checkpoint(folder / "qwen2", config, tensors)
+
+
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "tensor", ["model.layers.0.input_layernorm.weight", "model.layers.0.self_attn.q_proj.bias"]
+)
+def test_a_norm_or_bias_that_is_no_number_is_named_before_what_it_reaches(
+    quantizer, value, tensor, tmp_path
+):
+    folder = changed_checkpoint(tmp_path, tensor, value)
+    with (
+        open_checkpoint(folder) as checkpoint,
+        pytest.raises(CheckpointError, match=f"{tensor} holds values that are no numbers"),
+    ):
+        plan_openvino(checkpoint, Recipe(group_size=32, quantizer=quantizer))
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")  # numpy's, of the same
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+@pytest.mark.parametrize("ratio", [1.0, 0.5])
+def test_inputs_that_overflow_are_told_from_weights_and_rounding_does_without_them(
+    quantizer, ratio, tmp_path
+):
+    folder = changed_checkpoint(tmp_path, "model.layers.0.input_layernorm.weight", 1e30)
+    (tmp_path / "made").mkdir()
+    wrong = pytest.raises(ConversionError, match=r"reaches \S*0\S*q_proj\S* leaves float32's range")
+    with open_checkpoint(folder) as checkpoint, nullcontext() if quantizer == "rtn" else wrong:
+        recipe = Recipe(group_size=32, quantizer=quantizer, ratio=ratio)
+        plan_openvino(checkpoint, recipe).write(tmp_path / "made")

@@ -23,17 +23,10 @@ from aipc.checkpoint import Weights
 from aipc.convert.carried import quantized as carried
 from aipc.convert.layout import Array, Layout, Packing, StoredMatrix, StoredTable
 from aipc.convert.network import Matrix, Vector
-from aipc.convert.quantizers.activations import Forward, mean_square
+from aipc.convert.quantizers.activations import Forward
 from aipc.convert.quantizers.attention import read_vector
-from aipc.convert.quantizers.rtn import (
-    Floats,
-    Quantized,
-    asymmetric,
-    dequantize,
-    naming,
-    symmetric,
-)
-from aipc.convert.quantizers.search import searched
+from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, naming, symmetric
+from aipc.convert.quantizers.search import importance_of, searched
 from aipc.convert.recipe import Encoding
 from aipc.errors import CheckpointError
 from aipc.progress import Progress, silent
@@ -103,7 +96,8 @@ def write_searched(
         if upcoming is None or upcoming[0] != stored.matrix:
             yield from _encode_in_order(pool, checkpoint, stored, packing)
             return
-        products, inputs = [], Inputs(upcoming[1], mean_square(upcoming[1]))
+        with naming(stored.matrix.tensors[0], stored.encoding.bits):
+            products, inputs = [], Inputs(upcoming[1], importance_of(upcoming[1]))
         for encoded in _encode_in_order(pool, checkpoint, stored, packing, inputs):
             if encoded.product is not None:
                 products.append(encoded.product)

@@ -96,9 +96,9 @@ def read_order(
 ) -> GenerateArguments:
     """An order from what the program asks and the model's ``own`` generation config.
 
-    Both are transformers' generation parameters by name.  A None of the program's switches a sampling
-    parameter off; any other None asks for nothing.  ``length`` is the tokens of the prompt, padding
-    included, which ``max_length`` counts.
+    Both are transformers' generation parameters by name.  A None of the program's switches off a
+    parameter of sampling; any other None asks for nothing.  ``length`` is the tokens of the prompt,
+    padding included, which ``max_length`` counts.
 
     Raises:
         UsageError: something asked that can't be had.

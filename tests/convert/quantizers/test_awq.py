@@ -18,8 +18,9 @@ from aipc.convert.quantizers.awq import (
     foldable,
     output_errors,
 )
-from aipc.convert.quantizers.calibrated import PREPARE, mean_square, quantize_calibrated
+from aipc.convert.quantizers.calibrated import PREPARE, quantize_calibrated
 from aipc.convert.quantizers.rtn import dequantize
+from aipc.convert.quantizers.search import importance_of
 from aipc.convert.recipe import Encoding
 from aipc.errors import ConversionError
 
@@ -57,7 +58,7 @@ def test_a_power_pays_where_channels_differ_and_only_there(sym):
     even = random.standard_normal((256, 128)).astype(np.float32)
     uneven = even * np.exp(2 * random.standard_normal(128)).astype(np.float32)
     errors = {
-        name: output_errors(rows, inputs, mean_square(inputs), Encoding(4, 64, sym))
+        name: output_errors(rows, inputs, importance_of(inputs), Encoding(4, 64, sym))
         for name, inputs in [("even", even), ("uneven", uneven)]
     }
     assert errors["uneven"].min() < 0.95 * errors["uneven"][0]

@@ -94,7 +94,6 @@ def test_the_ratio_goes_by_what_was_measured_unless_all_are_rounded(tiny_checkpo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"quantizer": "gptq", "calibration": "none"}, "needs calibration text"),
         ({"calibration": "mine.txt"}, "means nothing with --quantizer search"),
         ({"weight_format": "int8", "quantizer": "gptq"}, "gptq is for --weight-format int4"),
     ],

@@ -21,13 +21,12 @@ from aipc.checkpoint.tensors import GridCodes
 from aipc.convert.network import Block, Matrix, Network, Vector
 from aipc.convert.quantizers.activations import (
     matrix_inputs,
-    mean_square,
     read_matrix,
     row_ranges,
 )
 from aipc.convert.quantizers.calibrated import PART_WEIGHTS
 from aipc.convert.quantizers.rtn import Floats, dequantize, naming
-from aipc.convert.quantizers.search import searched
+from aipc.convert.quantizers.search import importance_of, searched
 from aipc.convert.recipe import Encoding
 
 POWERS = (0.0, 0.15, 0.3, 0.45)
@@ -62,7 +61,7 @@ def choose_scales(
                 with naming(matrix.tensors[0], encoding.bits):
                     power = _best_power(pool, weights, matrix, inputs, encoding)
                 if power > 0:
-                    found[matrix.name] = channel_scale(mean_square(inputs), power)
+                    found[matrix.name] = channel_scale(importance_of(inputs), power)
     return found
 
 
@@ -95,7 +94,7 @@ def _best_power(
     pool: ThreadPoolExecutor, weights: Weights, matrix: Matrix, inputs: Floats, encoding: Encoding
 ) -> float:
     """The power of least error; the smaller of two equally good ones."""
-    importance, some = mean_square(inputs), np.ascontiguousarray(inputs[::TOKENS_STEP])
+    importance, some = importance_of(inputs), np.ascontiguousarray(inputs[::TOKENS_STEP])
 
     def errors(part: tuple[int, int]) -> npt.NDArray[np.float64]:
         rows = read_matrix(weights, matrix, *part)[::ROWS_STEP]

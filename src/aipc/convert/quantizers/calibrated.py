@@ -19,13 +19,12 @@ from aipc.convert.network import Matrix, Network
 from aipc.convert.quantizers.activations import (
     forward,
     matrix_inputs,
-    mean_square,
     read_matrix,
     row_ranges,
 )
 from aipc.convert.quantizers.gptq import feedback, gptq
 from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, dequantize, naming, symmetric
-from aipc.convert.quantizers.search import searched
+from aipc.convert.quantizers.search import importance_of, searched
 from aipc.convert.recipe import Encoding
 
 PART_WEIGHTS = 2**22  # weights that a thread quantizes at once: fewer rows take longer a weight
@@ -36,7 +35,7 @@ Prepare = Callable[[Floats], Prepared]
 
 def weighted_search(inputs: Floats) -> Prepared:
     """Scales searched for least error weighted by each input channel's mean square."""
-    importance = mean_square(inputs)
+    importance = importance_of(inputs)
 
     def quantize(rows: Floats, encoding: Encoding) -> Quantized:
         bits, group, sym = encoding.bits, encoding.group, encoding.sym
@@ -190,7 +189,7 @@ def measure_quantization_error(
         if encoding.bits < 16 and matrix is not network.head and not encoding.carried:
             with naming(matrix.tensors[0], encoding.bits):
                 parts = _rounded(checkpoint, matrix, encoding)
-                errors[matrix] = quantization_error(parts, mean_square(inputs))
+                errors[matrix] = quantization_error(parts, importance_of(inputs))
     return errors
 
 

@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aipc.convert.quantizers.activations import mean_square
 from aipc.convert.quantizers.rtn import Floats, Quantized, code_range, reciprocal
-from aipc.convert.quantizers.search import searched
+from aipc.convert.quantizers.search import importance_of, searched
 
 RANK = 512  # on the small real model as good as no limit (KL divergence, 2,048 tokens)
 DAMPING = 0.05  # of the mean diagonal, added to all of it
@@ -48,12 +47,10 @@ def feedback(inputs: Floats) -> Feedback:
     taken in the order of falling activation, the paper's act-order.
 
     Raises:
-        FloatingPointError: the inputs were no finite numbers.
+        InfiniteInputs: the inputs were no finite numbers.
     """
     tokens, columns = inputs.shape
-    diagonal = mean_square(inputs)
-    if not np.isfinite(diagonal).all():
-        raise FloatingPointError("what reaches the matrix is not finite")
+    diagonal = importance_of(inputs)
     order = np.argsort(diagonal, kind="stable")[::-1]
     shrunk = np.float32(np.sqrt(2 / (columns + 2 * tokens)))
     factor = np.ascontiguousarray(_largest_directions(inputs)[:, order]) * shrunk

@@ -134,15 +134,24 @@ def reciprocal(values: npt.NDArray[Any]) -> Floats:
     return np.divide(1, wide, out=np.zeros_like(wide), where=wide != 0)
 
 
+class InfiniteInputs(FloatingPointError):
+    """A matrix's inputs, or their squares, are no finite numbers: sound weights may overflow."""
+
+
 @contextmanager
 def naming(tensor: str, bits: int) -> Iterator[None]:
-    """Name the tensor whose weights a quantizer refuses.
+    """Name the tensor whose weights, or inputs, a quantizer refuses.
 
     Raises:
         ConversionError: in place of FloatingPointError.
     """
     try:
         yield
+    except InfiniteInputs as error:
+        raise ConversionError(
+            f"what reaches {tensor} leaves float32's range, so no scales can be searched for it",
+            "give --quantizer rtn, which does not run the network",
+        ) from error
     except FloatingPointError as error:
         raise ConversionError(
             f"{tensor} has weights that {bits}-bit formats can't hold ({error})",

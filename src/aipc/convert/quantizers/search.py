@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from aipc.convert.quantizers.activations import mean_square
 from aipc.convert.quantizers.rtn import (
     SYMMETRIC_CODES,
     Floats,
+    InfiniteInputs,
     Quantized,
     float16_scale,
     round_to,
@@ -76,6 +78,19 @@ def searched(
     search = _search(bits, sym, *grouped.shape[1:], shares)
     wide, zero = search(grouped, _weights(importance, grouped))
     return round_to(rows, float16_scale(wide), zero, bits)
+
+
+def importance_of(inputs: Floats) -> Floats:
+    """The mean square [columns] of each channel of inputs [tokens, columns].
+
+    Raises:
+        InfiniteInputs: it is not finite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        importance = mean_square(inputs)
+    if not np.isfinite(importance).all():
+        raise InfiniteInputs
+    return importance
 
 
 def _weights(importance: Floats | None, grouped: Floats) -> Floats:
