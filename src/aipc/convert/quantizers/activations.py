@@ -22,7 +22,7 @@ from aipc.convert.quantizers.rtn import Floats
 READ_WEIGHTS = 2**22  # at once: 17 MB in float32, and enough for products to run at full speed
 RANDOM_TOKENS = 64
 """What the channels of random tokens show serves the search of scales as well as text does, and
-eight times as many tokens no better (docs/quality.md)."""
+eight times as many tokens no better (docs/convert.md)."""
 
 
 def read_matrix(
