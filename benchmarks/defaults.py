@@ -118,7 +118,8 @@ class Lineup:
         options = own_options(BenchPlan(model, wanted), self._store)
         script = Path(peers.__file__).with_name("aipc.py")
         command = [sys.executable, "-m", "aipc", "run", "-m", self._model, "--json"]
-        command += ["--device", "cpu", "--temperature", "0", "--max-new-tokens", str(WHOLE_TOKENS)]
+        command += ["--device", "cpu", "--max-new-tokens", str(WHOLE_TOKENS)]
+        command += ["--temperature", "0", "--repetition-penalty", "1"]
         command += [] if runtime == "auto" else ["--runtime", runtime]
         command += [f"--ov-config={key}={value}" for key, value in properties.items()]
         return Participant(

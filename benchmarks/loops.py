@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import aipc
-from aipc.generate import RepetitionDetection, Tokenizer
+from aipc.generate import GREEDY, RepetitionDetection, Tokenizer
 from aipc.generate.repetition import RepetitionDetector
 from aipc.measure.quality.degenerate import OPEN_PROMPTS
 
@@ -99,7 +99,7 @@ def read_texts(folders: Sequence[Path], endings: tuple[str, ...], characters: in
 def answers(arguments: argparse.Namespace) -> None:
     with aipc.load(str(arguments.artifact), probe=False) as session:
         for prompt in PROMPTS:
-            reply = session.generate(prompt, temperature=0.0, max_new_tokens=arguments.tokens)
+            reply = session.generate(prompt, max_new_tokens=arguments.tokens, **GREEDY)
             found = first_loop(reply.tokens, session.tokenizer)
             where = f"loop of {found[1]} at {found[0]}" if found else "no loop"
             print(f"{prompt[:60]:62}{where:20}{reply.finish_reason} {len(reply.tokens)}")

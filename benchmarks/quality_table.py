@@ -30,7 +30,8 @@ SETS = {  # the weights: what is made from them and scored
     "turned": EVERY,
     "float": (
         REFERENCE,
-        *(f"aipc {recipe}" for recipe in ("int8", "rtn g32", "rtn g128", "search g32", "search g128")),
+        *(f"aipc {recipe}" for recipe in ("int8", "rtn g32", "rtn g128")),
+        *(f"aipc search {width}" for width in ("g32", "g128")),
         *(f"aipc gptq {width}" for width in ("g32", "g128", "row")),
         *("nncf data-free g64", "nncf awq, scale est. g64"),
         *("onnx int4", "onnx int4 k_quant_mixed"),

@@ -91,6 +91,7 @@ class Served:
                 "model": self._model,
                 "messages": [{"role": "user", "content": question}],
                 "temperature": 0,
+                "repetition_penalty": 1,  # as the bare pipeline, whatever the catalogue has
                 "max_tokens": tokens,
                 "stream": True,
                 "stream_options": {"include_usage": True},
