@@ -11,7 +11,7 @@ import pytest
 import tiny
 
 from aipc.choose.probe import probe as probe_module
-from aipc.choose.probe.probe import BUSY_LASTS_S, Probe
+from aipc.choose.probe.probe import BUSY_LASTS_S, Probe, Probed, ProbeResult
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
 from aipc.errors import AipcError, UsageError
@@ -96,6 +96,23 @@ def test_what_is_measured_is_what_a_session_takes(model, store, monkeypatch, rec
         model, SessionOptions(runtime="openvino", probe=False), recipe=recipe, store=store
     )
     assert made.placement.plan.properties == setup.properties
+
+
+def test_where_nothing_was_measured_in_time_that_is_said(model, store, monkeypatch):
+    def run(_self, candidates):
+        late = "it was still loading when its time was over"
+        probed = (Probed(one.setup.runtime, "CPU", unfit=True, why=late) for one in candidates)
+        return ProbeResult(10.0, tuple(probed), others=0.8, when=time.time())
+
+    monkeypatch.setattr(Probe, "run", run)
+    facts, told = prepared(model, store)
+    late = "passed over, it was still loading when its time was over"
+    assert told[0].startswith(
+        "nothing was found fit, so the documented order decides "
+        f"(cpu through OpenVINO: {late}; cpu through ONNX Runtime: {late}); other programs took 80%"
+    )
+    assert "nothing was measured here" in facts["why"][0]
+    assert not any("nothing was found fit" in line for line in prepared(model, store)[1])
 
 
 def test_another_model_of_the_shape_is_known(model, store, probes, tmp_path):

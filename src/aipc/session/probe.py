@@ -67,12 +67,14 @@ def probed_choice(
         result = meeting.measured(progress, notify)
     if result is None:
         return None
-    from aipc.choose.probe.choice import choose_probed
+    from aipc.choose.probe.choice import choose_probed, none_fit
     from aipc.choose.probe.work import KINDS_OF_WORK
 
-    choice = choose_probed(result, KINDS_OF_WORK[wanted.work], read_memory().available)
-    if choice and is_new:
-        notify(f"{choice.summary}; {_next(result)}")
+    available = read_memory().available
+    choice = choose_probed(result, KINDS_OF_WORK[wanted.work], available)
+    if is_new:
+        found = choice.summary if choice else none_fit(result, available)
+        notify(f"{found}; {_next(result)}")
     return choice
 
 

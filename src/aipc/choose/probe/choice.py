@@ -21,7 +21,7 @@ def choose_probed(result: ProbeResult, work: KindOfWork, available: int) -> Prob
 
     ``available`` is the memory that is free, in bytes.  An accelerator that could not be measured
     in time keeps its place in the documented order: it comes before those after it, not before a
-    faster one that was measured.  None where nothing was measured.
+    faster one that was measured.  None where nothing was measured, or nothing has room.
     """
     objections = [_objection(one, available) for one in result.probed]
     able = [one for one, against in zip(result.probed, objections, strict=True) if not against]
@@ -35,6 +35,12 @@ def choose_probed(result: ProbeResult, work: KindOfWork, available: int) -> Prob
     first = result.probed.index(taken)
     why = (reasons[first], *reasons[:first], *reasons[first + 1 :])
     return ProbedChoice(taken.runtime, taken.device, _summary(taken, result.probed, work), why)
+
+
+def none_fit(result: ProbeResult, available: int) -> str:
+    """What to tell where `choose_probed` finds nothing."""
+    reasons = (f"{_name(one)}: {_objection(one, available) or one.why}" for one in result.probed)
+    return f"nothing was found fit, so the documented order decides ({'; '.join(reasons)})"
 
 
 def _taken(able: Sequence[Probed], work: KindOfWork) -> Probed | None:
