@@ -66,11 +66,17 @@ def test_int8_and_fp16_treat_all_matrices_alike(network):
         ("int8", {"ratio": 0.5}),
         ("fp16", {"sym": False}),
         ("int8", {"all_layers": True}),
+        ("int8", {"embedding": "int4"}),
     ],
 )
 def test_an_option_without_a_meaning_is_refused(weight_format, option):
     with pytest.raises(UsageError, match=f"means nothing with --weight-format {weight_format}"):
         Recipe(weight_format, **option)
+
+
+def test_an_embedding_has_one_format():
+    with pytest.raises(UsageError, match="--embedding int4 means nothing with --all-layers"):
+        Recipe(all_layers=True, embedding="int4")
 
 
 def test_a_recipe_has_a_short_name():

@@ -79,6 +79,11 @@ class Recipe:
                     f"{self.weight_format}",
                     "leave it out, or choose int4",
                 )
+        if self.all_layers and self.embedding != Recipe.embedding:
+            raise UsageError(
+                f"--embedding {self.embedding} means nothing with --all-layers",
+                "leave one of them out: the second gives the embedding the blocks' format",
+            )
         if self.is_calibrated and self.weight_format != "int4":
             raise UsageError(
                 f"--quantizer {self.quantizer} is for --weight-format int4",
@@ -200,7 +205,7 @@ def assign(
         if matrix.name not in kept and matrix.columns % 2 == 0:
             group = dividing_group(matrix.columns, recipe.group_size, groups)
             encodings[matrix.name] = Encoding(4, group, recipe.sym)
-    if recipe.embedding == "int4" and not recipe.all_layers:
+    if recipe.embedding == "int4":
         for matrix in network.lookups:
             group = dividing_group(matrix.columns, EMBEDDING_GROUP)
             encodings[matrix.name] = Encoding(4, group, recipe.sym)

@@ -48,8 +48,7 @@ class Target:
             return f"its ratio is {recipe.ratio:g}"
         if self.groups and recipe.group_size not in self.groups:
             return f"its group size is {recipe.group_size}"
-        has_own = recipe.embedding == "int4" and not recipe.all_layers
-        if has_own and self.groups and EMBEDDING_GROUP not in self.groups:
+        if recipe.embedding == "int4" and self.groups and EMBEDDING_GROUP not in self.groups:
             return f"its embedding is in groups of {EMBEDDING_GROUP}"
         return ""
 
