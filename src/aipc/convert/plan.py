@@ -81,7 +81,7 @@ class ConversionPlan(ABC):
             ConversionError: a package that is not installed.
         """
         network = read_network(checkpoint)
-        if recipe.embedding != Recipe.embedding and network.tied:
+        if recipe.embedding != Recipe.embedding and not network.lookups:
             raise UsageError(
                 f"--embedding {recipe.embedding} means nothing for this model: its embedding is "
                 "its head too",
@@ -154,24 +154,36 @@ class ConversionPlan(ABC):
     @property
     def notes(self) -> tuple[str, ...]:
         """Where the artifact differs from the checkpoint's files or the recipe, and why."""
-        return (*self.checkpoint.notes, *self.of_source, *self._narrower())
+        whole = (f"16 bits for matrices {one} wide, which no block divides" for one in self._wide)
+        return (*self.checkpoint.notes, *self._groups_told, *whole)
 
-    def _narrower(self) -> tuple[str, ...]:
+    @property
+    def _groups_told(self) -> list[str]:
+        """Of the matrices in 4 bits that have other groups than the recipe's."""
         stated = self.recipe.group_size
         if self.recipe.weight_format != "int4" or stated == WHOLE_ROW:
-            return ()
+            return []
+        # an embedding with a format of its own has its own groups
+        own = self.network.lookups if self.recipe.embedding == "int4" else ()
         narrower = {
             (stored.matrix.columns, stored.encoding.group)
             for stored in self.layout.matrices.values()
-            if stored.encoding.bits == 4
-            and stored.encoding.group != stated
-            and not stored.encoding.carried
+            if stored.encoding.bits == 4 and stored.encoding.group != stated
+            if stored.matrix not in own
         }
-        return tuple(
+        return [
             f"{'a scale a row' if group == columns else f'group size {group}'} for matrices "
             f"{columns} wide, which {stated} does not divide"
             for columns, group in sorted(narrower)
-        )
+        ]
+
+    @property
+    def _wide(self) -> list[int]:
+        """Widths of the matrices that have 16 bits though the recipe has fewer."""
+        if self.recipe.weight_format == "fp16":
+            return []
+        stored = self.layout.matrices.values()
+        return sorted({one.matrix.columns for one in stored if one.encoding.bits == 16})
 
     @property
     def is_coarser(self) -> bool:

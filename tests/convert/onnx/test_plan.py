@@ -165,6 +165,26 @@ def test_the_plan_knows_the_size_before_and_tells_what_differs(smollm_gguf, conv
     assert conversion.facts["encodings"]["embedding"] == asdict(Encoding(8, 32, carried=True))
 
 
+@pytest.mark.parametrize("recipe", [Recipe("int4", 32), Recipe("int8")], ids=lambda r: r.tag)
+def test_what_no_block_divides_is_told_to_stay_in_float(recipe, tmp_path):
+    config = tiny.CONFIGS["llama-gqa"] | {"intermediate_size": 90}
+    folder = tiny.write_checkpoint(tmp_path / "narrow", config, tiny.random_tensors(config))
+    with open_checkpoint(folder) as checkpoint:
+        conversion = plan_onnx(checkpoint, recipe)
+        floats = plan_onnx(checkpoint, Recipe("fp16"))
+    assert conversion.notes == ("16 bits for matrices 90 wide, which no block divides",)
+    assert floats.notes == ()
+
+
+def test_an_embedding_with_a_format_of_its_own_is_no_departure(tmp_path):
+    config = tiny.CONFIGS["llama-gqa"] | {"intermediate_size": 128}
+    folder = tiny.write_checkpoint(tmp_path / "own", config, tiny.random_tensors(config))
+    with open_checkpoint(folder) as checkpoint:
+        conversion = plan_onnx(checkpoint, Recipe("int4", 64, embedding="int4"))
+    assert conversion.encodings["embedding"].group == 32
+    assert conversion.notes == ()
+
+
 def test_artifacts_for_different_targets_have_different_names(tiny_checkpoint, tmp_path):
     folder, store = tiny_checkpoint("phi3")[0], Store(tmp_path / "home")
     recipe = Recipe("int8")
