@@ -31,8 +31,7 @@ SETS = {  # the weights: what is made from them and scored
     "float": (
         REFERENCE,
         *(f"aipc {recipe}" for recipe in ("int8", "rtn g32", "rtn g128")),
-        *(f"aipc search {width}" for width in ("g32", "g128")),
-        *(f"aipc gptq {width}" for width in ("g32", "g128", "row")),
+        *(f"aipc {recipe}" for recipe in ("search g32", "search g128", "gptq g128")),
         *("nncf data-free g64", "nncf awq, scale est. g64"),
         *("onnx int4", "onnx int4 k_quant_mixed"),
         *("llama.cpp Q4_0", "llama.cpp Q4_K_M"),
