@@ -75,12 +75,13 @@ class ConversionPlan(ABC):
         (unless all are rounded to nearest).
 
         Raises:
-            CheckpointError, UnsupportedModel: as `read_network` does.
+            CheckpointError, UnsupportedModel: as `read_network` and `check_vectors` do.
             UsageError: a calibration text that can't be used, or an option without effect on the
                 network.
             ConversionError: a package that is not installed.
         """
         network = read_network(checkpoint)
+        check_vectors(checkpoint, network.vectors())
         if recipe.embedding != Recipe.embedding and not network.lookups:
             raise UsageError(
                 f"--embedding {recipe.embedding} means nothing for this model: its embedding is "
@@ -219,8 +220,7 @@ class ConversionPlan(ABC):
         """
         lookup: Lookup = round_all
         weights: Weights = self.checkpoint
-        check_vectors(weights, self.network.vectors())
-        if self.recipe.is_searched and not self._is_carried:
+        if self.recipe.is_searched:
             steps = forward(weights, self.network, random_tokens(self.network))
             write_searched(weights, self.layout, path, steps, progress)
             return
