@@ -156,7 +156,7 @@ class ConversionPlan(ABC):
     def notes(self) -> tuple[str, ...]:
         """Where the artifact differs from the checkpoint's files or the recipe, and why."""
         whole = (f"16 bits for matrices {one} wide, which no block divides" for one in self._wide)
-        return (*self.checkpoint.notes, *self._groups_told, *whole)
+        return (*self.checkpoint.notes, *self.of_source, *self._groups_told, *whole)
 
     @property
     def _groups_told(self) -> list[str]:
@@ -170,7 +170,7 @@ class ConversionPlan(ABC):
             (stored.matrix.columns, stored.encoding.group)
             for stored in self.layout.matrices.values()
             if stored.encoding.bits == 4 and stored.encoding.group != stated
-            if stored.matrix not in own
+            if stored.matrix not in own and not stored.encoding.carried
         }
         return [
             f"{'a scale a row' if group == columns else f'group size {group}'} for matrices "
@@ -190,13 +190,22 @@ class ConversionPlan(ABC):
     def is_coarser(self) -> bool:
         """Whether a matrix has whole rows of 4 bits where the recipe has groups."""
         stated = self.recipe.group_size
-        stored = (one.encoding for one in self.layout.matrices.values())
+        stored = (one.encoding for one in self.layout.matrices.values() if not one.encoding.carried)
         return stated != WHOLE_ROW and any(one.bits == 4 and one.group > stated for one in stored)
+
+    @property
+    def _is_carried(self) -> bool:
+        """Whether nothing is left to round."""
+        return all(encoding.carried for encoding in self.encodings.values())
 
     @property
     def facts(self) -> Mapping[str, Any]:
         """The conversion's part of the artifact's manifest."""
-        expected = None if self.is_coarser else expected_quality(self.recipe)
+        encodings = {name: asdict(encoding) for name, encoding in self.encodings.items()}
+        judged = rounded_as(self.recipe, encodings.values())
+        known = None if self.is_coarser else judged
+        expected = None if known is None else expected_quality(known)
+        quality = {"quality": None if expected is None else asdict(expected)}
         return {
             "runtime": self.target.runtime,
             "target": self.target.name,
@@ -220,7 +229,7 @@ class ConversionPlan(ABC):
         """
         lookup: Lookup = round_all
         weights: Weights = self.checkpoint
-        if self.recipe.is_searched:
+        if self.recipe.is_searched and not self._is_carried:
             steps = forward(weights, self.network, random_tokens(self.network))
             write_searched(weights, self.layout, path, steps, progress)
             return

@@ -101,6 +101,21 @@ def is_coarser(recipe: Recipe, default: Recipe) -> bool:
     return figure.kl > max(HARDLY_SHOWS, COARSER_TIMES * usual.kl)
 
 
+def rounded_as(recipe: Recipe, encodings: Iterable[Mapping[str, Any]]) -> Recipe | None:
+    """The recipe that loses at least as much as an artifact of these ``encodings``; None: nothing.
+
+    Against the checkpoint, codes that are carried over lose nothing; what else there is counts as
+    if all were as it is.
+    """
+    found = [encoding for encoding in encodings if encoding["bits"] < 16]
+    rounded = [encoding for encoding in found if not encoding.get("carried")]
+    if len(rounded) == len(found):
+        return recipe
+    if any(encoding["bits"] == 4 for encoding in rounded):
+        return recipe
+    return Recipe("int8", sym=recipe.sym) if rounded else None
+
+
 def stated_quality(facts: Mapping[str, Any]) -> ConversionQuality | None:
     """Of an artifact, by its manifest's facts; None where they have none that can be read."""
     with suppress(records.Misfit):

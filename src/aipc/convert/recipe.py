@@ -69,6 +69,10 @@ class Recipe:
         choices=("rtn", "search", "awq", "gptq"),
     )
     calibration: str = option(BUILTIN, "text for awq and gptq: builtin, or a text file of your own")
+    requantize: bool = option(
+        False,
+        "round weights anew that the checkpoint holds as codes which could be kept as they are",
+    )
 
     def __post_init__(self) -> None:
         check(self)

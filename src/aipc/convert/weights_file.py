@@ -25,7 +25,14 @@ from aipc.convert.layout import Array, Layout, Packing, StoredMatrix, StoredTabl
 from aipc.convert.network import Matrix, Vector
 from aipc.convert.quantizers.activations import Forward
 from aipc.convert.quantizers.attention import read_vector
-from aipc.convert.quantizers.rtn import Floats, Quantized, asymmetric, naming, symmetric
+from aipc.convert.quantizers.rtn import (
+    Floats,
+    Quantized,
+    asymmetric,
+    dequantize,
+    naming,
+    symmetric,
+)
 from aipc.convert.quantizers.search import importance_of, searched
 from aipc.convert.recipe import Encoding
 from aipc.errors import CheckpointError
