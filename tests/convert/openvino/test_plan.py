@@ -111,7 +111,7 @@ def test_a_figure_is_given_only_for_groups_that_the_matrices_have(smollm_gguf):
             for name in ("npu", "cpu")
         }
         rows = plan_openvino(checkpoint, Recipe("int4", -1), TARGETS["npu"])
-    assert plans["npu"].notes[0].startswith("a scale a row for matrices 576 wide")
+    assert any(one.startswith("a scale a row for matrices 576 wide") for one in plans["npu"].notes)
     assert plans["npu"].facts["quality"] is None
     assert plans["cpu"].facts["quality"]["kl"] == find_figure(Recipe("int4")).kl
     assert rows.facts["quality"]["kl"] == find_figure(Recipe("int4", -1)).kl
