@@ -47,7 +47,7 @@ class StandIn:
     facts: Mapping[str, Any] = field(
         default_factory=lambda: {"model": "stand-in", "device": "CPU", "runtime": "fake"}
     )
-    asked: list[list[dict[str, str]]] = field(default_factory=list)
+    asked: list[str | list[dict[str, str]]] = field(default_factory=list)
     sampled: list[dict[str, Any]] = field(default_factory=list)
     schemas: list[Any] = field(default_factory=list)
     stages: tuple[TimingSpan, ...] = (
@@ -96,7 +96,9 @@ class StandIn:
         **sampling: Any,
     ) -> Stream:
         self.schemas.append(schema)
-        self.asked.append([dict(message) for message in prompt])
+        whole = isinstance(prompt, str)
+        self.asked.append(prompt if whole else [dict(message) for message in prompt])
+        prompt = [{"role": "user", "content": prompt}] if whole else prompt
         self.sampled.append(sampling)
         text = self.answer.format(turns=len(prompt), last=prompt[-1]["content"])
         tokens = "".join(message["content"] for message in prompt).encode()

@@ -115,7 +115,7 @@ def test_bytes_that_are_no_text_end_it(aipc, stand_in) -> None:
 
 def test_a_loop_is_stopped_and_the_chat_goes_on(aipc, stand_in) -> None:
     session = stand_in(answer="so: " + "{last} " * 50)
-    outcome = aipc("chat", "--repetition-penalty", "1.05", stdin="go\non\n")
+    outcome = aipc("chat", "--repetition-penalty", "1.1", stdin="go\non\n")
     assert outcome.status == 0
     assert outcome.stdout == f"so:{' go' * 8}\nso:{' on' * 8}\n"
     assert outcome.stderr.count("[stopped after 27 tokens: the same 3 tokens over and over;") == 2

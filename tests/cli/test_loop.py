@@ -28,7 +28,7 @@ TEXTS = json.dumps({"type": "array", "items": {"type": "string"}})
 @pytest.fixture(scope="module")
 def artifact(small_store, smollm_gguf, tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("loops") / "int4"
-    recipe = Recipe("int4", group_size=128, quantizer="rtn")
+    recipe = Recipe("int4", group_size=128, quantizer="rtn", requantize=True)
     convert(str(smollm_gguf), recipe, runtime="openvino", output=folder, store=small_store)
     return str(folder)
 

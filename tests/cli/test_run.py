@@ -14,7 +14,7 @@ def test_an_answer_goes_to_stdout_and_the_rest_to_stderr(aipc, stand_in) -> None
     assert outcome.status == 0
     assert outcome.stdout == "The capital is Paris.\n"
     assert "fetching the stand-in" in outcome.stderr
-    assert session.asked == [[{"role": "user", "content": "What is the capital of France?"}]]
+    assert session.asked == ["What is the capital of France?"]  # no message with a role
     assert session.closed
 
 

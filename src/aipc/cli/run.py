@@ -27,6 +27,7 @@ from aipc.errors import GenerationError, UsageError
 
 if TYPE_CHECKING:
     from aipc.generate import Reply
+    from aipc.generate.prompt import Prompt
     from aipc.session.session import Session
 
 
@@ -114,9 +115,10 @@ def run(
     options = sampling_of(flags)
     form = {**read_schema(schema), **loop_options(stops_loops)}
     question = read_prompt(prompt)
-    messages = [{"role": "user", "content": question}]
+    asked: Prompt = question  # which a model without a chat template continues
     if system:
-        messages.insert(0, {"role": "system", "content": check_text(system)})
+        given = {"system": check_text(system), "user": question}
+        asked = [{"role": role, "content": content} for role, content in given.items()]
     with find_server(flags, notice, stop) or _load(question, flags) as session:
         is_cold = "server" not in session.facts
         sampling = read_sampling(options, session.facts) if wants_reasons or wants_json else None
@@ -125,11 +127,11 @@ def run(
         if wants_reasons:
             show_reasons(session.facts, sampling)
         if wants_json:
-            reply = session.generate(messages, stop=stop, **options, **form)
+            reply = session.generate(asked, stop=stop, **options, **form)
             timings = timing_facts(reply, session.stages, is_cold=is_cold)
             write_json({**as_json(reply, session.facts, sampling), "timings": timings})
         else:
-            reply = show(session.stream(messages, stop=stop, **options, **form))
+            reply = show(session.stream(asked, stop=stop, **options, **form))
             if schema is None:
                 warn_if_cut(reply)
         if schema is None:
