@@ -115,8 +115,11 @@ def describe(
             again.update(sorted(kinds)[:1])
     for grid, count in kept.items():
         yield f"{count} of {total} matrices carried over from the checkpoint's own {grid}"
-    for kind, count in again.items():
-        yield f"{count} of {total} matrices rounded a second time: the checkpoint holds {kind}"
+    if again:
+        yield (
+            f"{again.total()} of {total} matrices rounded a second time: the checkpoint holds "
+            + ", ".join(kind for kind, _ in again.most_common())
+        )
 
 
 def _in_words(grid: Grid, matrix: Matrix) -> str:
