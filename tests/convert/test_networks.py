@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import networks
 import numpy as np
 import onnx_scorer
@@ -49,6 +51,21 @@ def test_onnx_runtimes_scores_and_answers_are_transformers(expected, folder, con
             converted_to_onnx(folder, FP16)
         return
     check(onnx_scorer.Scorer, converted_to_onnx(folder, FP16), expected)
+
+
+@pytest.mark.parametrize("name", networks.HYBRID)
+def test_what_blocks_keep_goes_on_at_any_token(name, tmp_path, converted, converted_to_onnx):
+    expected = networks.Expected(name)
+    folder = expected.write(tmp_path / name)
+    scorers = (
+        openvino_scorer.Scorer(converted(folder, FP16)),
+        onnx_scorer.Scorer(converted_to_onnx(folder, FP16)),
+    )
+    ends = [0, 1, 2, 4, 5, 24, 40]
+    for scorer in scorers:
+        pieces = [networks.LONG[start:end] for start, end in itertools.pairwise(ends)]
+        scores = np.concatenate([scorer.logits(piece) for piece in pieces])
+        assert largest_error(scores, expected) < 1e-3
 
 
 def check(scorer, artifact, expected):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import networks
 import pytest
 import tiny
 
@@ -77,6 +78,24 @@ def test_other_networks_have_stacks_too(model_type, tmp_path):
     finally:
         engine.close()
     assert (token,) == next_tokens(planned, StackSize(1, 64), [[1, 2, 3]])
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnx"])
+@pytest.mark.parametrize("name", ["lfm2", "qwen3_5"])
+def test_a_stack_of_any_height_attends(name, runtime, tmp_path):
+    source = networks.Expected(name).write(tmp_path / name)
+    target = find_target("cpu", runtime)
+    with open_checkpoint(source) as checkpoint:
+        planned = plan_conversion(checkpoint, Recipe("int4", group_size=32), target)
+        for blocks in (1, 2, 4):
+            size = StackSize(blocks, 200)
+            write_stack(planned, size, made := made_in(tmp_path, str(blocks)))
+            engine = RUNTIMES.get(runtime).open(made, "cpu", EXACT[runtime])
+            try:
+                (token,) = engine.start([1, 2, 3], Decoding(1), frozenset())
+            finally:
+                engine.close()
+            assert (token,) == next_tokens(planned, size, [[1, 2, 3]])
 
 
 def made_in(folder: Path, name: str = "stack") -> Path:

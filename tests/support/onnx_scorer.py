@@ -22,9 +22,12 @@ class Scorer:
     def reset(self):
         self.past = 0
         self.cache = {
-            name: np.zeros((1, one.shape[1], 0, one.shape[3]), numpy_type(one.type))
+            name: np.zeros(
+                [{"batch": 1, "past": 0}.get(size, size) for size in one.shape],
+                numpy_type(one.type),
+            )
             for name, one in self.inputs.items()
-            if name.startswith("past_key_values.")
+            if name.startswith("past")
         }
 
     def logits(self, ids):
@@ -35,8 +38,7 @@ class Scorer:
         if "position_ids" in self.inputs:
             feeds["position_ids"] = np.arange(self.past, end)[None]
         found = dict(zip(self.outputs, self.session.run(None, feeds), strict=True))
-        self.cache = {name: found[name.replace("past_key_values", "present")]
-                      for name in self.cache}  # fmt: skip
+        self.cache = {name: found[present(name)] for name in self.cache}
         self.past = end
         return found["logits"][0].astype(np.float32)
 
@@ -46,6 +48,11 @@ class Scorer:
             answer.append(int(self.logits(ids)[-1].argmax()))
             ids = answer[-1:]
         return answer
+
+
+def present(past):
+    """The output that is the next call's input."""
+    return past.replace("past_key_values", "present").replace("past", "present")
 
 
 def exactly(folder):

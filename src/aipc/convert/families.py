@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from aipc.artifact.config import stretched_context
+from aipc.artifact.kv_cache import CONVOLUTION, DELTA, layer_types
 from aipc.checkpoint import Checkpoint
 from aipc.checkpoint.text_network import EMBEDDING, HEAD
+from aipc.convert.hybrid import (
+    gated_delta,
+    lfm2_config,
+    plain,
+    qwen3_5_config,
+    short_convolution,
+)
 from aipc.convert.network import (
     Attention,
     Block,
     Matrix,
+    Mixer,
     Network,
     TokenGate,
     TokenInputs,
@@ -31,7 +42,6 @@ _WITHOUT_HEAD = (
 )
 _SEPARATE = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _GATE_UP = ("mlp.gate_proj", "mlp.up_proj")
-_OUT, _DOWN = ("self_attn.o_proj",), ("mlp.down_proj",)
 
 _PROPORTIONAL = {"rope_type": "proportional", "partial_rotary_factor": 0.25}
 """Gemma 4's rotary embedding of layers that attend to all, where its config states none."""
@@ -71,6 +81,16 @@ class Family:
 
     query_key_value: tuple[str, ...] = _SEPARATE
     gate_up: tuple[str, ...] = _GATE_UP
+    out: str = "self_attn.o_proj"
+    down: str = "mlp.down_proj"
+    final_norm: str = "model.norm"
+    head_norms: tuple[str, str] = ("self_attn.q_norm", "self_attn.k_norm")
+    read_config: Callable[[Mapping[str, Any]], Mapping[str, Any]] = plain
+    """Gives what the config says in llama's terms."""
+    mixers: frozenset[str] = frozenset()
+    """What some of the config's ``layer_types`` have in place of attention."""
+    gated: bool = False
+    """`Attention.gated`."""
     norms: Norms = Norms()
     windows: Windows | None = None
     has_bias: bool = False
@@ -174,6 +194,26 @@ FAMILIES = {
         is_tied=True,
     ),
     "granite": Family(reads_bias=True, has_multipliers=True),
+    "lfm2": Family(
+        gate_up=("feed_forward.w1", "feed_forward.w3"),
+        out="self_attn.out_proj",
+        down="feed_forward.w2",
+        final_norm="model.embedding_norm",
+        head_norms=("self_attn.q_layernorm", "self_attn.k_layernorm"),
+        read_config=lfm2_config,
+        mixers=frozenset({CONVOLUTION}),
+        norms=Norms("operator_norm", feed_forward="ffn_norm"),
+        norms_heads=True,
+        thetas=Thetas(1e6),
+    ),
+    "qwen3_5_text": Family(
+        read_config=qwen3_5_config,
+        mixers=frozenset({DELTA}),
+        gated=True,
+        reads_bias=True,
+        norms_heads=True,
+        norm_offset=1.0,
+    ),
     "olmo2": _OLMO2,
     "olmo3": replace(_OLMO2, windows=Windows(full_every=4), thetas=Thetas(5e5, 5e5)),
 }
@@ -190,18 +230,26 @@ def read_network(checkpoint: Checkpoint) -> Network:
     if str(config.get("model_type")) not in FAMILIES:
         raise unknown_network(checkpoint.path, config, FAMILIES)
     refuse_other_tasks(checkpoint.path, config)
+    with _named_garble(checkpoint.path):
+        config = FAMILIES[str(config["model_type"])].read_config(config)
     check_sizes(checkpoint.path, config)
     check_layers(checkpoint.path, config, checkpoint.tensors)
     family = _family(config)
-    try:
+    with _named_garble(checkpoint.path):
         network = _describe(config, family)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise CheckpointError(
-            f"{checkpoint.path}: config.json lacks or garbles {error}",
-            "correct it there: the model's page has the right one",
-        ) from error
     _check_tensors(network, checkpoint)
     return network
+
+
+@contextmanager
+def _named_garble(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise CheckpointError(
+            f"{path}: config.json lacks or garbles {error}",
+            "correct it there: the model's page has the right one",
+        ) from error
 
 
 def _family(config: Mapping[str, Any]) -> Family:
@@ -241,7 +289,9 @@ def _describe(config: Mapping[str, Any], family: Family) -> Network:
             _Parts(config, family, index).block(layer)
             for index, layer in enumerate(_layers(config, family))
         ),
-        final_norm=Vector("final_norm", ("model.norm.weight",), hidden, family.norm_offset),
+        final_norm=Vector(
+            "final_norm", (f"{family.final_norm}.weight",), hidden, family.norm_offset
+        ),
         head=embedding if tied else Matrix("head", (HEAD,), embedding.rows, hidden),
         embedding_scale=_embedding_scale(config, family),
         residual_scale=_multiplier(config, family, "residual_multiplier"),
@@ -288,8 +338,9 @@ def _softcap(config: Mapping[str, Any], key: str) -> float | None:
 
 @dataclass(frozen=True)
 class _Layer:
-    """What one layer has of its own."""
+    """What one layer has of its own; ``mixer`` is "" for attention."""
 
+    mixer: str
     window: int | None
     rope: Rope | None
     kv_heads: int
@@ -301,7 +352,7 @@ class _Layer:
 
 def _layers(config: Mapping[str, Any], family: Family) -> list[_Layer]:
     types = _layer_types(config, family)
-    windows = {"full_attention": None, "sliding_attention": _window(config)}
+    windows = {"sliding_attention": _window(config)}
     turns = _turns(config, family, len(types))
     layers = []
     for index, (kind, turned) in enumerate(zip(types, turns, strict=True)):
@@ -309,7 +360,8 @@ def _layers(config: Mapping[str, Any], family: Family) -> list[_Layer]:
         head_dim = _head_dim(own)
         layers.append(
             _Layer(
-                window=windows[kind],
+                mixer=kind if kind in family.mixers else "",
+                window=windows.get(kind),
                 rope=read_rope(own, head_dim, family.thetas, kind) if turned else None,
                 kv_heads=int(own.get("num_key_value_heads") or own["num_attention_heads"]),
                 head_dim=head_dim,
@@ -362,16 +414,15 @@ def _scale(config: Mapping[str, Any], family: Family, head_dim: int) -> float:
 
 
 def _layer_types(config: Mapping[str, Any], family: Family) -> list[str]:
-    """Of each layer, "full_attention" or "sliding_attention"."""
+    """Of each layer, "full_attention", "sliding_attention", or another mixer's name."""
     layers, windows = int(config["num_hidden_layers"]), family.windows
     full, sliding = "full_attention", "sliding_attention"
+    if family.mixers:
+        return _known_types(layer_types(config), {full, *family.mixers}, layers)
     if windows is None or (windows.needs_leave and not config.get("use_sliding_window")):
         return [full] * layers
-    stated = config.get("layer_types")
-    if stated and windows.reads_types:
-        if len(stated) != layers or not {full, sliding} >= set(stated):
-            raise ValueError(f"layer_types {quoted(stated)}")
-        return list(stated)
+    if config.get("layer_types") and windows.reads_types:
+        return _known_types(config["layer_types"], {full, sliding}, layers)
     if family.skips_rope:
         return [full if turned else sliding for turned in _turns(config, family, layers)]
     if windows.needs_leave:
@@ -381,6 +432,13 @@ def _layer_types(config: Mapping[str, Any], family: Family) -> list[str]:
     is_full = [every and (index + 1) % every == 0 for index in range(layers)]
     is_full[-1:] = [is_full[-1] or family.differs_by_type] if is_full else []
     return [full if one else sliding for one in is_full]
+
+
+def _known_types(stated: list[str], known: set[str], layers: int) -> list[str]:
+    attend = {"full_attention", "sliding_attention"}
+    if len(stated) != layers or not known >= set(stated) or not attend & set(stated):
+        raise ValueError(f"layer_types {quoted(stated)}")
+    return list(stated)
 
 
 def _window(config: Mapping[str, Any]) -> int | None:
@@ -410,16 +468,16 @@ class _Parts:
     def block(self, layer: _Layer) -> Block:
         family, norms = self.family, self.family.norms
         hidden, intermediate = int(self.config["hidden_size"]), layer.intermediate
-        both = 2 * intermediate
+        both, down = 2 * intermediate, (family.down,)
         return Block(
             mixer_norm=self._norm("attention_norm", norms.attention, hidden),
-            mixer=self._attention(layer),
+            mixer=self._mixer(layer),
             mixer_out_norm=self._norm("attention_out_norm", norms.attention_out, hidden),
             feed_forward_norm=self._norm("feed_forward_norm", norms.feed_forward, hidden),
-            gate_up=self._matrix("gate_up", family.gate_up, both, hidden),
-            gate_up_bias=self._bias("gate_up_bias", family.gate_up, both, has=self._has("mlp")),
-            down=self._matrix("down", _DOWN, hidden, intermediate),
-            down_bias=self._bias("down_bias", _DOWN, hidden, has=self._has("mlp")),
+            gate_up=self.matrix("gate_up", family.gate_up, both, hidden),
+            gate_up_bias=self.bias("gate_up_bias", family.gate_up, both, has=self._has("mlp")),
+            down=self.matrix("down", down, hidden, intermediate),
+            down_bias=self.bias("down_bias", down, hidden, has=self._has("mlp")),
             feed_forward_out_norm=self._norm(
                 "feed_forward_out_norm", norms.feed_forward_out, hidden
             ),
@@ -431,10 +489,10 @@ class _Parts:
         width = _token_width(self.config, self.family)
         if not width:
             return None
-        norm = self._vector("token_out_norm", ("post_per_layer_input_norm",), hidden)
+        norm = self.vector("token_out_norm", ("post_per_layer_input_norm",), hidden)
         return TokenGate(
-            gate=self._matrix("token_gate", ("per_layer_input_gate",), width, hidden),
-            out=self._matrix("token_out", ("per_layer_projection",), hidden, width),
+            gate=self.matrix("token_gate", ("per_layer_input_gate",), width, hidden),
+            out=self.matrix("token_out", ("per_layer_projection",), hidden, width),
             out_norm=norm,
         )
 
@@ -443,19 +501,26 @@ class _Parts:
             return None
         return Vector(f"block.{self.index}.scale", (f"model.layers.{self.index}.layer_scalar",), 1)
 
+    def _mixer(self, layer: _Layer) -> Mixer:
+        if layer.mixer == CONVOLUTION:
+            return short_convolution(self)
+        return gated_delta(self) if layer.mixer == DELTA else self._attention(layer)
+
     def _attention(self, layer: _Layer) -> Attention:
         config, family, head_dim = self.config, self.family, layer.head_dim
         heads, kv_heads = int(config["num_attention_heads"]), layer.kv_heads
         if min(heads, kv_heads, head_dim) < 1 or heads % kv_heads:
             raise ValueError(f"sizes: {heads} heads of {head_dim} over {kv_heads} key-value heads")
         query, key, hidden = heads * head_dim, kv_heads * head_dim, int(config["hidden_size"])
-        parts, joint = family.query_key_value, query + 2 * key
+        joint = query * (2 if family.gated else 1) + 2 * key
+        parts, out = family.query_key_value, (family.out,)
         if layer.shares is not None:
             parts, joint = parts[:1], query
         elif layer.values_are_keys:
             parts = (*parts[:2], parts[1])
         has_bias = self._has("attention")
-        key_norm = self._head_norm("key_norm", "k_norm", layer, key)
+        query_norm, key_norm = family.head_norms
+        key_norm_part = self._head_norm("key_norm", key_norm, layer, key)
         return Attention(
             heads=heads,
             kv_heads=kv_heads,
@@ -464,14 +529,15 @@ class _Parts:
             window=layer.window,
             rope=layer.rope,
             softcap=_softcap(config, "attn_logit_softcapping") if family.caps_scores else None,
-            query_key_value=self._matrix("query_key_value", parts, joint, hidden),
-            bias=self._bias("bias", parts, joint, has=family.has_bias or has_bias),
-            query_norm=self._head_norm("query_norm", "q_norm", layer, query),
-            key_norm=key_norm if layer.shares is None else None,
-            out=self._matrix("attention_out", _OUT, hidden, query),
-            out_bias=self._bias("attention_out_bias", _OUT, hidden, has=has_bias),
+            query_key_value=self.matrix("query_key_value", parts, joint, hidden),
+            bias=self.bias("bias", parts, joint, has=family.has_bias or has_bias),
+            query_norm=self._head_norm("query_norm", query_norm, layer, query),
+            key_norm=key_norm_part if layer.shares is None else None,
+            out=self.matrix("attention_out", out, hidden, query),
+            out_bias=self.bias("attention_out_bias", out, hidden, has=has_bias),
             norms_values=family.norms_values,
             shares=layer.shares,
+            gated=family.gated,
         )
 
     def _has(self, part: str) -> bool:
@@ -482,29 +548,31 @@ class _Parts:
         if not (self.family.norms_heads or self.family.norms_width):
             return None
         length = width if self.family.norms_width else layer.head_dim
-        return self._norm(name, f"self_attn.{part}", length)
+        return self._norm(name, part, length)
 
     def _norm(self, name: str, part: str, length: int) -> Vector | None:
-        return self._vector(name, (part,), length, self.family.norm_offset) if part else None
+        return self.vector(name, (part,), length, self.family.norm_offset) if part else None
 
-    def _bias(self, name: str, parts: tuple[str, ...], length: int, *, has: bool) -> Vector | None:
-        return self._vector(name, parts, length, kind="bias") if has else None
+    def bias(self, name: str, parts: tuple[str, ...], length: int, *, has: bool) -> Vector | None:
+        return self.vector(name, parts, length, kind=".bias") if has else None
 
-    def _matrix(self, name: str, parts: tuple[str, ...], rows: int, columns: int) -> Matrix:
-        return Matrix(f"block.{self.index}.{name}", self._tensors(parts, "weight"), rows, columns)
+    def matrix(self, name: str, parts: tuple[str, ...], rows: int, columns: int) -> Matrix:
+        return Matrix(f"block.{self.index}.{name}", self._tensors(parts, ".weight"), rows, columns)
 
-    def _vector(
+    def vector(
         self,
         name: str,
         parts: tuple[str, ...],
         length: int,
         offset: float = 0.0,
-        kind: str = "weight",
+        kind: str = ".weight",
+        entry: tuple[int, ...] = (),
     ) -> Vector:
-        return Vector(f"block.{self.index}.{name}", self._tensors(parts, kind), length, offset)
+        tensors = self._tensors(parts, kind)
+        return Vector(f"block.{self.index}.{name}", tensors, length, offset, entry)
 
     def _tensors(self, parts: tuple[str, ...], kind: str) -> tuple[str, ...]:
-        return tuple(f"model.layers.{self.index}.{part}.{kind}" for part in parts)
+        return tuple(f"model.layers.{self.index}.{part}{kind}" for part in parts)
 
 
 def _check_tensors(network: Network, checkpoint: Checkpoint) -> None:
@@ -513,7 +581,7 @@ def _check_tensors(network: Network, checkpoint: Checkpoint) -> None:
         _check_shapes(checkpoint, matrix.tensors, (matrix.rows, matrix.columns))
         expected.update(matrix.tensors)
     for vector in network.vectors():
-        _check_shapes(checkpoint, vector.tensors, (vector.length,))
+        _check_shapes(checkpoint, vector.tensors, vector.shape)
         expected.update(vector.tensors)
     if network.tied:
         expected.add(HEAD)
@@ -537,7 +605,7 @@ def _is_zero_bias(checkpoint: Checkpoint, name: str) -> bool:
 def _of_sharing_layers(network: Network) -> Iterator[str]:
     """Tensors that checkpoints have although nothing takes them."""
     for index, block in enumerate(network.blocks):
-        if block.mixer.shares is not None:
+        if isinstance(block.mixer, Attention) and block.mixer.shares is not None:
             for part in ("k_proj", "v_proj", "k_norm", "v_norm"):
                 yield f"model.layers.{index}.self_attn.{part}.weight"
 

@@ -143,7 +143,7 @@ def lay_out(
         matrices[matrix.name] = file.matrix(matrix, encoding, types)
     vectors = {}
     for vector in network.vectors():
-        array = file.allocate(vector.name, ArrayType(packing.vector, (vector.length,)))
+        array = file.allocate(vector.name, ArrayType(packing.vector, vector.shape))
         vectors[vector.name] = StoredVector(vector, array)
     stored = {}
     for table in tables:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from aipc.convert.rope import Rope
+
+UNIT_EPSILON = 1e-6
+"""Added to the square of the length by which `GatedDelta` divides queries and keys."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +29,25 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Vector:
-    """A norm weight or a bias, float32 [length]: checkpoint tensors joined in order.
+    """A norm weight, a bias or taps, in float: checkpoint tensors joined in order.
 
     ``offset`` is added to the checkpoint's values (some networks store norm weights less 1).
+    Each of the ``length`` entries is a number, or of the shape ``entry``.
     """
 
     name: str
     tensors: tuple[str, ...]
     length: int
     offset: float = 0.0
+    entry: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length, *self.entry)
+
+    @property
+    def weights(self) -> int:
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -46,7 +60,9 @@ class Attention:
     (Gemma 2).  Each bias and norm is None where a network has none; ``query_norm`` and
     ``key_norm`` are as long as a head, and applied to each, or as long as all heads together;
     values are normed by the head, without a weight, where ``norms_values``.  A block that
-    ``shares`` has queries alone and takes the keys and values of the block of that index.
+    ``shares`` has queries alone and takes the keys and values of the block of that index.  Where it
+    is ``gated``, each query head is followed by a gate as wide, whose sigmoid multiplies what the
+    head attends to (Qwen3.5).
     """
 
     heads: int
@@ -64,10 +80,71 @@ class Attention:
     out_bias: Vector | None
     norms_values: bool = False
     shares: int | None = None
+    gated: bool = False
+
+    @property
+    def query_rows(self) -> int:
+        """Of queries, with their gates."""
+        return self.heads * self.head_dim * (2 if self.gated else 1)
+
+    @property
+    def projection(self) -> Matrix:
+        return self.query_key_value
 
 
-Mixer: TypeAlias = Attention
-"""The part of a block in which tokens see one another."""
+@dataclass(frozen=True)
+class ShortConvolution:
+    """A mixer: each channel convolved with the last few tokens, between two gates (LFM2).
+
+    The rows of ``projection`` are a gate before, a gate after and a value, each as wide as the
+    hidden states.  ``taps`` are [channels, 1, tokens], the last of them for a token itself.
+    """
+
+    projection: Matrix
+    bias: Vector | None
+    taps: Vector
+    taps_bias: Vector | None
+    out: Matrix
+    out_bias: Vector | None
+
+
+@dataclass(frozen=True)
+class GatedDelta:
+    """A mixer: a memory for each head, which decays and is corrected (Qwen3.5).
+
+    The rule is that of Yang et al. 2024 (arXiv 2412.06464).  The rows of ``projection`` are
+    queries, keys (``key_heads`` of ``key_dim`` each) and values (``value_heads`` of ``value_dim``),
+    which are convolved as `ShortConvolution`'s are and then go through a SiLU; a gate as wide as
+    the values; for each value head the rate of correction and the step of decay.  A query and a
+    key head serve as many value heads as there are to each.  What is found is normed by the head
+    with ``norm``.  The steps of decay, after ``step_bias`` and a softplus, are multiplied by the
+    exponential of ``decay``, negated.
+    """
+
+    key_heads: int
+    value_heads: int
+    key_dim: int
+    value_dim: int
+    projection: Matrix
+    taps: Vector
+    decay: Vector
+    step_bias: Vector
+    norm: Vector
+    out: Matrix
+    out_bias: None = None
+
+    @property
+    def widths(self) -> tuple[int, int, int, int, int, int]:
+        """Rows of queries, keys, values, gates, rates and steps."""
+        keys, values = self.key_heads * self.key_dim, self.value_heads * self.value_dim
+        return keys, keys, values, values, self.value_heads, self.value_heads
+
+
+Mixer: TypeAlias = Attention | ShortConvolution | GatedDelta
+"""The part of a block in which tokens see one another.
+
+It has a ``projection`` of the normed hidden states, and ``out``, which leads back to them.
+"""
 
 
 @dataclass(frozen=True)
@@ -176,6 +253,11 @@ class Network:
         return tuple(mixer for mixer in mixers if isinstance(mixer, Attention))
 
     @property
+    def is_hybrid(self) -> bool:
+        """Whether some blocks do not attend, but keep a state that can't be cut back."""
+        return len(self.attentions) < len(self.blocks)
+
+    @property
     def ropes(self) -> tuple[Rope, ...]:
         """The different ones, in the order of their first blocks."""
         found = (attention.rope for attention in self.attentions)
@@ -194,7 +276,7 @@ class Network:
     @property
     def parameters(self) -> int:
         """All weights, each counted once."""
-        lengths = sum(vector.length for vector in self.vectors())
+        lengths = sum(vector.weights for vector in self.vectors())
         return lengths + sum(matrix.weights for matrix in self.matrices())
 
     @property

@@ -78,9 +78,10 @@ class ConversionPlan(ABC):
             CheckpointError, UnsupportedModel: as `read_network` and `check_vectors` do.
             UsageError: a calibration text that can't be used, or an option without effect on the
                 network.
-            ConversionError: a package that is not installed.
+            ConversionError: a package that is not installed, a network that the target can't run.
         """
         network = read_network(checkpoint)
+        cls.check(network, target)
         check_vectors(checkpoint, network.vectors())
         if recipe.embedding != Recipe.embedding and not network.lookups:
             raise UsageError(
@@ -106,6 +107,11 @@ class ConversionPlan(ABC):
         layout = cls.lay_out(network, encodings, target)
         notes = tuple(describe(checkpoint, network, grids, encodings))
         return cls(checkpoint, network, recipe, target, encodings, layout, calibration, notes)
+
+    @classmethod
+    @abstractmethod
+    def check(cls, network: Network, target: Target) -> None:
+        """Raise ConversionError for a network that the target can't run."""
 
     @classmethod
     def fit(cls, network: Network, encodings: Mapping[str, Encoding]) -> Mapping[str, Encoding]:

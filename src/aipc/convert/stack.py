@@ -20,7 +20,7 @@ import numpy.typing as npt
 from aipc.artifact.files import CONFIG
 from aipc.checkpoint.tensors import GridCodes, TensorInfo
 from aipc.convert.layout import Packing, StoredMatrix
-from aipc.convert.network import Block, Matrix, Mixer, Network
+from aipc.convert.network import Attention, Block, Matrix, Mixer, Network
 from aipc.convert.plan import ConversionPlan
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
 from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, dequantize
@@ -82,11 +82,17 @@ def _cut(network: Network, size: StackSize) -> Network:
     embedding = _own(network.embedding, size.rows)
     return replace(
         network,
-        blocks=tuple(map(_own_matrices, network.blocks[: size.blocks])),
+        blocks=tuple(map(_own_matrices, _in_order(network)[: size.blocks])),
         context=min(network.context, CONTEXT),
         embedding=embedding,
         head=embedding if network.tied else _own(network.head, size.rows),
     )
+
+
+def _in_order(network: Network) -> list[Block]:
+    """The blocks, with one that attends before the others: what runs a stack expects one."""
+    first = next(block for block in network.blocks if isinstance(block.mixer, Attention))
+    return [first, *(block for block in network.blocks if block is not first)]
 
 
 def _own_matrices(block: Block) -> Block:

@@ -31,6 +31,14 @@ COMMON = {
 }
 GEMMA = {"head_dim": 32, "query_pre_attn_scalar": 24, "tie_word_embeddings": True}
 LOCAL, FULL = "sliding_attention", "full_attention"
+LINEAR = "linear_attention"
+DELTA = {
+    "head_dim": 32,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+}
 YARN = {
     "rope_type": "yarn",
     "rope_theta": 10000.0,
@@ -168,6 +176,39 @@ CONFIGS = {
         "head_dim": 32,
         "attention_bias": True,
     },
+    "lfm2": {
+        "model_type": "lfm2",
+        "num_hidden_layers": 5,
+        "layer_types": ["conv", "conv", FULL, "conv", FULL],
+        "block_auto_adjust_ff_dim": False,
+        "tie_word_embeddings": True,
+    },
+    "lfm2-biases": {
+        "model_type": "lfm2",
+        "num_hidden_layers": 4,
+        "full_attn_idxs": [1],
+        "intermediate_size": 150,
+        "block_multiple_of": 16,
+        "conv_bias": True,
+        "conv_L_cache": 4,
+    },
+    "qwen3_5": {
+        "model_type": "qwen3_5_text",
+        **DELTA,
+        "num_hidden_layers": 4,
+        "layer_types": [LINEAR, LINEAR, LINEAR, FULL],
+        "tie_word_embeddings": True,
+    },
+    "qwen3_5-biases": {
+        "model_type": "qwen3_5_text",
+        **DELTA,
+        "num_hidden_layers": 4,
+        "linear_num_key_heads": 4,
+        "linear_value_head_dim": 24,
+        "layer_types": [LINEAR, FULL, LINEAR, FULL],
+        "head_dim": 64,
+        "attention_bias": True,
+    },
     "phi4": {
         "model_type": "phi3",
         "sliding_window": None,
@@ -191,11 +232,11 @@ def write(name):
     stated = COMMON | CONFIGS[name]
     config = AutoConfig.for_model(**stated)
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
-    is_gemma = stated["model_type"].startswith("gemma")
+    is_offset = stated["model_type"].startswith(("gemma", "qwen3_5"))
     drawn = {
         # a tied head finds the last token again unless what blocks add outweighs it
         "embedding": SIZES.get(name, 0.3 if config.tie_word_embeddings else 4.0),
-        "norm_offset": float(is_gemma and "gemma4" not in name),
+        "norm_offset": float(is_offset and "gemma4" not in name),
         "seed": 0,
     }
     while not (found := answered(model, drawn)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from aipc.convert.network import Attention, Network, Vector
+from aipc.convert.network import Attention, Network
 from aipc.convert.onnx.nodes import MICROSOFT
 from aipc.convert.onnx.operators import Operators
 from aipc.convert.rope import Rope, table_names
@@ -87,11 +87,12 @@ class ONNXAttention:
         """The attention of block ``index`` on normed hidden states."""
         rotation = None if one.rope is None else self._rotations[one.rope]
         turns_inside = rotation is not None and not rotation.positions
-        if (turns_inside or rotation is None) and one.query_norm is None:
+        is_whole = one.query_norm is None and not one.gated
+        if is_whole and (turns_inside or rotation is None):
             joint = self._operators.product(value, one.query_key_value, bias=one.bias)
-            queries = [joint, "", ""]
+            queries, gate = [joint, "", ""], ""
         else:
-            queries = self._parts(value, one, rotation)
+            queries, gate = self._parts(value, one, rotation)
         past = [PAST.format(index, kind) for kind in ("key", "value")]
         tables = [rotation.cosine, rotation.sine] if rotation and turns_inside else []
         more: dict[str, Any] = {} if one.softcap is None else {"softcap": one.softcap}
@@ -109,35 +110,44 @@ class ONNXAttention:
             rotary_interleaved=0,
             **more,
         )
+        if gate:
+            share = self._nodes.add("Sigmoid", [gate], f"{gate}.share")
+            attended = self._nodes.add("Mul", [attended, share], f"{attended}.gated")
         return self._operators.product(attended, one.out, bias=one.out_bias)
 
-    def _parts(self, value: str, one: Attention, rotation: _Rotation | None) -> list[str]:
-        """Query, key and value, each [batch, tokens, heads * head_dim]."""
+    def _parts(
+        self, value: str, one: Attention, rotation: _Rotation | None
+    ) -> tuple[list[str], str]:
+        """Query, key and value, and the gate or "", each [batch, tokens, heads * head_dim]."""
         counts = (one.heads, one.kv_heads, one.kv_heads)
         norms = (one.query_norm, one.key_norm, None)
-        parts, start = [], 0
+        width = one.kv_heads * one.head_dim
+        parts, start, gate = [], 0, ""
         for index, (count, norm) in enumerate(zip(counts, norms, strict=True)):
-            rows = range(start, start + count * one.head_dim)
+            rows = range(start, start + (width if index else one.query_rows))
             part = self._operators.product(value, one.query_key_value, rows=rows, bias=one.bias)
+            if index == 0 and one.gated:
+                part, gate = self._part_gate(part, one)
             if norm is not None:
-                part = self._norm_heads(part, norm, len(rows))
+                part = self._operators.norm_heads(part, norm, count * one.head_dim)
             if index < 2 and rotation is not None and rotation.positions:
                 part = self._rotate(part, count, one, rotation)
             if index == 0 and rotation is not None and rotation.growth:
                 part = self._nodes.add("Mul", [part, rotation.growth], f"{part}.grown")
             parts.append(part)
             start = rows.stop
-        return parts
+        return parts, gate
 
-    def _norm_heads(self, part: str, norm: Vector, width: int) -> str:
-        """``part`` is ``width`` wide, and normed over as much as the weight is long."""
-        if norm.length == width:
-            return self._operators.norm(part, norm)
-        nodes = self._nodes
-        heads = nodes.add("Reshape", [part, nodes.integers(0, -1, norm.length)], f"{part}.heads")
-        normed = self._operators.norm(heads, norm)
-        shape = nodes.integers(0, -1, width)
-        return nodes.add("Reshape", [normed, shape], f"{norm.name}.joined")
+    def _part_gate(self, pairs: str, one: Attention) -> tuple[str, str]:
+        """Queries and gates of their rows together, head by head."""
+        nodes, width = self._nodes, one.head_dim
+        heads = nodes.add("Reshape", [pairs, nodes.integers(0, -1, 2 * width)], f"{pairs}.pairs")
+        shape = nodes.integers(0, -1, one.heads * width)
+        query, gate = (
+            nodes.add("Reshape", [part, shape], f"{part}.joined")
+            for part in nodes.split(heads, (width, width), f"{pairs}.pair")
+        )
+        return query, gate
 
     def _rotate(self, part: str, count: int, one: Attention, rotation: _Rotation) -> str:
         """Rotary embedding as a separate node."""

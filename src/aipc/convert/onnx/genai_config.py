@@ -9,10 +9,13 @@ from typing import Any
 
 from aipc.artifact.config import read_generation_config, read_stop_ids
 from aipc.artifact.files import CONFIG, GENAI_CONFIG, TOKENIZER
+from aipc.artifact.kv_cache import CONVOLUTION, DELTA
 from aipc.artifact.providers import GraphForm
 from aipc.checkpoint.gguf.byte_level import PRE_TOKENIZERS
-from aipc.convert.network import Network
+from aipc.convert.network import Attention, GatedDelta, Network, ShortConvolution
 from aipc.convert.onnx.attention import PAST, PRESENT
+from aipc.convert.onnx.convolution import PAST_TOKENS, PRESENT_TOKENS
+from aipc.convert.onnx.delta import PAST_MEMORY, PRESENT_MEMORY
 from aipc.records import read_object
 
 MAX_LENGTH = 4096
@@ -35,10 +38,11 @@ BEAMS = {
     "num_return_sequences": 1,
 }
 GENAI_TYPES = frozenset(
-    {"gemma", "gemma2", "gemma3_text", "granite", "llama", "mistral", "phi3", "qwen2", "qwen3"}
-    | {"smollm3"}
+    {"gemma", "gemma2", "gemma3_text", "granite", "lfm2", "llama", "mistral", "phi3", "qwen2"}
+    | {"qwen3", "qwen3_5_text", "smollm3"}
 )
 """The names of networks that GenAI 0.18 knows; "decoder" stands for any other."""
+_LAYER_TYPES = {Attention: "full_attention", ShortConvolution: CONVOLUTION, GatedDelta: DELTA}
 
 SINGLE_DIGITS = PRE_TOKENIZERS["smollm"].pattern
 SINGLE_DIGITS_STEPS = (
@@ -110,6 +114,7 @@ def _decoder(model: str, network: Network, form: GraphForm) -> dict[str, Any]:
         inputs.append("position_ids")
     named = {form.config_name: dict(form.options)}
     attention = network.attentions[0]
+    other_inputs, other_outputs, others = _other_states(network)
     return {
         "session_options": {
             "log_id": "onnxruntime-genai",
@@ -121,16 +126,41 @@ def _decoder(model: str, network: Network, form: GraphForm) -> dict[str, Any]:
         "inputs": {name: name for name in inputs} | {
             "past_key_names": PAST.format("%d", "key"),
             "past_value_names": PAST.format("%d", "value"),
-        },
+        } | other_inputs,
         "outputs": {
             "logits": "logits",
             "present_key_names": PRESENT.format("%d", "key"),
             "present_value_names": PRESENT.format("%d", "value"),
-        },
+        } | other_outputs,
         "num_attention_heads": attention.heads,
         "num_hidden_layers": len(network.blocks),
         "num_key_value_heads": attention.kv_heads,
+        **others,
     }  # fmt: skip
+
+
+def _other_states(network: Network) -> tuple[dict[str, str], dict[str, str], dict[str, Any]]:
+    """Inputs, outputs and further fields for what blocks without attention keep.
+
+    As onnxruntime-genai's own builder states them (0.18).
+    """
+    mixers = [block.mixer for block in network.blocks]
+    others = [mixer for mixer in mixers if not isinstance(mixer, Attention)]
+    if not others:
+        return {}, {}, {}
+    past = {"past_conv_names": PAST_TOKENS.format("%d")}
+    present = {"present_conv_names": PRESENT_TOKENS.format("%d")}
+    if any(isinstance(mixer, GatedDelta) for mixer in others):
+        past["past_recurrent_names"] = PAST_MEMORY.format("%d")
+        present["present_recurrent_names"] = PRESENT_MEMORY.format("%d")
+    return (
+        past,
+        present,
+        {
+            "layer_types": [_LAYER_TYPES[type(mixer)] for mixer in mixers],
+            "conv_cache_size": others[0].taps.shape[-1] - 1,
+        },
+    )
 
 
 def _search(generation: Mapping[str, Any], network: Network) -> dict[str, Any]:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from aipc.artifact.providers import GraphForm
-from aipc.convert.network import Block, Network, Vector
+from aipc.convert.network import (
+    Attention,
+    Block,
+    GatedDelta,
+    Mixer,
+    Network,
+    ShortConvolution,
+    Vector,
+)
 from aipc.convert.onnx.attention import PAST, PRESENT, ONNXAttention
+from aipc.convert.onnx.convolution import PAST_TOKENS, PRESENT_TOKENS, add_convolution
+from aipc.convert.onnx.delta import PAST_MEMORY, PRESENT_MEMORY, add_delta
 from aipc.convert.onnx.nodes import MICROSOFT, Nodes
 from aipc.convert.onnx.operators import Operators
 from aipc.convert.onnx.weights import ExternalWeights
@@ -45,23 +56,36 @@ def _signature(network: Network, form: GraphForm) -> tuple[list[Any], list[Any]]
     def ids(name: str, length: str) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", length])
 
-    def cache(name: str, length: str) -> list[Any]:
-        return [
-            helper.make_tensor_value_info(
-                name.format(index, kind),
-                element,
-                ["batch", mixer.kv_heads, length, mixer.head_dim],
-            )
-            for index, mixer in enumerate(network.attentions)
-            for kind in ("key", "value")
-        ]
+    def cache(names: Iterator[tuple[str, list[Any]]]) -> list[Any]:
+        return [helper.make_tensor_value_info(name, element, shape) for name, shape in names]
 
     inputs = [ids("input_ids", "tokens"), ids("attention_mask", "total")]
     if not form.turns_inside:
         inputs.append(ids("position_ids", "tokens"))
     shape = ["batch", "tokens", network.head.rows]
     logits = helper.make_tensor_value_info("logits", element, shape)
-    return inputs + cache(PAST, "past"), [logits, *cache(PRESENT, "total")]
+    past, present = _cache(network, is_past=True), _cache(network, is_past=False)
+    return inputs + cache(past), [logits, *cache(present)]
+
+
+def _cache(network: Network, *, is_past: bool) -> Iterator[tuple[str, list[Any]]]:
+    """Names and shapes of what each block keeps from one call to the next."""
+    for index, block in enumerate(network.blocks):
+        mixer = block.mixer
+        if isinstance(mixer, Attention):
+            name, length = (PAST, "past") if is_past else (PRESENT, "total")
+            for kind in ("key", "value"):
+                yield (
+                    name.format(index, kind),
+                    ["batch", mixer.kv_heads, length, mixer.head_dim],
+                )
+            continue
+        name, taps = (PAST_TOKENS if is_past else PRESENT_TOKENS), mixer.taps
+        yield name.format(index), ["batch", taps.length, taps.shape[-1] - 1]
+        if isinstance(mixer, GatedDelta):
+            name = PAST_MEMORY if is_past else PRESENT_MEMORY
+            shape = ["batch", mixer.value_heads, mixer.key_dim, mixer.value_dim]
+            yield name.format(index), shape
 
 
 @dataclass
@@ -81,12 +105,19 @@ class _Decoder:
         residual, update = self._embed(), ""
         for index, block in enumerate(network.blocks):
             normed, residual = self._norm(residual, update, block.mixer_norm)
-            update = attention.add(normed, block.mixer, index)
+            update = self._mix(attention, normed, block.mixer, index)
             update = self._update(update, block.mixer_out_norm)
             normed, residual = self._norm(residual, update, block.feed_forward_norm)
             update = self._update(self._feed_forward(normed, block), block.feed_forward_out_norm)
         normed, _ = self._norm(residual, update, network.final_norm)
         self._logits(normed)
+
+    def _mix(self, attention: ONNXAttention, value: str, mixer: Mixer, index: int) -> str:
+        if isinstance(mixer, ShortConvolution):
+            return add_convolution(self.operators, value, mixer, index)
+        if isinstance(mixer, GatedDelta):
+            return add_delta(self.operators, value, mixer, index)
+        return attention.add(value, mixer, index)
 
     def _embed(self) -> str:
         network, nodes = self.network, self.nodes

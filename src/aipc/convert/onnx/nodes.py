@@ -53,6 +53,16 @@ class Nodes:
         """In the type of activations."""
         return value if self._element == "f32" else self.cast(value, self._element)
 
+    def as_float32(self, value: str) -> str:
+        """A value of the type of activations."""
+        return value if self._element == "f32" else self.cast(value, "f32")
+
+    def split(self, value: str, widths: Sequence[int], name: str) -> list[str]:
+        """Parts of the last axis of a value with three."""
+        parts = [f"{name}.part.{number}" for number in range(len(widths))]
+        self.add("Split", [value, self.integers(*widths)], parts[0], more=tuple(parts[1:]), axis=2)
+        return parts
+
     def integer(self, value: int) -> str:
         """A scalar i64 constant."""
         return self._constant(f"int.{value}", "i64", (), [value])
@@ -65,6 +75,12 @@ class Nodes:
     def real(self, value: float) -> str:
         """A scalar constant of the activations' type."""
         return self._constant(f"real.{value:.9g}", self._element, (), [value])
+
+    def reals(self, value: float, count: int) -> str:
+        """A vector constant of the activations' type, all its numbers alike."""
+        return self._constant(
+            f"reals.{count}.{value:.9g}", self._element, (count,), [value] * count
+        )
 
     def _constant(
         self, name: str, element: str, shape: tuple[int, ...], values: Sequence[float]

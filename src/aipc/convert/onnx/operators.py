@@ -31,6 +31,16 @@ class Operators:
             stash_type=1,
         )
 
+    def norm_heads(self, part: str, vector: Vector, width: int) -> str:
+        """``part`` is ``width`` wide, and normed over as much as the weight is long."""
+        if vector.length == width:
+            return self.norm(part, vector)
+        nodes = self.nodes
+        heads = nodes.add("Reshape", [part, nodes.integers(0, -1, vector.length)], f"{part}.heads")
+        normed = self.norm(heads, vector)
+        shape = nodes.integers(0, -1, width)
+        return nodes.add("Reshape", [normed, shape], f"{vector.name}.joined")
+
     def product(
         self,
         value: str,

@@ -31,8 +31,12 @@ class ONNXPlan(ConversionPlan):
     weights_file = ONNX_WEIGHTS
 
     @classmethod
-    def fit(cls, network: Network, encodings: Mapping[str, Encoding]) -> Mapping[str, Encoding]:
-        """Raises ConversionError for a network that ONNX Runtime's attention can't compute."""
+    def check(cls, network: Network, target: Target) -> None:
+        if target.name == "directml" and network.is_hybrid:
+            raise ConversionError(
+                "some of its blocks convolve or remember, which DirectML has no operators for",
+                "convert it for cpu, or with --runtime openvino for gpu",
+            )
         shapes = {(one.kv_heads, one.head_dim) for one in network.attentions}
         norms_values = any(one.norms_values for one in network.attentions)
         if network.token_inputs is not None or network.shared or norms_values or len(shapes) > 1:
@@ -48,6 +52,9 @@ class ONNXPlan(ConversionPlan):
                     f"multiples of {HEAD_MULTIPLE}",
                     "convert it with --runtime openvino",
                 )
+
+    @classmethod
+    def fit(cls, network: Network, encodings: Mapping[str, Encoding]) -> Mapping[str, Encoding]:
         return blocked(network, encodings)
 
     @classmethod

@@ -141,7 +141,7 @@ class OpenVINOAttention:
 
     def build(self, value: Any, rotation: Rotation | None, mask: Any) -> Any:
         one = self.mixer
-        query, *new = self._split(value)
+        (query, *new), gate = self._split(value)
         query = _rotate(query, rotation, one.head_dim)
         if rotation is not None and rotation.growth is not None:
             query = ops.multiply(query, rotation.growth)
@@ -153,6 +153,8 @@ class OpenVINOAttention:
         attended = self._attend(query, key, new_value, mask)
         attended = ops.transpose(attended, integers(0, 2, 1, 3))
         attended = ops.reshape(attended, integers(0, 0, -1), special_zero=True)
+        if gate is not None:
+            attended = ops.multiply(attended, ops.sigmoid(gate))
         return product(attended, one.out, self.weights, one.out_bias)
 
     def _attend(self, query: Any, key: Any, value: Any, mask: Any) -> Any:
@@ -169,23 +171,41 @@ class OpenVINOAttention:
             return ops.scaled_dot_product_attention(query, key, value, mask)
         return ops.scaled_dot_product_attention(query, key, value, mask, scale)
 
-    def _split(self, value: Any) -> list[Any]:
-        """Query, and key and value if it has its own, each f32 [batch, heads, tokens, head_dim]."""
+    def _split(self, value: Any) -> tuple[list[Any], Any]:
+        """Query, and key and value if it has its own, each f32 [batch, heads, tokens, head_dim].
+
+        And the gate [batch, tokens, heads * head_dim] or None.
+        """
         one = self.mixer
         joint = product(value, one.query_key_value, self.weights, one.bias)
         if one.shares is not None:
-            return [self._heads(joint, one.heads, one.query_norm)]
+            return [self._heads(joint, one.heads, one.query_norm)], None
         counts = (one.heads, one.kv_heads, one.kv_heads)
-        sizes = integers(*(count * one.head_dim for count in counts))
-        parts = ops.variadic_split(joint, integer(2), sizes)
+        width = one.kv_heads * one.head_dim
+        sizes = integers(one.query_rows, width, width)
+        query, *others = ops.variadic_split(joint, integer(2), sizes).outputs()
+        query, gate = self._part_gate(query)
         norms = (one.query_norm, one.key_norm, None)
         heads = [
-            self._heads(parts.output(index), count, weight)
-            for index, (count, weight) in enumerate(zip(counts, norms, strict=True))
+            self._heads(part, count, weight)
+            for part, count, weight in zip((query, *others), counts, norms, strict=True)
         ]
         if one.norms_values:
             heads[2] = unit_norm(heads[2], self.epsilon)
-        return heads
+        return heads, gate
+
+    def _part_gate(self, query: Any) -> tuple[Any, Any]:
+        """Queries and gates, each [batch, tokens, heads * head_dim], of their rows together."""
+        one = self.mixer
+        if not one.gated:
+            return query, None
+        shape = integers(0, 0, one.heads, 2 * one.head_dim)
+        pairs = ops.reshape(query, shape, special_zero=True)
+        query, gate = (
+            ops.reshape(part, integers(0, 0, -1), special_zero=True)
+            for part in ops.split(pairs, integer(3), 2).outputs()
+        )
+        return query, gate
 
     def _heads(self, part: Any, count: int, weight: Vector | None) -> Any:
         """Normed over as much as the weight is long."""

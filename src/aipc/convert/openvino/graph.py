@@ -13,13 +13,15 @@ import numpy as np
 import openvino as ov
 from openvino import opset15 as ops
 
-from aipc.convert.network import Block, Network, Vector
+from aipc.convert.network import Attention, Block, Mixer, Network, ShortConvolution, Vector
 from aipc.convert.openvino.attention import (
     KeysValues,
     OpenVINOAttention,
     attention_mask,
     rotation,
 )
+from aipc.convert.openvino.convolution import OpenVINOConvolution
+from aipc.convert.openvino.delta import OpenVINODelta
 from aipc.convert.openvino.operators import GraphInputs, bend, integer, integers, norm, product
 from aipc.convert.openvino.weights import PlaceholderWeights
 
@@ -29,21 +31,15 @@ _ACTIVATIONS = {"silu": ops.swish, "gelu_tanh": lambda value: ops.gelu(value, "T
 def build_graph(network: Network, weights: PlaceholderWeights) -> Any:
     """An ``ov.Model``: token ids in, logits f32 [batch, tokens, vocabulary] out."""
     inputs = _inputs()
-    masks = {one.window: attention_mask(inputs, one.window) for one in network.attentions}
-    rotations = {rope: rotation(inputs, rope) for rope in network.ropes}
+    mixers = _Mixers(network, weights, inputs)
     hidden = _embed(inputs, network, weights)
-    states: list[Any] = []
 
     def normed(value: Any, weight: Vector | None) -> Any:
         return norm(value, weight, network.norm_epsilon, weights)
 
     of_tokens = _token_inputs(hidden, inputs, network, weights)
-    kept: dict[int, KeysValues] = {}
     for index, block in enumerate(network.blocks):
-        mixer = OpenVINOAttention(block.mixer, network.norm_epsilon, weights, inputs, index, kept)
-        rope, window = block.mixer.rope, block.mixer.window
-        turned = None if rope is None else rotations[rope]
-        update = mixer.build(normed(hidden, block.mixer_norm), turned, masks[window])
+        update = mixers.build(normed(hidden, block.mixer_norm), block.mixer, index)
         hidden = _add(hidden, normed(update, block.mixer_out_norm), network)
         update = _feed_forward(normed(hidden, block.feed_forward_norm), block, network, weights)
         hidden = _add(hidden, normed(update, block.feed_forward_out_norm), network)
@@ -54,14 +50,42 @@ def build_graph(network: Network, weights: PlaceholderWeights) -> Any:
             hidden = ops.add(hidden, normed(update, block.token_gate.out_norm))
         if block.scale is not None:
             hidden = ops.multiply(hidden, weights.vector(block.scale.name))
-        states += mixer.states
     hidden = normed(hidden, network.final_norm)
     logits = _logits(hidden, network, weights)
     logits.output(0).get_tensor().set_names({"logits"})
     parameters = [inputs.input_ids, inputs.attention_mask, inputs.position_ids, inputs.beam_idx]
-    model = ov.Model([ops.result(logits)], states, parameters, network.model_type)
+    model = ov.Model([ops.result(logits)], mixers.states, parameters, network.model_type)
     model.validate_nodes_and_infer_types()
     return model
+
+
+class _Mixers:
+    """Builds one mixer after another; ``states`` are the assignments to what they keep."""
+
+    def __init__(self, network: Network, weights: PlaceholderWeights, inputs: GraphInputs) -> None:
+        self._epsilon = network.norm_epsilon
+        self._weights, self._inputs = weights, inputs
+        self._masks = {one.window: attention_mask(inputs, one.window) for one in network.attentions}
+        self._rotations = {rope: rotation(inputs, rope) for rope in network.ropes}
+        self._kept: dict[int, KeysValues] = {}
+        self.states: list[Any] = []
+
+    def build(self, value: Any, mixer: Mixer, index: int) -> Any:
+        """What the mixer of block ``index`` adds to the hidden states."""
+        weights, inputs, epsilon = self._weights, self._inputs, self._epsilon
+        one: OpenVINOAttention | OpenVINOConvolution | OpenVINODelta
+        if isinstance(mixer, Attention):
+            one = OpenVINOAttention(mixer, epsilon, weights, inputs, index, self._kept)
+            turned = None if mixer.rope is None else self._rotations[mixer.rope]
+            built = one.build(value, turned, self._masks[mixer.window])
+        elif isinstance(mixer, ShortConvolution):
+            one = OpenVINOConvolution(mixer, weights, inputs, index)
+            built = one.build(value)
+        else:
+            one = OpenVINODelta(mixer, epsilon, weights, inputs, index)
+            built = one.build(value)
+        self.states += one.states
+        return built
 
 
 def _inputs() -> GraphInputs:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import openvino as ov
 from openvino import opset15 as ops
+from openvino.op.util import Variable, VariableInfo
 
 from aipc.convert.network import Matrix, Vector
 from aipc.convert.openvino.weights import PlaceholderWeights
@@ -58,3 +60,15 @@ def unit_norm(value: Any, epsilon: float) -> Any:
     mean = ops.reduce_mean(square, integers(-1), keep_dims=True)
     root = ops.sqrt(ops.add(mean, np.float32(epsilon)))
     return ops.multiply(value, ops.divide(np.float32(1), root))
+
+
+def state(name: str, shape: tuple[int, ...], inputs: GraphInputs) -> tuple[Any, Variable]:
+    """What a block keeps from one call to the next, f32 [batch, *shape], zeros at first."""
+    info = VariableInfo()
+    info.data_shape = ov.PartialShape([-1, *shape])
+    info.data_type = ov.Type.f32
+    info.variable_id = f"cache_params.past.{name}cache_params.present.{name}"
+    variable = Variable(info)
+    batch = ops.gather(ops.shape_of(inputs.input_ids), integers(0), integer(0))
+    zeros = ops.broadcast(np.float32(0), ops.concat([batch, integers(*shape)], 0))
+    return ops.read_value(zeros, variable), variable

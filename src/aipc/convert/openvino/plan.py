@@ -15,12 +15,22 @@ from aipc.convert.openvino.weights import OpenVINOPacking, PlaceholderWeights
 from aipc.convert.plan import ConversionPlan
 from aipc.convert.recipe import Encoding, Recipe
 from aipc.convert.targets import TARGETS, Target
+from aipc.errors import ConversionError
 from aipc.progress import Progress, silent
 
 
 class OpenVINOPlan(ConversionPlan):
     packages = ("openvino", "openvino-tokenizers")
     weights_file = OPENVINO_WEIGHTS
+
+    @classmethod
+    def check(cls, network: Network, target: Target) -> None:
+        if target.name == "npu" and network.is_hybrid:
+            raise ConversionError(
+                "some of its blocks convolve or remember, which GenAI's pipeline for the NPU "
+                "computes wrongly",
+                "convert it for cpu or gpu",
+            )
 
     @classmethod
     def lay_out(cls, network: Network, encodings: Mapping[str, Encoding], target: Target) -> Layout:

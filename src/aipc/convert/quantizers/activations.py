@@ -7,7 +7,7 @@ any rotary switch or attention window that matters here.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,8 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.checkpoint import Weights
-from aipc.convert.network import Block, Matrix, Network, Vector
-from aipc.convert.quantizers.attention import CausalAttention, bend, norm, read_vector
+from aipc.convert.network import (
+    Attention,
+    Block,
+    Matrix,
+    Mixer,
+    Network,
+    ShortConvolution,
+    Vector,
+)
+from aipc.convert.quantizers.attention import CausalAttention, bend, norm, read_vector, silu
+from aipc.convert.quantizers.recurrent import DeltaRule, GatedConvolution
 from aipc.convert.quantizers.rtn import Floats
 
 READ_WEIGHTS = 2**22  # at once: 17 MB in float32, and enough for products to run at full speed
@@ -145,17 +154,15 @@ def _block_forward(checkpoint: Weights, network: Network, block: Block, state: _
 
     scale = np.float32(network.residual_scale)
     mixer = block.mixer
-    joint = yield mixer.query_key_value, normed(hidden, block.mixer_norm)
-    if mixer.shares is not None:
-        joint = np.concatenate([joint, state.kept[mixer.shares]], axis=1)
-    if state.index in network.shared:
-        state.kept[state.index] = joint[:, mixer.heads * mixer.head_dim :].copy()
-    attention = CausalAttention(checkpoint, network, mixer, state.window)
+    joint = yield mixer.projection, normed(hidden, block.mixer_norm)
+    if isinstance(mixer, Attention):
+        joint = _with_shared(joint, network, mixer, state)
+    mix = _mixing(checkpoint, network, mixer, state.window)
     windows = np.split(joint, len(joint) // state.window)
-    attended = np.concatenate([attention(one) for one in windows])
+    mixed = np.concatenate([mix(one) for one in windows])
     del joint, windows
-    update = biased((yield mixer.out, attended), mixer.out_bias)
-    del attended
+    update = biased((yield mixer.out, mixed), mixer.out_bias)
+    del mixed
     hidden += normed(update, block.mixer_out_norm) * scale
     both = yield block.gate_up, normed(hidden, block.feed_forward_norm)
     gate, up = np.split(biased(both, block.gate_up_bias), 2, axis=1)
@@ -172,6 +179,26 @@ def _block_forward(checkpoint: Weights, network: Network, block: Block, state: _
         hidden *= read_vector(checkpoint, block.scale)
 
 
+def _with_shared(joint: Floats, network: Network, one: Attention, state: _State) -> Floats:
+    """Joint query, key and value, where keys and values may be those of a block before."""
+    if one.shares is not None:
+        joint = np.concatenate([joint, state.kept[one.shares]], axis=1)
+    if state.index in network.shared:
+        state.kept[state.index] = joint[:, one.query_rows :].copy()
+    return joint
+
+
+def _mixing(
+    checkpoint: Weights, network: Network, mixer: Mixer, tokens: int
+) -> Callable[[Floats], Floats]:
+    """Makes of a window's product with ``mixer.projection`` the inputs of ``mixer.out``."""
+    if isinstance(mixer, Attention):
+        return CausalAttention(checkpoint, network, mixer, tokens)
+    if isinstance(mixer, ShortConvolution):
+        return GatedConvolution(checkpoint, mixer)
+    return DeltaRule(checkpoint, network, mixer)
+
+
 def _product(checkpoint: Weights, matrix: Matrix, inputs: Floats) -> Floats:
     """Of the matrix with ``inputs``, float32 [tokens, rows]."""
     product = np.empty((len(inputs), matrix.rows), np.float32)
@@ -186,19 +213,13 @@ def mean_square(inputs: Floats) -> Floats:
     return total / np.float32(len(inputs))
 
 
-def _silu(values: Floats) -> Floats:
-    with np.errstate(over="ignore"):  # exp of a large negative value is infinite, the result 0
-        active: Floats = values / (1 + np.exp(-values))
-    return active
-
-
 def _gelu_tanh(values: Floats) -> Floats:
     inner = np.float32(np.sqrt(2 / np.pi)) * (values + np.float32(0.044715) * values**3)
     active: Floats = values * np.float32(0.5) * (1 + np.tanh(inner))
     return active
 
 
-_ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh}
+_ACTIVATIONS = {"silu": silu, "gelu_tanh": _gelu_tanh}
 
 
 def logits(network: Network, product: Floats) -> Floats:

@@ -13,7 +13,7 @@ from aipc.convert.rope import Rope
 
 
 def read_vector(checkpoint: Weights, vector: Vector) -> Floats:
-    """The float32 values [length] of a vector, its offset added."""
+    """The float32 values of a vector, its offset added."""
     values = np.concatenate([checkpoint.rows(tensor) for tensor in vector.tensors])
     return values + np.float32(vector.offset)
 
@@ -25,6 +25,17 @@ def norm(hidden: Floats, weight: Floats, epsilon: float) -> Floats:
     return normed
 
 
+def sigmoid(values: Floats) -> Floats:
+    with np.errstate(over="ignore"):  # exp of a large negative value is infinite, the result 0
+        growth: Floats = np.exp(-values)
+    return np.reciprocal(growth + 1)
+
+
+def silu(values: Floats) -> Floats:
+    active: Floats = values * sigmoid(values)
+    return active
+
+
 def bend(scores: Floats, cap: float) -> Floats:
     bent: Floats = np.tanh(scores / np.float32(cap)) * np.float32(cap)
     return bent
@@ -34,8 +45,9 @@ class CausalAttention:
     """One block's causal attention over windows of ``tokens`` tokens."""
 
     def __init__(self, checkpoint: Weights, network: Network, one: Attention, tokens: int) -> None:
-        if one.shares is not None:  # the keys come from there, before their norm
-            one = replace(one, key_norm=network.blocks[one.shares].mixer.key_norm)
+        source = one if one.shares is None else network.blocks[one.shares].mixer
+        if isinstance(source, Attention):  # the keys come from there, before their norm
+            one = replace(one, key_norm=source.key_norm)
         self._attention = one
         self._epsilon = network.norm_epsilon
         self._bias, self._query_norm, self._key_norm = (
@@ -51,7 +63,7 @@ class CausalAttention:
 
     def __call__(self, joint: Floats) -> Floats:
         """float32 [tokens, heads * head_dim] of a window's joint query, key and value."""
-        query, key, value = self._split(joint)
+        query, gate, key, value = self._split(joint)
         scores: Floats = query @ key.transpose(0, 2, 1)
         scores *= np.float32(self._attention.scale)
         if self._attention.softcap is not None:
@@ -61,22 +73,31 @@ class CausalAttention:
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=-1, keepdims=True)
         attended: Floats = (scores @ value).transpose(1, 0, 2)
+        if gate is not None:
+            attended = attended * sigmoid(gate)
         return attended.reshape(len(joint), -1)
 
-    def _split(self, joint: Floats) -> tuple[Floats, Floats, Floats]:
-        """Each [heads, tokens, head_dim], normed and rotated; keys and values for all heads."""
+    def _split(self, joint: Floats) -> tuple[Floats, Floats | None, Floats, Floats]:
+        """Query, gate [tokens, heads, head_dim] or None, key and value.
+
+        The others are [heads, tokens, head_dim], normed and rotated; keys and values for all heads.
+        """
         one = self._attention
         if self._bias is not None:
             joint = joint + self._bias
-        widths = np.cumsum([one.heads, one.kv_heads]) * one.head_dim
+        widths = np.cumsum([one.query_rows, one.kv_heads * one.head_dim])
         query, key, value = np.split(joint, widths, axis=-1)
+        gate = None
+        if one.gated:
+            pairs = query.reshape(len(query), one.heads, 2, one.head_dim)
+            query, gate = pairs[:, :, 0].reshape(len(query), -1), pairs[:, :, 1]
         query = self._rotate(self._heads(query, self._query_norm))
         key = self._rotate(self._heads(key, self._key_norm))
         if self._growth is not None:
             query = query * self._growth
         times = one.heads // one.kv_heads
         value = self._heads(value, self._value_norm)
-        return query, np.repeat(key, times, axis=0), np.repeat(value, times, axis=0)
+        return query, gate, np.repeat(key, times, axis=0), np.repeat(value, times, axis=0)
 
     def _heads(self, part: Floats, weight: Floats | None) -> Floats:
         """[heads, tokens, head_dim], normed over as much as the weight is long."""

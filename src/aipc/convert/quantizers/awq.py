@@ -174,7 +174,7 @@ def foldable(block: Block) -> Iterator[Matrix]:
     Attention's output can't where query heads share a value head, nor hidden states without a norm.
     """
     if block.mixer_norm is not None:
-        yield block.mixer.query_key_value
+        yield block.mixer.projection
     if block.feed_forward_norm is not None:
         yield block.gate_up
     yield block.down

@@ -28,6 +28,8 @@ _OTHER_FILE = re.compile(
     re.IGNORECASE,
 )
 """Options whose values are files or libraries."""
+RECURRENT = frozenset({"CausalConvWithState", "LinearAttention", "GatedDeltaNet"})
+"""Operators that keep a state instead of keys and values."""
 _GENAI_SWITCH = {"phi3": 4096, "phimoe": 4096, "phi3small": 8192}
 """As ONNX Runtime GenAI's generators.cpp has it, for folders without a config.json."""
 
@@ -46,6 +48,8 @@ class GenAIFolder:
     """Memory that the key-value cache takes for each token of a sequence."""
     switch: int | None
     """See `rope_switch`."""
+    rewinds: bool
+    """Whether what it keeps can be cut back to an earlier token."""
     ends: tuple[int, ...]
     """Its eos_token_id, one or several."""
     providers: frozenset[str]
@@ -119,6 +123,7 @@ def open_folder(path: Path) -> GenAIFolder:
         token_bytes=_token_bytes(path, decoder, references),
         graph=read_graph(decoder, references),
         switch=_switch(path, model),
+        rewinds=not RECURRENT & references.operators,
         ends=_ends(model),
         providers=frozenset(_providers(decoder)),
         session=_session(decoder),
@@ -249,12 +254,13 @@ def _check_extent(path: Path, external: External, size: int) -> None:
 
 def _token_bytes(path: Path, decoder: Mapping[str, Any], references: References) -> int:
     pattern = str((decoder.get("inputs") or {}).get("past_key_names", "past_key_values.%d.key"))
-    element = references.input_types.get(pattern.replace("%d", "0"), 0)
-    if element not in ELEMENT_BYTES:
+    layers = range(_number(path, decoder, "num_hidden_layers"))
+    names = (pattern.replace("%d", str(layer)) for layer in layers)  # some may not attend
+    elements = [references.input_types[name] for name in names if name in references.input_types]
+    if not elements or elements[0] not in ELEMENT_BYTES:
         raise ArtifactError(f"the model in '{path}' has no input '{pattern}'", _AGAIN)
-    sizes = ("num_hidden_layers", "num_key_value_heads", "head_size")
-    numbers = token_numbers(*(_number(path, decoder, name) for name in sizes))
-    return numbers * ELEMENT_BYTES[element]
+    sizes = (_number(path, decoder, name) for name in ("num_key_value_heads", "head_size"))
+    return token_numbers(len(elements), *sizes) * ELEMENT_BYTES[elements[0]]
 
 
 def _ends(model: Mapping[str, Any]) -> tuple[int, ...]:

@@ -57,6 +57,8 @@ class CachedSequence:
 
     def rewind(self, length: int) -> None:
         """Forget all but the first ``length`` tokens."""
+        if length == len(self.tokens):
+            return
         self._generator.rewind_to(length)
         del self.tokens[length:]
 

@@ -44,13 +44,18 @@ class SequencePool:
         wanted = self._checked_length(len(prompt), answer)
         with self._lock:
             idle, self._idle = self._idle, None
-        shared = idle.reusable(prompt) if idle else 0
+        shared = self._shared(idle, prompt) if idle else 0
         if idle and shared and idle.capacity >= wanted:
             idle.rewind(shared)
             return idle
         del idle  # its memory is free before the next is requested
         # A conversation that outgrew its room gets twice as much, so that it seldom does again.
         return self._make(wanted, 2 * wanted if shared else wanted, len(prompt))
+
+    def _shared(self, idle: CachedSequence, prompt: Sequence[int]) -> int:
+        """Tokens of ``idle`` that ``prompt`` begins with; 0 where the others can't be forgotten."""
+        shared = idle.reusable(prompt)
+        return shared if self._folder.rewinds or shared == len(idle.tokens) else 0
 
     def guided(self, prompt: int, answer: int, constraint: Constraint) -> GuidedSequence:
         """An empty one whose answer keeps ``constraint``; lengths in tokens, errors as `take`'s.

@@ -20,11 +20,12 @@ from aipc.devices import resolve_device
 from aipc.errors import ArtifactError, DeviceError, EngineError, UsageError
 from aipc.runtimes.base import Capabilities, Decoding, Engine, Generation, Scorer
 from aipc.runtimes.json_schema import check_constrained
-from aipc.runtimes.kv_budget import kv_budget
+from aipc.runtimes.kv_budget import kv_budget, state_tokens
 from aipc.runtimes.openvino.batch import Batch, BatchRequest
 from aipc.runtimes.openvino.generation import OpenVINOGeneration, generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.properties import check_properties
+from aipc.runtimes.openvino.recipe import keeps_states
 from aipc.runtimes.openvino.repack import repack
 from aipc.runtimes.openvino.scorer import OpenVINOScorer, ScoredGeneration, is_scored
 from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
@@ -95,6 +96,11 @@ class OpenVINOEngine:
         }
         self.switch = read_rope_switch(artifact)
         self._lookup = read_lookup(properties)
+        if self._lookup is not None and keeps_states(artifact):
+            raise UsageError(
+                "OpenVINO has no prompt lookup for a network with blocks that convolve or remember",
+                "leave prompt_lookup out",
+            )
         scheduler = _scheduler(chunked=self.switch is None)
         with translated("the model could not be loaded on " + device):
             pipeline: Any = openvino_genai.ContinuousBatchingPipeline(
@@ -102,6 +108,7 @@ class OpenVINOEngine:
             )
         self._grammars = GrammarCheck(artifact)
         self._artifact = artifact
+        self._state_tokens = state_tokens(artifact)
         self._scorer: OpenVINOScorer | None = None
         self._scoring = threading.Lock()
         self._scored: WeakSet[ScoredGeneration] = WeakSet()
@@ -149,7 +156,7 @@ class OpenVINOEngine:
         """A request of the batch, which begins as soon as there is room for it."""
         tokens = token_tensor(prompt)
         config = self._config(decoding, stop_ids)
-        length = len(prompt) + decoding.max_new_tokens
+        length = len(prompt) + decoding.max_new_tokens + self._state_tokens
         request = BatchRequest(tokens, config, length, self._batch.readers)
         self._batch.add(request)
         return request

@@ -1,7 +1,9 @@
-"""Whether the weights of an OpenVINO model are of a kind that the NPU computes with.
+"""Whether an OpenVINO model is of a kind that the NPU computes with.
 
-Asymmetric 4-bit weights fail in its compiler after minutes, or make it answer nonsense without
-any error.  Read from the graph itself, so a vendor's folder is judged as well as ours.
+Its pipeline pads prompts, which only attention leaves out: a convolution or a memory takes the
+padding in, and the answer is wrong without any error (2026.4.1, emulated).  Asymmetric 4-bit
+weights fail in its compiler after minutes, or make it answer nonsense without any error.  Read
+from the graph itself, so a vendor's folder is judged as well as ours.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from aipc.errors import ArtifactError
 GROUPS = (128,)
 """Weights that may share a scale, besides a whole row.  Source: docs.openvino.ai, "Run LLMs
 with OpenVINO GenAI on NPU": ``--sym --group-size 128`` or ``-1``."""
+_OTHER_STATE = b'"cache_params.past.'
+"""How the states besides keys and values are named, here and by optimum-intel."""
 _FOUR_BITS = {"i4", "u4"}
 
 
@@ -29,12 +33,31 @@ class Constant:
     shape: tuple[int, ...]
 
 
+def keeps_states(artifact: Path) -> bool:
+    """Whether some blocks of a model keep a state that is not one of keys and values.
+
+    Raises:
+        ArtifactError: there is no such file.
+    """
+    xml = artifact / OPENVINO_MODEL
+    try:
+        return _OTHER_STATE in xml.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"'{xml}' can't be read ({error})", "convert it again") from error
+
+
 def check_npu_recipe(artifact: Path) -> None:
     """Refuse a model that the NPU can't run, before it is loaded.
 
     Raises:
-        ArtifactError: why, and the command that makes one it can run.
+        ArtifactError: why, and the command that makes one it can run, or where it can run.
     """
+    if keeps_states(artifact):
+        raise ArtifactError(
+            f"the NPU can't run '{artifact.name}': some of its blocks convolve or remember, which "
+            "GenAI's pipeline there computes wrongly",
+            "choose --device cpu or gpu",
+        )
     misfit = npu_misfit(four_bit_constants(artifact / OPENVINO_MODEL))
     if misfit:
         raise ArtifactError(
