@@ -107,6 +107,30 @@ CASES = {
         "boa_token_id": 95,
         "eoa_token_index": 89,
     },
+    "qwen3_5": {
+        "text_config": {
+            **TEXT,
+            "layer_types": ["linear_attention", "full_attention"],
+            "linear_key_head_dim": 8,
+            "linear_value_head_dim": 8,
+            "linear_num_key_heads": 2,
+            "linear_num_value_heads": 4,
+        },
+        "vision_config": {**QWEN, "out_hidden_size": 64},
+        **QWEN_TOKENS,
+        "tie_word_embeddings": True,
+    },
+    "lfm2_vl": {
+        "text_config": {
+            **TEXT,
+            "model_type": "lfm2",
+            "layer_types": ["conv", "full_attention"],
+            "block_auto_adjust_ff_dim": False,
+        },
+        "vision_config": {"model_type": "siglip2_vision_model", **VISION, "num_patches": 4},
+        "image_token_id": 90,
+        "projector_hidden_size": 32,
+    },
 }
 IDS = [int(token) for token in np.random.default_rng(1).integers(3, 80, 24)]
 

@@ -1,4 +1,4 @@
-"""Networks in which some blocks do not attend: what a config says, who fuses them, who can't run them."""
+"""Networks in which some blocks do not attend: configs, what fuses them, what can't run them."""
 
 from __future__ import annotations
 

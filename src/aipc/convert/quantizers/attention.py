@@ -27,12 +27,13 @@ def norm(hidden: Floats, weight: Floats, epsilon: float) -> Floats:
 
 def sigmoid(values: Floats) -> Floats:
     with np.errstate(over="ignore"):  # exp of a large negative value is infinite, the result 0
-        growth: Floats = np.exp(-values)
-    return np.reciprocal(growth + 1)
+        share: Floats = np.reciprocal(1 + np.exp(-values))
+    return share
 
 
 def silu(values: Floats) -> Floats:
-    active: Floats = values * sigmoid(values)
+    with np.errstate(over="ignore"):
+        active: Floats = values / (1 + np.exp(-values))
     return active
 
 
