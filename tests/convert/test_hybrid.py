@@ -56,6 +56,26 @@ def test_other_layers_are_refused(types, tmp_path):
         network_of("lfm2", tmp_path, layer_types=types)
 
 
+@pytest.mark.parametrize(
+    ("name", "stated"),
+    [
+        ("lfm2", {"num_hidden_layers": 10**6}),
+        ("lfm2", {"conv_L_cache": 10**9}),
+        ("lfm2", {"conv_L_cache": None}),
+        ("lfm2", {"block_auto_adjust_ff_dim": True, "block_multiple_of": 0}),
+        ("lfm2", {"intermediate_size": "wide"}),
+        ("qwen3_5", {"linear_num_value_heads": 10**9}),
+        ("qwen3_5", {"linear_num_value_heads": 3}),
+        ("qwen3_5", {"linear_key_head_dim": 0}),
+        ("qwen3_5", {"linear_key_head_dim": [16]}),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(name, stated, tmp_path):
+    with pytest.raises(CheckpointError) as refused:
+        network_of(name, tmp_path, **stated)
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("name", networks.HYBRID)
 def test_the_cache_is_counted_by_the_layers_that_attend(name, tmp_path):
     network = network_of(name, tmp_path)

@@ -13,13 +13,8 @@ from aipc.artifact.config import stretched_context
 from aipc.artifact.kv_cache import CONVOLUTION, DELTA, layer_types
 from aipc.checkpoint import Checkpoint
 from aipc.checkpoint.text_network import EMBEDDING, HEAD
-from aipc.convert.hybrid import (
-    gated_delta,
-    lfm2_config,
-    plain,
-    qwen3_5_config,
-    short_convolution,
-)
+from aipc.convert.hybrid.configs import lfm2_config, plain, qwen3_5_config
+from aipc.convert.hybrid.mixers import gated_delta, short_convolution
 from aipc.convert.network import (
     Attention,
     Block,
