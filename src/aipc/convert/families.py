@@ -514,8 +514,8 @@ class _Parts:
         elif layer.values_are_keys:
             parts = (*parts[:2], parts[1])
         has_bias = self._has("attention")
-        query_norm, key_norm = family.head_norms
-        key_norm_part = self._head_norm("key_norm", key_norm, layer, key)
+        of_query, of_key = family.head_norms
+        key_norm = self._head_norm("key_norm", of_key, layer, key)
         return Attention(
             heads=heads,
             kv_heads=kv_heads,
@@ -526,8 +526,8 @@ class _Parts:
             softcap=_softcap(config, "attn_logit_softcapping") if family.caps_scores else None,
             query_key_value=self.matrix("query_key_value", parts, joint, hidden),
             bias=self.bias("bias", parts, joint, has=family.has_bias or has_bias),
-            query_norm=self._head_norm("query_norm", query_norm, layer, query),
-            key_norm=key_norm_part if layer.shares is None else None,
+            query_norm=self._head_norm("query_norm", of_query, layer, query),
+            key_norm=key_norm if layer.shares is None else None,
             out=self.matrix("attention_out", out, hidden, query),
             out_bias=self.bias("attention_out_bias", out, hidden, has=has_bias),
             norms_values=family.norms_values,
