@@ -99,6 +99,21 @@ def test_openvino_fuses_and_pages_every_block(name, tmp_path, converted):
     assert "TensorIterator" not in run
 
 
+@pytest.mark.parametrize("runtime", ["openvino", "onnx"])
+def test_converting_twice_gives_the_same_bytes(runtime, tmp_path):
+    source = networks.Expected("qwen3_5").write(tmp_path / "checkpoint")
+    made = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        with open_checkpoint(source) as checkpoint:
+            target = find_target("cpu", runtime)
+            plan_conversion(checkpoint, FP16, target).write(tmp_path / name)
+        files = sorted((tmp_path / name).glob("*model.*"))
+        made.append({file.name: file.read_bytes() for file in files})
+    assert len(made[0]) == 2
+    assert made[0] == made[1]
+
+
 @pytest.mark.parametrize(("target", "runtime"), [("npu", "openvino"), ("directml", "onnx")])
 def test_what_computes_them_wrongly_or_not_is_refused(target, runtime, tmp_path):
     folder = networks.Expected("lfm2").write(tmp_path)

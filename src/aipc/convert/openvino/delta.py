@@ -1,7 +1,9 @@
 """The gated delta rule as an OpenVINO graph: a loop over tokens, and the memory as its state.
 
 The nodes have the order in which OpenVINO's GatedDeltaNetFusion recognizes them, as optimum-intel
-exports them; then the loop becomes one operator.  This module loads OpenVINO: import it at use.
+exports them; then the loop becomes one operator.  It allows nothing between the memory and the
+loop, so that a memory, unlike keys and values, does not follow ``beam_idx``: search with beams is
+not for these networks.  This module loads OpenVINO: import it at use.
 """
 
 from __future__ import annotations
