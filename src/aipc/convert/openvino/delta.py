@@ -113,15 +113,16 @@ class _Body:
     def __init__(self, one: GatedDelta) -> None:
         heads, keys, values = one.value_heads, one.key_dim, one.value_dim
 
-        def parameter(*shape: int) -> Any:
-            return ops.parameter(ov.PartialShape(list(shape)), np.float32)
+        def parameter(name: str, *shape: int, kind: Any = np.float32) -> Any:
+            return _named(ops.parameter(ov.PartialShape(list(shape)), kind), name)
 
-        token = ops.parameter([], np.int64)
-        query, key, value = (parameter(-1, heads, 1, width) for width in (keys, keys, values))
-        decay, rate = parameter(-1, heads, 1), parameter(-1, heads, 1)
+        token = parameter("token", kind=np.int64)
+        query, key = (parameter(name, -1, heads, 1, keys) for name in ("query", "key"))
+        value = parameter("value", -1, heads, 1, values)
+        decay, rate = (parameter(name, -1, heads, 1) for name in ("decay", "rate"))
         self.sliced = query, key, value, decay, rate
-        self.memory = parameter(-1, heads, keys, values)
-        self.room = parameter(-1, heads, -1, values)
+        self.memory = parameter("memory", -1, heads, keys, values)
+        self.room = parameter("room", -1, heads, -1, values)
         kept = ops.multiply(self.memory, ops.unsqueeze(ops.exp(decay), integer(-1)))
         column = ops.unsqueeze(opset1.squeeze(key, integer(_TOKENS)), integer(-1))
         known = ops.reduce_sum(ops.multiply(kept, column), integer(-2), keep_dims=False)
@@ -132,11 +133,18 @@ class _Body:
         found = ops.reduce_sum(ops.multiply(memory, asked), integer(-2), keep_dims=True)
         place = ops.unsqueeze(token, integer(0))
         filled = ops.scatter_update(self.room, place, found, integer(_TOKENS))
-        self.new_memory, self.filled = ops.result(memory), ops.result(filled)
-        always = ops.result(ops.constant(np.array(True)))
+        self.new_memory = ops.result(_named(memory, "new_memory"))
+        self.filled = ops.result(_named(filled, "filled"))
+        always = ops.result(_named(ops.constant(np.array(True)), "always"))
         results = [always, self.new_memory, self.filled]
         parameters = [token, *self.sliced, self.memory, self.room]
         self.model = ov.Model(results, parameters, "delta")
+
+
+def _named(node: Any, name: str) -> Any:
+    """OpenVINO else names it after its count of all nodes, and no file is as the one before."""
+    node.output(0).get_tensor().set_names({name})
+    return node
 
 
 def _unit(vectors: Any) -> Any:
