@@ -132,6 +132,14 @@ def test_merges_give_the_ids_that_transformers_gives(merges, kind):
     assert plain_ids(build_tokenizer(folder), STRINGS) == wanted
 
 
+def test_a_special_token_with_the_first_id_is_one_too(merges):
+    folder = merges({"tokenizer_class": "GPT2Tokenizer"})
+    first = min((ids := json.loads((folder / "vocab.json").read_text("utf-8"))), key=ids.get)
+    named = {"tokenizer_class": "GPT2Tokenizer", "eos_token": first}
+    (folder / "tokenizer_config.json").write_text(json.dumps(named))
+    assert build_tokenizer(folder).decode([0]) == ""
+
+
 @pytest.mark.parametrize("config", [{}, {"tokenizer_class": "BertTokenizer"}])
 def test_a_class_that_splits_text_in_an_unknown_way(merges, config):
     with pytest.raises(UnsupportedModel, match=r"splits text; put the model's tokenizer.json"):

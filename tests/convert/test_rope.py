@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from aipc.convert.rope import Rope, rope_tables
+from aipc.convert.rope import Rope, read_rope, rope_tables
 
 
 def rows(table, start=0, stop=None):
@@ -15,6 +16,15 @@ def test_a_row_a_position():
     angles = np.arange(6)[:, None] * np.array([1.0, 0.1])
     np.testing.assert_allclose(rows(cosine), 2 * np.cos(angles), rtol=1e-6)
     np.testing.assert_allclose(rows(sine, 2, 5), 2 * np.sin(angles[2:5]), rtol=1e-6)
+
+
+def test_proportional_frequencies_are_divided_by_their_factor():
+    """As by transformers' ``_compute_proportional_rope_parameters``."""
+    stated = {"rope_type": "proportional", "partial_rotary_factor": 0.5, "rope_theta": 10_000.0}
+    plain = read_rope({"rope_parameters": stated}, 8)
+    slower = read_rope({"rope_parameters": stated | {"factor": 4.0}}, 8)
+    assert plain.frequencies == pytest.approx((1, 0.1, 0, 0))
+    assert slower.frequencies == pytest.approx((0.25, 0.025, 0, 0))
 
 
 def test_long_frequencies_begin_again_after_the_short_ones():

@@ -146,14 +146,18 @@ def _add_tokens(folder: Path, tokenizer: Tokenizer, config: Mapping[str, Any]) -
             raise misstated(folder / TOKENIZER_CONFIG, what, _ADD_TO_IT)
     named = [config.get(name) for name in _NAMES]
     texts = [token.get("content") if isinstance(token, dict) else token for token in named]
-    known = [text for text in texts if isinstance(text, str) and tokenizer.token_to_id(text)]
+    added = {token["content"] for token in stated.values()}
     tokenizer.add_special_tokens(
-        [AddedToken(text, normalized=False) for text in known if text not in _contents(stated)]
+        [
+            AddedToken(text, normalized=False)
+            for text in texts
+            if _is_known(tokenizer, text) and text not in added
+        ]
     )
 
 
-def _contents(stated: Mapping[int, Mapping[str, Any]]) -> set[Any]:
-    return {token["content"] for token in stated.values()}
+def _is_known(tokenizer: Tokenizer, text: Any) -> bool:
+    return isinstance(text, str) and tokenizer.token_to_id(text) is not None
 
 
 def _stated_tokens(folder: Path, config: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
@@ -196,8 +200,7 @@ def _framing(
 ) -> list[str]:
     token = config.get(name)
     text = token.get("content") if isinstance(token, dict) else token
-    is_there = isinstance(text, str) and tokenizer.token_to_id(text) is not None
-    return [str(text)] if wanted and is_there else []
+    return [str(text)] if wanted and _is_known(tokenizer, text) else []
 
 
 def _object(path: Path) -> dict[str, Any]:

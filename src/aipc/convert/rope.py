@@ -113,6 +113,10 @@ def _plain(base: _Floats, *_: _Config) -> Rope:
     return Rope(2 * base.size, tuple(base))
 
 
+def _proportional(base: _Floats, parameters: _Config, _: _Config) -> Rope:
+    return _plain(base / float(parameters.get("factor") or 1))
+
+
 def _llama3(base: _Floats, parameters: _Config, _: _Config) -> Rope:
     factor = float(parameters["factor"])
     low, high = float(parameters["low_freq_factor"]), float(parameters["high_freq_factor"])
@@ -187,7 +191,7 @@ def _longrope_magnitude(parameters: _Config, config: _Config, switch: int) -> fl
 _SCALINGS: dict[str, Callable[[_Floats, _Config, _Config], Rope]] = {
     "default": _plain,
     "dynamic": _plain,
-    "proportional": _plain,
+    "proportional": _proportional,
     "yarn": _yarn,
     "linear": lambda base, parameters, _: _plain(base / float(parameters["factor"])),
     "llama3": _llama3,
