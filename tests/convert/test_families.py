@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import networks
 import numpy as np
 import pytest
 import tiny
@@ -33,6 +34,14 @@ def test_a_window_as_wide_as_the_context_is_no_window(tmp_path):
     assert [one.window for one in network.attentions] == [None, None]
 
 
+def test_a_window_counts_in_a_context_that_was_stretched_beyond_it(tmp_path):
+    yarn = {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 128}
+    config = tiny.PHI3 | {"sliding_window": 128, "rope_scaling": yarn}
+    network = described(tmp_path, config, tiny.random_tensors(config))
+    assert network.context == 256
+    assert [one.window for one in network.attentions] == [128, 128]
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -56,6 +65,20 @@ def test_a_config_that_lacks_or_garbles_a_size_is_one_clear_error(tmp_path, key,
         pytest.skip("a number like any other, checked against the tensors")
     with pytest.raises((CheckpointError, UnsupportedModel)):
         described(tmp_path, tiny.LLAMA | {key: value}, tiny.random_tensors(tiny.LLAMA))
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("smollm3", "no_rope_layers", [1]),
+        ("ministral3", "sliding_window_pattern", float("inf")),
+        ("gemma4", "per_layer_config", "many"),
+    ],
+)
+def test_a_garbled_option_of_a_network_is_one_clear_error(tmp_path, name, key, value):
+    known = networks.Expected(name)
+    with pytest.raises(CheckpointError, match="config.json lacks or garbles"):
+        described(tmp_path, known.config | {key: value}, known.tensors())
 
 
 def test_a_missing_tensor_is_named(tmp_path):

@@ -155,6 +155,7 @@ _GEMMA3 = replace(
 _GEMMA4 = replace(
     _GEMMA3,
     norm_offset=0.0,
+    reads_bias=False,
     norms_values=True,
     query_width=1,
     differs_by_type=True,
@@ -240,7 +241,7 @@ def read_network(checkpoint: Checkpoint) -> Network:
 def _named_garble(path: Path) -> Iterator[None]:
     try:
         yield
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path}: config.json lacks or garbles {error}",
             "correct it there: the model's page has the right one",
@@ -278,7 +279,7 @@ def _describe(config: Mapping[str, Any], family: Family) -> Network:
         intermediate=intermediate,
         norm_epsilon=float(config["rms_norm_eps"]),
         activation=family.activation,
-        context=max(int(config["max_position_embeddings"]), stretched_context(config)),
+        context=_context(config),
         embedding=embedding,
         blocks=tuple(
             _Parts(config, family, index).block(layer)
@@ -294,6 +295,10 @@ def _describe(config: Mapping[str, Any], family: Family) -> Network:
         logits_softcap=_softcap(config, "final_logit_softcapping") if family.caps_logits else None,
         token_inputs=_token_inputs(config, family),
     )
+
+
+def _context(config: Mapping[str, Any]) -> int:
+    return max(int(config["max_position_embeddings"]), stretched_context(config))
 
 
 def _token_width(config: Mapping[str, Any], family: Family) -> int:
@@ -438,7 +443,7 @@ def _known_types(stated: list[str], known: set[str], layers: int) -> list[str]:
 
 def _window(config: Mapping[str, Any]) -> int | None:
     window = config.get("sliding_window")
-    return int(window) if window and int(window) < int(config["max_position_embeddings"]) else None
+    return int(window) if window and int(window) < _context(config) else None
 
 
 def _turns(config: Mapping[str, Any], family: Family, layers: int) -> list[bool]:
@@ -447,7 +452,9 @@ def _turns(config: Mapping[str, Any], family: Family, layers: int) -> list[bool]
         return [True] * layers
     stated = config.get("no_rope_layers")  # 1 where a layer has one, whatever the name says
     if stated:
-        return [bool(stated[index]) for index in range(layers)]
+        if len(stated) != layers:
+            raise ValueError(f"no_rope_layers {quoted(stated)}")
+        return [bool(one) for one in stated]
     every = int(config.get("no_rope_layer_interval") or 4)
     return [(index + 1) % every != 0 for index in range(layers)]
 

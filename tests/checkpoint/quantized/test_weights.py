@@ -261,6 +261,11 @@ LIES = {
     "nf4 garbled": ("bnb-nf4", floats(STATE, "u1", fill(7)), "config.json"),
     "nf4 scales": ("bnb-nf4", reshape("weight.absmax", 4, 8), "absmax is F32"),
     "nf4 map": ("bnb-nf4", floats("weight.quant_map", "<f4", ZERO), "quant_map is not that"),
+    "int8 tiles": (
+        "bnb-int8",
+        lambda case: case.tensors.update({"layer.weight_format": ("U8", [], b"\2")}),
+        "tiles in place of rows",
+    ),
     "mxfp4 scales": ("mxfp4", reshape("weight_scales", 16, 4), "weight_scales is U8"),
 }
 UNREADABLE = {

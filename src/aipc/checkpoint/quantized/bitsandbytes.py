@@ -4,7 +4,8 @@ Of 4 bits ``weight`` is uint8 [count / 2, 1] of the flattened matrix, the first 
 the high bits; ``weight.absmax`` has the scale of each block, itself in 8 bits where there is
 ``weight.nested_absmax``; ``weight.quant_state.bitsandbytes__nf4`` is JSON (QuantState and
 dequantize_4bit of bitsandbytes 0.50).  Of 8 bits ``weight`` is int8 [rows, columns], ``SCB`` the
-greatest magnitude of each row.
+greatest magnitude of each row; ``weight_format`` other than 0 is an order for some graphics cards
+that older versions wrote and none reads any more.
 """
 
 from __future__ import annotations
@@ -138,6 +139,8 @@ class EightBitRows(IntegerMatrix):
     def __init__(self, layer: Layer) -> None:
         shape = layer.matrix("weight", ("I8",))
         layer.check("SCB", ("F32",), (shape[0],))
+        if layer.has("weight_format") and layer.stored("weight_format").any():
+            raise layer.settings.unsupported("tiles in place of rows (weight_format)")
         self.group = shape[1]
         super().__init__(layer, "bitsandbytes int8", shape, "weight", "SCB", "weight_format")
 
