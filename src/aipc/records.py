@@ -42,15 +42,31 @@ def read_object(path: Path, limit: int | None = None) -> dict[str, Any]:
     Raises:
         CheckpointError: unreadable, larger, no JSON, or no object.
     """
-    limit = LIMIT if limit is None else limit
+    return parse_object(path, read_bytes(path, LIMIT if limit is None else limit))
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Read a whole file of at most ``limit`` bytes.
+
+    Raises:
+        CheckpointError: unreadable, or larger.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
         raise unreadable(path, error) from error
     if len(data) > limit:
-        raise damaged(path, f"more than {limit} bytes of JSON")
-    return parse_object(path, data)
+        raise damaged(path, f"it has more than {limit} bytes")
+    return data
+
+
+def read_text(path: Path, limit: int) -> str:
+    """`read_bytes` of UTF-8, with its errors, as they are also for what is none."""
+    try:
+        return read_bytes(path, limit).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise damaged(path, "not UTF-8") from error
 
 
 def parse_object(path: Path, data: bytes) -> dict[str, Any]:

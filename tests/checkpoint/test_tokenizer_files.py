@@ -68,6 +68,9 @@ def test_added_tokens_that_would_get_other_ids_are_refused(pieces):
         CheckpointError, match=r"'<\|end\|>' is 420, not 7000; put .*tokenizer.json"
     ):
         build_tokenizer(pieces("llama", {"added_tokens_decoder": added}))
+    (pieces("llama", {}) / "added_tokens.json").write_text('{"<|turn|>": 7000}')
+    with pytest.raises(CheckpointError, match=r"added_tokens.json' can't be right"):
+        build_tokenizer(pieces("llama"))
 
 
 @pytest.mark.parametrize(

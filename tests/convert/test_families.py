@@ -77,7 +77,7 @@ def test_a_config_that_lacks_or_garbles_a_size_is_one_clear_error(tmp_path, key,
 )
 def test_a_garbled_option_of_a_network_is_one_clear_error(tmp_path, name, key, value):
     known = networks.Expected(name)
-    with pytest.raises(CheckpointError, match="config.json lacks or garbles"):
+    with pytest.raises(CheckpointError, match=r"config\.json lacks or garbles"):
         described(tmp_path, known.config | {key: value}, known.tensors())
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from aipc.artifact.files import CHAT_TEMPLATE, TOKENIZER_CONFIG
-from aipc.errors import UnsupportedModel, damaged, misstated, unreadable
-from aipc.records import read_object
+from aipc.errors import UnsupportedModel, misstated
+from aipc.records import read_object, read_text
 
 DEFAULT = "default"
 TOOL_USE = "tool_use"
@@ -20,6 +20,7 @@ _OF_PROCESSOR = "chat_template.json"
 """Where the processors of multimodal models kept theirs before chat_template.jinja."""
 _BESIDE = f"put the one to use beside it as {CHAT_TEMPLATE}"
 _LONGEST = 2**20  # characters
+_MOST = 4 * _LONGEST  # bytes of UTF-8
 _NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 
 
@@ -33,7 +34,7 @@ def read_chat_templates(folder: Path) -> Mapping[str, str]:
         UnsupportedModel: named templates, none of them "default".
     """
     files = {
-        DEFAULT if path.parent == folder else path.stem: _checked(path, _read_text(path))
+        DEFAULT if path.parent == folder else path.stem: _checked(path, read_text(path, _MOST))
         for path in template_files(folder)
         if path.suffix == ".jinja"
     }
@@ -83,16 +84,6 @@ def _named(path: Path, entries: list[Any]) -> list[tuple[str, Any]]:
     if not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
         raise misstated(path, "its chat templates have no names", _BESIDE)
     return [(str(entry["name"]), entry.get("template")) for entry in entries]
-
-
-def _read_text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(_LONGEST + 1).decode("utf-8")
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except UnicodeDecodeError as error:
-        raise damaged(path, "not UTF-8") from error
 
 
 def _checked(path: Path, template: Any) -> str:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from aipc.checkpoint.gguf.sentencepiece import build_piece_bpe
 from aipc.checkpoint.gguf.vocabulary import BYTE, CONTROL, NORMAL, UNKNOWN, Vocabulary
-from aipc.errors import UnsupportedModel, damaged, unreadable
+from aipc.errors import UnsupportedModel, damaged
+from aipc.records import read_bytes
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -113,13 +114,7 @@ def read_sentencepiece(path: Path) -> SentencepieceModel:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MOST + 1)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    if len(data) > _MOST:
-        raise damaged(path, f"more than {_MOST} bytes of vocabulary")
+    data = read_bytes(path, _MOST)
     if _TIKTOKEN.match(data):
         raise UnsupportedModel(
             f"'{path}' is in tiktoken's form",

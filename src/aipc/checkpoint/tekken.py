@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aipc.checkpoint.gguf.byte_level import PreTokenizer, build_split_bpe
+from aipc.checkpoint.gguf.byte_level import BYTE_LETTERS, PreTokenizer, build_split_bpe
 from aipc.errors import CheckpointError, UnsupportedModel, damaged
 from aipc.records import read_object
 
@@ -88,11 +88,4 @@ def _merges(ranks: Mapping[bytes, int]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _letters(token: bytes) -> str:
-    """GPT-2's letters for bytes: printable ones stand for themselves, the others come after."""
-    return token.decode("latin-1").translate(_LETTERS)
-
-
-_PRINTABLE = frozenset((*range(33, 127), *range(161, 173), *range(174, 256)))
-_LETTERS = {
-    byte: 256 + at for at, byte in enumerate(byte for byte in range(256) if byte not in _PRINTABLE)
-}
+    return "".join(map(BYTE_LETTERS.__getitem__, token))

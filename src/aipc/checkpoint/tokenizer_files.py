@@ -16,8 +16,8 @@ from aipc.checkpoint.gguf.byte_level import PRE_TOKENIZERS, build_split_bpe
 from aipc.checkpoint.gguf.vocabulary import CONTROL, UNKNOWN, USER_DEFINED
 from aipc.checkpoint.sentencepiece_model import read_sentencepiece
 from aipc.checkpoint.tekken import TEKKEN
-from aipc.errors import UnsupportedModel, damaged, misstated, quoted, unreadable
-from aipc.records import read_object
+from aipc.errors import UnsupportedModel, misstated, quoted
+from aipc.records import read_object, read_text
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -115,13 +115,7 @@ def _of_merges(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
 
 def _merges(folder: Path, ids: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     path = folder / MERGES
-    try:
-        with path.open("rb") as file:
-            lines = file.read(_MOST_MERGES).decode("utf-8").split("\n")
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except UnicodeDecodeError as error:
-        raise damaged(path, "not UTF-8") from error
+    lines = read_text(path, _MOST_MERGES).split("\n")
     for number, line in enumerate(lines):
         if not line.strip() or (number == 0 and line.startswith("#version")):
             continue
@@ -136,14 +130,15 @@ def _add_tokens(folder: Path, tokenizer: Tokenizer, config: Mapping[str, Any]) -
     """Tokens beyond the model's own, in the order of their ids; each has to get the stated one."""
     from tokenizers import AddedToken
 
-    stated = _stated_tokens(folder, config)
+    path = folder / (TOKENIZER_CONFIG if config.get("added_tokens_decoder") else ADDED)
+    stated = _stated_tokens(path, config)
     for number, token in sorted(stated.items()):
         made = AddedToken(**token)
         (tokenizer.add_special_tokens if token["special"] else tokenizer.add_tokens)([made])
         given = tokenizer.token_to_id(token["content"])
         if given != number:
             what = f"its added token {quoted(token['content'])} is {given}, not {number}"
-            raise misstated(folder / TOKENIZER_CONFIG, what, _ADD_TO_IT)
+            raise misstated(path, what, _ADD_TO_IT)
     named = [config.get(name) for name in _NAMES]
     texts = [token.get("content") if isinstance(token, dict) else token for token in named]
     added = {token["content"] for token in stated.values()}
@@ -160,11 +155,11 @@ def _is_known(tokenizer: Tokenizer, text: Any) -> bool:
     return isinstance(text, str) and tokenizer.token_to_id(text) is not None
 
 
-def _stated_tokens(folder: Path, config: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
-    """Id → AddedToken's arguments, of tokenizer_config.json or else added_tokens.json."""
-    decoder = config.get("added_tokens_decoder")
-    path = folder / (TOKENIZER_CONFIG if decoder else ADDED)
-    entries = decoder or {number: token for token, number in _object(folder / ADDED).items()}
+def _stated_tokens(path: Path, config: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """Id → AddedToken's arguments, of ``path``: tokenizer_config.json or else added_tokens.json."""
+    entries = config.get("added_tokens_decoder") or {
+        number: token for token, number in _object(path).items()
+    }
     special = config.get("additional_special_tokens") or []
     flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
     try:

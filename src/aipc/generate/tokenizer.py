@@ -18,7 +18,6 @@ import re
 from collections.abc import Iterator
 
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-_PLAIN = (*range(33, 127), *range(161, 173), *range(174, 256))
 # in UTF-8 punctuation and box drawing begin with E2, emoji with F0, and nothing with 80 to BF
 _BEGIN_LETTERS = frozenset((*ascii_letters.encode(), *range(0xC3, 0xEF))) - {0xE2}
 
@@ -64,10 +63,9 @@ def _types(decoder: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _letters() -> dict[str, int]:
-    """Letter to byte: printable ones stand for themselves, the others come after all bytes."""
-    others = [byte for byte in range(256) if byte not in _PLAIN]
-    own = {chr(byte): byte for byte in _PLAIN}
-    return own | {chr(256 + at): byte for at, byte in enumerate(others)}
+    from aipc.checkpoint.gguf.byte_level import BYTE_LETTERS
+
+    return {letter: byte for byte, letter in BYTE_LETTERS.items()}
 
 
 class Tokenizer:

@@ -18,6 +18,12 @@ from aipc.errors import UnsupportedModel, quoted
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+_PRINTABLE = (*range(33, 127), *range(161, 173), *range(174, 256))
+BYTE_LETTERS: Mapping[int, str] = {byte: chr(byte) for byte in _PRINTABLE} | {
+    byte: chr(256 + at)
+    for at, byte in enumerate(byte for byte in range(256) if byte not in _PRINTABLE)
+}
+"""GPT-2's letter for each byte: printable ones stand for themselves, the others come after all."""
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
 _ENDS = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _CL100K = rf"{_WORDS}|\p{{N}}{{1,3}}|{_ENDS}"

@@ -132,7 +132,7 @@ def _refuse_unexplained(file: StoredTensors) -> None:
         if name.endswith(_PACKED):
             raise UnsupportedModel(
                 f"the tensor {quoted(name)} is of a quantized checkpoint, but neither config.json "
-                "nor quantize_config.json says how it was quantized",
+                "nor a file beside it says how it was quantized",
                 ANOTHER,
             )
 

@@ -2,7 +2,7 @@
 
 Weights are read a few rows at a time: in memory are the hidden states of the calibration windows
 and what is computed from them, no whole matrix.  Windows start at position 0 and are shorter than
-any rotary switch or attention window that matters here.
+any rotary switch that matters here.
 """
 
 from __future__ import annotations
