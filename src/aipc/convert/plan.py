@@ -193,7 +193,7 @@ class ConversionPlan(ABC):
         return sorted({one.matrix.columns for one in stored if one.encoding.bits == 16})
 
     @property
-    def is_coarser(self) -> bool:
+    def _has_whole_rows(self) -> bool:
         """Whether a matrix has whole rows of 4 bits where the recipe has groups."""
         stated = self.recipe.group_size
         stored = (one.encoding for one in self.layout.matrices.values() if not one.encoding.carried)
@@ -209,7 +209,7 @@ class ConversionPlan(ABC):
         """The conversion's part of the artifact's manifest."""
         encodings = {name: asdict(encoding) for name, encoding in self.encodings.items()}
         judged = rounded_as(self.recipe, encodings.values())
-        known = None if self.is_coarser else judged
+        known = None if self._has_whole_rows else judged
         expected = None if known is None else expected_quality(known)
         quality = {"quality": None if expected is None else asdict(expected)}
         return {
