@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import networks
+import openvino_scorer
 import pytest
 import tiny
 
@@ -96,6 +97,19 @@ def test_a_stack_of_any_height_attends(name, runtime, tmp_path):
             finally:
                 engine.close()
             assert (token,) == next_tokens(planned, size, [[1, 2, 3]])
+
+
+@pytest.mark.parametrize("name", ["gemma4", "gemma4-dense", "granite", "smollm3"])
+@pytest.mark.parametrize("recipe", RECIPES[:2], ids=lambda recipe: recipe.tag)
+def test_networks_whose_blocks_differ_have_stacks_too(name, recipe, tmp_path):
+    folder = networks.Expected(name).write(tmp_path / name)
+    planned = plan_conversion(open_checkpoint(folder), recipe, find_target("cpu", "openvino"))
+    write_stack(planned, size := StackSize(2, 64), made := made_in(tmp_path))
+    for prompt in PROMPTS:
+        prompt = [token % 64 for token in prompt]
+        found = openvino_scorer.Scorer(made).logits(prompt)[-1].argmax()
+        assert (found,) == next_tokens(planned, size, [prompt])
+    assert (made / planned.weights_file).stat().st_size < planned.layout.nbytes
 
 
 def made_in(folder: Path, name: str = "stack") -> Path:

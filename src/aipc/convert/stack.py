@@ -20,7 +20,15 @@ import numpy.typing as npt
 from aipc.artifact.files import CONFIG
 from aipc.checkpoint.tensors import GridCodes, TensorInfo
 from aipc.convert.layout import Packing, StoredMatrix
-from aipc.convert.network import Attention, Block, Matrix, Mixer, Network
+from aipc.convert.network import (
+    Attention,
+    Block,
+    Matrix,
+    Mixer,
+    Network,
+    TokenGate,
+    TokenInputs,
+)
 from aipc.convert.plan import ConversionPlan
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
 from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, dequantize
@@ -30,7 +38,7 @@ from aipc.records import write_object
 
 CONTEXT = 1024
 """Tokens; more would make tables of rotary embedding larger than the blocks."""
-_Part = TypeVar("_Part", Block, Mixer)
+_Part = TypeVar("_Part", bound="Block | Mixer | TokenGate")
 _FACTORS = (0.8, 1.0, 1.25, 0.9, 1.1)
 """Of the scales of one piece and the next, so that not all pieces are alike."""
 
@@ -50,7 +58,7 @@ def write_stack(plan: ConversionPlan, size: StackSize, folder: Path) -> None:
         OSError: the disk is full.
     """
     network = _cut(plan.network, size)
-    layout = plan.lay_out(network, plan.encodings, plan.target)
+    layout = plan.lay_out(network, _encodings(plan, network), plan.target)
     write_object(folder / CONFIG, _config(plan, network))
     write_encoded(plan.checkpoint, layout, folder / plan.weights_file, _encoded)
     replace(plan, network=network, layout=layout).write_graph(folder)
@@ -80,12 +88,14 @@ def _config(plan: ConversionPlan, network: Network) -> dict[str, Any]:
 
 def _cut(network: Network, size: StackSize) -> Network:
     embedding = _own(network.embedding, size.rows)
+    blocks = tuple(map(_own_matrices, _in_order(network)[: size.blocks]))
     return replace(
         network,
-        blocks=tuple(map(_own_matrices, _in_order(network)[: size.blocks])),
+        blocks=blocks,
         context=min(network.context, CONTEXT),
         embedding=embedding,
         head=embedding if network.tied else _own(network.head, size.rows),
+        token_inputs=_of_blocks(network.token_inputs, len(blocks), size.rows),
     )
 
 
@@ -95,14 +105,31 @@ def _in_order(network: Network) -> list[Block]:
     return [first, *(block for block in network.blocks if block is not first)]
 
 
-def _own_matrices(block: Block) -> Block:
-    return replace(_with_own(block), mixer=_with_own(block.mixer))
+def _of_blocks(inputs: TokenInputs | None, blocks: int, rows: int) -> TokenInputs | None:
+    """What tokens give to so many blocks."""
+    if inputs is None:
+        return None
+    width = blocks * inputs.width
+    embedding = replace(_own(inputs.embedding, rows), columns=width)
+    return replace(inputs, embedding=embedding, projection=_own(inputs.projection, width))
 
 
-def _with_own(part: _Part) -> _Part:
-    parts = {field.name: getattr(part, field.name) for field in fields(part)}
+def _encodings(plan: ConversionPlan, network: Network) -> dict[str, Encoding]:
+    """The plan's; whole rows stay whole where they are shorter."""
+    found = {one.name: (one, plan.encodings[one.name]) for one in network.matrices()}
+    return {
+        name: replace(encoding, group=min(encoding.group, one.columns))
+        for name, (one, encoding) in found.items()
+    }
+
+
+def _own_matrices(part: _Part) -> _Part:
+    """The part with matrices of its own, those of the parts inside it too."""
+    inside = ((field.name, getattr(part, field.name)) for field in fields(part))
     own: dict[str, Any] = {
-        name: _own(one) for name, one in parts.items() if isinstance(one, Matrix)
+        name: _own(one) if isinstance(one, Matrix) else _own_matrices(one)
+        for name, one in inside
+        if isinstance(one, Matrix | Mixer | TokenGate)
     }
     return replace(part, **own)
 
@@ -185,6 +212,7 @@ class _StackWeights:
     def __init__(self, plan: ConversionPlan, network: Network) -> None:
         self._plan = plan
         self._matrices = {matrix.name: matrix for matrix in network.matrices()}
+        self._encodings = _encodings(plan, network)
         made = {
             name: TensorInfo(name, "F32", (matrix.rows, matrix.columns), 4 * matrix.weights)
             for name, matrix in self._matrices.items()
@@ -194,7 +222,7 @@ class _StackWeights:
     def rows(self, name: str, start: int = 0, stop: int | None = None) -> Floats:
         if name not in self._matrices:
             return self._plan.checkpoint.rows(name, start, stop)
-        return _Noise(self._matrices[name], self._plan.encodings[name]).weights()[start:stop]
+        return _Noise(self._matrices[name], self._encodings[name]).weights()[start:stop]
 
     def codes(self, name: str, start: int, stop: int) -> GridCodes:
         """Never asked for, as nothing of a stack is quantized."""
