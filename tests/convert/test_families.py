@@ -43,6 +43,35 @@ def test_a_window_counts_in_a_context_that_was_stretched_beyond_it(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "left_out", "stated"),
+    [
+        ("gemma2", "attn_logit_softcapping", {"attn_logit_softcapping": 50.0}),
+        ("gemma2", "final_logit_softcapping", {"final_logit_softcapping": 30.0}),
+        ("gemma2", "sliding_window", {"sliding_window": 4096}),
+        ("gemma3", "sliding_window", {"sliding_window": 4096}),
+        ("gemma4", "sliding_window", {"sliding_window": 512}),
+        ("ministral", "sliding_window", {"sliding_window": 4096}),
+        ("mistral-yarn", "sliding_window", {"sliding_window": 4096}),
+        ("olmo3", "sliding_window", {"sliding_window": 4096}),
+    ],
+)
+def test_what_a_config_leaves_out_is_transformers_default(tmp_path, name, left_out, stated):
+    expected = networks.Expected(name)
+    config = expected.config | {"max_position_embeddings": 8192}
+    without = {key: value for key, value in config.items() if key != left_out}
+    found = described(tmp_path / "without", without, expected.tensors())
+    assert found == described(tmp_path / "stated", config | stated, expected.tensors())
+    assert found != described(tmp_path / "null", config | {left_out: None}, expected.tensors())
+
+
+def test_of_two_spellings_of_rotary_settings_the_old_one_counts(tmp_path):
+    tensors, linear = tiny.random_tensors(tiny.LLAMA), {"rope_type": "linear", "factor": 4.0}
+    both = {"rope_scaling": linear, "rope_parameters": {"rope_type": "default"}}
+    one = described(tmp_path / "one", tiny.LLAMA | {"rope_scaling": linear}, tensors)
+    assert described(tmp_path / "both", tiny.LLAMA | both, tensors) == one
+
+
+@pytest.mark.parametrize(
     ("change", "named"),
     [
         ({"model_type": "mamba"}, "known networks: llama, phi3"),
@@ -51,6 +80,7 @@ def test_a_window_counts_in_a_context_that_was_stretched_beyond_it(tmp_path):
         ({"use_bidirectional_attention": True}, "use_bidirectional_attention"),
         ({"rope_scaling": {"type": "llama3"}}, "incomplete"),
         ({"rope_scaling": {"type": "spiral"}}, "spiral"),
+        ({"partial_rotary_factor": 0.5}, "rotates 8 of 16 dimensions"),
     ],
 )
 def test_what_the_graph_would_compute_wrongly_is_refused_by_name(tmp_path, change, named):

@@ -91,16 +91,19 @@ def read_context(folder: Path) -> int | None:
     return None if stated is None else max(stated, stretched_context(read_config(folder)))
 
 
+def rope_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The rotary settings of a config.json; of two spellings the old one, as in transformers."""
+    stated = config.get("rope_scaling") or config.get("rope_parameters")
+    return dict(stated) if isinstance(stated, Mapping) else {}
+
+
 def stretched_context(config: Mapping[str, Any]) -> int:
     """The context that a config's YaRN scaling makes of the original one, in tokens; else 0.
 
     Qwen's way to lengthen the context is to add the scaling and leave max_position_embeddings.
     """
-    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if not isinstance(scaling, dict) or "yarn" not in (
-        scaling.get("rope_type"),
-        scaling.get("type"),
-    ):
+    scaling = rope_settings(config)
+    if "yarn" not in (scaling.get("rope_type"), scaling.get("type")):
         return 0
     original: Any = scaling.get("original_max_position_embeddings")
     factor: Any = scaling.get("factor")

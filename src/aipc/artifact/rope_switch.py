@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aipc.artifact.config import read_config
+from aipc.artifact.config import read_config, rope_settings
 
 
 def rope_switch(config: Mapping[str, Any]) -> int | None:
@@ -16,7 +16,7 @@ def rope_switch(config: Mapping[str, Any]) -> int | None:
     computed anew past it, as transformers does for Phi-3.  ``config`` is a model's config.json;
     None where its embedding has no such switch.
     """
-    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    scaling = rope_settings(config)
     if scaling.get("rope_type", scaling.get("type")) not in {"longrope", "su"}:
         return None
     names = "original_max_position_embeddings"

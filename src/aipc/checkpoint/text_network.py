@@ -32,6 +32,12 @@ _INHERITED = (
     *("bos_token_id", "eos_token_id", "pad_token_id"),
     *("dtype", "torch_dtype", "quantization_config"),
 )
+_UNSEEN = (
+    *("sliding_window", "attn_logit_softcapping", "final_logit_softcapping"),
+    "rope_parameters",
+)
+"""Members that change what is computed and no tensor's shape, so that nothing else tells of them."""
+_ROTARY = frozenset({"rope_theta", "rope_local_base_freq", "rope_parameters"})
 _UNMERGED = (".lora_A.", ".base_layer.", ".lora_embedding_A")
 _COMPUTED = re.compile(
     r"(?:.*\.)?(?:rotary_emb\.(?:inv_freq|cos_cached|sin_cached)|masked_bias|position_ids)",
@@ -94,7 +100,8 @@ def find_text_network(path: Path, config: Mapping[str, Any], weights: TensorFile
 def text_config(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """The text network's config, as its own config.json would have it.
 
-    What an inner config leaves out is the default of its class in transformers.
+    What an inner config leaves out is the default of its class in transformers; of a plain one only
+    what nothing else would tell of.
 
     Raises:
         UnsupportedModel: a network of several parts that is not known.
@@ -103,7 +110,8 @@ def text_config(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     wrapper = _TABLE["wrapper"].get(model_type)
     if wrapper is None:
         _refuse_unknown_wrapper(path, model_type, config)
-        return dict(config)
+        defaults = _defaults(config)
+        return {key: defaults[key] for key in _UNSEEN if key in defaults} | dict(config)
     stated = config.get(wrapper.get("key", "text_config"))
     if isinstance(stated, dict):
         inner = {"model_type": wrapper["text"]} | stated
@@ -128,18 +136,25 @@ def _refuse_unknown_wrapper(path: Path, model_type: str, config: Mapping[str, An
 
 
 def _completed(inner: dict[str, Any]) -> dict[str, Any]:
-    model_type = str(inner["model_type"])
-    defaults = dict(_TABLE["defaults"].get(model_type, {}))
+    defaults, model_type = _defaults(inner), str(inner["model_type"])
     while model_type in _TABLE["same"]:
         model_type = _TABLE["same"][model_type]
-        defaults = {**_TABLE["defaults"].get(model_type, {}), **defaults}
-    if "rope_parameters" in inner:
-        for key in ("rope_theta", "rope_local_base_freq", "rope_parameters"):
-            defaults.pop(key, None)
     full = {**defaults, **inner, "model_type": model_type}
     if "architectures" in defaults:
         full["architectures"] = defaults["architectures"]
     return {**full, **_positions_of_text(full)}
+
+
+def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config of this type takes for granted; nothing rotary beside ``rope_parameters``."""
+    model_type = str(config.get("model_type"))
+    defaults = dict(_TABLE["defaults"].get(model_type, {}))
+    while model_type in _TABLE["same"]:
+        model_type = _TABLE["same"][model_type]
+        defaults = {**_TABLE["defaults"].get(model_type, {}), **defaults}
+    if "rope_parameters" in config:
+        return {key: value for key, value in defaults.items() if key not in _ROTARY}
+    return defaults
 
 
 def _positions_of_text(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -114,6 +114,8 @@ class Family:
     caps_logits: bool = False
     """The config's ``final_logit_softcapping`` counts."""
     thetas: Thetas = LLAMA_THETAS
+    rotates_part: bool = False
+    """The config's ``partial_rotary_factor`` counts."""
     skips_rope: bool = False
     """The config's ``no_rope_layers``, or every fourth layer, have no rotary embedding."""
     is_tied: bool = False
@@ -171,7 +173,10 @@ _QWEN_WINDOWS = Windows(needs_leave=True)
 FAMILIES = {
     "llama": Family(reads_bias=True),
     "phi3": Family(
-        ("self_attn.qkv_proj",), ("mlp.gate_up_proj",), windows=Windows(reads_types=False)
+        ("self_attn.qkv_proj",),
+        ("mlp.gate_up_proj",),
+        windows=Windows(reads_types=False),
+        rotates_part=True,
     ),
     "mistral": _MISTRAL,
     "ministral": Family(windows=Windows()),
@@ -362,13 +367,24 @@ def _layers(config: Mapping[str, Any], family: Family) -> list[_Layer]:
             _Layer(
                 mixer=kind if kind in family.mixers else "",
                 window=windows.get(kind),
-                rope=read_rope(own, head_dim, family.thetas, kind) if turned else None,
+                rope=_rope(own, family, head_dim, kind) if turned else None,
                 kv_heads=int(own.get("num_key_value_heads") or own["num_attention_heads"]),
                 head_dim=head_dim,
                 intermediate=int(own["intermediate_size"]),
             )
         )
     return _sharing(config, types, layers) if family.differs_by_type else layers
+
+
+def _rope(config: Mapping[str, Any], family: Family, head_dim: int, kind: str) -> Rope:
+    rope = read_rope(config, head_dim, family.thetas, kind)
+    if rope.dimensions != head_dim and not family.rotates_part:
+        raise UnsupportedModel(
+            f"this {config['model_type']} checkpoint rotates {rope.dimensions} of {head_dim}"
+            " dimensions of a head, where transformers rotates all",
+            "take one whose partial_rotary_factor is 1",
+        )
+    return rope
 
 
 def _own_sizes(

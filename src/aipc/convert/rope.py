@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aipc.artifact.config import rope_settings
 from aipc.errors import UnsupportedModel
 
 Frequencies = tuple[float, ...]
@@ -90,7 +91,7 @@ def read_rope(
 
 def _parameters(config: _Config, thetas: Thetas, layer_type: str) -> dict[str, Any]:
     """The config's own for layers of this type, where it tells them apart."""
-    stated = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
+    stated = rope_settings(config)
     is_local = layer_type == "sliding_attention" and thetas.local is not None
     if any(isinstance(value, Mapping) for value in stated.values()):
         own = dict(stated.get(layer_type) or {})
