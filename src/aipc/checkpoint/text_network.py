@@ -36,7 +36,7 @@ _UNSEEN = (
     *("sliding_window", "attn_logit_softcapping", "final_logit_softcapping"),
     "rope_parameters",
 )
-"""Members that change what is computed and no tensor's shape, so that nothing else tells of them."""
+"""Members that change what is computed and no tensor's shape: nothing else tells of them."""
 _ROTARY = frozenset({"rope_theta", "rope_local_base_freq", "rope_parameters"})
 _UNMERGED = (".lora_A.", ".base_layer.", ".lora_embedding_A")
 _COMPUTED = re.compile(

@@ -211,6 +211,7 @@ FAMILIES = {
         read_config=qwen3_5_config,
         mixers=frozenset({DELTA}),
         gated=True,
+        rotates_part=True,
         reads_bias=True,
         norms_heads=True,
         norm_offset=1.0,
