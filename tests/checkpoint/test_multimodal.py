@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
 
 REFERENCE = json.loads(Path(__file__).with_name("multimodal.json").read_text("utf-8"))

@@ -6,7 +6,7 @@ import tiny
 
 from aipc.checkpoint import open_checkpoint
 from aipc.checkpoint.text_network import text_config
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.errors import CheckpointError, UnsupportedModel
 
 LLAMA = tiny.LLAMA

@@ -13,7 +13,7 @@ from packed import as_gptq, put_settings
 from aipc.checkpoint import open_checkpoint
 from aipc.checkpoint.tensors import Grid, GridCodes
 from aipc.convert.carried import carry, quantized, read_grids
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.convert.onnx.plan import plan_onnx
 from aipc.convert.openvino.plan import plan_openvino
 from aipc.convert.quantizers.rtn import dequantize

@@ -8,7 +8,7 @@ import pytest
 from gguf_networks import write_gguf
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.convert.quantizers.activations import logits, matrix_inputs, read_matrix
 
 STATED = {

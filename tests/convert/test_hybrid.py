@@ -13,7 +13,7 @@ from openvino_scorer import EXACT
 
 from aipc.artifact.kv_cache import layer_types
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.convert.network import Attention
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target

@@ -11,7 +11,7 @@ import openvino_scorer
 import pytest
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.convert.quantizers.activations import logits, matrix_inputs, read_matrix
 from aipc.convert.recipe import Recipe
 from aipc.errors import ConversionError

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.convert.recipe import Encoding, Recipe, assign, dividing_group, recorded_recipe
 from aipc.errors import UsageError
 

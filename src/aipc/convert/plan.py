@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from aipc.artifact.files import TOKENIZER
 from aipc.checkpoint import Checkpoint, Weights
 from aipc.convert.carried import carry, describe, read_grids
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.convert.layout import Layout
 from aipc.convert.network import Network
 from aipc.convert.quality import expected_quality, rounded_as

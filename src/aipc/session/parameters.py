@@ -44,7 +44,7 @@ def checkpoint_parameters(checkpoint: Checkpoint) -> int:
     Raises:
         CheckpointError: as `read_network`.
     """
-    from aipc.convert.families import read_network
+    from aipc.convert.families.network_reader import read_network
 
     try:
         return read_network(checkpoint).parameters

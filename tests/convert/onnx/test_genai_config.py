@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from aipc.artifact.providers import GRAPH_FORMS
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.convert.onnx.genai_config import adapt_tokenizer, write_genai_config
 from aipc.convert.recipe import Recipe
 

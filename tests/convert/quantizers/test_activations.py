@@ -6,7 +6,7 @@ import reference
 import tiny
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.convert.quantizers import activations
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix, row_ranges
 

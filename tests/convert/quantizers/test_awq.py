@@ -7,7 +7,7 @@ import tiny
 from replaced import Replaced
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
 from aipc.convert.quantizers.attention import read_vector
 from aipc.convert.quantizers.awq import (

@@ -5,7 +5,7 @@ import pytest
 from replaced import Replaced
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.convert.network import Matrix
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
 from aipc.convert.quantizers.calibrated import (

@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from aipc import records
-from aipc.convert.recipe import Recipe
+from aipc.convert.recipe import REVISION, Recipe
 from aipc.errors import MeasurementError
 from aipc.measure.quality.passages import Cut, Passage, read_passages
 from aipc.measure.quality.quality import EvaluationText, Quality, measure_kl, measure_quality
@@ -133,7 +133,7 @@ def test_onnx_runtime_is_judged_against_the_same_reference(tiny_source, store):
 
 def test_the_reference_is_the_checkpoint_the_artifact_was_made_from(artifact, store):
     reference = find_reference(artifact, None, store, quiet, quiet)
-    assert reference.artifact.name.endswith("fp16-3")
+    assert reference.artifact.name.endswith(f"fp16-{REVISION}")
     assert reference.properties == EXACT
     named = find_reference(artifact, str(artifact), store, quiet, quiet)
     assert named.artifact == artifact

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.checkpoint import Checkpoint
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.convert.network import Network
 from aipc.convert.quality import ConversionQuality
 from aipc.convert.quantizers.activations import (

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from aipc.convert.families import FAMILIES
-from aipc.convert.other_networks import _KINDS, refuse_other_tasks, unknown_network
+from aipc.convert.families.other_networks import _KINDS, refuse_other_tasks, unknown_network
+from aipc.convert.families.table import FAMILIES
 from aipc.errors import UnsupportedModel
 
 

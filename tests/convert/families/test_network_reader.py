@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.families import read_network
+from aipc.convert.families.network_reader import read_network
 from aipc.errors import CheckpointError, UnsupportedModel
 
 
