@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import networks
 import pytest
 
 from aipc.checkpoint import open_checkpoint
@@ -50,6 +51,14 @@ def test_the_cache_counts_in_the_precision_that_was_asked_for(smollm_gguf, small
     assert read_needs(made.path, {}).cache_bytes_per_token == values
     wide = read_needs(made.path, {"KV_CACHE_PRECISION": "f16"})
     assert wide.cache_bytes_per_token == 2 * values
+
+
+def test_a_step_reads_one_row_of_the_table_that_has_something_for_every_block(tmp_path):
+    folder = networks.Expected("gemma4").write(tmp_path / "gemma4")
+    with open_checkpoint(folder) as opened:
+        sizes = {name: one.nbytes for name, one in opened.tensors.items()}
+    table = sizes.pop("model.embed_tokens_per_layer.weight")
+    assert read_needs(folder, {}).weight_bytes == sum(sizes.values()) > table
 
 
 def test_a_gguf_file_with_a_tied_head_reads_all_of_its_tensors(smollm_gguf):

@@ -1,8 +1,7 @@
 """The roofline: what a network asks of a machine, and the best that its limits allow for that.
 
-A network asks for bytes a step and operations a prompt's token; the table of the embedding is
-left out, of which a step reads one row, unless the head is the same table.  Scales and zero points
-count.
+A network asks for bytes a step and operations a prompt's token; tables of embeddings are left out,
+of which a step reads one row, unless the head is the same table.  Scales and zero points count.
 """
 
 from __future__ import annotations
@@ -17,12 +16,15 @@ from aipc.artifact.config import read_config
 from aipc.artifact.files import ONNX_MODEL, OPENVINO_MODEL
 from aipc.artifact.kv_cache import cached_numbers
 from aipc.checkpoint import open_checkpoint
+from aipc.checkpoint.text_network import EMBEDDING, HEAD
 from aipc.measure.bench.result import Needs
 from aipc.runtimes.limits import Limits
 
 _CACHE_BYTES = {"u4": 0.5, "u8": 1.0, "i8": 1.0, "f16": 2.0, "bf16": 2.0, "f32": 4.0}
 _CACHE_DEFAULT = {"openvino": "u8", "onnx": "f32", "gguf": "f16", "checkpoint": "bf16"}
 """What each keeps keys and values in on a CPU by default."""
+_TABLES = frozenset({EMBEDDING, "model.embed_tokens_per_layer.weight"})
+"""Of which a step reads one row, unless the first is the head too."""
 _UNFOLDED = {"Convert", "Subtract", "Multiply", "Reshape", "Transpose"}
 """Operations by which OpenVINO's graphs make a weight of its codes."""
 
@@ -66,10 +68,9 @@ def read_needs(artifact: Path, properties: Mapping[str, str]) -> Needs:
         return _needs("onnx", weights, operations, read_config(artifact), properties)
     kind = "gguf" if artifact.suffix == ".gguf" else "checkpoint"
     with open_checkpoint(artifact) as opened:
-        tied = "lm_head.weight" not in opened.tensors
+        tables = _TABLES if HEAD in opened.tensors else _TABLES - {EMBEDDING}
         tensors = opened.tensors.values()
-        read = (one for one in tensors if tied or not one.name.endswith("embed_tokens.weight"))
-        weights = sum(one.nbytes for one in read)
+        weights = sum(one.nbytes for one in tensors if one.name not in tables)
         matrices = [one.shape for one in tensors if ".layers." in one.name]
         operations = _operations(shape for shape in matrices if len(shape) == 2)
         return _needs(kind, weights, operations, opened.config, properties)
