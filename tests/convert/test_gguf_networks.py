@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import networks
 import numpy as np
+import numpy_scorer
 import pytest
 from gguf_networks import write_gguf
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.families.network_reader import read_network
-from aipc.convert.quantizers.activations import logits, matrix_inputs, read_matrix
 
 STATED = {
     "gemma2": {"query_pre_attn_scalar": 32},
@@ -25,13 +24,6 @@ NAMES = [
 ]
 
 
-def scores(path):
-    with open_checkpoint(path) as checkpoint:
-        network = read_network(checkpoint)
-        *_, (head, inputs) = matrix_inputs(checkpoint, network, np.array([networks.LONG]))
-        return logits(network, inputs @ read_matrix(checkpoint, head).T)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_gguf_file_is_its_checkpoint_folder(name, tmp_path):
     stated = networks.Expected(name)
@@ -44,6 +36,7 @@ def test_a_gguf_file_is_its_checkpoint_folder(name, tmp_path):
         for tensor, weights in tensors.items():
             # Gemma's norms came back from a sum with 1
             np.testing.assert_allclose(checkpoint.rows(tensor), weights, rtol=0, atol=1e-7)
-    np.testing.assert_allclose(scores(file), scores(folder), atol=1e-4)
+    of_file, of_folder = (numpy_scorer.scores(path, networks.LONG) for path in (file, folder))
+    np.testing.assert_allclose(of_file, of_folder, atol=1e-4)
     if name not in STATED:
-        assert np.abs(scores(file)[networks.PLACES] - stated.logits).max() < 1e-3
+        assert np.abs(of_file[networks.PLACES] - stated.logits).max() < 1e-3

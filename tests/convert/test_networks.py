@@ -6,13 +6,11 @@ import itertools
 
 import networks
 import numpy as np
+import numpy_scorer
 import onnx_scorer
 import openvino_scorer
 import pytest
 
-from aipc.checkpoint import open_checkpoint
-from aipc.convert.families.network_reader import read_network
-from aipc.convert.quantizers.activations import logits, matrix_inputs, read_matrix
 from aipc.convert.recipe import Recipe
 from aipc.errors import ConversionError
 
@@ -34,11 +32,7 @@ def largest_error(scores, expected):
 
 
 def test_numpys_scores_are_transformers(expected, folder):
-    with open_checkpoint(folder) as checkpoint:
-        network = read_network(checkpoint)
-        *_, (head, inputs) = matrix_inputs(checkpoint, network, np.array([networks.LONG]))
-        scores = logits(network, inputs @ read_matrix(checkpoint, head).T)
-    assert largest_error(scores, expected) < 1e-3
+    assert largest_error(numpy_scorer.scores(folder, networks.LONG), expected) < 1e-3
 
 
 def test_openvinos_scores_and_answers_are_transformers(expected, folder, converted):

@@ -21,6 +21,11 @@ def refusal(folder, change):
     return refused.value
 
 
+def test_a_context_stretched_beyond_all_networks(tmp_path):
+    yarn = {"rope_type": "yarn", "factor": 4096, "original_max_position_embeddings": 2**24}
+    assert "stretched by YaRN = 68,719,476,736" in refusal(tmp_path, {"rope_scaling": yarn}).what
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from aipc.artifact.config import stretched_context
 from aipc.errors import CheckpointError, misstated, quoted
 
 _MOST = {
@@ -65,6 +66,9 @@ def check_sizes(path: Path, config: Mapping[str, Any]) -> None:
         for name, value in _flat(config.get(key)):
             check = _check_count if name in _MOST else _check_number
             check(path, f"{key}.{name}", value)
+    context, most = stretched_context(config), _MOST["max_position_embeddings"]
+    if context > most:
+        raise _wrong(path, "a context stretched by YaRN", context, f", more than {most:,}")
 
 
 def _check_counts(path: Path, config: Mapping[str, Any]) -> None:
