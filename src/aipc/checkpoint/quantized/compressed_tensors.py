@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from aipc.checkpoint.quantized.layer import SCALES, Layer
 from aipc.checkpoint.quantized.matrix import IntegerMatrix, PackedMatrix, Zeros
+from aipc.checkpoint.quantized.mxfp4 import GROUP as MXFP4_GROUP
 from aipc.checkpoint.quantized.packing import WORD, Codes, unpack, unpack_part
 from aipc.checkpoint.quantized.scaled import FourBitFloats, ScaledMatrix
 from aipc.checkpoint.quantized.settings import QuantizationSettings
@@ -23,7 +24,7 @@ from aipc.checkpoint.tensors import Floats, StoredTensors
 
 _SCALE = ".weight_scale"
 _PACKED_BITS = (2, 4, 8)  # what other numbers of bits look like differs between versions
-_NVFP4_GROUP, _MXFP4_GROUP = 16, 32
+_NVFP4_GROUP = 16
 
 
 def find_compressed(
@@ -102,7 +103,7 @@ def _matrix(layer: Layer, weights: QuantizationSettings) -> PackedMatrix:
         return FourBitFloats(
             layer, "weight_packed", "weight_scale", _NVFP4_GROUP, "weight_global_scale"
         )
-    return FourBitFloats(layer, "weight_packed", "weight_scale", _MXFP4_GROUP)
+    return FourBitFloats(layer, "weight_packed", "weight_scale", MXFP4_GROUP)
 
 
 def _block(layer: Layer, weights: QuantizationSettings) -> tuple[int, int] | None:
