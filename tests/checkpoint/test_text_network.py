@@ -136,6 +136,12 @@ def test_two_networks_are_a_question(tmp_path):
         opened(tmp_path, LLAMA, tensors)
 
 
+def test_a_tensor_that_is_there_behind_a_wrapper_too_is_a_question(tmp_path):
+    stray = {"model.norm.weight": np.zeros(64, np.float32)}
+    with pytest.raises(CheckpointError, match=r"'model.norm.weight' twice, once behind"):
+        opened(tmp_path, LLAMA, prefixed("wrapped.model.", "wrapped.") | stray)
+
+
 def test_adapters_that_are_not_merged(tmp_path):
     name = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight"
     with pytest.raises(UnsupportedModel, match=r"not merged, .*; merge them with peft"):

@@ -69,7 +69,7 @@ def find_text_network(path: Path, config: Mapping[str, Any], weights: TensorFile
     """The text network of the folder ``path``.
 
     Raises:
-        CheckpointError: two networks that it could be.
+        CheckpointError: two networks that it could be, or a tensor twice.
         UnsupportedModel: a network of several parts that is not known, or adapters not merged.
     """
     if isinstance(config.get("quantization"), dict):
@@ -84,6 +84,11 @@ def find_text_network(path: Path, config: Mapping[str, Any], weights: TensorFile
     if inner.get("tie_word_embeddings") is True and EMBEDDING not in plain and HEAD in plain:
         plain[EMBEDDING] = plain.pop(HEAD)  # of two that are one, one is stored
     if not is_part:
+        if twice := plain.keys() & set(outside):
+            raise CheckpointError(
+                f"'{path}' holds {quoted(min(twice))} twice, once behind a wrapper's name",
+                "save the network to run in a folder of its own",
+            )
         plain |= {name: name for name in outside}
     elif outside:
         notes.append(
