@@ -105,7 +105,7 @@ def test_networks_whose_blocks_differ_have_stacks_too(name, recipe, tmp_path):
     folder = networks.Expected(name).write(tmp_path / name)
     planned = plan_conversion(open_checkpoint(folder), recipe, find_target("cpu", "openvino"))
     write_stack(planned, size := StackSize(2, 64), made := made_in(tmp_path))
-    for prompt in ([token % 64 for token in prompt] for prompt in PROMPTS):
+    for prompt in ([token % 64 for token in one] for one in PROMPTS):
         found = openvino_scorer.Scorer(made).logits(prompt)[-1].argmax()
         assert (found,) == next_tokens(planned, size, [prompt])
     assert (made / planned.weights_file).stat().st_size < planned.layout.nbytes

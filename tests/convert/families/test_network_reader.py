@@ -64,6 +64,23 @@ def test_what_a_config_leaves_out_is_transformers_default(tmp_path, name, left_o
     assert found != described(tmp_path / "null", config | {left_out: None}, expected.tensors())
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("smollm3", "no_rope_layers", [1, 0]),
+        ("smollm3", "no_rope_layers", "1010"),
+        ("gemma4", "num_kv_shared_layers", 5),
+        ("gemma4", "num_kv_shared_layers", 6),
+        ("gemma4", "num_kv_shared_layers", 7),
+        ("gemma4", "per_layer_config", [1]),
+    ],
+)
+def test_what_layers_are_said_to_have_fits_them(tmp_path, name, key, value):
+    expected = networks.Expected(name)
+    with pytest.raises(CheckpointError, match=f"garbles {key}"):
+        described(tmp_path, expected.config | {key: value}, expected.tensors())
+
+
 def test_of_two_spellings_of_rotary_settings_the_old_one_counts(tmp_path):
     tensors, linear = tiny.random_tensors(tiny.LLAMA), {"rope_type": "linear", "factor": 4.0}
     both = {"rope_scaling": linear, "rope_parameters": {"rope_type": "default"}}

@@ -22,20 +22,40 @@ _MOST = {
     "max_position_embeddings": 2**24,
     "sliding_window": 2**31,
     "original_max_position_embeddings": 2**24,
+    "sliding_window_pattern": 2**11,
+    "no_rope_layer_interval": 2**11,
+    "max_window_layers": 2**11,
+    "global_head_dim": 2**12,
+    "num_global_key_value_heads": 2**12,
+    "num_kv_shared_layers": 2**11,
+    "hidden_size_per_layer_input": 2**14,
+    "vocab_size_per_layer_input": 2**22,
 }
 """Some ten times what the largest known network has."""
-_OPTIONAL = frozenset(
+_REQUIRED = frozenset(
     {
-        *("num_key_value_heads", "head_dim", "sliding_window"),
-        "original_max_position_embeddings",
+        *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
+        *("vocab_size", "max_position_embeddings"),
     }
 )
-_NUMBERS = ("rms_norm_eps", "rope_theta", "rope_local_base_freq", "partial_rotary_factor")
+_MAY_BE_NONE = frozenset(
+    {
+        *("sliding_window", "max_window_layers", "num_kv_shared_layers"),
+        "hidden_size_per_layer_input",
+    }
+)
+"""Of these 0 says that there is none."""
+_NUMBERS = (
+    *("rms_norm_eps", "rope_theta", "rope_local_base_freq", "partial_rotary_factor"),
+    *("query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"),
+    *("embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling"),
+)
 _FLAGS = ("tie_word_embeddings", "attention_bias", "mlp_bias", "use_sliding_window")
 _DIVISORS = frozenset(
     {
         *("factor", "long_factor", "short_factor"),
         *("rope_theta", "rope_local_base_freq", "partial_rotary_factor"),
+        *("query_pre_attn_scalar", "logits_scaling"),
     }
 )
 _WORDS = frozenset({"rope_type", "type"})
@@ -74,8 +94,8 @@ def check_sizes(path: Path, config: Mapping[str, Any]) -> None:
 def _check_counts(path: Path, config: Mapping[str, Any]) -> None:
     for key in _MOST:
         value = config.get(key)
-        is_none = value is None or (key == "sliding_window" and value == 0)
-        if is_none and key in _OPTIONAL:
+        is_none = value is None or (key in _MAY_BE_NONE and value == 0)
+        if is_none and key not in _REQUIRED:
             continue
         _check_count(path, key, value)
 
