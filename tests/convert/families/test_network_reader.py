@@ -98,6 +98,8 @@ def test_of_two_spellings_of_rotary_settings_the_old_one_counts(tmp_path):
         ({"rope_scaling": {"type": "llama3"}}, "incomplete"),
         ({"rope_scaling": {"type": "spiral"}}, "spiral"),
         ({"partial_rotary_factor": 0.5}, "rotates 8 of 16 dimensions"),
+        ({"layer_types": ["mamba", "full_attention"]}, "layers of the kind 'mamba'"),
+        ({"num_local_experts": 8}, "num_local_experts"),
     ],
 )
 def test_what_the_graph_would_compute_wrongly_is_refused_by_name(tmp_path, change, named):
@@ -118,7 +120,6 @@ def test_a_config_that_lacks_or_garbles_a_size_is_one_clear_error(tmp_path, key,
     ("name", "key", "value"),
     [
         ("smollm3", "no_rope_layers", [1]),
-        ("ministral3", "sliding_window_pattern", float("inf")),
         ("gemma4", "per_layer_config", "many"),
     ],
 )

@@ -117,6 +117,30 @@ CONFIGS = {
         "logits_scaling": 0.3,
         "tie_word_embeddings": True,
     },
+    "granite4": {
+        "model_type": "granitemoehybrid",
+        "layer_types": ["attention"] * 3,
+        "num_local_experts": 0,
+        "num_experts_per_tok": 0,
+        "shared_intermediate_size": 80,
+        "position_embedding_type": "rope",
+        "embedding_multiplier": 6.0,
+        "attention_multiplier": 0.09,
+        "residual_multiplier": 0.6,
+        "logits_scaling": 0.3,
+        "tie_word_embeddings": True,
+    },
+    "granite4-nope": {
+        "model_type": "granitemoehybrid",
+        "layer_types": ["attention"] * 3,
+        "num_local_experts": 0,
+        "num_experts_per_tok": 0,
+        "shared_intermediate_size": 80,
+        "embedding_multiplier": 6.0,
+        "attention_multiplier": 0.09,
+        "residual_multiplier": 0.6,
+        "logits_scaling": 0.3,
+    },
     "olmo2": {"model_type": "olmo2"},
     "olmo3": {
         "model_type": "olmo3",
@@ -215,7 +239,7 @@ CONFIGS = {
         "rope_parameters": {"rope_type": "default", "rope_theta": 250000.0},
     },
 }
-SIZES = {"granite": 0.15}
+SIZES = {"granite": 0.15, "granite4": 0.15}
 
 
 def main():

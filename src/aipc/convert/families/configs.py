@@ -1,4 +1,4 @@
-"""The configs of networks in which some blocks do not attend, in llama's terms."""
+"""The configs of networks that have other words for it, in llama's terms."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ _Config = Mapping[str, Any]
 
 def plain(config: _Config) -> _Config:
     return config
+
+
+def granite4_config(config: _Config) -> _Config:
+    """Of those without experts, whose feed-forward is the one that experts would share."""
+    return {**config, "intermediate_size": config["shared_intermediate_size"]}
 
 
 def lfm2_config(config: _Config) -> _Config:

@@ -15,6 +15,8 @@ from aipc.errors import UnsupportedModel, quoted
 _PROPORTIONAL = {"rope_type": "proportional", "partial_rotary_factor": 0.25}
 """Gemma 4's rotary embedding of layers that attend to all, where its config states none."""
 
+_ATTENTION = frozenset({"attention", "full_attention", "sliding_attention"})
+
 
 def context_length(config: Mapping[str, Any]) -> int:
     """Tokens that the network reads at most, prompt and answer together."""
@@ -71,15 +73,22 @@ def _own_sizes(
     config: Mapping[str, Any], family: Family, index: int, kind: str
 ) -> Mapping[str, Any]:
     """What a layer's config has in place of the network's."""
-    if not family.differs_by_type or kind != "full_attention":
+    if not family.differs_by_type:
         return {}
+    stated = config.get("per_layer_config") or {}
+    if not isinstance(stated, Mapping) or not isinstance(stated.get(str(index), {}), Mapping):
+        raise TypeError(f"per_layer_config {quoted(stated)}")
+    of_layer: Mapping[str, Any] = stated.get(str(index), {})
+    return {**(_full_sizes(config, kind) if kind == "full_attention" else {}), **of_layer}
+
+
+def _full_sizes(config: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     own: dict[str, Any] = {"head_dim": config.get("global_head_dim") or 512}
     if config.get("attention_k_eq_v") and config.get("num_global_key_value_heads"):
         own["num_key_value_heads"] = config["num_global_key_value_heads"]
     if not config.get("rope_parameters"):
         own["rope_parameters"] = {kind: _PROPORTIONAL}
-    stated = config.get("per_layer_config")
-    return {**own, **((stated or {}).get(str(index)) or {})}
+    return own
 
 
 def _sharing(
@@ -87,7 +96,9 @@ def _sharing(
 ) -> list[LayerSettings]:
     """The last ``num_kv_shared_layers`` take the keys and values of the last one of their type."""
     own = len(layers) - int(config.get("num_kv_shared_layers") or 0)
-    last = {kind: index for index, kind in enumerate(types[:own])}
+    last = {kind: index for index, kind in enumerate(types[: max(own, 0)])}
+    if not last.keys() >= set(types[max(own, 0) :]):
+        raise ValueError(f"num_kv_shared_layers {config['num_kv_shared_layers']}")
     times = 2 if config.get("use_double_wide_mlp") else 1
     is_same = bool(config.get("attention_k_eq_v"))
     return [
@@ -108,6 +119,7 @@ def _layer_types(config: Mapping[str, Any], family: Family) -> list[str]:
     full, sliding = "full_attention", "sliding_attention"
     if family.mixers:
         return _known_types(layer_types(config), {full, *family.mixers}, layers)
+    _check_layer_types(config)
     if windows is None or (windows.needs_leave and not config.get("use_sliding_window")):
         return [full] * layers
     if config.get("layer_types") and windows.reads_types:
@@ -121,6 +133,16 @@ def _layer_types(config: Mapping[str, Any], family: Family) -> list[str]:
     is_full = [every and (index + 1) % every == 0 for index in range(layers)]
     is_full[-1:] = [is_full[-1] or family.differs_by_type] if is_full else []
     return [full if one else sliding for one in is_full]
+
+
+def _check_layer_types(config: Mapping[str, Any]) -> None:
+    stated = config.get("layer_types")
+    for kind in stated if isinstance(stated, list) else ():
+        if isinstance(kind, str) and kind not in _ATTENTION:
+            raise UnsupportedModel(
+                f"the config has layers of the kind {quoted(kind)}, which have no graph here",
+                "take a network with attention in every layer",
+            )
 
 
 def _known_types(stated: list[str], known: set[str], layers: int) -> list[str]:
@@ -138,11 +160,12 @@ def _window(config: Mapping[str, Any]) -> int | None:
 def _turns(config: Mapping[str, Any], family: Family, layers: int) -> list[bool]:
     """Whether each layer has a rotary embedding."""
     if not family.skips_rope:
-        return [True] * layers
+        turned = not family.states_rope or config.get("position_embedding_type") == "rope"
+        return [turned] * layers
     stated = config.get("no_rope_layers")  # 1 where a layer has one, whatever the name says
     if stated:
-        if len(stated) != layers:
+        if not isinstance(stated, list) or len(stated) < layers:
             raise ValueError(f"no_rope_layers {quoted(stated)}")
-        return [bool(one) for one in stated]
+        return [bool(one) for one in stated[:layers]]
     every = int(config.get("no_rope_layer_interval") or 4)
     return [(index + 1) % every != 0 for index in range(layers)]

@@ -30,6 +30,7 @@ _MOST = {
     "num_kv_shared_layers": 2**11,
     "hidden_size_per_layer_input": 2**14,
     "vocab_size_per_layer_input": 2**22,
+    "shared_intermediate_size": 2**20,
 }
 """Some ten times what the largest known network has."""
 _REQUIRED = frozenset(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aipc.artifact.kv_cache import CONVOLUTION, DELTA
-from aipc.convert.families.configs import lfm2_config, plain, qwen3_5_config
+from aipc.convert.families.configs import granite4_config, lfm2_config, plain, qwen3_5_config
 from aipc.convert.rope import LLAMA_THETAS, Thetas
 from aipc.errors import UnsupportedModel
 
@@ -16,6 +16,7 @@ _GATE_UP = ("mlp.gate_proj", "mlp.up_proj")
 UNSUPPORTED = {  # config key -> the only values that the graph computes correctly
     "use_bidirectional_attention": (False, None, "vision"),  # of images, which are left out
     "enable_moe_block": (False, None),
+    "num_local_experts": (0, None),
 }
 
 
@@ -86,6 +87,8 @@ class Family:
     caps_logits: bool = False
     """The config's ``final_logit_softcapping`` counts."""
     thetas: Thetas = LLAMA_THETAS
+    states_rope: bool = False
+    """Layers have a rotary embedding only where ``position_embedding_type`` is "rope"."""
     rotates_part: bool = False
     """The config's ``partial_rotary_factor`` counts."""
     skips_rope: bool = False
@@ -140,6 +143,7 @@ _OLMO2 = Family(
     reads_bias=True,
     norms_width=True,
 )
+_GRANITE = Family(reads_bias=True, has_multipliers=True)
 _QWEN_WINDOWS = Windows(needs_leave=True)
 
 FAMILIES = {
@@ -166,7 +170,14 @@ FAMILIES = {
         skips_rope=True,
         is_tied=True,
     ),
-    "granite": Family(reads_bias=True, has_multipliers=True),
+    "granite": _GRANITE,
+    "granitemoehybrid": replace(
+        _GRANITE,
+        gate_up=("shared_mlp.input_linear",),
+        down="shared_mlp.output_linear",
+        read_config=granite4_config,
+        states_rope=True,
+    ),
     "lfm2": Family(
         gate_up=("feed_forward.w1", "feed_forward.w3"),
         out="self_attn.out_proj",
