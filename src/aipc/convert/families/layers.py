@@ -130,8 +130,8 @@ def _layer_types(config: Mapping[str, Any], family: Family) -> list[str]:
         first = int(config.get("max_window_layers", 28))
         return [full if index < first else sliding for index in range(layers)]
     every = int(config.get("sliding_window_pattern") or windows.full_every)
-    is_full = [every and (index + 1) % every == 0 for index in range(layers)]
-    is_full[-1:] = [is_full[-1] or family.differs_by_type] if is_full else []
+    forced = layers - 1 if family.differs_by_type else -1  # Gemma 4's last attends to all
+    is_full = [index == forced or (every and (index + 1) % every == 0) for index in range(layers)]
     return [full if one else sliding for one in is_full]
 
 
