@@ -187,3 +187,11 @@ def test_a_mark_before_the_text_is_passed_over(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"a": 1}', encoding="utf-8-sig")
     assert read_object(path) == {"a": 1}
+
+
+def test_an_object_is_written_as_json_that_other_readers_take(tmp_path):
+    content = {"limit": [0.0, float("inf")], "inside": {"nan": float("nan"), "kept": 1e30}}
+    write_object(tmp_path / "config.json", content)
+    text = (tmp_path / "config.json").read_text()
+    assert "Infinity" not in text
+    assert json.loads(text) == {"limit": [0.0, None], "inside": {"kept": 1e30}}

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 import os
 import types
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
@@ -90,8 +91,29 @@ def parse_object(path: Path, data: bytes) -> dict[str, Any]:
 
 
 def write_object(path: Path, content: Mapping[str, Any]) -> None:
-    """Write readable JSON with LF line ends, the same bytes on every system."""
-    path.write_bytes((json.dumps(content, indent=2) + "\n").encode("ascii"))
+    """Write readable JSON with LF line ends, the same bytes on every system, as `finite`."""
+    text = json.dumps(finite(content), indent=2, allow_nan=False)
+    path.write_bytes((text + "\n").encode("ascii"))
+
+
+def finite(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Without NaN and Infinity, which Python writes and no other reader of JSON takes.
+
+    Such a member is left out, such an item of a list becomes None.
+    """
+    return {key: _finite(value) for key, value in content.items() if not _is_infinite(value)}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return finite(value)
+    if isinstance(value, list):
+        return [None if _is_infinite(one) else _finite(one) for one in value]
+    return value
+
+
+def _is_infinite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from codecs import BOM_UTF8
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ from aipc.checkpoint.tokenizer_files import (
     source_files,
 )
 from aipc.errors import LFS_POINTER, UnsupportedModel, pointer, unreadable
-from aipc.records import read_object, write_object
+from aipc.records import finite, read_object, write_object
 
 _COPIED = (SPECIAL, ADDED)
 _READ = (CONFIG, GENERATION_CONFIG, TOKENIZER_CONFIG, *_COPIED)
@@ -88,21 +87,12 @@ def _check_tokenizer(path: Path) -> None:
 
 def _write(target: Path, content: Mapping[str, Any], folder: Path) -> None:
     """Write a config without the names of the repository's own code, which is never run."""
-    content = _finite({key: content[key] for key in content if key != "auto_map"})
+    content = finite({key: content[key] for key in content if key != "auto_map"})
     own = folder / target.name
     if own.is_file() and read_object(own) == content and not _has_mark(own):
         _copy(own, target.parent)
     else:
         write_object(target, content)
-
-
-def _finite(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Without NaN and Infinity, which Python writes and no other reader of JSON takes."""
-    return {
-        key: _finite(value) if isinstance(value, dict) else value
-        for key, value in content.items()
-        if not (isinstance(value, float) and not math.isfinite(value))
-    }
 
 
 def _has_mark(path: Path) -> bool:
