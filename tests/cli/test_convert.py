@@ -134,3 +134,11 @@ def test_a_broken_artifact_is_one_line_and_exit_status_1(aipc, monkeypatch, tmp_
     assert last.startswith("aipc: the artifact is broken: its next tokens lie 9 nats from")
     assert last.endswith("try --weight-format int8, and report this recipe")
     assert "nothing in" in aipc("models").stderr
+
+
+def test_an_artifact_is_not_made_inside_its_checkpoint(aipc, tmp_path) -> None:
+    tiny.write_checkpoint(tmp_path / "model", tiny.LLAMA, tiny.random_tensors(tiny.LLAMA))
+    outcome = aipc("convert", str(tmp_path / "model"), "-o", str(tmp_path / "model" / "made"))
+    assert outcome.status != 0
+    assert "lies in the checkpoint's own folder" in outcome.stderr
+    assert not (tmp_path / "model" / "made").exists()

@@ -19,7 +19,7 @@ from aipc.disk import explained, free
 from aipc.errors import ArtifactError, ConversionError, UnsupportedModel, UsageError
 from aipc.models import names
 from aipc.models.names import CATALOGUE
-from aipc.models.source import ArtifactSource, Source, describe
+from aipc.models.source import ArtifactSource, FolderSource, Source, describe
 from aipc.models.staging import staged
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
@@ -148,6 +148,8 @@ def prepare(
     """
     if recipe is None:
         recipe = target.sized(count_parameters(source, store, progress)).recipe
+    if output is not None:
+        _check_outside(output, source)
     order = _Order(source, recipe, target, check)
     final = output or store.artifact_path(order.key)
     started = time.perf_counter()
@@ -296,6 +298,15 @@ def _export(
     notify(f"{unknown.what}; {kind.exporter} exports it instead")
     parameters = checkpoint_parameters(checkpoint)
     return kind(checkpoint.path, order.recipe.rounded, order.target, parameters)
+
+
+def _check_outside(output: Path, source: Source) -> None:
+    """What is written into a checkpoint's folder changes the checkpoint while it is read."""
+    inside = isinstance(source, FolderSource) and source.path.resolve() in output.resolve().parents
+    if inside:
+        raise UsageError(
+            f"'{output}' lies in the checkpoint's own folder", "choose a folder outside it"
+        )
 
 
 def _foretell(
