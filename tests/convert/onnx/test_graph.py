@@ -84,9 +84,17 @@ RECIPES = [
 ]
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.tag)
-@pytest.mark.parametrize("name", ["llama-gqa", "phi3-partial-tied", "qwen2"])
-def test_quantized_weights_are_the_quantizers_own(recipe, name, tiny_checkpoint, converted_to_onnx):
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [
+        pytest.param(name, recipe, id=f"{name}-{recipe.tag}")
+        for name in ("llama-gqa", "phi3-partial-tied", "qwen2")
+        for recipe in RECIPES
+        # an embedding that is the head too has no format of its own
+        if recipe.embedding == Recipe.embedding or not tiny.CONFIGS[name]["tie_word_embeddings"]
+    ],
+)
+def test_quantized_weights_are_the_quantizers_own(name, recipe, tiny_checkpoint, converted_to_onnx):
     """Against the reference on the weights of the codes, to float32's precision."""
     folder, config, tensors = tiny_checkpoint(name)
     ids = np.random.default_rng(5).integers(0, 256, 9)
