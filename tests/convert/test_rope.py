@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aipc.convert.rope import Rope, read_rope, rope_tables
+from aipc.convert.rope import Rope, Thetas, read_rope, rope_tables
+from aipc.errors import UnsupportedModel
 
 
 def rows(table, start=0, stop=None):
@@ -35,3 +36,21 @@ def test_long_frequencies_begin_again_after_the_short_ones():
     long = np.sin(np.arange(8)[:, None] * np.array([0.5, 0.05]))
     np.testing.assert_allclose(rows(sine), np.concatenate([short, long]), rtol=1e-6)
     np.testing.assert_allclose(rows(sine, 2, 5), np.concatenate([short[2:], long[:2]]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("top", "inside"), [(None, 2048), (None, None)])
+def test_a_phi3_states_its_original_context_where_transformers_looks(top, inside):
+    scaling = {"type": "longrope", "short_factor": [1.0] * 8, "long_factor": [2.0] * 8}
+    config = {"model_type": "phi3", "max_position_embeddings": 8192}
+    stated = {"rope_scaling": scaling | {"original_max_position_embeddings": inside}}
+    with pytest.raises(UnsupportedModel, match="does not state original_max_position_embeddings"):
+        read_rope(config | stated | {"original_max_position_embeddings": top}, 16)
+    stated["rope_scaling"]["original_max_position_embeddings"] = 4096
+    assert read_rope(config | stated, 16).switch == 4096
+
+
+def test_a_scaling_that_transformers_would_pass_over_is_refused():
+    config = {"max_position_embeddings": 8192, "rope_scaling": {"type": "linear", "factor": 8.0}}
+    with pytest.raises(UnsupportedModel, match='call it "rope_type"'):
+        read_rope(config, 16, Thetas(1e6, 1e4))
+    assert read_rope(config, 16).frequencies[0] == 1 / 8

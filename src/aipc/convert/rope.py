@@ -55,6 +55,8 @@ class Thetas:
 
 
 LLAMA_THETAS = Thetas()
+PHI3_ORIGINAL = 4096
+"""The default of transformers' Phi3Config, which counts before what the scaling says."""
 
 
 def read_rope(
@@ -98,6 +100,12 @@ def _parameters(config: _Config, thetas: Thetas, layer_type: str) -> dict[str, A
         return {"rope_theta": thetas.local, **own} if is_local else own
     if is_local:
         return {"rope_theta": config.get("rope_local_base_freq") or thetas.local}
+    if thetas.local is not None and "type" in stated and "rope_type" not in stated:
+        raise UnsupportedModel(
+            f"the config states its rotary scaling '{stated['type']}' as \"type\", which "
+            "transformers passes over in a network of two rotary bases",
+            'call it "rope_type" in config.json, or leave the scaling out',
+        )
     return stated
 
 
@@ -165,6 +173,17 @@ def _original(parameters: _Config, config: _Config) -> float | None:
 
 
 def _longrope(base: _Floats, parameters: _Config, config: _Config) -> Rope:
+    name = "original_max_position_embeddings"
+    if (
+        config.get("model_type") == "phi3"
+        and not config.get(name)
+        and parameters.get(name) != PHI3_ORIGINAL
+    ):
+        raise UnsupportedModel(
+            f"the config does not state {name} where transformers looks for it in a phi3, and "
+            f"takes {PHI3_ORIGINAL:,}",
+            "state it in config.json beside max_position_embeddings",
+        )
     switch = int(_original(parameters, config) or config["max_position_embeddings"])
     return Rope(
         dimensions=2 * base.size,
