@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aipc.artifact.files import TOKENIZER, TOKENIZER_CONFIG
 from aipc.checkpoint import tekken
 from aipc.checkpoint.gguf.byte_level import PRE_TOKENIZERS, build_split_bpe
-from aipc.checkpoint.gguf.vocabulary import CONTROL, UNKNOWN, USER_DEFINED
+from aipc.checkpoint.gguf.tokenizer import add_marked_tokens, frame
 from aipc.checkpoint.sentencepiece_model import read_sentencepiece
 from aipc.checkpoint.tekken import TEKKEN
 from aipc.errors import UnsupportedModel, misstated, quoted
@@ -88,14 +88,9 @@ def build_tokenizer(folder: Path) -> Tokenizer:
 
 
 def _of_pieces(folder: Path) -> Tokenizer:
-    from tokenizers import AddedToken
-
     model = read_sentencepiece(folder / PIECES)
     tokenizer = model.build()
-    special = model.vocabulary.of_kind(UNKNOWN, CONTROL)
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in special])
-    plain = model.vocabulary.of_kind(USER_DEFINED)
-    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in plain])
+    add_marked_tokens(tokenizer, model.vocabulary)
     return tokenizer
 
 
@@ -175,19 +170,10 @@ def _stated_tokens(path: Path, config: Mapping[str, Any]) -> dict[int, dict[str,
 
 def _frame(tokenizer: Tokenizer, config: Mapping[str, Any], *, begins: bool) -> None:
     """Put the bos token before a text and the eos token after it, where that is wanted."""
-    from tokenizers import processors
-
     begins = bool(config.get("add_bos_token", begins))
     before = _framing(tokenizer, config, "bos_token", wanted=begins)
     after = _framing(tokenizer, config, "eos_token", wanted=bool(config.get("add_eos_token")))
-    if not before and not after:
-        return
-    again = [f"{token}:1" for token in before], [f"{token}:1" for token in after]
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=[*before, "$A:0", *after],
-        pair=[*before, "$A:0", *after, *again[0], "$B:1", *again[1]],
-        special_tokens=[(token, tokenizer.token_to_id(token)) for token in {*before, *after}],
-    )
+    frame(tokenizer, before, after)
 
 
 def _framing(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,21 +100,26 @@ def make_tokenizer(metadata: Metadata, vocabulary: Vocabulary) -> Tokenizer:
             f"known: {', '.join(_BUILDERS)}; or take the checkpoint folder (safetensors)",
         )
     tokenizer = _BUILDERS[model](metadata, vocabulary)
-    _add_marked_tokens(tokenizer, metadata, vocabulary)
-    _frame(tokenizer, metadata, vocabulary)
+    # Phi-3 drops white space after a control token.  A GGUF file does not state that; llama.cpp
+    # knows it by the model's name.
+    add_marked_tokens(
+        tokenizer, vocabulary, strips=metadata.architecture == "phi3" and model == "llama"
+    )
+    begins = model != "gpt2" or find_pre_tokenizer(metadata).begins
+    before = _framing(metadata, vocabulary, "bos", default=begins)
+    frame(tokenizer, before, _framing(metadata, vocabulary, "eos", default=False))
     return tokenizer
 
 
-def _add_marked_tokens(tokenizer: Tokenizer, metadata: Metadata, vocabulary: Vocabulary) -> None:
+def add_marked_tokens(
+    tokenizer: Tokenizer, vocabulary: Vocabulary, *, strips: bool = False
+) -> None:
     """Tokens that are found in a text before it is split; control tokens are not text.
 
-    Phi-3 drops white space after a control token.  A GGUF file does not state that; llama.cpp
-    knows it by the model's name.
+    With ``strips`` white space after most control tokens is dropped.
     """
     from tokenizers import AddedToken
 
-    is_sentencepiece = metadata.text("tokenizer.ggml.model") == "llama"
-    strips = metadata.architecture == "phi3" and is_sentencepiece
     tokenizer.add_special_tokens(
         [
             AddedToken(token, normalized=False, rstrip=strips and token not in _KEEPS_SPACE_AFTER)
@@ -125,21 +130,17 @@ def _add_marked_tokens(tokenizer: Tokenizer, metadata: Metadata, vocabulary: Voc
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in plain])
 
 
-def _frame(tokenizer: Tokenizer, metadata: Metadata, vocabulary: Vocabulary) -> None:
-    """Put the bos token before a text and the eos token after it, where the file says so."""
+def frame(tokenizer: Tokenizer, before: Sequence[str], after: Sequence[str]) -> None:
+    """Put tokens of the vocabulary before and after a text."""
     from tokenizers import processors
 
-    is_sentencepiece = metadata.text("tokenizer.ggml.model") != "gpt2"
-    begins = is_sentencepiece or find_pre_tokenizer(metadata).begins
-    before = _framing(metadata, vocabulary, "bos", default=begins)
-    after = _framing(metadata, vocabulary, "eos", default=False)
     if not before and not after:
         return
     tokenizer.post_processor = processors.TemplateProcessing(
         single=[*before, "$A:0", *after],
         pair=[*before, "$A:0", *after, *(f"{token}:1" for token in before), "$B:1"]
         + [f"{token}:1" for token in after],
-        special_tokens=[(token, vocabulary.ids[token]) for token in {*before, *after}],
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in {*before, *after}],
     )
 
 
