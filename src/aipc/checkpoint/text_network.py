@@ -141,21 +141,27 @@ def _refuse_unknown_wrapper(path: Path, model_type: str, config: Mapping[str, An
 
 
 def _completed(inner: dict[str, Any]) -> dict[str, Any]:
-    defaults, model_type = _defaults(inner), str(inner["model_type"])
-    while model_type in _TABLE["same"]:
-        model_type = _TABLE["same"][model_type]
+    *_, model_type = _types(inner)
+    defaults = _defaults(inner)
     full = {**defaults, **inner, "model_type": model_type}
     if "architectures" in defaults:
         full["architectures"] = defaults["architectures"]
     return {**full, **_positions_of_text(full)}
 
 
-def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a config of this type takes for granted; nothing rotary beside ``rope_parameters``."""
+def _types(config: Mapping[str, Any]) -> Iterator[str]:
+    """Its model type, and those that it is the same as but for its defaults."""
     model_type = str(config.get("model_type"))
-    defaults = dict(_TABLE["defaults"].get(model_type, {}))
+    yield model_type
     while model_type in _TABLE["same"]:
         model_type = _TABLE["same"][model_type]
+        yield model_type
+
+
+def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config of this type takes for granted; nothing rotary beside ``rope_parameters``."""
+    defaults: dict[str, Any] = {}
+    for model_type in _types(config):
         defaults = {**_TABLE["defaults"].get(model_type, {}), **defaults}
     if "rope_parameters" in config:
         return {key: value for key, value in defaults.items() if key not in _ROTARY}
