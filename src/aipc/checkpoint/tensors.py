@@ -94,20 +94,24 @@ class TensorInfo:
     nbytes: int
 
 
-class StoredTensors(Protocol):
-    """Tensors of one file or several as they are stored, whatever that means."""
+class TensorRows(Protocol):
+    """Tensors in one file or several, read by rows."""
 
     @property
     def paths(self) -> tuple[Path, ...]: ...
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:
-        """By the file's own names."""
+        """By name."""
         ...
 
     def rows(self, name: str, start: int, stop: int) -> Floats:
-        """Rows [start, stop) of the first axis of floats, float32 [stop - start, ...]."""
+        """Rows [start, stop) of the first axis, float32 [stop - start, ...]; reads only them."""
         ...
+
+
+class StoredTensors(TensorRows, Protocol):
+    """Tensors as they are stored, whatever that means, by the file's own names."""
 
     def stored(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
         """Rows [start, stop) in the stored type, read-only; floats that numpy lacks as their bits.
@@ -117,20 +121,8 @@ class StoredTensors(Protocol):
         ...
 
 
-class TensorFile(Protocol):
-    """Weights in one file or several."""
-
-    @property
-    def paths(self) -> tuple[Path, ...]: ...
-
-    @property
-    def tensors(self) -> Mapping[str, TensorInfo]:
-        """By Hugging Face name."""
-        ...
-
-    def rows(self, name: str, start: int, stop: int) -> Floats:
-        """Rows [start, stop) of the first axis, float32 [stop - start, ...]; reads only them."""
-        ...
+class TensorFile(TensorRows, Protocol):
+    """Weights, by Hugging Face name."""
 
     def grid(self, name: str) -> Grid | None:
         """The grid that the file holds a matrix on; None for floats and all that is no grid."""
