@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-import openvino as ov
 from openvino import opset15 as ops
-from openvino.op.util import Variable, VariableInfo
 
 from aipc.convert.network import Attention, Vector
 from aipc.convert.openvino.operators import (
@@ -21,6 +19,7 @@ from aipc.convert.openvino.operators import (
     integers,
     norm,
     product,
+    state,
     unit_norm,
 )
 from aipc.convert.openvino.weights import PlaceholderWeights
@@ -220,32 +219,25 @@ class OpenVINOAttention:
     def _append_to_state(self, new: Any, kind: str) -> Any:
         """Append to the state; f32 [batch, kv heads, past + tokens, head_dim]."""
         one = self.mixer
-        info = VariableInfo()
-        info.data_shape = ov.PartialShape([-1, one.kv_heads, -1, one.head_dim])
-        info.data_type = ov.Type.f32
-        info.variable_id = f"past_key_values.{self.index}.{kind}present.{self.index}.{kind}"
-        variable = Variable(info)
-        batch = ops.gather(ops.shape_of(self.inputs.input_ids), integers(0), integer(0))
-        shape = ops.concat([batch, integers(one.kv_heads), integers(0), integers(one.head_dim)], 0)
-        empty = ops.broadcast(np.float32(0), shape)
-        past = ops.read_value(empty, variable)
+        name = f"past_key_values.{self.index}.{kind}present.{self.index}.{kind}"
+        past, variable = state(name, (one.kv_heads, -1, one.head_dim), self.inputs)
         past = ops.gather(past, self.inputs.beam_idx, integer(0))
         present = ops.concat([past, new], axis=2)
         self.states.append(ops.assign(present, variable))
         return present
 
-    def _repeat(self, state: Any) -> Any:
+    def _repeat(self, kept: Any) -> Any:
         """A key or value head for every query head."""
         one = self.mixer
         if one.heads == one.kv_heads:
-            return state
+            return kept
         times = one.heads // one.kv_heads
-        spread = ops.unsqueeze(state, integer(2))
+        spread = ops.unsqueeze(kept, integer(2))
         wide = ops.concat(
             [
-                ops.gather(ops.shape_of(state), integers(0, 1), integer(0)),
+                ops.gather(ops.shape_of(kept), integers(0, 1), integer(0)),
                 integers(times),
-                ops.gather(ops.shape_of(state), integers(2, 3), integer(0)),
+                ops.gather(ops.shape_of(kept), integers(2, 3), integer(0)),
             ],
             axis=0,
         )

@@ -13,7 +13,7 @@ import numpy as np
 from openvino import opset15 as ops
 
 from aipc.convert.network import ShortConvolution, Vector
-from aipc.convert.openvino.operators import GraphInputs, integer, integers, product, state
+from aipc.convert.openvino.operators import GraphInputs, fixed_state, integer, integers, product
 from aipc.convert.openvino.weights import PlaceholderWeights
 
 _END = np.iinfo(np.int64).max
@@ -47,7 +47,7 @@ def convolve(
 ) -> tuple[Any, Any]:
     """``value`` [batch, tokens, channels] convolved, and the assignment to the state of a block."""
     count = taps.shape[-1]
-    past, variable = state(f"conv.{index}", (taps.length, count), inputs)
+    past, variable = fixed_state(f"conv.{index}", (taps.length, count), inputs)
     past = ops.gather(past, inputs.beam_idx, integer(0))
     seen = ops.concat([past, ops.transpose(value, integers(0, 2, 1))], axis=-1)
     kernel = ops.unsqueeze(weights.vector(taps.name), integer(1))

@@ -18,7 +18,14 @@ from openvino import opset15 as ops
 
 from aipc.convert.network import UNIT_EPSILON, GatedDelta
 from aipc.convert.openvino.convolution import convolve
-from aipc.convert.openvino.operators import GraphInputs, integer, integers, norm, product, state
+from aipc.convert.openvino.operators import (
+    GraphInputs,
+    fixed_state,
+    integer,
+    integers,
+    norm,
+    product,
+)
 from aipc.convert.openvino.weights import PlaceholderWeights
 
 _TOKENS = 2
@@ -69,7 +76,7 @@ class OpenVINODelta:
         width = ops.gather(ops.shape_of(query), integer(3), integer(0))
         root = ops.power(ops.convert(width, "f32"), np.float32(0.5))
         shape = (one.value_heads, one.key_dim, one.value_dim)
-        past, variable = state(f"recurrent.{self.index}", shape, self.inputs)
+        past, variable = fixed_state(f"recurrent.{self.index}", shape, self.inputs)
         loop = self._loop(ops.divide(query, root), key, value, decay, rate, past)
         new = ops.assign(past, variable)  # takes only a node's first output at first
         new.input(0).replace_source_output(loop.output(1))

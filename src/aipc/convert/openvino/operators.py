@@ -63,12 +63,21 @@ def unit_norm(value: Any, epsilon: float) -> Any:
 
 
 def state(name: str, shape: tuple[int, ...], inputs: GraphInputs) -> tuple[Any, Variable]:
-    """What a block keeps from one call to the next, f32 [batch, *shape], zeros at first."""
+    """What a block keeps from one call to the next, f32 [batch, *shape], and its variable.
+
+    Zeros at first; an axis of -1 grows, and begins empty.  GenAI knows states by such a ``name``.
+    """
     info = VariableInfo()
     info.data_shape = ov.PartialShape([-1, *shape])
     info.data_type = ov.Type.f32
-    info.variable_id = f"cache_params.past.{name}cache_params.present.{name}"
+    info.variable_id = name
     variable = Variable(info)
     batch = ops.gather(ops.shape_of(inputs.input_ids), integers(0), integer(0))
-    zeros = ops.broadcast(np.float32(0), ops.concat([batch, integers(*shape)], 0))
+    sizes = [integers(max(size, 0)) for size in shape]
+    zeros = ops.broadcast(np.float32(0), ops.concat([batch, *sizes], 0))
     return ops.read_value(zeros, variable), variable
+
+
+def fixed_state(name: str, shape: tuple[int, ...], inputs: GraphInputs) -> tuple[Any, Variable]:
+    """A `state` of one size, as optimum-intel names it."""
+    return state(f"cache_params.past.{name}cache_params.present.{name}", shape, inputs)
