@@ -25,7 +25,7 @@ from aipc.runtimes.openvino.batch import Batch, BatchRequest
 from aipc.runtimes.openvino.generation import OpenVINOGeneration, generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.properties import check_properties
-from aipc.runtimes.openvino.recipe import keeps_states
+from aipc.runtimes.openvino.recipe import has_fused_attention, keeps_states
 from aipc.runtimes.openvino.repack import repack
 from aipc.runtimes.openvino.scorer import OpenVINOScorer, ScoredGeneration, is_scored
 from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
@@ -69,7 +69,7 @@ class OpenVINORuntime:
         core = openvino.Core()
         name = resolve_device(device, core.available_devices)
         check_properties(core, name, properties)
-        if not _is_fused(artifact):
+        if not has_fused_attention(artifact):
             return GraphEngine(artifact, name, properties)
         return OpenVINOEngine(artifact, name, properties)
 
@@ -215,11 +215,6 @@ class GraphEngine:
         for generation in list(self._started):
             generation.cancel()
         self._scorer.close()
-
-
-def _is_fused(artifact: Path) -> bool:
-    """Whether the graph's attention is one operator, by the name that its file has for it."""
-    return b'"ScaledDotProductAttention"' in (artifact / OPENVINO_MODEL).read_bytes()
 
 
 def _check_folder(artifact: Path) -> None:

@@ -1,9 +1,9 @@
-"""Whether an OpenVINO model is of a kind that the NPU computes with.
+"""What an OpenVINO model is made of, and whether it is of a kind that the NPU computes with.
 
-Its pipeline pads prompts, which only attention leaves out: a convolution or a memory takes the
-padding in, and the answer is wrong without any error (2026.4.1, emulated).  Asymmetric 4-bit
-weights fail in its compiler after minutes, or make it answer nonsense without any error.  Read
-from the graph itself, so a vendor's folder is judged as well as ours.
+The NPU's pipeline pads prompts, which only attention leaves out: a convolution or a memory takes
+the padding in, and the answer is wrong without any error (2026.4.1, emulated).  Asymmetric 4-bit
+weights fail in its compiler after minutes, or make it answer nonsense without any error.  Read from
+the graph itself, so a vendor's folder is judged as well as ours.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ GROUPS = (128,)
 with OpenVINO GenAI on NPU": ``--sym --group-size 128`` or ``-1``."""
 _OTHER_STATE = b'"cache_params.past.'
 """How the states besides keys and values are named, here and by optimum-intel."""
+_FUSED = b'"ScaledDotProductAttention"'
 _FOUR_BITS = {"i4", "u4"}
 
 
@@ -39,9 +40,22 @@ def keeps_states(artifact: Path) -> bool:
     Raises:
         ArtifactError: there is no such file.
     """
+    return _mentions(artifact, _OTHER_STATE)
+
+
+def has_fused_attention(artifact: Path) -> bool:
+    """Whether a model's attention is one operator, which GenAI's pipeline can page.
+
+    Raises:
+        ArtifactError: there is no such file.
+    """
+    return _mentions(artifact, _FUSED)
+
+
+def _mentions(artifact: Path, name: bytes) -> bool:
     xml = artifact / OPENVINO_MODEL
     try:
-        return _OTHER_STATE in xml.read_bytes()
+        return name in xml.read_bytes()
     except OSError as error:
         raise ArtifactError(f"'{xml}' can't be read ({error})", "convert it again") from error
 
