@@ -35,7 +35,8 @@ def test_reply_is_plain_data_for_json():
     reply = collect([Text("Paris", (7,)), END])
     content = json.loads(json.dumps(reply.as_dict()))
     assert content["text"] == "Paris"
-    assert content["usage"] == {"prompt_tokens": 4, "completion_tokens": 3}
+    counts = {"prompt_tokens": 4, "completion_tokens": 3, "thinking_tokens": 0, "cached_tokens": 0}
+    assert content["usage"] == counts
     assert content["timings"]["first_token_s"] == 0.5
 
 

@@ -17,7 +17,10 @@ looked for; a stop after tool calls; ended from outside."""
 class Usage:
     prompt_tokens: int
     completion_tokens: int
-    """Every token that the engine gave, a stop id included."""
+    """Every token that the engine gave, those of thinking and a stop id included."""
+    thinking_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the prompt's: those that were not computed again; 0 also where nobody tells."""
 
     @property
     def total_tokens(self) -> int:
@@ -51,6 +54,22 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Thinking:
+    """A piece of what the model writes before its answer, between its marks of thinking."""
+
+    thinking: str
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...] = ()
+    pieces: tuple[bytes, ...] = ()
+    """As of `Text`, these three."""
+
+    @property
+    def text(self) -> str:
+        """Empty, so that a loop over events may print each one's text."""
+        return ""
+
+
+@dataclass(frozen=True)
 class ToolCall:
     """The model wants a function called.  Its tokens come in the next `Text`."""
 
@@ -81,7 +100,7 @@ class Finished:
         return ""
 
 
-Event = Text | ToolCall | Finished
+Event = Text | Thinking | ToolCall | Finished
 
 
 @dataclass(frozen=True)
@@ -96,6 +115,8 @@ class Reply:
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[float, ...] = ()
     """Natural-log probability of each of ``tokens``; empty where they were not requested."""
+    thinking: str = ""
+    """What came before the answer; its tokens are among ``tokens``."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON, in the order of the fields."""
@@ -108,25 +129,26 @@ def collect(events: Iterable[Event]) -> Reply:
     Raises:
         GenerationError: the events end without a `Finished`.
     """
-    texts: list[Text] = []
+    pieces: list[Text | Thinking] = []
     calls: list[ToolCall] = []
     for event in events:
         if isinstance(event, Finished):
-            return _reply(texts, calls, event)
+            return _reply(pieces, calls, event)
         if isinstance(event, ToolCall):
             calls.append(event)
         else:
-            texts.append(event)
+            pieces.append(event)
     raise GenerationError("the events stopped before the answer was finished", "ask again")
 
 
-def _reply(texts: list[Text], calls: list[ToolCall], end: Finished) -> Reply:
+def _reply(pieces: list[Text | Thinking], calls: list[ToolCall], end: Finished) -> Reply:
     return Reply(
-        text="".join(piece.text for piece in texts),
-        tokens=tuple(token for piece in texts for token in piece.tokens),
+        text="".join(piece.text for piece in pieces),
+        tokens=tuple(token for piece in pieces for token in piece.tokens),
         finish_reason=end.reason,
         usage=end.usage,
         timings=end.timings,
         tool_calls=tuple(calls),
-        logprobs=tuple(value for piece in texts for value in piece.logprobs),
+        logprobs=tuple(value for piece in pieces for value in piece.logprobs),
+        thinking="".join(piece.thinking for piece in pieces if isinstance(piece, Thinking)),
     )

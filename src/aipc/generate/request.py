@@ -13,14 +13,20 @@ from aipc.generate.conversation import Message
 class GenerationRequest:
     """One answer wanted, in plain data: as JSON it crosses a pipe and comes out equal.
 
-    Exactly one of ``messages``, ``prompt`` and ``texts`` is given.  Nothing is checked here: the
-    session refuses what it can't do.
+    Exactly one of ``messages``, ``prompt``, ``prompt_ids`` and ``texts`` is given.  Nothing is
+    checked here: the session refuses what it can't do.
     """
 
     messages: Sequence[Message] | None = None
     """A conversation in OpenAI's form."""
     prompt: str | None = None
     """A text: one user message where the model has a chat template, unless ``raw``."""
+    prompt_ids: Sequence[int] = ()
+    """Token ids, continued as they are."""
+    suffix: str | None = None
+    """What comes behind the answer, for models with tokens to fill in the middle."""
+    echo: bool = False
+    """Give the prompt's tokens first, as if the model had answered them."""
     raw: bool = False
     """Continue the prompt as it is, without the model's chat template."""
     texts: Sequence[str] = ()
@@ -33,7 +39,22 @@ class GenerationRequest:
     schema: Mapping[str, Any] | None = None
     tools: Sequence[Mapping[str, Any]] = ()
     tool_choice: str = "auto"
+    strict: bool = True
+    """Refuse what of the schema and of the tools can't be enforced; without it the finished answer
+    is checked."""
+    think: bool | None = None
+    """Think before the answer, or not; None is the model's own choice."""
+    reasoning_effort: str | None = None
+    """How much to think: none, minimal, low, medium, high or xhigh."""
+    thinking_budget: int | None = None
+    """Most tokens of thinking; then the mark of its end is forced."""
+    template_options: Mapping[str, Any] = field(default_factory=dict)
+    """More variables of the chat template."""
+    ignore_eos: bool = False
+    """Go on past the model's stop ids, to the limit."""
     logprobs: bool = False
+    top_logprobs: int = 0
+    """Alternatives told beside each token, the likeliest first."""
     repetition_detection: Mapping[str, int] | None = None
     """Fields of `aipc.generate.RepetitionDetection`: a loop ends the answer; None: it goes on."""
     client: str = field(default="", repr=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -13,13 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aipc.serve.announcement import PROOF
 from aipc.serve.api.dispatch import TOKENS
-from aipc.serve.api.endpoints import Endpoint, PageFiles, list_endpoints
-from aipc.serve.api.openapi import document
+from aipc.serve.api.endpoint import Endpoint
+from aipc.serve.endpoints import PageFiles, list_endpoints
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.connection import CLIENT_CLOSED_REQUEST, ClientLeft
-from aipc.serve.http.errors import http_error
+from aipc.serve.http.errors import ErrorShape, http_error, openai_error
 from aipc.serve.http.guard import Guard
 from aipc.serve.http.metrics import Metrics
+from aipc.serve.openapi import document
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
@@ -45,11 +47,17 @@ class Application:
         router = Router([*routes, Mount("/page", PageFiles())], redirect_slashes=False)
         public = {one.path for one in self.endpoints if one.is_public}
         own = {one.path for one in self.endpoints if one.is_own}
+        shapes = {one.path: one.error_shape for one in self.endpoints}
+
+        def error_shape(path: str) -> ErrorShape:
+            return shapes.get(path, openai_error)
+
         guard = Guard(
-            _ErrorResponses(router),
+            _ErrorResponses(router, error_shape),
             binding,
             lambda at: at in public or at.startswith(("/page/", PROOF)),
             own.__contains__,
+            error_shape,
         )
         self._app: ASGIApp = _AccessLog(guard, metrics)
 
@@ -95,8 +103,9 @@ class _AccessLog:
 class _ErrorResponses:
     """Middleware: every error becomes a response, so that none is logged with a prompt in it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, error_shape: Callable[[str], ErrorShape]) -> None:
         self._app = app
+        self._error_shape = error_shape
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -107,4 +116,5 @@ class _ErrorResponses:
         except ClientLeft:
             await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the one place where a request's errors end
-            await http_error(error).response()(scope, receive, send)
+            shape = self._error_shape(scope["path"])
+            await http_error(error).response(shape)(scope, receive, send)

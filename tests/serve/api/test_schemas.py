@@ -7,12 +7,12 @@ import pytest
 from aipc.generate import Text
 from aipc.options import describe, from_mapping
 from aipc.runtimes.sampling import Sampling
-from aipc.serve.api.chat_schemas import ChatRequest
-from aipc.serve.api.completions import CompletionRequest
-from aipc.serve.api.responses_schemas import ResponseRequest
 from aipc.serve.api.schemas import read
 from aipc.serve.api.schemas import tokens_with_logprobs as tokens_of
 from aipc.serve.http.errors import HTTPError
+from aipc.serve.openai.chat_schemas import ChatRequest
+from aipc.serve.openai.completions import CompletionRequest
+from aipc.serve.openai.responses_schemas import ResponseRequest
 
 BODIES = {
     ChatRequest: {"messages": [{"role": "user", "content": "x"}]},

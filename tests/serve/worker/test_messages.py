@@ -6,7 +6,7 @@ import pytest
 
 from aipc import errors
 from aipc.errors import EngineError, PromptTooLong
-from aipc.generate import Finished, Text, Timings, ToolCall, Usage
+from aipc.generate import Finished, Text, Thinking, Timings, ToolCall, Usage
 from aipc.generate.request import GenerationRequest
 from aipc.serve.worker import messages
 from aipc.serve.worker.messages import VendorError
@@ -21,8 +21,9 @@ def through_json(data):
     [
         Text("één 🙂 \ud83d", (1, 2), (-0.25, -1e-9), (b"\xf0\x9f", b"\x99\x82 ")),
         Text("", (7,)),
+        Thinking("één", (1, 2), (-0.25, -1e-9), (b"\xc3\xa9\xc3", b"\xa9n")),
         ToolCall("call_1", "look", '{"where": "here"}'),
-        Finished("tool_calls", Usage(3, 4), Timings(None, None, 0.5)),
+        Finished("tool_calls", Usage(3, 4, 2, 1), Timings(None, None, 0.5)),
     ],
 )
 def test_events_survive_the_way(event):

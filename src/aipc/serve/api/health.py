@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from aipc.errors import DeviceError
-from aipc.serve.api.models import STATES
 from aipc.serve.api.schemas import ApiModel, json_response
 from aipc.serve.http.errors import SERVER, HTTPError
 from aipc.serve.http.metrics import CONTENT_TYPE, Metrics
+from aipc.serve.pool.model_scheduler import STATES
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor

@@ -1,4 +1,4 @@
-"""What request and response bodies have in common; parsing the one, serializing the other."""
+"""What the bodies of every API have in common; parsing the one, serializing the other."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.responses import Response
 
-import aipc
 from aipc.devices.device import PATTERN
-from aipc.generate import Finished, FinishReason, RepetitionDetection, Text
+from aipc.generate import Finished, RepetitionDetection, Text
 from aipc.options import Option, describe
 from aipc.runtimes.sampling import Sampling
 from aipc.serve.http import strict_json
 from aipc.serve.http.errors import HTTPError
 
 R = TypeVar("R", bound="RequestBody")
-
-FINGERPRINT = f"aipc-{aipc.__version__}"
 
 _BRANCHES = {"str", "int", "float", "none", "dict", "list"}
 _DECLARED: Mapping[str, Option] = {option.name: option for option in describe(Sampling)}
@@ -107,36 +104,6 @@ class SamplingBody(RequestBody):
         return None if asked is None else asked.model_dump()
 
 
-class StreamOptions(ApiModel):
-    include_usage: bool | None = Field(default=None, description="usage in a chunk of its own")
-    include_obfuscation: bool | None = Field(default=None, description="without effect here")
-
-
-class CompletionBase(SamplingBody):
-    """What chat and plain completions share."""
-
-    n: int | None = Field(default=None, ge=1, le=8, description="answers; one seed higher for each")
-    seed: int | None = sampling_field("seed")
-    stop: Stop | Annotated[list[Stop], Field(min_length=1, max_length=4)] | None = None
-    stream_options: StreamOptions | None = None
-    logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = Field(
-        default=None, description="empty only"
-    )
-
-    @property
-    def stops(self) -> tuple[str, ...]:
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-
-    @property
-    def wants_usage(self) -> bool:
-        return bool(self.stream_options and self.stream_options.include_usage)
-
-    def seeds(self) -> list[int | None]:
-        """One for each answer."""
-        seeds = range(self.n or 1)
-        return [None if self.seed is None else (self.seed + at) % 2**32 for at in seeds]
-
-
 def read(kind: type[R], body: bytes) -> R:
     """Parse and validate the body of a request.
 
@@ -178,44 +145,12 @@ def new_id(kind: str) -> str:
     return f"{kind}-{secrets.token_hex(12)}"
 
 
-class UsageBody(ApiModel):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-
 class TimingsBody(ApiModel):
     """An extension: what the server saw, waiting for other answers left out."""
 
     first_token_s: float | None = Field(description="seconds to the first token")
     decode_tokens_per_s: float | None = Field(description="tokens a second after the first")
     total_s: float = Field(description="seconds to the end")
-
-
-StopReason = Annotated[
-    Literal["repetition_detected"] | None,
-    Field(description="extension, as vLLM's: a loop ended the answer"),
-]
-
-
-def ending(reason: FinishReason | None) -> dict[str, Any]:
-    """The members "finish_reason" and, after a loop, "stop_reason" of a choice.
-
-    Strict clients know OpenAI's finish reasons alone.  Of these a loop is "length": the answer
-    was cut, and JSON in it is not whole.
-    """
-    if reason == "repetition":
-        return {"finish_reason": "length", "stop_reason": "repetition_detected"}
-    return {"finish_reason": reason}
-
-
-def usage_of(ends: Sequence[Finished]) -> UsageBody:
-    """Sum over the choices of one prompt; the prompt counts once."""
-    prompt = ends[0].usage.prompt_tokens
-    completion = sum(end.usage.completion_tokens for end in ends)
-    return UsageBody(
-        prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
-    )
 
 
 def timings_of(ends: Sequence[Finished]) -> TimingsBody | None:
@@ -228,12 +163,6 @@ def timings_of(ends: Sequence[Finished]) -> TimingsBody | None:
         decode_tokens_per_s=timings.decode_tokens_per_s,
         total_s=timings.total_s,
     )
-
-
-def usage_members(ends: Sequence[Finished]) -> dict[str, Any]:
-    """The members "usage" and, for a single choice, "timings" of a completion."""
-    timings = timings_of(ends)
-    return {"usage": usage_of(ends), **({"timings": timings} if timings else {})}
 
 
 def tokens_with_logprobs(event: Text) -> Iterator[tuple[str, float, bytes]]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from aipc.serve.http.errors import HTTPError, http_error
+from aipc.serve.http.errors import HTTPError, http_error, openai_error
 from aipc.serve.worker.messages import Waiting
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ def waiting_frame(waiting: Waiting) -> bytes:
 
 
 def error_frame(error: HTTPError) -> bytes:
-    return frame(json.dumps(error.body))
+    return frame(json.dumps(openai_error(error)))
 
 
 class ClientLeft(Exception):
@@ -69,8 +69,8 @@ async def _left(receive: Receive) -> None:
 class EventStream(Response):
     """``frames`` as they come; closed when the client disconnects.
 
-    An error before the first frame is a response of its own status; a later one becomes the last
-    frame, made by ``on_error``, because the status has been sent.
+    An error before the first frame is raised and has a status of its own; a later one becomes the
+    last frame, made by ``on_error``, because the status has been sent.
     """
 
     def __init__(
@@ -84,20 +84,15 @@ class EventStream(Response):
         self._frames = frames
         self._on_error = on_error
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         try:
-            await while_connected(receive, self._run(scope, receive, send))
+            await while_connected(receive, self._run(send))
         except ClientLeft:
             return
 
-    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _run(self, send: Send) -> None:
         async with aclosing(self._frames) as frames:
-            try:
-                first = await anext(frames)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the client gets it
-                await http_error(error).response()(scope, receive, send)
-                return
-            await self._send_all(first, frames, send)
+            await self._send_all(await anext(frames), frames, send)
 
     async def _send_all(
         self, first: bytes, frames: AsyncGenerator[bytes, None], send: Send

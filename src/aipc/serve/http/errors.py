@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 
 
 class HTTPError(Exception):
-    """A status and {"error": {…}}: becomes the response, or the last event of a stream."""
+    """A status, a message and a code: becomes the response, or the last event of a stream."""
 
     def __init__(
         self,
@@ -66,13 +66,23 @@ class HTTPError(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.message = message
+        self.kind = kind
+        self.code = code
+        self.param = param
         self.headers = dict(headers or {})
-        self.body: dict[str, Any] = {
-            "error": {"message": message, "type": kind, "param": param, "code": code}
-        }
 
-    def response(self) -> Response:
-        return JSONResponse(self.body, self.status, self.headers)
+    def response(self, shape: ErrorShape) -> Response:
+        return JSONResponse(shape(self), self.status, self.headers)
+
+
+ErrorShape = Callable[[HTTPError], dict[str, Any]]
+"""Writes an error's body as the clients of one API expect it."""
+
+
+def openai_error(error: HTTPError) -> dict[str, Any]:
+    members = {"message": error.message, "type": error.kind}
+    return {"error": {**members, "param": error.param, "code": error.code}}
 
 
 def http_error(error: Exception) -> HTTPError:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aipc.serve.http.binding import Binding
-from aipc.serve.http.errors import HTTPError
+from aipc.serve.http.errors import ErrorShape, HTTPError
 
 MAX_BODY = 4 * 2**20
 MAX_HEADERS = 64
@@ -48,6 +48,7 @@ class Guard:
         binding: Binding,
         is_public: Callable[[str], bool],
         is_own: Callable[[str], bool],
+        error_shape: Callable[[str], ErrorShape],
     ) -> None:
         self._app = app
         self._hosts = binding.hosts()
@@ -56,6 +57,7 @@ class Guard:
         self._token = binding.token
         self._is_public = is_public
         self._is_own = is_own
+        self._error_shape = error_shape
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,7 +69,7 @@ class Guard:
         try:
             response = self._checked(scope, headers)
         except HTTPError as error:
-            response = error.response()
+            response = error.response(self._error_shape(scope["path"]))
         if response is None:
             await self._app(scope, _limited(receive), send)
         else:

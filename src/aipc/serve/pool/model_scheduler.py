@@ -17,6 +17,8 @@ from aipc.serve.pool.worker_client import Ready, WorkerClient
 
 State = Literal["stopped", "loading", "ready", "failed"]
 """Ready: it has produced a token since it was loaded, and its process lives."""
+STATES: tuple[State, ...] = ("ready", "loading", "failed", "stopped")
+"""The best first."""
 _CANCEL_S = 2.0  # for the last token of answers that are cut short
 
 

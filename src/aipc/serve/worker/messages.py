@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from aipc import errors
 from aipc.errors import AipcError, EngineError
-from aipc.generate import Event, Finished, Text, Timings, ToolCall, Usage
+from aipc.generate import Event, Finished, Text, Thinking, Timings, ToolCall, Usage
 from aipc.generate.request import GenerationRequest
 
 _KNOWN = {
@@ -64,10 +64,11 @@ def request_from_data(data: Mapping[str, Any]) -> GenerationRequest:
 def event_to_data(event: Event | Embedded) -> dict[str, Any]:
     if isinstance(event, Embedded):
         return {"vectors": event.vectors}
-    if isinstance(event, Text):
+    if isinstance(event, Text | Thinking):
+        name = "text" if isinstance(event, Text) else "thinking"
         pieces = [piece.decode(_BYTES) for piece in event.pieces]
-        fields = {"text": event.text, "tokens": event.tokens, "logprobs": event.logprobs}
-        return {**fields, "pieces": pieces}
+        fields = {"tokens": event.tokens, "logprobs": event.logprobs, "pieces": pieces}
+        return {name: getattr(event, name), **fields}
     kind = "call" if isinstance(event, ToolCall) else "finished"
     return {kind: dataclasses.asdict(event)}
 
@@ -75,9 +76,10 @@ def event_to_data(event: Event | Embedded) -> dict[str, Any]:
 def event_from_data(data: Mapping[str, Any]) -> Event | Embedded:
     if "vectors" in data:
         return Embedded(tuple(data["vectors"]))
-    if "text" in data:
-        pieces = tuple(piece.encode(_BYTES) for piece in data["pieces"])
-        return Text(data["text"], tuple(data["tokens"]), tuple(data["logprobs"]), pieces)
+    for name, kind in ("text", Text), ("thinking", Thinking):
+        if name in data:
+            pieces = tuple(piece.encode(_BYTES) for piece in data["pieces"])
+            return kind(data[name], tuple(data["tokens"]), tuple(data["logprobs"]), pieces)
     if "call" in data:
         return ToolCall(**data["call"])
     end = data["finished"]

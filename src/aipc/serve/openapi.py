@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import aipc
-from aipc.serve.api.endpoints import EVENTS, JSON, Endpoint
+from aipc.serve.api.endpoint import EVENTS, JSON, Endpoint
 from aipc.serve.api.schemas import ApiModel
 
 _REF = "#/components/schemas/{model}"

@@ -7,13 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from aipc.serve.api.schemas import (
-    ApiModel,
-    CompletionBase,
-    StopReason,
-    TimingsBody,
-    UsageBody,
-)
+from aipc.serve.api.schemas import ApiModel, TimingsBody
+from aipc.serve.openai.schemas import CompletionBase, StopReason, UsageBody
 
 ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Schema = dict[str, Any]

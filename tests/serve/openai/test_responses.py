@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from aipc.serve.api.responses import _messages
-from aipc.serve.api.responses_schemas import ResponseRequest
+from aipc.serve.openai.responses import _messages
+from aipc.serve.openai.responses_schemas import ResponseRequest
 
 PATH = "/v1/responses"
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}

@@ -15,20 +15,22 @@ from aipc.generate import Finished, Text
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
 from aipc.serve.api.schemas import (
-    FINGERPRINT,
     ApiModel,
-    CompletionBase,
-    StopReason,
     TimingsBody,
-    UsageBody,
-    ending,
     json_response,
     new_id,
     read,
     tokens_with_logprobs,
-    usage_members,
 )
 from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
+from aipc.serve.openai.schemas import (
+    FINGERPRINT,
+    CompletionBase,
+    StopReason,
+    UsageBody,
+    ending,
+    usage_members,
+)
 from aipc.serve.worker.messages import Waiting
 
 LIMIT = 16

@@ -13,7 +13,11 @@ from starlette.responses import Response
 
 from aipc.generate import Finished, Text, ToolCall
 from aipc.generate.request import GenerationRequest
-from aipc.serve.api.chat_schemas import (
+from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
+from aipc.serve.api.schemas import json_response, new_id, read, tokens_with_logprobs
+from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
+from aipc.serve.http.errors import HTTPError
+from aipc.serve.openai.chat_schemas import (
     AnswerMessage,
     CalledFunction,
     ChatChoice,
@@ -31,18 +35,7 @@ from aipc.serve.api.chat_schemas import (
     ToolCallBody,
     ToolCallDelta,
 )
-from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import (
-    FINGERPRINT,
-    ending,
-    json_response,
-    new_id,
-    read,
-    tokens_with_logprobs,
-    usage_members,
-)
-from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
-from aipc.serve.http.errors import HTTPError
+from aipc.serve.openai.schemas import FINGERPRINT, ending, usage_members
 from aipc.serve.worker.messages import ServerEvent, Waiting
 
 

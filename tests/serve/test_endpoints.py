@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from aipc.serve.api.endpoints import PAGE
+from aipc.serve.endpoints import PAGE
 
 FILES = sorted(PAGE.iterdir())
 

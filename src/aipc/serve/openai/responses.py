@@ -14,10 +14,13 @@ from starlette.responses import Response
 
 from aipc.generate import Finished, Text, ToolCall
 from aipc.generate.request import GenerationRequest
-from aipc.serve.api.chat import named_tool
-from aipc.serve.api.chat_schemas import JsonFormat, TextFormat
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.responses_schemas import (
+from aipc.serve.api.schemas import json_response, new_id, read, timings_of
+from aipc.serve.http.connection import EventStream, frame, waiting_frame, while_connected
+from aipc.serve.http.errors import HTTPError
+from aipc.serve.openai.chat import named_tool
+from aipc.serve.openai.chat_schemas import JsonFormat, TextFormat
+from aipc.serve.openai.responses_schemas import (
     CachedTokens,
     ChosenTool,
     FlatSchemaFormat,
@@ -34,9 +37,7 @@ from aipc.serve.api.responses_schemas import (
     ResponseUsage,
     TextOptions,
 )
-from aipc.serve.api.schemas import json_response, new_id, read, timings_of, usage_of
-from aipc.serve.http.connection import EventStream, frame, waiting_frame, while_connected
-from aipc.serve.http.errors import HTTPError
+from aipc.serve.openai.schemas import usage_of
 from aipc.serve.worker.messages import ServerEvent, Waiting
 
 _DUMP = methodcaller("model_dump", exclude_unset=True, by_alias=True)
@@ -144,10 +145,7 @@ class _ResponseWriter:
         return frames
 
     def error_frame(self, error: HTTPError) -> bytes:
-        stated = error.body["error"]
-        return self._event(
-            "error", code=stated["code"], message=stated["message"], param=stated["param"]
-        )
+        return self._event("error", code=error.code, message=error.message, param=error.param)
 
     def _write(self, text: str) -> list[bytes]:
         frames: list[bytes] = []

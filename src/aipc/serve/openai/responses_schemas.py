@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from aipc.serve.api.chat_schemas import (
+from aipc.serve.api.schemas import ApiModel, SamplingBody, TimingsBody
+from aipc.serve.openai.chat_schemas import (
     FunctionBody,
     JsonFormat,
     NamedFunction,
@@ -15,7 +16,7 @@ from aipc.serve.api.chat_schemas import (
     TextFormat,
     ToolName,
 )
-from aipc.serve.api.schemas import ApiModel, SamplingBody, StopReason, TimingsBody
+from aipc.serve.openai.schemas import StopReason
 
 Nothing = Annotated[list[Any], Field(max_length=0)]
 _STATELESS = "nothing is stored here; send the whole conversation as input"

@@ -10,14 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.serve.api.schemas import ApiModel, json_response
+from aipc.serve.pool.model_scheduler import STATES
 
 if TYPE_CHECKING:
     from aipc.serve.pool.model_registry import ModelCard
     from aipc.serve.pool.model_scheduler import ModelStatus
     from aipc.serve.pool.pool import Pool
-
-STATES = ("ready", "loading", "failed", "stopped")
-"""The states of a model, the best first."""
 
 
 class ModelState(ApiModel):

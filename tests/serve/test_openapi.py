@@ -5,8 +5,9 @@ import re
 import pytest
 from pydantic import TypeAdapter
 
-from aipc.serve.api import chat_schemas, completions, health, models, responses_schemas
-from aipc.serve.api.openapi import ErrorBody
+from aipc.serve.api import health
+from aipc.serve.openai import chat_schemas, completions, models, responses_schemas
+from aipc.serve.openapi import ErrorBody
 
 
 def references(value):

@@ -1,0 +1,109 @@
+"""Every path of the server but /openapi.json; the files of the web page, served as they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from aipc.serve.announcement import LOADED, PROOF
+from aipc.serve.api.dispatch import Dispatcher
+from aipc.serve.api.endpoint import Endpoint
+from aipc.serve.api.health import Health, MachineBody, Readiness, ServerHealth
+from aipc.serve.api.own import Loaded, OwnPrograms, Proof
+from aipc.serve.http.binding import Binding
+from aipc.serve.http.metrics import Metrics
+from aipc.serve.openai import endpoints as openai
+from aipc.serve.openai.models import Models
+
+if TYPE_CHECKING:
+    from aipc.devices.counters.monitor import Monitor
+    from aipc.serve.pool.pool import Pool
+
+PAGE = Path(__file__).parent / "page"
+# On Windows the registry may call a script text/plain, and no browser runs that as a module.
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+def list_endpoints(
+    pool: Pool, binding: Binding, metrics: Metrics, monitor: Monitor
+) -> tuple[Endpoint, ...]:
+    return (
+        *openai.endpoints(Dispatcher(pool, metrics), Models(pool)),
+        *_health(ServerHealth(pool, metrics, monitor)),
+        *_own(OwnPrograms(pool, binding)),
+        Endpoint("GET", "/", _page, "The page for people.", media="text/html", is_public=True),
+    )
+
+
+def _health(health: ServerHealth) -> tuple[Endpoint, ...]:
+    return (
+        Endpoint("GET", "/health", health.alive, "That it lives.", returns=Health, is_public=True),
+        Endpoint(
+            "GET",
+            "/health/ready",
+            health.ready,
+            "Whether a model has produced tokens, or none is wanted yet.",
+            returns=Readiness,
+            errors=(503,),
+        ),
+        Endpoint("GET", "/metrics", health.metrics, "Prometheus' figures.", media="text/plain"),
+        Endpoint(
+            "GET",
+            "/api/machine",
+            health.machine,
+            "Load of this machine.",
+            returns=MachineBody,
+        ),
+    )
+
+
+def _own(own: OwnPrograms) -> tuple[Endpoint, ...]:
+    return (
+        Endpoint(
+            "GET",
+            f"{PROOF}{{nonce}}",
+            own.prove,
+            "That this server is the announced one.",
+            returns=Proof,
+            is_public=True,
+        ),
+        Endpoint(
+            "GET",
+            LOADED,
+            own.loaded,
+            "What is loaded, and how; for programs of this server's user.",
+            returns=Loaded,
+            is_own=True,
+        ),
+    )
+
+
+async def _page(_: Request) -> Response:
+    return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+class PageFiles(StaticFiles):
+    """An ASGI application; a browser revalidates its cached copy each time."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=PAGE)
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        kind = _TYPES.get(Path(full_path).suffix)
+        if kind:
+            response.headers["Content-Type"] = f"{kind}; charset=utf-8"
+        response.headers["Cache-Control"] = "no-cache"
+        return response

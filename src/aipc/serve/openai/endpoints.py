@@ -1,0 +1,79 @@
+"""The paths of OpenAI's API."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from aipc.serve.api.dispatch import Dispatcher
+from aipc.serve.api.endpoint import GENERATION_ERRORS, Endpoint
+from aipc.serve.openai.chat import answer_chat
+from aipc.serve.openai.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
+from aipc.serve.openai.completions import Completion, CompletionRequest, answer_completion
+from aipc.serve.openai.embeddings import EmbeddingList, EmbeddingRequest, answer_embeddings
+from aipc.serve.openai.models import ModelBody, ModelList, Models
+from aipc.serve.openai.responses import answer_response
+from aipc.serve.openai.responses_schemas import ResponseBody, ResponseRequest
+
+
+def endpoints(dispatcher: Dispatcher, models: Models) -> tuple[Endpoint, ...]:
+    return (*_generation(dispatcher), *_models(models))
+
+
+def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
+    return (
+        Endpoint(
+            "POST",
+            "/v1/chat/completions",
+            partial(answer_chat, dispatcher),
+            "The next message of a conversation.",
+            body=ChatRequest,
+            returns=ChatCompletion,
+            streams=True,
+            chunk=ChatChunk,
+            errors=GENERATION_ERRORS,
+        ),
+        Endpoint(
+            "POST",
+            "/v1/completions",
+            partial(answer_completion, dispatcher),
+            "What follows a text.",
+            body=CompletionRequest,
+            returns=Completion,
+            streams=True,
+            chunk=Completion,
+            errors=GENERATION_ERRORS,
+        ),
+        Endpoint(
+            "POST",
+            "/v1/responses",
+            partial(answer_response, dispatcher),
+            "The next message of a conversation, in OpenAI's newer form; nothing is stored.",
+            body=ResponseRequest,
+            returns=ResponseBody,
+            streams=True,
+            errors=GENERATION_ERRORS,
+        ),
+        Endpoint(
+            "POST",
+            "/v1/embeddings",
+            partial(answer_embeddings, dispatcher),
+            "A vector of each text, from a model that can make them.",
+            body=EmbeddingRequest,
+            returns=EmbeddingList,
+            errors=GENERATION_ERRORS,
+        ),
+    )
+
+
+def _models(models: Models) -> tuple[Endpoint, ...]:
+    return (
+        Endpoint("GET", "/v1/models", models.list, "Models that may be asked.", returns=ModelList),
+        Endpoint(
+            "GET",
+            "/v1/models/{model:path}",
+            models.one,
+            "One of them.",
+            returns=ModelBody,
+            errors=(404,),
+        ),
+    )
