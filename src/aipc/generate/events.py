@@ -93,6 +93,8 @@ class Finished:
     reason: FinishReason
     usage: Usage
     timings: Timings
+    stop: str | None = None
+    """The stop string that ended it, if one did."""
 
     @property
     def text(self) -> str:

@@ -58,9 +58,9 @@ class Writer:
         self._pieces: list[bytes] = []
 
     @property
-    def stopped(self) -> bool:
-        """Whether a stop string was found."""
-        return self._stops.matched is not None
+    def stop(self) -> str | None:
+        """The stop string that was found."""
+        return self._stops.matched
 
     @property
     def has_called(self) -> bool:
@@ -245,7 +245,8 @@ def _events(request: _Request, writer: Writer, control: _Control) -> Generator[E
     yield from writer.finish()
     if reason == "stop" and writer.has_called:
         reason = "tool_calls"
-    yield Finished(reason, Usage(len(request.prompt), clock.tokens), clock.timings())
+    usage = Usage(len(request.prompt), clock.tokens)
+    yield Finished(reason, usage, clock.timings(), writer.stop)
 
 
 def _answer(
@@ -264,7 +265,7 @@ def _answer(
                 writer.keep(token, logprob)
                 return "stop"
             yield from writer.feed(token, logprob)
-            if writer.stopped:
+            if writer.stop is not None:
                 return "stop"
             if writer.loops:
                 return "repetition"

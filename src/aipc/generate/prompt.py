@@ -21,16 +21,21 @@ def encode_prompt(
     *,
     raw: bool = False,
     tools: Toolbox = NO_TOOLS,
+    continue_final: bool = False,
 ) -> list[int]:
     """Token ids of ``prompt``.
 
     A conversation goes through the chat template; so does a text, as one user message.
     Where the model has no template, or with ``raw``, a text is the very beginning of what
     the model should continue, with the special tokens that its tokenizer adds (a bos).
+    With ``continue_final`` the ids end with the text of the last message, the assistant's.
 
     Raises:
         GenerationError: an empty prompt, a conversation for a model without a chat
-            template or with ``raw``, or a conversation that the template refuses.
+            template or with ``raw``, one that the template refuses, or no assistant's text
+            to continue.
+        UsageError: text without a template with ``tools``, or a text to continue and a call that
+            is forced.
     """
     if isinstance(prompt, str):
         if not prompt.strip():
@@ -48,9 +53,21 @@ def encode_prompt(
         )
     form = template.tool_format
     messages = arrange(prompt, form, tools.shown)
-    text = template.render(messages, tools=tools.shown if form.shown == "template" else ())
-    opening = form.opening if tools.forced else ""
-    return tokenizer.encode(text + opening, add_special_tokens=False)
+    shown = tools.shown if form.shown == "template" else ()
+    if continue_final:
+        _refuse_forced(tools)
+        text = template.render_open(messages, tools=shown)
+    else:
+        text = template.render(messages, tools=shown) + (form.opening if tools.forced else "")
+    return tokenizer.encode(text, add_special_tokens=False)
+
+
+def _refuse_forced(tools: Toolbox) -> None:
+    if tools.forced:
+        raise UsageError(
+            "an answer that is begun already can't be a call that is required",
+            "end with the user's message, or leave the choice of tools to the model",
+        )
 
 
 def _refuse_tools(tools: Toolbox) -> None:

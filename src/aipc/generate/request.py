@@ -29,6 +29,10 @@ class GenerationRequest:
     """Give the prompt's tokens first, as if the model had answered them."""
     raw: bool = False
     """Continue the prompt as it is, without the model's chat template."""
+    continue_final_message: bool = False
+    """The last message is the assistant's, and the answer goes on where its text ends."""
+    count_only: bool = False
+    """Generate nothing: the `Finished` tells the prompt's tokens."""
     texts: Sequence[str] = ()
     """Texts to embed, by a model that does that."""
     dimensions: int | None = None

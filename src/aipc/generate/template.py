@@ -77,6 +77,31 @@ class ChatTemplate:
                 "change the messages' roles or their order, or choose another model",
             ) from error
 
+    def render_open(
+        self, messages: Sequence[Message], *, tools: Sequence[Mapping[str, Any]] = ()
+    ) -> str:
+        """As `render`, up to the end of the last message's text, which the model is to continue.
+
+        Raises:
+            GenerationError: as `render`, or the last message is no text of the assistant's, or the
+                template does not write it.
+        """
+        last = messages[-1] if messages else {}
+        content = last.get("content")
+        if last.get("role") != "assistant" or not isinstance(content, str) or not content.strip():
+            raise GenerationError(
+                "the last message is no text of the assistant's that could be continued",
+                "end with one, or with the user's message",
+            )
+        text = self.render(messages, tools=tools, add_generation_prompt=False)
+        start = text.rfind(content.strip())
+        if start < 0:
+            raise GenerationError(
+                "the model's chat template does not write the last message as it is",
+                "end with the user's message",
+            )
+        return text[:start] + content.lstrip()
+
     def _render(
         self, turns: list[dict[str, Any]], tools: list[Any], *, add_generation_prompt: bool = True
     ) -> str:

@@ -85,7 +85,12 @@ class TextPipeline:
             constraint = constrain(request.schema)
         prompt = (request.prompt or "") if request.messages is None else request.messages
         tokens = encode_prompt(
-            prompt, self.tokenizer, self.template, raw=request.raw, tools=toolbox
+            prompt,
+            self.tokenizer,
+            self.template,
+            raw=request.raw,
+            tools=toolbox,
+            continue_final=request.continue_final_message,
         )
         self._check_known(tokens)
         return tokens, constraint, toolbox.reader(form)

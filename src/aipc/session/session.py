@@ -152,6 +152,10 @@ class Session(Answerer):
         ends = self._text.stop_ids
         return self._stream(tokens, decoding, request.stop, ends, reader, repetition)
 
+    def count(self, request: GenerationRequest) -> int:
+        """Tokens of the prompt that `answer` would give the model; errors are the same."""
+        return len(self._text.prepare(request)[0])
+
     def stream_ids(
         self,
         prompt: Sequence[int],

@@ -149,12 +149,16 @@ class ModelScheduler:
         if self._is_draining:
             raise draining()
         self._backoff.check()
+        pending.on_close = self._withdraw
+        if pending.request.count_only and self._ready and self._worker and not self._retiring:
+            self._worker.start(pending)  # it takes no turn: the engine is not asked
+            self._note_use()
+            return
         waiting = len(self._queue)
         if waiting >= self._options.max_waiting and (waiting or not self._free_slots()):
             after = self._queue.wait_s(self._slots())
             what = f"{waiting} requests wait for '{self.card.name}' already"
             raise ServerBusy(what, f"ask again in {after:.0f} s", retry_after_s=after)
-        pending.on_close = self._withdraw
         self._queue.add(pending)
         self._schedule()
 

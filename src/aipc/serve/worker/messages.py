@@ -83,7 +83,8 @@ def event_from_data(data: Mapping[str, Any]) -> Event | Embedded:
     if "call" in data:
         return ToolCall(**data["call"])
     end = data["finished"]
-    return Finished(end["reason"], Usage(**end["usage"]), Timings(**end["timings"]))
+    usage, timings = Usage(**end["usage"]), Timings(**end["timings"])
+    return Finished(end["reason"], usage, timings, end["stop"])
 
 
 def error_to_data(error: BaseException) -> dict[str, Any]:

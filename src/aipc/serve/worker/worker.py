@@ -26,7 +26,7 @@ from typing import Any
 
 from aipc.child import Message, Outbox, batches, own_pipes
 from aipc.errors import EngineError
-from aipc.generate import Finished
+from aipc.generate import Finished, Timings, Usage
 from aipc.generate.request import GenerationRequest
 from aipc.serve.worker.loading import EmbeddingSession, make_ready_later
 from aipc.serve.worker.messages import error_to_data, event_to_data, request_from_data
@@ -153,6 +153,9 @@ class RunningAnswers:
 
     def _answer(self, number: int, request: GenerationRequest, answer: _Answer) -> None:
         try:
+            if request.count_only:
+                self._count(number, request)
+                return
             for event in answer.attach(self._session.answer(request)):
                 data = event_to_data(event)
                 if isinstance(event, Finished):
@@ -162,6 +165,11 @@ class RunningAnswers:
                     self._outbox.put({"id": number, "event": data})
         except Exception as error:  # noqa: BLE001 - any error goes to the client
             self._end(number, {"id": number, "failed": error_to_data(error)})
+
+    def _count(self, number: int, request: GenerationRequest) -> None:
+        counted = Usage(self._session.count(request), 0)
+        end = Finished("stop", counted, Timings(None, None, 0.0))
+        self._end(number, {"id": number, "finished": event_to_data(end)})
 
     def _note_first(self) -> None:
         with self._lock:
