@@ -70,13 +70,16 @@ def test_stop_string_across_tokens_is_cut_and_ends_the_engine_s_work(byte_level,
     reply = collect(ask(engine, byte_level, stops=["nce is P", "Paris"]))
     assert reply.text == "the capital of Fra"
     assert reply.finish_reason == "stop"
+    *_, end = ask(FakeEngine(script), byte_level, stops=["nce is P", "Paris"])
+    assert end.stop == "nce is P"
     assert reply.usage.completion_tokens == len(reply.tokens) < len(script)
     assert engine.generations[0].ended
 
 
 def test_held_beginning_of_a_stop_string_is_given_at_the_end(byte_level, script):
-    reply = collect(ask(FakeEngine(script), byte_level, stops=["今日は"], stop_ids={END}))
-    assert reply.text == ANSWER
+    events = [*ask(FakeEngine(script), byte_level, stops=["今日は"], stop_ids={END})]
+    assert collect(events).text == ANSWER
+    assert events[-1].stop is None
 
 
 def test_token_limit_ends_with_length(byte_level, script):

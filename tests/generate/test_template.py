@@ -113,6 +113,38 @@ def test_renders_as_transformers_does(
     assert len(expected) > 20
 
 
+@pytest.mark.parametrize("content", ["The capital, of course, is", " It is\n\n", "<|end|>"])
+@pytest.mark.parametrize("name", ["chatml", "phi-3", "llama-3"])
+def test_an_answer_that_is_begun_stays_open(name, content):
+    user = {"role": "user", "content": "The capital, of course, is where?"}
+    template = ChatTemplate(TEMPLATES[name], SPECIAL)
+    text = template.render_open([user, {"role": "assistant", "content": content}])
+    asked = template.render([user])
+    assert text.startswith(asked)
+    assert text.removeprefix(asked).strip() == content.strip()
+    assert text.endswith(content.lstrip())
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"role": "user", "content": "Where?"},
+        {"role": "assistant", "content": " "},
+        {"role": "assistant", "content": "Wait", "tool_calls": []},
+    ],
+)
+def test_what_is_no_beginning_of_an_answer_is_refused(last):
+    template = ChatTemplate(CHATML, SPECIAL)
+    with pytest.raises(GenerationError, match="no text of the assistant's"):
+        template.render_open([{"role": "user", "content": "Where?"}, last])
+
+
+def test_a_template_that_changes_the_begun_answer_is_told():
+    template = ChatTemplate("{% for one in messages %}{{ one.content | upper }}{% endfor %}", {})
+    with pytest.raises(GenerationError, match="does not write the last message as it is"):
+        template.render_open([{"role": "assistant", "content": "so"}])
+
+
 def test_folder_without_a_template_gives_none(tokenizer_folder):
     assert ChatTemplate.from_folder(tokenizer_folder, {}) is None
     (tokenizer_folder / "chat_template.jinja").write_text("{{ messages[0].content }}")

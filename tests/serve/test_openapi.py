@@ -6,8 +6,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from aipc.serve.api import health
+from aipc.serve.api.endpoint import ErrorBody
 from aipc.serve.openai import chat_schemas, completions, models, responses_schemas
-from aipc.serve.openapi import ErrorBody
 
 
 def references(value):

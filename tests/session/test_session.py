@@ -16,7 +16,7 @@ import aipc
 from aipc.artifact import manifest
 from aipc.convert.recipe import Recipe
 from aipc.errors import ArtifactError, ConversionError, PromptTooLong, UsageError
-from aipc.generate import Finished, collect, encode_prompt
+from aipc.generate import Finished, GenerationRequest, collect, encode_prompt
 from aipc.models.store import Store
 from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.session.convert import convert
@@ -66,6 +66,26 @@ def test_a_conversation_is_remembered(session):
     assert session.generate(conversation, max_new_tokens=24, temperature=0.0).text.startswith(
         "Meow"
     )
+
+
+def test_a_prompt_is_counted_as_it_is_answered(session):
+    request = GenerationRequest(
+        messages=[{"role": "user", "content": QUESTION}],
+        tools=[{"type": "function", "function": {"name": "look"}}],
+        sampling={"max_new_tokens": 2},
+    )
+    *_, end = session.answer(request)
+    assert session.count(request) == end.usage.prompt_tokens > 40
+
+
+def test_an_answer_goes_on_where_it_was_begun(session):
+    begun = {"role": "assistant", "content": "The capital of France, as everybody knows, is"}
+    request = GenerationRequest(
+        messages=[{"role": "user", "content": QUESTION}, begun],
+        continue_final_message=True,
+        sampling={"max_new_tokens": 4, "temperature": 0.0},
+    )
+    assert collect(session.answer(request)).text.startswith(" Paris")
 
 
 def test_stop_strings_end_the_answer_and_are_not_in_it(session):

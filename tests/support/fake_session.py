@@ -8,6 +8,7 @@
     fail                EngineError with a vendor's error as its cause, after one token
     refuse              UsageError before the first token
     call                a tool call
+    think WORDS         thinks these words, a token each, then answers "so"
     print               a word on the process's standard output
     anything else       that text again, a token a word
 
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from aipc.errors import DeviceError, EngineError, UsageError
-from aipc.generate import Finished, GenerationRequest, Text, Timings, ToolCall, Usage
+from aipc.generate import Finished, GenerationRequest, Text, Thinking, Timings, ToolCall, Usage
 from aipc.generate.structured.tools import choose_tools
 from aipc.runtimes.base import Capabilities
 
@@ -38,7 +39,7 @@ class FakeStream:
     def __init__(self, session: FakeSession, text: str, options: dict[str, Any]) -> None:
         self._session = session
         self._cancelled = threading.Event()
-        self._count = 0
+        self._count = self._thought = 0
         self._started = time.perf_counter()
         self._events = self._answer(text, options)
 
@@ -55,8 +56,12 @@ class FakeStream:
         with self._session.one_more():
             if text == "call":
                 yield ToolCall("call_1", options["tools"][0]["function"]["name"], "{}")
+            asked = len(text.split())
+            if text.startswith("think "):
+                yield from self._think(text.split()[1:])
+                text = "so"
             words, every = _script(text)
-            reason = "stop"
+            reason, stop = "tool_calls" if text == "call" else "stop", None
             for word in words:
                 if self._cancelled.wait(every) if every else self._cancelled.is_set():
                     reason = "cancelled"
@@ -68,12 +73,22 @@ class FakeStream:
                 if loops and self._count == 4:
                     reason = "repetition"
                     break
+                if word.strip() in options.get("stop", ()):
+                    reason, stop = "stop", word.strip()
+                    break
                 piece = word or f"{time.perf_counter()} "
                 told = ((-0.5,), (piece.encode(),)) if options.get("logprobs") else ()
                 yield Text(piece, (self._count,), *told)
                 self._count += 1
         total = time.perf_counter() - self._started
-        yield Finished(reason, Usage(len(text.split()), self._count), Timings(0.0, 1.0, total))
+        usage = Usage(asked, self._count, self._thought)
+        yield Finished(reason, usage, Timings(0.0, 1.0, total), stop)
+
+    def _think(self, words: list[str]) -> Iterator[Thinking]:
+        for word in words:
+            yield Thinking(f"{word} ", (self._count,))
+            self._count += 1
+            self._thought += 1
 
 
 class FakeSession:
@@ -103,12 +118,14 @@ class FakeSession:
         choose_tools(request.tools, request.tool_choice)  # refuses what a session refuses
         prompt = request.prompt if request.messages is None else request.messages
         options = {**request.sampling, "tools": request.tools, "logprobs": request.logprobs}
-        options["loops"] = request.repetition_detection
+        options |= {"loops": request.repetition_detection, "stop": request.stop}
         return self.stream(prompt, **options)
 
+    def count(self, request: GenerationRequest) -> int:
+        return len(_text_of(request.messages).split())
+
     def stream(self, prompt: Any, **options: Any) -> FakeStream:
-        text = prompt if isinstance(prompt, str) else prompt[-1].get("content")
-        text = text if isinstance(text, str) else "parts"
+        text = _text_of(prompt)
         if text == "refuse":
             raise UsageError("the fake refuses", "ask it otherwise")
         return FakeStream(self, text, options)
@@ -133,6 +150,11 @@ class _OneMore:
 
     def __exit__(self, *_: object) -> None:
         self._gate.release()
+
+
+def _text_of(prompt: Any) -> str:
+    text = prompt if isinstance(prompt, str) else prompt[-1].get("content")
+    return text if isinstance(text, str) else "parts"
 
 
 def _script(text: str) -> tuple[Iterator[str], float]:

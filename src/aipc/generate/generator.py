@@ -63,6 +63,10 @@ class Writer:
         return self._stops.matched
 
     @property
+    def stopped(self) -> bool:
+        return self.stop is not None
+
+    @property
     def has_called(self) -> bool:
         return self._reader is not None and self._reader.calls > 0
 
@@ -265,7 +269,7 @@ def _answer(
                 writer.keep(token, logprob)
                 return "stop"
             yield from writer.feed(token, logprob)
-            if writer.stop is not None:
+            if writer.stopped:
                 return "stop"
             if writer.loops:
                 return "repetition"

@@ -88,19 +88,21 @@ class ChatTemplate:
         """
         last = messages[-1] if messages else {}
         content = last.get("content")
-        if last.get("role") != "assistant" or not isinstance(content, str) or not content.strip():
+        is_text = isinstance(content, str) and content.strip() and "tool_calls" not in last
+        if last.get("role") != "assistant" or not is_text:
             raise GenerationError(
                 "the last message is no text of the assistant's that could be continued",
                 "end with one, or with the user's message",
             )
-        text = self.render(messages, tools=tools, add_generation_prompt=False)
-        start = text.rfind(content.strip())
-        if start < 0:
+        marked = [*messages[:-1], {**last, "content": f"{content}{_PROBE}"}]
+        text = self.render(marked, tools=tools, add_generation_prompt=False)
+        end = text.rfind(_PROBE)
+        if end < 0:
             raise GenerationError(
                 "the model's chat template does not write the last message as it is",
                 "end with the user's message",
             )
-        return text[:start] + content.lstrip()
+        return text[:end]
 
     def _render(
         self, turns: list[dict[str, Any]], tools: list[Any], *, add_generation_prompt: bool = True

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aipc.serve.announcement import PROOF
+from aipc.serve.anthropic.errors import anthropic_error, is_anthropic
 from aipc.serve.api.dispatch import TOKENS
 from aipc.serve.api.endpoint import Endpoint
 from aipc.serve.endpoints import PageFiles, list_endpoints
@@ -49,8 +51,10 @@ class Application:
         own = {one.path for one in self.endpoints if one.is_own}
         shapes = {one.path: one.error_shape for one in self.endpoints}
 
-        def error_shape(path: str) -> ErrorShape:
-            return shapes.get(path, openai_error)
+        def error_shape(scope: Scope) -> ErrorShape:
+            if is_anthropic(Headers(scope=scope)):
+                return anthropic_error
+            return shapes.get(scope["path"], openai_error)
 
         guard = Guard(
             _ErrorResponses(router, error_shape),
@@ -103,7 +107,7 @@ class _AccessLog:
 class _ErrorResponses:
     """Middleware: every error becomes a response, so that none is logged with a prompt in it."""
 
-    def __init__(self, app: ASGIApp, error_shape: Callable[[str], ErrorShape]) -> None:
+    def __init__(self, app: ASGIApp, error_shape: Callable[[Scope], ErrorShape]) -> None:
         self._app = app
         self._error_shape = error_shape
 
@@ -116,5 +120,5 @@ class _ErrorResponses:
         except ClientLeft:
             await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the one place where a request's errors end
-            shape = self._error_shape(scope["path"])
+            shape = self._error_shape(scope)
             await http_error(error).response(shape)(scope, receive, send)

@@ -12,6 +12,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from aipc.serve.announcement import LOADED, PROOF
+from aipc.serve.anthropic import endpoints as anthropic
+from aipc.serve.anthropic.models import SharedModels
 from aipc.serve.api.dispatch import Dispatcher
 from aipc.serve.api.endpoint import Endpoint
 from aipc.serve.api.health import Health, MachineBody, Readiness, ServerHealth
@@ -33,8 +35,10 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 def list_endpoints(
     pool: Pool, binding: Binding, metrics: Metrics, monitor: Monitor
 ) -> tuple[Endpoint, ...]:
+    dispatcher = Dispatcher(pool, metrics)
     return (
-        *openai.endpoints(Dispatcher(pool, metrics), Models(pool)),
+        *openai.endpoints(dispatcher, SharedModels(pool, Models(pool))),
+        *anthropic.endpoints(dispatcher),
         *_health(ServerHealth(pool, metrics, monitor)),
         *_own(OwnPrograms(pool, binding)),
         Endpoint("GET", "/", _page, "The page for people.", media="text/html", is_public=True),

@@ -11,7 +11,6 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import aipc
 from aipc.serve.api.endpoint import EVENTS, JSON, Endpoint
-from aipc.serve.api.schemas import ApiModel
 
 _REF = "#/components/schemas/{model}"
 _PARAMETER = {"type": "string", "minLength": 1}
@@ -29,19 +28,6 @@ _BY_ENDPOINT = {
     500: "the engine failed",
     503: "the worker died or the server is stopping; Retry-After says when to try again",
 }
-
-
-class ErrorMembers(ApiModel):
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorBody(ApiModel):
-    """What every refusal holds."""
-
-    error: ErrorMembers
 
 
 def document(endpoints: Iterable[Endpoint], *, needs_key: bool) -> dict[str, Any]:
@@ -90,7 +76,7 @@ def _responses(endpoint: Endpoint, *, needs_key: bool) -> dict[str, Any]:
     if endpoint.body is not None:
         descriptions |= _WITH_BODY
     descriptions |= {status: _BY_ENDPOINT[status] for status in endpoint.errors}
-    error = {JSON: {"schema": _reference(ErrorBody)}}
+    error = {JSON: {"schema": _reference(endpoint.error_body)}}
     errors = {
         str(status): {"description": text, "content": error}
         for status, text in sorted(descriptions.items())
@@ -104,7 +90,7 @@ def _responses(endpoint: Endpoint, *, needs_key: bool) -> dict[str, Any]:
 
 def _event(endpoint: Endpoint) -> dict[str, Any]:
     """One event of a stream: its data is JSON, or the mark of the end."""
-    kinds = [_reference(kind) for kind in (endpoint.chunk, ErrorBody) if kind is not None]
+    kinds = [_reference(kind) for kind in (endpoint.chunk, endpoint.error_body) if kind is not None]
     schema = {"anyOf": kinds} if endpoint.chunk else {"type": "object"}
     chunk = {"type": "string", "contentMediaType": JSON, "contentSchema": schema}
     data = {"anyOf": [{"const": "[DONE]"}, chunk]}
@@ -117,11 +103,11 @@ def _reference(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _schemas(endpoints: Iterable[Endpoint]) -> Mapping[str, Any]:
-    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorBody, "validation")]
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = []
     for endpoint in endpoints:
         models += [
             (model, "validation")
-            for model in (endpoint.body, endpoint.returns, endpoint.chunk)
+            for model in (endpoint.body, endpoint.returns, endpoint.chunk, endpoint.error_body)
             if model is not None and (model, "validation") not in models
         ]
     _, schemas = models_json_schema(models, ref_template=_REF)

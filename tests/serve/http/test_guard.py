@@ -66,7 +66,9 @@ def test_every_path_refuses(client, server, paths, headers, status):
             method, path, headers=filled(headers, server), json={} if method == "POST" else None
         )
         assert (path, response.status_code) == (path, status)
-        assert response.json()["error"]["type"] == "invalid_request_error"
+        is_anthropic = path.startswith("/v1/messages") and status == 403
+        kind = "permission_error" if is_anthropic else "invalid_request_error"
+        assert response.json()["error"]["type"] == kind
         assert "access-control-allow-origin" not in response.headers
 
 

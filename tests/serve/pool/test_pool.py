@@ -218,6 +218,29 @@ def test_a_free_model_answers_where_none_may_wait(fake_pool, answer_of, request_
     run_async(go())
 
 
+def test_counting_takes_no_turn_and_is_no_answer(fake_pool, answer_of, request_of, run_async):
+    async def go():
+        async with fake_pool("serial", max_waiting=0) as pool:
+            await pool.load("serial")
+            running = pool.answer("serial", None, request_of("count 1000 every 0.01"))
+            await first_event(running)
+            counted = await answer_of(pool, "three words here", "serial", count_only=True)
+            await running.aclose()
+            return counted
+
+    text, end, waits = run_async(go())
+    assert (text, waits) == ("", [])
+    assert (end.usage.prompt_tokens, end.usage.completion_tokens) == (3, 0)
+
+
+def test_a_count_loads_the_model(fake_pool, answer_of, run_async):
+    async def go():
+        async with fake_pool() as pool:
+            return await answer_of(pool, "two words", count_only=True)
+
+    assert run_async(go())[1].usage.prompt_tokens == 2
+
+
 def test_a_death_fails_its_answers_and_the_next_request_gets_a_new_worker(
     fake_pool, request_of, answer_of, run_async
 ):

@@ -24,6 +24,7 @@ def through_json(data):
         Thinking("één", (1, 2), (-0.25, -1e-9), (b"\xc3\xa9\xc3", b"\xa9n")),
         ToolCall("call_1", "look", '{"where": "here"}'),
         Finished("tool_calls", Usage(3, 4, 2, 1), Timings(None, None, 0.5)),
+        Finished("stop", Usage(3, 4), Timings(None, None, 0.5), stop="END"),
     ],
 )
 def test_events_survive_the_way(event):

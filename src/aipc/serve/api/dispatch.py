@@ -38,6 +38,14 @@ class Dispatcher:
         self._pool = pool
         self._metrics = metrics
 
+    async def name_of(self, model: str) -> str:
+        """The name of the model that answers where ``model`` is asked for.
+
+        Raises:
+            ModelUnknown: there is none.
+        """
+        return (await self._pool.card(model)).name
+
     def events(
         self,
         request: Request,

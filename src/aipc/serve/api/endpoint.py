@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from aipc.serve.api.schemas import ApiModel
 from aipc.serve.http.errors import ErrorShape, openai_error
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -18,6 +19,19 @@ JSON = "application/json"
 EVENTS = "text/event-stream"
 GENERATION_ERRORS = (404, 429, 500, 503)
 """Statuses of errors of every path that asks a model."""
+
+
+class ErrorMembers(ApiModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(ApiModel):
+    """What every refusal holds."""
+
+    error: ErrorMembers
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,8 @@ class Endpoint:
     """Statuses of errors besides those of every path."""
     error_shape: ErrorShape = openai_error
     """How the bodies of its errors are written."""
+    error_body: type[BaseModel] = ErrorBody
+    """What ``error_shape`` writes."""
     is_public: bool = False
     """Whether it is served without the API key."""
     is_own: bool = False

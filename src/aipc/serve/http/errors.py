@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,6 +32,8 @@ from aipc.serve.failures import (
 INVALID = "invalid_request_error"
 SERVER = "server_error"
 BUSY = "rate_limit_error"
+REQUEST_ID = "request-id"
+"""The header by which clients name a request, as Anthropic calls it."""
 
 # The first class that fits: (class, status, type, code).
 _TABLE: tuple[tuple[type[AipcError], int, str, str | None], ...] = (
@@ -49,6 +52,10 @@ _TABLE: tuple[tuple[type[AipcError], int, str, str | None], ...] = (
 )
 _ROUTING = {404: "there is nothing at this path", 405: "this path does not take that method"}
 _log = logging.getLogger(__name__)
+
+
+def new_request_id() -> str:
+    return f"req_{secrets.token_hex(12)}"
 
 
 class HTTPError(Exception):
@@ -71,9 +78,10 @@ class HTTPError(Exception):
         self.code = code
         self.param = param
         self.headers = dict(headers or {})
+        self.request_id = new_request_id()
 
     def response(self, shape: ErrorShape) -> Response:
-        return JSONResponse(shape(self), self.status, self.headers)
+        return JSONResponse(shape(self), self.status, {REQUEST_ID: self.request_id, **self.headers})
 
 
 ErrorShape = Callable[[HTTPError], dict[str, Any]]

@@ -48,7 +48,7 @@ class Guard:
         binding: Binding,
         is_public: Callable[[str], bool],
         is_own: Callable[[str], bool],
-        error_shape: Callable[[str], ErrorShape],
+        error_shape: Callable[[Scope], ErrorShape],
     ) -> None:
         self._app = app
         self._hosts = binding.hosts()
@@ -69,7 +69,7 @@ class Guard:
         try:
             response = self._checked(scope, headers)
         except HTTPError as error:
-            response = error.response(self._error_shape(scope["path"]))
+            response = error.response(self._error_shape(scope))
         if response is None:
             await self._app(scope, _limited(receive), send)
         else:

@@ -10,12 +10,12 @@ from aipc.serve.openai.chat import answer_chat
 from aipc.serve.openai.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
 from aipc.serve.openai.completions import Completion, CompletionRequest, answer_completion
 from aipc.serve.openai.embeddings import EmbeddingList, EmbeddingRequest, answer_embeddings
-from aipc.serve.openai.models import ModelBody, ModelList, Models
+from aipc.serve.openai.models import ModelBody, ModelHandlers, ModelList
 from aipc.serve.openai.responses import answer_response
 from aipc.serve.openai.responses_schemas import ResponseBody, ResponseRequest
 
 
-def endpoints(dispatcher: Dispatcher, models: Models) -> tuple[Endpoint, ...]:
+def endpoints(dispatcher: Dispatcher, models: ModelHandlers) -> tuple[Endpoint, ...]:
     return (*_generation(dispatcher), *_models(models))
 
 
@@ -65,7 +65,7 @@ def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
     )
 
 
-def _models(models: Models) -> tuple[Endpoint, ...]:
+def _models(models: ModelHandlers) -> tuple[Endpoint, ...]:
     return (
         Endpoint("GET", "/v1/models", models.list, "Models that may be asked.", returns=ModelList),
         Endpoint(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
@@ -44,6 +44,14 @@ class ModelBody(ApiModel):
 class ModelList(ApiModel):
     object: Literal["list"]
     data: list[ModelBody]
+
+
+class ModelHandlers(Protocol):
+    async def list(self, request: Request, /) -> Response:
+        """GET /v1/models."""
+
+    async def one(self, request: Request, /) -> Response:
+        """GET /v1/models/NAME."""
 
 
 class Models:
