@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from aipc.errors import UsageError
 
@@ -20,7 +20,10 @@ _described: dict[type, tuple[Option, ...]] = {}
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """One declared option; ``kind`` is bool, int, float or str, ``optional`` allows None."""
+    """One declared option; ``optional`` allows None.
+
+    ``kind`` is bool, int, float or str; or Mapping, of numbers that the bounds are for.
+    """
 
     name: str
     kind: type
@@ -86,7 +89,8 @@ def check(instance: Any) -> None:
         if value is None and declared.optional:
             continue
         _check_kind(declared, value)
-        _check_bounds(declared, value)
+        for each in value.values() if declared.kind is Mapping else (value,):
+            _check_bounds(declared, each)
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any]) -> T:
@@ -106,12 +110,16 @@ def from_mapping(cls: type[T], values: Mapping[str, Any]) -> T:
 
 def _kind(hint: Any) -> type:
     kinds = [part for part in (get_args(hint) or (hint,)) if part is not type(None)]
-    kind: type = kinds[0]
+    kind: type = get_origin(kinds[0]) or kinds[0]
     return kind
 
 
 def _check_kind(declared: Option, value: Any) -> None:
     wanted = (int, float) if declared.kind is float else (declared.kind,)
+    if declared.kind is Mapping and isinstance(value, Mapping):
+        if all(isinstance(each, int | float) for each in value.values()):
+            return
+        raise UsageError(f"{declared.flag} takes numbers, not {value!r:.60}")
     is_wrong_bool = isinstance(value, bool) and declared.kind is not bool
     if is_wrong_bool or not isinstance(value, wanted):
         raise UsageError(f"{declared.flag} takes {declared.kind.__name__}, not {value!r}")

@@ -323,7 +323,7 @@ def write(tokenizer, tokens, *, stops=(), reader=None):
     writer = Writer(Detokenizer(tokenizer), StopStrings(stops), reader)
     events = []
     for number, token in enumerate(tokens):
-        events += writer.feed(token, -float(number))
+        events += writer.feed(token, (-float(number), ((number, -float(number)),)))
         if writer.stopped:
             break
     return [*events, *writer.finish()]

@@ -103,7 +103,7 @@ def test_a_penalized_answer_can_be_cancelled(opened):
 def test_openvino_says_what_it_can_not_combine_and_that_it_was_closed(tiny_artifact):
     engine = OpenVINORuntime().open(tiny_artifact("llama-gqa")[0], "cpu", EXACT)
     schema = Constraint("json_schema", "{}")
-    with pytest.raises(UsageError, match="a schema together with a presence or frequency"):
+    with pytest.raises(UsageError, match="a schema together with presence_penalty"):
         engine.start(PROMPT, Decoding(3, presence_penalty=1, constraint=schema), frozenset({2}))
     left = engine.start(PROMPT, Decoding(100, presence_penalty=1.0), NOTHING)
     next(left)

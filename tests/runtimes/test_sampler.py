@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.sampler import Sampler, logprob
+from aipc.runtimes.sampler import Sampler, logprobs_of
 
 SHARES = np.array([0.4, 0.3, 0.2, 0.1])
 SCORES = np.log(SHARES).astype(np.float32)
@@ -138,5 +138,5 @@ def test_a_rank_without_any_kept_token_falls_back_on_the_rest():
 
 
 def test_logprob_is_a_softmax_of_the_scores():
-    assert [logprob(SCORES + 50, token) for token in range(4)] == pytest.approx(np.log(SHARES))
-    assert logprob(np.array([0, -1e30], np.float32), 0) == 0
+    assert [logprobs_of(SCORES + 50, token, 0)[0] for token in range(4)] == pytest.approx(np.log(SHARES))
+    assert logprobs_of(np.array([0, -1e30], np.float32), 0, 0)[0] == 0

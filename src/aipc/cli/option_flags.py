@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -12,6 +13,8 @@ from aipc.options import Option, describe, from_mapping
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
+_PAIR = re.compile(r"(\d+)(?:=|(?=[+-]))([+-]?\d+(?:\.\d+)?)")
+_WIDE = 2**53
 OPPOSITES = {"sym": "asym"}
 """The flag that switches an option off, where "no-" is not the field's usual word."""
 
@@ -35,7 +38,7 @@ def given(cls: type[T], flags: Mapping[str, Any], base: T | None = None) -> T | 
     """
     declared = {option.name: option for option in describe(cls)}
     values = {
-        name: option.kind(flags[name])
+        name: flags[name] if option.kind is Mapping else option.kind(flags[name])
         for name, option in declared.items()
         if flags.get(name) is not None
     }
@@ -44,6 +47,15 @@ def given(cls: type[T], flags: Mapping[str, Any], base: T | None = None) -> T | 
 
 
 def _flag(declared: Option) -> Callable[[F], F]:
+    if declared.kind is Mapping:
+        return click.option(
+            declared.flag,
+            declared.name,
+            multiple=True,
+            metavar="ID=X",
+            callback=_by_id,
+            help=f"{_help(declared)} Repeat it for more.",
+        )
     is_number = declared.kind in (int, float) and not declared.choices
     return click.option(
         _spelling(declared),
@@ -53,6 +65,16 @@ def _flag(declared: Option) -> Callable[[F], F]:
         metavar="X" if is_number else None,  # click's help states the bounds as 1<=x<=2
         help=_help(declared),
     )
+
+
+def _by_id(
+    _context: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]
+) -> dict[int, float] | None:
+    """The pairs "15043=-100", or as llama.cpp has it "15043-100"; None without any."""
+    found = [_PAIR.fullmatch(pair.strip()) for pair in pairs]
+    if not all(found):
+        raise click.BadParameter(f"{parameter.opts[0]} takes a token id and a number: 15043=-100")
+    return {int(one[1]): float(one[2]) for one in found if one} or None
 
 
 def _spelling(declared: Option) -> str:
@@ -67,6 +89,8 @@ def _type(declared: Option) -> click.ParamType[Any] | type:
         return click.Choice([str(choice) for choice in declared.choices])
     if declared.kind is int:
         minimum, maximum = _whole(declared.minimum), _whole(declared.maximum)
+        if maximum is not None and maximum >= _WIDE:
+            return int  # click's help would state bounds of 20 digits
         return click.IntRange(minimum, maximum)
     if declared.kind is float:
         return click.FloatRange(declared.minimum, declared.maximum)

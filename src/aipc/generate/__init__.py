@@ -7,6 +7,8 @@ events ◄─ CallReader ◄─ StopStrings ◄─ Detokenizer ◄────�
 
 from aipc.generate.conversation import Message
 from aipc.generate.events import (
+    Alternative,
+    Echo,
     Event,
     Finished,
     FinishReason,
@@ -32,9 +34,11 @@ from aipc.generate.tokenizer import Tokenizer
 __all__ = [
     "GREEDY",
     "SAMPLED",
+    "Alternative",
     "Answerer",
     "CallReader",
     "ChatTemplate",
+    "Echo",
     "Event",
     "FinishReason",
     "Finished",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from aipc.generate.events import Alternative
 from aipc.generate.tokenizer import Tokenizer
+from aipc.runtimes.base import Alternatives
 
 _INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
 _LONGEST_WAIT = 64
@@ -36,6 +38,13 @@ class Detokenizer:
         """As `Tokenizer.bytes_of`; a special token that is spoken has its written form."""
         spoken = self._spoken.get(token)
         return self._tokenizer.bytes_of(token) if spoken is None else spoken.encode()
+
+    def alternatives(self, told: Alternatives) -> tuple[Alternative, ...]:
+        """Tokens that could have come, with what each writes."""
+        return tuple(
+            Alternative(token, logprob, self._tokenizer.written(token), self.bytes_of(token))
+            for token, logprob in told
+        )
 
     def feed(self, token: int) -> str:
         """Add one token id; the text that it completes, often empty."""

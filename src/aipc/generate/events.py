@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from aipc.errors import GenerationError
@@ -40,6 +40,37 @@ class Timings:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """A token that could have come at a place."""
+
+    token: int
+    logprob: float
+    text: str
+    """As people read it: a special token by its name, U+FFFD for a part of a character."""
+    piece: bytes
+    """What it writes, be it part of a character; nothing for a special token."""
+
+
+@dataclass(frozen=True)
+class Echo:
+    """The prompt's own tokens, before the answer."""
+
+    prompt: str
+    """Their text, without special tokens."""
+    tokens: tuple[int, ...]
+    logprobs: tuple[float | None, ...] = ()
+    """None for the first, before which nothing stands."""
+    pieces: tuple[bytes, ...] = ()
+    top_logprobs: tuple[tuple[Alternative, ...], ...] = ()
+    """As of `Text`, these three; the first has no alternatives."""
+
+    @property
+    def text(self) -> str:
+        """Empty, so that a loop over events may print each one's text."""
+        return ""
+
+
+@dataclass(frozen=True)
 class Text:
     """A piece of the answer: whole characters, none of a stop string."""
 
@@ -51,6 +82,8 @@ class Text:
     """Natural-log probability of each of ``tokens``; empty where they were not requested."""
     pieces: tuple[bytes, ...] = ()
     """Where there are ``logprobs``: what each of ``tokens`` writes, be it part of a character."""
+    top_logprobs: tuple[tuple[Alternative, ...], ...] = ()
+    """The likeliest at the place of each of ``tokens``; empty where they were not requested."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +94,8 @@ class Thinking:
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...] = ()
     pieces: tuple[bytes, ...] = ()
-    """As of `Text`, these three."""
+    top_logprobs: tuple[tuple[Alternative, ...], ...] = ()
+    """As of `Text`, these four."""
 
     @property
     def text(self) -> str:
@@ -102,7 +136,7 @@ class Finished:
         return ""
 
 
-Event = Text | Thinking | ToolCall | Finished
+Event = Echo | Text | Thinking | ToolCall | Finished
 
 
 @dataclass(frozen=True)
@@ -119,10 +153,23 @@ class Reply:
     """Natural-log probability of each of ``tokens``; empty where they were not requested."""
     thinking: str = ""
     """What came before the answer; its tokens are among ``tokens``."""
+    top_logprobs: tuple[tuple[Alternative, ...], ...] = ()
+    """The likeliest at the place of each of ``tokens``; empty where they were not requested."""
+    echo: Echo | None = None
+    """The prompt's tokens, where they were requested."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, in the order of the fields."""
-        return asdict(self)
+        """Plain data for JSON, in the order of the fields; bytes are lists of numbers."""
+        return asdict(self, dict_factory=_plain)
+
+
+def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(items)
+    if "piece" in members:
+        members["piece"] = list(members["piece"])
+    if "pieces" in members:
+        members["pieces"] = [list(piece) for piece in members["pieces"]]
+    return members
 
 
 def collect(events: Iterable[Event]) -> Reply:
@@ -133,10 +180,13 @@ def collect(events: Iterable[Event]) -> Reply:
     """
     pieces: list[Text | Thinking] = []
     calls: list[ToolCall] = []
+    echo: Echo | None = None
     for event in events:
         if isinstance(event, Finished):
-            return _reply(pieces, calls, event)
-        if isinstance(event, ToolCall):
+            return replace(_reply(pieces, calls, event), echo=echo)
+        if isinstance(event, Echo):
+            echo = event
+        elif isinstance(event, ToolCall):
             calls.append(event)
         else:
             pieces.append(event)
@@ -152,5 +202,6 @@ def _reply(pieces: list[Text | Thinking], calls: list[ToolCall], end: Finished) 
         timings=end.timings,
         tool_calls=tuple(calls),
         logprobs=tuple(value for piece in pieces for value in piece.logprobs),
+        top_logprobs=tuple(each for piece in pieces for each in piece.top_logprobs),
         thinking="".join(piece.thinking for piece in pieces if isinstance(piece, Thinking)),
     )

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from aipc.errors import GenerationError, PromptTooLong
 from aipc.generate.detokenize import Detokenizer
+from aipc.generate.echo import read_echo
 from aipc.generate.events import (
+    Alternative,
     Event,
     Finished,
     FinishReason,
@@ -31,10 +33,14 @@ from aipc.generate.repetition import RepetitionDetection, RepetitionDetector
 from aipc.generate.stops import StopStrings
 from aipc.generate.structured.call_reader import CallReader
 from aipc.generate.tokenizer import Tokenizer
-from aipc.runtimes.base import Decoding, Engine, Generation
+from aipc.runtimes.base import Alternatives, Decoding, Engine, Generation
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+Told = tuple[float, Alternatives | None]
+"""Of a token: its logprob, and those of its alternatives where they were requested."""
 
 
 class Writer:
@@ -56,6 +62,7 @@ class Writer:
         self._tokens: list[int] = []
         self._logprobs: list[float] = []
         self._pieces: list[bytes] = []
+        self._top_logprobs: list[tuple[Alternative, ...]] = []
 
     @property
     def stop(self) -> str | None:
@@ -70,15 +77,19 @@ class Writer:
     def has_called(self) -> bool:
         return self._reader is not None and self._reader.calls > 0
 
-    def keep(self, token: int, logprob: float | None = None) -> None:
-        """Count a token that has no text."""
+    def keep(self, token: int, told: Told | None = None) -> None:
+        """Count a token that has no text; ``told`` are its probability and its alternatives."""
         self._tokens.append(token)
-        if logprob is not None:
-            self._logprobs.append(logprob)
-            self._pieces.append(self._detokenizer.bytes_of(token))
+        if told is None:
+            return
+        logprob, top = told
+        self._logprobs.append(logprob)
+        self._pieces.append(self._detokenizer.bytes_of(token))
+        if top is not None:
+            self._top_logprobs.append(self._detokenizer.alternatives(top))
 
-    def feed(self, token: int, logprob: float | None = None) -> Iterator[Text | ToolCall]:
-        self.keep(token, logprob)
+    def feed(self, token: int, told: Told | None = None) -> Iterator[Text | ToolCall]:
+        self.keep(token, told)
         if self._detector is not None:
             self.loops = self._detector.feed(token) is not None
         yield from self._events(self._read(self._stops.feed(self._detokenizer.feed(token))))
@@ -101,10 +112,10 @@ class Writer:
             yield self._text(part) if isinstance(part, str) else part
 
     def _text(self, text: str) -> Text:
-        event = Text(text, tuple(self._tokens), tuple(self._logprobs), tuple(self._pieces))
-        self._tokens.clear()
-        self._logprobs.clear()
-        self._pieces.clear()
+        told = (tuple(self._logprobs), tuple(self._pieces), tuple(self._top_logprobs))
+        event = Text(text, tuple(self._tokens), *told)
+        for each in (self._tokens, self._logprobs, self._pieces, self._top_logprobs):
+            each.clear()
         return event
 
 
@@ -119,6 +130,7 @@ def stream(
     stop_ids: Collection[int] = (),
     reader: CallReader | None = None,
     repetition: RepetitionDetection | None = None,
+    echo: bool = False,
 ) -> Stream:
     """Answer ``prompt`` (token ids) as an iterator of events with a `Finished` at last.
 
@@ -128,7 +140,8 @@ def stream(
     event without text; of ``stops``, the first to appear ends the answer and is not given.
     ``reader`` finds the calls of the tools that were offered; it serves one answer.
     ``repetition`` says what a loop is: one finishes with "repetition", and what it wrote is
-    given; None lets it go on.
+    given; None lets it go on.  ``echo`` gives the prompt's tokens first.  An answer of no tokens at
+    most has the engine compute nothing.
 
     Raises:
         PromptTooLong: at once, when the context has no room for one token of an answer.
@@ -136,11 +149,12 @@ def stream(
         UsageError: an empty stop string.
         EngineError: from ``next``, when the runtime fails.
     """
-    room = _room(len(prompt), context)
+    room = _room(len(prompt), context + (decoding.max_new_tokens == 0))
     decoding = replace(decoding, max_new_tokens=min(decoding.max_new_tokens, room))
     detokenizer = Detokenizer(tokenizer, reader.markers if reader else ())
     writer = Writer(detokenizer, StopStrings(stops), reader, _detector(repetition, tokenizer))
-    return Stream(_Request(engine, tuple(prompt), decoding, frozenset(stop_ids)), writer)
+    ends = frozenset(stop_ids)
+    return Stream(_Request(engine, tokenizer, tuple(prompt), decoding, ends, echo), writer)
 
 
 class Stream(Iterator[Event]):
@@ -170,9 +184,11 @@ class Stream(Iterator[Event]):
 @dataclass(frozen=True)
 class _Request:
     engine: Engine
+    tokenizer: Tokenizer
     prompt: tuple[int, ...]
     decoding: Decoding
     stop_ids: frozenset[int]
+    echo: bool
 
     def start(self) -> Generation:
         return self.engine.start(self.prompt, self.decoding, self.stop_ids)
@@ -245,12 +261,23 @@ def _detector(rule: RepetitionDetection | None, tokenizer: Tokenizer) -> Repetit
 
 def _events(request: _Request, writer: Writer, control: _Control) -> Generator[Event, None, None]:
     clock = _Clock()
-    reason = yield from _answer(request, writer, control, clock)
+    reason: FinishReason = "length"
+    if request.echo:
+        yield from _echo(request, control)
+    if request.decoding.max_new_tokens > 0:
+        reason = yield from _answer(request, writer, control, clock)
     yield from writer.finish()
     if reason == "stop" and writer.has_called:
         reason = "tool_calls"
     usage = Usage(len(request.prompt), clock.tokens)
     yield Finished(reason, usage, clock.timings(), writer.stop)
+
+
+def _echo(request: _Request, control: _Control) -> Iterator[Event]:
+    arguments = (request.engine, request.tokenizer, request.prompt, request.decoding)
+    echo = read_echo(*arguments, control.is_cancelled)
+    if echo is not None:
+        yield echo
 
 
 def _answer(
@@ -264,11 +291,11 @@ def _answer(
         control.attach(generation)
         for token in generation:
             clock.tick()
-            logprob = generation.logprobs[clock.tokens - 1] if request.decoding.logprobs else None
+            told = _told(generation, clock.tokens - 1, request.decoding)
             if token in request.stop_ids:
-                writer.keep(token, logprob)
+                writer.keep(token, told)
                 return "stop"
-            yield from writer.feed(token, logprob)
+            yield from writer.feed(token, told)
             if writer.stopped:
                 return "stop"
             if writer.loops:
@@ -280,6 +307,13 @@ def _answer(
         return "cancelled"
     finally:
         generation.cancel()
+
+
+def _told(generation: Generation, at: int, decoding: Decoding) -> Told | None:
+    if not decoding.logprobs:
+        return None
+    top = generation.top_logprobs[at] if decoding.top_logprobs else None
+    return generation.logprobs[at], top
 
 
 class Answerer(ABC):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 
 from aipc.errors import GenerationError, UsageError
 from aipc.generate.conversation import Message, arrange
 from aipc.generate.structured.tools import Toolbox
 from aipc.generate.template import ChatTemplate
 from aipc.generate.tokenizer import Tokenizer
+from aipc.tables import read_table
 
 Prompt = str | Sequence[Message]
 NO_TOOLS = Toolbox()
+_BARE = "\N{WHITE SMILING FACE}"
+"""Merges with nothing that follows it."""
 
 
 def encode_prompt(
@@ -68,6 +73,78 @@ def _refuse_forced(tools: Toolbox) -> None:
             "an answer that is begun already can't be a call that is required",
             "end with the user's message, or leave the choice of tools to the model",
         )
+
+
+@dataclass(frozen=True)
+class FillFormat:
+    """One family's way to ask for a middle; its fields are said in fill_in_the_middle.toml."""
+
+    name: str
+    prompt: tuple[str, ...]
+    ends: tuple[str, ...]
+    source: str
+    bare_suffix: bool = False
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The tokens of the prompt."""
+        return tuple(part for part in self.prompt if part not in {"{prefix}", "{suffix}"})
+
+
+def encode_middle(prefix: str, suffix: str, tokenizer: Tokenizer) -> list[int]:
+    """The prompt for what stands between two texts.
+
+    Raises:
+        UsageError: the model has no tokens for it.
+    """
+    form = fill_format(tokenizer)
+    if form is None:
+        raise UsageError(
+            "this model can't fill in the middle: its tokenizer has no tokens for a suffix",
+            f"leave suffix out, or choose one that can: {', '.join(_fill_names())}",
+        )
+    texts = {"{prefix}": _encode(prefix, tokenizer)}
+    texts["{suffix}"] = _encode(suffix, tokenizer, bare=form.bare_suffix)
+    tokens = tokenizer.encode("", add_special_tokens=True)
+    for part in form.prompt:
+        tokens += texts[part] if part in texts else _ids([part], tokenizer)
+    return tokens
+
+
+def middle_ends(tokenizer: Tokenizer) -> frozenset[int]:
+    """The tokens that end what a model fills in, besides its stop ids."""
+    form = fill_format(tokenizer)
+    return frozenset() if form is None else frozenset(_ids([*form.marks, *form.ends], tokenizer))
+
+
+def fill_format(tokenizer: Tokenizer) -> FillFormat | None:
+    """The first of the table whose tokens the tokenizer has, each as one."""
+    forms = (one for one in _formats() if len(_ids(one.marks, tokenizer)) == len(one.marks))
+    return next(forms, None)
+
+
+@cache
+def _formats() -> tuple[FillFormat, ...]:
+    rows = read_table(__package__, "fill_in_the_middle.toml")["format"]
+    return tuple(
+        FillFormat(**{**row, "prompt": tuple(row["prompt"]), "ends": tuple(row["ends"])})
+        for row in rows
+    )
+
+
+def _fill_names() -> list[str]:
+    return [form.name for form in _formats()]
+
+
+def _ids(texts: Sequence[str], tokenizer: Tokenizer) -> list[int]:
+    found = (tokenizer.id_of(text) for text in texts)
+    return [number for number in found if number is not None]
+
+
+def _encode(text: str, tokenizer: Tokenizer, *, bare: bool = False) -> list[int]:
+    """``bare``: without the space that sentencepiece puts before a text."""
+    before = len(tokenizer.encode(_BARE, add_special_tokens=False)) if bare else 0
+    return tokenizer.encode(_BARE * bare + text, add_special_tokens=False)[before:]
 
 
 def _refuse_tools(tools: Toolbox) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from aipc.artifact.files import GENERATION_CONFIG
 from aipc.errors import CheckpointError, UsageError
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.sampling import Sampling
+from aipc.runtimes.sampling import DRAW, Sampling, fold_seed
 
 GIVEN, DRAWN = "given", "drawn"
 """Origins of a value: the user gave it; a seed that nobody gave."""
@@ -99,6 +99,9 @@ def resolve(requested: Sampling, defaults: Sequence[SamplingDefaults]) -> Resolv
         found["seed"] = _seed(requested)
         origins["seed"] = found["seed"][1]
     values = {name: value for name, (value, _) in found.items()}
+    bias = {one: value for one, value in (requested.logit_bias or {}).items() if value}
+    if bias:
+        values["logit_bias"], origins["logit_bias"] = tuple(sorted(bias.items())), GIVEN
     return ResolvedSampling(Decoding(requested.max_new_tokens, **values), origins)
 
 
@@ -111,9 +114,9 @@ def _is_sampled(requested: Sampling, defaults: Sequence[SamplingDefaults]) -> bo
 
 
 def _seed(requested: Sampling) -> tuple[int, str]:
-    if requested.seed is None:
+    if requested.seed is None or requested.seed == DRAW:
         return secrets.randbelow(2**32), DRAWN
-    return requested.seed, GIVEN
+    return fold_seed(requested.seed), GIVEN
 
 
 def _choose(

@@ -15,13 +15,13 @@ from aipc.artifact.config import (
 )
 from aipc.artifact.files import CONFIG
 from aipc.errors import ArtifactError, GenerationError, UsageError, quoted
-from aipc.generate.prompt import Prompt, encode_prompt
+from aipc.generate.prompt import Prompt, encode_middle, encode_prompt, middle_ends
 from aipc.generate.request import GenerationRequest
 from aipc.generate.sampling import SamplingDefaults
 from aipc.generate.structured.call_reader import CallReader
 from aipc.generate.structured.constraint import constrain
 from aipc.generate.structured.tool_format import format_of
-from aipc.generate.structured.tools import choose_tools
+from aipc.generate.structured.tools import Toolbox, choose_tools
 from aipc.generate.template import ChatTemplate
 from aipc.generate.tokenizer import Tokenizer
 from aipc.runtimes.base import Constraint
@@ -69,7 +69,8 @@ class TextPipeline:
         The reader serves one answer.
 
         Raises:
-            UsageError: tools or a schema that can't be offered or enforced.
+            UsageError: tools or a schema that can't be offered or enforced, or a suffix for a
+                model that can't fill in the middle.
             GenerationError: as `encode_prompt`.
         """
         form = self.template.tool_format if self.template else format_of(None)
@@ -83,17 +84,43 @@ class TextPipeline:
             )
         else:
             constraint = constrain(request.schema)
+        tokens = self._tokens(request, toolbox)
+        self._check_known(tokens)
+        return tokens, constraint, toolbox.reader(form)
+
+    def ends(self, request: GenerationRequest) -> frozenset[int]:
+        """The token ids that end an answer to ``request``."""
+        if request.ignore_eos:
+            return frozenset()
+        return self.stop_ids | (middle_ends(self.tokenizer) if request.suffix else frozenset())
+
+    def check_bias(self, biases: Sequence[tuple[int, float]]) -> None:
+        """Refuse a bias of a token that the model has not.
+
+        Raises:
+            UsageError: naming the token.
+        """
+        size = max(self.vocabulary or 0, self.tokenizer.vocabulary_size)
+        for token, _ in biases:
+            if not 0 <= token < size:
+                raise UsageError(
+                    f"logit_bias names the token {token}", f"the model knows 0 to {size - 1:,}"
+                )
+
+    def _tokens(self, request: GenerationRequest, tools: Toolbox) -> list[int]:
+        if request.prompt_ids:
+            return list(request.prompt_ids)
+        if request.suffix:
+            return encode_middle(request.prompt or "", request.suffix, self.tokenizer)
         prompt = (request.prompt or "") if request.messages is None else request.messages
-        tokens = encode_prompt(
+        return encode_prompt(
             prompt,
             self.tokenizer,
             self.template,
             raw=request.raw,
-            tools=toolbox,
+            tools=tools,
             continue_final=request.continue_final_message,
         )
-        self._check_known(tokens)
-        return tokens, constraint, toolbox.reader(form)
 
     def _check_known(self, tokens: Sequence[int]) -> None:
         """Refuse a token that the embedding has no row for: kernels answer nonsense to it."""

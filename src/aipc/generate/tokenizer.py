@@ -145,6 +145,12 @@ class Tokenizer:
         """What one token writes, be it part of a character; special tokens write nothing."""
         return b"" if self.is_silent(token) else self._spelling.bytes_of(token)
 
+    def written(self, token: int) -> str:
+        """One token as people read it: a special one by name, a part of a character as U+FFFD."""
+        if self.is_silent(token):
+            return self.text_of(token)
+        return self._spelling.bytes_of(token).decode(errors="replace")
+
     def has_letter(self, token: int) -> bool:
         """Whether one token writes a letter of any script, or the beginning of one."""
         piece = self.bytes_of(token)

@@ -58,9 +58,19 @@ class Decoding:
     frequency_penalty: float = 0.0
     """0 is off; counts the tokens of the answer, also when greedy."""
     seed: int = 0
+    """32 bits."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """(token id, what is added to its score), also when greedy."""
     constraint: Constraint | None = None
     logprobs: bool = False
     """Whether `Generation.logprobs` is wanted."""
+    top_logprobs: int = 0
+    """How many of each `Generation.top_logprobs` are wanted; goes with ``logprobs``."""
+
+
+Alternatives = tuple[tuple[int, float], ...]
+"""(token id, natural logarithm of its probability) of the likeliest, the likeliest first."""
+MOST_ALTERNATIVES = 20
 
 
 SAMPLING = frozenset(declared.name for declared in describe(Sampling))
@@ -82,7 +92,7 @@ class Capabilities:
     constraints: frozenset[str] = frozenset()
     """The kinds of `Constraint` that it enforces."""
     logprobs: bool = False
-    """Whether it gives the probability of each token that it chose."""
+    """Whether it gives the probability of each token that it chose, and of its alternatives."""
     logits: bool = False
     """Whether it gives the scores of all tokens at every position of a text."""
 
@@ -104,6 +114,23 @@ class Capabilities:
             raise UsageError(
                 f"the runtime '{self.runtime}' gives no probabilities of tokens on this device",
                 "leave logprobs out, or choose another with --runtime or --device",
+            )
+        if not 0 <= requested.top_logprobs <= MOST_ALTERNATIVES:
+            raise UsageError(
+                f"top_logprobs can't be {requested.top_logprobs}",
+                f"it is 0 to {MOST_ALTERNATIVES}",
+            )
+
+    def check_logits(self) -> None:
+        """Refuse to judge a text where this runtime gives the last position's scores alone.
+
+        Raises:
+            UsageError: saying so.
+        """
+        if not self.logits:
+            raise UsageError(
+                f"the runtime '{self.runtime}' gives no probabilities of a prompt on this device",
+                "leave out echo or logprobs, or choose another with --runtime or --device",
             )
 
     def _check_sampling(self, requested: Decoding) -> None:
@@ -138,8 +165,15 @@ class Generation(Protocol):
         """Natural logarithm of the probability of each token yielded so far, in their order.
 
         Of the model's own distribution over its whole vocabulary: a softmax of its scores
-        before repetition penalty, temperature, top_k, top_p and constraint.  Empty where
+        before logit_bias, penalties, temperature, top_k, top_p and constraint.  Empty where
         ``Decoding.logprobs`` did not ask for it.
+        """
+
+    @property
+    def top_logprobs(self) -> Sequence[Alternatives]:
+        """For each token yielded so far the likeliest ones at its place, by that distribution.
+
+        Only where ``Decoding.top_logprobs`` asks for some.
         """
 
     def cancel(self) -> None:
@@ -180,6 +214,16 @@ class Engine(Protocol):
                 enforced with this artifact or these properties.
             EngineError: for an empty prompt, a second generation where only one can run,
                 a closed engine, or a request that the vendor's runtime refuses.
+        """
+
+    def scores(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+        """What a `Scorer` of the same model and properties gives for ``ids``; from any thread.
+
+        Only where `Capabilities.logits` is true.  The model may be loaded once more for it, at
+        the first call.
+
+        Raises:
+            EngineError: as `Scorer.logits`.
         """
 
     def close(self) -> None:

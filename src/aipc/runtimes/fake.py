@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aipc.errors import ArtifactError, DeviceError, EngineError, UsageError
-from aipc.runtimes.base import Capabilities, Decoding
+from aipc.runtimes.base import Alternatives, Capabilities, Decoding
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,14 +84,20 @@ class FakeGeneration:
         stop_ids: frozenset[int],
         delay: float,
         logprob: float | None = None,
+        alternatives: int = 0,
     ) -> None:
-        """``logprob`` is the one of every token; None where nobody asked."""
+        """``logprob`` is the one of every token; None where nobody asked.
+
+        Of the ``alternatives``, as many a token, the chosen one is the first.
+        """
         self._tokens = tokens
         self._stop_ids = stop_ids
         self._delay = delay
         self._logprob = logprob
         self._ended = threading.Event()
+        self._alternatives = alternatives
         self.logprobs: list[float] = []
+        self.top_logprobs: list[Alternatives] = []
 
     @property
     def ended(self) -> bool:
@@ -112,6 +118,9 @@ class FakeGeneration:
             self.cancel()
         if self._logprob is not None:
             self.logprobs.append(self._logprob)
+            ranked = [token, *(other for other in range(self._alternatives) if other != token)]
+            top = ((one, self._logprob - at) for at, one in enumerate(ranked))
+            self.top_logprobs.append(tuple(islice(top, self._alternatives)))
         return token
 
     def cancel(self) -> None:
@@ -155,10 +164,18 @@ class FakeEngine:
         with self._lock:
             self._refuse(request)
             logprob = self._logprob() if decoding.logprobs else None
-            generation = FakeGeneration(self._tokens(request), stop_ids, self.delay, logprob)
+            tokens = self._tokens(request)
+            generation = FakeGeneration(
+                tokens, stop_ids, self.delay, logprob, decoding.top_logprobs
+            )
             self.requests.append(request)
             self.generations.append(generation)
         return generation
+
+    def scores(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+        if self.closed:
+            raise EngineError("the engine is closed", "open another one")
+        return FakeScorer(self.vocabulary).logits(ids)
 
     def close(self) -> None:
         with self._lock:

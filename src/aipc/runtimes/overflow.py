@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from aipc.errors import EngineError, PromptTooLong
 from aipc.progress import Notify
 from aipc.runtimes.base import Decoding, Engine, Generation
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class OverflowEngine:
@@ -53,6 +57,10 @@ class OverflowEngine:
         second = self._opened()
         self._notify(f"{refused}: answering on {second.device}")
         return second.start(prompt, decoding, stop_ids)
+
+    def scores(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+        """The first engine's."""
+        return self._first.scores(ids)
 
     def close(self) -> None:
         with self._lock:

@@ -1,7 +1,7 @@
 """Choosing the next token from a model's scores, for runtimes whose own sampler can't be used.
 
-The order is transformers': penalties, temperature, top-k, top-p and min-p, which counts by the
-likeliest token, so that it may come before top-p as well.
+The order is transformers': biases, penalties, temperature, top-k, top-p and min-p, which counts by
+the likeliest token, so that it may come before top-p as well.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from aipc.runtimes.base import Decoding
+from aipc.runtimes.base import Alternatives, Decoding
 
 Scores = npt.NDArray[np.float32]
 _BEHIND = 1e5  # more than any score, and float32 still tells apart those behind
@@ -24,6 +24,7 @@ class Sampler:
 
     def __init__(self, decoding: Decoding, prompt: Sequence[int]) -> None:
         self._decoding = decoding
+        self._biases = dict(decoding.logit_bias)
         self._random = np.random.default_rng(decoding.seed)
         self._seen = set(prompt)
         self._answered: Counter[int] = Counter()
@@ -58,12 +59,14 @@ class Sampler:
     def _penalized(self, scores: Scores) -> Scores:
         repetition = np.float32(self._decoding.repetition_penalty)
         presence, frequency = self._decoding.presence_penalty, self._decoding.frequency_penalty
-        if repetition == 1.0 and presence == frequency == 0.0:
+        if repetition == 1.0 and presence == frequency == 0.0 and not self._biases:
             return scores
         changed = scores.copy()
+        for token, bias in self._biases.items():
+            changed[token] += np.float32(bias)
         if repetition != 1.0:  # Keskar et al. 2019, CTRL, 4.1: negative scores are multiplied
             seen = np.fromiter((t for t in self._seen if t < scores.size), np.int64)
-            old = scores[seen]
+            old = changed[seen]
             changed[seen] = np.where(old < 0, old * repetition, old / repetition)
         answered = np.fromiter(self._answered.keys(), np.int64)
         times = np.fromiter(self._answered.values(), np.float32)
@@ -90,11 +93,32 @@ class Sampler:
         return candidates[likely], shares[likely]
 
 
-def logprob(scores: Scores, token: int) -> float:
-    """Natural logarithm of the share that a softmax of ``scores`` [vocabulary] gives ``token``."""
+class Logprobs:
+    """What one answer tells of its tokens' probabilities, as far as ``decoding`` asks for it."""
+
+    def __init__(self, decoding: Decoding) -> None:
+        self._decoding = decoding
+        self.chosen: list[float] = []
+        self.top: list[Alternatives] = []
+
+    def note(self, scores: Scores, token: int) -> None:
+        """``token`` was chosen at a place with these ``scores`` [vocabulary]."""
+        if self._decoding.logprobs:
+            chosen, top = logprobs_of(scores, token, self._decoding.top_logprobs)
+            self.chosen.append(chosen)
+            self.top.append(top)
+
+
+def logprobs_of(scores: Scores, token: int, count: int) -> tuple[float, Alternatives]:
+    """Natural logarithms of the shares that a softmax of ``scores`` [vocabulary] gives.
+
+    That of ``token``, and those of the ``count`` likeliest tokens.
+    """
     highest = float(scores.max())
-    total = np.exp(scores.astype(np.float64) - highest).sum()
-    return float(scores[token]) - highest - math.log(total)
+    total = math.log(np.exp(scores.astype(np.float64) - highest).sum()) + highest
+    top = _likeliest(scores, count) if count else np.arange(0)
+    ranked = sorted(top.tolist(), key=lambda one: (-scores[one], one))
+    return float(scores[token]) - total, tuple((one, float(scores[one]) - total) for one in ranked)
 
 
 def _likeliest(scores: Scores, count: int) -> npt.NDArray[np.int64]:

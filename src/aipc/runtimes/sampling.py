@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aipc.errors import UsageError
 from aipc.options import check, option
+
+DRAW = -1
+"""The seed that asks for a random one, as llama.cpp and vLLM have it."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,7 @@ class Sampling:
     instance into the `aipc.runtimes.base.Decoding` that engines are given.
     """
 
-    max_new_tokens: int = option(1024, "longest answer, in tokens", minimum=1)
+    max_new_tokens: int = option(1024, "longest answer, in tokens", minimum=0)
     temperature: float | None = option(
         None, "0 takes the likeliest token; higher is more varied", minimum=0.0, maximum=2.0
     )
@@ -52,9 +57,38 @@ class Sampling:
         minimum=-2.0,
         maximum=2.0,
     )
+    logit_bias: Mapping[int, float] | None = option(
+        None,
+        "added to the score of a token, by its id; -100 bans it",
+        minimum=-100.0,
+        maximum=100.0,
+    )
     seed: int | None = option(
-        None, "the same seed gives the same sample again", minimum=0, maximum=2**32 - 1
+        None,
+        "the same seed gives the same sample again; any of 64 bits, -1 draws one",
+        minimum=-(2**63),
+        maximum=2**64 - 1,
     )
 
     def __post_init__(self) -> None:
         check(self)
+        if self.logit_bias is not None:
+            by_id = {_token_id(name): float(bias) for name, bias in self.logit_bias.items()}
+            object.__setattr__(self, "logit_bias", by_id)
+
+
+def fold_seed(seed: int) -> int:
+    """The 32 bits that engines take: from 0 to 2**32 - 1 the seed itself.
+
+    Of any other, as 64 bits in two's complement, the upper half is spread (Knuth's multiplicative
+    hash) over the lower one.
+    """
+    high, low = divmod(seed % 2**64, 2**32)
+    return low ^ (high * 2654435761 % 2**32)
+
+
+def _token_id(name: int | str) -> int:
+    """JSON has it as a text."""
+    if isinstance(name, int) or (name.isascii() and name.isdecimal()):
+        return int(name)
+    raise UsageError(f"--logit-bias takes token ids, not {name!r:.40}", "see `tokenizer.json`")

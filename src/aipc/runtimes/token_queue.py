@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from aipc.runtimes.base import Alternatives
 
 
 class TokenChunk(NamedTuple):
@@ -13,6 +16,8 @@ class TokenChunk(NamedTuple):
     ids: list[int]
     logprobs: list[float]
     """One for each id; empty where the runtime gives none."""
+    top_logprobs: Sequence[Alternatives] = ()
+    """As those."""
 
 
 END = TokenChunk([], [])

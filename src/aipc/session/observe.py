@@ -6,12 +6,16 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aipc.devices.counters.counter import Counter
 from aipc.devices.counters.watch import Seen, find_counters, watch
-from aipc.runtimes.base import Decoding, Engine, Generation
+from aipc.runtimes.base import Alternatives, Decoding, Engine, Generation
 from aipc.session_status import StatusPublisher
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class ObservedEngine:
@@ -52,6 +56,9 @@ class ObservedEngine:
             self.end()
             raise
         return _Observed(generation, self, self._publication)
+
+    def scores(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
+        return self._engine.scores(ids)
 
     def close(self) -> None:
         self._publication.close()
@@ -104,6 +111,10 @@ class _Observed:
     @property
     def logprobs(self) -> Sequence[float]:
         return self._generation.logprobs
+
+    @property
+    def top_logprobs(self) -> Sequence[Alternatives]:
+        return self._generation.top_logprobs
 
     def cancel(self) -> None:
         self._generation.cancel()

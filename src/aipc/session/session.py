@@ -99,6 +99,10 @@ class Session(Answerer):
         tools: Sequence[Tool] = (),
         tool_choice: str = "auto",
         logprobs: bool = False,
+        top_logprobs: int = 0,
+        ignore_eos: bool = False,
+        suffix: str | None = None,
+        echo: bool = False,
         raw: bool = False,
         repetition_detection: Mapping[str, int] | None = None,
         **sampling: Any,
@@ -113,12 +117,18 @@ class Session(Answerer):
             tools: functions that the model may ask to be called, in OpenAI's form.
             tool_choice: "auto", "none", "required" (the model must call one) or a tool's name.
             logprobs: have the events tell each token's probability.
+            top_logprobs: and those of so many of the likeliest tokens at its place, up to 20.
+            ignore_eos: go on past what ends the model's answers, to ``max_new_tokens``.
+            suffix: have the model write what stands between ``prompt``, a text, and this one,
+                with its tokens to fill in the middle.
+            echo: give the prompt's tokens first, as an `Echo`, with the probabilities asked for.
             raw: continue ``prompt``, a text, without the model's chat template.
             repetition_detection: end an answer that goes round in a loop, with the finish reason
                 "repetition"; {} or fields of `RepetitionDetection`.  None: it goes on.
             sampling: fields of `Sampling`: max_new_tokens, temperature, top_p, top_k, min_p,
-                repetition_penalty, presence_penalty, frequency_penalty, seed; what is left out is
-                as the model's makers state it: the catalogue, then generation_config.json.
+                repetition_penalty, presence_penalty, frequency_penalty, logit_bias (token ids to
+                what is added to their scores), seed; what is left out is as the model's
+                makers state it: the catalogue, then generation_config.json.
 
         Raises:
             UsageError: an unknown option, a bad value, a schema or a tool beyond what is
@@ -137,6 +147,10 @@ class Session(Answerer):
                 tools=tools,
                 tool_choice=tool_choice,
                 logprobs=logprobs,
+                top_logprobs=top_logprobs,
+                ignore_eos=ignore_eos,
+                suffix=suffix,
+                echo=echo,
                 repetition_detection=repetition_detection,
             )
         )
@@ -145,12 +159,19 @@ class Session(Answerer):
         """As `stream`, which makes such a request of its arguments; errors are the same."""
         decoding = self._decoding(request.sampling)
         tokens, constraint, reader = self._text.prepare(request)
-        decoding = replace(decoding, constraint=constraint, logprobs=request.logprobs)
+        decoding = replace(
+            decoding,
+            constraint=constraint,
+            logprobs=request.logprobs or request.top_logprobs > 0,
+            top_logprobs=request.top_logprobs,
+        )
         self._able.check_decoding(decoding)
+        if request.echo and decoding.logprobs:
+            self._able.check_logits()
         asked = request.repetition_detection
         repetition = None if asked is None else from_mapping(RepetitionDetection, asked)
-        ends = self._text.stop_ids
-        return self._stream(tokens, decoding, request.stop, ends, reader, repetition)
+        ends = self._text.ends(request)
+        return self._stream(tokens, decoding, request.stop, ends, reader, repetition, request.echo)
 
     def count(self, request: GenerationRequest) -> int:
         """Tokens of the prompt that `answer` would give the model; errors are the same."""
@@ -178,6 +199,7 @@ class Session(Answerer):
     def _decoding(self, sampling: Mapping[str, Any]) -> Decoding:
         decoding = resolve(from_mapping(Sampling, sampling), self._text.defaults).decoding
         self._able.check_decoding(decoding)
+        self._text.check_bias(decoding.logit_bias)
         return decoding
 
     def _stream(
@@ -188,6 +210,7 @@ class Session(Answerer):
         stop_ids: Collection[int],
         reader: CallReader | None = None,
         repetition: RepetitionDetection | None = None,
+        echo: bool = False,
     ) -> Stream:
         return stream(
             self._engine,
@@ -199,6 +222,7 @@ class Session(Answerer):
             stop_ids=stop_ids,
             reader=reader,
             repetition=repetition,
+            echo=echo,
         )
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from aipc.runtimes.onnx.guided import Grammar
 from aipc.runtimes.onnx.row_pool import Row, RowPool
 from aipc.runtimes.onnx.sequence import crosses, even_piece
 from aipc.runtimes.prompt_lookup import LookupText, PromptLookup
-from aipc.runtimes.sampler import Sampler, Scores, logprob
+from aipc.runtimes.sampler import Sampler, Scores, logprobs_of
 from aipc.runtimes.token_queue import TokenChunk, TokenQueue
 from aipc.runtimes.vendor_errors import again, translated
 
@@ -44,7 +44,7 @@ class RowRequest:
         self._stop_ids = stop_ids
         self.grammar = grammar
         self._text = None if lookup is None else LookupText(lookup, prompt)
-        self._with_logprobs = decoding.logprobs
+        self._decoding = decoding
         self._made: list[TokenChunk] = []
         self._arrivals = TokenQueue()
 
@@ -75,8 +75,11 @@ class RowRequest:
         if self._text is not None:
             self._text.add(token)
         self.left = 0 if token in self._stop_ids else self.left - 1
-        shares = [logprob(scores, token)] if self._with_logprobs else []
-        self._made.append(TokenChunk([token], shares))
+        chunk = TokenChunk([token], [])
+        if self._decoding.logprobs:
+            share, top = logprobs_of(scores, token, self._decoding.top_logprobs)
+            chunk = TokenChunk([token], [share], [top])
+        self._made.append(chunk)
         return token
 
     def deliver(self) -> None:

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from aipc.artifact.providers import Provider
 from aipc.errors import EngineError
-from aipc.runtimes.base import Decoding
+from aipc.runtimes.base import Alternatives, Decoding
 from aipc.runtimes.json_schema import check_constrained
 from aipc.runtimes.onnx.batch import RowBatch, RowRequest
 from aipc.runtimes.onnx.decoder import Decoder, DecoderGraph
@@ -20,6 +20,7 @@ from aipc.runtimes.onnx.folder import GenAIFolder
 from aipc.runtimes.onnx.guided import Grammars, check_end
 from aipc.runtimes.onnx.provider import Settings, session_options
 from aipc.runtimes.onnx.row_pool import RowPool
+from aipc.runtimes.onnx.sequence import checked_scores
 from aipc.runtimes.prompt_lookup import PromptLookup
 from aipc.runtimes.sampler import Scores
 from aipc.runtimes.vendor_errors import translated
@@ -78,8 +79,8 @@ class BatchEngine:
         return generation
 
     def scores(self, ids: Sequence[int]) -> Iterator[Scores]:
-        """Scores [places, vocabulary] of a text from its beginning, in pieces."""
-        return self._checked_batch(ids).scores(ids)
+        """As the protocol says, with a cache of its own."""
+        return checked_scores(self._checked_batch(ids).scores(ids), len(ids))
 
     def close(self) -> None:
         for generation in list(self._running):
@@ -101,6 +102,7 @@ class BatchGeneration:
         self._engine = engine  # which would close with the last reference to it
         self._request = request
         self._logprobs: list[float] = []
+        self._top_logprobs: list[Alternatives] = []
 
     def __iter__(self) -> Iterator[int]:
         return self
@@ -110,11 +112,16 @@ class BatchGeneration:
         if not chunk.ids or self._request.is_cancelled:
             raise StopIteration
         self._logprobs += chunk.logprobs
+        self._top_logprobs += chunk.top_logprobs
         return chunk.ids[0]
 
     @property
     def logprobs(self) -> Sequence[float]:
         return self._logprobs
+
+    @property
+    def top_logprobs(self) -> Sequence[Alternatives]:
+        return self._top_logprobs
 
     def cancel(self) -> None:
         self._request.cancel()

@@ -20,14 +20,14 @@ from weakref import WeakSet
 
 from aipc.artifact.providers import Provider
 from aipc.errors import DeviceError, EngineError
-from aipc.runtimes.base import Decoding
+from aipc.runtimes.base import Alternatives, Decoding
 from aipc.runtimes.json_schema import check_constrained
 from aipc.runtimes.onnx.folder import GenAIFolder
 from aipc.runtimes.onnx.guided import GuidedSequence, check_end
 from aipc.runtimes.onnx.provider import Settings, configure, session_options
-from aipc.runtimes.onnx.sequence import CachedSequence
+from aipc.runtimes.onnx.sequence import CachedSequence, checked_scores
 from aipc.runtimes.onnx.sequence_pool import SequencePool
-from aipc.runtimes.sampler import Sampler, Scores, logprob
+from aipc.runtimes.sampler import Logprobs, Sampler, Scores
 from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
 
@@ -109,8 +109,9 @@ class ONNXEngine:
         return generation
 
     def scores(self, ids: Sequence[int]) -> Iterator[Scores]:
-        """Scores [places, vocabulary] of a text from its beginning, in pieces."""
-        return self._checked_pool(ids).fresh(len(ids)).score(ids)
+        """As the protocol says, in a sequence of its own."""
+        pool = self._checked_pool(ids)
+        return checked_scores(pool.fresh(len(ids)).score(ids), len(ids))
 
     def _checked_pool(self, ids: Sequence[int]) -> SequencePool:
         if self._pool is None:
@@ -145,7 +146,7 @@ class ONNXGeneration:
         self._sequence: CachedSequence | None = None
         if decoding.constraint is not None:
             self._sequence = pool.guided(len(prompt), self._left, decoding.constraint)
-        self._logprobs: list[float] | None = [] if decoding.logprobs else None
+        self._told = Logprobs(decoding)
         self._cancelled = threading.Event()
         self._turn = threading.Lock()
 
@@ -163,7 +164,11 @@ class ONNXGeneration:
 
     @property
     def logprobs(self) -> Sequence[float]:
-        return self._logprobs or ()
+        return self._told.chosen
+
+    @property
+    def top_logprobs(self) -> Sequence[Alternatives]:
+        return self._told.top
 
     def cancel(self) -> None:
         self._cancelled.set()
@@ -202,8 +207,7 @@ class ONNXGeneration:
         else:
             token = self._sampler.choose(scores)
             self._pending = [token]
-        if self._logprobs is not None:
-            self._logprobs.append(logprob(scores, token))
+        self._told.note(scores, token)
         return token
 
     def _finish(self) -> None:

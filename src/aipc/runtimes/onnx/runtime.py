@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from aipc import telemetry
 from aipc.devices import kind_of
-from aipc.errors import EngineError, UsageError
+from aipc.errors import UsageError
 from aipc.runtimes.base import Capabilities
 from aipc.runtimes.onnx.batch_engine import BatchEngine
 from aipc.runtimes.onnx.engine import ONNXEngine
@@ -25,7 +25,6 @@ from aipc.runtimes.onnx.provider import (
     read_properties,
 )
 from aipc.runtimes.prompt_lookup import read_lookup
-from aipc.runtimes.vendor_errors import translated
 
 
 class ONNXScorer:
@@ -40,17 +39,7 @@ class ONNXScorer:
         return self._engine.facts
 
     def logits(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
-        """As the protocol says; EngineError for a graph that gives the last position alone."""
-        places = 0
-        with translated("ONNX Runtime failed while scoring"):
-            for scores in self._engine.scores(ids):
-                places += len(scores)
-                yield scores
-        if places != len(ids):
-            raise EngineError(
-                f"the model gives {places:,} rows of scores for {len(ids):,} tokens",
-                "its graph was made to answer only; convert the model with aipc",
-            )
+        yield from self._engine.scores(ids)
 
     def close(self) -> None:
         self._engine.close()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from aipc.artifact.providers import Provider
 from aipc.errors import EngineError
+from aipc.runtimes.vendor_errors import translated
 
 
 class CachedSequence:
@@ -118,3 +119,23 @@ def even_piece(count: int, most: int) -> int:
     """Tokens a call: even pieces, as the CPU's kernels round fewer than 8 otherwise."""
     pieces = max(math.ceil(count / most), 1)
     return max(math.ceil(count / pieces), 1)
+
+
+def checked_scores(
+    pieces: Iterator[npt.NDArray[np.float32]], count: int
+) -> Iterator[npt.NDArray[np.float32]]:
+    """The scores of ``count`` tokens in ``pieces``, as they come.
+
+    Raises:
+        EngineError: the vendor's runtime failed, or its graph gives the last position alone.
+    """
+    places = 0
+    with translated("ONNX Runtime failed while scoring"):
+        for scores in pieces:
+            places += len(scores)
+            yield scores
+    if places != count:
+        raise EngineError(
+            f"the model gives {places:,} rows of scores for {count:,} tokens",
+            "its graph was made to answer only; convert the model with aipc",
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,14 @@ from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.properties import check_properties
 from aipc.runtimes.openvino.recipe import has_fused_attention, keeps_states
 from aipc.runtimes.openvino.repack import repack
-from aipc.runtimes.openvino.scorer import OpenVINOScorer, ScoredGeneration, is_scored
+from aipc.runtimes.openvino.scorer import (
+    FollowedGeneration,
+    OpenVINOScorer,
+    ScoredGeneration,
+    is_scored,
+)
 from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
+from aipc.runtimes.sampler import Scores
 from aipc.runtimes.token_queue import TokenChunk
 from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
@@ -54,7 +60,7 @@ class OpenVINORuntime:
             formats=frozenset({"openvino"}),
             concurrent=kind != "npu",
             constraints=frozenset({"json_schema", "regex"}),
-            logprobs=kind != "npu",  # its pipeline gives ids and no more
+            logprobs=True,
             logits=kind != "npu",
         )
 
@@ -131,7 +137,13 @@ class OpenVINOEngine:
             return self._start_scored(prompt, decoding, stop_ids)
         if decoding.constraint is not None:
             self._grammars.check(decoding.constraint)
-        return OpenVINOGeneration(self, prompt, decoding, stop_ids)
+        generation = OpenVINOGeneration(self, prompt, decoding, stop_ids)
+        if not decoding.top_logprobs:
+            return generation
+        return FollowedGeneration(generation, self._graph().sequence(prompt), prompt, decoding)
+
+    def scores(self, ids: Sequence[int]) -> Iterator[Scores]:
+        return self._graph().logits(ids)
 
     def _start_scored(
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
@@ -210,6 +222,9 @@ class GraphEngine:
         generation = ScoredGeneration(self._scorer.sequence(prompt), prompt, decoding, stop_ids)
         self._started.add(generation)
         return generation
+
+    def scores(self, ids: Sequence[int]) -> Iterator[Scores]:
+        return self._scorer.logits(ids)
 
     def close(self) -> None:
         for generation in list(self._started):

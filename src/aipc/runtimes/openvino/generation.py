@@ -10,7 +10,7 @@ from itertools import repeat
 from typing import Any, Protocol
 
 from aipc.errors import EngineError
-from aipc.runtimes.base import Constraint, Decoding
+from aipc.runtimes.base import Alternatives, Constraint, Decoding
 from aipc.runtimes.openvino.schema import written
 from aipc.runtimes.token_queue import TokenChunk
 
@@ -81,6 +81,11 @@ class OpenVINOGeneration:
     @property
     def logprobs(self) -> Sequence[float]:
         return self._logprobs
+
+    @property
+    def top_logprobs(self) -> Sequence[Alternatives]:
+        """None: GenAI's pipelines tell of the chosen token alone."""
+        return ()
 
     def cancel(self) -> None:
         self._cancelled.set()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 from aipc.artifact.config import read_context
 from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
-from aipc.errors import EngineError, PromptTooLong
+from aipc.errors import DeviceError, EngineError, PromptTooLong
 from aipc.progress import Notify, Progress, silent, unheard
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.blob_cache import BlobCache
@@ -202,7 +202,7 @@ class NpuEngine:
             self._check_constraint(len(prompt), decoding, stop_ids)
             self._fit(len(prompt), decoding.max_new_tokens)
             generation: OpenVINOGeneration | ScoredGeneration
-            if is_scored(decoding):
+            if is_scored(decoding, tells=False):
                 generation = self._start_scored(prompt, decoding, stop_ids)
             else:
                 generation = OpenVINOGeneration(self, prompt, decoding, stop_ids)
@@ -213,6 +213,9 @@ class NpuEngine:
         """What ``work`` gives, done by the one thread that uses the device."""
         self._check_open()
         return self._worker.submit(work).result()
+
+    def scores(self, ids: Sequence[int]) -> Iterator[Scores]:  # noqa: ARG002 - the protocol's
+        raise DeviceError("the NPU gives the scores of a text's last token alone", "use cpu or gpu")
 
     def submit(
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]

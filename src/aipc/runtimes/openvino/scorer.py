@@ -18,9 +18,9 @@ from aipc.artifact.files import OPENVINO_MODEL, OPENVINO_WEIGHTS
 from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
 from aipc.errors import EngineError, UsageError
-from aipc.runtimes.base import Decoding
+from aipc.runtimes.base import Alternatives, Decoding, Generation
 from aipc.runtimes.openvino.repack import read_once
-from aipc.runtimes.sampler import Sampler, logprob
+from aipc.runtimes.sampler import Logprobs, Sampler, Scores
 from aipc.runtimes.vendor_errors import translated
 
 EXACT = {
@@ -31,26 +31,30 @@ EXACT = {
 """Properties under which a CPU computes in float32 throughout: only stored weights differ then."""
 PIECE = 64
 """Tokens computed at once: their scores take 50 MB where a vocabulary has 200,000 entries."""
+_CHOSEN_HERE = ("presence_penalty", "frequency_penalty", "logit_bias")
 _CORES_OWN = frozenset({"CACHE_DIR", "CACHE_MODE", "ENABLE_MMAP"})
 
 
-def is_scored(decoding: Decoding) -> bool:
+def is_scored(decoding: Decoding, *, tells: bool = True) -> bool:
     """Whether tokens are to be chosen here, by the graph's scores, and not by GenAI's pipelines.
 
-    Where a token's score is negative, those *add* a presence or a frequency penalty.  Measured with
-    2026.4.1: in a story at a frequency_penalty of 2 the 126th token is one with a score below 0,
-    chosen because the answer has it often.
+    ``tells``: whether the pipeline tells the chosen token's probability.  Those know no bias, and
+    tell of no alternatives.  Where a token's score is negative, they *add* a presence or a
+    frequency penalty.  Measured with 2026.4.1: in a story at a frequency_penalty of 2 the 126th
+    token is one with a score below 0, chosen because the answer has it often.
 
     Raises:
-        UsageError: a constraint besides, which those pipelines alone enforce.
+        UsageError: a constraint besides what they have not; they alone enforce it.
     """
-    is_added = decoding.presence_penalty != 0 or decoding.frequency_penalty != 0
-    if is_added and decoding.constraint is not None:
+    missing = [name for name in _CHOSEN_HERE if getattr(decoding, name)]
+    if decoding.logprobs and not tells:
+        missing.append("logprobs")
+    if missing and decoding.constraint is not None:
         raise UsageError(
-            "OpenVINO can't enforce a schema together with a presence or frequency penalty",
+            f"OpenVINO can't enforce a schema together with {missing[0]} on this device",
             "leave one out, or choose --runtime onnx",
         )
-    return is_added
+    return bool(missing) or (decoding.top_logprobs > 0 and decoding.constraint is None)
 
 
 class OpenVINOScorer:
@@ -178,7 +182,7 @@ class ScoredGeneration:
         self._sampler = Sampler(decoding, prompt)
         self._stop_ids = stop_ids
         self._left = decoding.max_new_tokens
-        self._logprobs: list[float] | None = [] if decoding.logprobs else None
+        self._told = Logprobs(decoding)
         self._cancelled = threading.Event()
 
     @property
@@ -191,26 +195,82 @@ class ScoredGeneration:
 
     def __next__(self) -> int:
         left, self._left = self._left, 0  # an error ends it
-        scores = None
-        for piece in self._sequence.append(self._pending) if left else ():
-            if self._cancelled.is_set():
-                raise StopIteration
-            scores = piece[-1]
+        scores = _last(self._sequence, self._pending, self._cancelled) if left else None
         if scores is None:
             raise StopIteration
         token = self._sampler.choose(scores)
-        if self._logprobs is not None:
-            self._logprobs.append(logprob(scores, token))
+        self._told.note(scores, token)
         self._pending = [token]
         self._left = 0 if token in self._stop_ids else left - 1
         return token
 
     @property
     def logprobs(self) -> Sequence[float]:
-        return self._logprobs or ()
+        return self._told.chosen
+
+    @property
+    def top_logprobs(self) -> Sequence[Alternatives]:
+        return self._told.top
 
     def cancel(self) -> None:
         self._cancelled.set()
+
+
+class FollowedGeneration:
+    """A pipeline's generation, each of its tokens judged by the graph's scores as it comes.
+
+    So alternatives are told where the pipeline has to choose; it takes twice the work.
+    """
+
+    def __init__(
+        self,
+        generation: Generation,
+        sequence: ScoredSequence,
+        prompt: Sequence[int],
+        decoding: Decoding,
+    ) -> None:
+        """``sequence`` is a new one, for ``prompt``, which ``generation`` answers."""
+        self._generation = generation
+        self._sequence = sequence
+        self._pending = list(prompt)
+        self._told = Logprobs(decoding)
+        self._cancelled = threading.Event()
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        token = next(self._generation)
+        scores = _last(self._sequence, self._pending, self._cancelled)
+        if scores is None:
+            raise StopIteration
+        self._told.note(scores, token)
+        self._pending = [token]
+        return token
+
+    @property
+    def logprobs(self) -> Sequence[float]:
+        return self._told.chosen
+
+    @property
+    def top_logprobs(self) -> Sequence[Alternatives]:
+        return self._told.top
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+        self._generation.cancel()
+
+
+def _last(
+    sequence: ScoredSequence, tokens: Sequence[int], cancelled: threading.Event
+) -> Scores | None:
+    """The scores after the last of ``tokens``; None where it was cancelled before."""
+    scores = None
+    for piece in sequence.append(tokens):
+        if cancelled.is_set():
+            return None
+        scores = piece[-1]
+    return scores
 
 
 def _graphs_own(core: Any, device: str, properties: Mapping[str, str]) -> dict[str, str]:
