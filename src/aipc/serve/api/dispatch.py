@@ -23,6 +23,8 @@ IndexedEvent = tuple[int, ServerEvent]
 """An event and the index of the choice that it belongs to."""
 IndexedEvents = AsyncGenerator[IndexedEvent, None]
 _Queue = asyncio.Queue[IndexedEvent | Exception | None]
+AT_ONCE = 8
+"""Answers of one request under way together, so that a list of prompts does not fill the queue."""
 TOKENS = "aipc.tokens"
 """Key of the ASGI scope that holds the number of tokens generated for the request."""
 
@@ -91,7 +93,8 @@ async def _sequential(streams: Sequence[PendingRequest], counter: _Counter) -> I
 
 async def _merged(streams: Sequence[PendingRequest], counter: _Counter) -> IndexedEvents:
     queue: _Queue = asyncio.Queue(maxsize=len(streams))
-    readers = [asyncio.ensure_future(_read(queue, *each)) for each in enumerate(streams)]
+    turns = asyncio.Semaphore(AT_ONCE)
+    readers = [asyncio.ensure_future(_read(queue, turns, *each)) for each in enumerate(streams)]
     try:
         running = len(readers)
         while running:
@@ -109,10 +112,12 @@ async def _merged(streams: Sequence[PendingRequest], counter: _Counter) -> Index
         await asyncio.gather(*readers, return_exceptions=True)
 
 
-async def _read(queue: _Queue, index: int, stream: PendingRequest) -> None:
+async def _read(
+    queue: _Queue, turns: asyncio.Semaphore, index: int, stream: PendingRequest
+) -> None:
     """Put every event of one stream into the queue, then None; or the error that ended it."""
     try:
-        async with aclosing(stream):
+        async with turns, aclosing(stream):
             async for event in stream:
                 await queue.put((index, event))
     except Exception as error:  # noqa: BLE001 - raised again by the reader of the queue

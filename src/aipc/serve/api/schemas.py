@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,7 +12,7 @@ from pydantic_core import ErrorDetails
 from starlette.responses import Response
 
 from aipc.devices.device import PATTERN
-from aipc.generate import Finished, RepetitionDetection, Text
+from aipc.generate import Alternative, Finished, RepetitionDetection, Text
 from aipc.options import Option, describe
 from aipc.runtimes.sampling import Sampling
 from aipc.serve.http import strict_json
@@ -165,14 +166,19 @@ def timings_of(ends: Sequence[Finished]) -> TimingsBody | None:
     )
 
 
-def tokens_with_logprobs(event: Text) -> Iterator[tuple[str, float, bytes]]:
-    """(text, logprob, bytes) of each token; in the text, a part of a character is U+FFFD.
+def tokens_with_logprobs(
+    event: Text,
+) -> Iterator[tuple[str, float, bytes, tuple[Alternative, ...]]]:
+    """(text, logprob, bytes, alternatives) of each token.
+
+    In the text, a part of a character is U+FFFD.
 
     Tokens that write nothing are left out, and those of an event without text, whose tokens
     wrote a stop text or a tool call.
     """
     if not event.text:
         return
-    for piece, value in zip(event.pieces, event.logprobs, strict=True):
+    top = event.top_logprobs or repeat(())
+    for piece, value, alternatives in zip(event.pieces, event.logprobs, top, strict=False):
         if piece:
-            yield piece.decode(errors="replace"), value, piece
+            yield piece.decode(errors="replace"), value, piece, alternatives

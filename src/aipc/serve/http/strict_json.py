@@ -10,7 +10,7 @@ from typing import Any
 from aipc.serve.http.errors import HTTPError
 
 MAX_DEPTH = 64
-_MAX_DIGITS = 19
+_LONGEST, _UNSIGNED = 20, 2**64
 
 
 def parse(body: bytes) -> Any:
@@ -51,9 +51,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > _MAX_DIGITS:
+    number = int(digits) if len(digits) <= _LONGEST else _UNSIGNED
+    if not -(2**63) <= number < _UNSIGNED:
         raise _invalid("the body has a number of more than 64 bits")
-    return int(digits)
+    return number
 
 
 def _real(digits: str) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aipc.generate import Finished, Text, ToolCall
+from aipc.generate import Alternative, Finished, Text, ToolCall
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
 from aipc.serve.api.schemas import json_response, new_id, read, tokens_with_logprobs
@@ -34,6 +34,7 @@ from aipc.serve.openai.chat_schemas import (
     TokenLogprob,
     ToolCallBody,
     ToolCallDelta,
+    TopLogprob,
 )
 from aipc.serve.openai.schemas import FINGERPRINT, ending, usage_members
 from aipc.serve.worker.messages import ServerEvent, Waiting
@@ -62,6 +63,7 @@ def _generation_requests(body: ChatRequest, client: str) -> list[GenerationReque
             tools=tools,
             tool_choice=name if name and tools else "auto",
             logprobs=bool(body.logprobs),
+            top_logprobs=_top_logprobs(body),
             repetition_detection=body.loops,
             client=client,
         )
@@ -205,8 +207,23 @@ def _call(call: ToolCall) -> ToolCallBody:
     return ToolCallBody(id=call.id, type="function", function=function)
 
 
+def _top_logprobs(body: ChatRequest) -> int:
+    if body.top_logprobs and not body.logprobs:
+        raise HTTPError(400, "top_logprobs needs logprobs to be true", param="top_logprobs")
+    return body.top_logprobs or 0
+
+
 def _logprobs(event: Text) -> list[TokenLogprob]:
     return [
-        TokenLogprob(token=text, logprob=value, bytes=list(piece), top_logprobs=[])
-        for text, value, piece in tokens_with_logprobs(event)
+        TokenLogprob(
+            token=text,
+            logprob=value,
+            bytes=list(piece),
+            top_logprobs=[_top_logprob(one) for one in alternatives],
+        )
+        for text, value, piece, alternatives in tokens_with_logprobs(event)
     ]
+
+
+def _top_logprob(one: Alternative) -> TopLogprob:
+    return TopLogprob(token=one.text, logprob=one.logprob, bytes=list(one.piece) or None)

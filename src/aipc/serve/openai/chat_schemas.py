@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from aipc.runtimes.base import MOST_ALTERNATIVES
 from aipc.serve.api.schemas import ApiModel, TimingsBody
 from aipc.serve.openai.schemas import CompletionBase, StopReason, UsageBody
 
@@ -128,8 +129,8 @@ class ChatRequest(CompletionBase):
     max_tokens: int | None = Field(default=None, ge=1, description="longest answer, in tokens")
     max_completion_tokens: int | None = Field(default=None, ge=1, description="as max_tokens")
     logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = Field(
-        default=None, description="0 only: runtimes tell the chosen token's alone"
+    top_logprobs: Annotated[int, Field(ge=0, le=MOST_ALTERNATIVES)] | None = Field(
+        default=None, description="likeliest tokens told at each place; goes with logprobs"
     )
     return_token_ids: bool | None = Field(
         default=None, description="extension, as vLLM's: tell each choice's token ids"
@@ -147,11 +148,17 @@ class ChatRequest(CompletionBase):
         return self.max_completion_tokens or self.max_tokens
 
 
+class TopLogprob(ApiModel):
+    token: str
+    logprob: float
+    bytes: list[int] | None = Field(description="null for a special token, which writes nothing")
+
+
 class TokenLogprob(ApiModel):
     token: str
     logprob: float
     bytes: list[int]
-    top_logprobs: list[Any]
+    top_logprobs: list[TopLogprob]
 
 
 class ChoiceLogprobs(ApiModel):

@@ -1,87 +1,32 @@
-"""/v1/completions: a text in, what follows it out, whole or in chunks."""
+"""/v1/completions: texts in, what follows each out, whole or in chunks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
 
-from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aipc.generate import Finished, Text
+from aipc.generate import Alternative, Echo, Finished, Text
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import (
-    ApiModel,
-    TimingsBody,
-    json_response,
-    new_id,
-    read,
-    tokens_with_logprobs,
-)
+from aipc.serve.api.schemas import json_response, new_id, read
 from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
-from aipc.serve.openai.schemas import (
-    FINGERPRINT,
-    CompletionBase,
-    StopReason,
-    UsageBody,
-    ending,
-    usage_members,
+from aipc.serve.http.errors import HTTPError
+from aipc.serve.openai.completions_schemas import (
+    MAX_CHOICES,
+    Completion,
+    CompletionChoice,
+    CompletionLogprobs,
+    CompletionRequest,
 )
+from aipc.serve.openai.schemas import FINGERPRINT, UsageBody, ending, usage_members, usage_of
 from aipc.serve.worker.messages import Waiting
-
-LIMIT = 16
-"""Tokens of an answer without ``max_tokens``, as in OpenAI's API."""
-
-
-class CompletionRequest(CompletionBase):
-    prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)] = Field(
-        description="a text to continue, without a chat template"
-    )
-    max_tokens: int | None = Field(
-        default=None, ge=1, description=f"longest answer, in tokens; {LIMIT} without it"
-    )
-    logprobs: Annotated[int, Field(ge=0, le=0)] | None = Field(
-        default=None, description="0 only: that of the chosen token"
-    )
-    echo: Literal[False] | None = Field(default=None, description="false only")
-    best_of: Annotated[int, Field(ge=1, le=1)] | None = Field(default=None, description="1 only")
-    suffix: None = Field(default=None, description="null only")
-
-    @property
-    def text(self) -> str:
-        return self.prompt if isinstance(self.prompt, str) else self.prompt[0]
-
-
-class CompletionLogprobs(ApiModel):
-    tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: None
-    text_offset: list[int] = Field(description="characters into the answer")
-
-
-class CompletionChoice(ApiModel):
-    index: int
-    text: str
-    logprobs: CompletionLogprobs | None
-    finish_reason: Literal["stop", "length"] | None
-    stop_reason: StopReason = None
-
-
-class Completion(ApiModel):
-    """A whole completion, or a chunk of one."""
-
-    id: str
-    object: Literal["text_completion"]
-    created: int
-    model: str
-    system_fingerprint: str
-    choices: list[CompletionChoice]
-    usage: UsageBody | None = None
-    timings: TimingsBody | None = None
 
 
 async def answer_completion(dispatcher: Dispatcher, request: Request) -> Response:
@@ -94,26 +39,45 @@ async def answer_completion(dispatcher: Dispatcher, request: Request) -> Respons
 
 
 def _generation_requests(body: CompletionRequest, client: str) -> list[GenerationRequest]:
+    """One for each choice: n of each prompt."""
+    _check(body)
     return [
         GenerationRequest(
-            prompt=body.text,
+            **({"prompt": prompt} if isinstance(prompt, str) else {"prompt_ids": prompt}),
             raw=True,
-            sampling=body.sampling(body.max_tokens or LIMIT, seed),
+            suffix=body.suffix or None,
+            echo=bool(body.echo),
+            sampling=body.sampling(body.limit, seed),
             stop=body.stops,
+            ignore_eos=bool(body.ignore_eos),
             logprobs=body.logprobs is not None,
+            top_logprobs=body.logprobs or 0,
             repetition_detection=body.loops,
             client=client,
         )
+        for prompt in body.prompts
         for seed in body.seeds()
     ]
 
 
+def _check(body: CompletionRequest) -> None:
+    """Refuse what does not go together."""
+    if body.max_tokens == 0 and not body.echo:
+        raise HTTPError(400, "max_tokens is 0 only with echo", param="max_tokens")
+    if body.suffix and body.echo:
+        raise HTTPError(400, "a prompt with a suffix can't be echoed", param="echo")
+    if body.suffix and not all(isinstance(prompt, str) for prompt in body.prompts):
+        raise HTTPError(400, "a suffix goes with a text, not with token ids", param="suffix")
+    if len(body.prompts) * (body.n or 1) > MAX_CHOICES:
+        raise HTTPError(400, f"n of each prompt are more than {MAX_CHOICES} answers", param="n")
+
+
 async def _completion(body: CompletionRequest, events: IndexedEvents) -> Completion:
     writer = _Writer(body)
-    texts: list[list[Text]] = [[] for _ in body.seeds()]
+    texts: list[list[Echo | Text]] = [[] for _ in writer.prompts]
     async with aclosing(events):
         async for index, event in events:
-            if isinstance(event, Text):
+            if isinstance(event, Echo | Text):
                 texts[index].append(event)
             elif isinstance(event, Finished):
                 writer.ends[index] = event
@@ -128,8 +92,10 @@ async def _frames(body: CompletionRequest, events: IndexedEvents) -> AsyncGenera
         async for index, event in events:
             if isinstance(event, Waiting):
                 yield waiting_frame(event)
-            elif isinstance(event, Text) and event.text:
-                yield writer.frame(choices=[writer.choice(index, [event])], **no_usage)
+            elif isinstance(event, Echo | Text):
+                choice = writer.choice(index, [event])
+                if choice.text or (choice.logprobs and choice.logprobs.tokens):
+                    yield writer.frame(choices=[choice], **no_usage)
             elif isinstance(event, Finished):
                 writer.ends[index] = event
                 yield writer.frame(choices=[writer.choice(index, [], event.reason)], **no_usage)
@@ -143,8 +109,10 @@ class _Writer:
 
     def __init__(self, body: CompletionRequest) -> None:
         self.ends: dict[int, Finished] = {}
-        self._wants_logprobs = body.logprobs is not None
-        self._offsets = [0] * (body.n or 1)
+        self.prompts = [prompt for prompt in body.prompts for _ in body.seeds()]
+        """Of each choice."""
+        self._body = body
+        self._offsets = [0] * len(self.prompts)
         self._same: dict[str, Any] = {
             "id": new_id("cmpl"),
             "object": "text_completion",
@@ -160,25 +128,79 @@ class _Writer:
         return frame(self.completion(**members).model_dump_json(exclude_unset=True))
 
     def usage(self) -> dict[str, Any]:
-        return usage_members([*self.ends.values()])
+        """The members "usage" and "timings"; each prompt counts once."""
+        ends = [self.ends[index] for index in sorted(self.ends)]
+        count = self._body.n or 1
+        bodies = [usage_of(ends[at : at + count]) for at in range(0, len(ends), count)]
+        if len(bodies) == 1:
+            return usage_members(ends)
+        prompt = sum(each.prompt_tokens for each in bodies)
+        made = sum(each.completion_tokens for each in bodies)
+        total = UsageBody(prompt_tokens=prompt, completion_tokens=made, total_tokens=prompt + made)
+        return {"usage": total}
 
-    def choice(self, index: int, events: list[Text], reason: Any = None) -> CompletionChoice:
-        logprobs = self._logprobs(index, events) if self._wants_logprobs else None
-        text = "".join(event.text for event in events)
+    def choice(
+        self, index: int, events: Sequence[Echo | Text], reason: Any = None
+    ) -> CompletionChoice:
+        logprobs = self._logprobs(index, events) if self._body.logprobs is not None else None
+        text = "".join(self._text(index, event) for event in events)
         return CompletionChoice(index=index, text=text, logprobs=logprobs, **ending(reason))
 
-    def _logprobs(self, index: int, events: list[Text]) -> CompletionLogprobs:
-        tokens: list[str] = []
-        values: list[float] = []
-        offsets: list[int] = []
-        for event in events:
-            written = b""
-            for text, value, piece in tokens_with_logprobs(event):
-                tokens.append(text)
-                values.append(value)
-                offsets.append(self._offsets[index] + len(written.decode(errors="ignore")))
-                written += piece
-            self._offsets[index] += len(event.text)
+    def _text(self, index: int, event: Echo | Text) -> str:
+        prompt = self.prompts[index]
+        if isinstance(event, Text):
+            return event.text
+        return prompt if isinstance(prompt, str) else event.prompt
+
+    def _logprobs(self, index: int, events: Sequence[Echo | Text]) -> CompletionLogprobs:
+        tokens = [token for event in events for token in self._tokens(index, event)]
         return CompletionLogprobs(
-            tokens=tokens, token_logprobs=values, top_logprobs=None, text_offset=offsets
+            tokens=[token.text for token in tokens],
+            token_logprobs=[token.logprob for token in tokens],
+            top_logprobs=[token.top for token in tokens] if self._body.logprobs else None,
+            text_offset=[token.offset for token in tokens],
         )
+
+    def _tokens(self, index: int, event: Echo | Text) -> Iterator[_Token]:
+        """The tokens of an event; without those that wrote a stop text, which is left out."""
+        start, text = self._offsets[index], self._text(index, event)
+        self._offsets[index] += len(text)
+        # sentencepiece writes a space before the first word that is not in a prompt's text
+        extra = len(b"".join(event.pieces)) - len(text.encode()) if isinstance(event, Echo) else 0
+        top = event.top_logprobs or repeat(())
+        written = b""
+        told = zip(event.tokens, event.pieces, event.logprobs, top, strict=False)
+        for token, piece, logprob, others in told:
+            if text or not piece:
+                before = written[max(extra, 0) :].decode(errors="ignore")
+                likeliest = None if logprob is None else _likeliest(token, piece, logprob, others)
+                yield _Token(_spelled(piece), logprob, likeliest, start + len(before))
+            written += piece
+
+
+@dataclass(frozen=True)
+class _Token:
+    text: str
+    logprob: float | None
+    top: dict[str, float] | None
+    offset: int
+
+
+def _likeliest(
+    token: int, piece: bytes, logprob: float, others: Sequence[Alternative]
+) -> dict[str, float]:
+    """By text, the chosen one among them; of two that are written alike, the likelier."""
+    found: dict[str, float] = {}
+    for one in others:
+        found.setdefault(_spelled(one.piece) or one.text, one.logprob)
+    if token not in {one.token for one in others}:
+        found.setdefault(_spelled(piece), logprob)
+    return found
+
+
+def _spelled(piece: bytes) -> str:
+    """A token's text; where that is a part of a character, its bytes as OpenAI writes them."""
+    try:
+        return piece.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in piece)

@@ -9,9 +9,13 @@ from pydantic import Field
 
 import aipc
 from aipc.generate import Finished, FinishReason
+from aipc.runtimes.sampling import DRAW, fold_seed
 from aipc.serve.api.schemas import ApiModel, SamplingBody, Stop, sampling_field, timings_of
 
 FINGERPRINT = f"aipc-{aipc.__version__}"
+MAX_BIASES = 1024
+TokenName = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
 class StreamOptions(ApiModel):
@@ -26,8 +30,8 @@ class CompletionBase(SamplingBody):
     seed: int | None = sampling_field("seed")
     stop: Stop | Annotated[list[Stop], Field(min_length=1, max_length=4)] | None = None
     stream_options: StreamOptions | None = None
-    logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = Field(
-        default=None, description="empty only"
+    logit_bias: Annotated[dict[TokenName, Bias], Field(max_length=MAX_BIASES)] | None = Field(
+        default=None, description="token ids to what is added to their scores; -100 bans one"
     )
 
     @property
@@ -39,9 +43,10 @@ class CompletionBase(SamplingBody):
         return bool(self.stream_options and self.stream_options.include_usage)
 
     def seeds(self) -> list[int | None]:
-        """One for each answer."""
-        seeds = range(self.n or 1)
-        return [None if self.seed is None else (self.seed + at) % 2**32 for at in seeds]
+        """One for each answer, of 32 bits."""
+        if self.seed is None or self.seed == DRAW:
+            return [None] * (self.n or 1)
+        return [(fold_seed(self.seed) + at) % 2**32 for at in range(self.n or 1)]
 
 
 class UsageBody(ApiModel):

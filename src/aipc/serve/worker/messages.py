@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from aipc import errors
 from aipc.errors import AipcError, EngineError
-from aipc.generate import Event, Finished, Text, Thinking, Timings, ToolCall, Usage
+from aipc.generate import (
+    Alternative,
+    Echo,
+    Event,
+    Finished,
+    Text,
+    Thinking,
+    Timings,
+    ToolCall,
+    Usage,
+)
 from aipc.generate.request import GenerationRequest
 
 _KNOWN = {
@@ -19,6 +29,8 @@ _KNOWN = {
 }
 _PRIVATE = {"client"}
 _BYTES = "latin-1"  # a character of JSON for each
+_TEXTS: Mapping[str, Any] = {"text": Text, "thinking": Thinking, "prompt": Echo}
+"""The member that an event's text is in, to its class."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,7 @@ class Embedded:
 
 
 ServerEvent: TypeAlias = Event | Embedded | Waiting
-"""Of one answer: any `Waiting`, then `Text` and `ToolCall`, or `Embedded`, then one `Finished`."""
+"""Of one answer: any `Waiting`; `Echo`, `Text` and `ToolCall`, or `Embedded`; then one `Finished`."""
 
 
 class VendorError(Exception):
@@ -64,11 +76,13 @@ def request_from_data(data: Mapping[str, Any]) -> GenerationRequest:
 def event_to_data(event: Event | Embedded) -> dict[str, Any]:
     if isinstance(event, Embedded):
         return {"vectors": event.vectors}
-    if isinstance(event, Text | Thinking):
-        name = "text" if isinstance(event, Text) else "thinking"
-        pieces = [piece.decode(_BYTES) for piece in event.pieces]
-        fields = {"tokens": event.tokens, "logprobs": event.logprobs, "pieces": pieces}
-        return {name: getattr(event, name), **fields}
+    for name, written in _TEXTS.items():
+        if isinstance(event, written):
+            fields = {"tokens": event.tokens, "logprobs": event.logprobs}
+            fields["pieces"] = [piece.decode(_BYTES) for piece in event.pieces]
+            if event.top_logprobs:
+                fields["top"] = [[*map(_alternative_data, each)] for each in event.top_logprobs]
+            return {name: getattr(event, name), **fields}
     kind = "call" if isinstance(event, ToolCall) else "finished"
     return {kind: dataclasses.asdict(event)}
 
@@ -76,15 +90,27 @@ def event_to_data(event: Event | Embedded) -> dict[str, Any]:
 def event_from_data(data: Mapping[str, Any]) -> Event | Embedded:
     if "vectors" in data:
         return Embedded(tuple(data["vectors"]))
-    for name, kind in ("text", Text), ("thinking", Thinking):
+    for name, kind in _TEXTS.items():
         if name in data:
             pieces = tuple(piece.encode(_BYTES) for piece in data["pieces"])
-            return kind(data[name], tuple(data["tokens"]), tuple(data["logprobs"]), pieces)
+            top = tuple(tuple(map(_alternative, each)) for each in data.get("top", ()))
+            told = (tuple(data["logprobs"]), pieces, top)
+            event: Event = kind(data[name], tuple(data["tokens"]), *told)
+            return event
     if "call" in data:
         return ToolCall(**data["call"])
     end = data["finished"]
     usage, timings = Usage(**end["usage"]), Timings(**end["timings"])
     return Finished(end["reason"], usage, timings, end["stop"])
+
+
+def _alternative_data(one: Alternative) -> list[Any]:
+    return [one.token, one.logprob, one.text, one.piece.decode(_BYTES)]
+
+
+def _alternative(data: Sequence[Any]) -> Alternative:
+    token, logprob, text, piece = data
+    return Alternative(token, logprob, text, piece.encode(_BYTES))
 
 
 def error_to_data(error: BaseException) -> dict[str, Any]:
