@@ -136,11 +136,18 @@ def resolve(name: str) -> Source:
         UnsafeModel: the path is a pickle.
     """
     name = name.strip()
+    path = None if name in CATALOGUE else _path(name)
+    return resolve_remote(name) if path is None else _local(path)
+
+
+def resolve_remote(name: str) -> HubSource | WheelSource:
+    """As `resolve`, but nothing on this computer is meant or looked for.
+
+    Raises:
+        ModelNotFound: no such short name, and no hub id.
+    """
     if name in CATALOGUE:
         return CATALOGUE[name].source
-    path = _path(name)
-    if path is not None:
-        return _local(path)
     if "://" in name:
         raise ModelNotFound(f"'{name}' is an address, not a name", "give the hub id, org/name")
     match = _HUB_ID.fullmatch(name)

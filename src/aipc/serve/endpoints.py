@@ -20,6 +20,7 @@ from aipc.serve.api.health import Health, MachineBody, Readiness, ServerHealth
 from aipc.serve.api.own import Loaded, OwnPrograms, Proof
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.metrics import Metrics
+from aipc.serve.ollama import endpoints as ollama
 from aipc.serve.openai import endpoints as openai
 from aipc.serve.openai.models import Models
 
@@ -39,6 +40,7 @@ def list_endpoints(
     return (
         *openai.endpoints(dispatcher, SharedModels(pool, Models(pool))),
         *anthropic.endpoints(dispatcher),
+        *ollama.endpoints(pool, dispatcher, binding),
         *_health(ServerHealth(pool, metrics, monitor)),
         *_own(OwnPrograms(pool, binding)),
         Endpoint("GET", "/", _page, "The page for people.", media="text/html", is_public=True),

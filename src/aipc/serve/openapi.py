@@ -23,9 +23,11 @@ _ALWAYS = {
 _WITH_KEY = {401: "the key is missing or wrong"}
 _WITH_BODY = {413: "the body is too large", 415: "the body is not JSON"}
 _BY_ENDPOINT = {
+    403: "the operator has not allowed it",
     404: "there is no such model",
     429: "too many wait already; Retry-After says when to try again",
     500: "the engine failed",
+    501: "there is no such thing here",
     503: "the worker died or the server is stopping; Retry-After says when to try again",
 }
 
@@ -84,7 +86,9 @@ def _responses(endpoint: Endpoint, *, needs_key: bool) -> dict[str, Any]:
     schema = {"type": "string"} if endpoint.returns is None else _reference(endpoint.returns)
     content: dict[str, Any] = {endpoint.media: {"schema": schema}}
     if endpoint.streams:
-        content[EVENTS] = {"schema": _event(endpoint)}
+        is_events = endpoint.stream_media == EVENTS
+        schema = _event(endpoint) if is_events else {"type": "string"}
+        content[endpoint.stream_media] = {"schema": schema}
     return {"200": {"description": endpoint.summary, "content": content}, **errors}
 
 

@@ -54,18 +54,19 @@ class Dispatcher:
         model: str,
         device: str | None,
         requests: Sequence[GenerationRequest],
+        keep_s: float | None = None,
     ) -> IndexedEvents:
         """The events of all ``requests``, each with the index of its request.
 
         Closing it cancels every request; the first error ends them all.  With a seed they run
         one after another: a batch is rounded differently from a single sequence, which can change
-        a sampled token.
+        a sampled token.  ``keep_s`` is as `Pool.answer` has it.
 
         Raises:
             AipcError: as `Pool.answer`.
         """
         counter = _Counter(request, self._metrics, len(requests))
-        streams = [self._pool.answer(model, device, each) for each in requests]
+        streams = [self._pool.answer(model, device, each, keep_s) for each in requests]
         is_sequential = len(requests) == 1 or "seed" in requests[0].sampling
         return _sequential(streams, counter) if is_sequential else _merged(streams, counter)
 

@@ -17,6 +17,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
+LINES = "application/x-ndjson"
+"""A JSON object a line."""
 GENERATION_ERRORS = (404, 429, 500, 503)
 """Statuses of errors of every path that asks a model."""
 
@@ -46,9 +48,10 @@ class Endpoint:
     """None: a text of ``media``."""
     media: str = JSON
     streams: bool = False
-    """Whether the response may be server-sent events too."""
+    """Whether the response may be a stream too."""
+    stream_media: str = EVENTS
     chunk: type[BaseModel] | None = None
-    """The data of such an event; None where there are many kinds."""
+    """The data of an event, or a line of the stream; None where there are many kinds."""
     errors: tuple[int, ...] = ()
     """Statuses of errors besides those of every path."""
     error_shape: ErrorShape = openai_error

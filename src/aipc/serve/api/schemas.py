@@ -18,7 +18,7 @@ from aipc.runtimes.sampling import Sampling
 from aipc.serve.http import strict_json
 from aipc.serve.http.errors import HTTPError
 
-R = TypeVar("R", bound="RequestBody")
+R = TypeVar("R", bound="ApiModel")
 
 _BRANCHES = {"str", "int", "float", "none", "dict", "list"}
 _DECLARED: Mapping[str, Option] = {option.name: option for option in describe(Sampling)}
@@ -45,12 +45,12 @@ class ApiModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    REFUSED: ClassVar[Mapping[str, str]] = {}
+    """Fields of the API's own that are not supported, and what to do instead."""
+
 
 class RequestBody(ApiModel):
     """The model, the device, and what clients send that changes nothing here."""
-
-    REFUSED: ClassVar[Mapping[str, str]] = {}
-    """Fields of OpenAI that are not supported, and what to do instead."""
 
     model: str = Field(min_length=1, max_length=300)
     device: str | None = Field(

@@ -1,4 +1,4 @@
-"""Where the server listens, and which programs and pages may use it."""
+"""Where the server listens, which programs and pages may use it, and what they may change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHORTEST_KEY = 16
 
 @dataclass(frozen=True)
 class Binding:
-    """An address of this machine, and the names and pages that may reach it."""
+    """An address of this machine, the names and pages that may reach it, and what they may do."""
 
     host: str = option("127.0.0.1", "address to listen on; all but loopback need a key")
     port: int = option(8460, "port to listen on", minimum=0, maximum=65535)
@@ -30,6 +30,12 @@ class Binding:
         None,
         "seconds without a request after which the server ends; without it never",
         minimum=1.0,
+    )
+    allow_pull: bool = option(
+        False, "let requests fetch models from the hub into the store (Ollama's /api/pull)"
+    )
+    allow_delete: bool = option(
+        False, "let requests remove models from the store (Ollama's /api/delete)"
     )
     allowed_hosts: tuple[str, ...] = ()
     """More values of a request's Host: "pc.example", with its port if it is another."""

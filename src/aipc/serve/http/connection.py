@@ -67,7 +67,7 @@ async def _left(receive: Receive) -> None:
 
 
 class EventStream(Response):
-    """``frames`` as they come; closed when the client disconnects.
+    """``frames`` of the type ``media`` as they come; closed when the client disconnects.
 
     An error before the first frame is raised and has a status of its own; a later one becomes the
     last frame, made by ``on_error``, because the status has been sent.
@@ -77,9 +77,10 @@ class EventStream(Response):
         self,
         frames: AsyncGenerator[bytes, None],
         on_error: Callable[[HTTPError], bytes] = error_frame,
+        media: str = "text/event-stream",
     ) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(headers=headers, media_type="text/event-stream")
+        super().__init__(headers=headers, media_type=media)
         del self.headers["content-length"]
         self._frames = frames
         self._on_error = on_error

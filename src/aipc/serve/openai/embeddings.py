@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import struct
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
@@ -17,7 +15,7 @@ from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
 from aipc.serve.api.schemas import ApiModel, RequestBody, json_response, read
 from aipc.serve.http.connection import while_connected
-from aipc.serve.worker.messages import Embedded
+from aipc.serve.worker.messages import Embedded, floats
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -79,7 +77,7 @@ async def _embeddings(body: EmbeddingRequest, events: IndexedEvents) -> Embeddin
             elif isinstance(event, Finished):
                 tokens = event.usage.prompt_tokens
     as_base64 = body.encoding_format == "base64"
-    embeddings: list[Any] = vectors if as_base64 else [*map(_floats, vectors)]
+    embeddings: list[Any] = vectors if as_base64 else [*map(floats, vectors)]
     return EmbeddingList(
         object="list",
         data=[
@@ -89,8 +87,3 @@ async def _embeddings(body: EmbeddingRequest, events: IndexedEvents) -> Embeddin
         model=body.model,
         usage=EmbeddingUsage(prompt_tokens=tokens, total_tokens=tokens),
     )
-
-
-def _floats(vector: str) -> list[float]:
-    """Of a vector in base64, float32 little-endian."""
-    return [number for (number,) in struct.iter_unpack("<f", base64.b64decode(vector))]

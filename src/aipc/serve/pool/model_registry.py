@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +38,8 @@ class ModelCard:
     """Tokens, from the catalogue; `Ready.context` is the true one of a loaded model."""
     embeds: bool = False
     """Whether it makes vectors of texts instead of writing text."""
+    is_named: bool = False
+    """Whether the operator named it at the start."""
     is_variant: bool = False
     """Whether it is an artifact of a model that has a card itself; `Pool.models` leaves it out."""
 
@@ -77,6 +79,10 @@ class ModelRegistry:
             self._read_s = time.monotonic()
         return self._cards
 
+    def read_again(self) -> None:
+        """Read the store at the next call of `cards`."""
+        self._read_s = float("-inf")
+
     def _read(self) -> dict[str, ModelCard]:
         entries = self.store.entries()
         held = {entry.name: entry for entry in entries if entry.kind == "checkpoint"}
@@ -95,8 +101,9 @@ class ModelRegistry:
                     model.context,
                 )
             )
+        cards += [_pulled_card(entry, entries) for entry in _pulled(held.values())]
         # names in the store of the models that have a card themselves
-        offered = {source.name for _, source in self._named} | {one.source.name for one in fetched}
+        offered = {card.source.name for card in cards}
         for entry in entries:
             if entry.kind == "artifact":
                 is_variant = any(_is_made_of(entry, name) for name in offered)
@@ -120,7 +127,24 @@ class ModelRegistry:
             self._created,
             known.context if known else None,
             isinstance(source, ArtifactSource) and makes_embeddings(source.path),
+            is_named=True,
         )
+
+
+def _pulled(entries: Iterable[StoredModel]) -> Iterator[StoredModel]:
+    """The checkpoints of the hub that no short name stands for."""
+    short = {model.source.name for model in CATALOGUE.values()}
+    for entry in entries:
+        if entry.facts.get("source", {}).get("kind") == "hub" and entry.name not in short:
+            yield entry
+
+
+def _pulled_card(entry: StoredModel, entries: Sequence[StoredModel]) -> ModelCard:
+    about = entry.facts["source"]
+    source = HubSource(about["repo"], about["revision"])
+    is_main = source.revision == HubSource.revision
+    name = source.repo if is_main else f"{source.repo}@{source.revision}"
+    return ModelCard(name, name, source, "", _weights(source, entries), _seconds(entry))
 
 
 def _public_name(name: str, source: Source) -> str:

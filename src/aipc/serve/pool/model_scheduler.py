@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class ModelStatus:
     notices: tuple[str, ...]
     """What a user should know of this load, such as a fallback to another device; a line each."""
     pid: int | None
+    idle_left_s: float | None = None
+    """Seconds without a request after which it is unloaded; None: it stays."""
 
 
 class ModelScheduler:
@@ -74,6 +77,7 @@ class ModelScheduler:
         self.last_used_at = 0.0
         """When it last had something to do, on the event loop's clock."""
         self._options = options
+        self._idle_s = options.idle_s
         self._make_room = make_room
         self._start_worker = start_worker
         self._queue = FairQueue()
@@ -129,7 +133,13 @@ class ModelScheduler:
             memory_bytes=worker.memory if worker else None,
             notices=tuple(worker.notices) if worker else (),
             pid=worker.pid if worker else None,
+            idle_left_s=self._idle_left_s(),
         )
+
+    def _idle_left_s(self) -> float | None:
+        if self._idle_timer is None:
+            return self._idle_s
+        return max(self._idle_timer.when() - asyncio.get_running_loop().time(), 0.0)
 
     def _state(self) -> State:
         if self._ready is not None:
@@ -137,6 +147,14 @@ class ModelScheduler:
         if self._loading is not None:
             return "loading"
         return "failed" if self._backoff.error is not None else "stopped"
+
+    def keep(self, idle_s: float) -> None:
+        """Unload after so many seconds without a request, infinity included.
+
+        It counts until the model is unloaded, instead of the options' own number.
+        """
+        self._idle_s = None if math.isinf(idle_s) else idle_s
+        self._note_use()
 
     def enqueue(self, pending: PendingRequest) -> None:
         """Queue a request; its answer is started once the model is ready and it is its turn.
@@ -200,8 +218,8 @@ class ModelScheduler:
             self._idle.clear()
             return
         self._idle.set()
-        if self._ready is not None and self._options.idle_s is not None:
-            self._idle_timer = loop.call_later(self._options.idle_s, self._unload_idle)
+        if self._ready is not None and self._idle_s is not None:
+            self._idle_timer = loop.call_later(self._idle_s, self._unload_idle)
 
     async def load(self) -> None:
         """Load the model, if it is not loaded.
@@ -270,6 +288,7 @@ class ModelScheduler:
     def _detach(self) -> WorkerClient | None:
         """Drop its worker now, so that a request that arrives meanwhile does not get it."""
         worker, self._worker, self._ready = self._worker, None, None
+        self._idle_s = self._options.idle_s
         return worker
 
     async def _end(self, worker: WorkerClient | None) -> None:

