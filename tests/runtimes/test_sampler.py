@@ -138,5 +138,7 @@ def test_a_rank_without_any_kept_token_falls_back_on_the_rest():
 
 
 def test_logprob_is_a_softmax_of_the_scores():
-    assert [logprobs_of(SCORES + 50, token, 0)[0] for token in range(4)] == pytest.approx(np.log(SHARES))
+    assert [logprobs_of(SCORES + 50, token, 0)[0] for token in range(4)] == pytest.approx(
+        np.log(SHARES)
+    )
     assert logprobs_of(np.array([0, -1e30], np.float32), 0, 0)[0] == 0

@@ -57,9 +57,10 @@ def _router(server):
 
 
 def is_refusal(body):
-    """Whether it says why, in OpenAI's shape or in Ollama's."""
+    """Whether it says why, in the shape of OpenAI, Anthropic or Ollama."""
     error = body["error"]
-    return bool(error) if isinstance(error, str) else error["type"] == "invalid_request_error"
+    kinds = {"invalid_request_error", "permission_error"}
+    return bool(error) if isinstance(error, str) else error["type"] in kinds
 
 
 def filled(headers, server):

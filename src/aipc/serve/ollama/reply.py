@@ -146,7 +146,7 @@ def error_line(error: HTTPError) -> bytes:
 
 
 def _logprobs(event: Text) -> Iterable[OllamaLogprob]:
-    for text, value, piece in tokens_with_logprobs(event):
+    for text, value, piece, _ in tokens_with_logprobs(event):
         yield OllamaLogprob(token=text, logprob=value, bytes=list(piece))
 
 

@@ -59,7 +59,7 @@ def floats(vector: str) -> list[float]:
 
 
 ServerEvent: TypeAlias = Event | Embedded | Waiting
-"""Of one answer: any `Waiting`; `Echo`, `Text` and `ToolCall`, or `Embedded`; then one `Finished`."""
+"""Of one answer: any `Waiting`; `Echo`, `Text` and `ToolCall`, or `Embedded`; one `Finished`."""
 
 
 class VendorError(Exception):
