@@ -147,21 +147,47 @@ def test_parts_of_text_are_joined():
         ({"content": ["text"]}, UsageError, "images, sound and files are not supported"),
         ({"content": 42}, GenerationError, "neither text nor a list"),
         ({"tool_calls": ["weather"]}, GenerationError, "names no function"),
-        (
-            {"tool_calls": [{"function": {"name": "f", "arguments": "[1]"}}]},
-            GenerationError,
-            "call of 'f' are no JSON object",
-        ),
-        (
-            {"tool_calls": [{"function": {"name": "f", "arguments": "{"}}]},
-            GenerationError,
-            "call of 'f' are no JSON object",
-        ),
     ],
 )
 def test_what_can_not_be_told_to_a_model_is_refused(message, error, reason):
     with pytest.raises(error, match=reason):
         render(CHATML, [{"role": "assistant", **message}])
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("", {}),
+        ("null", {}),
+        (None, {}),
+        ('{"city": "Rome"}', {"city": "Rome"}),
+        ('{"city": "Ro', {"INVALID_JSON": '{"city": "Ro'}),
+        ("[1]", {"INVALID_JSON": "[1]"}),
+        ([1], {"INVALID_JSON": [1]}),
+    ],
+)
+@pytest.mark.parametrize("source", [HERMES, LLAMA, PHI_4_MINI, CHATML])
+def test_arguments_that_a_model_wrote_wrongly_are_told_to_it_as_an_object(source, written, told):
+    call = {"id": "1", "function": {"name": "weather", "arguments": written}}
+    text = render(source, [{"role": "assistant", "tool_calls": [call]}])
+    assert json.dumps(told) in text
+
+
+def test_ids_that_begin_anew_in_each_turn_do_not_mix_up_results():
+    calls = [{**CALL, "id": f"call_{n}"} for n in (0, 1)]
+    turns = [
+        {"role": "assistant", "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "call_1", "content": "b"},
+        {"role": "tool", "tool_call_id": "call_0", "content": "a"},
+        {"role": "user", "content": "again"},
+        {"role": "assistant", "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "call_0", "content": "c"},
+        {"role": "tool", "tool_call_id": "lost", "content": "d"},
+    ]
+    told = arrange(turns, format_of(LLAMA))
+    assert [
+        turn["tool_calls"][0]["id"] if "tool_calls" in turn else turn["content"] for turn in told
+    ] == ["call_1", "b", "call_0", "a", "again", "call_0", "c", "call_1", "d"]
 
 
 def test_the_caller_s_messages_stay_as_they_are():

@@ -9,6 +9,8 @@
     refuse              UsageError before the first token
     call                a tool call
     think WORDS         thinks these words, a token each, then answers "so"
+    recall              the conversation, a token a message: "user:hello assistant:hi "…
+    fit N               PromptTooLong where the conversation has more than N messages
     print               a word on the process's standard output
     anything else       that text again, a token a word
 
@@ -27,7 +29,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from aipc.errors import DeviceError, EngineError, UsageError
+from aipc.errors import DeviceError, EngineError, PromptTooLong, UsageError
 from aipc.generate import Finished, GenerationRequest, Text, Thinking, Timings, ToolCall, Usage
 from aipc.generate.structured.tools import choose_tools
 from aipc.runtimes.base import Capabilities
@@ -126,6 +128,10 @@ class FakeSession:
 
     def stream(self, prompt: Any, **options: Any) -> FakeStream:
         text = _text_of(prompt)
+        if text == "recall":
+            text = " ".join(f"{one['role']}:{one.get('content', '')}" for one in prompt)
+        if text.startswith("fit ") and len(prompt) > int(text.split()[1]):
+            raise PromptTooLong("the fake's context is full", "ask with less")
         if text == "refuse":
             raise UsageError("the fake refuses", "ask it otherwise")
         return FakeStream(self, text, options)

@@ -18,6 +18,9 @@ Message = Mapping[str, Any]
 ``tool_calls`` and a tool's has the ``tool_call_id`` that it answers.
 """
 
+INVALID_JSON = "INVALID_JSON"
+"""Key of arguments that are no object, as Anthropic advises for replaying them: "Fine-grained tool
+streaming" in its documentation of tool use."""
 _SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 
 
@@ -108,33 +111,39 @@ def _call(call: Any) -> dict[str, Any]:
 
 
 def _arguments(function: Mapping[str, Any]) -> dict[str, Any]:
-    value = function.get("arguments", {})
+    """An object in any case: templates go through its members, and models write wrong JSON too."""
+    value = function.get("arguments")
     try:
-        value = json.loads(value or "{}") if isinstance(value, str) else value
+        read = json.loads(value or "{}") if isinstance(value, str) else value
     except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise GenerationError(
-            f"the arguments of the call of '{function['name']}' are no JSON object",
-            "give back the tool_calls as they came",
-        )
-    return value
+        read = value
+    if isinstance(read, dict):
+        return read
+    return {} if read is None else {INVALID_JSON: value}
 
 
 def _one_call_each(turns: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Each call in a message of its own, its result behind it."""
-    results = {str(turn["tool_call_id"]): turn for turn in turns if "tool_call_id" in turn}
-    answered: set[str] = set()
+    """Each call in a message of its own, its result behind it.
+
+    Results stand right behind their calls' message, up to the next one with calls: an id counts
+    no further, since servers begin anew with "call_0" in each.
+    """
+    calls: list[dict[str, Any]] = []
+    asking: dict[str, Any] = {}
     for turn in turns:
-        calls = turn.get("tool_calls", ())
-        if len(calls) > 1:
-            for call in calls:
-                yield {**turn, "tool_calls": [call]}
-                if str(call.get("id")) in results:
-                    answered.add(str(call["id"]))
-                    yield results[str(call["id"])]
-        elif str(turn.get("tool_call_id")) not in answered:
+        if calls and turn["role"] == "tool":
+            ids = [call.get("id") for call in calls]
+            answered = turn.get("tool_call_id")
+            call = calls.pop(ids.index(answered) if answered in ids else 0)
+            yield {**asking, "tool_calls": [call]}
             yield turn
+            continue
+        yield from ({**asking, "tool_calls": [call]} for call in calls)
+        calls = list(turn.get("tool_calls", ())) if len(turn.get("tool_calls", ())) > 1 else []
+        asking = turn
+        if not calls:
+            yield turn
+    yield from ({**asking, "tool_calls": [call]} for call in calls)
 
 
 def _with_short_ids(turn: dict[str, Any]) -> dict[str, Any]:

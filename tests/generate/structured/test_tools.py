@@ -94,3 +94,14 @@ def test_parameters_beyond_a_limit_are_refused_where_they_would_have_to_be():
     box = choose_tools([tool("odd", {"properties": {"n": {"maxLength": 999}}})], "odd")
     with pytest.raises(UsageError, match="'maxLength' at #/\\$defs/odd/properties/n"):
         box.constraint(format_of(None))
+
+
+def test_names_of_mcp_servers_tools_can_be_forced():
+    names = ["files/read.text", "files.read-text", "files-read-text"]
+    box = choose_tools([tool(name) for name in names], "required")
+    schema = json.loads(box.constraint(format_of("<tool_call> <function-name>")).text)
+    calls = [call["properties"] for call in schema["anyOf"]]
+    assert [call["name"]["const"] for call in calls] == names
+    pointers = [call["arguments"]["$ref"] for call in calls]
+    assert {f"#/$defs/{key}" for key in schema["$defs"]} == set(pointers)
+    assert len(set(pointers)) == 3

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+
+from aipc.serve.api.ignored import HEADER
+from aipc.serve.openai.chat_schemas import ChatRequest
 
 PATH = "/v1/chat/completions"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
@@ -115,12 +119,13 @@ REFUSED = {
     "a type": ({"temperature": "1"}, "invalid_value"),
     "n": ({"n": 9}, "invalid_value"),
     "stop": ({"stop": ["a"] * 5}, "invalid_value"),
-    "an empty stop": ({"stop": ""}, "invalid_value"),
     "top_logprobs": ({"logprobs": True, "top_logprobs": 1}, "invalid_value"),
     "penalty": ({"presence_penalty": 2.5}, "invalid_value"),
-    "functions": ({"functions": []}, "unsupported_parameter"),
-    "storing": ({"store": True}, "invalid_value"),
-    "unknown": ({"temprature": 1}, "unknown_parameter"),
+    "functions": ({"functions": [{"name": "look"}]}, "unsupported_parameter"),
+    "a search": ({"web_search_options": {}}, "unsupported_parameter"),
+    "another sampler": ({"mirostat": 2}, "unsupported_parameter"),
+    "no tokens": ({"max_tokens": 0}, "invalid_value"),
+    "sound": ({"modalities": ["text", "audio"]}, "invalid_value"),
     "an image": (
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]},
         "invalid_value",
@@ -151,8 +156,41 @@ def test_what_changes_nothing_is_taken(client):
         "logit_bias": {},
         "reasoning_effort": "low",
         "parallel_tool_calls": True,
+        "stop": [],
+        "max_tokens": -1,
+        "functions": [],
+        "mirostat": 0,
+        "typical_p": 1.0,
+        "chat_template_kwargs": {"enable_thinking": False},
     }
     assert client.post(PATH, json=request_body("x", **more)).status_code == 200
+
+
+def test_every_member_may_be_null(client):
+    names = set(ChatRequest.model_fields) - {"model", "messages"} | set(ChatRequest.REFUSED)
+    reply = client.post(PATH, json=request_body("x", **dict.fromkeys(names)))
+    assert reply.status_code == 200
+    assert HEADER not in reply.headers
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_header_names_what_was_ignored_and_tells_no_value(client, stream):
+    message = {"role": "user", "content": [{"type": "text", "text": "x", "cache_control": "v"}]}
+    more = {"prediction": "v", "odd \r\nX: name\u20ac" + "y" * 99: "v", "stream": stream}
+    reply = client.post(PATH, json={"model": "fake", "messages": [message], **more})
+    assert reply.status_code == 200
+    named = reply.headers[HEADER].split(", ")
+    assert named[:2] == ["messages[0].content[0].cache_control", "prediction"]
+    assert re.fullmatch(r"odd\?\?\?X:\?name\?y+", named[2])
+    assert len(named[2]) == 64
+    nameless = client.post(PATH, json={"model": "fake", "messages": [message], "": 0})
+    assert nameless.headers[HEADER].split(", ")[1] == "?"
+
+
+def test_the_header_has_bounds(client):
+    reply = client.post(PATH, json=request_body("x", **{f"odd_{n}": n for n in range(999)}))
+    assert len(reply.headers[HEADER]) <= 512
+    assert re.search(r", and \d+ more$", reply.headers[HEADER])
 
 
 def test_a_model_that_is_not_there_is_404(client):

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from aipc.serve.openai.responses import _messages
-from aipc.serve.openai.responses_schemas import ResponseRequest
+from aipc.serve.api.ignored import HEADER
 
 PATH = "/v1/responses"
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}
@@ -26,7 +25,7 @@ def events_of(response):
 
 def test_a_whole_response(client):
     reply = client.post(PATH, json=request_body("count 3", instructions="be brief")).json()
-    assert (reply["object"], reply["status"], reply["store"]) == ("response", "completed", False)
+    assert (reply["object"], reply["status"], reply["store"]) == ("response", "completed", True)
     (item,) = reply["output"]
     assert item["content"][0]["text"] == "0 1 2 "
     assert reply["usage"]["output_tokens"] == 3
@@ -98,33 +97,96 @@ def test_a_failure_after_the_first_word_is_an_error_event(client):
     assert (name, data["type"], data["code"]) == ("error", "error", "engine_error")
 
 
-def test_items_become_a_conversation():
-    items = [
-        {"role": "user", "content": [{"type": "input_text", "text": "look"}]},
-        {"type": "function_call", "call_id": "1", "name": "look", "arguments": "{}"},
-        {"type": "function_call", "call_id": "2", "name": "look", "arguments": "{}"},
-        {"type": "function_call_output", "call_id": "1", "output": "a"},
-        {"type": "function_call_output", "call_id": "2", "output": "b"},
-    ]
-    body = ResponseRequest(model="m", input=items, instructions="brief")
-    messages = _messages(body)
-    assert [one["role"] for one in messages] == ["system", "user", "assistant", "tool", "tool"]
-    assert [call["id"] for call in messages[2]["tool_calls"]] == ["1", "2"]
-    assert messages[4] == {"role": "tool", "tool_call_id": "2", "content": "b"}
-
-
 @pytest.mark.parametrize(
-    "more",
+    ("more", "param"),
     [
-        {"previous_response_id": "resp_1"},
-        {"store": True},
-        {"background": True},
-        {"conversation": "c"},
-        {"tools": [{"type": "web_search"}]},
-        {"input": [{"type": "item_reference", "id": "x"}]},
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"background": True}, "background"),
+        ({"conversation": "c"}, "conversation"),
+        ({"prompt": {"id": "pmpt_1"}}, "prompt"),
+        ({"tools": [{"type": "teleport"}]}, "tools[0].type"),
+        ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": {"type": "web_search"}}, "tool_choice.type"),
+        ({"tools": [TOOL], "tool_choice": {"type": "function", "name": "x"}}, "tool_choice"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].id"),
+        ({"input": []}, "input"),
     ],
 )
-def test_what_is_stored_or_done_elsewhere_is_refused(client, more):
+def test_what_is_stored_or_done_elsewhere_is_refused(client, more, param):
     response = client.post(PATH, json=request_body("x") | more)
     assert response.status_code == 400
-    assert response.json()["error"]["type"] == "invalid_request_error"
+    error = response.json()["error"]
+    assert (error["type"], error["param"]) == ("invalid_request_error", param)
+
+
+def test_tools_of_other_kinds_are_left_out_and_named(client):
+    hosted = [{"type": "web_search_preview_2025_03_11"}, {"type": "namespace", "tools": [TOOL]}]
+    body = request_body("call", tools=[hosted[0], TOOL, hosted[1]], include=["odd"])
+    reply = client.post(PATH, json=body)
+    assert reply.json()["output"][0]["name"] == "look"
+    assert [tool["name"] for tool in reply.json()["tools"]] == ["look"]
+    assert reply.headers[HEADER] == "tools[0], tools[2], include[0]"
+
+
+def test_a_choice_among_allowed_tools_offers_those_alone(client):
+    other = {**TOOL, "name": "other"}
+    choice = {
+        "type": "allowed_tools",
+        "mode": "auto",
+        "tools": [{"type": "function", "name": "look"}],
+    }
+    reply = client.post(PATH, json=request_body("call", tools=[other, TOOL], tool_choice=choice))
+    assert reply.json()["output"][0]["name"] == "look"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_response_goes_on_from_the_one_before(client, stream):
+    first = client.post(PATH, json=request_body("hello", stream=stream, instructions="brief"))
+    before = events_of(first)[-1][1]["response"] if stream else first.json()
+    second = client.post(PATH, json=request_body("and", previous_response_id=before["id"])).json()
+    assert second["previous_response_id"] == before["id"]
+    third = request_body("recall", previous_response_id=second["id"])
+    text = client.post(PATH, json=third).json()["output"][0]["content"][0]["text"]
+    assert text == "user:hello assistant:hello user:and assistant:and user:recall "
+
+
+def test_a_response_that_is_not_to_be_stored_is_not(client):
+    before = client.post(PATH, json=request_body("hello", store=False)).json()
+    assert before["store"] is False
+    body = request_body("and", previous_response_id=before["id"])
+    error = client.post(PATH, json=body).json()["error"]
+    assert error["code"] == "previous_response_not_found"
+    assert "send the whole conversation" in error["message"]
+
+
+def test_an_item_is_referred_to_by_its_id(client):
+    before = client.post(PATH, json=request_body("call", tools=[TOOL])).json()
+    call = before["output"][0]
+    items = [
+        {"role": "user", "content": "call"},
+        {"type": "item_reference", "id": call["id"]},
+        {"type": "function_call_output", "call_id": call["call_id"], "output": "recall"},
+    ]
+    reply = client.post(PATH, json=request_body(items)).json()
+    assert reply["output"][0]["content"][0]["text"] == "user:call assistant: tool:recall "
+
+
+def test_a_kept_response_is_read_and_let_go(client):
+    before = client.post(PATH, json=request_body("hello")).json()
+    path = f"{PATH}/{before['id']}"
+    assert client.get(path).json() == before
+    (item,) = client.get(f"{path}/input_items").json()["data"]
+    assert (item["role"], item["content"]) == ("user", "hello")
+    headers = {"Content-Type": "application/json"}
+    assert client.delete(path, headers=headers).json()["deleted"] is True
+    assert {client.get(path).status_code, client.delete(path, headers=headers).status_code} == {404}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_oldest_turns_are_left_out_where_the_request_permits_it(client, stream):
+    items = [{"role": role, "content": "x"} for role in ("user", "assistant") * 9]
+    body = request_body([*items, {"role": "user", "content": "fit 3"}], instructions="brief")
+    assert client.post(PATH, json=body).json()["error"]["code"] == "context_length_exceeded"
+    reply = client.post(PATH, json={**body, "truncation": "auto", "stream": stream})
+    response = events_of(reply)[-1][1]["response"] if stream else reply.json()
+    assert response["output"][0]["content"][0]["text"] == "fit 3 "

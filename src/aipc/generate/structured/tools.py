@@ -21,7 +21,9 @@ Tool = Mapping[str, Any]
 MAX_TOOLS = 128
 MAX_CHARACTERS = 2**18
 """Of all definitions together, as JSON."""
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAME = re.compile(r"[\w.:/@-]{1,128}")
+"""OpenAI's API has letters, digits, _ and - alone; names of MCP servers' tools have more."""
+_NO_KEY = re.compile(r"[^A-Za-z0-9_-]")
 _NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 
 
@@ -44,12 +46,14 @@ class Toolbox:
             return None
         functions = [tool["function"] for tool in self.shown]
         forced = [each for each in functions if each["name"] in self.forced]
-        call: dict[str, Any] = {"anyOf": [_call_of(each, form) for each in forced]}
+        keys = [_key(each["name"], at) for at, each in enumerate(forced)]
+        calls = [_call_of(each["name"], key, form) for each, key in zip(forced, keys, strict=True)]
+        call: dict[str, Any] = {"anyOf": calls}
         if form.listed:
             call = {"type": "array", "items": call, "minItems": 1, "maxItems": 1}
         # by name at the top: compilers follow references through objects alone, not into lists
-        names = ((each["name"], each["parameters"]) for each in forced)
-        defined = {name: moved(parameters, f"#/$defs/{name}") for name, parameters in names}
+        pairs = zip(keys, forced, strict=True)
+        defined = {key: moved(each["parameters"], f"#/$defs/{key}") for key, each in pairs}
         return constrain({**call, "$defs": defined})
 
     def reader(self, form: ToolFormat) -> CallReader | None:
@@ -104,7 +108,7 @@ def _sound(tool: Tool) -> dict[str, Any]:
     name, description = function.get("name"), function.get("description") or ""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UsageError(
-            f"a tool can't be called {name!r:.80}", "use 1 to 64 letters, digits, _ and -"
+            f"a tool can't be called {name!r:.80}", "use 1 to 128 letters, digits and _ - . : / @"
         )
     if not isinstance(description, str):
         raise UsageError(f"the description of the tool '{name}' is no text: {description!r:.40}")
@@ -126,12 +130,18 @@ def _parameters(name: str, given: Any) -> dict[str, Any]:
     return parameters
 
 
-def _call_of(function: Mapping[str, Any], form: ToolFormat) -> dict[str, Any]:
+def _key(name: str, at: int) -> str:
+    """A name as a part of a JSON pointer, with its place where it can't be one."""
+    key = _NO_KEY.sub("-", name)
+    return name if key == name else f"{key}-{at}"
+
+
+def _call_of(name: str, key: str, form: ToolFormat) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
-            "name": {"const": function["name"]},
-            form.arguments: {"$ref": f"#/$defs/{function['name']}"},
+            "name": {"const": name},
+            form.arguments: {"$ref": f"#/$defs/{key}"},
         },
         "required": ["name", form.arguments],
         "additionalProperties": False,

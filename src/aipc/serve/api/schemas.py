@@ -5,22 +5,31 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 from starlette.responses import Response
 
 from aipc.devices.device import PATTERN
 from aipc.generate import Alternative, Finished, RepetitionDetection, Text
 from aipc.options import Option, describe
 from aipc.runtimes.sampling import Sampling
+from aipc.serve.api.ignored import HEADER, header_value, ignored_members
+from aipc.serve.api.refusals import refusal
 from aipc.serve.http import strict_json
 from aipc.serve.http.errors import HTTPError
 
 R = TypeVar("R", bound="ApiModel")
 
-_BRANCHES = {"str", "int", "float", "none", "dict", "list"}
+UNLIMITED = 2**31 - 1
+"""Tokens; the context ends an answer sooner."""
 _DECLARED: Mapping[str, Option] = {option.name: option for option in describe(Sampling)}
 
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
@@ -46,11 +55,33 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     REFUSED: ClassVar[Mapping[str, str]] = {}
-    """Fields of the API's own that are not supported, and what to do instead."""
+    """Members that would change the answer and are not supported, and what to do instead."""
+    NEUTRAL: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    """Values at which a refused member asks for nothing."""
 
 
-class RequestBody(ApiModel):
-    """The model, the device, and what clients send that changes nothing here."""
+class RequestPart(ApiModel):
+    """A JSON object of a client's: members unknown here are ignored, and a null is no member.
+
+    A null where a member is required is one all the same.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        fields = cls.model_fields.items()
+        wanted = {field.alias or name for name, field in fields if field.is_required()}
+        return {name: value for name, value in data.items() if value is not None or name in wanted}
+
+
+class RequestBody(RequestPart):
+    """The model and the device that shall answer."""
+
+    _ignored: tuple[str, ...] = PrivateAttr(())
 
     model: str = Field(min_length=1, max_length=300)
     device: str | None = Field(
@@ -59,12 +90,15 @@ class RequestBody(ApiModel):
         max_length=20,
         description="extension: the device that shall answer; the server's own choice without it",
     )
-    user: str | None = Field(default=None, description="without effect here")
-    metadata: dict[str, str] | None = Field(default=None, description="without effect here")
-    service_tier: str | None = Field(default=None, description="without effect here")
-    safety_identifier: str | None = Field(default=None, description="without effect here")
-    prompt_cache_key: str | None = Field(default=None, description="without effect here")
-    store: Literal[False] | None = Field(default=None, description="nothing is stored")
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Paths of the members that were taken and have no effect."""
+        return (*self._ignored, *self.unheeded())
+
+    def unheeded(self) -> Iterator[str]:
+        """Paths of members that are known, but have no effect with the value that they have."""
+        yield from ()
 
 
 class RepetitionBody(ApiModel):
@@ -109,12 +143,33 @@ def read(kind: type[R], body: bytes) -> R:
     """Parse and validate the body of a request.
 
     Raises:
-        HTTPError: 400, with the first field that is wrong.
+        HTTPError: 400, with the member that is wrong.
     """
+    members = strict_json.parse(body)
+    _refuse_unsupported(kind, members)
     try:
-        return kind.model_validate(strict_json.parse(body))
+        read = kind.model_validate(members)
     except ValidationError as error:
-        raise _refusal(error.errors(include_url=False)[0], kind.REFUSED) from error
+        raise refusal(error, members) from error
+    if isinstance(read, RequestBody):
+        read._ignored = tuple(ignored_members(members, read))  # noqa: SLF001 - made here
+    return read
+
+
+def _refuse_unsupported(kind: type[ApiModel], members: Any) -> None:
+    for name in members if isinstance(members, dict) else ():
+        value = members[name]
+        asks = value is not None and value not in kind.NEUTRAL.get(name, ())
+        if asks and name in kind.REFUSED and name not in kind.model_fields:
+            message = f"{name} is not supported; {kind.REFUSED[name]}"
+            raise HTTPError(400, message, code="unsupported_parameter", param=name)
+
+
+def telling_ignored(response: Response, body: RequestBody) -> Response:
+    """``response``, with a header that names the members of ``body`` that have no effect."""
+    if body.ignored:
+        response.headers[HEADER] = header_value(body.ignored)
+    return response
 
 
 def json_response(body: BaseModel) -> Response:
@@ -123,27 +178,9 @@ def json_response(body: BaseModel) -> Response:
     return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-def _refusal(error: ErrorDetails, refused: Mapping[str, str]) -> HTTPError:
-    path = ".".join(str(part) for part in error["loc"] if _is_named(part))
-    if error["type"] != "extra_forbidden":
-        reason = error["msg"]
-        message = f"{path or 'the body'}: {reason[:1].lower()}{reason[1:]}"
-        code = "invalid_value"
-    elif path in refused:
-        message, code = f"{path} is not supported; {refused[path]}", "unsupported_parameter"
-    else:
-        message, code = f"unknown field '{path}'", "unknown_parameter"
-    return HTTPError(400, message, code=code, param=path or None)
-
-
-def _is_named(part: str | int) -> bool:
-    """Whether it is a member or an index; of a union, pydantic names the branch as well."""
-    return isinstance(part, int) or (part.isidentifier() and part not in _BRANCHES)
-
-
-def new_id(kind: str) -> str:
+def new_id(kind: str, joint: str = "-") -> str:
     """Such as "chatcmpl-0f…"; never given twice."""
-    return f"{kind}-{secrets.token_hex(12)}"
+    return f"{kind}{joint}{secrets.token_hex(12)}"
 
 
 class TimingsBody(ApiModel):

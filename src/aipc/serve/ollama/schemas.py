@@ -13,11 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from aipc.serve.api.schemas import ApiModel, RequestBody, Stop, sampling_field
+from aipc.serve.api.schemas import UNLIMITED, ApiModel, RequestBody, Stop, sampling_field
 from aipc.serve.http.errors import HTTPError
 
-UNLIMITED = 2**31 - 1
-"""Tokens of an answer: the context ends it before."""
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60, "h": 3600}
 _AMOUNT = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _UNIT = "ns|us|µs|μs|ms|s|m|h"

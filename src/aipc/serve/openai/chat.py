@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,13 @@ from starlette.responses import Response
 from aipc.generate import Alternative, Finished, Text, ToolCall
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import json_response, new_id, read, tokens_with_logprobs
+from aipc.serve.api.schemas import (
+    json_response,
+    new_id,
+    read,
+    telling_ignored,
+    tokens_with_logprobs,
+)
 from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
 from aipc.serve.http.errors import HTTPError
 from aipc.serve.openai.chat_schemas import (
@@ -27,16 +33,14 @@ from aipc.serve.openai.chat_schemas import (
     ChoiceLogprobs,
     ChunkChoice,
     Delta,
-    Format,
-    JsonFormat,
-    NamedTool,
-    SchemaFormat,
     TokenLogprob,
     ToolCallBody,
     ToolCallDelta,
     TopLogprob,
 )
+from aipc.serve.openai.messages import conversation
 from aipc.serve.openai.schemas import FINGERPRINT, ending, usage_members
+from aipc.serve.openai.tools import choose, definition
 from aipc.serve.worker.messages import ServerEvent, Waiting
 
 
@@ -45,23 +49,26 @@ async def answer_chat(dispatcher: Dispatcher, request: Request) -> Response:
     requests = _generation_requests(body, client_of(request))
     events = dispatcher.events(request, body.model, body.device, requests)
     if body.stream:
-        return EventStream(_frames(body, events))
-    return json_response(await while_connected(request.receive, _completion(body, events)))
+        return telling_ignored(EventStream(_frames(body, events)), body)
+    completion = await while_connected(request.receive, _completion(body, events))
+    return telling_ignored(json_response(completion), body)
 
 
 def _generation_requests(body: ChatRequest, client: str) -> list[GenerationRequest]:
-    messages = [message.model_dump(exclude_none=True) for message in body.messages]
-    tools = [tool.model_dump(exclude_none=True) for tool in body.tools or ()]
-    choice = body.tool_choice
-    name = named_tool(choice.function.name) if isinstance(choice, NamedTool) else choice
+    messages = conversation(body.messages)
+    offered = [definition(tool.function) for tool in body.tools or ()]
+    tools, choice = choose(body.tool_choice, offered)
     return [
         GenerationRequest(
             messages=messages,
             sampling=body.sampling(body.limit, seed),
             stop=body.stops,
-            schema=_schema(body.response_format),
+            schema=body.schema_given,
             tools=tools,
-            tool_choice=name if name and tools else "auto",
+            tool_choice=choice,
+            strict=body.is_strict,
+            template_options=body.chat_template_kwargs or {},
+            ignore_eos=bool(body.ignore_eos),
             logprobs=bool(body.logprobs),
             top_logprobs=_top_logprobs(body),
             repetition_detection=body.loops,
@@ -69,19 +76,6 @@ def _generation_requests(body: ChatRequest, client: str) -> list[GenerationReque
         )
         for seed in body.seeds()
     ]
-
-
-def _schema(response_format: Format | None) -> Mapping[str, Any] | None:
-    if isinstance(response_format, SchemaFormat):
-        return response_format.json_schema.schema_
-    return {"type": "object"} if isinstance(response_format, JsonFormat) else None
-
-
-def named_tool(name: str) -> str:
-    """The name as a tool choice; it can't be one of the words that choose otherwise."""
-    if name in {"auto", "none", "required"}:
-        raise HTTPError(400, f"a tool called '{name}' can't be chosen", param="tool_choice")
-    return name
 
 
 @dataclass

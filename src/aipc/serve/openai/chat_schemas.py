@@ -3,131 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from aipc.runtimes.base import MOST_ALTERNATIVES
-from aipc.serve.api.schemas import ApiModel, TimingsBody
-from aipc.serve.openai.schemas import CompletionBase, StopReason, UsageBody
-
-ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-Schema = dict[str, Any]
+from aipc.serve.api.schemas import UNLIMITED, ApiModel, TimingsBody
+from aipc.serve.openai.formats import Format, Schema, StructuredOutputs, is_strict, schema_of
+from aipc.serve.openai.messages import AnyMessage
+from aipc.serve.openai.schemas import CompletionBase, Limit, StopReason, UsageBody
+from aipc.serve.openai.tools import MAX_TOOLS, Tool, ToolChoice
 
 Reason = Literal["stop", "length", "tool_calls"]
 
 
-class TextPart(ApiModel):
-    type: Literal["text"]
-    text: str
-
-
-Content = str | Annotated[list[TextPart], Field(min_length=1)]
-
-
-class SystemMessage(ApiModel):
-    role: Literal["system", "developer"]
-    content: Content
-    name: str | None = None
-
-
-class UserMessage(ApiModel):
-    role: Literal["user"]
-    content: Content
-    name: str | None = None
-
-
-class CalledFunction(ApiModel):
-    name: ToolName
-    arguments: str
-
-
-class ToolCallBody(ApiModel):
-    id: str
-    type: Literal["function"]
-    function: CalledFunction
-
-
-class AssistantMessage(ApiModel):
-    """As an answer gave it; the members that are null here come back from clients."""
-
-    role: Literal["assistant"]
-    content: Content | None = None
-    tool_calls: Annotated[list[ToolCallBody], Field(min_length=1)] | None = None
-    refusal: None = None
-    audio: None = None
-    function_call: None = None
-    annotations: Annotated[list[Any], Field(max_length=0)] | None = None
-    name: str | None = None
-
-
-class ToolMessage(ApiModel):
-    role: Literal["tool"]
-    content: Content
-    tool_call_id: str
-
-
-AnyMessage = Annotated[
-    SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")
-]
-
-
-class FunctionBody(ApiModel):
-    name: ToolName
-    description: str | None = None
-    parameters: Schema | None = None
-    strict: bool | None = None
-
-
-class Tool(ApiModel):
-    type: Literal["function"]
-    function: FunctionBody
-
-
-class NamedFunction(ApiModel):
-    name: ToolName
-
-
-class NamedTool(ApiModel):
-    type: Literal["function"]
-    function: NamedFunction
-
-
-class TextFormat(ApiModel):
-    type: Literal["text"]
-
-
-class JsonFormat(ApiModel):
-    type: Literal["json_object"]
-
-
-class SchemaBody(ApiModel):
-    name: ToolName
-    description: str | None = None
-    schema_: Schema = Field(alias="schema")
-    strict: bool | None = Field(default=None, description="a schema is always kept to")
-
-
-class SchemaFormat(ApiModel):
-    type: Literal["json_schema"]
-    json_schema: SchemaBody
-
-
-Format = Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")]
-
-
 class ChatRequest(CompletionBase):
-    REFUSED: ClassVar[Mapping[str, str]] = {
-        "audio": "these models read and write text",
-        "function_call": "use tool_choice",
-        "functions": "use tools",
-        "prediction": "leave it out",
-        "web_search_options": "this server has no network",
-    }
-
     messages: Annotated[list[AnyMessage], Field(min_length=1, max_length=2048)]
-    max_tokens: int | None = Field(default=None, ge=1, description="longest answer, in tokens")
-    max_completion_tokens: int | None = Field(default=None, ge=1, description="as max_tokens")
+    max_tokens: Limit | None = Field(
+        default=None, description="longest answer, in tokens; -1: the whole context"
+    )
+    max_completion_tokens: Limit | None = Field(default=None, description="as max_tokens")
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MOST_ALTERNATIVES)] | None = Field(
         default=None, description="likeliest tokens told at each place; goes with logprobs"
@@ -136,16 +31,32 @@ class ChatRequest(CompletionBase):
         default=None, description="extension, as vLLM's: tell each choice's token ids"
     )
     response_format: Format | None = None
-    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    json_schema: Schema | None = Field(default=None, description="extension, as llama.cpp's")
+    guided_json: Schema | None = Field(default=None, description="extension, as vLLM's")
+    structured_outputs: StructuredOutputs | None = Field(
+        default=None, description="extension, as vLLM's"
+    )
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
+    tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     modalities: list[Literal["text"]] | None = None
     reasoning_effort: str | None = Field(default=None, description="without effect here")
-    verbosity: Literal["medium"] | None = Field(default=None, description="medium only")
 
     @property
     def limit(self) -> int | None:
-        return self.max_completion_tokens or self.max_tokens
+        limit = self.max_completion_tokens or self.max_tokens
+        return UNLIMITED if limit == -1 else limit
+
+    @property
+    def schema_given(self) -> Mapping[str, Any] | None:
+        """The answer's JSON schema, by whichever member it was given."""
+        vllm = self.structured_outputs.json_ if self.structured_outputs else None
+        return schema_of(self.response_format) or self.json_schema or self.guided_json or vllm
+
+    @property
+    def is_strict(self) -> bool:
+        tools = (tool.function.strict for tool in self.tools or ())
+        return is_strict(self.response_format) and False not in tools
 
 
 class TopLogprob(ApiModel):
@@ -164,6 +75,17 @@ class TokenLogprob(ApiModel):
 class ChoiceLogprobs(ApiModel):
     content: list[TokenLogprob]
     refusal: None
+
+
+class CalledFunction(ApiModel):
+    name: str
+    arguments: str
+
+
+class ToolCallBody(ApiModel):
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
 
 
 class AnswerMessage(ApiModel):

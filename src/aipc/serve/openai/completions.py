@@ -15,7 +15,7 @@ from starlette.responses import Response
 from aipc.generate import Alternative, Echo, Finished, Text
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import json_response, new_id, read
+from aipc.serve.api.schemas import json_response, new_id, read, telling_ignored
 from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
 from aipc.serve.http.errors import HTTPError
 from aipc.serve.openai.completions_schemas import (
@@ -34,8 +34,9 @@ async def answer_completion(dispatcher: Dispatcher, request: Request) -> Respons
     requests = _generation_requests(body, client_of(request))
     events = dispatcher.events(request, body.model, body.device, requests)
     if body.stream:
-        return EventStream(_frames(body, events))
-    return json_response(await while_connected(request.receive, _completion(body, events)))
+        return telling_ignored(EventStream(_frames(body, events)), body)
+    completion = await while_connected(request.receive, _completion(body, events))
+    return telling_ignored(json_response(completion), body)
 
 
 def _generation_requests(body: CompletionRequest, client: str) -> list[GenerationRequest]:

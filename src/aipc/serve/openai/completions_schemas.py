@@ -7,13 +7,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from aipc.runtimes.base import MOST_ALTERNATIVES
-from aipc.serve.api.schemas import ApiModel, TimingsBody
+from aipc.serve.api.schemas import UNLIMITED, ApiModel, TimingsBody
 from aipc.serve.openai.schemas import CompletionBase, StopReason, UsageBody
 
 LIMIT = 16
 """Tokens of an answer without ``max_tokens``, as in OpenAI's API."""
 MAX_CHOICES = 1024
-_UNLIMITED = 2**31 - 1
 
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 TokenIds = Annotated[list[TokenId], Field(min_length=1)]
@@ -42,9 +41,6 @@ class CompletionRequest(CompletionBase):
     suffix: str | None = Field(
         default=None, description="what comes behind the answer, for models that fill in a middle"
     )
-    ignore_eos: bool | None = Field(
-        default=None, description="extension, as vLLM's: go on to the limit"
-    )
 
     @property
     def prompts(self) -> list[OnePrompt]:
@@ -54,7 +50,7 @@ class CompletionRequest(CompletionBase):
     @property
     def limit(self) -> int:
         limit = LIMIT if self.max_tokens is None else self.max_tokens
-        return _UNLIMITED if limit < 0 else limit
+        return UNLIMITED if limit < 0 else limit
 
 
 class CompletionLogprobs(ApiModel):

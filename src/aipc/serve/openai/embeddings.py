@@ -13,7 +13,7 @@ from starlette.responses import Response
 from aipc.generate import Finished
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import ApiModel, RequestBody, json_response, read
+from aipc.serve.api.schemas import ApiModel, RequestBody, json_response, read, telling_ignored
 from aipc.serve.http.connection import while_connected
 from aipc.serve.worker.messages import Embedded, floats
 
@@ -64,7 +64,8 @@ async def answer_embeddings(dispatcher: Dispatcher, request: Request) -> Respons
     client = client_of(request)
     texts = GenerationRequest(texts=body.texts, dimensions=body.dimensions, client=client)
     events = dispatcher.events(request, body.model, body.device, [texts])
-    return json_response(await while_connected(request.receive, _embeddings(body, events)))
+    embeddings = await while_connected(request.receive, _embeddings(body, events))
+    return telling_ignored(json_response(embeddings), body)
 
 
 async def _embeddings(body: EmbeddingRequest, events: IndexedEvents) -> EmbeddingList:

@@ -12,15 +12,26 @@ from aipc.serve.openai.completions import answer_completion
 from aipc.serve.openai.completions_schemas import Completion, CompletionRequest
 from aipc.serve.openai.embeddings import EmbeddingList, EmbeddingRequest, answer_embeddings
 from aipc.serve.openai.models import ModelBody, ModelHandlers, ModelList
-from aipc.serve.openai.responses import answer_response
-from aipc.serve.openai.responses_schemas import ResponseBody, ResponseRequest
+from aipc.serve.openai.responses import Responses
+from aipc.serve.openai.responses_schemas import (
+    DeletedResponse,
+    ItemList,
+    ResponseBody,
+    ResponseRequest,
+)
+from aipc.serve.openai.stored import ResponseStore, StoredResponses
 
 
 def endpoints(dispatcher: Dispatcher, models: ModelHandlers) -> tuple[Endpoint, ...]:
-    return (*_generation(dispatcher), *_models(models))
+    store = ResponseStore()
+    return (
+        *_generation(dispatcher, Responses(dispatcher, store)),
+        *_kept(StoredResponses(store)),
+        *_models(models),
+    )
 
 
-def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
+def _generation(dispatcher: Dispatcher, responses: Responses) -> tuple[Endpoint, ...]:
     return (
         Endpoint(
             "POST",
@@ -47,8 +58,8 @@ def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
         Endpoint(
             "POST",
             "/v1/responses",
-            partial(answer_response, dispatcher),
-            "The next message of a conversation, in OpenAI's newer form; nothing is stored.",
+            responses.answer,
+            "The next message of a conversation, in OpenAI's newer form; kept in memory.",
             body=ResponseRequest,
             returns=ResponseBody,
             streams=True,
@@ -62,6 +73,31 @@ def _generation(dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
             body=EmbeddingRequest,
             returns=EmbeddingList,
             errors=GENERATION_ERRORS,
+        ),
+    )
+
+
+def _kept(responses: StoredResponses) -> tuple[Endpoint, ...]:
+    path = "/v1/responses/{response}"
+    return (
+        Endpoint(
+            "GET",
+            path,
+            responses.one,
+            "A response that is kept in memory.",
+            returns=ResponseBody,
+            errors=(404,),
+        ),
+        Endpoint(
+            "DELETE", path, responses.delete, "Lets it go.", returns=DeletedResponse, errors=(404,)
+        ),
+        Endpoint(
+            "GET",
+            f"{path}/input_items",
+            responses.items,
+            "What it was made from.",
+            returns=ItemList,
+            errors=(404,),
         ),
     )
 

@@ -1,33 +1,33 @@
-"""/v1/responses: OpenAI's newer form of chat, without anything stored between requests."""
+"""/v1/responses: OpenAI's newer form of chat, whose answers are kept in memory for a while."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 from operator import methodcaller
 from typing import Any
 
+from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from aipc.errors import PromptTooLong
 from aipc.generate import Finished, Text, ToolCall
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import json_response, new_id, read, timings_of
+from aipc.serve.api.schemas import json_response, new_id, read, telling_ignored, timings_of
 from aipc.serve.http.connection import EventStream, frame, waiting_frame, while_connected
 from aipc.serve.http.errors import HTTPError
-from aipc.serve.openai.chat import named_tool
-from aipc.serve.openai.chat_schemas import JsonFormat, TextFormat
+from aipc.serve.openai.formats import is_strict, schema_of
+from aipc.serve.openai.items import InputItem, InputMessage, ItemReference, item_messages
+from aipc.serve.openai.messages import without_oldest
 from aipc.serve.openai.responses_schemas import (
     CachedTokens,
-    ChosenTool,
-    FlatSchemaFormat,
     IncompleteDetails,
-    InputCall,
-    InputCallOutput,
-    InputMessage,
     OutputCall,
     OutputMessage,
     OutputText,
@@ -35,71 +35,104 @@ from aipc.serve.openai.responses_schemas import (
     ResponseBody,
     ResponseRequest,
     ResponseUsage,
-    TextOptions,
 )
 from aipc.serve.openai.schemas import usage_of
+from aipc.serve.openai.stored import ResponseStore, StoredResponse, owner_of
+from aipc.serve.openai.tools import choose, definition
 from aipc.serve.worker.messages import ServerEvent, Waiting
 
 _DUMP = methodcaller("model_dump", exclude_unset=True, by_alias=True)
+_READ = TypeAdapter(list[InputItem]).validate_python
 
 
-async def answer_response(dispatcher: Dispatcher, request: Request) -> Response:
-    body = read(ResponseRequest, await request.body())
-    requests = [_generation_request(body, client_of(request))]
-    events = dispatcher.events(request, body.model, body.device, requests)
-    writer = _ResponseWriter(body)
-    if body.stream:
-        return EventStream(_frames(writer, events), writer.error_frame)
-    return json_response(await while_connected(request.receive, _response(writer, events)))
+class Responses:
+    """Answers them, and keeps them in ``store`` unless a request forbids it."""
+
+    def __init__(self, dispatcher: Dispatcher, store: ResponseStore) -> None:
+        self._dispatcher = dispatcher
+        self._store = store
+
+    async def answer(self, request: Request) -> Response:
+        body = read(ResponseRequest, await request.body())
+        owner = owner_of(request)
+        items = self._items(owner, body)
+        writer = _ResponseWriter(body, partial(self._keep, owner, items))
+        if body.store is False:
+            writer = _ResponseWriter(body)
+        events = self._events(request, body, _generation_request(body, items, client_of(request)))
+        if body.stream:
+            return telling_ignored(EventStream(_frames(writer, events), writer.error_frame), body)
+        response = await while_connected(request.receive, _response(writer, events))
+        return telling_ignored(json_response(response), body)
+
+    def _items(self, owner: str, body: ResponseRequest) -> list[InputItem]:
+        """The whole input: what came before it, and kept items in the place of references."""
+        before = self._store.items_before(owner, body.previous_response_id or "")
+        items = _READ(before)
+        if isinstance(body.input, str):
+            return [*items, *([_said(body.input)] if body.input else ())]
+        for index, item in enumerate(body.input):
+            if isinstance(item, ItemReference):
+                items += _READ([self._store.item(owner, item.id, f"input[{index}].id")])
+            else:
+                items.append(item)
+        return items
+
+    def _keep(self, owner: str, items: Sequence[InputItem], response: ResponseBody) -> None:
+        given = [item.model_dump(exclude_none=True) for item in items]
+        kept = [{"id": new_id("item", "_"), **item} for item in given]
+        body = response.model_dump_json(exclude_unset=True)
+        self._store.keep(owner, response.id, StoredResponse(kept, body))
+
+    async def _events(
+        self, request: Request, body: ResponseRequest, generation: GenerationRequest
+    ) -> IndexedEvents:
+        """The events; of a conversation that is too long, without its oldest turns if so wanted."""
+        turns = 1
+        while True:
+            events = self._dispatcher.events(request, body.model, body.device, [generation])
+            try:
+                async with aclosing(events):
+                    async for event in events:
+                        yield event
+            except PromptTooLong:
+                shorter = without_oldest(generation.messages or (), turns)
+                if body.truncation != "auto" or not shorter:
+                    raise
+                generation = replace(generation, messages=shorter)
+                turns *= 2
+            else:
+                return
 
 
-def _generation_request(body: ResponseRequest, client: str) -> GenerationRequest:
-    choice = body.tool_choice
-    name = named_tool(choice.name) if isinstance(choice, ChosenTool) else choice
-    functions = [tool.model_dump(exclude_none=True, exclude={"type"}) for tool in body.tools or ()]
+def _generation_request(
+    body: ResponseRequest, items: Sequence[InputItem], client: str
+) -> GenerationRequest:
+    instructions = [{"role": "system", "content": body.instructions}] if body.instructions else []
+    messages = item_messages(items)
+    if not messages:
+        raise HTTPError(400, "input: give a text or an item", code="invalid_value", param="input")
+    tools, choice = choose(body.tool_choice, [definition(tool) for tool in body.functions])
+    if body.tools and not tools and body.needs_tool:
+        message = "tool_choice asks for a call, and none of the tools is a function"
+        raise HTTPError(400, message, code="invalid_value", param="tool_choice")
+    form = body.text.format if body.text else None
     return GenerationRequest(
-        messages=_messages(body),
-        sampling=body.sampling(body.max_output_tokens),
-        schema=_schema(body.text),
-        tools=[{"type": "function", "function": function} for function in functions],
-        tool_choice=name if name and functions else "auto",
+        messages=[*instructions, *messages],
+        sampling=body.sampling(body.limit),
+        schema=schema_of(form),
+        tools=tools,
+        tool_choice=choice,
+        strict=is_strict(form) and False not in (tool.strict for tool in body.functions),
+        template_options=body.chat_template_kwargs or {},
+        ignore_eos=bool(body.ignore_eos),
         repetition_detection=body.loops,
         client=client,
     )
 
 
-def _messages(body: ResponseRequest) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = []
-    if body.instructions:
-        messages.append({"role": "system", "content": body.instructions})
-    if isinstance(body.input, str):
-        return [*messages, {"role": "user", "content": body.input}]
-    for item in body.input:
-        _add(messages, item)
-    return messages
-
-
-def _add(messages: list[dict[str, Any]], item: InputMessage | InputCall | InputCallOutput) -> None:
-    """Append ``item`` as a chat message; successive calls are one message of the assistant."""
-    if isinstance(item, InputMessage):
-        parts = item.content
-        text = parts if isinstance(parts, str) else "".join(part.text for part in parts)
-        messages.append({"role": item.role, "content": text})
-    elif isinstance(item, InputCallOutput):
-        messages.append({"role": "tool", "tool_call_id": item.call_id, "content": item.output})
-    else:
-        if not messages or messages[-1]["role"] != "assistant":
-            messages.append({"role": "assistant"})
-        function = {"name": item.name, "arguments": item.arguments}
-        call = {"id": item.call_id, "type": "function", "function": function}
-        messages[-1].setdefault("tool_calls", []).append(call)
-
-
-def _schema(options: TextOptions | None) -> Mapping[str, Any] | None:
-    form = options.format if options else None
-    if isinstance(form, FlatSchemaFormat):
-        return form.schema_
-    return {"type": "object"} if isinstance(form, JsonFormat) else None
+def _said(text: str) -> InputMessage:
+    return InputMessage(role="user", content=text)
 
 
 async def _response(writer: _ResponseWriter, events: IndexedEvents) -> ResponseBody:
@@ -122,7 +155,11 @@ async def _frames(writer: _ResponseWriter, events: IndexedEvents) -> AsyncGenera
 class _ResponseWriter:
     """Builds ``response`` from a request's events; each step is one server-sent event."""
 
-    def __init__(self, body: ResponseRequest) -> None:
+    def __init__(
+        self, body: ResponseRequest, keep: Callable[[ResponseBody], None] | None = None
+    ) -> None:
+        """``keep`` is given the response when it is whole."""
+        self._keep = keep
         self._wants_one_call = body.parallel_tool_calls is False
         self._number = 0
         self._has_begun = False
@@ -158,7 +195,11 @@ class _ResponseWriter:
     def _open(self, frames: list[bytes]) -> OutputMessage:
         part = OutputText(type="output_text", text="", annotations=[], logprobs=[])
         message = OutputMessage(
-            id=new_id("msg"), type="message", role="assistant", status="in_progress", content=[]
+            id=new_id("msg", "_"),
+            type="message",
+            role="assistant",
+            status="in_progress",
+            content=[],
         )
         self.response.output.append(message)
         frames.append(self._item("added", message))
@@ -187,7 +228,7 @@ class _ResponseWriter:
             return []
         frames = self._close()
         item = OutputCall(
-            id=new_id("fc"),
+            id=new_id("fc", "_"),
             type="function_call",
             status="in_progress",
             call_id=call.id,
@@ -216,6 +257,8 @@ class _ResponseWriter:
             self.response.stop_reason = "repetition_detected"
         self.response.usage = _usage(end)
         self.response.timings = timings_of([end])
+        if self._keep is not None:
+            self._keep(self.response)
         return [*frames, self._event(f"response.{status}", response=self.response)]
 
     def _item(self, step: str, item: OutputMessage | OutputCall) -> bytes:
@@ -233,27 +276,37 @@ class _ResponseWriter:
 
 
 def _begun(body: ResponseRequest) -> ResponseBody:
+    """With what the request says of itself, as OpenAI tells it again."""
+    choice = body.tool_choice
+    text = body.text.model_dump(exclude_none=True, by_alias=True) if body.text else {}
     return ResponseBody(
-        id=new_id("resp"),
+        id=new_id("resp", "_"),
         object="response",
         created_at=int(time.time()),
         status="in_progress",
+        background=False,
         model=body.model,
         output=[],
         error=None,
         incomplete_details=None,
         instructions=body.instructions,
         max_output_tokens=body.max_output_tokens,
+        max_tool_calls=body.max_tool_calls,
         metadata=body.metadata or {},
         parallel_tool_calls=body.parallel_tool_calls is not False,
-        previous_response_id=None,
-        store=False,
+        previous_response_id=body.previous_response_id,
+        reasoning={"effort": None, "summary": None},
+        service_tier="default",
+        store=body.store is not False,
         temperature=body.temperature,
-        text=body.text or TextOptions(format=TextFormat(type="text")),
-        tool_choice=body.tool_choice or "auto",
-        tools=body.tools or [],
+        text={"format": {"type": "text"}, **text},
+        tool_choice=(choice if isinstance(choice, str) else choice.model_dump(exclude_none=True))
+        if choice
+        else "auto",
+        tools=[tool.model_dump() for tool in body.functions],
+        top_logprobs=0,
         top_p=body.top_p,
-        truncation="disabled",
+        truncation=body.truncation or "disabled",
         usage=None,
     )
 

@@ -2,117 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field, Tag
 
-from aipc.serve.api.schemas import ApiModel, SamplingBody, TimingsBody
-from aipc.serve.openai.chat_schemas import (
-    FunctionBody,
-    JsonFormat,
-    NamedFunction,
-    SchemaBody,
-    TextFormat,
-    ToolName,
-)
-from aipc.serve.openai.schemas import StopReason
+from aipc.serve.api.refusals import by_shape
+from aipc.serve.api.schemas import UNLIMITED, ApiModel, RequestPart, TimingsBody
+from aipc.serve.openai.formats import FlatFormat
+from aipc.serve.openai.items import InputItem
+from aipc.serve.openai.schemas import Limit, OpenAIBody, StopReason
+from aipc.serve.openai.tools import MAX_TOOLS, AnyTool, FunctionTool, ModeChoice, ToolChoice
 
-Nothing = Annotated[list[Any], Field(max_length=0)]
-_STATELESS = "nothing is stored here; send the whole conversation as input"
+MAX_ITEMS = 2048
 
 
-class InputPart(ApiModel):
-    type: Literal["input_text", "output_text", "text"]
-    text: str
-    annotations: Nothing | None = None
-    logprobs: Nothing | None = None
+class TextOptions(RequestPart):
+    format: FlatFormat | None = None
 
 
-class InputMessage(ApiModel):
-    """Also an earlier answer's message, as it was given."""
-
-    type: Literal["message"] = "message"
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | Annotated[list[InputPart], Field(min_length=1)]
-    id: str | None = None
-    status: str | None = None
-    phase: str | None = None
-
-
-class InputCall(ApiModel):
-    type: Literal["function_call"]
-    call_id: str
-    name: ToolName
-    arguments: str
-    id: str | None = None
-    status: str | None = None
-
-
-class InputCallOutput(ApiModel):
-    type: Literal["function_call_output"]
-    call_id: str
-    output: str
-    id: str | None = None
-    status: str | None = None
-
-
-InputItem = Annotated[
-    Annotated[InputMessage, Tag("message")]
-    | Annotated[InputCall, Tag("function_call")]
-    | Annotated[InputCallOutput, Tag("function_call_output")],
-    Discriminator(lambda x: str(x.get("type", "message") if isinstance(x, dict) else "message")),
-]
-
-
-class FunctionTool(FunctionBody):
-    type: Literal["function"]
-
-
-class ChosenTool(NamedFunction):
-    type: Literal["function"]
-
-
-class FlatSchemaFormat(SchemaBody):
-    type: Literal["json_schema"]
-
-
-class TextOptions(ApiModel):
-    format: (
-        Annotated[TextFormat | JsonFormat | FlatSchemaFormat, Field(discriminator="type")] | None
-    ) = None
-    verbosity: Literal["medium"] | None = Field(default=None, description="medium only")
-
-
-class ResponseStreamOptions(ApiModel):
-    include_obfuscation: bool | None = Field(default=None, description="without effect here")
-
-
-class ResponseRequest(SamplingBody):
-    REFUSED: ClassVar[Mapping[str, str]] = {
-        "conversation": _STATELESS,
-        "prompt": _STATELESS,
-        "max_tool_calls": "no tool is called here; each call is given to you",
-    }
-
-    input: str | Annotated[list[InputItem], Field(min_length=1, max_length=2048)]
+class ResponseRequest(OpenAIBody):
+    input: Annotated[
+        Annotated[str, Tag("=text")]
+        | Annotated[list[InputItem], Field(max_length=MAX_ITEMS), Tag("=list")],
+        by_shape("text", "list"),
+    ] = Field(default="", description="may be left out behind a previous_response_id")
     instructions: str | None = None
-    max_output_tokens: int | None = Field(
-        default=None, ge=1, description="longest answer, in tokens"
+    max_output_tokens: Limit | None = Field(
+        default=None, description="longest answer, in tokens; -1: the whole context"
+    )
+    max_tool_calls: int | None = Field(
+        default=None, description="without effect: no tool is called here"
     )
     text: TextOptions | None = None
-    tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | ChosenTool | None = None
+    tools: Annotated[list[AnyTool], Field(max_length=MAX_TOOLS)] | None = None
+    tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    previous_response_id: None = Field(default=None, description=_STATELESS)
-    background: Literal[False] | None = Field(default=None, description="false only")
-    truncation: Literal["disabled"] | None = Field(default=None, description="disabled only")
-    include: Nothing | None = Field(default=None, description="empty only")
+    previous_response_id: str | None = Field(
+        default=None, max_length=100, description="a kept response to go on from"
+    )
+    store: bool | None = Field(
+        default=None, description="false: do not keep the response in memory"
+    )
+    truncation: Literal["auto", "disabled"] | None = Field(
+        default=None, description="auto: leave out the oldest turns where all do not fit"
+    )
+    include: list[str] | None = Field(default=None, description="what there is, is told always")
     top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = Field(
         default=None, description="0 only"
     )
     reasoning: dict[str, Any] | None = Field(default=None, description="without effect here")
-    stream_options: ResponseStreamOptions | None = None
+    metadata: dict[str, Any] | None = Field(default=None, description="told again, no more")
+
+    def unheeded(self) -> Iterator[str]:
+        yield from (f"include[{index}]" for index in range(len(self.include or ())))
+
+    @property
+    def functions(self) -> list[FunctionTool]:
+        return [tool for tool in self.tools or () if isinstance(tool, FunctionTool)]
+
+    @property
+    def needs_tool(self) -> bool:
+        """Whether an answer without a call is not what is wanted."""
+        free = {None, "auto", "none"}
+        choice = self.tool_choice
+        return (choice.type if isinstance(choice, ModeChoice) else choice) not in free
+
+    @property
+    def limit(self) -> int | None:
+        return UNLIMITED if self.max_output_tokens == -1 else self.max_output_tokens
 
 
 class OutputText(ApiModel):
@@ -164,6 +122,7 @@ class ResponseBody(ApiModel):
     object: Literal["response"]
     created_at: int
     status: Literal["in_progress", "completed", "incomplete"]
+    background: Literal[False]
     model: str
     output: list[Annotated[OutputMessage | OutputCall, Field(discriminator="type")]]
     error: None
@@ -171,15 +130,35 @@ class ResponseBody(ApiModel):
     stop_reason: StopReason = None
     instructions: str | None
     max_output_tokens: int | None
-    metadata: dict[str, str]
+    max_tool_calls: int | None
+    metadata: dict[str, Any]
     parallel_tool_calls: bool
-    previous_response_id: None
-    store: Literal[False]
+    previous_response_id: str | None
+    reasoning: dict[str, Any]
+    service_tier: Literal["default"]
+    store: bool
     temperature: float | None
-    text: TextOptions
-    tool_choice: Literal["none", "auto", "required"] | ChosenTool
-    tools: list[FunctionTool]
+    text: dict[str, Any]
+    tool_choice: str | dict[str, Any]
+    tools: list[dict[str, Any]] = Field(description="those that were offered to the model")
+    top_logprobs: int
     top_p: float | None
-    truncation: Literal["disabled"]
+    truncation: Literal["auto", "disabled"]
     usage: ResponseUsage | None
     timings: TimingsBody | None = None
+
+
+class DeletedResponse(ApiModel):
+    id: str
+    object: Literal["response"]
+    deleted: Literal[True]
+
+
+class ItemList(ApiModel):
+    """The input of a response; the newest first, as at OpenAI."""
+
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+    first_id: str | None
+    last_id: str | None
+    has_more: Literal[False]

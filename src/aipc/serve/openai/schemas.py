@@ -2,33 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, Tag, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 import aipc
 from aipc.generate import Finished, FinishReason
 from aipc.runtimes.sampling import DRAW, fold_seed
-from aipc.serve.api.schemas import ApiModel, SamplingBody, Stop, sampling_field, timings_of
+from aipc.serve.api.refusals import by_shape
+from aipc.serve.api.schemas import (
+    ApiModel,
+    RequestPart,
+    SamplingBody,
+    sampling_field,
+    timings_of,
+)
+from aipc.tables import read_table
 
 FINGERPRINT = f"aipc-{aipc.__version__}"
+MAX_STOPS = 4
 MAX_BIASES = 1024
 TokenName = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 Bias = Annotated[float, Field(ge=-100, le=100)]
+_TABLE = read_table(__package__, "members.toml")
 
 
-class StreamOptions(ApiModel):
+def _unsupported() -> Iterator[tuple[str, str, Sequence[Any]]]:
+    for group in _TABLE["group"]:
+        for name in group["names"]:
+            yield name, group["instead"], group.get("neutral", ())
+
+
+def is_left_out(tool: str) -> bool:
+    """Whether it is the type of a tool of OpenAI's that is known, but not offered to a model."""
+    return tool.startswith(tuple(_TABLE["kinds"]["tools"]))
+
+
+PASSED_OVER = frozenset[str](_TABLE["kinds"]["items"])
+"""Types of a history's items that have no text."""
+
+
+def _limit(tokens: int) -> int:
+    if tokens < 1 and tokens != -1:
+        raise PydanticCustomError("limit", "should be 1 or more, or -1 for the whole context")
+    return tokens
+
+
+Limit = Annotated[int, AfterValidator(_limit), WithJsonSchema({"type": "integer", "minimum": -1})]
+"""Tokens; -1, as other servers have it, is no limit but the context's."""
+
+
+class OpenAIBody(SamplingBody):
+    """A request for text, with what of other servers' extensions is honored too."""
+
+    REFUSED: ClassVar[Mapping[str, str]] = {name: instead for name, instead, _ in _unsupported()}
+    NEUTRAL: ClassVar[Mapping[str, Sequence[Any]]] = {
+        name: neutral for name, _, neutral in _unsupported()
+    }
+
+    chat_template_kwargs: dict[str, Any] | None = Field(
+        default=None, description="extension, as vLLM's: more variables of the chat template"
+    )
+    ignore_eos: bool | None = Field(
+        default=None, description="extension, as vLLM's: go on to the limit"
+    )
+
+
+class StreamOptions(RequestPart):
     include_usage: bool | None = Field(default=None, description="usage in a chunk of its own")
-    include_obfuscation: bool | None = Field(default=None, description="without effect here")
 
 
-class CompletionBase(SamplingBody):
+StopText = Annotated[str, Field(max_length=256)]
+
+
+class CompletionBase(OpenAIBody):
     """What chat and plain completions share."""
 
     n: int | None = Field(default=None, ge=1, le=8, description="answers; one seed higher for each")
     seed: int | None = sampling_field("seed")
-    stop: Stop | Annotated[list[Stop], Field(min_length=1, max_length=4)] | None = None
+    stop: (
+        Annotated[
+            Annotated[StopText, Tag("=text")]
+            | Annotated[list[StopText], Field(max_length=MAX_STOPS), Tag("=list")],
+            by_shape("text", "list"),
+        ]
+        | None
+    ) = Field(default=None, description="an empty one is none")
     stream_options: StreamOptions | None = None
     logit_bias: Annotated[dict[TokenName, Bias], Field(max_length=MAX_BIASES)] | None = Field(
         default=None, description="token ids to what is added to their scores; -100 bans one"
@@ -36,7 +97,8 @@ class CompletionBase(SamplingBody):
 
     @property
     def stops(self) -> tuple[str, ...]:
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(stop for stop in stops if stop)
 
     @property
     def wants_usage(self) -> bool:

@@ -1,0 +1,84 @@
+"""What form an answer shall have: free text, JSON, or JSON that fits a schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, Tag
+
+from aipc.serve.api.refusals import by_member
+from aipc.serve.api.schemas import ApiModel, RequestPart
+
+Schema = dict[str, Any]
+_ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
+
+
+class TextFormat(RequestPart):
+    type: Literal["text"]
+
+
+class JsonFormat(RequestPart):
+    type: Literal["json_object"]
+    schema_: Schema | None = Field(
+        default=None, alias="schema", description="extension, as llama.cpp's"
+    )
+
+
+class SchemaBody(RequestPart):
+    name: str | None = None
+    description: str | None = None
+    schema_: Schema | None = Field(default=None, alias="schema")
+    strict: bool | None = Field(
+        default=None, description="false: what can't be enforced is checked at the answer's end"
+    )
+
+
+class SchemaFormat(RequestPart):
+    """Chat's: the schema in a member of its own, or beside the type, as llama.cpp has it."""
+
+    type: Literal["json_schema"]
+    json_schema: SchemaBody | None = None
+    schema_: Schema | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class FlatSchemaFormat(SchemaBody):
+    """Responses'."""
+
+    type: Literal["json_schema"]
+
+
+Format = Annotated[
+    Annotated[TextFormat, Tag("=text")]
+    | Annotated[JsonFormat, Tag("=json_object")]
+    | Annotated[SchemaFormat, Tag("=json_schema")],
+    by_member("type", "text", "json_object", "json_schema"),
+]
+FlatFormat = Annotated[
+    Annotated[TextFormat, Tag("=text")]
+    | Annotated[JsonFormat, Tag("=json_object")]
+    | Annotated[FlatSchemaFormat, Tag("=json_schema")],
+    by_member("type", "text", "json_object", "json_schema"),
+]
+
+
+class StructuredOutputs(ApiModel):
+    """vLLM's; of its kinds of constraints the schema alone."""
+
+    json_: Schema | None = Field(default=None, alias="json")
+
+
+def schema_of(form: Format | FlatFormat | None) -> Mapping[str, Any] | None:
+    """The JSON schema of the answer; None where it is free."""
+    if form is None or isinstance(form, TextFormat):
+        return None
+    inner = form.json_schema if isinstance(form, SchemaFormat) else None
+    return (inner.schema_ if inner else None) or form.schema_ or _ANY_OBJECT
+
+
+def is_strict(form: Format | FlatFormat | None) -> bool:
+    """Whether what of the schema can't be enforced is to be refused."""
+    if isinstance(form, SchemaFormat):
+        return False not in {form.strict, form.json_schema.strict if form.json_schema else None}
+    return not isinstance(form, FlatSchemaFormat) or form.strict is not False

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aipc.serve.http.errors import HTTPError
+from aipc.serve.openai.stored import ResponseStore, StoredResponse
+
+
+def response(text):
+    output = [{"id": f"msg_{text}", "content": text}]
+    return StoredResponse([{"id": f"item_{text}", "content": text}], json.dumps({"output": output}))
+
+
+def test_the_least_recently_used_is_let_go():
+    store = ResponseStore(max_responses=2)
+    for name in ("a", "b"):
+        store.keep("me", name, response(name))
+    assert store.find("me", "a")
+    store.keep("me", "c", response("c"))
+    assert [store.find("me", name) is not None for name in "abc"] == [True, False, True]
+
+
+def test_the_bytes_of_all_are_bounded():
+    nbytes = response("a").nbytes
+    store = ResponseStore(max_bytes=2 * nbytes)
+    for name in ("a", "b", "c"):
+        store.keep("me", name, response(name))
+    assert [store.find("me", name) is not None for name in "abc"] == [False, True, True]
+    store.drop("me", "b")
+    store.keep("me", "d", response("d"))
+    assert store.find("me", "c")
+    store.keep("me", "e", response("e" * nbytes))
+    assert not store.find("me", "e")
+    assert store.find("me", "d")
+
+
+def test_a_response_is_its_owner_s_alone():
+    store = ResponseStore()
+    store.keep("me", "a", response("a"))
+    assert store.items_before("me", "a") == [
+        {"id": "item_a", "content": "a"},
+        {"id": "msg_a", "content": "a"},
+    ]
+    assert store.item("me", "msg_a", "x")["content"] == "a"
+    assert not store.drop("you", "a")
+    with pytest.raises(HTTPError, match="never kept"):
+        store.items_before("you", "a")
+    with pytest.raises(HTTPError, match="'msg_a' is not here"):
+        store.item("you", "msg_a", "input[0].id")
