@@ -47,6 +47,9 @@ class FakeRegistry:
     def cards(self) -> Mapping[str, ModelCard]:
         return self._cards
 
+    def find(self, name: str) -> ModelCard | None:
+        return self._cards.get(name)
+
 
 @pytest.fixture(autouse=True)
 def _workers_find_the_fake(monkeypatch):

@@ -25,6 +25,13 @@ from aipc.serve.pool.options import PoolOptions
     metavar="MODEL",
     help=f"{MODEL_HELP} Repeat it for more; the first, or the default model, is loaded at once.",
 )
+@click.option(
+    "--alias",
+    "aliases",
+    multiple=True,
+    metavar="NAME=MODEL",
+    help="Another name for a model here, such as 'claude-*=MODEL'; repeatable.",
+)
 @flags_of(Binding)
 @click.option(
     "--allow-host",
@@ -50,12 +57,13 @@ from aipc.serve.pool.options import PoolOptions
 @device_flags
 def serve(
     models: tuple[str, ...],
+    aliases: tuple[str, ...],
     allowed_hosts: tuple[str, ...],
     allowed_origins: tuple[str, ...],
     api_key_file: Path | None,
     **flags: Any,
 ) -> None:
-    """Answer OpenAI's API, and people in a browser, from models on this computer.
+    """Answer OpenAI's and Anthropic's API, and people in a browser, from models here.
 
     Requests may name the models given here and those whole in the store; each is loaded when it
     is first requested, and the one unused for longest goes when memory is short. Ctrl-C or
@@ -68,11 +76,15 @@ def serve(
         api_key=read_key(api_key_file),
     )
     options = given(PoolOptions, flags) or PoolOptions()
-    _serve(models, binding, options, plain_loading(flags))
+    _serve(models, aliases, binding, options, plain_loading(flags))
 
 
 def _serve(
-    models: tuple[str, ...], binding: Binding, options: PoolOptions, loading: dict[str, Any]
+    models: tuple[str, ...],
+    aliases: tuple[str, ...],
+    binding: Binding,
+    options: PoolOptions,
+    loading: dict[str, Any],
 ) -> None:
     from aipc.devices.counters.monitor import Monitor
     from aipc.devices.counters.watch import find_counters
@@ -84,7 +96,7 @@ def _serve(
     from aipc.serve.pool.pool import Pool
 
     store = Store()
-    registry = ModelRegistry(models or (CATALOGUE.default.name,), store)
+    registry = ModelRegistry(models or (CATALOGUE.default.name,), store, aliases)
     loading["work"] = "serve"
     pool = Pool(registry, options, device=loading.pop("device"), loading=loading)
     monitor = Monitor(find_counters(), store.running)

@@ -120,3 +120,29 @@ def test_what_is_pulled_later_is_offered_soon(store, monkeypatch):
     assert registry.cards() == {}
     now[0] += 5.0
     assert list(registry.cards()) == ["phi-3-mini"]
+
+
+def test_an_alias_is_another_name_and_a_model_s_own_name_comes_first(store):
+    put_checkpoint(store, PHI)
+    put_artifact(store, "claude-like", 5)
+    aliases = ["claude-*=phi-3-mini", "gpt-?=claude-like", "*-5=claude-like"]
+    registry = ModelRegistry([], store, aliases)
+    found = {
+        name: card.name if card else None
+        for name in ("claude-opus-5", "claude-like", "gpt-5", "gpt-55", "other")
+        for card in [registry.find(name)]
+    }
+    assert found == {
+        "claude-opus-5": "phi-3-mini",
+        "claude-like": "claude-like",
+        "gpt-5": "claude-like",
+        "gpt-55": None,
+        "other": None,
+    }
+
+
+@pytest.mark.parametrize("alias", ["claude", "=phi-3-mini", "claude=", "claude=none"])
+def test_an_alias_that_leads_nowhere_is_refused(store, alias):
+    put_checkpoint(store, PHI)
+    with pytest.raises(UsageError, match="write NAME=MODEL, with one of: phi-3-mini"):
+        ModelRegistry([], store, [alias])

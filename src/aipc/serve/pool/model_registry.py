@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from aipc.artifact.sentence_model import makes_embeddings
@@ -52,12 +53,14 @@ class ModelCard:
 class ModelRegistry:
     """Fixed for requests: a path, address or hub id that is not in it is an unknown model."""
 
-    def __init__(self, named: Sequence[str], store: Store) -> None:
+    def __init__(self, named: Sequence[str], store: Store, aliases: Sequence[str] = ()) -> None:
         """``named`` are models as `aipc.load` takes them.
+
+        Each of ``aliases`` is NAME=MODEL; in NAME, * stands for any text and ? for a character.
 
         Raises:
             ModelError: there is no such model.
-            UsageError: two of them would have the same name.
+            UsageError: two of them would have the same name, or an alias leads to none.
         """
         self.store = store
         self._created = int(time.time())
@@ -68,6 +71,15 @@ class ModelRegistry:
                 raise UsageError(f"two models would be called '{name}'", "name one of them only")
         self._cards: Mapping[str, ModelCard] = {}
         self._read_s = float("-inf")
+        self._aliases = [_alias(each, self.cards()) for each in aliases]
+
+    def find(self, name: str) -> ModelCard | None:
+        """The model of that name, or of the first alias that fits it; may read the disk."""
+        cards = self.cards()
+        if name in cards:
+            return cards[name]
+        meant = (model for alias, model in self._aliases if fnmatchcase(name, alias))
+        return cards.get(next(meant, ""))
 
     def cards(self) -> Mapping[str, ModelCard]:
         """By name, those named at the start first; the store is read again after 5 s.
@@ -145,6 +157,16 @@ def _pulled_card(entry: StoredModel, entries: Sequence[StoredModel]) -> ModelCar
     is_main = source.revision == HubSource.revision
     name = source.repo if is_main else f"{source.repo}@{source.revision}"
     return ModelCard(name, name, source, "", _weights(source, entries), _seconds(entry))
+
+
+def _alias(given: str, cards: Mapping[str, ModelCard]) -> tuple[str, str]:
+    alias, _, model = given.partition("=")
+    if not alias or model not in cards:
+        raise UsageError(
+            f"the alias '{given}' leads to no model",
+            f"write NAME=MODEL, with one of: {', '.join(cards)}",
+        )
+    return alias, model
 
 
 def _public_name(name: str, source: Source) -> str:

@@ -77,7 +77,7 @@ class Pool:
         return tuple(card for card in self._registry.cards().values() if not card.is_variant)
 
     async def card(self, model: str) -> ModelCard:
-        """A model by its name, also one that `models` leaves out: an artifact of another.
+        """A model by its name or an alias, also one that `models` leaves out: another's artifact.
 
         NAME:latest is NAME, as Ollama's clients write it.
 
@@ -88,10 +88,11 @@ class Pool:
         loaded = (one.card for one in self._schedulers.values() if one.runs_on is not None)
         card = next((card for card in loaded if card.name == model), None)
         if card is None:  # for a loaded model the disk need not be read
-            card = (await asyncio.to_thread(self._registry.cards)).get(model)
+            card = await asyncio.to_thread(self._registry.find, model)
         if card is None:
             raise ModelUnknown(
-                f"there is no model '{model}' here", "GET /v1/models lists those that there are"
+                f"there is no model '{model}' here",
+                "GET /v1/models lists those that there are; --alias gives one more names",
             )
         return card
 
