@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aipc.serve.anthropic.messages_schemas import CountRequest
+from aipc.serve.anthropic.schemas import CountRequest
 from aipc.serve.anthropic.transcript import Transcript
 from aipc.serve.http.errors import HTTPError
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from aipc.serve.anthropic.errors import anthropic_error
 from aipc.serve.anthropic.messages import answer_message, count_tokens
-from aipc.serve.anthropic.messages_schemas import (
+from aipc.serve.anthropic.schemas import (
     AnthropicErrorBody,
     CountRequest,
     MessageBody,

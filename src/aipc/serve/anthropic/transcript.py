@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from aipc.serve.anthropic.messages_schemas import (
+from aipc.serve.anthropic.schemas import (
     Block,
     CountRequest,
     DocumentBlock,
