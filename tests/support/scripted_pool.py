@@ -61,13 +61,13 @@ class ScriptedPool:
         about = ("tiny", "auto", "org--tiny--main", state, ready, self.doing)
         return (ModelStatus(*about, **none, **rest),)
 
-    async def load(self, model, device=None):
+    async def load(self, model, device=None, keep_s=None):
         raise NotImplementedError
 
     async def close(self, drain_s=0.0):
         pass
 
-    async def answer(self, model, device, ask):
+    async def answer(self, model, device, ask, keep_s=None):
         self.asked.append((model, device, ask))
         try:
             for step in self.script:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -118,14 +118,16 @@ def _stored_name(card: ModelCard) -> str:
 
 
 async def _last(steps: AsyncGenerator[PullStatus, None]) -> PullStatus:
-    async for step in steps:
-        last = step
+    async with aclosing(steps):
+        async for step in steps:
+            last = step
     return last
 
 
 async def _lines(steps: AsyncGenerator[PullStatus, None]) -> AsyncGenerator[bytes, None]:
-    async for step in steps:
-        yield line(step)
+    async with aclosing(steps):
+        async for step in steps:
+            yield line(step)
 
 
 class _Progress:
@@ -136,8 +138,7 @@ class _Progress:
         """Whether the work is to end, as nobody waits for it any more."""
         self._loop = asyncio.get_running_loop()
         self._arrived = asyncio.Event()
-        self._newest: PullStatus | None = None
-        self._noted_s = 0.0
+        self._newest: tuple[str, int, int] | None = None
 
     def note(self, what: str, done: int, total: int) -> None:
         """An `aipc.progress.Progress`, called in the thread.
@@ -147,24 +148,27 @@ class _Progress:
         """
         if self.is_left:
             raise DownloadFailed("the client that wanted it has left", "ask for it again")
-        now = time.monotonic()
-        if now - self._noted_s < _EVERY_S and done != total:
-            return
-        self._noted_s = now
-        figures: dict[str, Any] = {"total": total, "completed": done} if total else {}
-        if total:
-            figures["digest"] = f"sha256:{hashlib.sha256(what.encode()).hexdigest()}"
-        self._newest = PullStatus(status=what, **figures)
+        self._newest = (what, done, total)
         self._loop.call_soon_threadsafe(self.wake)
 
     def wake(self) -> None:
         self._arrived.set()
 
     async def steps(self, work: asyncio.Future[Any]) -> AsyncGenerator[PullStatus, None]:
-        """What was noted, until ``work`` is done."""
+        """What was noted, every `_EVERY_S` at most, until ``work`` is done."""
         while not work.done():
             await self._arrived.wait()
             self._arrived.clear()
             newest, self._newest = self._newest, None
             if newest is not None:
-                yield newest
+                yield _status(*newest)
+                await asyncio.wait({work}, timeout=_EVERY_S)
+        if self._newest is not None:
+            yield _status(*self._newest)
+
+
+def _status(what: str, done: int, total: int) -> PullStatus:
+    if not total:
+        return PullStatus(status=what)
+    digest = f"sha256:{hashlib.sha256(what.encode()).hexdigest()}"
+    return PullStatus(status=what, digest=digest, total=total, completed=done)
