@@ -95,6 +95,12 @@ def ask_everything(url: str) -> None:
         assert post(headers=broken, content=f'{{"{CANARY}": '.encode() * 99) == 400
         assert post("/v1/completions", json={"model": MODEL, "prompt": CANARY}) == 200
         assert post("/v1/responses", json={"model": MODEL, "input": CANARY}) == 200
+        options = {"num_predict": 4}
+        assert post("/api/chat", json={**BARE, "options": options}) == 200
+        asked = {"model": MODEL, "prompt": CANARY, "options": options}
+        assert post("/api/generate", json=asked) == 200
+        assert post("/api/show", json={"model": CANARY}) == 404
+        assert post("/api/pull", json={"model": f"{CANARY}/{CANARY}"}) == 403
         assert post(f"/v1/{CANARY}?{CANARY}={KEY}", json=BARE) == 404
         assert client.get(f"/v1/models/{CANARY}?{KEY}", headers=key).status_code == 404
         for name, status in (("Authorization", 401), ("Host", 421), ("Origin", 403)):

@@ -20,5 +20,15 @@ def map_body(context, body):
     for name in LIMITS:
         if isinstance(body.get(name), int):
             body[name] = min(body[name], LONGEST)
-    body.setdefault("max_output_tokens" if "input" in body else "max_tokens", LONGEST)
+    if "api" in context.operation.path.split("/"):
+        _bound_options(body)
+    else:
+        body.setdefault("max_output_tokens" if "input" in body else "max_tokens", LONGEST)
     return body
+
+
+def _bound_options(body):
+    """Ollama's limit, where its options are an object or left out."""
+    options = body.setdefault("options", {})
+    if isinstance(options, dict):
+        options["num_predict"] = LONGEST

@@ -16,18 +16,16 @@ _REF = "#/components/schemas/{model}"
 _PARAMETER = {"type": "string", "minLength": 1}
 _ALWAYS = {
     400: "the request can't be meant so",
-    403: "a page of another site asked",
+    403: "a page of another site asked, or the operator does not allow it",
     421: "asked for under a name that is not this server's",
     431: "too many headers",
 }
 _WITH_KEY = {401: "the key is missing or wrong"}
 _WITH_BODY = {413: "the body is too large", 415: "the body is not JSON"}
 _BY_ENDPOINT = {
-    403: "the operator has not allowed it",
     404: "there is no such model",
     429: "too many wait already; Retry-After says when to try again",
     500: "the engine failed",
-    501: "there is no such thing here",
     503: "the worker died or the server is stopping; Retry-After says when to try again",
 }
 

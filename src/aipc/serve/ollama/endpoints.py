@@ -32,7 +32,7 @@ from aipc.serve.ollama.models_schemas import (
     VersionBody,
 )
 from aipc.serve.ollama.schemas import OllamaError, ollama_error
-from aipc.serve.ollama.stored_models import PullRequest, PullStatus, StoreRequests
+from aipc.serve.ollama.stored_models import PullRequest, PullStatus, RefusedRequest, StoreRequests
 
 if TYPE_CHECKING:
     from aipc.serve.http.binding import Binding
@@ -121,7 +121,14 @@ def _models(models: OllamaModels) -> tuple[Endpoint, ...]:
 
 def _store(store: StoreRequests) -> tuple[Endpoint, ...]:
     refused = [
-        Endpoint("POST", path, store.refuse, "Refused: made, copied or sent away.", errors=(501,))
+        Endpoint(
+            "POST",
+            path,
+            store.refuse,
+            "Refused: a model made, copied or sent away by a request.",
+            body=RefusedRequest,
+            media="text/plain",
+        )
         for path in ("/api/create", "/api/copy", "/api/push", "/api/blobs/{digest}")
     ]
     return (

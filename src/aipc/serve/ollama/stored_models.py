@@ -23,6 +23,7 @@ from aipc.serve.http.connection import EventStream, while_connected
 from aipc.serve.http.errors import HTTPError
 from aipc.serve.ollama.models_schemas import NamedModel
 from aipc.serve.ollama.reply import error_line, line
+from aipc.serve.ollama.schemas import OllamaPart
 
 if TYPE_CHECKING:
     from aipc.serve.http.binding import Binding
@@ -44,6 +45,10 @@ class PullStatus(ApiModel):
     digest: str | None = Field(default=None, description="tells one file's progress from another's")
     total: int | None = Field(default=None, description="bytes")
     completed: int | None = None
+
+
+class RefusedRequest(OllamaPart):
+    """Whatever it holds."""
 
 
 class StoreRequests:
@@ -110,7 +115,7 @@ class StoreRequests:
             HTTPError: always.
         """
         message = "models are not made, copied or sent away by requests; use aipc convert and pull"
-        raise HTTPError(501, message)
+        raise HTTPError(403, message)
 
 
 def _stored_name(card: ModelCard) -> str:
