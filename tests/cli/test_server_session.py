@@ -96,7 +96,7 @@ def test_what_is_so_may_be_asked_for(server, near, flags):
         (("--weight-format", "int8"), "was loaded with another recipe"),
         (("--device", "gpu"), "is on cpu, not on gpu"),
         (("-m", "phi-3-mini"), "has not 'phi-3-mini' ready"),
-        (("--stop", "x" * 257), "a server takes at most 4 stop texts of 1 to 256 characters"),
+        (("--stop", "x" * 257), "a server takes at most 32 stop texts of 1 to 256 characters"),
     ],
 )
 def test_what_is_not_so_is_loaded_here(server, near, stand_in, flags, reason):

@@ -28,7 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _DECLARED = [declared.name for kind in (NpuOptions, Recipe) for declared in describe(kind)]
 _LOADING = ("runtime", "ov_config", "onnx_config", "emulate", "overflow")
-_MOST_STOPS, _LONGEST_STOP = 4, 256  # of a request, as OpenAI has it
+_MOST_STOPS, _LONGEST_STOP = 32, 256  # of a request
 
 
 def server_flags(command: F) -> F:

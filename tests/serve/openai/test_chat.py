@@ -118,7 +118,7 @@ REFUSED = {
     "temperature": ({"temperature": 2.5}, "invalid_value"),
     "a type": ({"temperature": "1"}, "invalid_value"),
     "n": ({"n": 9}, "invalid_value"),
-    "stop": ({"stop": ["a"] * 5}, "invalid_value"),
+    "stop": ({"stop": ["a"] * 33}, "invalid_value"),
     "top_logprobs": ({"logprobs": True, "top_logprobs": 1}, "invalid_value"),
     "penalty": ({"presence_penalty": 2.5}, "invalid_value"),
     "functions": ({"functions": [{"name": "look"}]}, "unsupported_parameter"),

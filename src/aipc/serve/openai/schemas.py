@@ -22,8 +22,7 @@ from aipc.serve.api.schemas import (
 from aipc.tables import read_table
 
 FINGERPRINT = f"aipc-{aipc.__version__}"
-MAX_STOPS = 4
-MAX_BIASES = 1024
+MAX_BIASES, MAX_STOPS = 1024, 32
 TokenName = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 _TABLE = read_table(__package__, "members.toml")
