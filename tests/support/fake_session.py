@@ -30,7 +30,17 @@ from pathlib import Path
 from typing import Any
 
 from aipc.errors import DeviceError, EngineError, PromptTooLong, UsageError
-from aipc.generate import Finished, GenerationRequest, Text, Thinking, Timings, ToolCall, Usage
+from aipc.generate import (
+    Alternative,
+    Echo,
+    Finished,
+    GenerationRequest,
+    Text,
+    Thinking,
+    Timings,
+    ToolCall,
+    Usage,
+)
 from aipc.generate.structured.tools import choose_tools
 from aipc.runtimes.base import Capabilities
 
@@ -62,6 +72,8 @@ class FakeStream:
             if text.startswith("think "):
                 yield from self._think(text.split()[1:])
                 text = "so"
+            if options.get("echo"):
+                yield _echo(text, options)
             words, every = _script(text)
             reason, stop = "tool_calls" if text == "call" else "stop", None
             for word in words:
@@ -80,7 +92,8 @@ class FakeStream:
                     break
                 piece = word or f"{time.perf_counter()} "
                 told = ((-0.5,), (piece.encode(),)) if options.get("logprobs") else ()
-                yield Text(piece, (self._count,), *told)
+                others = (_alternatives(piece, options),) if options.get("top_logprobs") else ()
+                yield Text(piece, (self._count,), *told, top_logprobs=others)
                 self._count += 1
         total = time.perf_counter() - self._started
         usage = Usage(asked, self._count, self._thought)
@@ -91,6 +104,32 @@ class FakeStream:
             yield Thinking(f"{word} ", (self._count,))
             self._count += 1
             self._thought += 1
+
+
+def _echo(text: str, options: dict[str, Any]) -> Echo:
+    """A token a word."""
+    pieces = [f"{word} " for word in text.split(" ")]
+    pieces[-1] = pieces[-1].removesuffix(" ")
+    tokens = tuple(range(len(pieces)))
+    if not options.get("logprobs"):
+        return Echo(text, tokens)
+    logprobs = (None, *(-1.0 for _ in pieces[1:]))
+    top = ((), *(_alternatives(piece, options, -1.0) for piece in pieces[1:]))
+    told = tuple(piece.encode() for piece in pieces)
+    return Echo(text, tokens, logprobs, told, top if options.get("top_logprobs") else ())
+
+
+def _alternatives(
+    piece: str, options: dict[str, Any], logprob: float = -0.5
+) -> tuple[Alternative, ...]:
+    """The chosen one is the last; the first is a special token."""
+    others = [("<end>", b""), *((f"other{n}", f"other{n}".encode()) for n in range(1, 20))]
+    count = options["top_logprobs"] - 1
+    ranked = [*others[:count], (piece, piece.encode())]
+    return tuple(
+        Alternative(1000 + at, logprob + 0.01 * (count - at), text, written)
+        for at, (text, written) in enumerate(ranked)
+    )
 
 
 class FakeSession:
@@ -119,8 +158,13 @@ class FakeSession:
     def answer(self, request: GenerationRequest) -> FakeStream:
         choose_tools(request.tools, request.tool_choice)  # refuses what a session refuses
         prompt = request.prompt if request.messages is None else request.messages
+        if request.prompt_ids:
+            prompt = " ".join(f"id{number}" for number in request.prompt_ids)
+        if request.suffix:
+            prompt = f"{prompt} before {request.suffix}"
         options = {**request.sampling, "tools": request.tools, "logprobs": request.logprobs}
         options |= {"loops": request.repetition_detection, "stop": request.stop}
+        options |= {"echo": request.echo, "top_logprobs": request.top_logprobs}
         return self.stream(prompt, **options)
 
     def count(self, request: GenerationRequest) -> int:

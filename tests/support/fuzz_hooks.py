@@ -19,7 +19,7 @@ def map_body(context, body):
         body["model"] = MODEL
     for name in LIMITS:
         if isinstance(body.get(name), int):
-            body[name] = min(body[name], LONGEST)
+            body[name] = min(body[name], LONGEST) if body[name] >= 0 else LONGEST
     if "api" in context.operation.path.split("/"):
         _bound_options(body)
     else:

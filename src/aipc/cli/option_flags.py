@@ -68,12 +68,12 @@ def _flag(declared: Option) -> Callable[[F], F]:
 
 
 def _by_id(
-    _context: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]
+    _context: click.Context, _parameter: click.Parameter, pairs: tuple[str, ...]
 ) -> dict[int, float] | None:
     """The pairs "15043=-100", or as llama.cpp has it "15043-100"; None without any."""
     found = [_PAIR.fullmatch(pair.strip()) for pair in pairs]
     if not all(found):
-        raise click.BadParameter(f"{parameter.opts[0]} takes a token id and a number: 15043=-100")
+        raise click.BadParameter("it takes a token id and a number, such as 15043=-100")
     return {int(one[1]): float(one[2]) for one in found if one} or None
 
 

@@ -24,6 +24,7 @@ from aipc.cli.server_session import find_server, keep_warm_flag, server_flags
 from aipc.cli.session_flags import make_ready_later, open_session, sampling_of, session_flags
 from aipc.cli.stdin import check_text, read_prompt
 from aipc.errors import GenerationError, UsageError
+from aipc.runtimes.base import MOST_ALTERNATIVES
 
 if TYPE_CHECKING:
     from aipc.generate import Reply
@@ -71,6 +72,10 @@ def check_whole(reply: Reply, given: Mapping[str, Any], facts: Mapping[str, Any]
         raise GenerationError(f"the JSON is cut, {loop_of(reply)}", loop_remedies(given, facts))
 
 
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def _content(name: str) -> str:
     try:
         return Path(name).read_text("utf-8")
@@ -90,6 +95,13 @@ def _content(name: str) -> str:
 @click.option("--system", metavar="TEXT", help="Instructions that come before the prompt.")
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
 @schema_flag
+@click.option("--ignore-eos", is_flag=True, help="Go on past the end, to --max-new-tokens.")
+@click.option(
+    "--top-logprobs",
+    type=click.IntRange(1, MOST_ALTERNATIVES),
+    metavar="N",
+    help="With --json: each token's probability, and those of the N likeliest at its place.",
+)
 @click.option("--timings", "wants_timings", is_flag=True, help="Say where the time went.")
 @click.option("--explain", "wants_reasons", is_flag=True, help="Say what was chosen, and why.")
 @click.option(
@@ -101,6 +113,8 @@ def run(
     stop: tuple[str, ...],
     schema: str | None,
     stops_loops: bool,
+    ignore_eos: bool,
+    top_logprobs: int | None,
     wants_timings: bool,
     wants_reasons: bool,
     wants_json: bool,
@@ -113,13 +127,17 @@ def run(
     left out are as the model's makers state them; --explain says where each comes from.
     """
     options = sampling_of(flags)
-    form = {**read_schema(schema), **loop_options(stops_loops)}
+    if top_logprobs is not None and not wants_json:
+        raise UsageError("--top-logprobs is told with --json alone", "add --json")
+    told = {"ignore_eos": ignore_eos or None, "top_logprobs": top_logprobs}
+    form = {**read_schema(schema), **loop_options(stops_loops), **_given(told)}
     question = read_prompt(prompt)
     asked: Prompt = question  # which a model without a chat template continues
     if system:
         given = {"system": check_text(system), "user": question}
         asked = [{"role": role, "content": content} for role, content in given.items()]
-    with find_server(flags, notice, stop) or _load(question, flags) as session:
+    server = find_server(flags, notice, stop, tells_tokens=top_logprobs is not None)
+    with server or _load(question, flags) as session:
         is_cold = "server" not in session.facts
         sampling = read_sampling(options, session.facts) if wants_reasons or wants_json else None
         if sampling is not None and sampling.decoding.temperature:

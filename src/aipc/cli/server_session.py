@@ -57,16 +57,24 @@ keep_warm_flag = click.option(
 
 
 def find_server(
-    flags: Mapping[str, Any], notify: Notify, stop: Sequence[str] = ()
+    flags: Mapping[str, Any],
+    notify: Notify,
+    stop: Sequence[str] = (),
+    *,
+    tells_tokens: bool = False,
 ) -> RemoteSession | None:
     """The session of a server that has the model ready; None if it is to be loaded here.
 
-    ``stop`` are the texts that a request is to hold: a server takes fewer than a session.
+    ``stop`` are the texts that a request is to hold: a server takes fewer than a session.  A server
+    does not tell the ids of ``tells_tokens``, where each token's alternatives are wanted.
 
     Raises:
         UsageError: options that exclude each other, or a key that is wrong.
     """
     _check_together(flags)
+    if flags["server_url"] and tells_tokens:
+        what = "--top-logprobs is for a model that is loaded here, not at a URL"
+        raise UsageError(what, "leave --server-url out")
     if flags["server_url"]:
         return _at_url(flags, notify)
     if flags["server"] is False:
@@ -74,6 +82,9 @@ def find_server(
     if len(stop) > _MOST_STOPS or not all(0 < len(text) <= _LONGEST_STOP for text in stop):
         limits = f"at most {_MOST_STOPS} stop texts of 1 to {_LONGEST_STOP} characters"
         _say_why(flags, notify, f"a server takes {limits}")
+        return None
+    if tells_tokens:
+        _say_why(flags, notify, "a server does not tell the ids of alternatives")
         return None
     return _own(flags, notify)
 

@@ -103,6 +103,28 @@ def test_a_tool_call_is_given_whole_or_as_a_delta(client):
     assert [one["tool_calls"] for one in deltas if "tool_calls" in one] == [[{"index": 0, **call}]]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_alternatives_are_told_beside_each_token(client, stream):
+    more = {"logprobs": True, "top_logprobs": 2, "stream": stream}
+    reply = client.post(PATH, json=request_body("count 2", **more))
+    bodies = [reply.json()] if not stream else [json.loads(one) for one in events(reply)[:-1]]
+    told = [
+        token
+        for body in bodies
+        for token in (body["choices"][0]["logprobs"] or {"content": []})["content"]
+    ]
+    end = {"token": "<end>", "logprob": -0.49, "bytes": None}
+    assert told == [
+        {
+            "token": text,
+            "logprob": -0.5,
+            "bytes": list(text.encode()),
+            "top_logprobs": [end, {"token": text, "logprob": -0.5, "bytes": list(text.encode())}],
+        }
+        for text in ("0 ", "1 ")
+    ]
+
+
 NAMED = {"type": "function", "function": {"name": "look"}}
 
 
@@ -119,7 +141,8 @@ REFUSED = {
     "a type": ({"temperature": "1"}, "invalid_value"),
     "n": ({"n": 9}, "invalid_value"),
     "stop": ({"stop": ["a"] * 33}, "invalid_value"),
-    "top_logprobs": ({"logprobs": True, "top_logprobs": 1}, "invalid_value"),
+    "top_logprobs": ({"logprobs": True, "top_logprobs": 21}, "invalid_value"),
+    "top_logprobs alone": ({"top_logprobs": 1}, "invalid_value"),
     "penalty": ({"presence_penalty": 2.5}, "invalid_value"),
     "functions": ({"functions": [{"name": "look"}]}, "unsupported_parameter"),
     "a search": ({"web_search_options": {}}, "unsupported_parameter"),

@@ -203,7 +203,8 @@ def _call(call: ToolCall) -> ToolCallBody:
 
 def _top_logprobs(body: ChatRequest) -> int:
     if body.top_logprobs and not body.logprobs:
-        raise HTTPError(400, "top_logprobs needs logprobs to be true", param="top_logprobs")
+        what = "top_logprobs needs logprobs to be true"
+        raise HTTPError(400, what, code="invalid_value", param="top_logprobs")
     return body.top_logprobs or 0
 
 

@@ -64,13 +64,17 @@ def _generation_requests(body: CompletionRequest, client: str) -> list[Generatio
 def _check(body: CompletionRequest) -> None:
     """Refuse what does not go together."""
     if body.max_tokens == 0 and not body.echo:
-        raise HTTPError(400, "max_tokens is 0 only with echo", param="max_tokens")
+        raise _refusal("max_tokens", "is 0 only with echo")
     if body.suffix and body.echo:
-        raise HTTPError(400, "a prompt with a suffix can't be echoed", param="echo")
+        raise _refusal("echo", "can't give a prompt with a suffix")
     if body.suffix and not all(isinstance(prompt, str) for prompt in body.prompts):
-        raise HTTPError(400, "a suffix goes with a text, not with token ids", param="suffix")
+        raise _refusal("suffix", "goes with a text, not with token ids")
     if len(body.prompts) * (body.n or 1) > MAX_CHOICES:
-        raise HTTPError(400, f"n of each prompt are more than {MAX_CHOICES} answers", param="n")
+        raise _refusal("n", f"of each prompt are more than {MAX_CHOICES} answers")
+
+
+def _refusal(name: str, why: str) -> HTTPError:
+    return HTTPError(400, f"{name} {why}", code="invalid_value", param=name)
 
 
 async def _completion(body: CompletionRequest, events: IndexedEvents) -> Completion:
