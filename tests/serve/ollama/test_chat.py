@@ -149,9 +149,9 @@ def test_alternatives_are_asked_for_with_log_probabilities_alone(ask, scripted):
 
 
 REFUSED = {
-    "an image": ({"messages": [{"role": "user", "images": ["AAAA"]}]}, "messages.0.images: "),
-    "a role": ({"messages": [{"role": "king", "content": "x"}]}, "messages.0.role: "),
-    "parts": ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages.0."),
+    "an image": ({"messages": [{"role": "user", "images": ["AAAA"]}]}, "messages[0].images: "),
+    "a role": ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role: "),
+    "parts": ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0]."),
     "a tool": ({"tools": [{"function": {"name": "a b"}}]}, "a tool can't be called 'a b'"),
     "a format": ({"format": "xml"}, "format"),
     "a temperature": ({"options": {"temperature": 3}}, "options.temperature: "),

@@ -1,6 +1,6 @@
 """What the bodies of Ollama's API have in common: its options, keep_alive, think, errors.
 
-Source: https://github.com/ollama/ollama/blob/main/docs/api.md, and api/types.go beside it.
+Source: github.com/ollama/ollama, its documentation of the API, and `api/types.go`.
 """
 
 from __future__ import annotations
