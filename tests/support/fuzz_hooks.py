@@ -17,6 +17,8 @@ def map_body(context, body):
         return body
     if len(body["model"]) % 8:  # the others ask for what nobody has
         body["model"] = MODEL
+    if len(body["model"]) % 4:  # and few of those go on from a response that is not there
+        body.pop("previous_response_id", None)
     for name in LIMITS:
         if isinstance(body.get(name), int):
             body[name] = min(body[name], LONGEST) if body[name] >= 0 else LONGEST

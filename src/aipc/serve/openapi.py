@@ -73,7 +73,7 @@ def _responses(endpoint: Endpoint, *, needs_key: bool) -> dict[str, Any]:
     descriptions = dict(_ALWAYS)
     if needs_key:
         descriptions |= _WITH_KEY
-    if endpoint.body is not None:
+    if endpoint.body is not None or endpoint.method == "POST":
         descriptions |= _WITH_BODY
     descriptions |= {status: _BY_ENDPOINT[status] for status in endpoint.errors}
     error = {JSON: {"schema": _reference(endpoint.error_body)}}
