@@ -148,6 +148,7 @@ REFUSED = {
     "a search": ({"web_search_options": {}}, "unsupported_parameter"),
     "another sampler": ({"mirostat": 2}, "unsupported_parameter"),
     "no tokens": ({"max_tokens": 0}, "invalid_value"),
+    "no prompt for the answer": ({"add_generation_prompt": False}, "invalid_value"),
     "sound": ({"modalities": ["text", "audio"]}, "invalid_value"),
     "an image": (
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]},

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 
+import openai.types.responses
 import pytest
+from pydantic import TypeAdapter
 
 from aipc.serve.api.ignored import HEADER
 
@@ -190,3 +192,22 @@ def test_the_oldest_turns_are_left_out_where_the_request_permits_it(client, stre
     reply = client.post(PATH, json={**body, "truncation": "auto", "stream": stream})
     response = events_of(reply)[-1][1]["response"] if stream else reply.json()
     assert response["output"][0]["content"][0]["text"] == "fit 3 "
+
+
+@pytest.mark.parametrize("text", ["hello", "call", "think of it"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_every_body_has_all_that_openais_own_classes_need(client, text, stream):
+    more = {"text": {"verbosity": "low"}, "user": "me", "metadata": {"a": "b"}, "stream": stream}
+    choice = {
+        "type": "allowed_tools",
+        "mode": "auto",
+        "tools": [{"type": "function", "name": "look"}],
+    }
+    body = {"model": "fake", "input": text, "tools": [TOOL], "tool_choice": choice, **more}
+    reply = client.post(PATH, json=body)
+    if not stream:
+        openai.types.responses.Response.model_validate(reply.json())
+        return
+    event = TypeAdapter(openai.types.responses.ResponseStreamEvent)
+    for _, data in events_of(reply):
+        event.validate_python(data)

@@ -55,12 +55,16 @@ async def answer_chat(dispatcher: Dispatcher, request: Request) -> Response:
 
 
 def _generation_requests(body: ChatRequest, client: str) -> list[GenerationRequest]:
+    if body.add_generation_prompt is False and not body.continue_final_message:
+        message = "add_generation_prompt is false only with continue_final_message"
+        raise HTTPError(400, message, code="invalid_value", param="add_generation_prompt")
     messages = conversation(body.messages)
     offered = [definition(tool.function) for tool in body.tools or ()]
     tools, choice = choose(body.tool_choice, offered)
     return [
         GenerationRequest(
             messages=messages,
+            continue_final_message=bool(body.continue_final_message),
             sampling=body.sampling(body.limit, seed),
             stop=body.stops,
             schema=body.schema_given,

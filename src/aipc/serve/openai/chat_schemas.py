@@ -41,6 +41,12 @@ class ChatRequest(CompletionBase):
     parallel_tool_calls: bool | None = None
     modalities: list[Literal["text"]] | None = None
     reasoning_effort: str | None = Field(default=None, description="without effect here")
+    continue_final_message: bool | None = Field(
+        default=None, description="extension, as vLLM's: go on where the last message ends"
+    )
+    add_generation_prompt: bool | None = Field(
+        default=None, description="extension, as vLLM's: false goes with continue_final_message"
+    )
 
     @property
     def limit(self) -> int | None:

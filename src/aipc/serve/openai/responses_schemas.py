@@ -99,6 +99,7 @@ class OutputCall(ApiModel):
 
 class CachedTokens(ApiModel):
     cached_tokens: int
+    cache_write_tokens: int
 
 
 class ReasoningTokens(ApiModel):
