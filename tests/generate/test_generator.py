@@ -10,11 +10,12 @@ import pytest
 from aipc.errors import EngineError, GenerationError, PromptTooLong, UsageError
 from aipc.generate.detokenize import Detokenizer
 from aipc.generate.events import Finished, Text, ToolCall, collect
-from aipc.generate.generator import Writer, stream
+from aipc.generate.generator import stream
 from aipc.generate.repetition import RepetitionDetection
 from aipc.generate.stops import StopStrings
 from aipc.generate.structured.call_reader import CallReader
 from aipc.generate.structured.tool_format import format_of
+from aipc.generate.writer import Writer
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.fake import FakeEngine
 

@@ -4,7 +4,7 @@ import pytest
 
 from aipc.checkpoint import open_checkpoint
 from aipc.errors import GenerationError, UsageError
-from aipc.generate.prompt import encode_prompt
+from aipc.generate.prompt import encode_prompt, write_prompt
 from aipc.generate.structured.tools import choose_tools
 from aipc.generate.template import ChatTemplate
 from aipc.generate.tokenizer import Tokenizer
@@ -64,17 +64,11 @@ def test_prompt_that_means_nothing_is_refused(byte_level, template, prompt, raw,
 def test_a_begun_answer_is_the_end_of_the_prompt(byte_level):
     template = ChatTemplate(TEMPLATE, byte_level.special_tokens)
     begun = [*MESSAGES, {"role": "assistant", "content": [{"type": "text", "text": "In"}]}]
-    tokens = encode_prompt(begun, byte_level, template, continue_final=True)
+    tokens = write_prompt(begun, template, continue_final=True).encode(byte_level)
     assert text_of(byte_level, tokens) == "<s>Where?<|end|>In"
     tool = {"type": "function", "function": {"name": "look"}}
     with pytest.raises(UsageError, match="can't be a call that is required"):
-        encode_prompt(
-            begun,
-            byte_level,
-            template,
-            tools=choose_tools([tool], "required"),
-            continue_final=True,
-        )
+        write_prompt(begun, template, tools=choose_tools([tool], "required"), continue_final=True)
 
 
 def test_conversation_needs_a_template(byte_level):

@@ -1,9 +1,10 @@
 import json
 
 import pytest
+import thinking_templates as templates
 import tiny
 
-from aipc.errors import GenerationError
+from aipc.errors import GenerationError, UsageError
 from aipc.generate.request import GenerationRequest
 from aipc.generate.text_pipeline import TextPipeline
 
@@ -30,3 +31,45 @@ def test_a_token_beyond_the_embedding_is_refused_by_its_text(tmp_path):
 def test_a_token_that_is_never_used_may_be_beyond_it(tmp_path):
     assert pipeline(tmp_path, 260).encode(ASKED)
     assert pipeline(tmp_path, 256).prepare(GenerationRequest(prompt="hi", raw=True))[0]
+
+
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+
+
+@pytest.fixture
+def thinker(tmp_path):
+    """A pipeline whose template is Qwen 3's; call it with a request's fields for a prompt."""
+    whole = pipeline(tmp_path, 260)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": templates.QWEN_3}))
+    whole = TextPipeline.read(tmp_path)
+
+    def prepare(**fields):
+        prepared = whole.prepare(GenerationRequest(messages=ASKED, **fields))
+        return prepared, whole.tokenizer.decode(prepared.tokens)
+
+    return prepare
+
+
+def test_an_answer_of_a_model_that_thinks_is_read_for_it(thinker):
+    prepared, text = thinker(thinking_budget=5)
+    assert text.endswith("assistant\n")
+    assert (prepared.thinking.budget, prepared.thinking.is_open) == (5, False)
+
+
+def test_a_forced_call_comes_behind_thinking_or_at_once(thinker):
+    prepared, text = thinker(tools=[TOOL], tool_choice="required")
+    assert text.endswith("</think>\n\n<tool_call>")
+    assert not prepared.thinking.is_open
+    prepared, text = thinker(tools=[TOOL], tool_choice="required", think=True)
+    assert text.endswith("<think>\n")
+    assert (prepared.thinking.is_open, prepared.constraint.kind) == (True, "json_schema")
+    assert len(prepared.thinking.opening) == len("<tool_call>")
+
+
+def test_text_that_is_continued_as_it_is_is_not_read_for_thinking(tmp_path):
+    whole = pipeline(tmp_path, 260)
+    request = GenerationRequest(prompt="hi", raw=True)
+    assert whole.prepare(request).thinking is None
+    with pytest.raises(UsageError, match="no switch"):
+        whole.prepare(GenerationRequest(prompt="hi", raw=True, think=True))

@@ -21,6 +21,8 @@ Message = Mapping[str, Any]
 INVALID_JSON = "INVALID_JSON"
 """Key of arguments that are no object, as Anthropic advises for replaying them: "Fine-grained tool
 streaming" in its documentation of tool use."""
+THINKING_KEYS = ("reasoning_content", "reasoning", "thinking")
+"""What messages call it that an answer had been thought over; vLLM and Ollama have the others."""
 _SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 
 
@@ -51,17 +53,22 @@ def plain(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 def arrange(
-    messages: Sequence[Message], form: ToolFormat, tools: Sequence[Mapping[str, Any]] = ()
+    messages: Sequence[Message],
+    form: ToolFormat,
+    tools: Sequence[Mapping[str, Any]] = (),
+    *,
+    thinking_key: str | None = None,
 ) -> list[dict[str, Any]]:
     """The messages as a template of ``form`` takes them.
 
-    ``tools`` are written into them where the template itself writes none.
+    ``tools`` are written into them where the template itself writes none.  What the assistant
+    had thought stands under ``thinking_key``, where the template reads one.
 
     Raises:
         GenerationError: as `plain`, or a tool call or result that is not complete.
         UsageError: a message with more than text.
     """
-    turns = [_turn(message) for message in plain(messages)]
+    turns = [_with_thinking(_turn(message), thinking_key) for message in plain(messages)]
     if form.one_call:
         turns = list(_one_call_each(turns))
     if form.short_ids:
@@ -76,6 +83,13 @@ def _turn(message: dict[str, Any]) -> dict[str, Any]:
     turn = {**message, "role": role, "content": _text(message.get("content", ""))}
     calls = turn.pop("tool_calls", None)
     return {**turn, "tool_calls": [_call(call) for call in calls]} if calls else turn
+
+
+def _with_thinking(turn: dict[str, Any], key: str | None) -> dict[str, Any]:
+    """Clients give it back under one of several names."""
+    thought = [turn.pop(name, None) for name in THINKING_KEYS]
+    texts = [text for text in thought if isinstance(text, str) and text.strip()]
+    return {**turn, key: texts[0]} if key and texts else turn
 
 
 def _text(content: Any) -> str:

@@ -17,7 +17,7 @@ looked for; a stop after tool calls; ended from outside."""
 class Usage:
     prompt_tokens: int
     completion_tokens: int
-    """Every token that the engine gave, those of thinking and a stop id included."""
+    """Every token of the answer, those of thinking, the forced end of it and a stop id included."""
     thinking_tokens: int = 0
     cached_tokens: int = 0
     """Of the prompt's: those that were not computed again; 0 also where nobody tells."""

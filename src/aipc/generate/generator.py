@@ -10,21 +10,18 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from aipc.errors import GenerationError, PromptTooLong
 from aipc.generate.detokenize import Detokenizer
 from aipc.generate.echo import read_echo
 from aipc.generate.events import (
-    Alternative,
     Event,
     Finished,
     FinishReason,
     Reply,
-    Text,
     Timings,
-    ToolCall,
     Usage,
     collect,
 )
@@ -32,91 +29,13 @@ from aipc.generate.prompt import Prompt
 from aipc.generate.repetition import RepetitionDetection, RepetitionDetector
 from aipc.generate.stops import StopStrings
 from aipc.generate.structured.call_reader import CallReader
+from aipc.generate.thinking.plan import ThinkingPlan
 from aipc.generate.tokenizer import Tokenizer
-from aipc.runtimes.base import Alternatives, Decoding, Engine, Generation
+from aipc.generate.writer import Told, Writer
+from aipc.runtimes.base import Decoding, Engine, Generation
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-
-Told = tuple[float, Alternatives | None]
-"""Of a token: its logprob, and those of its alternatives where they were requested."""
-
-
-class Writer:
-    """What one answer's tokens say; every token is in exactly one event."""
-
-    def __init__(
-        self,
-        detokenizer: Detokenizer,
-        stops: StopStrings,
-        reader: CallReader | None,
-        detector: RepetitionDetector | None = None,
-    ) -> None:
-        self._detokenizer = detokenizer
-        self._stops = stops
-        self._reader = reader
-        self._detector = detector
-        self.loops = False
-        """Whether the text so far ends in a loop, if those are looked for."""
-        self._tokens: list[int] = []
-        self._logprobs: list[float] = []
-        self._pieces: list[bytes] = []
-        self._top_logprobs: list[tuple[Alternative, ...]] = []
-
-    @property
-    def stop(self) -> str | None:
-        """The stop string that was found."""
-        return self._stops.matched
-
-    @property
-    def stopped(self) -> bool:
-        return self.stop is not None
-
-    @property
-    def has_called(self) -> bool:
-        return self._reader is not None and self._reader.calls > 0
-
-    def keep(self, token: int, told: Told | None = None) -> None:
-        """Count a token that has no text; ``told`` are its probability and its alternatives."""
-        self._tokens.append(token)
-        if told is None:
-            return
-        logprob, top = told
-        self._logprobs.append(logprob)
-        self._pieces.append(self._detokenizer.bytes_of(token))
-        if top is not None:
-            self._top_logprobs.append(self._detokenizer.alternatives(top))
-
-    def feed(self, token: int, told: Told | None = None) -> Iterator[Text | ToolCall]:
-        self.keep(token, told)
-        if self._detector is not None:
-            self.loops = self._detector.feed(token) is not None
-        yield from self._events(self._read(self._stops.feed(self._detokenizer.feed(token))))
-
-    def finish(self) -> Iterator[Text | ToolCall]:
-        parts = self._read(self._stops.feed(self._detokenizer.finish()) + self._stops.finish())
-        if self._reader is not None:
-            parts += self._reader.finish()
-        yield from self._events(parts)
-        if self._tokens:
-            yield self._text("")
-
-    def _read(self, text: str) -> list[str | ToolCall]:
-        if self._reader is not None:
-            return self._reader.feed(text)
-        return [text] if text else []
-
-    def _events(self, parts: list[str | ToolCall]) -> Iterator[Text | ToolCall]:
-        for part in parts:
-            yield self._text(part) if isinstance(part, str) else part
-
-    def _text(self, text: str) -> Text:
-        told = (tuple(self._logprobs), tuple(self._pieces), tuple(self._top_logprobs))
-        event = Text(text, tuple(self._tokens), *told)
-        for each in (self._tokens, self._logprobs, self._pieces, self._top_logprobs):
-            each.clear()
-        return event
 
 
 def stream(
@@ -131,6 +50,7 @@ def stream(
     reader: CallReader | None = None,
     repetition: RepetitionDetection | None = None,
     echo: bool = False,
+    thinking: ThinkingPlan | None = None,
 ) -> Stream:
     """Answer ``prompt`` (token ids) as an iterator of events with a `Finished` at last.
 
@@ -143,6 +63,12 @@ def stream(
     given; None lets it go on.  ``echo`` gives the prompt's tokens first.  An answer of no tokens at
     most has the engine compute nothing.
 
+    With ``thinking``, what the model thinks comes as `Thinking`.  A budget of it that is used up is
+    followed by the mark of its end, and the engine started anew behind that: with the same seed,
+    and penalties then count the thinking as part of the prompt.  An answer that has to match
+    something, but begins inside thinking, is started anew in the same way: what it has to match
+    holds from where thinking ends.
+
     Raises:
         PromptTooLong: at once, when the context has no room for one token of an answer.
         GenerationError: an empty prompt.
@@ -151,10 +77,17 @@ def stream(
     """
     room = _room(len(prompt), context + (decoding.max_new_tokens == 0))
     decoding = replace(decoding, max_new_tokens=min(decoding.max_new_tokens, room))
-    detokenizer = Detokenizer(tokenizer, reader.markers if reader else ())
-    writer = Writer(detokenizer, StopStrings(stops), reader, _detector(repetition, tokenizer))
+    spoken = (*(reader.markers if reader else ()), *(thinking.marks.special if thinking else ()))
+    writer = Writer(
+        Detokenizer(tokenizer, spoken),
+        StopStrings(stops),
+        reader,
+        _detector(repetition, tokenizer),
+        thinking.reader() if thinking else None,
+    )
     ends = frozenset(stop_ids)
-    return Stream(_Request(engine, tokenizer, tuple(prompt), decoding, ends, echo), writer)
+    wanted = _Request(engine, tokenizer, tuple(prompt), decoding, ends, echo, context, thinking)
+    return Stream(wanted, writer)
 
 
 class Stream(Iterator[Event]):
@@ -189,9 +122,22 @@ class _Request:
     decoding: Decoding
     stop_ids: frozenset[int]
     echo: bool
+    context: int
+    thinking: ThinkingPlan | None
 
-    def start(self) -> Generation:
-        return self.engine.start(self.prompt, self.decoding, self.stop_ids)
+    def has_thought_enough(self, writer: Writer) -> bool:
+        budget = None if self.thinking is None else self.thinking.budget
+        return budget is not None and writer.is_thinking and writer.thinking_tokens >= budget
+
+
+@dataclass
+class _Run:
+    """One start of the engine; an answer has several where its thinking is cut, or constrained."""
+
+    prompt: tuple[int, ...]
+    decoding: Decoding
+    tokens: list[int] = field(default_factory=list)
+    """What it gave, without a stop id."""
 
 
 class _Control:
@@ -269,7 +215,7 @@ def _events(request: _Request, writer: Writer, control: _Control) -> Generator[E
     yield from writer.finish()
     if reason == "stop" and writer.has_called:
         reason = "tool_calls"
-    usage = Usage(len(request.prompt), clock.tokens)
+    usage = Usage(len(request.prompt), clock.tokens, writer.thinking_tokens)
     yield Finished(reason, usage, clock.timings(), writer.stop)
 
 
@@ -283,18 +229,34 @@ def _echo(request: _Request, control: _Control) -> Iterator[Event]:
 def _answer(
     request: _Request, writer: Writer, control: _Control, clock: _Clock
 ) -> Generator[Event, None, FinishReason]:
-    """Events while the engine runs; returns why it ended."""
-    if control.is_cancelled():
-        return "cancelled"
-    generation = request.start()
+    """Events while the engine runs, as often as it has to; returns why the answer ended."""
+    free = replace(request.decoding, constraint=None)
+    run = _Run(request.prompt, free if writer.is_thinking else request.decoding)
+    while not control.is_cancelled():
+        reason = yield from _engine_events(request, run, writer, control, clock)
+        if reason is not None:
+            return reason
+        run = yield from _behind_thinking(request, run, writer, clock)
+        if run.decoding.max_new_tokens <= 0:
+            return "length"
+    return "cancelled"
+
+
+def _engine_events(
+    request: _Request, run: _Run, writer: Writer, control: _Control, clock: _Clock
+) -> Generator[Event, None, FinishReason | None]:
+    """Those of one run; returns None where thinking is over, or is to be, and another follows."""
+    generation = request.engine.start(run.prompt, run.decoding, request.stop_ids)
+    is_withheld = run.decoding.constraint is not request.decoding.constraint
     try:
         control.attach(generation)
-        for token in generation:
+        for at, token in enumerate(generation):
             clock.tick()
-            told = _told(generation, clock.tokens - 1, request.decoding)
+            told = _told(generation, at, run.decoding)
             if token in request.stop_ids:
                 writer.keep(token, told)
-                return "stop"
+                return None if is_withheld else "stop"
+            run.tokens.append(token)
             yield from writer.feed(token, told)
             if writer.stopped:
                 return "stop"
@@ -304,9 +266,27 @@ def _answer(
                 return "length"
             if control.is_cancelled():
                 break
+            if request.has_thought_enough(writer) or (is_withheld and not writer.is_thinking):
+                return None
         return "cancelled"
     finally:
         generation.cancel()
+
+
+def _behind_thinking(
+    request: _Request, run: _Run, writer: Writer, clock: _Clock
+) -> Generator[Event, None, _Run]:
+    """The run that writes the answer, behind the mark that the model or, else, this one sets."""
+    assert request.thinking is not None  # noqa: S101 - for the type checker
+    plan, end = request.thinking, request.thinking.rest
+    if writer.is_thinking:
+        end = plan.closing
+        for _ in end:
+            clock.tick()
+        yield from writer.close_thinking(end, request.decoding)
+    prompt = (*run.prompt, *run.tokens, *end, *plan.opening)
+    left = min(request.decoding.max_new_tokens - clock.tokens, request.context - len(prompt))
+    return _Run(prompt, replace(request.decoding, max_new_tokens=left))
 
 
 def _told(generation: Generation, at: int, decoding: Decoding) -> Told | None:

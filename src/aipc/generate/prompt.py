@@ -10,6 +10,7 @@ from aipc.errors import GenerationError, UsageError
 from aipc.generate.conversation import Message, arrange
 from aipc.generate.structured.tools import Toolbox
 from aipc.generate.template import ChatTemplate
+from aipc.generate.thinking.mode import DEFAULT_MODE, ThinkingMode
 from aipc.generate.tokenizer import Tokenizer
 from aipc.tables import read_table
 
@@ -19,21 +20,40 @@ _BARE = "\N{WHITE SMILING FACE}"
 """Merges with nothing that follows it."""
 
 
+@dataclass(frozen=True)
+class WrittenPrompt:
+    """A prompt as the text that the model reads."""
+
+    text: str
+    is_rendered: bool
+    """By a chat template, which wrote its own special tokens."""
+
+    def encode(self, tokenizer: Tokenizer) -> list[int]:
+        return tokenizer.encode(self.text, add_special_tokens=not self.is_rendered)
+
+
 def encode_prompt(
+    prompt: Prompt, tokenizer: Tokenizer, template: ChatTemplate | None, *, raw: bool = False
+) -> list[int]:
+    """Token ids of ``prompt``; arguments and errors are those of `write_prompt`."""
+    return write_prompt(prompt, template, raw=raw).encode(tokenizer)
+
+
+def write_prompt(
     prompt: Prompt,
-    tokenizer: Tokenizer,
     template: ChatTemplate | None,
     *,
     raw: bool = False,
     tools: Toolbox = NO_TOOLS,
     continue_final: bool = False,
-) -> list[int]:
-    """Token ids of ``prompt``.
+    mode: ThinkingMode = DEFAULT_MODE,
+) -> WrittenPrompt:
+    """The text of ``prompt``.
 
     A conversation goes through the chat template; so does a text, as one user message.
     Where the model has no template, or with ``raw``, a text is the very beginning of what
     the model should continue, with the special tokens that its tokenizer adds (a bos).
-    With ``continue_final`` the ids end with the text of the last message, the assistant's.
+    With ``continue_final`` it ends with the text of the last message, the assistant's.
 
     Raises:
         GenerationError: an empty prompt, a conversation for a model without a chat
@@ -47,7 +67,7 @@ def encode_prompt(
             raise GenerationError("the prompt is empty", "write a question")
         if raw or template is None:
             _refuse_tools(tools)
-            return tokenizer.encode(prompt, add_special_tokens=True)
+            return WrittenPrompt(prompt, is_rendered=False)
         prompt = [{"role": "user", "content": prompt}]
     if raw:
         raise GenerationError("a raw prompt can't be a list of messages", "give one text")
@@ -57,14 +77,15 @@ def encode_prompt(
             "give one text to continue, or choose a model made for chat",
         )
     form = template.tool_format
-    messages = arrange(prompt, form, tools.shown)
+    turns = arrange(prompt, form, tools.shown, thinking_key=template.thinking_key)
+    messages = mode.command_in(turns)
     shown = tools.shown if form.shown == "template" else ()
     if continue_final:
         _refuse_forced(tools)
-        text = template.render_open(messages, tools=shown)
-    else:
-        text = template.render(messages, tools=shown) + (form.opening if tools.forced else "")
-    return tokenizer.encode(text, add_special_tokens=False)
+        text = template.render_open(messages, tools=shown, options=mode.options)
+        return WrittenPrompt(text, is_rendered=True)
+    text = template.render(messages, tools=shown, options=mode.options)
+    return WrittenPrompt(mode.finish(text, template), is_rendered=True)
 
 
 def _refuse_forced(tools: Toolbox) -> None:

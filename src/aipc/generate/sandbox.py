@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from jinja2 import Template, TemplateError, nodes, pass_context
+from jinja2 import Template, TemplateError, meta, nodes, pass_context
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.runtime import Context
@@ -45,6 +45,14 @@ def compile_template(source: str) -> Template:
     for loop in tree.find_all(nodes.For):
         loop.iter = nodes.Filter(loop.iter, "timed", [], [], None, None, lineno=loop.lineno)
     return environment.from_string(tree)
+
+
+def variables_of(source: str) -> frozenset[str]:
+    """Names that a template reads and does not set itself; none where it is no template."""
+    try:
+        return frozenset(meta.find_undeclared_variables(_Sandbox().parse(source)))
+    except TemplateError:
+        return frozenset()
 
 
 def render(template: Template, variables: Mapping[str, Any]) -> str:

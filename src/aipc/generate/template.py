@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from aipc.errors import GenerationError
-from aipc.generate.conversation import Message, plain
+from aipc.generate.conversation import THINKING_KEYS, Message, plain
 from aipc.generate.structured.tool_format import ToolFormat, format_of
+from aipc.generate.thinking.marks import ThinkingMarks, marks_of_template
 
 MAX_SOURCE = 2**18
 """Characters; the longest templates of known models have about 30,000."""
 
+NO_OPTIONS: Mapping[str, Any] = {}
 _PROBE = "aipc-probe"
 
 
@@ -32,6 +35,9 @@ class ChatTemplate:
         """
         shown = source if tool_use is None else tool_use
         self.tool_format: ToolFormat = format_of(shown, is_for_tools=tool_use is not None)
+        self._source = f"{source}\n{tool_use or ''}"
+        self.marks: ThinkingMarks | None = marks_of_template(self._source)
+        """What stands around thinking; None where the template shows that it does not think."""
         self._template = _compile(source)
         self._tool_use = self._template if tool_use is None else _compile(tool_use)
         self._reads_types = "type" in source
@@ -50,17 +56,34 @@ class ChatTemplate:
         named = read_chat_templates(folder)
         return cls(named[DEFAULT], special_tokens, named.get(TOOL_USE)) if named else None
 
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """What it reads that it does not set itself."""
+        from aipc.generate import sandbox
+
+        return sandbox.variables_of(self._source)
+
+    @cached_property
+    def thinking_key(self) -> str | None:
+        """The key under which it reads what an earlier answer's message had thought."""
+        return next((key for key in THINKING_KEYS if self._reads_key(key)), None)
+
+    def has(self, text: str) -> bool:
+        """Whether ``text`` stands in its source."""
+        return text in self._source
+
     def render(
         self,
         messages: Sequence[Message],
         *,
         tools: Sequence[Mapping[str, Any]] = (),
+        options: Mapping[str, Any] = NO_OPTIONS,
         add_generation_prompt: bool = True,
     ) -> str:
         """The text to encode, without adding special tokens: the template writes its own.
 
-        ``tools`` are plain JSON in OpenAI's form; ``add_generation_prompt`` ends the text where
-        the model's answer begins.
+        ``tools`` are plain JSON in OpenAI's form; ``options`` are more of its variables;
+        ``add_generation_prompt`` ends the text where the model's answer begins.
 
         Raises:
             GenerationError: no messages, a message without a role, or a template that
@@ -70,7 +93,9 @@ class ChatTemplate:
         if self._takes_parts:
             turns = [_in_parts(turn) for turn in turns]
         try:
-            return self._render(turns, list(tools), add_generation_prompt=add_generation_prompt)
+            return self._render(
+                turns, list(tools), options, add_generation_prompt=add_generation_prompt
+            )
         except Exception as error:  # a template can fail in every way that Python can
             raise GenerationError(
                 f"the model's chat template refuses this conversation: {_reason(error)}",
@@ -78,7 +103,11 @@ class ChatTemplate:
             ) from error
 
     def render_open(
-        self, messages: Sequence[Message], *, tools: Sequence[Mapping[str, Any]] = ()
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        options: Mapping[str, Any] = NO_OPTIONS,
     ) -> str:
         """As `render`, up to the end of the last message's text, which the model is to continue.
 
@@ -95,7 +124,7 @@ class ChatTemplate:
                 "end with one, or with the user's message",
             )
         marked = [*messages[:-1], {**last, "content": f"{content}{_PROBE}"}]
-        text = self.render(marked, tools=tools, add_generation_prompt=False)
+        text = self.render(marked, tools=tools, options=options, add_generation_prompt=False)
         end = text.rfind(_PROBE)
         if end < 0:
             raise GenerationError(
@@ -104,12 +133,21 @@ class ChatTemplate:
             )
         return text[:end]
 
+    def _reads_key(self, key: str) -> bool:
+        return re.search(rf"\.{key}\b|['\"]{key}['\"]", self._source) is not None
+
     def _render(
-        self, turns: list[dict[str, Any]], tools: list[Any], *, add_generation_prompt: bool = True
+        self,
+        turns: list[dict[str, Any]],
+        tools: list[Any],
+        options: Mapping[str, Any] = NO_OPTIONS,
+        *,
+        add_generation_prompt: bool = True,
     ) -> str:
         from aipc.generate import sandbox
 
         variables = {
+            **options,
             **self._special_tokens,
             "messages": turns,
             "tools": tools or None,

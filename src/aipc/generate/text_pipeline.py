@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aipc.artifact.config import (
     read_context,
@@ -15,7 +16,14 @@ from aipc.artifact.config import (
 )
 from aipc.artifact.files import CONFIG
 from aipc.errors import ArtifactError, GenerationError, UsageError, quoted
-from aipc.generate.prompt import Prompt, encode_middle, encode_prompt, middle_ends
+from aipc.generate.prompt import (
+    Prompt,
+    WrittenPrompt,
+    encode_middle,
+    encode_prompt,
+    middle_ends,
+    write_prompt,
+)
 from aipc.generate.request import GenerationRequest
 from aipc.generate.sampling import SamplingDefaults
 from aipc.generate.structured.call_reader import CallReader
@@ -23,11 +31,25 @@ from aipc.generate.structured.constraint import constrain
 from aipc.generate.structured.tool_format import format_of
 from aipc.generate.structured.tools import Toolbox, choose_tools
 from aipc.generate.template import ChatTemplate
+from aipc.generate.thinking.marks import ThinkingMarks, marks_of_tokens
+from aipc.generate.thinking.mode import DEFAULT_MODE, choose_mode, refuse_thinking
+from aipc.generate.thinking.plan import ThinkingPlan
 from aipc.generate.tokenizer import Tokenizer
 from aipc.runtimes.base import Constraint
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+class PreparedPrompt(NamedTuple):
+    """What an engine and the reader of its answer need; the reader of calls serves one answer."""
+
+    tokens: list[int]
+    constraint: Constraint | None
+    """What the answer must match, once thinking is over."""
+    reader: CallReader | None
+    thinking: ThinkingPlan | None
+    """None where nothing that the model writes is looked at so."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +83,20 @@ class TextPipeline:
         self._check_known(tokens)
         return tokens
 
-    def prepare(
-        self, request: GenerationRequest
-    ) -> tuple[list[int], Constraint | None, CallReader | None]:
-        """The prompt's token ids, what the answer must match, and what finds its tool calls.
+    @cached_property
+    def marks(self) -> ThinkingMarks | None:
+        """What stands around the model's thinking, by its chat template or its vocabulary."""
+        if self.template is None:
+            return None
+        return self.template.marks or marks_of_tokens(self.tokenizer.id_of)
 
-        The reader serves one answer.
+    def prepare(self, request: GenerationRequest) -> PreparedPrompt:
+        """The prompt's token ids, what the answer must match, and what reads it.
 
         Raises:
-            UsageError: tools or a schema that can't be offered or enforced, or a suffix for a
-                model that can't fill in the middle.
-            GenerationError: as `encode_prompt`.
+            UsageError: tools or a schema that can't be offered or enforced, a suffix for a
+                model that can't fill in the middle, or thinking of one that can't think.
+            GenerationError: as `write_prompt`.
         """
         form = self.template.tool_format if self.template else format_of(None)
         toolbox = choose_tools(request.tools, request.tool_choice)
@@ -84,9 +109,9 @@ class TextPipeline:
             )
         else:
             constraint = constrain(request.schema)
-        tokens = self._tokens(request, toolbox)
+        tokens, thinking = self._tokens(request, toolbox, constraint)
         self._check_known(tokens)
-        return tokens, constraint, toolbox.reader(form)
+        return PreparedPrompt(tokens, constraint, toolbox.reader(form), thinking)
 
     def ends(self, request: GenerationRequest) -> frozenset[int]:
         """The token ids that end an answer to ``request``."""
@@ -107,20 +132,47 @@ class TextPipeline:
                     f"logit_bias names the token {token}", f"the model knows 0 to {size - 1:,}"
                 )
 
-    def _tokens(self, request: GenerationRequest, tools: Toolbox) -> list[int]:
+    def _tokens(
+        self, request: GenerationRequest, tools: Toolbox, constraint: Constraint | None
+    ) -> tuple[list[int], ThinkingPlan | None]:
+        if self.template is None or request.raw or request.prompt_ids or request.suffix:
+            refuse_thinking(request)
+            mode = DEFAULT_MODE
+        else:
+            mode = choose_mode(request, self.template, is_constrained=constraint is not None)
         if request.prompt_ids:
-            return list(request.prompt_ids)
+            return list(request.prompt_ids), None
         if request.suffix:
-            return encode_middle(request.prompt or "", request.suffix, self.tokenizer)
-        prompt = (request.prompt or "") if request.messages is None else request.messages
-        return encode_prompt(
-            prompt,
-            self.tokenizer,
+            return encode_middle(request.prompt or "", request.suffix, self.tokenizer), None
+        written = write_prompt(
+            (request.prompt or "") if request.messages is None else request.messages,
             self.template,
             raw=request.raw,
             tools=tools,
             continue_final=request.continue_final_message,
+            mode=mode,
         )
+        return self._encoded(written, request, tools)
+
+    def _encoded(
+        self, written: WrittenPrompt, request: GenerationRequest, tools: Toolbox
+    ) -> tuple[list[int], ThinkingPlan | None]:
+        """A forced call's opening comes behind thinking, or else behind the prompt."""
+        opening = self.template.tool_format.opening if self.template and tools.forced else ""
+        is_open = self.marks is not None and self.marks.is_open(written.text)
+        if opening and not is_open:
+            written = replace(written, text=written.text + opening)
+        tokens = written.encode(self.tokenizer)
+        if self.marks is None or not written.is_rendered:
+            return tokens, None
+        plan = ThinkingPlan.of(
+            self.marks,
+            self.tokenizer,
+            is_open=is_open,
+            budget=request.thinking_budget,
+            opening=opening,
+        )
+        return tokens, plan
 
     def _check_known(self, tokens: Sequence[int]) -> None:
         """Refuse a token that the embedding has no row for: kernels answer nonsense to it."""

@@ -12,7 +12,6 @@ from typing import Any
 from aipc.convert.recipe import Recipe
 from aipc.generate import (
     Answerer,
-    CallReader,
     GenerationRequest,
     Prompt,
     RepetitionDetection,
@@ -87,8 +86,7 @@ class Session(Answerer):
         Raises:
             AipcError: as `stream`.
         """
-        tokens, _, _ = self._text.prepare(_request(prompt, tools=tools, raw=raw))
-        return tokens
+        return self._text.prepare(_request(prompt, tools=tools, raw=raw)).tokens
 
     def stream(
         self,
@@ -105,9 +103,13 @@ class Session(Answerer):
         echo: bool = False,
         raw: bool = False,
         repetition_detection: Mapping[str, int] | None = None,
+        think: bool | None = None,
+        reasoning_effort: str | None = None,
+        thinking_budget: int | None = None,
+        template_options: Mapping[str, Any] | None = None,
         **sampling: Any,
     ) -> Stream:
-        """Answer as an iterator of events: `Text` and `ToolCall`, then one `Finished`.
+        """Answer as an iterator of events: `Thinking`, `Text` and `ToolCall`, then a `Finished`.
 
         Args:
             prompt: one user message, or a conversation in OpenAI's form.
@@ -125,6 +127,13 @@ class Session(Answerer):
             raw: continue ``prompt``, a text, without the model's chat template.
             repetition_detection: end an answer that goes round in a loop, with the finish reason
                 "repetition"; {} or fields of `RepetitionDetection`.  None: it goes on.
+            think: think before the answer, or don't; None is the model's own choice, but for an
+                answer that has to fit a schema or be a call: those are not thought over unless
+                it is asked for.
+            reasoning_effort: how much to think, for models whose chat template takes it: none,
+                minimal, low, medium, high or xhigh.
+            thinking_budget: most tokens of thinking, after which its end is forced.
+            template_options: more variables of the model's chat template.
             sampling: fields of `Sampling`: max_new_tokens, temperature, top_p, top_k, min_p,
                 repetition_penalty, presence_penalty, frequency_penalty, logit_bias (token ids to
                 what is added to their scores), seed; what is left out is as the model's
@@ -152,16 +161,20 @@ class Session(Answerer):
                 suffix=suffix,
                 echo=echo,
                 repetition_detection=repetition_detection,
+                think=think,
+                reasoning_effort=reasoning_effort,
+                thinking_budget=thinking_budget,
+                template_options=template_options or {},
             )
         )
 
     def answer(self, request: GenerationRequest) -> Stream:
         """As `stream`, which makes such a request of its arguments; errors are the same."""
         decoding = self._decoding(request.sampling)
-        tokens, constraint, reader = self._text.prepare(request)
+        prepared = self._text.prepare(request)
         decoding = replace(
             decoding,
-            constraint=constraint,
+            constraint=prepared.constraint,
             logprobs=request.logprobs or request.top_logprobs > 0,
             top_logprobs=request.top_logprobs,
         )
@@ -169,13 +182,20 @@ class Session(Answerer):
         if request.echo and decoding.logprobs:
             self._able.check_logits()
         asked = request.repetition_detection
-        repetition = None if asked is None else from_mapping(RepetitionDetection, asked)
-        ends = self._text.ends(request)
-        return self._stream(tokens, decoding, request.stop, ends, reader, repetition, request.echo)
+        return self._stream(
+            prepared.tokens,
+            decoding,
+            request.stop,
+            self._text.ends(request),
+            reader=prepared.reader,
+            repetition=None if asked is None else from_mapping(RepetitionDetection, asked),
+            echo=request.echo,
+            thinking=prepared.thinking,
+        )
 
     def count(self, request: GenerationRequest) -> int:
         """Tokens of the prompt that `answer` would give the model; errors are the same."""
-        return len(self._text.prepare(request)[0])
+        return len(self._text.prepare(request).tokens)
 
     def stream_ids(
         self,
@@ -208,9 +228,7 @@ class Session(Answerer):
         decoding: Decoding,
         stop: Sequence[str],
         stop_ids: Collection[int],
-        reader: CallReader | None = None,
-        repetition: RepetitionDetection | None = None,
-        echo: bool = False,
+        **more: Any,
     ) -> Stream:
         return stream(
             self._engine,
@@ -220,9 +238,7 @@ class Session(Answerer):
             context=self.context,
             stops=stop,
             stop_ids=stop_ids,
-            reader=reader,
-            repetition=repetition,
-            echo=echo,
+            **more,
         )
 
     def close(self) -> None:

@@ -1,0 +1,1 @@
+"""What models write before their answers: found, counted, bounded, and switched on or off."""
