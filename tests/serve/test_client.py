@@ -41,6 +41,15 @@ def test_a_loop_ends_an_answer_as_it_does_in_a_session(session):
     assert session.generate("loop 9").finish_reason == "stop"
 
 
+def test_thinking_comes_as_from_a_session_and_its_switches_reach_the_server(session):
+    reply = session.generate("think oh well")
+    assert (reply.thinking, reply.text, reply.tokens) == ("oh well ", "so ", (0, 1, 2))
+    assert reply.usage.thinking_tokens == 2
+    more = {"think": True, "reasoning_effort": "low", "thinking_budget": 5}
+    told = session.generate("mode", template_options={"a": 1}, **more).text
+    assert told.startswith("True low 5 {'a': 1}")
+
+
 def test_a_cancelled_answer_ends_here_and_there(session, server):
     stream = session.stream("count 100000 every 0.001")
     next(stream)

@@ -10,6 +10,7 @@
     call                a tool call
     think WORDS         thinks these words, a token each, then answers "so"
     recall              the conversation, a token a message: "user:hello assistant:hi "…
+    mode                what the request says of thinking: "True low 5 {'a': 1} "
     fit N               PromptTooLong where the conversation has more than N messages
     print               a word on the process's standard output
     anything else       that text again, a token a word
@@ -165,6 +166,10 @@ class FakeSession:
         options = {**request.sampling, "tools": request.tools, "logprobs": request.logprobs}
         options |= {"loops": request.repetition_detection, "stop": request.stop}
         options |= {"echo": request.echo, "top_logprobs": request.top_logprobs}
+        options["mode"] = (
+            f"{request.think} {request.reasoning_effort} {request.thinking_budget} "
+            f"{dict(request.template_options)}"
+        )
         return self.stream(prompt, **options)
 
     def count(self, request: GenerationRequest) -> int:
@@ -174,6 +179,8 @@ class FakeSession:
         text = _text_of(prompt)
         if text == "recall":
             text = " ".join(f"{one['role']}:{one.get('content', '')}" for one in prompt)
+        if text == "mode":
+            text = options["mode"]
         if text.startswith("fit ") and len(prompt) > int(text.split()[1]):
             raise PromptTooLong("the fake's context is full", "ask with less")
         if text == "refuse":

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aipc.errors import AipcError, EngineError, PromptTooLong, UsageError
-from aipc.generate import Answerer, Event, Finished, Prompt, Text, Timings, Usage
+from aipc.generate import Answerer, Event, Finished, Prompt, Text, Thinking, Timings, Usage
 from aipc.progress import Notify
 from aipc.timing_spans import TimingSpan
 
@@ -154,9 +154,10 @@ class RemoteSession(Answerer):
         stop: Sequence[str] = (),
         schema: Mapping[str, Any] | None = None,
         repetition_detection: Mapping[str, int] | None = None,
-        **sampling: Any,
+        template_options: Mapping[str, Any] | None = None,
+        **more: Any,
     ) -> RemoteStream:
-        """As `aipc.session.session.Session.stream`.
+        """As `aipc.session.session.Session.stream`; ``more`` are sampling and thinking.
 
         Raises:
             AipcError: from the iteration, as the server sends it.
@@ -167,10 +168,11 @@ class RemoteSession(Answerer):
             **self._asked,
             "messages": list(messages),
             "stop": list(stop) or None,
-            "max_tokens": sampling.pop("max_new_tokens", None),
+            "max_tokens": more.pop("max_new_tokens", None),
             "response_format": None if schema is None else form,
             "repetition_detection": repetition_detection,
-            **sampling,
+            "chat_template_kwargs": template_options or None,
+            **more,
             "stream": True,
             "stream_options": {"include_usage": True},
             "return_token_ids": True,
@@ -226,7 +228,7 @@ class RemoteStream(Iterator[Event]):
             raise EngineError("the server stopped before the answer was whole", "ask again")
         yield Finished(reason, self._usage, self._clock.timings(self._usage))
 
-    def _texts(self, chunk: Mapping[str, Any]) -> Iterator[Text]:
+    def _texts(self, chunk: Mapping[str, Any]) -> Iterator[Text | Thinking]:
         """The texts of a chunk; notes when the first came, the finish reason and usage."""
         if "error" in chunk:
             raise _error(500, chunk["error"])
@@ -234,12 +236,17 @@ class RemoteStream(Iterator[Event]):
             self._clock.note_token()
             looped = choice.get("stop_reason") == "repetition_detected"
             self._reason = "repetition" if looped else choice["finish_reason"]
-            text, tokens = choice["delta"].get("content"), choice.get("token_ids", ())
-            if text or tokens:
-                yield Text(text or "", tuple(tokens))
+            text, tokens = choice["delta"].get("content"), tuple(choice.get("token_ids", ()))
+            thinking = choice["delta"].get("reasoning_content")
+            if thinking is not None:
+                yield Thinking(thinking, tokens)
+            elif text or tokens:
+                yield Text(text or "", tokens)
         if chunk.get("usage"):
             usage = chunk["usage"]
-            self._usage = Usage(usage["prompt_tokens"], usage["completion_tokens"])
+            details = usage.get("completion_tokens_details") or {}
+            thought = details.get("reasoning_tokens", 0)
+            self._usage = Usage(usage["prompt_tokens"], usage["completion_tokens"], thought)
 
 
 class _AnswerClock:

@@ -35,7 +35,12 @@ def test_a_whole_answer_has_openais_shape(client):
             "finish_reason": "stop",
         }
     ]
-    assert reply["usage"] == {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
+    assert reply["usage"] == {
+        "prompt_tokens": 2,
+        "completion_tokens": 3,
+        "total_tokens": 5,
+        "completion_tokens_details": {"reasoning_tokens": 0},
+    }
     assert set(reply["timings"]) == {"first_token_s", "decode_tokens_per_s", "total_s"}
 
 
@@ -70,7 +75,8 @@ def test_several_choices_have_an_index_each(client):
     reply = client.post(PATH, json=request_body("count 5", n=3)).json()
     assert [choice["index"] for choice in reply["choices"]] == [0, 1, 2]
     assert {choice["message"]["content"] for choice in reply["choices"]} == {"0 1 2 3 4 "}
-    assert reply["usage"] == {"prompt_tokens": 2, "completion_tokens": 15, "total_tokens": 17}
+    usage = reply["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (2, 15, 17)
     data = events(client.post(PATH, json=request_body("count 5", n=2, stream=True)))[:-1]
     choices = [json.loads(one)["choices"][0] for one in data]
     for index in (0, 1):
@@ -126,6 +132,56 @@ def test_alternatives_are_told_beside_each_token(client, stream):
 
 
 NAMED = {"type": "function", "function": {"name": "look"}}
+
+
+def test_what_was_thought_stands_beside_the_answer_and_is_counted(client):
+    reply = client.post(PATH, json=request_body("think oh well")).json()
+    message = reply["choices"][0]["message"]
+    assert (message["reasoning_content"], message["content"]) == ("oh well ", "so ")
+    assert reply["usage"]["completion_tokens_details"] == {"reasoning_tokens": 2}
+    assert reply["usage"]["completion_tokens"] == 3
+
+
+def test_what_is_thought_is_streamed_before_the_answer(client):
+    body = request_body("think oh well", stream=True, return_token_ids=True, logprobs=True)
+    *data, _ = events(client.post(PATH, json=body))
+    choices = [json.loads(each)["choices"][0] for each in data][1:-1]
+    assert [one["delta"] for one in choices] == [
+        {"reasoning_content": "oh "},
+        {"reasoning_content": "well "},
+        {"content": "so "},
+    ]
+    assert [one["token_ids"] for one in choices] == [[0], [1], [2]]
+    assert [one["logprobs"] is None for one in choices] == [True, True, False]
+
+
+MODES = [
+    ({"think": True}, "True None None {}"),
+    ({"enable_thinking": False}, "False None None {}"),
+    ({"thinking": {"type": "disabled"}}, "False None None {}"),
+    ({"thinking": {"type": "enabled", "budget_tokens": 9}}, "True None 9 {}"),
+    ({"thinking": {"type": "adaptive"}}, "None None None {}"),
+    ({"thinking_budget": 5}, "None None 5 {}"),
+    ({"thinking_token_budget": 5}, "None None 5 {}"),
+    ({"thinking_budget_tokens": 0}, "None None 0 {}"),
+    ({"thinking_budget": -1}, "None None None {}"),
+    ({"chat_template_kwargs": {"enable_thinking": False}}, "None None None {'enable_thinking': Fa"),
+]
+
+
+@pytest.mark.parametrize(("more", "told"), [*MODES, ({"reasoning_effort": "low"}, "None low None")])
+def test_how_much_to_think_may_be_said_in_many_ways(client, more, told):
+    reply = client.post(PATH, json=request_body("mode", **more)).json()
+    assert reply["choices"][0]["message"]["content"].startswith(told)
+
+
+@pytest.mark.parametrize(
+    "more", [{"reasoning_effort": "much"}, {"thinking": {"type": "yes"}}, {"think": "low"}]
+)
+def test_thinking_that_is_none_is_refused_by_its_name(client, more):
+    response = client.post(PATH, json=request_body("x", **more))
+    assert response.status_code == 400
+    assert response.json()["error"]["param"].split(".")[0] == next(iter(more))
 
 
 @pytest.mark.parametrize("choice", ["required", "none", NAMED])

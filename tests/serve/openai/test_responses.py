@@ -80,6 +80,69 @@ def test_the_events_of_a_text_come_in_openais_order(client):
     assert last["output"][0]["content"][0]["text"] == "0 1 2 "
 
 
+def test_what_was_thought_is_an_item_before_the_message(client):
+    reply = client.post(PATH, json=request_body("think oh well")).json()
+    thought, message = reply["output"]
+    assert (thought["type"], thought["status"], thought["summary"]) == (
+        "reasoning",
+        "completed",
+        [],
+    )
+    assert thought["content"] == [{"type": "reasoning_text", "text": "oh well "}]
+    assert message["content"][0]["text"] == "so "
+    assert reply["usage"]["output_tokens_details"] == {"reasoning_tokens": 2}
+
+
+def test_the_events_of_reasoning_come_before_those_of_the_text(client):
+    events = events_of(client.post(PATH, json=request_body("think oh well", stream=True)))
+    assert [data["sequence_number"] for _, data in events] == list(range(len(events)))
+    assert [name.removeprefix("response.") for name, _ in events] == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "content_part.added",
+        "reasoning_text.delta",
+        "reasoning_text.delta",
+        "reasoning_text.done",
+        "content_part.done",
+        "output_item.done",
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "completed",
+    ]
+    added, part = events[2][1], events[3][1]
+    assert (added["item"]["type"], added["item"]["content"], added["output_index"]) == (
+        "reasoning",
+        [],
+        0,
+    )
+    assert part["part"] == {"type": "reasoning_text", "text": ""}
+    assert events[6][1]["text"] == "oh well "
+    assert events[9][1]["output_index"] == 1
+
+
+def test_reasoning_goes_back_into_a_conversation(client):
+    thought = client.post(PATH, json=request_body("think oh", store=True)).json()
+    items = [*thought["output"], {"role": "user", "content": "count 1"}]
+    reply = client.post(PATH, json=request_body(items)).json()
+    assert reply["output"][0]["content"][0]["text"] == "0 "
+
+
+def test_how_much_to_think_reaches_the_model(client):
+    more = {"reasoning": {"effort": "low", "summary": "auto"}, "thinking_budget": 7}
+    response = client.post(PATH, json=request_body("mode", **more))
+    text = response.json()["output"][0]["content"][0]["text"]
+    assert text.startswith("None low 7 {}")
+    assert response.json()["reasoning"]["effort"] == "low"
+    assert "reasoning.summary" in response.headers["x-aipc-ignored"]
+    refused = client.post(PATH, json=request_body("x", reasoning={"effort": "much"}))
+    assert refused.json()["error"]["param"] == "reasoning.effort"
+
+
 def test_a_function_call_has_events_of_its_own(client):
     events = events_of(client.post(PATH, json=request_body("call", tools=[TOOL], stream=True)))
     names = [name for name, _ in events]

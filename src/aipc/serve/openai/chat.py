@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aipc.generate import Alternative, Finished, Text, ToolCall
+from aipc.generate import Alternative, Finished, Text, Thinking, ToolCall
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
 from aipc.serve.api.schemas import (
@@ -72,6 +72,7 @@ def _generation_requests(body: ChatRequest, client: str) -> list[GenerationReque
             tool_choice=choice,
             strict=body.is_strict,
             template_options=body.chat_template_kwargs or {},
+            **body.thinking_fields(body.reasoning_effort),
             ignore_eos=bool(body.ignore_eos),
             logprobs=bool(body.logprobs),
             top_logprobs=_top_logprobs(body),
@@ -87,6 +88,7 @@ class _Choice:
     """What one choice has generated so far."""
 
     texts: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
     calls: list[ToolCallBody] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
@@ -95,6 +97,9 @@ class _Choice:
         if isinstance(event, Text):
             self.texts.append(event.text)
             self.logprobs += _logprobs(event)
+            self.tokens += event.tokens
+        elif isinstance(event, Thinking):
+            self.thoughts += [event.thinking] if event.thinking else []
             self.tokens += event.tokens
         elif isinstance(event, ToolCall) and not (one_call and self.calls):
             self.calls.append(_call(event))
@@ -120,14 +125,16 @@ async def _completion(body: ChatRequest, events: IndexedEvents) -> ChatCompletio
 
 
 def _choice_body(body: ChatRequest, index: int, choice: _Choice, reason: Any) -> ChatChoice:
-    calls = {"tool_calls": choice.calls} if choice.calls else {}
+    more: dict[str, Any] = {"tool_calls": choice.calls} if choice.calls else {}
     content = "".join(choice.texts) or (None if choice.calls else "")
-    message = AnswerMessage(role="assistant", content=content, refusal=None, **calls)
+    if choice.thoughts:
+        more["reasoning_content"] = "".join(choice.thoughts)
+    message = AnswerMessage(role="assistant", content=content, refusal=None, **more)
     logprobs = ChoiceLogprobs(content=choice.logprobs, refusal=None) if body.logprobs else None
-    more = ending(reason)
+    told = ending(reason)
     if body.return_token_ids:
-        more["token_ids"] = choice.tokens
-    return ChatChoice(index=index, message=message, logprobs=logprobs, **more)
+        told["token_ids"] = choice.tokens
+    return ChatChoice(index=index, message=message, logprobs=logprobs, **told)
 
 
 async def _frames(body: ChatRequest, events: IndexedEvents) -> AsyncGenerator[bytes, None]:
@@ -166,6 +173,8 @@ class _ChunkWriter:
             yield self._chunk(index, Delta(role="assistant", content=""))
         if isinstance(event, Text) and (event.text or self._body.return_token_ids):
             yield self._chunk(index, Delta(content=event.text), event)
+        elif isinstance(event, Thinking) and (event.thinking or self._body.return_token_ids):
+            yield self._chunk(index, Delta(reasoning_content=event.thinking), event)
         elif isinstance(event, ToolCall):
             yield from self._call(index, event)
         elif isinstance(event, Finished):
@@ -184,10 +193,10 @@ class _ChunkWriter:
         yield self._chunk(index, delta)
 
     def _chunk(
-        self, index: int, delta: Delta, event: Text | None = None, reason: Any = None
+        self, index: int, delta: Delta, event: Text | Thinking | None = None, reason: Any = None
     ) -> bytes:
         logprobs = None
-        if event is not None and self._body.logprobs:
+        if isinstance(event, Text) and self._body.logprobs:
             logprobs = ChoiceLogprobs(content=_logprobs(event), refusal=None)
         more = ending(reason)
         if event is not None and self._body.return_token_ids:

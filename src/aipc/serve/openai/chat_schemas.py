@@ -11,13 +11,20 @@ from aipc.runtimes.base import MOST_ALTERNATIVES
 from aipc.serve.api.schemas import UNLIMITED, ApiModel, TimingsBody
 from aipc.serve.openai.formats import Format, Schema, StructuredOutputs, is_strict, schema_of
 from aipc.serve.openai.messages import AnyMessage
-from aipc.serve.openai.schemas import CompletionBase, Limit, StopReason, UsageBody
+from aipc.serve.openai.schemas import (
+    CompletionBase,
+    Effort,
+    Limit,
+    StopReason,
+    ThinkingMembers,
+    UsageBody,
+)
 from aipc.serve.openai.tools import MAX_TOOLS, Tool, ToolChoice
 
 Reason = Literal["stop", "length", "tool_calls"]
 
 
-class ChatRequest(CompletionBase):
+class ChatRequest(ThinkingMembers, CompletionBase):
     messages: Annotated[list[AnyMessage], Field(min_length=1, max_length=2048)]
     max_tokens: Limit | None = Field(
         default=None, description="longest answer, in tokens; -1: the whole context"
@@ -40,7 +47,9 @@ class ChatRequest(CompletionBase):
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     modalities: list[Literal["text"]] | None = None
-    reasoning_effort: str | None = Field(default=None, description="without effect here")
+    reasoning_effort: Effort | None = Field(
+        default=None, description="for models that take it; none: don't think"
+    )
     continue_final_message: bool | None = Field(
         default=None, description="extension, as vLLM's: go on where the last message ends"
     )
@@ -97,6 +106,7 @@ class ToolCallBody(ApiModel):
 class AnswerMessage(ApiModel):
     role: Literal["assistant"]
     content: str | None
+    reasoning_content: str = Field(default="", description="what was thought before, if anything")
     refusal: None
     tool_calls: list[ToolCallBody] = Field(default_factory=list)
 
@@ -128,6 +138,7 @@ class ToolCallDelta(ToolCallBody):
 class Delta(ApiModel):
     role: Literal["assistant"] | None = None
     content: str | None = None
+    reasoning_content: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
 
 

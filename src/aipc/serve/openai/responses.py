@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.errors import PromptTooLong
-from aipc.generate import Finished, Text, ToolCall
+from aipc.generate import Finished, Text, Thinking, ToolCall
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
 from aipc.serve.api.schemas import json_response, new_id, read, telling_ignored, timings_of
@@ -30,7 +30,9 @@ from aipc.serve.openai.responses_schemas import (
     IncompleteDetails,
     OutputCall,
     OutputMessage,
+    OutputReasoning,
     OutputText,
+    ReasoningText,
     ReasoningTokens,
     ResponseBody,
     ResponseRequest,
@@ -125,6 +127,7 @@ def _generation_request(
         tool_choice=choice,
         strict=is_strict(form) and False not in (tool.strict for tool in body.functions),
         template_options=body.chat_template_kwargs or {},
+        **body.thinking_fields(body.reasoning.effort if body.reasoning else None),
         ignore_eos=bool(body.ignore_eos),
         repetition_detection=body.loops,
         client=client,
@@ -163,7 +166,7 @@ class _ResponseWriter:
         self._wants_one_call = body.parallel_tool_calls is False
         self._number = 0
         self._has_begun = False
-        self._message: OutputMessage | None = None
+        self._written: OutputMessage | OutputReasoning | None = None
         self.response = _begun(body)
 
     def frames(self, event: ServerEvent) -> list[bytes]:
@@ -174,7 +177,9 @@ class _ResponseWriter:
             frames.append(self._event("response.created", response=self.response))
             frames.append(self._event("response.in_progress", response=self.response))
         if isinstance(event, Text) and event.text:
-            frames += self._write(event.text)
+            frames += self._write("message", event.text)
+        elif isinstance(event, Thinking) and event.thinking:
+            frames += self._write("reasoning", event.thinking)
         elif isinstance(event, ToolCall):
             frames += self._call(event)
         elif isinstance(event, Finished):
@@ -184,42 +189,36 @@ class _ResponseWriter:
     def error_frame(self, error: HTTPError) -> bytes:
         return self._event("error", code=error.code, message=error.message, param=error.param)
 
-    def _write(self, text: str) -> list[bytes]:
+    def _write(self, kind: str, text: str) -> list[bytes]:
+        """A piece of the message, or of the reasoning before it: an item that is opened at need."""
         frames: list[bytes] = []
-        message = self._message or self._open(frames)
-        message.content[0].text += text
-        indexes = self._indexes(message)
-        delta = self._event("response.output_text.delta", delta=text, logprobs=[], **indexes)
-        return [*frames, delta]
+        if self._written is None or self._written.type != kind:
+            frames += self._close()
+            frames += self._open(_message() if kind == "message" else _reasoning())
+        assert self._written is not None  # noqa: S101 - for the type checker
+        self._written.content[0].text += text
+        told = {"delta": text, **_told(self._written), **self._indexes(self._written)}
+        return [*frames, self._event(f"response.{self._written.content[0].type}.delta", **told)]
 
-    def _open(self, frames: list[bytes]) -> OutputMessage:
-        part = OutputText(type="output_text", text="", annotations=[], logprobs=[])
-        message = OutputMessage(
-            id=new_id("msg", "_"),
-            type="message",
-            role="assistant",
-            status="in_progress",
-            content=[],
-        )
-        self.response.output.append(message)
-        frames.append(self._item("added", message))
-        message.content.append(part)
-        self._message = message
-        indexes = self._indexes(message)
-        frames.append(self._event("response.content_part.added", part=part, **indexes))
-        return message
+    def _open(self, item: OutputReasoning | OutputMessage) -> list[bytes]:
+        part, item.content = item.content, []
+        self.response.output.append(item)
+        added = self._item("added", item)
+        item.content, self._written = part, item
+        indexes = self._indexes(item)
+        return [added, self._event("response.content_part.added", part=part[0], **indexes)]
 
     def _close(self, status: Any = "completed") -> list[bytes]:
-        """Close the open message, if there is one."""
-        message, self._message = self._message, None
-        if message is None:
+        """Close the item that is open, if there is one."""
+        item, self._written = self._written, None
+        if item is None:
             return []
-        message.status = status
-        part, indexes = message.content[0], self._indexes(message)
+        item.status = status
+        part, indexes = item.content[0], self._indexes(item)
         return [
-            self._event("response.output_text.done", text=part.text, logprobs=[], **indexes),
+            self._event(f"response.{part.type}.done", text=part.text, **_told(item), **indexes),
             self._event("response.content_part.done", part=part, **indexes),
-            self._item("done", message),
+            self._item("done", item),
         ]
 
     def _call(self, call: ToolCall) -> list[bytes]:
@@ -261,18 +260,43 @@ class _ResponseWriter:
             self._keep(self.response)
         return [*frames, self._event(f"response.{status}", response=self.response)]
 
-    def _item(self, step: str, item: OutputMessage | OutputCall) -> bytes:
+    def _item(self, step: str, item: OutputReasoning | OutputMessage | OutputCall) -> bytes:
         index = len(self.response.output) - 1
         return self._event(f"response.output_item.{step}", item=item, output_index=index)
 
-    def _indexes(self, message: OutputMessage) -> dict[str, Any]:
+    def _indexes(self, item: OutputReasoning | OutputMessage) -> dict[str, Any]:
         index = len(self.response.output) - 1
-        return {"item_id": message.id, "output_index": index, "content_index": 0}
+        return {"item_id": item.id, "output_index": index, "content_index": 0}
 
     def _event(self, kind: str, **members: Any) -> bytes:
         data = {"type": kind, "sequence_number": self._number, **members}
         self._number += 1
         return frame(json.dumps(data, default=_DUMP, ensure_ascii=False), kind)
+
+
+def _message() -> OutputMessage:
+    return OutputMessage(
+        id=new_id("msg", "_"),
+        type="message",
+        role="assistant",
+        status="in_progress",
+        content=[OutputText(type="output_text", text="", annotations=[], logprobs=[])],
+    )
+
+
+def _reasoning() -> OutputReasoning:
+    return OutputReasoning(
+        id=new_id("rs", "_"),
+        type="reasoning",
+        status="in_progress",
+        summary=[],
+        content=[ReasoningText(type="reasoning_text", text="")],
+    )
+
+
+def _told(item: OutputReasoning | OutputMessage) -> dict[str, Any]:
+    """What the events of a message's text have besides."""
+    return {"logprobs": []} if isinstance(item, OutputMessage) else {}
 
 
 def _begun(body: ResponseRequest) -> ResponseBody:
@@ -295,7 +319,7 @@ def _begun(body: ResponseRequest) -> ResponseBody:
         metadata=body.metadata or {},
         parallel_tool_calls=body.parallel_tool_calls is not False,
         previous_response_id=body.previous_response_id,
-        reasoning={"effort": None, "summary": None},
+        reasoning={"effort": body.reasoning.effort if body.reasoning else None, "summary": None},
         service_tier="default",
         store=body.store is not False,
         temperature=body.temperature,
@@ -317,6 +341,6 @@ def _usage(end: Finished) -> ResponseUsage:
         input_tokens=usage.prompt_tokens,
         input_tokens_details=CachedTokens(cached_tokens=0, cache_write_tokens=0),
         output_tokens=usage.completion_tokens,
-        output_tokens_details=ReasoningTokens(reasoning_tokens=0),
+        output_tokens_details=ReasoningTokens(reasoning_tokens=end.usage.thinking_tokens),
         total_tokens=usage.total_tokens,
     )

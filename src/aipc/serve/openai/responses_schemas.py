@@ -11,7 +11,7 @@ from aipc.serve.api.refusals import by_shape
 from aipc.serve.api.schemas import UNLIMITED, ApiModel, RequestPart, TimingsBody
 from aipc.serve.openai.formats import FlatFormat
 from aipc.serve.openai.items import InputItem
-from aipc.serve.openai.schemas import Limit, OpenAIBody, StopReason
+from aipc.serve.openai.schemas import Effort, Limit, OpenAIBody, StopReason, ThinkingMembers
 from aipc.serve.openai.tools import MAX_TOOLS, AnyTool, FunctionTool, ModeChoice, ToolChoice
 
 MAX_ITEMS = 2048
@@ -21,7 +21,14 @@ class TextOptions(RequestPart):
     format: FlatFormat | None = None
 
 
-class ResponseRequest(OpenAIBody):
+class ReasoningOptions(RequestPart):
+    effort: Effort | None = Field(
+        default=None, description="for models that take it; none: don't think"
+    )
+    summary: str | None = Field(default=None, description="without effect: all is told")
+
+
+class ResponseRequest(ThinkingMembers, OpenAIBody):
     input: Annotated[
         Annotated[str, Tag("=text")]
         | Annotated[list[InputItem], Field(max_length=MAX_ITEMS), Tag("=list")],
@@ -51,11 +58,13 @@ class ResponseRequest(OpenAIBody):
     top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = Field(
         default=None, description="0 only"
     )
-    reasoning: dict[str, Any] | None = Field(default=None, description="without effect here")
+    reasoning: ReasoningOptions | None = None
     metadata: dict[str, Any] | None = Field(default=None, description="told again, no more")
 
     def unheeded(self) -> Iterator[str]:
         yield from (f"include[{index}]" for index in range(len(self.include or ())))
+        if self.reasoning and self.reasoning.summary:
+            yield "reasoning.summary"
 
     @property
     def functions(self) -> list[FunctionTool]:
@@ -78,6 +87,21 @@ class OutputText(ApiModel):
     text: str
     annotations: list[Any]
     logprobs: list[Any]
+
+
+class ReasoningText(ApiModel):
+    type: Literal["reasoning_text"]
+    text: str
+
+
+class OutputReasoning(ApiModel):
+    """What was thought before the answer."""
+
+    id: str
+    type: Literal["reasoning"]
+    status: Literal["in_progress", "completed", "incomplete"]
+    summary: list[Any]
+    content: list[ReasoningText]
 
 
 class OutputMessage(ApiModel):
@@ -125,7 +149,9 @@ class ResponseBody(ApiModel):
     status: Literal["in_progress", "completed", "incomplete"]
     background: Literal[False]
     model: str
-    output: list[Annotated[OutputMessage | OutputCall, Field(discriminator="type")]]
+    output: list[
+        Annotated[OutputReasoning | OutputMessage | OutputCall, Field(discriminator="type")]
+    ]
     error: None
     incomplete_details: IncompleteDetails | None
     stop_reason: StopReason = None

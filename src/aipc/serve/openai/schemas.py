@@ -69,6 +69,52 @@ class OpenAIBody(SamplingBody):
     )
 
 
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+
+
+class ThinkingSwitch(RequestPart):
+    type: Literal["enabled", "disabled", "adaptive", "auto"]
+    budget_tokens: int | None = None
+
+
+class ThinkingMembers(RequestPart):
+    """Whether to think before the answer, and how much, by the names that servers have for it."""
+
+    think: bool | None = Field(
+        default=None, description="extension, as Ollama's: think before the answer, or don't"
+    )
+    enable_thinking: bool | None = Field(default=None, description="extension, as Qwen's: as think")
+    thinking: ThinkingSwitch | None = Field(
+        default=None, description="extension, as DeepSeek's and Anthropic's: as think"
+    )
+    thinking_budget: int | None = Field(
+        default=None,
+        description="extension, as Qwen's: most tokens of thinking, which is ended then; -1: all",
+    )
+    thinking_token_budget: int | None = Field(default=None, description="the same, as vLLM's")
+    thinking_budget_tokens: int | None = Field(default=None, description="the same, as llama.cpp's")
+
+    def thinking_fields(self, effort: Effort | None) -> dict[str, Any]:
+        """Those of a `GenerationRequest` that are about it."""
+        switch = self.thinking or ThinkingSwitch(type="auto")
+        stated = {"enabled": True, "disabled": False}.get(switch.type)
+        budgets = (
+            self.thinking_budget,
+            self.thinking_token_budget,
+            self.thinking_budget_tokens,
+            switch.budget_tokens,
+        )
+        return {
+            "think": _first(self.think, self.enable_thinking, stated),
+            "reasoning_effort": effort,
+            "thinking_budget": _first(*(one for one in budgets if one is None or one >= 0)),
+        }
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
 class StreamOptions(RequestPart):
     include_usage: bool | None = Field(default=None, description="usage in a chunk of its own")
 
@@ -110,10 +156,15 @@ class CompletionBase(OpenAIBody):
         return [(fold_seed(self.seed) + at) % 2**32 for at in range(self.n or 1)]
 
 
+class CompletionDetails(ApiModel):
+    reasoning_tokens: int
+
+
 class UsageBody(ApiModel):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    completion_tokens_details: CompletionDetails | None = None
 
 
 StopReason = Annotated[
@@ -137,8 +188,12 @@ def usage_of(ends: Sequence[Finished]) -> UsageBody:
     """Sum over the choices of one prompt; the prompt counts once."""
     prompt = ends[0].usage.prompt_tokens
     completion = sum(end.usage.completion_tokens for end in ends)
+    thinking = sum(end.usage.thinking_tokens for end in ends)
     return UsageBody(
-        prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=prompt + completion,
+        completion_tokens_details=CompletionDetails(reasoning_tokens=thinking),
     )
 
 
