@@ -35,12 +35,7 @@ def test_a_whole_answer_has_openais_shape(client):
             "finish_reason": "stop",
         }
     ]
-    assert reply["usage"] == {
-        "prompt_tokens": 2,
-        "completion_tokens": 3,
-        "total_tokens": 5,
-        "completion_tokens_details": {"reasoning_tokens": 0},
-    }
+    assert reply["usage"] == {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
     assert set(reply["timings"]) == {"first_token_s", "decode_tokens_per_s", "total_s"}
 
 
@@ -75,8 +70,7 @@ def test_several_choices_have_an_index_each(client):
     reply = client.post(PATH, json=request_body("count 5", n=3)).json()
     assert [choice["index"] for choice in reply["choices"]] == [0, 1, 2]
     assert {choice["message"]["content"] for choice in reply["choices"]} == {"0 1 2 3 4 "}
-    usage = reply["usage"]
-    assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (2, 15, 17)
+    assert reply["usage"] == {"prompt_tokens": 2, "completion_tokens": 15, "total_tokens": 17}
     data = events(client.post(PATH, json=request_body("count 5", n=2, stream=True)))[:-1]
     choices = [json.loads(one)["choices"][0] for one in data]
     for index in (0, 1):

@@ -164,7 +164,9 @@ class UsageBody(ApiModel):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
-    completion_tokens_details: CompletionDetails | None = None
+    completion_tokens_details: CompletionDetails | None = Field(
+        default=None, description="where something was thought"
+    )
 
 
 StopReason = Annotated[
@@ -189,11 +191,12 @@ def usage_of(ends: Sequence[Finished]) -> UsageBody:
     prompt = ends[0].usage.prompt_tokens
     completion = sum(end.usage.completion_tokens for end in ends)
     thinking = sum(end.usage.thinking_tokens for end in ends)
+    details = {"completion_tokens_details": CompletionDetails(reasoning_tokens=thinking)}
     return UsageBody(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=prompt + completion,
-        completion_tokens_details=CompletionDetails(reasoning_tokens=thinking),
+        **(details if thinking else {}),
     )
 
 
