@@ -5,6 +5,7 @@ import json
 import pytest
 
 from aipc.errors import GenerationError
+from aipc.generate.conversation import arrange
 from aipc.generate.template import MAX_SOURCE, ChatTemplate
 
 CHATML = (
@@ -157,6 +158,54 @@ def test_template_that_refuses_says_why():
     template = ChatTemplate("{{ raise_exception('roles must alternate') }}", {})
     with pytest.raises(GenerationError, match="refuses this conversation: roles must alternate;"):
         template.render(messages("hello"))
+
+
+BY_TURNS = (
+    "{% if messages[0].role == 'system' %}{% set rest = messages[1:] %}"
+    "{{ '[' + messages[0].content + ']' }}{% else %}{% set rest = messages %}{% endif %}"
+    "{% for message in rest %}{% if (message.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}"
+    "{{ message.role + ':' + message.content + ';' }}{% endfor %}"
+)
+NO_SYSTEM = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + BY_TURNS
+)
+OUT_OF_TURN = [
+    {"role": role, "content": content}
+    for role, content in (
+        ("system", "a"),
+        ("developer", "b"),
+        ("user", "c"),
+        ("user", "d"),
+        ("assistant", "e"),
+        ("assistant", "f"),
+        ("system", "g"),
+        ("user", "h"),
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (BY_TURNS, "[a\n\nb]user:c\n\nd;assistant:e\n\nf;user:g\n\nh;"),
+        (NO_SYSTEM, "user:a\n\nb\n\nc\n\nd;assistant:e\n\nf;user:g\n\nh;"),
+    ],
+)
+def test_a_template_that_refuses_the_order_of_roles_is_told_by_turns(source, text):
+    template = ChatTemplate(source, {})
+    told = arrange(OUT_OF_TURN, template.tool_format)
+    assert template.render(told) == text
+    in_turn = [{"role": "user", "content": "x"}]
+    assert template.render(in_turn) == "user:x;"
+
+
+def test_calls_and_results_are_not_joined():
+    template = ChatTemplate(BY_TURNS, {})
+    calls = [{"function": {"name": "f", "arguments": {}}}]
+    turns = [{"role": "assistant", "content": "x", "tool_calls": calls} for _ in range(2)]
+    with pytest.raises(GenerationError, match="roles must alternate"):
+        template.render([{"role": "user", "content": "x"}, *turns])
 
 
 @pytest.mark.parametrize("source", ["{% for %}", "{{ 1 +", "{% nonsense %}"])

@@ -210,3 +210,30 @@ def _with_tools(
     parts = [first["content"]] if first["content"] else []
     instruction = form.instruction.replace("{tools}", functions)
     return [{**first, "content": "\n\n".join([*parts, instruction])}, *rest]
+
+
+def alternating(
+    turns: Sequence[dict[str, Any]], *, has_system: bool = True
+) -> list[dict[str, Any]]:
+    """The same conversation with a single system message, at its beginning, and roles by turns.
+
+    Some families' templates (Mistral's, Gemma's) refuse any other, and some a system message at
+    all: without ``has_system`` its text begins the first user's message, as Gemma's own template
+    does it.  Texts are joined by an empty line; a system message further on is told as a user's.
+    """
+    said: list[dict[str, Any]] = []
+    for turn in turns:
+        is_first = all(one["role"] == "system" for one in said)
+        role = turn["role"] if turn["role"] != "system" or (is_first and has_system) else "user"
+        if said and _can_join(said[-1], role, turn):
+            said[-1] = {**said[-1], "content": f"{said[-1]['content']}\n\n{turn['content']}"}
+        else:
+            said.append({**turn, "role": role})
+    return said
+
+
+def _can_join(before: Mapping[str, Any], role: str, turn: Mapping[str, Any]) -> bool:
+    is_said = role in {"system", "user", "assistant"} and before["role"] == role
+    texts = (before.get("content"), turn.get("content"))
+    has_calls = "tool_calls" in before or "tool_calls" in turn
+    return is_said and not has_calls and all(isinstance(text, str) for text in texts)

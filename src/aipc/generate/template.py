@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from aipc.errors import GenerationError
-from aipc.generate.conversation import THINKING_KEYS, Message, plain
+from aipc.generate.conversation import THINKING_KEYS, Message, alternating, plain
 from aipc.generate.structured.tool_format import ToolFormat, format_of
 from aipc.generate.thinking.marks import ThinkingMarks, marks_of_template
 
@@ -90,17 +91,37 @@ class ChatTemplate:
                 refuses the conversation or takes too much time or text.
         """
         turns = plain(messages)
-        if self._takes_parts:
-            turns = [_in_parts(turn) for turn in turns]
         try:
-            return self._render(
-                turns, list(tools), options, add_generation_prompt=add_generation_prompt
-            )
+            return self._render_in_order(turns, list(tools), options, add_generation_prompt)
         except Exception as error:  # a template can fail in every way that Python can
             raise GenerationError(
                 f"the model's chat template refuses this conversation: {_reason(error)}",
                 "change the messages' roles or their order, or choose another model",
             ) from error
+
+    def _render_in_order(
+        self,
+        turns: list[dict[str, Any]],
+        tools: list[Any],
+        options: Mapping[str, Any],
+        add_generation_prompt: bool,
+    ) -> str:
+        """Where the template refuses the order of the roles, in the order that all take."""
+        from jinja2 import TemplateError
+
+        more = {"add_generation_prompt": add_generation_prompt}
+        try:
+            return self._render(self._formed(turns), tools, options, **more)
+        except TemplateError:
+            for has_system in (True, False):
+                other = alternating(turns, has_system=has_system)
+                if other != turns:
+                    with suppress(TemplateError):
+                        return self._render(self._formed(other), tools, options, **more)
+            raise
+
+    def _formed(self, turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [_in_parts(turn) for turn in turns] if self._takes_parts else turns
 
     def render_open(
         self,

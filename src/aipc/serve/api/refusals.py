@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import Discriminator, ValidationError
+from pydantic import BaseModel, Discriminator, ValidationError
 from pydantic_core import ErrorDetails
 
 from aipc.serve.http.errors import HTTPError
@@ -34,7 +34,7 @@ def by_shape(*shapes: str) -> Discriminator:
     """Tells branches by the kind of JSON: "=text", "=list" or "=object"."""
 
     def pick(value: Any) -> str | None:
-        shape = _SHAPES.get(type(value))
+        shape = "object" if isinstance(value, BaseModel) else _SHAPES.get(type(value))
         return MARK + shape if shape in shapes else None
 
     return _discriminator(pick, "", [f"{'an' if one == 'object' else 'a'} {one}" for one in shapes])
@@ -43,12 +43,17 @@ def by_shape(*shapes: str) -> Discriminator:
 def by_member(
     name: str, *values: str, pick: Callable[[Mapping[str, Any]], str | None] | None = None
 ) -> Discriminator:
-    """Tells branches by a member's value; ``pick`` does where that takes more than looking."""
-    chosen = pick or (lambda value: value.get(name))
+    """Tells branches by a member's value; ``pick`` does where that takes more than looking.
+
+    Both work for what is read, plain JSON, and for what is written, the objects made of it.
+    """
 
     def tag(value: Any) -> str | None:
-        branch = chosen(value) if isinstance(value, dict) else None
-        return MARK + branch if isinstance(branch, str) and (pick or branch in values) else None
+        members = vars(value) if isinstance(value, BaseModel) else value
+        if not isinstance(members, dict) or not isinstance(members.get(name), str | None):
+            return None
+        branch = members.get(name) if pick is None else pick(members)
+        return MARK + branch if branch is not None and (pick or branch in values) else None
 
     return _discriminator(tag, name, values)
 
