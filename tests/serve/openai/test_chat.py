@@ -9,6 +9,7 @@ from aipc.serve.api.ignored import HEADER
 from aipc.serve.openai.chat_schemas import ChatRequest
 
 PATH = "/v1/chat/completions"
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 
 
@@ -198,6 +199,7 @@ REFUSED = {
     "a search": ({"web_search_options": {}}, "unsupported_parameter"),
     "another sampler": ({"mirostat": 2}, "unsupported_parameter"),
     "no tokens": ({"max_tokens": 0}, "invalid_value"),
+    "a pattern": ({"structured_outputs": {"regex": "a*"}}, "invalid_value"),
     "no prompt for the answer": ({"add_generation_prompt": False}, "invalid_value"),
     "sound": ({"modalities": ["text", "audio"]}, "invalid_value"),
     "an image": (
@@ -238,6 +240,34 @@ def test_what_changes_nothing_is_taken(client):
         "chat_template_kwargs": {"enable_thinking": False},
     }
     assert client.post(PATH, json=request_body("x", **more)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("more", "sampling"),
+    [
+        ({"top_k": -1}, {"top_k": 0}),
+        ({"top_p": 0}, {"top_p": 0.001}),
+        ({"repeat_penalty": 1.1}, {"repetition_penalty": 1.1}),
+        ({"repeat_penalty": 1.1, "repetition_penalty": 1.2}, {"repetition_penalty": 1.2}),
+    ],
+)
+def test_values_by_which_other_servers_say_the_same_are_translated(more, sampling):
+    assert ChatRequest(**request_body("x", **more)).sampling(None) == sampling
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA}}},
+        {"response_format": {"type": "json_object", "schema": SCHEMA}},
+        {"response_format": {"type": "json_schema", "schema": SCHEMA}},
+        {"json_schema": SCHEMA},
+        {"guided_json": SCHEMA},
+        {"structured_outputs": {"json": SCHEMA, "regex": None}},
+    ],
+)
+def test_a_schema_is_taken_in_every_servers_form(more):
+    assert ChatRequest(**request_body("x", **more)).schema_given == SCHEMA
 
 
 def test_every_member_may_be_null(client):

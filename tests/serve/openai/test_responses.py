@@ -236,6 +236,13 @@ def test_an_item_is_referred_to_by_its_id(client):
     assert reply["output"][0]["content"][0]["text"] == "user:call assistant: tool:recall "
 
 
+def test_reasoning_that_is_gone_is_passed_over(client):
+    items = [{"type": "item_reference", "id": "rs_gone"}, {"role": "user", "content": "recall"}]
+    reply = client.post(PATH, json=request_body(items))
+    assert reply.json()["output"][0]["content"][0]["text"] == "user:recall "
+    assert reply.headers[HEADER] == "input[0]"
+
+
 def test_a_kept_response_is_read_and_let_go(client):
     before = client.post(PATH, json=request_body("hello")).json()
     path = f"{PATH}/{before['id']}"

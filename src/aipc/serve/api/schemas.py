@@ -30,14 +30,15 @@ R = TypeVar("R", bound="ApiModel")
 
 UNLIMITED = 2**31 - 1
 """Tokens; the context ends an answer sooner."""
-_DECLARED: Mapping[str, Option] = {option.name: option for option in describe(Sampling)}
+DECLARED: Mapping[str, Option] = {option.name: option for option in describe(Sampling)}
+"""The options of `Sampling`, with their bounds and help."""
 
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 def sampling_field(name: str) -> Any:
     """A field with the bounds and the help of the `Sampling` option of that name."""
-    return _field(_DECLARED[name], None)
+    return _field(DECLARED[name], None)
 
 
 def _repetition_field(name: str) -> Any:
@@ -96,6 +97,10 @@ class RequestBody(RequestPart):
         """Paths of the members that were taken and have no effect."""
         return (*self._ignored, *self.unheeded())
 
+    def ignore(self, path: str) -> None:
+        """Name a member that turned out to have no effect."""
+        self._ignored += (path,)
+
     def unheeded(self) -> Iterator[str]:
         """Paths of members that are known, but have no effect with the value that they have."""
         yield from ()
@@ -128,7 +133,7 @@ class SamplingBody(RequestBody):
 
     def sampling(self, limit: int | None, seed: int | None = None) -> dict[str, Any]:
         """The fields of `Sampling` that were given."""
-        own = {name: getattr(self, name, None) for name in _DECLARED}
+        own = {name: getattr(self, name, None) for name in DECLARED}
         fields = {**own, "max_new_tokens": limit, "seed": seed}
         return {name: value for name, value in fields.items() if value is not None}
 

@@ -65,7 +65,7 @@ class ChatRequest(ThinkingMembers, CompletionBase):
     @property
     def schema_given(self) -> Mapping[str, Any] | None:
         """The answer's JSON schema, by whichever member it was given."""
-        vllm = self.structured_outputs.json_ if self.structured_outputs else None
+        vllm = self.structured_outputs.schema_given if self.structured_outputs else None
         return schema_of(self.response_format) or self.json_schema or self.guided_json or vllm
 
     @property

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Tag
+from pydantic import ConfigDict, Field, Tag
 
 from aipc.serve.api.refusals import by_member
-from aipc.serve.api.schemas import ApiModel, RequestPart
+from aipc.serve.api.schemas import RequestPart
 
 Schema = dict[str, Any]
 _ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
@@ -63,10 +63,17 @@ FlatFormat = Annotated[
 ]
 
 
-class StructuredOutputs(ApiModel):
-    """vLLM's; of its kinds of constraints the schema alone."""
+class StructuredOutputs(RequestPart):
+    """vLLM's; of its kinds of constraints JSON alone."""
+
+    model_config = ConfigDict(extra="forbid")
 
     json_: Schema | None = Field(default=None, alias="json")
+    json_object: bool | None = None
+
+    @property
+    def schema_given(self) -> Mapping[str, Any] | None:
+        return self.json_ or (_ANY_OBJECT if self.json_object else None)
 
 
 def schema_of(form: Format | FlatFormat | None) -> Mapping[str, Any] | None:

@@ -39,7 +39,7 @@ from aipc.serve.openai.responses_schemas import (
     ResponseUsage,
 )
 from aipc.serve.openai.schemas import usage_of
-from aipc.serve.openai.stored import ResponseStore, StoredResponse, owner_of
+from aipc.serve.openai.stored import ResponseStore, StoredResponse, not_here, owner_of
 from aipc.serve.openai.tools import choose, definition
 from aipc.serve.worker.messages import ServerEvent, Waiting
 
@@ -74,10 +74,14 @@ class Responses:
         if isinstance(body.input, str):
             return [*items, *([_said(body.input)] if body.input else ())]
         for index, item in enumerate(body.input):
-            if isinstance(item, ItemReference):
-                items += _READ([self._store.item(owner, item.id, f"input[{index}].id")])
-            else:
+            if not isinstance(item, ItemReference):
                 items.append(item)
+            elif found := self._store.item(owner, item.id):
+                items += _READ([found])
+            elif item.id.startswith("rs_"):  # reasoning, which an answer can do without
+                body.ignore(f"input[{index}]")
+            else:
+                raise not_here("item", item.id, "item_not_found", f"input[{index}].id")
         return items
 
     def _keep(self, owner: str, items: Sequence[InputItem], response: ResponseBody) -> None:

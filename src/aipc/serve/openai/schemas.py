@@ -13,6 +13,7 @@ from aipc.generate import Finished, FinishReason
 from aipc.runtimes.sampling import DRAW, fold_seed
 from aipc.serve.api.refusals import by_shape
 from aipc.serve.api.schemas import (
+    DECLARED,
     ApiModel,
     RequestPart,
     SamplingBody,
@@ -61,12 +62,35 @@ class OpenAIBody(SamplingBody):
         name: neutral for name, _, neutral in _unsupported()
     }
 
+    top_p: float | None = Field(
+        default=None, ge=0.0, le=1.0, description="sample among tokens that hold this share"
+    )
+    top_k: int | None = Field(
+        default=None, ge=-1, description="sample among so many tokens; -1 and 0 are off"
+    )
+    repeat_penalty: float | None = Field(
+        default=None,
+        ge=DECLARED["repetition_penalty"].minimum,
+        le=DECLARED["repetition_penalty"].maximum,
+        description="extension, as llama.cpp's: repetition_penalty, over the whole text",
+    )
     chat_template_kwargs: dict[str, Any] | None = Field(
         default=None, description="extension, as vLLM's: more variables of the chat template"
     )
     ignore_eos: bool | None = Field(
         default=None, description="extension, as vLLM's: go on to the limit"
     )
+
+    def sampling(self, limit: int | None, seed: int | None = None) -> dict[str, Any]:
+        """As at `SamplingBody`, with the values by which other servers say the same."""
+        given = super().sampling(limit, seed)
+        if self.top_k is not None:
+            given["top_k"] = max(self.top_k, 0)
+        if self.top_p is not None:
+            given["top_p"] = max(self.top_p, DECLARED["top_p"].minimum or 0)
+        if self.repeat_penalty is not None:
+            given.setdefault("repetition_penalty", self.repeat_penalty)
+        return given
 
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]

@@ -81,22 +81,18 @@ class ResponseStore:
         found = self.find(owner, response_id)
         if found is None:
             code = "previous_response_not_found"
-            raise _not_here("previous response", response_id, code, "previous_response_id")
+            raise not_here("previous response", response_id, code, "previous_response_id")
         return [*found.input, *found.output]
 
-    def item(self, owner: str, item_id: str, param: str) -> Item:
-        """An item that some kept response has or was made from, by its id.
-
-        Raises:
-            HTTPError: 400, it is not here; ``param`` asked for it.
-        """
+    def item(self, owner: str, item_id: str) -> Item | None:
+        """An item that some kept response has or was made from, by its id."""
         for (whose, _), (response, _) in reversed(self._kept.items()):
             if whose == owner:
                 items = response.output if item_id in response.body else []
                 for item in (*items, *response.input):
                     if item["id"] == item_id:
                         return item
-        raise _not_here("item", item_id, "item_not_found", param)
+        return None
 
 
 class StoredResponses:
@@ -142,6 +138,7 @@ def _not_kept(response_id: str) -> HTTPError:
     return HTTPError(404, f"the response '{response_id:.80}' is not here", code="not_found")
 
 
-def _not_here(what: str, its_id: str, code: str, param: str) -> HTTPError:
+def not_here(what: str, its_id: str, code: str, param: str) -> HTTPError:
+    """An error for what ``param`` refers to."""
     message = f"the {what} '{its_id:.80}' is not here: {_REMEDY}"
     return HTTPError(400, message, code=code, param=param)
