@@ -239,13 +239,17 @@ def test_what_changes_nothing_is_taken(client):
         "typical_p": 1.0,
         "chat_template_kwargs": {"enable_thinking": False},
     }
-    assert client.post(PATH, json=request_body("x", **more)).status_code == 200
+    reply = client.post(PATH, json=request_body("x", **more))
+    assert reply.status_code == 200
+    named = {"user", "store", "metadata", "service_tier"}
+    assert set(reply.headers[HEADER].split(", ")) == named
 
 
 @pytest.mark.parametrize(
     ("more", "sampling"),
     [
         ({"top_k": -1}, {"top_k": 0}),
+        ({"top_k": 5.0}, {"top_k": 5}),
         ({"top_p": 0}, {"top_p": 0.001}),
         ({"repeat_penalty": 1.1}, {"repetition_penalty": 1.1}),
         ({"repeat_penalty": 1.1, "repetition_penalty": 1.2}, {"repetition_penalty": 1.2}),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -33,6 +34,13 @@ UNLIMITED = 2**31 - 1
 DECLARED: Mapping[str, Option] = {option.name: option for option in describe(Sampling)}
 """The options of `Sampling`, with their bounds and help."""
 
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""A whole number; 40.0 is one too, as in JSON Schema."""
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -125,7 +133,7 @@ class SamplingBody(RequestBody):
     )
     temperature: float | None = sampling_field("temperature")
     top_p: float | None = sampling_field("top_p")
-    top_k: int | None = sampling_field("top_k")
+    top_k: Whole | None = sampling_field("top_k")
     min_p: float | None = sampling_field("min_p")
     repetition_penalty: float | None = sampling_field("repetition_penalty")
     presence_penalty: float | None = sampling_field("presence_penalty")
@@ -157,7 +165,8 @@ def read(kind: type[R], body: bytes) -> R:
     except ValidationError as error:
         raise refusal(error, members) from error
     if isinstance(read, RequestBody):
-        read._ignored = tuple(ignored_members(members, read))  # noqa: SLF001 - made here
+        ignored = (path for path in ignored_members(members, read) if path not in kind.REFUSED)
+        read._ignored = tuple(ignored)  # noqa: SLF001 - made here
     return read
 
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from aipc.serve.api.schemas import ApiModel
+from aipc.serve.api.schemas import ApiModel, Whole
 from aipc.serve.ollama.reply import OllamaReply
-from aipc.serve.ollama.schemas import GeneratingBody, Images, OllamaPart, Whole
+from aipc.serve.ollama.schemas import GeneratingBody, Images, OllamaPart
 
 
 def _small(role: Any) -> Any:

@@ -13,10 +13,10 @@ from starlette.responses import Response
 from aipc.generate import Finished
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import ApiModel, json_response, read
+from aipc.serve.api.schemas import ApiModel, Whole, json_response, read
 from aipc.serve.http.connection import while_connected
 from aipc.serve.ollama.loading import load_or_unload
-from aipc.serve.ollama.schemas import OllamaBody, Whole
+from aipc.serve.ollama.schemas import OllamaBody
 from aipc.serve.worker.messages import Embedded, floats
 
 if TYPE_CHECKING:

@@ -13,7 +13,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from aipc.serve.api.schemas import UNLIMITED, ApiModel, RequestBody, Stop, sampling_field
+from aipc.serve.api.schemas import (
+    UNLIMITED,
+    ApiModel,
+    RequestBody,
+    Stop,
+    Whole,
+    sampling_field,
+)
 from aipc.serve.http.errors import HTTPError
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60, "h": 3600}
@@ -26,12 +33,6 @@ _SEEDS = 2**32
 Effort = Literal["low", "medium", "high"]
 
 
-def whole(value: Any) -> Any:
-    """40.0 as 40: Ollama takes either where a whole number is meant."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Whole = Annotated[int, BeforeValidator(whole)]
 Duration = Annotated[str, Field(pattern=_DURATION, max_length=40)]
 Think = bool | Literal["low", "medium", "high", "max"]
 Format = Literal["", "json"] | dict[str, Any]

@@ -89,6 +89,7 @@ class ReasoningItem(RequestPart):
 
     type: Literal["reasoning"]
     content: Content | None = None
+    summary: Any = None
     id: str | None = None
     status: str | None = None
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Tag
 
 from aipc.serve.api.refusals import by_shape
-from aipc.serve.api.schemas import UNLIMITED, ApiModel, RequestPart, TimingsBody
+from aipc.serve.api.schemas import UNLIMITED, ApiModel, RequestPart, TimingsBody, Whole
 from aipc.serve.openai.formats import FlatFormat
 from aipc.serve.openai.items import InputItem
 from aipc.serve.openai.schemas import Effort, Limit, OpenAIBody, StopReason, ThinkingMembers
@@ -38,7 +38,7 @@ class ResponseRequest(ThinkingMembers, OpenAIBody):
     max_output_tokens: Limit | None = Field(
         default=None, description="longest answer, in tokens; -1: the whole context"
     )
-    max_tool_calls: int | None = Field(
+    max_tool_calls: Whole | None = Field(
         default=None, description="without effect: no tool is called here"
     )
     text: TextOptions | None = None

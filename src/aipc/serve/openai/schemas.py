@@ -17,6 +17,7 @@ from aipc.serve.api.schemas import (
     ApiModel,
     RequestPart,
     SamplingBody,
+    Whole,
     sampling_field,
     timings_of,
 )
@@ -50,7 +51,7 @@ def _limit(tokens: int) -> int:
     return tokens
 
 
-Limit = Annotated[int, AfterValidator(_limit), WithJsonSchema({"type": "integer", "minimum": -1})]
+Limit = Annotated[Whole, AfterValidator(_limit), WithJsonSchema({"type": "integer", "minimum": -1})]
 """Tokens; -1, as other servers have it, is no limit but the context's."""
 
 
@@ -65,7 +66,7 @@ class OpenAIBody(SamplingBody):
     top_p: float | None = Field(
         default=None, ge=0.0, le=1.0, description="sample among tokens that hold this share"
     )
-    top_k: int | None = Field(
+    top_k: Whole | None = Field(
         default=None, ge=-1, description="sample among so many tokens; -1 and 0 are off"
     )
     repeat_penalty: float | None = Field(
@@ -149,8 +150,10 @@ StopText = Annotated[str, Field(max_length=256)]
 class CompletionBase(OpenAIBody):
     """What chat and plain completions share."""
 
-    n: int | None = Field(default=None, ge=1, le=8, description="answers; one seed higher for each")
-    seed: int | None = sampling_field("seed")
+    n: Whole | None = Field(
+        default=None, ge=1, le=8, description="answers; one seed higher for each"
+    )
+    seed: Whole | None = sampling_field("seed")
     stop: (
         Annotated[
             Annotated[StopText, Tag("=text")]
