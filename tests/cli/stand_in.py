@@ -15,12 +15,15 @@ from typing import Any
 
 from aipc.errors import EngineError
 from aipc.generate import RepetitionDetection, Reply, Stream, collect, stream
+from aipc.generate.thinking.marks import marks_of_template
+from aipc.generate.thinking.plan import ThinkingPlan
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.fake import FakeEngine
 from aipc.runtimes.sampling import Sampling
 from aipc.timing_spans import TimingSpan
 
 END = 0
+_THINKING = {"think", "reasoning_effort", "thinking_budget", "template_options"}
 
 
 class Bytes:
@@ -31,6 +34,9 @@ class Bytes:
 
     def is_silent(self, token: int) -> bool:
         return token == END
+
+    def id_of(self, text: str) -> None:
+        """No mark is a token."""
 
     def has_letter(self, token: int) -> bool:
         return chr(token).isalpha()
@@ -49,6 +55,8 @@ class StandIn:
     )
     asked: list[str | list[dict[str, str]]] = field(default_factory=list)
     sampled: list[dict[str, Any]] = field(default_factory=list)
+    thought: list[dict[str, Any]] = field(default_factory=list)
+    """What each answer was told of thinking; an answer may begin with <think>…</think>."""
     schemas: list[Any] = field(default_factory=list)
     stages: tuple[TimingSpan, ...] = (
         TimingSpan("load", 0, 1.5),
@@ -93,8 +101,10 @@ class StandIn:
         stop: tuple[str, ...] = (),
         schema: Any = None,
         repetition_detection: dict[str, int] | None = None,
-        **sampling: Any,
+        **more: Any,
     ) -> Stream:
+        self.thought.append({name: more.pop(name) for name in _THINKING & more.keys()})
+        sampling = more
         self.schemas.append(schema)
         whole = isinstance(prompt, str)
         self.asked.append(prompt if whole else [dict(message) for message in prompt])
@@ -110,6 +120,7 @@ class StandIn:
             context=self.context,
             stops=stop,
             stop_ids={END},
+            thinking=ThinkingPlan(marks_of_template("</think>")),
             repetition=None
             if repetition_detection is None
             else RepetitionDetection(**repetition_detection),

@@ -34,6 +34,10 @@ class Terminal:
         self._text = ""
         self._seen = 0
 
+    @property
+    def text(self) -> str:
+        return self._text
+
     def type(self, text: str) -> None:
         os.write(self._fd, text.encode())
 
@@ -95,6 +99,23 @@ def test_a_conversation_and_the_history_of_lines(chat) -> None:
     terminal.expect("answer 3 to first again.\r\n> ")
     terminal.type(CTRL_D)
     assert terminal.leave() == 0
+
+
+def test_thinking_stands_between_two_lines_unless_it_is_hidden(chat) -> None:
+    terminal = chat(answer="<think>Hm, {last}.</think>Paris.")
+    terminal.expect("> ")
+    terminal.type("one\r")
+    terminal.expect("[thinking]\r\nHm, one.")
+    terminal.expect("\r\n[end of thinking]\r\nParis.")
+    terminal.type(CTRL_D)
+    assert terminal.leave() == 0
+    terminal = chat("--hide-thinking", answer="<think>Hm, {last}.</think>Paris.")
+    terminal.expect("> ")
+    terminal.type("one\r")
+    terminal.expect("Paris.")
+    terminal.type(CTRL_D)
+    assert terminal.leave() == 0
+    assert "Hm" not in terminal.text
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_chat(chat, tmp_path: Path) -> None:

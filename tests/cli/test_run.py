@@ -63,6 +63,50 @@ def test_json_is_one_object(aipc, stand_in) -> None:
     assert (told["model"], told["device"], told["runtime"]) == ("stand-in", "CPU", "fake")
 
 
+def test_thinking_is_no_part_of_the_result(aipc, stand_in) -> None:
+    stand_in(answer="<think>Hm. Well.</think>Paris.")
+    outcome = aipc("run", "x")
+    assert outcome.stdout == "Paris.\n"
+    assert "Hm." not in outcome.stderr  # which is no terminal
+    told = json.loads(aipc("run", "--json", "x").stdout)
+    assert (told["thinking"], told["text"]) == ("Hm. Well.", "Paris.")
+    assert told["usage"]["thinking_tokens"] == len("<think>Hm. Well.</think>")
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ((), {}),
+        (("--think",), {"think": True}),
+        (("--no-think",), {"think": False}),
+        (
+            ("--thinking-budget", "9", "--reasoning-effort", "low"),
+            {"thinking_budget": 9, "reasoning_effort": "low"},
+        ),
+        (("--chat-template-kwargs", '{"a": 1}'), {"template_options": {"a": 1}}),
+    ],
+)
+def test_how_much_to_think_reaches_the_session(aipc, stand_in, flags, told) -> None:
+    session = stand_in()
+    assert aipc("run", "x", *flags).status == 0
+    assert session.thought == [told]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--chat-template-kwargs", "[]"),
+        ("--chat-template-kwargs", "{"),
+        ("--thinking-budget", "-1"),
+        ("--reasoning-effort", "much"),
+    ],
+)
+def test_what_says_nothing_of_thinking_is_wrong_usage(aipc, stand_in, flags) -> None:
+    session = stand_in()
+    assert aipc("run", "x", *flags).status == 2
+    assert not session.loaded
+
+
 def test_an_answer_that_was_cut_says_so(aipc, stand_in) -> None:
     stand_in(answer="123456789")
     outcome = aipc("run", "x", "--max-new-tokens", "4")

@@ -15,6 +15,7 @@ from aipc.cli.output import (
     write,
     write_line,
 )
+from aipc.cli.thinking import ThinkingDisplay
 from aipc.runtimes.blob_cache import READY
 from aipc.timing_spans import TimingSpan
 
@@ -28,8 +29,13 @@ _LEAST_S = 0.005
 """Shorter stages get no line."""
 
 
-def show(events: Stream | RemoteStream, shown: list[str] | None = None) -> Reply:
-    """Write pieces as they come, then fold them into the reply.
+def show(
+    events: Stream | RemoteStream,
+    shown: list[str] | None = None,
+    *,
+    hides_thinking: bool = False,
+) -> Reply:
+    """Write pieces as they come, what was thought before to stderr; then fold them into the reply.
 
     ``shown`` collects the pieces, for a caller that uses them after an interruption.
     Afterwards the generation is over and the screen is at the start of a line, in any case.
@@ -37,14 +43,16 @@ def show(events: Stream | RemoteStream, shown: list[str] | None = None) -> Reply
     from aipc.generate import collect
 
     pieces: list[str] = [] if shown is None else shown
+    display = ThinkingDisplay(is_hidden=hides_thinking)
     try:
         with closing(events):
-            return collect(_written(events, pieces))
+            return collect(_written(events, pieces, display))
     except KeyboardInterrupt:
         if not pieces:
             end_interrupted_line()
         raise
     finally:
+        display.end()
         if pieces and not "".join(pieces).endswith("\n"):
             write_line()
 
@@ -64,9 +72,16 @@ def as_json(
     return {**reply.as_dict(), **shown, **stated}
 
 
-def _written(events: Iterable[Event], pieces: list[str]) -> Iterator[Event]:
+def _written(
+    events: Iterable[Event], pieces: list[str], display: ThinkingDisplay
+) -> Iterator[Event]:
+    from aipc.generate import Thinking
+
     for event in events:
-        if event.text:
+        if isinstance(event, Thinking):
+            display.write(event.thinking)
+        elif event.text:
+            display.end()
             pieces.append(event.text)
             write(printable(event.text))
         yield event

@@ -31,6 +31,7 @@ from aipc.cli.session_flags import (
     session_flags,
 )
 from aipc.cli.stdin import LineInput, check_text
+from aipc.cli.thinking import thinking_flags, thinking_options
 from aipc.errors import AipcError, PromptTooLong
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ def _end_process(status: int) -> None:
 @click.command()
 @session_flags
 @loop_flag
+@thinking_flags
 @server_flags
 @click.option("--system", metavar="TEXT", help="Instructions that come before the conversation.")
 def chat(system: str | None, stops_loops: bool, **flags: Any) -> None:
@@ -197,15 +199,16 @@ def chat(system: str | None, stops_loops: bool, **flags: Any) -> None:
     /help shows the commands. Ctrl-C stops an answer, Ctrl-D leaves. Lines on stdin that is no
     terminal are answered one by one.
     """
-    options = {**sampling_of(flags), **loop_options(stops_loops)}
+    options = {**sampling_of(flags), **loop_options(stops_loops), **thinking_options(flags)}
     conversation = Conversation(check_text(system) if system else None)
     lines = LineInput()
     debug = click.get_current_context().ensure_object(Invocation).debug
+    hides = flags["hide_thinking"]
     remote = find_server(flags, notice)
     if lines.is_terminal and remote is None:
         with Loading(flags) as loading:
             notice(_greeting(loading.facts, "loading"))
-            talk = Talk(loading, conversation, options, debug=debug)
+            talk = Talk(loading, conversation, options, debug=debug, hides_thinking=hides)
             talk.hold(lines)
         talk.make_ready_later()
         return
@@ -213,7 +216,7 @@ def chat(system: str | None, stops_loops: bool, **flags: Any) -> None:
     with closing(source):
         if lines.is_terminal:
             notice(_greeting(source.facts, f"at {source.facts['server']}"))
-        talk = Talk(source, conversation, options, debug=debug)
+        talk = Talk(source, conversation, options, debug=debug, hides_thinking=hides)
         talk.hold(lines)
     talk.make_ready_later()
     if talk.failures and not lines.is_terminal:
@@ -230,8 +233,10 @@ class Talk:
         options: dict[str, Any],
         *,
         debug: bool,
+        hides_thinking: bool = False,
     ) -> None:
         self.failures = 0
+        self._hides_thinking = hides_thinking
         self._answered = False
         self._debug = debug
         self._source = source
@@ -266,7 +271,8 @@ class Talk:
         shown: list[str] = []
         try:
             messages = self._conversation.messages()
-            reply = show(session.stream(messages, **self._options), shown)
+            events = session.stream(messages, **self._options)
+            reply = show(events, shown, hides_thinking=self._hides_thinking)
         except KeyboardInterrupt:
             self._keep_stopped("".join(shown))
         except BaseException:

@@ -123,7 +123,11 @@ def discard_stdout() -> None:
 
 def printable(text: str) -> str:
     """Without control characters on a terminal, which would obey them; a model may write any."""
-    return _CONTROL.sub("", text) if sys.stdout.isatty() else text
+    return without_controls(text) if sys.stdout.isatty() else text
+
+
+def without_controls(text: str) -> str:
+    return _CONTROL.sub("", text)
 
 
 def _folded_row(start: str, last: str) -> str:

@@ -23,6 +23,7 @@ from aipc.cli.output import notice, write_json
 from aipc.cli.server_session import find_server, keep_warm_flag, server_flags
 from aipc.cli.session_flags import make_ready_later, open_session, sampling_of, session_flags
 from aipc.cli.stdin import check_text, read_prompt
+from aipc.cli.thinking import thinking_flags, thinking_options
 from aipc.errors import GenerationError, UsageError
 from aipc.runtimes.base import MOST_ALTERNATIVES
 
@@ -90,6 +91,7 @@ def _content(name: str) -> str:
 @click.argument("prompt", required=False)
 @session_flags
 @loop_flag
+@thinking_flags
 @server_flags
 @keep_warm_flag
 @click.option("--system", metavar="TEXT", help="Instructions that come before the prompt.")
@@ -130,7 +132,12 @@ def run(
     if top_logprobs is not None and not wants_json:
         raise UsageError("--top-logprobs is told with --json alone", "add --json")
     told = {"ignore_eos": ignore_eos or None, "top_logprobs": top_logprobs}
-    form = {**read_schema(schema), **loop_options(stops_loops), **_given(told)}
+    form = {
+        **read_schema(schema),
+        **loop_options(stops_loops),
+        **thinking_options(flags),
+        **_given(told),
+    }
     question = read_prompt(prompt)
     asked: Prompt = question  # which a model without a chat template continues
     if system:
@@ -149,7 +156,8 @@ def run(
             timings = timing_facts(reply, session.stages, is_cold=is_cold)
             write_json({**as_json(reply, session.facts, sampling), "timings": timings})
         else:
-            reply = show(session.stream(asked, stop=stop, **options, **form))
+            events = session.stream(asked, stop=stop, **options, **form)
+            reply = show(events, hides_thinking=flags["hide_thinking"])
             if schema is None:
                 warn_if_cut(reply)
         if schema is None:
