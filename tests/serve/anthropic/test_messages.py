@@ -162,8 +162,17 @@ REFUSED = {
     "no message": ({"messages": []}, "messages"),
     "a role": ({"messages": [{"role": "king", "content": "x"}]}, "messages"),
     "a type": ({"top_k": "1"}, "top_k"),
+    "a text": (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": 5}]}]},
+        "messages[0].content[0].text: input should be a valid string",
+    ),
+    "no text": (
+        {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+        "messages[0].content[0].text: field required",
+    ),
+    "no block": ({"messages": [{"role": "user", "content": [5]}]}, "messages[0].content[0]"),
     "an image": ({"messages": [{"role": "user", "content": [IMAGE]}]}, "is an image"),
-    "a tool of nobody": ({"tools": [{"name": "look"}]}, "tools.0.input_schema"),
+    "a tool of nobody": ({"tools": [{"name": "look"}]}, "tools[0].input_schema"),
     "a choice of nobody": (
         {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "no"}},
         "tool_choice.name",
@@ -229,4 +238,22 @@ def test_a_header_names_what_is_left_out(client):
     search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}
     reply = client.post(PATH, json=request_body("x", tools=[search, TOOL]))
     assert reply.status_code == 200
-    assert "tools.0 (web_search_20250305)" in reply.headers["x-aipc-ignored"]
+    assert reply.headers["x-aipc-ignored"] == "tools[0]"
+
+
+def test_the_header_names_what_of_the_history_and_the_request_has_no_effect(client):
+    call = {"type": "tool_use", "id": "t", "name": "look", "input": {}, "caller": {"type": "x"}}
+    search = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [IMAGE]}
+    messages = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": [search, call]},
+        {"role": "user", "content": [result, {"type": "text", "text": "count 2"}]},
+    ]
+    for path in (PATH, COUNT):
+        body = request_body("", context_management={"edits": []}, messages=messages)
+        reply = client.post(path, json=body)
+        assert reply.status_code == 200
+        named = reply.headers["x-aipc-ignored"].split(", ")
+        assert {"context_management", "messages[1].content[0]"} <= {*named}
+        assert {"messages[1].content[1].caller", "messages[2].content[0].content[0]"} <= {*named}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import secrets
 from collections.abc import Iterator
 from operator import methodcaller
 from typing import Any
@@ -22,6 +21,7 @@ from aipc.serve.anthropic.schemas import (
     MessageUsage,
     ThinkingTokens,
 )
+from aipc.serve.api.schemas import new_id
 from aipc.serve.http.connection import frame
 from aipc.serve.worker.messages import ServerEvent, Waiting
 
@@ -41,7 +41,7 @@ class MessageWriter:
         self._open: AnswerText | AnswerThinking | None = None
         self._digest = hashlib.sha256()
         self.message = MessageBody(
-            id=f"msg_{secrets.token_hex(12)}",
+            id=new_id("msg", "_"),
             type="message",
             role="assistant",
             model=model,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -14,15 +15,15 @@ from aipc.generate.request import GenerationRequest
 from aipc.serve.anthropic.errors import error_frame
 from aipc.serve.anthropic.message_writer import MessageWriter
 from aipc.serve.anthropic.schemas import (
+    ClientTool,
     CountRequest,
     MessageBody,
     MessageRequest,
     TokenCount,
-    ToolDefinition,
 )
 from aipc.serve.anthropic.transcript import Transcript
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import json_response, read
+from aipc.serve.api.schemas import json_response, read, telling_ignored
 from aipc.serve.http.connection import EventStream, while_connected
 from aipc.serve.http.errors import REQUEST_ID, HTTPError, new_request_id
 
@@ -32,88 +33,61 @@ _EFFORTS = {"max": "xhigh"}
 
 async def answer_message(dispatcher: Dispatcher, request: Request) -> Response:
     body = read(MessageRequest, await request.body())
-    asked, headers = _generation_request(body, client_of(request))
+    asked = replace(
+        _prompt_request(body, client_of(request)),
+        sampling=body.sampling(),
+        stop=tuple(body.stop_sequences or ()),
+    )
     model = await dispatcher.name_of(body.model)
     events = dispatcher.events(request, model, body.device, [asked])
     writer = MessageWriter(body, model)
     if body.stream:
-        response: Response = EventStream(_frames(writer, events), error_frame)
-    else:
-        answer = await while_connected(request.receive, _message(writer, events))
-        response = json_response(answer)
-    response.headers.update(headers)
-    return response
+        return _named(EventStream(_frames(writer, events), error_frame), body)
+    message = await while_connected(request.receive, _message(writer, events))
+    return _named(json_response(message), body)
 
 
 async def count_tokens(dispatcher: Dispatcher, request: Request) -> Response:
     """Exactly those of the prompt that `answer_message` would give the model."""
     body = read(CountRequest, await request.body())
-    asked, headers = _generation_request(body, client_of(request))
+    asked = replace(_prompt_request(body, client_of(request)), count_only=True)
     events = dispatcher.events(request, body.model, body.device, [asked])
     counted = await while_connected(request.receive, _count(events))
-    response = json_response(TokenCount(input_tokens=counted))
-    response.headers.update(headers)
-    return response
+    return _named(json_response(TokenCount(input_tokens=counted)), body)
 
 
-def _generation_request(
-    body: CountRequest, client: str
-) -> tuple[GenerationRequest, dict[str, str]]:
-    """The request, and the headers of its response."""
+def _named(response: Response, body: CountRequest) -> Response:
+    response.headers[REQUEST_ID] = new_request_id()
+    return telling_ignored(response, body)
+
+
+def _prompt_request(body: CountRequest, client: str) -> GenerationRequest:
     transcript = Transcript(body)
-    tools, left_out = _tools(body)
-    answer = body if isinstance(body, MessageRequest) else None
-    asked = GenerationRequest(
+    return GenerationRequest(
         messages=transcript.messages,
         continue_final_message=transcript.is_open,
-        count_only=answer is None,
-        sampling=answer.sampling() if answer else {},
-        stop=tuple(answer.stop_sequences or ()) if answer else (),
         schema=body.schema_wanted,
-        tools=[_function(tool) for tool in tools],
-        tool_choice=_tool_choice(body, tools),
-        strict=body.schema_wanted is not None or any(tool.strict for tool in tools),
+        tools=[_function(tool) for tool in body.functions],
+        tool_choice=_tool_choice(body),
+        strict=body.schema_wanted is not None or any(tool.strict for tool in body.functions),
         client=client,
         **_thinking(body),
     )
-    ignored = [*transcript.ignored, *left_out]
-    return asked, {REQUEST_ID: new_request_id(), **_ignored(ignored)}
 
 
-def _ignored(paths: list[str]) -> dict[str, str]:
-    shown = ", ".join(paths).encode("ascii", "replace").decode()[:512]
-    return {"x-aipc-ignored": shown} if shown else {}
-
-
-def _tools(body: CountRequest) -> tuple[list[ToolDefinition], list[str]]:
-    """The functions, and the paths of the tools that are none."""
-    kept, left_out = [], []
-    for place, tool in enumerate(body.tools or ()):
-        path = f"tools.{place}"
-        if not tool.is_custom:
-            left_out.append(f"{path} ({tool.type})")
-        elif tool.name is None or tool.input_schema is None:
-            missing = "name" if tool.name is None else "input_schema"
-            what = f"{path}.{missing}: a tool has a name and an input_schema"
-            raise HTTPError(400, what, code="invalid_value", param=f"{path}.{missing}")
-        else:
-            kept.append(tool)
-    return kept, left_out
-
-
-def _function(tool: ToolDefinition) -> dict[str, Any]:
+def _function(tool: ClientTool) -> dict[str, Any]:
     described = {"description": tool.description} if tool.description else {}
     function = {"name": tool.name, **described, "parameters": tool.input_schema}
     return {"type": "function", "function": function}
 
 
-def _tool_choice(body: CountRequest, tools: list[ToolDefinition]) -> str:
-    choice = body.tool_choice
+def _tool_choice(body: CountRequest) -> str:
+    choice, names = body.tool_choice, {tool.name for tool in body.functions}
     if choice is None:
         return "auto"
     if choice.type != "tool":
-        return _CHOICES[choice.type] if tools else "auto"
-    if choice.name not in {tool.name for tool in tools} or choice.name in {*_CHOICES, "required"}:
+        return _CHOICES[choice.type] if names else "auto"
+    if choice.name not in names or choice.name in {*_CHOICES, "required"}:
         what = f"tool_choice.name: no tool called '{choice.name}' can be chosen"
         raise HTTPError(400, what, code="invalid_value", param="tool_choice.name")
     return str(choice.name)

@@ -1,102 +1,110 @@
-"""The bodies of /v1/messages, as Anthropic writes them.
-
-Members that are not listed here are taken and have no effect; the model's answer is the same.
-"""
+"""The bodies of /v1/messages, as Anthropic writes them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Field, Tag
 
-from aipc.serve.api.schemas import ApiModel, RequestBody, Stop, sampling_field
+from aipc.serve.api.refusals import by_member
+from aipc.serve.api.schemas import ApiModel, RequestBody, RequestPart, Stop, sampling_field
 
-ToolTitle = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
-
-
-class OpenModel(ApiModel):
-    """An object of a client's, which may have more members than are known here."""
-
-    model_config = ConfigDict(extra="allow")
+ToolTitle = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class TextBlock(OpenModel):
+class Cached(RequestPart):
+    """What may have a mark up to which a prompt shall be cached: here all of it is."""
+
+    cache_control: Any = Field(default=None, description="without effect here")
+
+
+class TextBlock(Cached):
     type: Literal["text"]
     text: str
+    citations: Any = Field(default=None, description="without effect here")
 
 
-class ThinkingBlock(OpenModel):
+class ThinkingBlock(RequestPart):
     type: Literal["thinking"]
     thinking: str
-    signature: str | None = None
+    signature: Any = Field(default=None, description="not checked")
 
 
-class ToolUseBlock(OpenModel):
+class ToolUseBlock(Cached):
     type: Literal["tool_use"]
     id: str
     name: ToolTitle
     input: dict[str, Any]
 
 
-class SearchResultBlock(OpenModel):
+class SearchResultBlock(Cached):
     type: Literal["search_result"]
     source: str
     title: str
     content: list[TextBlock]
 
 
-def _as_blocks(content: Any) -> Any:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+class ToolReferenceBlock(Cached):
+    type: Literal["tool_reference"]
+    tool_name: str
 
 
-def _kind(block: Any) -> str:
-    kind = block.get("type") if isinstance(block, dict) else None
-    return kind if kind in _KINDS else "other"
-
-
-class DocumentSource(OpenModel):
-    type: str
-    data: str | None = None
-    content: Blocks | None = None
-
-
-class DocumentBlock(OpenModel):
-    type: Literal["document"]
-    source: DocumentSource
-    title: str | None = None
-    context: str | None = None
-
-
-class ToolResultBlock(OpenModel):
+class ToolResultBlock(Cached):
     type: Literal["tool_result"]
     tool_use_id: str
     content: Blocks | None = None
     is_error: bool | None = None
 
 
-_KINDS = ("text", "thinking", "tool_use", "tool_result", "document", "search_result")
+class DocumentSource(RequestPart):
+    type: Literal["text", "content"]
+    media_type: Any = None
+    data: str = ""
+    content: Blocks = Field(default_factory=list)
 
 
-class OtherBlock(OpenModel):
-    """An image, or of any other kind, such as what a tool of Anthropic's own servers did."""
+class DocumentBlock(Cached):
+    type: Literal["document"]
+    source: DocumentSource
+    title: str | None = None
+    context: str | None = None
+    citations: Any = Field(default=None, description="without effect here")
 
-    model_config = ConfigDict(
-        json_schema_extra={"not": {"properties": {"type": {"enum": [*_KINDS]}}}}
-    )
 
-    type: str
-    tool_name: Any = None
+_KINDS = ("text", "thinking", "tool_use", "tool_result", "search_result", "tool_reference")
+
+
+class OtherBlock(RequestPart):
+    """What the models here can't read, or what a tool of Anthropic's own servers did."""
+
+    IS_IGNORED: ClassVar = True
+
+    type: str = Field(json_schema_extra={"not": {"enum": [*_KINDS]}})
+
+
+def _as_blocks(content: Any) -> Any:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _kind(block: Mapping[str, Any]) -> str:
+    kind, source = block.get("type"), block.get("source")
+    is_text = isinstance(source, dict) and source.get("type") in {"text", "content"}
+    if kind == "document" and is_text:
+        return "document"
+    return kind if isinstance(kind, str) and kind in _KINDS else "other"
 
 
 Block = Annotated[
-    Annotated[TextBlock, Tag("text")]
-    | Annotated[ThinkingBlock, Tag("thinking")]
-    | Annotated[ToolUseBlock, Tag("tool_use")]
-    | Annotated[ToolResultBlock, Tag("tool_result")]
-    | Annotated[DocumentBlock, Tag("document")]
-    | Annotated[SearchResultBlock, Tag("search_result")]
-    | Annotated[OtherBlock, Tag("other")],
-    Discriminator(_kind),
+    Annotated[TextBlock, Tag("=text")]
+    | Annotated[ThinkingBlock, Tag("=thinking")]
+    | Annotated[ToolUseBlock, Tag("=tool_use")]
+    | Annotated[ToolResultBlock, Tag("=tool_result")]
+    | Annotated[DocumentBlock, Tag("=document")]
+    | Annotated[SearchResultBlock, Tag("=search_result")]
+    | Annotated[ToolReferenceBlock, Tag("=tool_reference")]
+    | Annotated[OtherBlock, Tag("=other")],
+    by_member("type", *_KINDS, "document", pick=_kind),
 ]
 Blocks = Annotated[
     list[Block], BeforeValidator(_as_blocks, json_schema_input_type=str | list[Block])
@@ -106,32 +114,46 @@ TextBlocks = Annotated[
 ]
 
 
-class MessageParam(OpenModel):
+class MessageParam(RequestPart):
     role: Literal["user", "assistant", "system"]
     content: Blocks
 
 
-class ToolDefinition(OpenModel):
-    """A function of the client's; one with another ``type`` is Anthropic's own and left out."""
+class ClientTool(Cached):
+    """A function of the client's."""
 
-    type: str | None = None
-    name: ToolTitle | None = None
+    type: Literal["custom"] | None = None
+    name: ToolTitle
     description: str | None = None
-    input_schema: dict[str, Any] | None = None
+    input_schema: dict[str, Any]
     strict: bool | None = None
 
-    @property
-    def is_custom(self) -> bool:
-        return self.type in {None, "custom"}
+
+class AnthropicTool(RequestPart):
+    """One that Anthropic runs or describes itself."""
+
+    IS_IGNORED: ClassVar = True
+
+    type: str = Field(json_schema_extra={"not": {"const": "custom"}})
 
 
-class ToolChoice(OpenModel):
+def _whose(tool: Mapping[str, Any]) -> str:
+    return "client" if tool.get("type") in {None, "custom"} else "anthropic"
+
+
+ToolParam = Annotated[
+    Annotated[ClientTool, Tag("=client")] | Annotated[AnthropicTool, Tag("=anthropic")],
+    by_member("type", "custom", pick=_whose),
+]
+
+
+class ToolChoice(RequestPart):
     type: Literal["auto", "any", "tool", "none"]
     name: ToolTitle | None = Field(default=None, description='of the type "tool"')
     disable_parallel_tool_use: bool | None = None
 
 
-class ThinkingConfig(OpenModel):
+class ThinkingConfig(RequestPart):
     type: Literal["enabled", "disabled", "adaptive", "between_tools"] = Field(
         description="all but the first two leave it to the model"
     )
@@ -139,32 +161,38 @@ class ThinkingConfig(OpenModel):
     display: Literal["summarized", "omitted"] | None = None
 
 
-class OutputFormat(OpenModel):
+class OutputFormat(RequestPart):
     type: Literal["json_schema"]
     schema_: dict[str, Any] = Field(alias="schema")
 
 
-class OutputConfig(OpenModel):
+class OutputConfig(RequestPart):
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     format: OutputFormat | None = None
 
 
-class CountRequest(RequestBody):
+class CountRequest(RequestBody, Cached):
     """What a prompt is made of."""
 
-    model_config = ConfigDict(extra="allow")
+    REFUSED: ClassVar[Mapping[str, str]] = {
+        "thread": "nothing is stored here: send the whole conversation"
+    }
 
-    cache_control: Any = Field(default=None, description="without effect here")
-    thread: None = Field(default=None, description="nothing is stored here")
+    metadata: Any = Field(default=None, description="without effect here")
+    service_tier: Any = Field(default=None, description="without effect here")
     messages: Annotated[list[MessageParam], Field(min_length=1, max_length=4096)]
     system: TextBlocks | None = None
-    tools: Annotated[list[ToolDefinition], Field(max_length=256)] | None = None
+    tools: Annotated[list[ToolParam], Field(max_length=256)] | None = None
     tool_choice: ToolChoice | None = None
     thinking: ThinkingConfig | None = None
     output_config: OutputConfig | None = None
     output_format: OutputFormat | None = Field(
         default=None, description="as `format` of `output_config`"
     )
+
+    @property
+    def functions(self) -> list[ClientTool]:
+        return [tool for tool in self.tools or () if isinstance(tool, ClientTool)]
 
     @property
     def schema_wanted(self) -> dict[str, Any] | None:

@@ -14,17 +14,21 @@ from aipc.serve.anthropic.schemas import (
     SearchResultBlock,
     TextBlock,
     ThinkingBlock,
+    ToolReferenceBlock,
     ToolResultBlock,
     ToolUseBlock,
 )
+from aipc.serve.api.refusals import written
 from aipc.serve.http.errors import HTTPError
 
-_UNSEEN = {"image": "an image", "document": "a document that is no text"}
+Path = tuple[str | int, ...]
+
+_UNREAD = {"image": "an image", "document": "a document that is no text"}
 _BILLING = "x-anthropic-billing-header:"  # a line for Anthropic's own servers, other each time
 
 
 class Transcript:
-    """``messages`` in OpenAI's form, and ``ignored``: paths of blocks that the model does not get.
+    """``messages`` in OpenAI's form.
 
     A message that follows one of the same role continues it.  A system's message before the first
     answer joins the system prompt, as chat templates have one at the beginning alone; a later one
@@ -35,12 +39,11 @@ class Transcript:
     """
 
     def __init__(self, body: CountRequest) -> None:
-        self.ignored: list[str] = []
         self._system = [block.text for block in body.system or () if not _is_billing(block.text)]
         self._turns: list[dict[str, Any]] = []
         for number, message in enumerate(body.messages):
             for place, block in enumerate(message.content):
-                self._add(message.role, block, f"messages.{number}.content.{place}")
+                self._add(message.role, block, ("messages", number, "content", place))
         if not self._turns:
             what = "messages: none of them says anything; write one of the user's"
             raise HTTPError(400, what, code="invalid_value", param="messages")
@@ -55,9 +58,9 @@ class Transcript:
         """Whether it ends with a text of the assistant's, which the answer continues."""
         return bool(self._turns) and self._turns[-1]["role"] == "assistant"
 
-    def _add(self, role: str, block: Block, path: str) -> None:
+    def _add(self, role: str, block: Block, path: Path) -> None:
         if role == "assistant":
-            self._add_answer(block, path)
+            self._add_answer(block)
         elif isinstance(block, ToolResultBlock):
             self._add_result(block, path)
         elif role == "user":
@@ -71,7 +74,7 @@ class Transcript:
         turn = self._turn("user")
         turn["content"] = "\n".join([turn["content"], *texts] if turn["content"] else texts)
 
-    def _add_answer(self, block: Block, path: str) -> None:
+    def _add_answer(self, block: Block) -> None:
         turn = self._turn("assistant")
         if isinstance(block, TextBlock):
             turn["content"] += block.text
@@ -81,49 +84,40 @@ class Transcript:
             function = {"name": block.name, "arguments": json.dumps(block.input)}
             call = {"id": block.id, "type": "function", "function": function}
             turn.setdefault("tool_calls", []).append(call)
-        else:
-            self._ignore(block, path)
 
-    def _add_result(self, block: ToolResultBlock, path: str) -> None:
+    def _add_result(self, block: ToolResultBlock, path: Path) -> None:
         """What of it the model can't read is said in its place: a screenshot ends no session."""
-        texts: list[str] = []
+        texts = ["Error:"] if block.is_error else []
         for place, part in enumerate(block.content or ()):
-            at = f"{path}.content.{place}"
-            try:
-                texts += self._texts(part, at)
-            except HTTPError:
-                self._ignore(part, at)
+            if isinstance(part, OtherBlock):
                 texts.append(f"[{_name(part)}, which this model can't read]")
-        text = "\n".join(["Error:", *texts] if block.is_error else texts)
+            else:
+                texts += self._texts(part, (*path, "content", place))
+        text = "\n".join(texts)
         turn = {"role": "tool", "tool_call_id": block.tool_use_id, "content": text}
         end = len(self._turns)
         while end and self._turns[end - 1]["role"] == "user":  # results stand behind their calls
             end -= 1
         self._turns.insert(end, turn)
 
-    def _texts(self, block: Block, path: str) -> Iterator[str]:
+    def _texts(self, block: Block, path: Path) -> Iterator[str]:
         if isinstance(block, TextBlock):
             yield block.text
         elif isinstance(block, SearchResultBlock):
             yield f"{block.title} ({block.source})"
             yield from (part.text for part in block.content)
         elif isinstance(block, DocumentBlock):
-            yield from (text for text in (block.title, block.context) if text)
-            yield from self._document(block, path)
-        elif isinstance(block, OtherBlock) and block.type == "tool_reference":
+            yield from (text for text in (block.title, block.context, block.source.data) if text)
+            for place, part in enumerate(block.source.content):
+                yield from self._texts(part, (*path, "source", "content", place))
+        elif isinstance(block, ToolReferenceBlock):
             yield f"the tool {block.tool_name}"
         else:
-            raise _unread(block, path)
-
-    def _document(self, block: DocumentBlock, path: str) -> Iterator[str]:
-        source = block.source
-        if source.type == "text" and source.data is not None:
-            yield source.data
-        elif source.type == "content" and source.content is not None:
-            for place, part in enumerate(source.content):
-                yield from self._texts(part, f"{path}.source.content.{place}")
-        else:
-            raise _unread(block, path)
+            where = written(path)
+            message = (
+                f"{where}: this is {_name(block)}, and the models here read text; leave it out"
+            )
+            raise HTTPError(400, message, code="invalid_value", param=where)
 
     def _turn(self, role: str) -> dict[str, Any]:
         """The last message, if it is of that role, else a new one."""
@@ -131,18 +125,10 @@ class Transcript:
             self._turns.append({"role": role, "content": ""})
         return self._turns[-1]
 
-    def _ignore(self, block: Block, path: str) -> None:
-        self.ignored.append(f"{path} ({block.type:.40})")
-
 
 def _is_billing(text: str) -> bool:
     return text.startswith(_BILLING) and "\n" not in text
 
 
 def _name(block: Block) -> str:
-    return _UNSEEN.get(block.type, f"a block of the type '{block.type:.40}'")
-
-
-def _unread(block: Block, path: str) -> HTTPError:
-    message = f"{path}: this is {_name(block)}, and the models here read text; leave it out"
-    return HTTPError(400, message, code="invalid_value", param=path)
+    return _UNREAD.get(block.type, f"a block of the type '{block.type:.40}'")
