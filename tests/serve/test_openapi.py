@@ -5,6 +5,7 @@ import re
 import pytest
 from pydantic import TypeAdapter
 
+from aipc.serve.anthropic import schemas as anthropic
 from aipc.serve.api import health
 from aipc.serve.api.endpoint import ErrorBody
 from aipc.serve.openai import chat_schemas, completions, models, responses_schemas
@@ -47,6 +48,8 @@ def test_answers_are_as_the_document_has_them(client):
         ("chat/completions", {"messages": [user], "logprobs": True}, chat_schemas.ChatCompletion),
         ("completions", {"prompt": "x", "logprobs": 0}, completions.Completion),
         ("responses", {"input": "x"}, responses_schemas.ResponseBody),
+        ("messages", {"messages": [user], "max_tokens": 9}, anthropic.MessageBody),
+        ("messages/count_tokens", {"messages": [user]}, anthropic.TokenCount),
     ):
         reply = client.post(f"/v1/{path}", json={"model": "fake", **body})
         TypeAdapter(kind).validate_json(reply.content, strict=True)

@@ -194,6 +194,11 @@ def test_what_cannot_be_honored_is_refused(client, more, said, stream):
     assert body["request_id"] == response.headers["request-id"]
 
 
+def test_a_tool_runner_is_told_to_send_the_conversation_itself(client):
+    response = client.post(PATH, json=request_body("x", thread={"type": "create"}))
+    assert response.json()["error"]["details"] == {"error_code": "thread_unsupported_request"}
+
+
 def test_errors_have_anthropics_kinds(client, serve_fakes):
     unknown = client.post(PATH, json=request_body("x", model="claude-none"))
     assert (unknown.status_code, unknown.json()["error"]["type"]) == (404, "not_found_error")

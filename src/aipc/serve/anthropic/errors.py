@@ -35,5 +35,7 @@ def error_frame(error: HTTPError) -> bytes:
 
 def _body(error: HTTPError) -> dict[str, Any]:
     kind = "invalid_request_error" if error.status < 500 else "api_error"
-    members = {"type": _KINDS.get(error.status, kind), "message": error.message}
+    members: dict[str, Any] = {"type": _KINDS.get(error.status, kind), "message": error.message}
+    if error.code is not None:
+        members["details"] = {"error_code": error.code}
     return {"type": "error", "error": members}

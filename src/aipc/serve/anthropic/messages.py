@@ -28,6 +28,7 @@ from aipc.serve.http.connection import EventStream, while_connected
 from aipc.serve.http.errors import REQUEST_ID, HTTPError, new_request_id
 
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+_NO_THREADS = "thread_unsupported_request"  # at which Anthropic's tool runners leave it out
 _EFFORTS = {"max": "xhigh"}
 
 
@@ -62,6 +63,9 @@ def _named(response: Response, body: CountRequest) -> Response:
 
 
 def _prompt_request(body: CountRequest, client: str) -> GenerationRequest:
+    if body.thread is not None:
+        what = "thread: nothing is stored here; send the whole conversation, without it"
+        raise HTTPError(400, what, code=_NO_THREADS, param="thread")
     transcript = Transcript(body)
     return GenerationRequest(
         messages=transcript.messages,

@@ -174,10 +174,7 @@ class OutputConfig(RequestPart):
 class CountRequest(RequestBody, Cached):
     """What a prompt is made of."""
 
-    REFUSED: ClassVar[Mapping[str, str]] = {
-        "thread": "nothing is stored here: send the whole conversation"
-    }
-
+    thread: Any = Field(default=None, description="refused: nothing is stored here")
     metadata: Any = Field(default=None, description="without effect here")
     service_tier: Any = Field(default=None, description="without effect here")
     messages: Annotated[list[MessageParam], Field(min_length=1, max_length=4096)]
@@ -267,9 +264,14 @@ class MessageBody(ApiModel):
     usage: MessageUsage
 
 
+class ErrorDetails(ApiModel):
+    error_code: str
+
+
 class AnthropicErrorMembers(ApiModel):
     type: str
     message: str
+    details: ErrorDetails | None = Field(default=None, description="left out without a code")
 
 
 class AnthropicErrorBody(ApiModel):
