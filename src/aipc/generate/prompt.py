@@ -140,12 +140,13 @@ def middle_ends(tokenizer: Tokenizer) -> frozenset[int]:
 
 def fill_format(tokenizer: Tokenizer) -> FillFormat | None:
     """The first of the table whose tokens the tokenizer has, each as one."""
-    forms = (one for one in _formats() if len(_ids(one.marks, tokenizer)) == len(one.marks))
+    forms = (one for one in fill_formats() if len(_ids(one.marks, tokenizer)) == len(one.marks))
     return next(forms, None)
 
 
 @cache
-def _formats() -> tuple[FillFormat, ...]:
+def fill_formats() -> tuple[FillFormat, ...]:
+    """Every one that is known here."""
     rows = read_table(__package__, "fill_in_the_middle.toml")["format"]
     return tuple(
         FillFormat(**{**row, "prompt": tuple(row["prompt"]), "ends": tuple(row["ends"])})
@@ -154,7 +155,7 @@ def _formats() -> tuple[FillFormat, ...]:
 
 
 def _fill_names() -> list[str]:
-    return [form.name for form in _formats()]
+    return [form.name for form in fill_formats()]
 
 
 def _ids(texts: Sequence[str], tokenizer: Tokenizer) -> list[int]:

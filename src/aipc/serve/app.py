@@ -23,6 +23,7 @@ from aipc.serve.http.connection import CLIENT_CLOSED_REQUEST, ClientLeft
 from aipc.serve.http.errors import ErrorShape, http_error, openai_error
 from aipc.serve.http.guard import Guard
 from aipc.serve.http.metrics import Metrics
+from aipc.serve.ollama.schemas import ollama_error
 from aipc.serve.openapi import document
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Application:
         def error_shape(scope: Scope) -> ErrorShape:
             if is_anthropic(Headers(scope=scope)):
                 return anthropic_error
-            return shapes.get(scope["path"], openai_error)
+            return shapes.get(scope["path"], _unlisted(scope["path"]))
 
         guard = Guard(
             _ErrorResponses(router, error_shape),
@@ -67,6 +68,12 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
+
+
+def _unlisted(path: str) -> ErrorShape:
+    """That of a path with a parameter, or of one that is not there."""
+    is_ollamas = path.startswith("/api/") and not path.startswith(PROOF)
+    return ollama_error if is_ollamas else openai_error
 
 
 class _AccessLog:

@@ -128,8 +128,8 @@ THOUGHTS = {
     True: (True, None),
     False: (False, None),
     None: (None, None),
-    "low": (None, "low"),
-    "max": (None, "high"),
+    "low": (True, "low"),
+    "max": (True, "xhigh"),
 }
 
 
@@ -137,6 +137,22 @@ THOUGHTS = {
 def test_think_is_a_switch_or_a_level(ask, given, asks):
     asked = ask(PATH, messages=[{"role": "user", "content": "x"}], think=given)
     assert (asked.think, asked.reasoning_effort) == asks
+
+
+def test_an_answer_that_is_begun_goes_on(ask, scripted):
+    begun = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "I"}]
+    assert ask(PATH, messages=begun).continue_final_message
+    scripted.reset()
+    called = {"role": "assistant", "content": "I", "tool_calls": [{"function": {"name": "look"}}]}
+    assert not ask(PATH, messages=[*begun[:1], called]).continue_final_message
+
+
+def test_what_has_no_effect_is_named_in_a_header(client):
+    body = request_body("x", think=None, truncate=True, options={"num_ctx": 9, "top_k": 3})
+    for stream in (False, True):
+        response = client.post(PATH, json={**body, "stream": stream})
+        assert response.headers["x-aipc-ignored"] == "truncate, options.num_ctx"
+    assert "x-aipc-ignored" not in client.post(PATH, json=request_body("x")).headers
 
 
 def test_alternatives_are_asked_for_with_log_probabilities_alone(ask, scripted):
@@ -151,7 +167,10 @@ def test_alternatives_are_asked_for_with_log_probabilities_alone(ask, scripted):
 REFUSED = {
     "an image": ({"messages": [{"role": "user", "images": ["AAAA"]}]}, "messages[0].images: "),
     "a role": ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role: "),
-    "parts": ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0]."),
+    "parts": (
+        {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+        "messages[0].content: ",
+    ),
     "a tool": ({"tools": [{"function": {"name": "a b"}}]}, "a tool can't be called 'a b'"),
     "a format": ({"format": "xml"}, "format"),
     "a temperature": ({"options": {"temperature": 3}}, "options.temperature: "),

@@ -38,10 +38,16 @@ async def answer_chat(pool: Pool, dispatcher: Dispatcher, request: Request) -> R
     asked = GenerationRequest(
         messages=_conversation(body.messages),
         tools=[_tool(tool) for tool in body.tools or ()],
+        continue_final_message=_is_begun(body.messages[-1]),
         client=client_of(request),
         **body.asking(),
     )
     return await answer.respond(dispatcher, request, asked)
+
+
+def _is_begun(last: OllamaMessage) -> bool:
+    """Whether the answer is to go on where the conversation ends."""
+    return last.role == "assistant" and bool(last.content) and not last.tool_calls
 
 
 def _tool(tool: OllamaTool) -> dict[str, Any]:

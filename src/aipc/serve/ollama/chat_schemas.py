@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from aipc.serve.api.schemas import ApiModel, Whole
+from aipc.serve.api.schemas import ApiModel, RequestPart, Whole
 from aipc.serve.ollama.reply import OllamaReply
-from aipc.serve.ollama.schemas import GeneratingBody, Images, OllamaPart
+from aipc.serve.ollama.schemas import GeneratingBody, Images
 
 
 def _small(role: Any) -> Any:
@@ -20,29 +20,29 @@ Role = Annotated[
 ]
 
 
-class OllamaFunction(OllamaPart):
+class OllamaFunction(RequestPart):
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
 
 
-class OllamaTool(OllamaPart):
+class OllamaTool(RequestPart):
     type: Literal["function"] | None = None
     function: OllamaFunction
 
 
-class OllamaCalledFunction(OllamaPart):
+class OllamaCalledFunction(RequestPart):
     name: str
     arguments: dict[str, Any] | str = Field(default_factory=dict)
     index: Whole | None = None
 
 
-class OllamaCall(OllamaPart):
+class OllamaCall(RequestPart):
     id: str | None = None
     function: OllamaCalledFunction
 
 
-class OllamaMessage(OllamaPart):
+class OllamaMessage(RequestPart):
     """The content's text, or a tool's result; an assistant's as the answer gave it."""
 
     role: Role

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from aipc.generate import Finished
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import ApiModel, Whole, json_response, read
+from aipc.serve.api.schemas import ApiModel, Whole, json_response, read, telling_ignored
 from aipc.serve.http.connection import while_connected
 from aipc.serve.ollama.loading import load_or_unload
 from aipc.serve.ollama.schemas import OllamaBody
@@ -62,7 +62,8 @@ async def answer_embed(pool: Pool, dispatcher: Dispatcher, request: Request) -> 
     body = read(OllamaEmbedRequest, await request.body())
     if not body.texts:
         await load_or_unload(pool, body)
-        return json_response(OllamaEmbedReply(model=body.model, embeddings=[]))
+        empty = OllamaEmbedReply(model=body.model, embeddings=[])
+        return telling_ignored(json_response(empty), body)
     asked = GenerationRequest(
         texts=body.texts, dimensions=body.dimensions or None, client=client_of(request)
     )
@@ -75,17 +76,17 @@ async def answer_embed(pool: Pool, dispatcher: Dispatcher, request: Request) -> 
         load_duration=max(int((total - end.timings.total_s) * 1e9), 0),
         prompt_eval_count=end.usage.prompt_tokens,
     )
-    return json_response(reply)
+    return telling_ignored(json_response(reply), body)
 
 
 async def answer_embeddings(pool: Pool, dispatcher: Dispatcher, request: Request) -> Response:
     body = read(OllamaEmbeddingsRequest, await request.body())
     if not body.prompt:
         await load_or_unload(pool, body)
-        return json_response(OllamaEmbeddingsReply(embedding=[]))
+        return telling_ignored(json_response(OllamaEmbeddingsReply(embedding=[])), body)
     asked = GenerationRequest(texts=(body.prompt,), client=client_of(request))
     (vector,), _ = await _embed(dispatcher, request, body, asked)
-    return json_response(OllamaEmbeddingsReply(embedding=vector))
+    return telling_ignored(json_response(OllamaEmbeddingsReply(embedding=vector)), body)
 
 
 async def _embed(

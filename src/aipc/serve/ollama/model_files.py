@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from aipc.artifact import manifest
 from aipc.artifact.artifact import read_artifact
 from aipc.artifact.config import read_config, read_context
-from aipc.artifact.files import CHAT_TEMPLATE, runtime_of
+from aipc.artifact.files import CHAT_TEMPLATE, TOKENIZER, runtime_of
 from aipc.errors import AipcError
+from aipc.generate.prompt import fill_formats
 from aipc.models.names import CATALOGUE, Model
 from aipc.models.source import ArtifactSource
 from aipc.models.store import Store
@@ -95,6 +96,32 @@ class ModelFiles:
         """The chat template; empty where it has none, or it is not converted yet."""
         file = self.path / CHAT_TEMPLATE if self.path is not None else None
         return file.read_text("utf-8") if file is not None and file.is_file() else ""
+
+    @property
+    def capabilities(self) -> list[str]:
+        """What it can be asked for, as Ollama calls it.
+
+        Tools can be offered to every model that writes text: where its template has none, a system
+        message says how to call them.
+        """
+        if self.card.embeds:
+            return ["embedding"]
+        fills = ["insert"] if self._fills_middles else []
+        return ["completion", "tools", *fills]
+
+    @property
+    def _fills_middles(self) -> bool:
+        file = self.path / TOKENIZER if self.path is not None else None
+        if file is None or not file.is_file():
+            return False
+        return _names_fill_marks(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _names_fill_marks(file: Path, _: int) -> bool:
+    """Whether a tokenizer's file, as it was at that time, has the tokens to fill in the middle."""
+    text = file.read_text("utf-8")
+    return any(all(f'"{mark}"' in text for mark in form.marks) for form in fill_formats())
 
 
 def find_files(store: Store, card: ModelCard, ready: Ready | None) -> ModelFiles:

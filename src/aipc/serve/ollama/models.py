@@ -105,7 +105,7 @@ class OllamaModels:
             template=files.template,
             details=_details(files),
             model_info=_info(files, ready.context if ready else None),
-            capabilities=_capabilities(files),
+            capabilities=files.capabilities,
             modified_at=rfc3339(card.created),
         )
 
@@ -123,7 +123,7 @@ def _tag(files: ModelFiles) -> TagBody:
         size=card.nbytes,
         digest=files.digest,
         details=_details(files),
-        capabilities=_capabilities(files),
+        capabilities=files.capabilities,
     )
 
 
@@ -145,11 +145,9 @@ def _amount(parameters: int | None) -> str:
     """Such as "135M" or "3.8B"."""
     if parameters is None:
         return ""
-    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
-
-
-def _capabilities(files: ModelFiles) -> list[str]:
-    return ["embedding"] if files.card.embeds else ["completion", "tools"]
+    if parameters >= 1e9:
+        return f"{parameters / 1e9:.1f}B"
+    return f"{parameters / 1e6:.0f}M" if parameters >= 1e6 else f"{parameters / 1e3:.0f}K"
 
 
 def _info(files: ModelFiles, context: int | None) -> dict[str, Any]:

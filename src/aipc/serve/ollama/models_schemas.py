@@ -7,11 +7,10 @@ from typing import Any
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from aipc.serve.api.schemas import ApiModel
-from aipc.serve.ollama.schemas import OllamaPart
+from aipc.serve.api.schemas import ApiModel, RequestPart
 
 
-class NamedModel(OllamaPart):
+class NamedModel(RequestPart):
     """A request about a model; ``name`` is the older spelling of ``model``."""
 
     model: str | None = Field(default=None, max_length=300)

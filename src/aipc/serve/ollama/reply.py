@@ -13,11 +13,16 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aipc.generate import Finished, Text, Thinking, ToolCall
+from aipc.generate import Alternative, Finished, Text, Thinking, ToolCall
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents
 from aipc.serve.api.endpoint import LINES
-from aipc.serve.api.schemas import ApiModel, json_response, tokens_with_logprobs
+from aipc.serve.api.schemas import (
+    ApiModel,
+    json_response,
+    telling_ignored,
+    tokens_with_logprobs,
+)
 from aipc.serve.http.connection import EventStream, while_connected
 from aipc.serve.http.errors import HTTPError
 from aipc.serve.ollama.schemas import GeneratingBody, now, ollama_error
@@ -26,11 +31,16 @@ from aipc.serve.worker.messages import ServerEvent
 _NS = 1_000_000_000
 
 
-class OllamaLogprob(ApiModel):
+class OllamaAlternative(ApiModel):
     token: str
     logprob: float
     bytes: list[int]
-    top_logprobs: list[Any] = Field(default_factory=list)
+
+
+class OllamaLogprob(OllamaAlternative):
+    top_logprobs: list[OllamaAlternative] | None = Field(
+        default=None, description="the likeliest, where they were asked for"
+    )
 
 
 class OllamaReply(ApiModel):
@@ -91,12 +101,14 @@ class Answer:
         body = self._body
         events = dispatcher.events(request, body.model, body.device, [asked], body.keep_s)
         if body.stream is False:
-            return json_response(await while_connected(request.receive, self._whole(events)))
-        return EventStream(self._lines(events), error_line, LINES)
+            reply = await while_connected(request.receive, self._whole(events))
+            return telling_ignored(json_response(reply), body)
+        return telling_ignored(EventStream(self._lines(events), error_line, LINES), body)
 
     def loaded(self, reason: Literal["load", "unload"]) -> Response:
         """What a request without a prompt gets."""
-        return json_response(self._reply(Piece(), done=True, done_reason=reason))
+        reply = self._reply(Piece(), done=True, done_reason=reason)
+        return telling_ignored(json_response(reply), self._body)
 
     async def _whole(self, events: IndexedEvents) -> OllamaReply:
         piece = Piece()
@@ -146,8 +158,13 @@ def error_line(error: HTTPError) -> bytes:
 
 
 def _logprobs(event: Text) -> Iterable[OllamaLogprob]:
-    for text, value, piece, _ in tokens_with_logprobs(event):
-        yield OllamaLogprob(token=text, logprob=value, bytes=list(piece))
+    for text, value, piece, alternatives in tokens_with_logprobs(event):
+        more = {"top_logprobs": [*map(_alternative, alternatives)]} if alternatives else {}
+        yield OllamaLogprob(token=text, logprob=value, bytes=list(piece), **more)
+
+
+def _alternative(one: Alternative) -> OllamaAlternative:
+    return OllamaAlternative(token=one.text, logprob=one.logprob, bytes=list(one.piece))
 
 
 def _ns(seconds: float) -> int:

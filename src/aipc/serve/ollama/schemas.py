@@ -1,6 +1,6 @@
 """What the bodies of Ollama's API have in common: its options, keep_alive, think, errors.
 
-Source: github.com/ollama/ollama, its documentation of the API, and `api/types.go`.
+Source: the types of https://github.com/ollama/ollama, in its package "api".
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import re
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from aipc.serve.api.schemas import (
     UNLIMITED,
     ApiModel,
     RequestBody,
+    RequestPart,
     Stop,
     Whole,
     sampling_field,
@@ -28,9 +29,8 @@ _AMOUNT = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _UNIT = "ns|us|µs|μs|ms|s|m|h"
 _DURATION = rf"^[-+]?(?:0|(?:{_AMOUNT}(?:{_UNIT}))+)$"
 _LEAST_TOP_P = 0.001
+_EFFORTS = {"low": "low", "medium": "medium", "high": "high", "max": "xhigh"}
 _SEEDS = 2**32
-
-Effort = Literal["low", "medium", "high"]
 
 
 Duration = Annotated[str, Field(pattern=_DURATION, max_length=40)]
@@ -48,14 +48,8 @@ def ollama_error(error: HTTPError) -> dict[str, Any]:
     return {"error": error.message}
 
 
-class OllamaPart(ApiModel):
-    """An object of a client's; members that are not known here are ignored, as Ollama does."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class OllamaOptions(OllamaPart):
-    """How the answer is made; without effect is what says how the machine is used."""
+class OllamaOptions(RequestPart):
+    """How the answer is made; what says how the machine is used is ignored."""
 
     num_predict: Whole | None = Field(
         default=None, ge=-2, description="longest answer, in tokens; below 1: what the context has"
@@ -69,7 +63,7 @@ class OllamaOptions(OllamaPart):
     )
     min_p: float | None = sampling_field("min_p")
     seed: Whole | None = Field(default=None, description="-1: a random one")
-    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = None
+    stop: Stop | Annotated[list[Stop], Field(max_length=32)] | None = None
     repeat_penalty: float | None = sampling_field("repetition_penalty")
     presence_penalty: float | None = sampling_field("presence_penalty")
     frequency_penalty: float | None = sampling_field("frequency_penalty")
@@ -128,8 +122,6 @@ class OllamaOptions(OllamaPart):
 class OllamaBody(RequestBody):
     """A request that a model answers."""
 
-    model_config = ConfigDict(extra="ignore")
-
     keep_alive: float | Duration | None = Field(
         default=None,
         description="how long the model stays loaded: seconds or '5m'; 0 goes, below 0 stays",
@@ -172,21 +164,14 @@ class GeneratingBody(OllamaBody):
             return self.format
         return {"type": "object"} if self.format == "json" else None
 
-    @property
-    def effort(self) -> Effort | None:
-        """The level of thinking; "max" is the highest that there is."""
-        if self.think is None or isinstance(self.think, bool):
-            return None
-        return "high" if self.think == "max" else self.think
-
     def asking(self) -> dict[str, Any]:
         """The fields of a `GenerationRequest` that chat and generate have in common."""
         return {
             "sampling": self.opts.sampling(),
             "stop": self.opts.stops,
             "schema": self.schema_of_answer,
-            "think": self.think if isinstance(self.think, bool) else None,
-            "reasoning_effort": self.effort,
+            "think": self.think if isinstance(self.think, bool | None) else True,
+            "reasoning_effort": _EFFORTS.get(self.think) if isinstance(self.think, str) else None,
             "logprobs": bool(self.logprobs),
             "top_logprobs": (self.top_logprobs or 0) if self.logprobs else 0,
         }

@@ -18,12 +18,11 @@ from aipc.errors import DownloadFailed
 from aipc.models.names import resolve_remote
 from aipc.models.source import HubSource, WheelSource
 from aipc.serve.api.endpoint import LINES
-from aipc.serve.api.schemas import ApiModel, json_response, read
+from aipc.serve.api.schemas import ApiModel, RequestPart, json_response, read
 from aipc.serve.http.connection import EventStream, while_connected
 from aipc.serve.http.errors import HTTPError
 from aipc.serve.ollama.models_schemas import NamedModel
 from aipc.serve.ollama.reply import error_line, line
-from aipc.serve.ollama.schemas import OllamaPart
 
 if TYPE_CHECKING:
     from aipc.serve.http.binding import Binding
@@ -47,7 +46,7 @@ class PullStatus(ApiModel):
     completed: int | None = None
 
 
-class RefusedRequest(OllamaPart):
+class RefusedRequest(RequestPart):
     """Whatever it holds."""
 
 
