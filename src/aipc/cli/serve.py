@@ -1,4 +1,4 @@
-"""``aipc serve``: OpenAI's API and a page in the browser, on this computer."""
+"""``aipc serve``: the APIs that clients know and a page in the browser, on this computer."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def serve(
     api_key_file: Path | None,
     **flags: Any,
 ) -> None:
-    """Answer OpenAI's and Anthropic's API, and people in a browser, from models here.
+    """Answer OpenAI's, Anthropic's and Ollama's API, and people in a browser, from models here.
 
     Requests may name the models given here and those whole in the store; each is loaded when it
     is first requested, and the one unused for longest goes when memory is short. Ctrl-C or

@@ -41,8 +41,8 @@ def start(store):
     """Start a server that allows what it is told to; a client of it."""
     started = []
 
-    def serve(*named, **binding):
-        registry = ModelRegistry(named, store)
+    def serve(*named, aliases=(), **binding):
+        registry = ModelRegistry(named, store, aliases)
         started.append(RunningServer(lambda: Pool(registry), store.running, **binding))
         return started[-1].client()
 
@@ -140,3 +140,13 @@ def test_a_model_is_deleted_with_all_that_was_made_of_it(hub, start, store):
         assert (response.status_code, response.content) == (200, b"")
         assert delete("org/model").status_code == 404
     assert store.entries() == []
+
+
+def test_another_name_of_a_model_does_not_delete_it(hub, start, store):
+    with start(allow_pull=True) as client:
+        client.post("/api/pull", json={"model": "org/model", "stream": False})
+    with start(aliases=["llama3*=org/model"], allow_delete=True) as client:
+        response = client.request("DELETE", "/api/delete", json={"model": "llama3.2"})
+        assert response.status_code == 403
+        assert "'org/model'" in response.json()["error"]
+    assert store.entries()

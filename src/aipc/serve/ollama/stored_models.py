@@ -91,7 +91,11 @@ class StoreRequests:
         if not self._may_delete:
             message = "removing models is not allowed here; aipc serve --allow-delete does"
             raise HTTPError(403, message)
-        card = await self._pool.card(body.named)
+        name = body.named.removesuffix(_LATEST)
+        card = await self._pool.card(name)
+        if card.name != name:
+            message = f"'{name}' is another name of '{card.name}'; delete it by its own"
+            raise HTTPError(403, message, param="model")
         if card.is_named:
             message = f"'{card.name}' is one that this server was started with; stop it first"
             raise HTTPError(403, message, param="model")
