@@ -72,8 +72,9 @@ def test_how_to_load_is_no_question_for_a_server(aipc, stand_in):
         assert "is for a model that is loaded here" in outcome.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to be told by")
-def test_sigterm_lets_the_answer_under_way_end(small_store, smollm_gguf):
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals to be told by")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_lets_the_answer_under_way_end(small_store, smollm_gguf, name):
     with served(small_store, "--device", "cpu") as running:
         running.wait_for("is ready")
         body = {"model": MODEL, "prompt": "Once", "max_tokens": 60, "stream": True}
@@ -82,7 +83,7 @@ def test_sigterm_lets_the_answer_under_way_end(small_store, smollm_gguf):
         ) as response:
             lines = response.iter_lines()
             next(lines)
-            running.process.send_signal(signal.SIGTERM)
+            running.process.send_signal(getattr(signal, name))
             *_, done = [line for line in lines if line]
         assert done == "data: [DONE]"
         assert running.process.wait(30) == 0

@@ -72,3 +72,20 @@ def test_a_request_has_one_line_with_its_tokens(server, client, caplog):
         time.sleep(0.01)
     assert line.startswith("POST /v1/chat/completions 200, ")
     assert line.endswith(" ms, 7 tokens")
+
+
+def test_polling_and_the_page_are_in_the_log_for_debugging_alone(client, caplog):
+    caplog.set_level(logging.DEBUG, LOGGER)
+    for path in ("/health", "/metrics", "/api/machine", "/page/app.js", "/", "/v1/models"):
+        client.get(path)
+    client.get("/page/none.js")
+    levels = {}
+    for _ in range(500):  # it is written after the response has gone out
+        lines = [(one.getMessage().split(","), one.levelno) for one in caplog.records]
+        levels = {line[0]: level for line, level in lines}
+        if "GET /page 404" in levels:
+            break
+        time.sleep(0.01)
+    shown = {line for line, level in levels.items() if level == logging.INFO}
+    assert shown == {"GET /v1/models 200", "GET /page 404"}
+    assert {"GET /health 200", "GET /api/machine 200", "GET / 200"} <= {*levels} - shown

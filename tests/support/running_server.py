@@ -12,8 +12,9 @@ import httpx2
 
 from aipc.devices.counters.monitor import Monitor
 from aipc.serve.http.binding import Binding
+from aipc.serve.http.listening import listen
 from aipc.serve.pool.pool import Pool
-from aipc.serve.server import Server, listen
+from aipc.serve.server import Server
 
 WAIT_S = 60
 
@@ -22,7 +23,7 @@ class RunningServer:
     """Runs until `stop`; ``make_pool`` is called in its thread."""
 
     def __init__(self, make_pool: Callable[[], Pool], folder: Path, **binding: Any) -> None:
-        self._listener, self.binding = listen(Binding(**{"port": 0, "drain_s": 5.0, **binding}))
+        self._listeners, self.binding = listen(Binding(**{"port": 0, "drain_s": 5.0, **binding}))
         self._make_pool = make_pool
         self._folder = folder
         self._started = threading.Event()
@@ -51,4 +52,4 @@ class RunningServer:
         monitor = Monitor((), self._folder)
         self.server = Server(self._make_pool(), monitor, self.binding, self.notices.append)
         self._started.set()
-        await self.server.run_on(self._listener)
+        await self.server.run_on(self._listeners)

@@ -70,7 +70,7 @@ _debug = click.Option(
     is_flag=True,
     expose_value=False,
     callback=_note_debug,
-    help="When it fails, show where.",
+    help="When it fails, show where; of a server, log polling too.",
 )
 _version = click.Option(
     ["--version"],

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from aipc.cli.command_group import Invocation
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice
 from aipc.cli.session_flags import MODEL_HELP, device_flags, plain_loading
@@ -45,7 +46,8 @@ from aipc.serve.pool.options import PoolOptions
     "allowed_origins",
     multiple=True,
     metavar="ORIGIN",
-    help="A web page's origin (https://page.example) that may use this server; repeatable.",
+    help="Origin of a web page (https://page.example) or an app (app://name) that may use this "
+    "server; repeatable.",
 )
 @click.option(
     "--api-key-file",
@@ -66,8 +68,8 @@ def serve(
     """Answer OpenAI's, Anthropic's and Ollama's API, and people in a browser, from models here.
 
     Requests may name the models given here and those whole in the store; each is loaded when it
-    is first requested, and the one unused for longest goes when memory is short. Ctrl-C or
-    SIGTERM lets answers under way end, a second Ctrl-C does not.
+    is first requested, and the one unused for longest goes when memory is short. Ctrl-C,
+    SIGTERM or SIGHUP lets answers under way end, a second Ctrl-C does not.
     """
     binding = Binding(
         **_given(Binding, flags),
@@ -92,6 +94,7 @@ def _serve(
     from aipc.models.store import Store
     from aipc.serve import server
     from aipc.serve.announcement import announced
+    from aipc.serve.http.listening import listen
     from aipc.serve.pool.model_registry import ModelRegistry
     from aipc.serve.pool.pool import Pool
 
@@ -100,12 +103,13 @@ def _serve(
     loading["work"] = "serve"
     pool = Pool(registry, options, device=loading.pop("device"), loading=loading)
     monitor = Monitor(find_counters(), store.running)
-    listener, binding = server.listen(binding)
-    server.log_to(logging.StreamHandler())
+    listeners, binding = listen(binding)
+    debug = click.get_current_context().ensure_object(Invocation).debug
+    server.log_to(logging.StreamHandler(), debug=debug)
     first = pool.models()[0].name
     _greet(binding, first)
     with announced(store.servers, binding, notice):
-        server.serve(pool, monitor, listener, binding, first=first, notify=notice)
+        server.serve(pool, monitor, listeners, binding, first=first, notify=notice)
 
 
 def _greet(binding: Binding, model: str) -> None:

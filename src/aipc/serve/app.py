@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
     from aipc.serve.pool.pool import Pool
 
+_PAGE = "/page"
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_FAILED = 400
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +49,7 @@ class Application:
 
         described = Endpoint("GET", "/openapi.json", describe, "This document.")
         routes = [endpoint.route() for endpoint in (*self.endpoints, described)]
-        router = Router([*routes, Mount("/page", PageFiles())], redirect_slashes=False)
+        router = Router([*routes, Mount(_PAGE, PageFiles())], redirect_slashes=False)
         public = {one.path for one in self.endpoints if one.is_public}
         own = {one.path for one in self.endpoints if one.is_own}
         shapes = {one.path: one.error_shape for one in self.endpoints}
@@ -64,7 +66,8 @@ class Application:
             own.__contains__,
             error_shape,
         )
-        self._app: ASGIApp = _AccessLog(guard, metrics)
+        polled = {one.path for one in self.endpoints if one.is_polled} | {_PAGE}
+        self._app: ASGIApp = _AccessLog(guard, metrics, polled)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
@@ -79,12 +82,14 @@ def _unlisted(path: str) -> ErrorShape:
 class _AccessLog:
     """Middleware: a line and a count for each request, with its path's pattern, never the path.
 
-    The number of tokens in its answers comes from the scope, where the endpoints count them.
+    Of a path that is ``polled`` the line is of the level DEBUG, unless it failed.  The number of
+    tokens in its answers comes from the scope, where the endpoints count them.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, polled: Container[str]) -> None:
         self._app = app
         self._metrics = metrics
+        self._polled = polled
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -108,7 +113,8 @@ class _AccessLog:
         path = getattr(scope.get("route"), "path", "unknown")
         self._metrics.requests.labels(method, path, str(status)).inc()
         tokens = f", {scope[TOKENS]} tokens" if TOKENS in scope else ""
-        _log.info("%s %s %d, %.0f ms%s", method, path, status, 1000 * seconds, tokens)
+        level = logging.DEBUG if path in self._polled and status < _FAILED else logging.INFO
+        _log.log(level, "%s %s %d, %.0f ms%s", method, path, status, 1000 * seconds, tokens)
 
 
 class _ErrorResponses:

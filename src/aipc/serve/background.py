@@ -145,6 +145,7 @@ def _serve(
     from aipc.devices.counters.monitor import Monitor
     from aipc.serve import server
     from aipc.serve.http.binding import Binding
+    from aipc.serve.http.listening import listen
     from aipc.serve.pool.model_registry import ModelRegistry
     from aipc.serve.pool.pool import Pool
 
@@ -152,14 +153,14 @@ def _serve(
     registry = ModelRegistry((model,), store)
     pool = Pool(registry, device=loading.pop("device"), loading=loading)
     key = os.urandom(32).hex()  # that nobody is told: this user's programs have the token
-    listener, binding = server.listen(Binding(port=0, api_key=key, exit_idle_s=exit_idle_s))
+    listeners, binding = listen(Binding(port=0, api_key=key, exit_idle_s=exit_idle_s))
     refused: list[str] = []
     with announced(store.servers, binding, refused.append):
         if refused:
             raise EngineError(refused[0])
         say({"pid": os.getpid()})
         monitor, first = Monitor((), store.running), pool.models()[0].name
-        server.serve(pool, monitor, listener, binding, first=first, notify=unheard)
+        server.serve(pool, monitor, listeners, binding, first=first, notify=unheard)
 
 
 if __name__ == "__main__":

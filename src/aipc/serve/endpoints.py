@@ -43,13 +43,29 @@ def list_endpoints(
         *ollama.endpoints(pool, dispatcher, binding),
         *_health(ServerHealth(pool, metrics, monitor)),
         *_own(OwnPrograms(pool, binding)),
-        Endpoint("GET", "/", _page, "The page for people.", media="text/html", is_public=True),
+        Endpoint(
+            "GET",
+            "/",
+            _page,
+            "The page for people.",
+            media="text/html",
+            is_public=True,
+            is_polled=True,
+        ),
     )
 
 
 def _health(health: ServerHealth) -> tuple[Endpoint, ...]:
     return (
-        Endpoint("GET", "/health", health.alive, "That it lives.", returns=Health, is_public=True),
+        Endpoint(
+            "GET",
+            "/health",
+            health.alive,
+            "That it lives.",
+            returns=Health,
+            is_public=True,
+            is_polled=True,
+        ),
         Endpoint(
             "GET",
             "/health/ready",
@@ -57,14 +73,23 @@ def _health(health: ServerHealth) -> tuple[Endpoint, ...]:
             "Whether a model has produced tokens, or none is wanted yet.",
             returns=Readiness,
             errors=(503,),
+            is_polled=True,
         ),
-        Endpoint("GET", "/metrics", health.metrics, "Prometheus' figures.", media="text/plain"),
+        Endpoint(
+            "GET",
+            "/metrics",
+            health.metrics,
+            "Prometheus' figures.",
+            media="text/plain",
+            is_polled=True,
+        ),
         Endpoint(
             "GET",
             "/api/machine",
             health.machine,
             "Load of this machine.",
             returns=MachineBody,
+            is_polled=True,
         ),
     )
 
@@ -78,6 +103,7 @@ def _own(own: OwnPrograms) -> tuple[Endpoint, ...]:
             "That this server is the announced one.",
             returns=Proof,
             is_public=True,
+            is_polled=True,
         ),
         Endpoint(
             "GET",
@@ -86,6 +112,7 @@ def _own(own: OwnPrograms) -> tuple[Endpoint, ...]:
             "What is loaded, and how; for programs of this server's user.",
             returns=Loaded,
             is_own=True,
+            is_polled=True,
         ),
     )
 

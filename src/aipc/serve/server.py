@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import math
 import signal
 import socket
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
 
-from aipc.errors import AipcError, UsageError
+from aipc.errors import AipcError
 from aipc.progress import Notify
 from aipc.serve.app import Application
 from aipc.serve.http.binding import Binding
@@ -27,58 +24,27 @@ if TYPE_CHECKING:
     from aipc.serve.pool.pool import Pool
 
 
-_SIGNALS = uvicorn.server.HANDLED_SIGNALS
+_HANG_UP = getattr(signal, "SIGHUP", None)  # Windows has none
 _MARGIN_S = 5
 _PROGRESS_EVERY_S = 10
 _KEEP_ALIVE_S = 75
 
 
-def listen(binding: Binding) -> tuple[socket.socket, Binding]:
-    """A socket, and the binding with the port that it got.
-
-    Raises:
-        UsageError: the address is none of this machine's.
-        AipcError: the port is taken, or not for this user.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            binding.host.strip("[]"), binding.port, type=socket.SOCK_STREAM
-        )[0]
-    except OSError as error:
-        fix = "give an address of this machine, such as 127.0.0.1"
-        raise UsageError(f"'{binding.host}' is no address ({error.strerror})", fix) from error
-    # asyncio sets TCP_NODELAY only where the protocol is named: else a write waits 40 ms for an ACK
-    listener = socket.socket(family, kind, protocol)
-    try:
-        _make_exclusive(listener)
-        listener.bind(address)
-        listener.listen()  # a connection made while the server starts waits, and is not refused
-    except OSError as error:
-        listener.close()
-        what = f"can't listen on {binding.host} port {binding.port} ({error.strerror})"
-        fix = "give another --host or --port"
-        if error.errno == errno.EADDRINUSE:
-            what = f"port {binding.port} of {binding.host} is taken"
-            fix = "stop what listens there, or give another --port"
-        raise AipcError(what, fix) from error
-    return listener, replace(binding, port=listener.getsockname()[1])
-
-
 def serve(
     pool: Pool,
     monitor: Monitor,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     binding: Binding,
     *,
     first: str,
     notify: Notify,
 ) -> None:
-    """Answer until SIGINT or SIGTERM; the second SIGINT raises KeyboardInterrupt.
+    """Answer until SIGINT, SIGTERM or SIGHUP; the second SIGINT raises KeyboardInterrupt.
 
     ``first`` is a model to load at once; ``notify`` gets lines for the operator.
     """
     server = Server(pool, monitor, binding, notify)
-    asyncio.run(server.run_on(listener, first))
+    asyncio.run(server.run_on(listeners, first))
 
 
 class Server(uvicorn.Server):
@@ -106,12 +72,12 @@ class Server(uvicorn.Server):
         super().__init__(config)
         logging.getLogger("uvicorn.access").disabled = True  # its lines have whole addresses
 
-    async def run_on(self, listener: socket.socket, first: str | None = None) -> None:
+    async def run_on(self, listeners: Sequence[socket.socket], first: str | None = None) -> None:
         beside = [asyncio.ensure_future(self._load(first))] if first else []
         if self._exit_idle_s is not None:
             beside.append(asyncio.ensure_future(self._end_unused(self._exit_idle_s)))
         try:
-            await self.serve([listener])
+            await self.serve([*listeners])
         finally:
             for task in beside:
                 task.cancel()
@@ -131,7 +97,7 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Unlike uvicorn's, re-raises no signal at the end: a stopped server has not failed."""
         try:
-            before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+            before = {number: signal.signal(number, self.handle_exit) for number in _signals()}
         except ValueError:  # in a thread there are no signals
             before = {}
         try:
@@ -176,18 +142,23 @@ class Server(uvicorn.Server):
         self._notify(f"{model} is ready on {device} ({runtime})")
 
 
-def log_to(handler: logging.Handler) -> None:
-    """Send the requests' lines, and uvicorn's warnings, to a handler."""
+def _signals() -> list[int]:
+    """Those that end a server; SIGHUP too, but where ``nohup`` has it ignored."""
+    signals: list[int] = [*uvicorn.server.HANDLED_SIGNALS]
+    if _HANG_UP is not None and signal.getsignal(_HANG_UP) is not signal.SIG_IGN:
+        signals.append(_HANG_UP)
+    return signals
+
+
+def log_to(handler: logging.Handler, *, debug: bool = False) -> None:
+    """Send the requests' lines, and uvicorn's warnings, to a handler.
+
+    With ``debug`` those of the paths too that programs ask again and again.
+    """
+    own = logging.DEBUG if debug else logging.INFO
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    for name, level in (("aipc.serve", logging.INFO), ("uvicorn.error", logging.WARNING)):
+    for name, level in (("aipc.serve", own), ("uvicorn.error", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(level)
         logger.propagate = False
-
-
-def _make_exclusive(listener: socket.socket) -> None:
-    if sys.platform == "win32":
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-    else:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

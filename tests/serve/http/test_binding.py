@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import socket
 from dataclasses import replace
 
 import pytest
 
-from aipc.errors import AipcError, UsageError
+from aipc.errors import UsageError
 from aipc.serve.http.binding import Binding, read_key
-from aipc.serve.server import listen
 
 KEY = "a-key-that-nobody-guesses"
 
@@ -38,10 +36,37 @@ def test_the_names_are_exact_and_with_the_port():
     assert Binding("::1").url == "http://[::1]:8460"
 
 
-@pytest.mark.parametrize("origin", ["*", "null", "https://", "https://a/b", "https://*.example"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *(
+            "*",
+            "null",
+            "https://",
+            "https://a/b",
+            "https://*.example",
+            "https://a@b",
+            "page.example",
+        ),
+        *("moz-extension://*", "file://x", "data://x", "javascript://x", "app://a b"),
+        "1app://x",
+    ],
+)
 def test_an_origin_is_exact(origin):
     with pytest.raises(UsageError, match="no origin"):
         Binding(allowed_origins=(origin,))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("http://tauri.localhost", "tauri://localhost", "app://obsidian.md", "app://-"),
+        *("capacitor://localhost", "vscode-webview://1f3a", "chrome-extension://abcdefghij"),
+        "moz-extension://6f1c1d5e-0000-4000-8000-000000000000",
+    ],
+)
+def test_an_app_has_an_origin_too(origin):
+    assert Binding(allowed_origins=(origin,)).allowed_origins == (origin,)
 
 
 def test_key_and_token_are_not_shown_with_the_rest():
@@ -67,28 +92,6 @@ def test_each_run_has_a_token_of_its_own_which_a_copy_keeps():
 )
 def test_this_machine_reaches_a_server_of_every_address(host, url):
     assert Binding(host, 9, api_key=KEY).own_url == url
-
-
-def test_what_is_written_is_sent_at_once():
-    listener, binding = listen(Binding(port=0))
-    with listener, socket.create_connection((binding.host, binding.port)):
-        taken, _ = listener.accept()
-        with taken:  # by this asyncio knows that it is to switch Nagle's algorithm off
-            assert taken.proto == socket.IPPROTO_TCP
-
-
-def test_a_port_that_is_taken_is_one_line():
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        with pytest.raises(AipcError, match=rf"port {port} of 127\.0\.0\.1 is taken; .*--port"):
-            listen(Binding(port=port))
-
-
-def test_an_address_of_another_machine_is_one_line():
-    with pytest.raises(AipcError, match=r"198\.51\.100\.1"):
-        listen(Binding("198.51.100.1", 0, api_key=KEY))
 
 
 def test_a_key_comes_from_the_file_or_the_environment(tmp_path, monkeypatch):

@@ -192,6 +192,67 @@ def test_a_name_and_a_page_that_were_allowed_pass(serve_fakes):
         assert stranger.status_code == 403
 
 
+APPS = ("tauri://localhost", "app://obsidian.md", "chrome-extension://abcdef")
+ASKED = (
+    "authorization,anthropic-beta,anthropic-dangerous-direct-browser-access,anthropic-version,"
+    "content-type,http-referer,openai-organization,openai-project,user-agent,x-api-key,"
+    "x-stainless-arch,x-stainless-helper-method,x-stainless-lang,x-stainless-retry-count,x-title"
+)
+
+
+def test_a_preflight_permits_what_the_clients_of_these_apis_send(serve_fakes):
+    server = serve_fakes(allowed_origins=APPS)
+    headers = {"Access-Control-Request-Method": "POST"}
+    headers["Access-Control-Request-Headers"] = f"{ASKED},x-evil,x-stainless-%0a,cookie"
+    with server.client(**headers) as client:
+        for app in APPS:
+            told = client.options("/v1/messages", headers={"Origin": app}).headers
+            permitted = told["access-control-allow-headers"].split(", ")
+            assert {*ASKED.split(",")} <= {*permitted}
+            assert not {"x-evil", "x-stainless-%0a", "cookie", "*"} & {*permitted}
+            assert told["access-control-allow-methods"] == "GET, POST, DELETE"
+            assert told["access-control-allow-origin"] == app
+            assert "access-control-allow-credentials" not in told
+        for other in ("tauri://localhost.evil", "app://obsidian", "chrome-extension://abcdeg"):
+            assert client.options("/v1/messages", headers={"Origin": other}).status_code == 403
+
+
+def test_a_page_that_was_allowed_reads_what_a_response_says_of_itself(serve_fakes):
+    server = serve_fakes(allowed_origins=APPS)
+    with server.client(Origin=APPS[0]) as client:
+        for path in ("/v1/models", "/none"):
+            headers = client.get(path).headers
+            assert headers["access-control-expose-headers"] == "*"
+            assert headers["vary"] == "Origin"
+
+
+def test_every_response_has_a_number_of_its_own(client, paths):
+    numbers = []
+    for method, path in paths:
+        headers = client.request(method, path, json=None if method == "GET" else {}).headers
+        assert headers["x-request-id"] == headers["request-id"]
+        numbers.append(headers["x-request-id"])
+    numbers.append(client.get("/health", headers={"Host": "evil.example"}).headers["request-id"])
+    assert len({*numbers}) == len(numbers)
+
+
+def test_a_key_may_come_as_anthropics_clients_send_it(serve_fakes):
+    server = serve_fakes(api_key=KEY)
+    with server.client() as client:
+        for shown, status in (
+            ({"X-Api-Key": KEY}, 200),
+            ({"X-Api-Key": KEY, "Authorization": "Bearer none"}, 200),
+            ({"X-Api-Key": "none", "Authorization": f"Bearer {KEY}"}, 200),
+            ({"X-Api-Key": f"Bearer {KEY}"}, 401),
+            ({"X-Api-Key": KEY[:-1]}, 401),
+            ({"X-Api-Key": "schlüssel".encode()}, 401),
+        ):
+            assert client.get("/v1/models", headers=shown).status_code == status
+        assert client.get(LOADED, headers={"X-Api-Key": KEY}).status_code == 401
+        twice = [("X-Api-Key", KEY), ("X-Api-Key", "none")]
+        assert client.get("/v1/models", headers=twice).status_code == 400
+
+
 def test_only_the_whole_key_as_a_bearer_counts():
     assert is_bearer(KEY, b"Bearer " + KEY.encode())
     assert is_bearer(KEY, b"bearer  " + KEY.encode())

@@ -39,3 +39,9 @@ def test_what_a_careless_reader_lets_through_is_refused(body, reason):
     with pytest.raises(HTTPError, match=reason) as caught:
         parse(body)
     assert caught.value.status == 400
+
+
+def test_a_byte_order_mark_is_taken():
+    assert parse(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+    with pytest.raises(HTTPError, match="no JSON"):
+        parse(b'{"a": \xef\xbb\xbf1}')

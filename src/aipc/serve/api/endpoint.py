@@ -60,6 +60,8 @@ class Endpoint:
     """What ``error_shape`` writes."""
     is_public: bool = False
     """Whether it is served without the API key."""
+    is_polled: bool = False
+    """Whether programs ask it again and again, so that the log has it for ``--debug`` alone."""
     is_own: bool = False
     """Whether it is for this user's own programs alone, which know the token of this run."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +16,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _WEB_PORT = 80
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - every address, and how to get there
 _SHORTEST_KEY = 16
+_ORIGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://[^\s/?#@*]+")
+_MANY = {"about", "blob", "data", "file", "filesystem", "javascript"}
+"""Schemes whose pages anybody can make; a browser sends "null" for them, or another's origin."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Binding:
     allowed_hosts: tuple[str, ...] = ()
     """More values of a request's Host: "pc.example", with its port if it is another."""
     allowed_origins: tuple[str, ...] = ()
-    """Origins of other pages that may use it: "https://page.example"."""
+    """Origins of other pages and of apps that may use it: "https://page.example"."""
     api_key: str | None = field(default=None, repr=False)
     token: str = field(default_factory=lambda: os.urandom(32).hex(), repr=False)
     """Made for this run; `aipc.serve.announcement` gives it to this user's own programs."""
@@ -53,11 +57,7 @@ class Binding:
                 "set AIPC_API_KEY or give --api-key-file, or listen on 127.0.0.1",
             )
         for origin in self.allowed_origins:
-            scheme, _, rest = origin.partition("://")
-            if scheme not in {"http", "https"} or not rest or set(rest) & set("/*?# "):
-                raise UsageError(
-                    f"'{origin}' is no origin", "write https://page.example, without a path"
-                )
+            _check_origin(origin)
 
     @property
     def is_loopback(self) -> bool:
@@ -83,6 +83,20 @@ class Binding:
         full = {_with_port(name.lower(), self.port) for name in names}
         bare = {name.lower() for name in names} if self.port == _WEB_PORT else set()
         return frozenset(full | bare)
+
+
+def _check_origin(origin: str) -> None:
+    """Of a page, or of an app or a browser's extension, which have schemes of their own.
+
+    Raises:
+        UsageError: it is none that a browser would send, or one that stands for many.
+    """
+    matched = _ORIGIN.fullmatch(origin)
+    if matched is None or matched["scheme"].lower() in _MANY:
+        raise UsageError(
+            f"'{origin}' is no origin",
+            "write https://page.example or app://name, exactly and without a path",
+        )
 
 
 def _bracketed(host: str) -> str:

@@ -2,13 +2,15 @@
 
 A page of any other site can make a browser send requests to this machine.  It can't choose Host,
 Origin, Sec-Fetch-Site or a JSON Content-Type freely, and so those are checked, on every path.
-Programs show the operator's key, if there is one, as ``Authorization: Bearer KEY``; this user's
-own show the token of the server's run in its place, which some paths are only for.
+Programs show the operator's key, if there is one, as ``Authorization: Bearer KEY`` or, as
+Anthropic's clients do, ``X-Api-Key: KEY``; this user's own show the token of the server's run in
+its place, which some paths are only for.
 """
 
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,12 +18,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aipc.serve.http.binding import Binding
-from aipc.serve.http.errors import ErrorShape, HTTPError
+from aipc.serve.http.errors import REQUEST_ID, ErrorShape, HTTPError, new_request_id
 
 MAX_BODY = 4 * 2**20
 MAX_HEADERS = 64
 MAX_HEADER_BYTES = 16 * 2**10
-_ONCE = (b"host", b"origin", b"authorization", b"content-type", b"content-length")
+_ONCE = (b"host", b"origin", b"authorization", b"x-api-key", b"content-type", b"content-length")
 _SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
 _SECURITY = {
     "Content-Security-Policy": (
@@ -32,10 +34,19 @@ _SECURITY = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_REQUEST_ID_AT_OPENAI = "x-request-id"
+_ASKED = (
+    *("accept", "accept-language", "authorization", "cache-control", "content-language"),
+    *("content-type", "http-referer", "idempotency-key", "last-event-id", "pragma", "user-agent"),
+    *("x-api-key", "x-client-request-id", "x-request-id", "x-requested-with", "x-title"),
+)
+"""Headers that clients of these APIs send, which pages may send only where a preflight says so."""
+_ASKED_AS = re.compile("(anthropic|openai|x-stainless)-[a-z0-9-]{1,48}")
+"""Those of OpenAI's and Anthropic's own clients."""
 _PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "authorization, content-type",
+    "Access-Control-Allow-Methods": "GET, POST, DELETE",
     "Access-Control-Max-Age": "600",
+    "Vary": "Origin, Access-Control-Request-Headers",
 }
 
 
@@ -52,7 +63,7 @@ class Guard:
     ) -> None:
         self._app = app
         self._hosts = binding.hosts()
-        self._origins = frozenset(binding.allowed_origins)
+        self._origins = frozenset(origin.lower() for origin in binding.allowed_origins)
         self._key = binding.api_key
         self._token = binding.token
         self._is_public = is_public
@@ -64,8 +75,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        origin = headers.get("origin")
-        send = _secured(send, origin if origin in self._origins else None)
+        origin = headers.get("origin", "")
+        send = _secured(send, origin if origin.lower() in self._origins else None)
         try:
             response = self._checked(scope, headers)
         except HTTPError as error:
@@ -82,7 +93,7 @@ class Guard:
             raise HTTPError(421, "this server is not called that; --allow-host adds a name")
         self._check_origin(headers)
         if scope["method"] == "OPTIONS" and "origin" in headers:
-            return Response(status_code=204, headers=_PREFLIGHT)
+            return _preflight(headers)
         self._check_key(scope["path"], headers)
         if scope["method"] not in _SAFE and not _is_bare_delete(scope["method"], headers):
             _check_content(headers)
@@ -90,7 +101,7 @@ class Guard:
 
     def _check_origin(self, headers: Headers) -> None:
         origin = headers.get("origin")
-        if origin in self._origins:
+        if origin is not None and origin.lower() in self._origins:
             return
         if origin is not None and origin.lower() != f"http://{headers['host'].lower()}":
             raise HTTPError(403, "pages of this origin are not allowed; --allow-origin permits one")
@@ -101,15 +112,23 @@ class Guard:
         is_own = self._is_own(path)
         if self._is_public(path) or (self._key is None and not is_own):
             return
-        shown = headers.get("authorization", "").encode("latin-1")
         keys = [self._token] if self._key is None or is_own else [self._token, self._key]
-        if not any(is_bearer(key, shown) for key in keys):
+        shown = [is_shown(key, headers) for key in keys]  # all, in the same time
+        if not any(shown):
             raise HTTPError(
                 401,
-                "the key is missing or wrong; send it as 'Authorization: Bearer KEY'",
+                "the key is missing or wrong; send it as 'Authorization: Bearer KEY', or as "
+                "'X-Api-Key: KEY'",
                 code="invalid_api_key",
                 headers={"WWW-Authenticate": "Bearer"},
             )
+
+
+def is_shown(key: str, headers: Headers) -> bool:
+    """Whether either header has the key; takes the same time whichever does."""
+    bearer = is_bearer(key, headers.get("authorization", "").encode("latin-1"))
+    shown = headers.get("x-api-key", "").encode("latin-1")
+    return hmac.compare_digest(shown, key.encode()) or bearer
 
 
 def is_bearer(key: str, authorization: bytes) -> bool:
@@ -117,6 +136,16 @@ def is_bearer(key: str, authorization: bytes) -> bool:
     scheme, _, shown = authorization.partition(b" ")
     is_scheme = scheme.lower() == b"bearer"
     return hmac.compare_digest(shown.strip(), key.encode()) and is_scheme
+
+
+def _preflight(headers: Headers) -> Response:
+    """Permission for the headers that are asked for, as far as clients of these APIs send them."""
+    asked = headers.get("access-control-request-headers", "").lower().split(",")
+    more = sorted({name.strip() for name in asked if _ASKED_AS.fullmatch(name.strip())})
+    own = {"Access-Control-Allow-Headers": ", ".join([*_ASKED, *more])}
+    if headers.get("access-control-request-private-network") == "true":
+        own["Access-Control-Allow-Private-Network"] = "true"
+    return Response(status_code=204, headers={**_PREFLIGHT, **own})
 
 
 def _check_size(headers: list[tuple[bytes, bytes]]) -> None:
@@ -172,13 +201,20 @@ def _too_large() -> HTTPError:
 
 def _secured(send: Send, origin: str | None) -> Send:
     """Adds the headers that every response has, and those that let ``origin`` read it."""
-    own = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin else {}
+    own = {}
+    if origin:
+        own = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": "*"}
 
     async def send_secured(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
+            if REQUEST_ID not in headers:
+                headers[REQUEST_ID] = new_request_id()
+            headers[_REQUEST_ID_AT_OPENAI] = headers[REQUEST_ID]
             for name, value in {**_SECURITY, **own}.items():
                 headers.setdefault(name, value)
+            if origin:
+                headers.add_vary_header("Origin")
         await send(message)
 
     return send_secured

@@ -14,7 +14,7 @@ _LONGEST, _UNSIGNED = 20, 2**64
 
 
 def parse(body: bytes) -> Any:
-    """The value of a UTF-8 text.
+    """The value of a UTF-8 text, which may begin with its mark (U+FEFF).
 
     Raises:
         HTTPError: 400; no JSON, a name twice in one object, NaN, a number beyond 64 bits, half a
@@ -22,7 +22,7 @@ def parse(body: bytes) -> Any:
     """
     try:
         value = json.loads(
-            body.decode("utf-8"),
+            body.decode("utf-8-sig"),
             object_pairs_hook=_object,
             parse_int=_integer,
             parse_float=_real,
