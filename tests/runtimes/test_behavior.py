@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import pytest
 
@@ -104,6 +105,27 @@ def test_logprobs_come_with_the_tokens_and_are_the_same_each_time(engine):
     assert all(-20 < each <= 0 for each in told(temperature=1.5, seed=3))
     silent = engine.start(PROMPT, Decoding(6), NOTHING)
     assert (len(list(silent)), list(silent.logprobs)) == (6, [])
+
+
+def test_alternatives_come_with_the_tokens(engine):
+    generation = engine.start(PROMPT, Decoding(5, logprobs=True, top_logprobs=20), NOTHING)
+    for count, token in enumerate(generation, 1):
+        assert len(generation.top_logprobs) == count
+        ranked = generation.top_logprobs[-1]
+        assert len(ranked) == 20
+        assert ranked[0] == (token, generation.logprobs[-1])  # greedy: the likeliest, to the bit
+        assert all(above >= below for (_, above), (_, below) in pairwise(ranked))
+
+
+def test_every_place_of_a_text_is_scored_beside_answers_under_way(engine):
+    running = engine.start(PROMPT, Decoding(12), NOTHING)
+    seen = [next(running)]
+    rows = [row for piece in engine.scores(PROMPT) for row in piece]
+    assert len(rows) == len(PROMPT)
+    assert len({row.size for row in rows}) == 1
+    assert [*seen, *running] == answer(engine)
+    with pytest.raises(EngineError, match="tokens"):
+        list(engine.scores(()))
 
 
 def test_many_cancelled_generations_leave_the_engine_as_it_was(engine):

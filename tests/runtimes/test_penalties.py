@@ -1,4 +1,4 @@
-"""Added penalties and min_p on the runtimes, against the reference's scores and a plain loop."""
+"""Penalties, biases and min_p on the runtimes, against the reference's scores and a plain loop."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ NOTHING = frozenset()
 TOKENS = 40
 
 
-def penalized(config, tensors, *, repetition=1.0, presence=0.0, frequency=0.0):
+def penalized(config, tensors, *, repetition=1.0, presence=0.0, frequency=0.0, bias=()):
     """What OpenAI's and transformers' formulas make of the reference's scores, greedily."""
     answer = []
     for _ in range(TOKENS):
         scores = reference.logits(config, tensors, np.array([*PROMPT, *answer]))[-1]
         scores = scores.astype(np.float64)
+        for token, more in bias:
+            scores[token] += more
         for token in {*PROMPT, *answer}:
             scores[token] *= repetition if scores[token] < 0 else 1 / repetition
         for token in {*answer}:
@@ -70,6 +72,21 @@ def test_the_answer_is_the_formulas_past_a_rotary_switch_too(opened, penalties):
     assert answer == penalized(*network, **penalties)
 
 
+def test_a_bias_is_added_to_the_score_whatever_else_is_asked(opened):
+    engine, *network = opened
+    (first, second, *_) = penalized(*network)
+    likeliest = [first, second] if first != second else [first]
+    bias = tuple(sorted({**dict.fromkeys(likeliest, -100.0), 7: 1.5}.items()))
+    answer = list(engine.start(PROMPT, Decoding(TOKENS, logit_bias=bias), NOTHING))
+    assert answer == penalized(*network, bias=bias)
+    assert not {*likeliest} & {*answer}
+    more = {"repetition_penalty": 1.3, "frequency_penalty": 0.2}
+    answer = list(engine.start(PROMPT, Decoding(TOKENS, logit_bias=bias, **more), NOTHING))
+    assert answer == penalized(*network, bias=bias, repetition=1.3, frequency=0.2)
+    sampled = Decoding(TOKENS, temperature=2.0, seed=1, logit_bias=((9, 100.0),))
+    assert set(engine.start(PROMPT, sampled, NOTHING)) == {9}
+
+
 def test_min_p_of_1_is_greedy_and_a_little_one_is_not(opened):
     engine = opened[0]
 
@@ -105,6 +122,9 @@ def test_openvino_says_what_it_can_not_combine_and_that_it_was_closed(tiny_artif
     schema = Constraint("json_schema", "{}")
     with pytest.raises(UsageError, match="a schema together with presence_penalty"):
         engine.start(PROMPT, Decoding(3, presence_penalty=1, constraint=schema), frozenset({2}))
+    with pytest.raises(UsageError, match="a schema together with logit_bias"):
+        biased = Decoding(3, logit_bias=((1, 1.0),), constraint=schema)
+        engine.start(PROMPT, biased, frozenset({2}))
     left = engine.start(PROMPT, Decoding(100, presence_penalty=1.0), NOTHING)
     next(left)
     engine.close()

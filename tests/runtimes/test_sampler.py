@@ -142,3 +142,22 @@ def test_logprob_is_a_softmax_of_the_scores():
         np.log(SHARES)
     )
     assert logprobs_of(np.array([0, -1e30], np.float32), 0, 0)[0] == 0
+
+
+def test_alternatives_are_the_likeliest_in_their_order():
+    scores = np.log(np.array([0.1, 0.4, 0.2, 0.2, 0.1])).astype(np.float32)
+    chosen, top = logprobs_of(scores, 4, 3)
+    assert [token for token, _ in top] == [1, 2, 3]  # of equals, the first
+    assert np.exp([value for _, value in top]) == pytest.approx([0.4, 0.2, 0.2])
+    assert np.exp(chosen) == pytest.approx(0.1)
+    assert logprobs_of(scores, 1, 9)[1][0] == (1, logprobs_of(scores, 1, 0)[0])
+
+
+def test_a_bias_lifts_or_bans_a_token_also_when_greedy():
+    assert counts(9, temperature=0.0, logit_bias=((2, 5.0),)) == {2: 9}
+    assert 0 not in counts(2000, logit_bias=((0, -100.0),))
+    biased = SHARES * [1, 1, 1, 4]
+    assert np.abs(shares(logit_bias=((3, np.log(4)),)) - biased / biased.sum()).max() < 0.03
+    sampler = Sampler(Decoding(1, logit_bias=((2, 5.0),)), ())
+    assert sampler.rank(SCORES).argmax() == 2
+    assert SCORES.argmax() == 0  # left unchanged

@@ -274,7 +274,8 @@ def test_the_runtime_opens_it_by_its_kind(artifact, tmp_path):
     runtime = OpenVINORuntime()
     assert "npu" in runtime.kinds
     assert not runtime.capabilities("npu").concurrent
-    assert not runtime.capabilities("npu").logprobs
+    assert runtime.capabilities("npu").logprobs
+    assert not runtime.capabilities("npu").logits
     assert runtime.capabilities("npu").constraints == runtime.capabilities("cpu").constraints
     assert runtime.capabilities("npu").sampling == runtime.capabilities("cpu").sampling
     with contextlib.closing(runtime.open(artifact, "npu", EMULATED)) as engine:
@@ -283,3 +284,8 @@ def test_the_runtime_opens_it_by_its_kind(artifact, tmp_path):
         assert len(answer(engine, decoding=Decoding(100))) == 100
     with pytest.raises(ArtifactError, match=r"no openvino_model\.xml"):
         runtime.open(tmp_path, "npu", EMULATED)
+
+
+def test_it_gives_no_scores_of_a_whole_text(engine):
+    with pytest.raises(DeviceError, match="last token alone"):
+        engine.scores(PROMPT)
