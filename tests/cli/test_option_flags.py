@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import click
@@ -81,3 +82,38 @@ def test_the_dataclass_has_the_last_word() -> None:
     }
     with pytest.raises(UsageError, match="green"):
         given(Color, flags)
+
+
+@dataclass(frozen=True)
+class Spice:
+    amounts: Mapping[int, float] | None = option(None, "so much of each", minimum=-2, maximum=2)
+    batch: int | None = option(None, "which one", minimum=-(2**63), maximum=2**63)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@click.command()
+@flags_of(Spice)
+def season(**flags: object) -> None:
+    click.echo(repr(given(Spice, flags)))
+
+
+def test_numbers_by_id_are_given_one_by_one_as_here_or_as_llama_cpp_has_them() -> None:
+    arguments = ("--amounts", "7=-1.5", "--amounts", "12+1", "--amounts", "9-2")
+    outcome = CliRunner().invoke(season, arguments, catch_exceptions=False)
+    assert outcome.output.strip() == repr(Spice(amounts={7: -1.5, 12: 1.0, 9: -2.0}))
+    assert CliRunner().invoke(season, ()).output.strip() == "None"
+
+
+@pytest.mark.parametrize("pair", ["7", "x=1", "7=", "=1", "7=1=2", "-7=1", "7=nan"])
+def test_what_is_no_such_pair_is_refused(pair: str) -> None:
+    outcome = CliRunner().invoke(season, ("--amounts", pair))
+    assert outcome.exit_code == 2
+    assert "15043=-100" in outcome.output
+
+
+def test_bounds_of_64_bits_are_not_in_the_help() -> None:
+    text = " ".join(CliRunner().invoke(season, ("--help",)).output.split())
+    assert "--batch X Which one. --" in text
+    assert "Repeat it for more." in text

@@ -5,11 +5,12 @@ import random
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from aipc.errors import EngineError, GenerationError, PromptTooLong, UsageError
 from aipc.generate.detokenize import Detokenizer
-from aipc.generate.events import Finished, Text, ToolCall, collect
+from aipc.generate.events import Alternative, Echo, Finished, Text, ToolCall, collect
 from aipc.generate.generator import stream
 from aipc.generate.repetition import RepetitionDetection
 from aipc.generate.stops import StopStrings
@@ -17,7 +18,7 @@ from aipc.generate.structured.call_reader import CallReader
 from aipc.generate.structured.tool_format import format_of
 from aipc.generate.writer import Writer
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.fake import FakeEngine
+from aipc.runtimes.fake import FakeEngine, FakeScorer
 
 ANSWER = "the capital of France is Paris. 😀 今日"
 END = 400  # "<s>" 400, "</s>" 401, "<|end|>" 402 in the byte-level tokenizer of the tests
@@ -352,6 +353,12 @@ def test_every_token_is_in_one_event_with_its_probability(
         assert values == [-float(number) for number in range(len(given))]
         pieces = [piece for event in texts for piece in event.pieces]
         assert pieces == [tokenizer.bytes_of(token) for token in given]
+        told = [one for event in texts for one in event.top_logprobs]
+        spelled = ((number, tokenizer.bytes_of(number)) for number in range(len(given)))
+        assert told == [
+            (Alternative(number, -float(number), tokenizer.written(number), piece),)
+            for number, piece in spelled
+        ]
 
 
 def test_text_and_calls_come_in_their_order(tokenizer):
@@ -416,3 +423,63 @@ def test_arguments_come_as_the_model_meant_them(tokenizer):
     (call,) = (event for event in events if isinstance(event, ToolCall))
     assert json.loads(call.arguments) == {"city": "Größe 😀"}
     assert (events[-1].text, events[-1].tokens) == ("", tuple(encode(tokenizer, CALL)))
+
+
+def echoed(tokenizer, prompt, engine=None, **more):
+    return list(
+        stream(
+            engine or FakeEngine(encode(tokenizer, "Paris")),
+            tokenizer,
+            prompt,
+            Decoding(9, **more),
+            context=64,
+            stop_ids=(END,),
+            echo=True,
+        )
+    )
+
+
+def test_a_prompt_comes_first_where_it_is_asked_for(byte_level):
+    prompt = [byte_level.id_of("<s>"), *encode(byte_level, "où 😀")]
+    echo, *rest = echoed(byte_level, prompt)
+    assert echo == Echo("où 😀", tuple(prompt))
+    reply = collect([echo, *rest])
+    assert (reply.echo, reply.text, echo.text) == (echo, "Paris", "")
+    assert reply.usage.prompt_tokens == len(prompt)
+    assert reply.tokens == (*encode(byte_level, "Paris"), END)
+
+
+def test_its_probabilities_are_those_of_the_scores(byte_level):
+    prompt = [byte_level.id_of("<s>"), *encode(byte_level, "où 😀")]
+    engine = FakeEngine(encode(byte_level, "x"), vocabulary=byte_level.vocabulary_size)
+    echo = echoed(byte_level, prompt, engine, logprobs=True, top_logprobs=2)[0]
+    rows = np.concatenate(list(FakeScorer(byte_level.vocabulary_size).logits(prompt)))[:-1]
+    odds = np.exp(rows.astype(np.float64))
+    shares = np.log(odds / odds.sum(axis=1, keepdims=True))
+    assert echo.logprobs[0] is None
+    assert echo.logprobs[1:] == pytest.approx(shares[np.arange(len(rows)), prompt[1:]], abs=1e-6)
+    assert echo.pieces == tuple(byte_level.bytes_of(token) for token in prompt)
+    assert echo.top_logprobs[0] == ()
+    best = [[one.token for one in told] for told in echo.top_logprobs[1:]]
+    assert best == np.argsort(-rows, axis=1)[:, :2].tolist()
+
+
+def test_no_answer_is_computed_where_none_is_wanted(byte_level):
+    engine = FakeEngine([65], vocabulary=byte_level.vocabulary_size)
+    prompt = encode(byte_level, "Paris")
+    decoding = Decoding(0, logprobs=True)
+    asked = {"context": len(prompt), "echo": True}  # which the prompt may fill
+    echo, end = stream(engine, byte_level, prompt, decoding, **asked)
+    assert len(echo.logprobs) == len(prompt)
+    assert (end.reason, end.usage.completion_tokens) == ("length", 0)
+    assert engine.requests == []
+
+
+def test_a_prompt_that_is_judged_can_be_cancelled(byte_level):
+    engine = FakeEngine([65], vocabulary=byte_level.vocabulary_size)
+    prompt = encode(byte_level, "Paris and London")
+    events = stream(engine, byte_level, prompt, Decoding(3, logprobs=True), context=64, echo=True)
+    events.cancel()
+    (end,) = events
+    assert end.reason == "cancelled"
+    assert engine.requests == []

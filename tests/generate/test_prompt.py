@@ -1,10 +1,18 @@
 from __future__ import annotations
 
 import pytest
+from tokenizers import AddedToken
+from tokenizers import Tokenizer as Backend
 
 from aipc.checkpoint import open_checkpoint
 from aipc.errors import GenerationError, UsageError
-from aipc.generate.prompt import encode_prompt, write_prompt
+from aipc.generate.prompt import (
+    encode_middle,
+    encode_prompt,
+    fill_format,
+    middle_ends,
+    write_prompt,
+)
 from aipc.generate.structured.tools import choose_tools
 from aipc.generate.template import ChatTemplate
 from aipc.generate.tokenizer import Tokenizer
@@ -89,3 +97,69 @@ def test_small_real_model_s_prompt_is_the_one_of_transformers(smollm_gguf, tmp_p
         conversation, add_generation_prompt=True, return_dict=False
     )
     assert encode_prompt(conversation, tokenizer, template) == expected
+
+
+BAR = "\N{FULLWIDTH VERTICAL LINE}"
+DEEPSEEK = tuple(f"<{BAR}fim▁{name}{BAR}>" for name in ("begin", "hole", "end"))
+DEEPSEEK_END = f"<{BAR}end▁of▁sentence{BAR}>"
+
+
+def with_tokens(backend, *texts, special=True):
+    """The tokenizer of ``backend``, with more tokens of these texts."""
+    more = Backend.from_str(backend.to_str())
+    more.add_tokens([AddedToken(text, special=special, normalized=False) for text in texts])
+    return Tokenizer(more, {})
+
+
+@pytest.mark.parametrize(
+    ("marks", "ends", "written"),
+    [
+        (
+            ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
+            ("<|fim_pad|>", "<|file_sep|>"),
+            "<|fim_prefix|>the <|fim_suffix|> Paris<|fim_middle|>",
+        ),
+        (
+            ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
+            ("<file_sep>",),
+            "<fim_prefix>the <fim_suffix> Paris<fim_middle>",
+        ),
+        (
+            ("<fim-prefix>", "<fim-suffix>", "<fim-middle>"),
+            (),
+            "<fim-prefix>the <fim-suffix> Paris<fim-middle>",
+        ),
+        (DEEPSEEK, (DEEPSEEK_END,), f"{DEEPSEEK[0]}the {DEEPSEEK[1]} Paris{DEEPSEEK[2]}"),
+        (("▁<PRE>", "▁<SUF>", "▁<MID>"), ("▁<EOT>",), "▁<PRE>the ▁<SUF> Paris▁<MID>"),
+        (("[SUFFIX]", "[PREFIX]"), ("[MIDDLE]",), "[SUFFIX] Paris[PREFIX]the "),
+    ],
+    ids=["qwen", "starcoder", "santacoder", "deepseek", "codellama", "codestral"],
+)
+@pytest.mark.parametrize("special", [True, False])
+def test_a_middle_is_asked_for_in_the_models_own_form(
+    byte_level_backend, marks, ends, written, special
+):
+    tokenizer = with_tokens(byte_level_backend, *marks, *ends, special=special)
+    tokens = encode_middle("the ", " Paris", tokenizer)
+    assert text_of(tokenizer, tokens) == f"<s>{written}"
+    assert {tokenizer.id_of(mark) for mark in marks} <= set(tokens)
+    assert middle_ends(tokenizer) == {tokenizer.id_of(text) for text in (*marks, *ends)}
+
+
+@pytest.mark.parametrize("family", ["sentencepiece_backend", "metaspace_backend"])
+def test_a_suffix_gets_no_space_of_sentencepieces(request, family):
+    backend = request.getfixturevalue(family)
+    tokenizer = with_tokens(backend, "▁<PRE>", "▁<SUF>", "▁<MID>")
+    suffix = tokenizer.id_of("▁<SUF>")
+    tokens = encode_middle("the", "the", tokenizer)
+    at = tokens.index(suffix)
+    before = [tokenizer.bytes_of(token) for token in tokens[2:at]]
+    behind = [tokenizer.bytes_of(token) for token in tokens[at + 1 : -1]]
+    assert (b"".join(before), b"".join(behind)) == (b" the", b"the")
+
+
+def test_a_part_of_a_formats_tokens_is_no_format(byte_level_backend):
+    assert fill_format(with_tokens(byte_level_backend, "<fim_prefix>", "<fim_suffix>")) is None
+    with pytest.raises(UsageError, match="can't fill in the middle"):
+        encode_middle("a", "b", with_tokens(byte_level_backend, "<fim_prefix>"))
+    assert middle_ends(with_tokens(byte_level_backend)) == frozenset()

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from aipc.errors import CheckpointError
+from aipc.errors import CheckpointError, UsageError
 from aipc.generate.sampling import SamplingDefaults
 from aipc.generate.sampling import resolve as resolve_among
 from aipc.models.names import CATALOGUE
 from aipc.options import from_mapping
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.sampling import Sampling
+from aipc.runtimes.sampling import Sampling, fold_seed
 
 LLAMA_3 = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "eos_token_id": [1, 2]}
 CARD = SamplingDefaults("the catalogue", {"temperature": 0.2, "min_p": 0.1})
@@ -108,3 +108,51 @@ def test_a_catalogue_that_states_a_penalty_alone_leaves_the_rest_to_the_model():
 @pytest.mark.parametrize("model", CATALOGUE.values(), ids=list(CATALOGUE))
 def test_the_catalogue_states_options_within_their_bounds(model):
     from_mapping(Sampling, model.sampling)
+
+
+def test_a_seed_of_32_bits_is_itself_and_any_other_is_folded_to_as_many():
+    for seed in (0, 1, 2**32 - 1):
+        assert fold_seed(seed) == seed
+    others = [-2, -3, 2**32, 2**32 + 1, 2**63, -(2**63) + 1, 2**64 - 1]
+    folded = [fold_seed(seed) for seed in others]
+    assert all(0 <= seed < 2**32 for seed in folded)
+    assert len({*folded}) == len(others)
+    assert fold_seed(-2) == fold_seed(2**64 - 2)  # the same bits
+    resolved = resolve(Sampling(temperature=1.0, seed=-2), {})
+    assert resolved.seed == fold_seed(-2)
+
+
+def test_a_seed_of_minus_one_draws_one():
+    drawn = [resolve_among(Sampling(temperature=1.0, seed=-1), []) for _ in range(4)]
+    assert len({one.decoding.seed for one in drawn}) > 1
+    assert drawn[0].origins["seed"] == "drawn"
+
+
+@pytest.mark.parametrize("seed", [2**64, -(2**63) - 1])
+def test_a_seed_beyond_64_bits_is_refused(seed):
+    with pytest.raises(UsageError, match="--seed"):
+        Sampling(seed=seed)
+
+
+def test_biases_are_by_token_id_and_those_of_0_are_none():
+    asked = Sampling(logit_bias={"9": 2, 3: -100.0, 5: 0})
+    assert asked.logit_bias == {9: 2.0, 3: -100.0, 5: 0.0}
+    resolved = resolve_among(asked, [])
+    assert resolved.decoding == Decoding(1024, logit_bias=((3, -100.0), (9, 2.0)))
+    assert resolved.as_dict()["logit_bias"]["origin"] == "given"
+    assert resolve(Sampling(logit_bias={}), {}) == Decoding(1024)
+
+
+@pytest.mark.parametrize(
+    ("bias", "message"),
+    [
+        ({1: 101}, "101 is above its maximum"),
+        ({1: "2"}, "takes numbers"),
+        ({"Paris": 1}, "takes token ids, not 'Paris'"),
+        ({-1: 1}, "takes token ids, not -1"),
+        ([1], "--logit-bias takes"),
+    ],
+)
+def test_a_bias_that_is_none_is_refused(bias, message):
+    with pytest.raises(UsageError, match=message):
+        Sampling(logit_bias=bias)

@@ -73,3 +73,30 @@ def test_text_that_is_continued_as_it_is_is_not_read_for_thinking(tmp_path):
     assert whole.prepare(request).thinking is None
     with pytest.raises(UsageError, match="no switch"):
         whole.prepare(GenerationRequest(prompt="hi", raw=True, think=True))
+
+
+def test_token_ids_are_the_prompt_as_they_are(tmp_path):
+    pipe = pipeline(tmp_path, 260)
+    prepared = pipe.prepare(GenerationRequest(prompt_ids=[5, 6, 259], raw=True))
+    assert prepared.tokens == [5, 6, 259]
+    with pytest.raises(GenerationError, match="the model knows 0 to 259"):
+        pipe.prepare(GenerationRequest(prompt_ids=[5, 260], raw=True))
+
+
+def test_an_answer_goes_on_past_its_end_where_that_is_asked(tmp_path):
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": 257}')
+    pipe = pipeline(tmp_path, 260)
+    assert pipe.ends(GenerationRequest(prompt="x")) == {257}
+    assert pipe.ends(GenerationRequest(prompt="x", ignore_eos=True)) == frozenset()
+
+
+def test_a_bias_of_a_token_that_is_not_there_is_refused(tmp_path):
+    pipe = pipeline(tmp_path, 260)
+    pipe.check_bias([(0, 1.0), (259, -100.0)])
+    with pytest.raises(UsageError, match="the token 260; the model knows 0 to 259"):
+        pipe.check_bias([(260, 1.0)])
+
+
+def test_a_suffix_needs_a_model_that_fills_in(tmp_path):
+    with pytest.raises(UsageError, match=r"can't fill in the middle.*Qwen2\.5-Coder"):
+        pipeline(tmp_path, 260).prepare(GenerationRequest(prompt="a", suffix="b", raw=True))

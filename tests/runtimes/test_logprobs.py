@@ -1,4 +1,4 @@
-"""Probabilities of tokens and of their alternatives, against a softmax of the reference's scores."""
+"""Probabilities of tokens and of their alternatives, against the reference's scores."""
 
 from __future__ import annotations
 

@@ -122,8 +122,8 @@ def test_openvino_says_what_it_can_not_combine_and_that_it_was_closed(tiny_artif
     schema = Constraint("json_schema", "{}")
     with pytest.raises(UsageError, match="a schema together with presence_penalty"):
         engine.start(PROMPT, Decoding(3, presence_penalty=1, constraint=schema), frozenset({2}))
+    biased = Decoding(3, logit_bias=((1, 1.0),), constraint=schema)
     with pytest.raises(UsageError, match="a schema together with logit_bias"):
-        biased = Decoding(3, logit_bias=((1, 1.0),), constraint=schema)
         engine.start(PROMPT, biased, frozenset({2}))
     left = engine.start(PROMPT, Decoding(100, presence_penalty=1.0), NOTHING)
     next(left)

@@ -81,14 +81,15 @@ def fold_seed(seed: int) -> int:
     """The 32 bits that engines take: from 0 to 2**32 - 1 the seed itself.
 
     Of any other, as 64 bits in two's complement, the upper half is spread (Knuth's multiplicative
-    hash) over the lower one.
+    hash) and added to the lower one.
     """
     high, low = divmod(seed % 2**64, 2**32)
-    return low ^ (high * 2654435761 % 2**32)
+    return (low + high * 2654435761) % 2**32
 
 
 def _token_id(name: int | str) -> int:
     """JSON has it as a text."""
-    if isinstance(name, int) or (name.isascii() and name.isdecimal()):
-        return int(name)
+    text = str(name)
+    if text.isascii() and text.isdecimal():
+        return int(text)
     raise UsageError(f"--logit-bias takes token ids, not {name!r:.40}", "see `tokenizer.json`")

@@ -6,7 +6,16 @@ import pytest
 
 from aipc import errors
 from aipc.errors import EngineError, PromptTooLong
-from aipc.generate import Finished, Text, Thinking, Timings, ToolCall, Usage
+from aipc.generate import (
+    Alternative,
+    Echo,
+    Finished,
+    Text,
+    Thinking,
+    Timings,
+    ToolCall,
+    Usage,
+)
 from aipc.generate.request import GenerationRequest
 from aipc.serve.worker import messages
 from aipc.serve.worker.messages import VendorError
@@ -22,6 +31,10 @@ def through_json(data):
         Text("één 🙂 \ud83d", (1, 2), (-0.25, -1e-9), (b"\xf0\x9f", b"\x99\x82 ")),
         Text("", (7,)),
         Thinking("één", (1, 2), (-0.25, -1e-9), (b"\xc3\xa9\xc3", b"\xa9n")),
+        Text("a", (1,), (-0.5,), (b"a",), ((Alternative(7, -0.25, "\ufffd", b"\xc3"),),)),
+        Thinking("a", (1,), (-0.5,), (b"a",), ((Alternative(2, -0.25, "<end>", b""),),)),
+        Echo("één", (1, 2), (None, -0.5), (b"", b"\xc3"), ((), (Alternative(2, -1.0, "x", b"x"),))),
+        Echo("één", (1, 2)),
         ToolCall("call_1", "look", '{"where": "here"}'),
         Finished("tool_calls", Usage(3, 4, 2, 1), Timings(None, None, 0.5)),
         Finished("stop", Usage(3, 4), Timings(None, None, 0.5), stop="END"),
