@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from aipc.errors import UsageError
 from aipc.options import describe
+from aipc.runtimes.grammar import Grammar
 from aipc.runtimes.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -29,9 +30,10 @@ class Constraint:
     of the tokens.  It fails closed: where it can't be enforced there is no answer.
     """
 
-    kind: Literal["json_schema", "regex"]
-    text: str
-    """The schema as JSON, or the regular expression."""
+    kind: Literal["grammar", "regex"]
+    text: str = ""
+    """The regular expression."""
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,32 @@ from typing import Any
 from aipc.errors import UsageError
 from aipc.runtimes.base import Decoding
 
-MAPS = ("properties", "patternProperties", "$defs", "definitions")
+MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
-SINGLES = ("items", "additionalProperties", "not", "contains", "propertyNames")
-"""Keywords that hold schemas: by name, in a list, and one alone."""
-NOTES = frozenset(
-    {"$schema", "$id", "$comment", "$defs", "definitions", "title", "description"}
-    | {"default", "deprecated", "discriminator", "examples", "readOnly", "writeOnly"}
+SINGLES = (
+    *("items", "additionalProperties", "not", "contains", "propertyNames", "if", "then", "else"),
+    *("unevaluatedProperties", "unevaluatedItems"),
 )
-"""Keywords that ask for nothing."""
+"""Keywords that hold schemas: by name, in a list, and one alone."""
 BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
-_TYPES: dict[str, Any] = {
+KEYWORDS_OF = {
+    "object": frozenset(
+        {"properties", "required", "additionalProperties", "patternProperties", "propertyNames"}
+        | {"minProperties", "maxProperties", "unevaluatedProperties"}
+    ),
+    "array": frozenset({"items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"}),
+    "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
+    "number": BOUNDS | {"multipleOf"},
+}
+"""The type that keywords are about."""
+_APPLIED = frozenset(
+    {"$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "type"}
+    | {"const", "enum", "dependentRequired", "dependentSchemas", "dependencies"}
+    | {"unevaluatedItems"}
+)
+KNOWN = _APPLIED.union(*KEYWORDS_OF.values())
+"""Keywords that ask for something; every other is a note (2020-12 core, section 6.5)."""
+TYPES: dict[str, Any] = {
     "object": dict,
     "array": list,
     "string": str,
@@ -109,10 +124,10 @@ def types_of(schema: dict[str, Any], pointer: str) -> list[str]:
     stated = schema["type"]
     names = stated if stated and isinstance(stated, list) else [stated]
     for name in names:
-        if not isinstance(name, str) or name not in _TYPES:
+        if not isinstance(name, str) or name not in TYPES:
             raise UsageError(
                 f"no type is called {name!r:.40} at {pointer} of the schema",
-                f"use {', '.join(_TYPES)}",
+                f"use {', '.join(TYPES)}",
             )
     return names
 
@@ -133,7 +148,7 @@ def values_of(schema: dict[str, Any]) -> list[Any] | None:
 def is_of(value: Any, type_name: str) -> bool:
     if isinstance(value, bool):
         return type_name == "boolean"
-    return isinstance(value, _TYPES[type_name])
+    return isinstance(value, TYPES[type_name])
 
 
 def not_enforced(what: str, pointer: str, by: str, fix: str) -> UsageError:

@@ -19,19 +19,10 @@ import numpy as np
 
 from aipc.errors import EngineError, UsageError
 from aipc.runtimes.base import Constraint
-from aipc.runtimes.json_schema import BOUNDS, NOTES, not_enforced, read_schema, subschemas
 from aipc.runtimes.onnx.folder import GenAIFolder
+from aipc.runtimes.onnx.lark import write_lark
 from aipc.runtimes.onnx.sequence import CachedSequence
 from aipc.runtimes.sampler import Scores
-
-ENGINE = "ONNX Runtime GenAI"
-ENFORCED = BOUNDS | {
-    *("$ref", "allOf", "anyOf", "const", "enum", "oneOf", "type"),
-    *("additionalProperties", "properties", "required"),
-    *("items", "maxItems", "minItems", "prefixItems", "maxProperties", "minProperties"),
-    *("format", "maxLength", "minLength", "multipleOf", "pattern"),
-}
-
 
 PLAIN_SEARCH = {
     "batch_size": 1,
@@ -143,39 +134,21 @@ def guided_generator(model: Any, params: Any, constraint: Constraint) -> Any:
     """
     import onnxruntime_genai
 
-    if constraint.kind == "json_schema":
-        check_schema(constraint.text)
     try:
-        params.set_guidance(constraint.kind, constraint.text)
+        params.set_guidance(*_guidance(constraint))
         return onnxruntime_genai.Generator(model, params)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        kind = constraint.kind.replace("_", " ")
-        raise UsageError(f"the {kind} can't be enforced: {reason}", "mend it") from error
+        raise UsageError(
+            f"the {constraint.kind} can't be enforced: {reason}", "mend it"
+        ) from error
 
 
-def check_schema(text: str) -> None:
-    """Refuse keywords that llguidance passes over.
-
-    Raises:
-        UsageError: naming the keyword and where it is, as a JSON pointer; or it is no schema.
-    """
-    for node, pointer in subschemas(read_schema(text)):
-        for keyword in sorted(node.keys() - NOTES - ENFORCED):
-            known = ", ".join(sorted(ENFORCED))
-            raise not_enforced(
-                f"'{keyword}'", pointer, ENGINE, f"leave it out; enforced are {known}"
-            )
-        if "multipleOf" in node and _is_negative(node):
-            raise not_enforced("'multipleOf' of negative numbers", pointer, ENGINE, "leave it out")
-
-
-def _is_negative(node: dict[str, Any]) -> bool:
-    """Whether it allows no number from 0 on: of others no multiple is ever written."""
-    try:
-        return bool(node.get("maximum", 0) < 0 or node.get("exclusiveMaximum", 1) <= 0)
-    except TypeError as error:
-        raise UsageError(f"the schema is malformed ({error})", "see json-schema.org") from error
+def _guidance(constraint: Constraint) -> tuple[str, str]:
+    """The vendor's name for the kind, and the text."""
+    if constraint.grammar is None:
+        return constraint.kind, constraint.text
+    return "lark_grammar", write_lark(constraint.grammar)
 
 
 def check_end(ends: tuple[int, ...], stop_ids: frozenset[int]) -> None:

@@ -56,7 +56,7 @@ class ONNXRuntime:
             runtime=self.name,
             formats=frozenset({"onnx"}),
             concurrent=True,
-            constraints=frozenset({"json_schema", "regex"}),
+            constraints=frozenset({"grammar", "regex"}),
             logprobs=True,
             logits=True,
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from aipc.artifact.files import OPENVINO_TOKENIZER
 from aipc.child import Child, ChildEnded, safe_environment
 from aipc.errors import EngineError, UsageError
 from aipc.runtimes.base import Constraint
-from aipc.runtimes.openvino.schema import check_schema
+from aipc.runtimes.openvino.generation import written
 
 START_S = 60.0
 COMPILE_S = 5.0
@@ -37,8 +36,8 @@ class GrammarCheck:
         """Return if GenAI can enforce ``constraint``; one it has accepted is not tried again.
 
         Raises:
-            UsageError: it is no valid schema or expression, has a part that would not be
-                enforced, or takes more than `COMPILE_S` seconds or much memory to compile.
+            UsageError: it is no valid expression, or takes more than `COMPILE_S` seconds or much
+                memory to compile.
             EngineError: the folder has no tokenizer for GenAI, or the process did not start.
         """
         if not (self._artifact / OPENVINO_TOKENIZER).is_file():
@@ -46,10 +45,8 @@ class GrammarCheck:
                 f"a constraint needs {OPENVINO_TOKENIZER}, and '{self._artifact.name}' has none",
                 "convert the model again",
             )
-        if constraint.kind == "json_schema":
-            check_schema(constraint.text)
         with self._lock:
-            self._accept(constraint)
+            self._accept(constraint.kind, written(constraint))
 
     def close(self) -> None:
         with self._lock:
@@ -57,12 +54,11 @@ class GrammarCheck:
             if child is not None:
                 child.end()
 
-    def _judge(self, constraint: Constraint) -> None:
+    def _judge(self, kind: str, text: str) -> None:
         if self._child is None:
             self._child = self._start()
-        kind = constraint.kind.replace("_", " ")
         try:
-            complaint = self._child.ask(asdict(constraint), COMPILE_S)
+            complaint = self._child.ask({"kind": kind, "text": text}, COMPILE_S)
         except ChildEnded as ended:  # the grammar killed it, or it was ended at the limit
             self._child = None
             raise UsageError(

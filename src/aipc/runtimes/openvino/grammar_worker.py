@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aipc.child import answer_lines
-from aipc.runtimes.base import Constraint, Decoding
+from aipc.runtimes.base import Decoding
 from aipc.runtimes.openvino.generation import generation_config, token_tensor
 from aipc.runtimes.vendor_errors import reason_line
 
@@ -27,13 +27,17 @@ def main() -> None:
 
 
 def _start() -> Callable[[Any], str]:
+    import openvino_genai
+
     pipeline, stop = _pipeline(Path(sys.argv[1])), frozenset({0})
     _limit_memory()
 
     def complaint(constraint: Any) -> str:
-        decoding = Decoding(1, constraint=Constraint(**constraint))
+        config = generation_config(Decoding(1), stop)
+        structured = {constraint["kind"]: constraint["text"]}
+        config.structured_output_config = openvino_genai.StructuredOutputConfig(**structured)
         try:
-            pipeline.generate(token_tensor([0]), generation_config(decoding, stop))
+            pipeline.generate(token_tensor([0]), config)
         except Exception as error:  # noqa: BLE001 - any complaint is the answer
             return reason_line(error)
         return ""
