@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from aipc.errors import UsageError
+from aipc.generate.structured.constraint import constrain
 from aipc.options import describe, from_mapping
 from aipc.runtimes.base import Capabilities, Constraint, Decoding
 from aipc.runtimes.sampling import Sampling
@@ -72,6 +73,6 @@ def test_constraints_and_probabilities_that_are_not_there_are_refused_before_any
     with pytest.raises(
         UsageError, match=r"'small' can't enforce a json_schema .*; it enforces reg"
     ):
-        able.check_decoding(Decoding(3, constraint=Constraint("json_schema", "{}")))
+        able.check_decoding(Decoding(3, constraint=constrain({}).constraint))
     with pytest.raises(UsageError, match=r"gives no probabilities of tokens .* leave logprobs out"):
         able.check_decoding(Decoding(3, logprobs=True))

@@ -10,7 +10,8 @@ import reference
 from openvino_scorer import EXACT
 
 from aipc.errors import EngineError, UsageError
-from aipc.runtimes.base import Constraint, Decoding
+from aipc.generate.structured.constraint import constrain
+from aipc.runtimes.base import Decoding
 from aipc.runtimes.onnx.runtime import ONNXRuntime
 from aipc.runtimes.openvino.engine import OpenVINORuntime
 from aipc.runtimes.openvino.npu import EMULATION, open_npu
@@ -119,7 +120,7 @@ def test_a_penalized_answer_can_be_cancelled(opened):
 
 def test_openvino_says_what_it_can_not_combine_and_that_it_was_closed(tiny_artifact):
     engine = OpenVINORuntime().open(tiny_artifact("llama-gqa")[0], "cpu", EXACT)
-    schema = Constraint("json_schema", "{}")
+    schema = constrain({}).constraint
     with pytest.raises(UsageError, match="a schema together with presence_penalty"):
         engine.start(PROMPT, Decoding(3, presence_penalty=1, constraint=schema), frozenset({2}))
     biased = Decoding(3, logit_bias=((1, 1.0),), constraint=schema)

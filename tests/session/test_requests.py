@@ -14,6 +14,7 @@ import aipc
 from aipc.convert.recipe import Recipe
 from aipc.errors import GenerationError, UsageError
 from aipc.generate import TextPipeline, collect
+from aipc.generate.structured.constraint import constrain
 from aipc.runtimes.base import Capabilities
 from aipc.runtimes.fake import FakeEngine
 from aipc.runtimes.registry import RUNTIMES
@@ -56,7 +57,7 @@ NOW = {"type": "function", "function": {"name": "now", "description": "Tells the
 
 
 def odd_tool():
-    parameters = {"properties": {"n": {"type": "number", "minimum": 0}}}
+    parameters = {"properties": {"n": {"type": "array", "contains": {}}}}
     return {"type": "function", "function": {"name": "odd", "parameters": parameters}}
 
 
@@ -116,14 +117,13 @@ def test_the_real_model_keeps_to_a_schema(session, sampling):
 @pytest.mark.parametrize(
     ("options", "place"),
     [
-        ({"schema": {"items": {"type": "number", "minimum": 0}}}, "#/items"),
+        ({"schema": {"items": {"contains": {}, "type": "array"}}}, "#/items"),
         ({"tools": [odd_tool()], "tool_choice": "odd"}, r"#/\$defs/odd/properties/n"),
     ],
 )
 def test_what_the_runtime_would_not_enforce_is_refused_before_any_token(session, options, place):
-    events = session.stream("x", **options)
-    with pytest.raises(UsageError, match=f"'minimum' .* at {place} of the schema can't be"):
-        next(events)
+    with pytest.raises(UsageError, match=f"'contains' at {place} of the schema can't be"):
+        session.stream("x", **options)
 
 
 def test_json_mode_gives_an_object_whatever_the_question(session):
@@ -212,7 +212,7 @@ def test_what_is_asked_reaches_the_engine(scripted):
     session.generate("x", schema={"type": "object"}, logprobs=True)
     session.generate("x")
     asked, plain = (request.decoding for request in engine_of(session).requests)
-    assert (asked.constraint.kind, asked.constraint.text) == ("json_schema", '{"type": "object"}')
+    assert asked.constraint == constrain({"type": "object"}).constraint
     assert asked.logprobs
     assert (plain.constraint, plain.logprobs) == (None, False)
 
@@ -228,6 +228,25 @@ def test_a_call_that_the_model_makes_by_itself_is_found(scripted):
     assert len(reply.tokens) == reply.usage.completion_tokens
     events = list(session.stream("Weather?", tools=[WEATHER, NOW]))
     assert "".join(event.text for event in events) == "Let me look.\n"
+
+
+def test_tools_and_a_schema_together_give_a_call_or_what_fits(scripted):
+    session = scripted('{"city": "Paris"}')
+    schema = {"type": "object", "required": ["city"]}
+    reply = session.generate("Weather?", tools=[WEATHER], schema=schema)
+    assert (reply.text, reply.finish_reason) == ('{"city": "Paris"}', "stop")
+    assert engine_of(session).requests[-1].decoding.constraint is not None
+
+
+def test_what_is_not_enforced_is_checked_at_the_end_where_that_is_asked_for(scripted):
+    schema = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+    session = scripted('["a", "a"]')
+    with pytest.raises(UsageError, match="'uniqueItems' at # of the schema can't be enforced"):
+        session.generate("x", schema=schema)
+    reply = session.generate("x", schema=schema, strict=False)
+    assert reply.finish_reason == "stop"
+    assert reply.misfit == "['a', 'a'] has non-unique elements (at $)"
+    assert scripted('["a", "b"]').generate("x", schema=schema, strict=False).misfit == ""
 
 
 @pytest.mark.parametrize("options", [{}, {"tools": [WEATHER], "tool_choice": "none"}])
@@ -251,9 +270,8 @@ def test_a_call_cut_by_the_length_is_text_and_no_call(scripted):
         ({"schema": {"type": "object"}}, UsageError, "can't enforce a json_schema"),
         ({"tools": [NOW], "tool_choice": "required"}, UsageError, "can't enforce a json_schema"),
         ({"tools": [NOW], "tool_choice": "later"}, UsageError, "no such tool is offered"),
-        ({"tools": [NOW], "schema": {}}, UsageError, "can't be requested together"),
         ({"tools": [NOW], "raw": True}, UsageError, "can't offer tools"),
-        ({"schema": {"maxLength": 999}}, UsageError, "at most 256 is allowed"),
+        ({"schema": {"minLength": 99999}}, UsageError, "at most 4,096 is allowed"),
         ({"temprature": 1.0}, UsageError, "did you mean 'temperature'"),
     ],
 )

@@ -9,7 +9,8 @@ import random
 
 SAFE = 2**53 - 1
 EMAIL = (
-    r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"
+    r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]"
+    r"@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"
 )
 UUID = (
     r"^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
@@ -51,7 +52,14 @@ class _Drawer:
 
     def _any(self, depth):
         dice = self._dice
-        leaves = [self._integer, self._number, self._text, self._formatted, self._listed, self._plain]
+        leaves = [
+            self._integer,
+            self._number,
+            self._text,
+            self._formatted,
+            self._listed,
+            self._plain,
+        ]
         nested = [self._object, self._array, self._tuple, self._record, self._union, self._nullable]
         nested += [self._referred, self._tagged, self._set, self._all_of, self._recursive]
         if depth and dice.random() < 0.45:
@@ -206,7 +214,13 @@ class _Drawer:
     def _array(self, depth):
         dice = self._dice
         form = dice.choice(
-            [{}, {"minItems": 1}, {"maxItems": 3}, {"minItems": 2, "maxItems": 2}, {"maxItems": 100}]
+            [
+                {},
+                {"minItems": 1},
+                {"maxItems": 3},
+                {"minItems": 2, "maxItems": 2},
+                {"maxItems": 100},
+            ]
         )
         return {"type": "array", "items": self._any(depth), **form}
 
@@ -296,7 +310,9 @@ class _Drawer:
             part.pop("additionalProperties", None)
         for name in first["properties"].keys() & second["properties"].keys():
             del second["properties"][name]
-        second["required"] = [name for name in second.get("required", []) if name in second["properties"]]
+        second["required"] = [
+            name for name in second.get("required", []) if name in second["properties"]
+        ]
         return {"allOf": [first, second]}
 
     def _recursive(self, depth):

@@ -129,6 +129,8 @@ class Finished:
     timings: Timings
     stop: str | None = None
     """The stop string that ended it, if one did."""
+    misfit: str = ""
+    """What of a finished answer does not fit the schema, where that is checked, not enforced."""
 
     @property
     def text(self) -> str:
@@ -157,6 +159,8 @@ class Reply:
     """The likeliest at the place of each of ``tokens``; empty where they were not requested."""
     echo: Echo | None = None
     """The prompt's tokens, where they were requested."""
+    misfit: str = ""
+    """As of `Finished`."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON, in the order of the fields; bytes are lists of numbers."""
@@ -204,4 +208,5 @@ def _reply(pieces: list[Text | Thinking], calls: list[ToolCall], end: Finished) 
         logprobs=tuple(value for piece in pieces for value in piece.logprobs),
         top_logprobs=tuple(each for piece in pieces for each in piece.top_logprobs),
         thinking="".join(piece.thinking for piece in pieces if isinstance(piece, Thinking)),
+        misfit=end.misfit,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ def stream(
     repetition: RepetitionDetection | None = None,
     echo: bool = False,
     thinking: ThinkingPlan | None = None,
+    check: Callable[[str], str] | None = None,
 ) -> Stream:
     """Answer ``prompt`` (token ids) as an iterator of events with a `Finished` at last.
 
@@ -61,7 +62,8 @@ def stream(
     ``reader`` finds the calls of the tools that were offered; it serves one answer.
     ``repetition`` says what a loop is: one finishes with "repetition", and what it wrote is
     given; None lets it go on.  ``echo`` gives the prompt's tokens first.  An answer of no tokens at
-    most has the engine compute nothing.
+    most has the engine compute nothing.  ``check`` says of a finished answer's text what is wrong
+    with it, which the `Finished` tells.
 
     With ``thinking``, what the model thinks comes as `Thinking`.  A budget of it that is used up is
     followed by the mark of its end, and the engine started anew behind that: with the same seed,
@@ -86,7 +88,9 @@ def stream(
         thinking.reader() if thinking else None,
     )
     ends = frozenset(stop_ids)
-    wanted = _Request(engine, tokenizer, tuple(prompt), decoding, ends, echo, context, thinking)
+    wanted = _Request(
+        engine, tokenizer, tuple(prompt), decoding, ends, echo, context, thinking, check
+    )
     return Stream(wanted, writer)
 
 
@@ -124,6 +128,7 @@ class _Request:
     echo: bool
     context: int
     thinking: ThinkingPlan | None
+    check: Callable[[str], str] | None
 
     def has_thought_enough(self, writer: Writer) -> bool:
         budget = None if self.thinking is None else self.thinking.budget
@@ -216,7 +221,8 @@ def _events(request: _Request, writer: Writer, control: _Control) -> Generator[E
     if reason == "stop" and writer.has_called:
         reason = "tool_calls"
     usage = Usage(len(request.prompt), clock.tokens, writer.thinking_tokens)
-    yield Finished(reason, usage, clock.timings(), writer.stop)
+    misfit = request.check(writer.text) if request.check and reason == "stop" else ""
+    yield Finished(reason, usage, clock.timings(), writer.stop, misfit)
 
 
 def _echo(request: _Request, control: _Control) -> Iterator[Event]:

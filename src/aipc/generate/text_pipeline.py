@@ -27,7 +27,7 @@ from aipc.generate.prompt import (
 from aipc.generate.request import GenerationRequest
 from aipc.generate.sampling import SamplingDefaults
 from aipc.generate.structured.call_reader import CallReader
-from aipc.generate.structured.constraint import constrain
+from aipc.generate.structured.constraint import Enforced
 from aipc.generate.structured.tool_format import format_of
 from aipc.generate.structured.tools import Toolbox, choose_tools
 from aipc.generate.template import ChatTemplate
@@ -45,11 +45,15 @@ class PreparedPrompt(NamedTuple):
     """What an engine and the reader of its answer need; the reader of calls serves one answer."""
 
     tokens: list[int]
-    constraint: Constraint | None
+    enforced: Enforced | None
     """What the answer must match, once thinking is over."""
     reader: CallReader | None
     thinking: ThinkingPlan | None
     """None where nothing that the model writes is looked at so."""
+
+    @property
+    def constraint(self) -> Constraint | None:
+        return None if self.enforced is None else self.enforced.constraint
 
 
 @dataclass(frozen=True)
@@ -100,18 +104,10 @@ class TextPipeline:
         """
         form = self.template.tool_format if self.template else format_of(None)
         toolbox = choose_tools(request.tools, request.tool_choice)
-        if request.schema is None:
-            constraint = toolbox.constraint(form)
-        elif toolbox.shown:
-            raise UsageError(
-                "tools and a schema for the answer can't be requested together",
-                'leave one out, or choose "none" as tool_choice',
-            )
-        else:
-            constraint = constrain(request.schema)
-        tokens, thinking = self._tokens(request, toolbox, constraint)
+        enforced = toolbox.enforced(form, request.schema, strict=request.strict)
+        tokens, thinking = self._tokens(request, toolbox, enforced)
         self._check_known(tokens)
-        return PreparedPrompt(tokens, constraint, toolbox.reader(form), thinking)
+        return PreparedPrompt(tokens, enforced, toolbox.reader(form), thinking)
 
     def ends(self, request: GenerationRequest) -> frozenset[int]:
         """The token ids that end an answer to ``request``."""
@@ -133,13 +129,13 @@ class TextPipeline:
                 )
 
     def _tokens(
-        self, request: GenerationRequest, tools: Toolbox, constraint: Constraint | None
+        self, request: GenerationRequest, tools: Toolbox, enforced: Enforced | None
     ) -> tuple[list[int], ThinkingPlan | None]:
         if self.template is None or request.raw or request.prompt_ids or request.suffix:
             refuse_thinking(request)
             mode = DEFAULT_MODE
         else:
-            mode = choose_mode(request, self.template, is_constrained=constraint is not None)
+            mode = choose_mode(request, self.template, is_constrained=enforced is not None)
         if request.prompt_ids:
             return list(request.prompt_ids), None
         if request.suffix:

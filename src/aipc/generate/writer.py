@@ -40,6 +40,7 @@ class Writer:
         self._thinking = thinking
         self.loops = False
         """Whether the text so far ends in a loop, if those are looked for."""
+        self._texts: list[str] = []
         self._thinking_tokens = 0
         self._tokens: list[int] = []
         self._logprobs: list[float] = []
@@ -54,6 +55,11 @@ class Writer:
     @property
     def stopped(self) -> bool:
         return self.stop is not None
+
+    @property
+    def text(self) -> str:
+        """The answer's text so far."""
+        return "".join(self._texts)
 
     @property
     def has_called(self) -> bool:
@@ -132,6 +138,7 @@ class Writer:
             yield self._text(part) if isinstance(part, str) else part
 
     def _text(self, text: str) -> Text:
+        self._texts.append(text)
         return self._event(Text, text)
 
     def _thought(self, text: str) -> Thinking:

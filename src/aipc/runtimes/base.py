@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from aipc.errors import UsageError
 from aipc.options import describe
-from aipc.runtimes.grammar import Grammar
+from aipc.runtimes.grammars.grammar import ContextFreeGrammar
 from aipc.runtimes.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -30,10 +30,15 @@ class Constraint:
     of the tokens.  It fails closed: where it can't be enforced there is no answer.
     """
 
-    kind: Literal["grammar", "regex"]
+    kind: Literal["json_schema", "regex"]
     text: str = ""
     """The regular expression."""
-    grammar: Grammar | None = None
+    grammar: ContextFreeGrammar | None = None
+    """Of the texts that fit the schema."""
+
+    def __post_init__(self) -> None:
+        if (self.kind == "json_schema") != (self.grammar is not None):
+            raise TypeError("a schema has a grammar, and a regular expression has none")
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ class Session(Answerer):
         schema: Mapping[str, Any] | None = None,
         tools: Sequence[Tool] = (),
         tool_choice: str = "auto",
+        strict: bool = True,
         logprobs: bool = False,
         top_logprobs: int = 0,
         ignore_eos: bool = False,
@@ -118,6 +119,8 @@ class Session(Answerer):
                 for any JSON object.  An answer cut by its length is a cut JSON.
             tools: functions that the model may ask to be called, in OpenAI's form.
             tool_choice: "auto", "none", "required" (the model must call one) or a tool's name.
+            strict: refuse a schema with a part that can't be enforced; without it the `Finished`
+                says what of the finished answer does not fit.
             logprobs: have the events tell each token's probability.
             top_logprobs: and those of so many of the likeliest tokens at its place, up to 20.
             ignore_eos: go on past what ends the model's answers, to ``max_new_tokens``.
@@ -155,6 +158,7 @@ class Session(Answerer):
                 schema=schema,
                 tools=tools,
                 tool_choice=tool_choice,
+                strict=strict,
                 logprobs=logprobs,
                 top_logprobs=top_logprobs,
                 ignore_eos=ignore_eos,
@@ -191,6 +195,7 @@ class Session(Answerer):
             repetition=None if asked is None else from_mapping(RepetitionDetection, asked),
             echo=request.echo,
             thinking=prepared.thinking,
+            check=prepared.enforced.misfit if prepared.enforced else None,
         )
 
     def count(self, request: GenerationRequest) -> int:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from aipc.errors import UsageError
-from aipc.generate.structured.schema import MAX_DEPTH, check, check_pattern, moved
+from aipc.generate.structured.schema import MAX_DEPTH, check, checked, moved
 
 PERSON = {
     "type": "object",
@@ -42,7 +42,7 @@ def test_depth_is_allowed_up_to_its_limit():
         (nested(100_000), "the schema is no JSON|levels"),
         ({"enum": list(range(1001))}, "'enum' at # .* has 1,001 values"),
         ({"const": list(range(5000))}, "values, more than the 4,096"),
-        ({"properties": {str(n): {} for n in range(201)}}, "# of the schema has 201 properties"),
+        ({"properties": {str(n): {} for n in range(401)}}, "# of the schema has 401 properties"),
         ({"properties": []}, "'properties' in the schema is no object"),
         ({"anyOf": []}, "'anyOf' in the schema is no filled list"),
         ({"items": 1}, "#/items in the schema is no schema: 1"),
@@ -95,22 +95,35 @@ def test_references_move_with_their_schema_and_names_and_values_do_not():
 
 
 @pytest.mark.parametrize(
-    ("pattern", "repeats"),
-    [("^[A-C]{2}[0-9]$", 2), (r"^\d{4}-\d{2}$", 8), ("(a{3,}b{2,5})+", 15), ("größe", 1)],
+    ("written", "read"),
+    [
+        ({"items": [{}, True]}, {"prefixItems": [{}, True]}),
+        ({"items": [{}], "additionalItems": False}, {"prefixItems": [{}], "items": False}),
+        ({"minimum": 3, "exclusiveMinimum": True}, {"exclusiveMinimum": 3}),
+        ({"maximum": 3, "exclusiveMaximum": False}, {"maximum": 3}),
+        ({"minLength": 2.0}, {"minLength": 2}),
+        ({"maxLength": 2**53}, {}),
+        ({"maxItems": 10**9}, {}),
+    ],
 )
-def test_the_repetitions_of_a_pattern_are_counted(pattern, repeats):
-    assert check_pattern(pattern, "here") == repeats
+def test_what_older_drafts_and_odd_writers_write_is_read_as_the_newest(written, read):
+    assert checked({"properties": {"a": written}}) == {"properties": {"a": read}}
 
 
 @pytest.mark.parametrize(
-    ("pattern", "reason"),
+    ("schema", "reason"),
     [
-        ("a" * 600, "the pattern here has 600 characters"),
-        ("(a{40}b){40}", "has 1,600 repetitions"),
-        ("a{" + "9" * 400 + "}", "repetitions"),
-        (1, "the pattern here is no text: 1"),
+        ({"pattern": "a" * 3000}, "the pattern at # of the schema has 3,000 characters"),
+        ({"pattern": 1}, "the pattern at # of the schema is no text: 1"),
+        ({"minLength": 10**6}, "'minLength' at # of the schema is 1,000,000"),
+        ({"minItems": -1}, "'minItems' at # of the schema is no count: -1"),
+        ({"maxLength": True}, "'maxLength' at # of the schema is no count: True"),
+        ({"minimum": "a"}, "'minimum' at # of the schema is no number: 'a'"),
+        ({"multipleOf": 0}, "'multipleOf' at # of the schema is not above 0"),
+        ({"type": "text"}, "no type is called 'text'"),
+        ({"required": "a"}, "'required' at .* is no list of names"),
     ],
 )
-def test_patterns_beyond_a_limit_are_refused(pattern, reason):
+def test_values_without_a_meaning_are_refused_by_name(schema, reason):
     with pytest.raises(UsageError, match=reason):
-        check_pattern(pattern, "here")
+        checked(schema)

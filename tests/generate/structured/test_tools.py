@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from aipc.errors import UsageError
+from aipc.generate.grammar.values import misfit
 from aipc.generate.structured.tool_format import format_of
 from aipc.generate.structured.tools import choose_tools
 
@@ -14,6 +13,9 @@ CITY = {
     "required": ["city"],
     "$defs": {"City": {"type": "string", "maxLength": 20}},
 }
+
+
+HERMES, OTHER = format_of("<tool_call> <function-name>"), format_of(None)
 
 
 def tool(name, parameters=None, **others):
@@ -42,27 +44,26 @@ def test_the_choice_says_which_are_shown_and_which_have_to_be_called():
     assert choose_tools([WEATHER, NOW], "now").names == {"weather", "now"}
 
 
-def test_a_forced_call_is_the_json_of_the_family():
-    box = choose_tools([WEATHER, NOW], "weather")
-    schema = json.loads(box.constraint(format_of("<tool_call> <function-name>")).text)
-    assert schema["anyOf"][0]["properties"] == {
-        "name": {"const": "weather"},
-        "arguments": {"$ref": "#/$defs/weather"},
-    }
-    parameters = schema["$defs"]["weather"]
-    assert parameters["properties"]["city"] == {"$ref": "#/$defs/weather/$defs/City"}
-
-
-def test_a_forced_call_stands_in_a_list_where_the_family_writes_lists():
-    schema = json.loads(choose_tools([WEATHER, NOW], "required").constraint(format_of(None)).text)
-    assert (schema["type"], schema["minItems"], schema["maxItems"]) == ("array", 1, 1)
-    names = [each["properties"]["name"]["const"] for each in schema["items"]["anyOf"]]
-    assert names == ["weather", "now"]
+@pytest.mark.parametrize(
+    ("form", "choice", "right", "wrong"),
+    [
+        (HERMES, "weather", '{"name": "weather", "arguments": {"city": "Paris"}}', "{}"),
+        (HERMES, "weather", '{"name": "weather", "arguments": {"city": ""}}', '{"name": "now"}'),
+        (OTHER, "required", '[{"name": "now", "arguments": {}}]', '{"name": "now"}'),
+        (OTHER, "required", '[{"name": "weather", "arguments": {"city": ""}}]', "[]"),
+    ],
+)
+def test_a_forced_call_is_the_json_of_the_family(form, choice, right, wrong):
+    """As a schema of its own; what engines let through of it is tried by the runtimes' tests."""
+    box = choose_tools([WEATHER, NOW], choice)
+    schema = box.enforced(form, None).schema
+    assert misfit(right, schema) == ""
+    assert misfit(wrong, schema)
 
 
 def test_what_is_left_to_the_model_is_not_constrained():
-    box = choose_tools([tool("odd", {"properties": {"n": {"maxLength": 999}}})], "auto")
-    assert box.constraint(format_of(None)) is None
+    box = choose_tools([tool("odd", {"properties": {"n": {"minLength": 99_999}}})], "auto")
+    assert box.enforced(format_of(None), None) is None
     assert box.reader(format_of(None)) is not None
     assert choose_tools([], "auto").reader(format_of(None)) is None
 
@@ -91,15 +92,15 @@ def test_tools_that_can_not_be_offered_are_refused(tools, choice, reason):
 
 
 def test_parameters_beyond_a_limit_are_refused_where_they_would_have_to_be():
-    box = choose_tools([tool("odd", {"properties": {"n": {"maxLength": 999}}})], "odd")
-    with pytest.raises(UsageError, match="'maxLength' at #/\\$defs/odd/properties/n"):
-        box.constraint(format_of(None))
+    box = choose_tools([tool("odd", {"properties": {"n": {"minLength": 99_999}}})], "odd")
+    with pytest.raises(UsageError, match="'minLength' at #/\\$defs/odd/properties/n"):
+        box.enforced(format_of(None), None)
 
 
 def test_names_of_mcp_servers_tools_can_be_forced():
     names = ["files/read.text", "files.read-text", "files-read-text"]
     box = choose_tools([tool(name) for name in names], "required")
-    schema = json.loads(box.constraint(format_of("<tool_call> <function-name>")).text)
+    schema = box.enforced(HERMES, None).schema
     calls = [call["properties"] for call in schema["anyOf"]]
     assert [call["name"]["const"] for call in calls] == names
     pointers = [call["arguments"]["$ref"] for call in calls]

@@ -10,15 +10,17 @@ from typing import Any
 
 from aipc.errors import UsageError
 from aipc.generate.structured.call_reader import CallReader
-from aipc.generate.structured.constraint import constrain
-from aipc.generate.structured.schema import check, moved
+from aipc.generate.structured.constraint import Enforced, constrain, constrain_either
+from aipc.generate.structured.schema import Schema, check, moved
 from aipc.generate.structured.tool_format import ToolFormat
-from aipc.runtimes.base import Constraint
+from aipc.runtimes.grammars.grammar import Node, Word, chain, optional, repeat
 
 Tool = Mapping[str, Any]
 """{"type": "function", "function": {"name", "description", "parameters"}}, as OpenAI writes it."""
 
 MAX_TOOLS = 128
+MAX_CALLS = 8
+"""Of one answer, where it has to be calls or fit a schema."""
 MAX_CHARACTERS = 2**18
 """Of all definitions together, as JSON."""
 _NAME = re.compile(r"[\w.:/@-]{1,128}")
@@ -40,21 +42,26 @@ class Toolbox:
     def names(self) -> frozenset[str]:
         return frozenset(tool["function"]["name"] for tool in self.shown)
 
-    def constraint(self, form: ToolFormat) -> Constraint | None:
-        """What makes the answer the JSON of one call, as the model's own calls are written."""
-        if not self.forced:
+    def enforced(
+        self, form: ToolFormat, schema: Schema | None, *, strict: bool = True
+    ) -> Enforced | None:
+        """What makes the answer a forced call, or a text that fits ``schema`` unless it is a call.
+
+        A forced call is nothing but its JSON, for the prompt ends with what opens it.
+
+        Raises:
+            UsageError: as `aipc.generate.structured.constraint.constrain`.
+        """
+        names = self.forced or tuple(tool["function"]["name"] for tool in self.shown)
+        functions = [tool["function"] for tool in self.shown if tool["function"]["name"] in names]
+        if self.forced:
+            return constrain(_calls_of(functions, form, most=1), strict=strict)
+        if schema is None:
             return None
-        functions = [tool["function"] for tool in self.shown]
-        forced = [each for each in functions if each["name"] in self.forced]
-        keys = [_key(each["name"], at) for at, each in enumerate(forced)]
-        calls = [_call_of(each["name"], key, form) for each, key in zip(forced, keys, strict=True)]
-        call: dict[str, Any] = {"anyOf": calls}
-        if form.listed:
-            call = {"type": "array", "items": call, "minItems": 1, "maxItems": 1}
-        # by name at the top: compilers follow references through objects alone, not into lists
-        pairs = zip(keys, forced, strict=True)
-        defined = {key: moved(each["parameters"], f"#/$defs/{key}") for key, each in pairs}
-        return constrain({**call, "$defs": defined})
+        if not functions:
+            return constrain(schema, strict=strict)
+        calls = _calls_of(functions, form, most=1 if form.one_call else MAX_CALLS)
+        return constrain_either(schema, calls, lambda call: _around(call, form), strict=strict)
 
     def reader(self, form: ToolFormat) -> CallReader | None:
         """What finds the calls in one answer."""
@@ -134,6 +141,28 @@ def _key(name: str, at: int) -> str:
     """A name as a part of a JSON pointer, with its place where it can't be one."""
     key = _NO_KEY.sub("-", name)
     return name if key == name else f"{key}-{at}"
+
+
+def _calls_of(
+    functions: Sequence[Mapping[str, Any]], form: ToolFormat, *, most: int
+) -> dict[str, Any]:
+    """The schema of a call, or of a list of calls where the family writes lists."""
+    keys = [_key(each["name"], at) for at, each in enumerate(functions)]
+    pairs = list(zip(keys, functions, strict=True))
+    call: dict[str, Any] = {"anyOf": [_call_of(each["name"], key, form) for key, each in pairs]}
+    if form.listed:
+        call = {"type": "array", "items": call, "minItems": 1, "maxItems": most}
+    defined = {key: moved(each["parameters"], f"#/$defs/{key}") for key, each in pairs}
+    return {**call, "$defs": defined}
+
+
+def _around(call: Node, form: ToolFormat) -> Node:
+    """Calls as the model writes them in the midst of a text."""
+    space = optional(Word("\n"))
+    whole = chain(Word(form.opening), space, call, space, Word(form.end))
+    if form.listed or form.one_call:
+        return whole
+    return chain(whole, repeat(chain(space, whole), 0, MAX_CALLS - 1))
 
 
 def _call_of(name: str, key: str, form: ToolFormat) -> dict[str, Any]:

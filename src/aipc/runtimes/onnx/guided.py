@@ -2,11 +2,6 @@
 
 It masks the scores only inside the vendor's own greedy search, so that search makes the choice,
 from scores that already carry the temperature and the dice (`Sampler.rank`).
-
-Of JSON Schema it enforces `ENFORCED`, to the letter, also side by side; it refuses what it has not
-implemented, and passes over words that it does not know, and "patternProperties" of a name among
-the "properties": both are refused here.  Tried out with
-onnxruntime-genai 0.18: again in `tests/runtimes/onnx/test_guided.py`.
 """
 
 from __future__ import annotations
@@ -19,8 +14,8 @@ import numpy as np
 
 from aipc.errors import EngineError, UsageError
 from aipc.runtimes.base import Constraint
+from aipc.runtimes.grammars.lark import write_lark
 from aipc.runtimes.onnx.folder import GenAIFolder
-from aipc.runtimes.onnx.lark import write_lark
 from aipc.runtimes.onnx.sequence import CachedSequence
 from aipc.runtimes.sampler import Scores
 
@@ -139,9 +134,8 @@ def guided_generator(model: Any, params: Any, constraint: Constraint) -> Any:
         return onnxruntime_genai.Generator(model, params)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise UsageError(
-            f"the {constraint.kind} can't be enforced: {reason}", "mend it"
-        ) from error
+        kind = constraint.kind.replace("_", " ")
+        raise UsageError(f"the {kind} can't be enforced: {reason}", "mend it") from error
 
 
 def _guidance(constraint: Constraint) -> tuple[str, str]:

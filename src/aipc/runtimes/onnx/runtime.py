@@ -56,7 +56,7 @@ class ONNXRuntime:
             runtime=self.name,
             formats=frozenset({"onnx"}),
             concurrent=True,
-            constraints=frozenset({"grammar", "regex"}),
+            constraints=frozenset({"json_schema", "regex"}),
             logprobs=True,
             logits=True,
         )

@@ -59,7 +59,7 @@ class OpenVINORuntime:
             runtime=self.name,
             formats=frozenset({"openvino"}),
             concurrent=kind != "npu",
-            constraints=frozenset({"grammar", "regex"}),
+            constraints=frozenset({"json_schema", "regex"}),
             logprobs=True,
             logits=kind != "npu",
         )

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from aipc.errors import EngineError
 from aipc.runtimes.base import Alternatives, Constraint, Decoding
-from aipc.runtimes.openvino.ebnf import write_ebnf
+from aipc.runtimes.grammars.ebnf import write_ebnf
 from aipc.runtimes.token_queue import TokenChunk
 
 _MOST_MIN_P = 1 - 2**-24  # it refuses 1; in its float32 this is the next below
@@ -173,9 +173,12 @@ def _sample(config: Any, decoding: Decoding) -> None:
 def _structured(constraint: Constraint) -> Any:
     import openvino_genai
 
-    return openvino_genai.StructuredOutputConfig(**{constraint.kind: written(constraint)})
+    kind, text = written(constraint)
+    return openvino_genai.StructuredOutputConfig(**{kind: text})
 
 
-def written(constraint: Constraint) -> str:
-    """As GenAI reads it."""
-    return constraint.text if constraint.grammar is None else write_ebnf(constraint.grammar)
+def written(constraint: Constraint) -> tuple[str, str]:
+    """GenAI's name for the kind, and the text."""
+    if constraint.grammar is None:
+        return constraint.kind, constraint.text
+    return "grammar", write_ebnf(constraint.grammar)

@@ -46,7 +46,7 @@ class GrammarCheck:
                 "convert the model again",
             )
         with self._lock:
-            self._accept(constraint.kind, written(constraint))
+            self._accept(constraint.kind, *written(constraint))
 
     def close(self) -> None:
         with self._lock:
@@ -54,19 +54,20 @@ class GrammarCheck:
             if child is not None:
                 child.end()
 
-    def _judge(self, kind: str, text: str) -> None:
+    def _judge(self, asked: str, kind: str, text: str) -> None:
         if self._child is None:
             self._child = self._start()
+        name = asked.replace("_", " ")
         try:
             complaint = self._child.ask({"kind": kind, "text": text}, COMPILE_S)
         except ChildEnded as ended:  # the grammar killed it, or it was ended at the limit
             self._child = None
             raise UsageError(
-                f"the {kind} takes more than {COMPILE_S:g} seconds or too much memory to compile",
+                f"the {name} takes more than {COMPILE_S:g} seconds or too much memory to compile",
                 "make it simpler: fewer or smaller counts of repetition",
             ) from ended
         if complaint:
-            raise UsageError(f"the {kind} can't be enforced: {complaint}", "mend it")
+            raise UsageError(f"the {name} can't be enforced: {complaint}", "mend it")
 
     def _start(self) -> Child:
         module = "aipc.runtimes.openvino.grammar_worker"

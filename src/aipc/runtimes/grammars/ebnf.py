@@ -8,12 +8,14 @@ rules all texts share.
 
 from __future__ import annotations
 
-from aipc.runtimes.automaton import Automaton, has_empty
-from aipc.runtimes.grammar import (
+import re
+
+from aipc.runtimes.grammars.automaton import Automaton, has_empty
+from aipc.runtimes.grammars.grammar import (
     Chain,
     Chars,
     Choice,
-    Grammar,
+    ContextFreeGrammar,
     Name,
     Node,
     Ranges,
@@ -26,13 +28,15 @@ from aipc.runtimes.grammar import (
 
 _BLOCK = 5
 """Binary logarithm of the repetitions that are written out."""
+_FEW = 4
 _NARROW = 128
 """Characters of a class, and repetitions of it, that are written out."""
+_NOT_ASCII = re.compile(r"([^\x00-\x7f])")
 _ESCAPES = {9: r"\t", 10: r"\n", 13: r"\r", 34: r"\"", 92: r"\\"}
-_IN_CLASS = frozenset(map(ord, "\\]-^[\""))
+_IN_CLASS = frozenset(map(ord, '\\]-^["'))
 
 
-def write_ebnf(grammar: Grammar) -> str:
+def write_ebnf(grammar: ContextFreeGrammar) -> str:
     """The rules, one a line; the answer is the rule ``root``."""
     return _Writer().write(grammar)
 
@@ -42,7 +46,7 @@ class _Writer:
         self._rules: dict[str, str] = {}
         self._powers: dict[tuple[Node, int, bool], str] = {}
 
-    def write(self, grammar: Grammar) -> str:
+    def write(self, grammar: ContextFreeGrammar) -> str:
         for name, node in grammar.rules:
             self._rules[name] = ""  # in this order
             if name in grammar.terminals and _overlaps(node):
@@ -56,7 +60,7 @@ class _Writer:
         if isinstance(node, Chars):
             return _class(node)
         if isinstance(node, Word):
-            return '"' + "".join(map(_sign, node.text)) + '"'
+            return _word(node.text)
         if isinstance(node, Name):
             return node.name
         if isinstance(node, Chain):
@@ -97,11 +101,11 @@ class _Writer:
         return f"{_class(plain)}* (({group}) {_class(plain)}*)*"
 
     def _exactly(self, part: Node, count: int) -> str:
-        """``count`` of a part; of a text's characters, those that need no escape."""
+        """``count`` of a part; of many of a text's characters, those that need no escape."""
+        if count < _FEW:
+            return " ".join([self._part(part)] * count)
         plain, others = _divided(part)
         unit = plain if plain is not None and _are_escapes(others) else part
-        if count < 4:
-            return " ".join([self._part(unit)] * count)
         names = [
             self._power(unit, power, is_whole=True)
             for power in reversed(range(count.bit_length()))
@@ -183,6 +187,24 @@ def _are_escapes(nodes: tuple[Node, ...]) -> bool:
     )
 
 
+def _word(text: str) -> str:
+    """A text in its quotes; what is not ASCII as classes.
+
+    The engine writes it as an escape and reads it again with the hexadecimal digits behind it.
+    """
+    parts = _NOT_ASCII.split(text)
+    written = [
+        f"[{_character(ord(part))}]" if _NOT_ASCII.fullmatch(part) else f'"{_signs(part)}"'
+        for part in parts
+        if part
+    ]
+    return " ".join(written) or '""'
+
+
+def _signs(text: str) -> str:
+    return "".join(_ESCAPES.get(ord(sign)) or _character(ord(sign)) for sign in text)
+
+
 def _overlaps(node: Node) -> bool:
     """Whether alternatives begin alike: of some such xgrammar makes what allows more.
 
@@ -234,16 +256,6 @@ def _member(code: int) -> str:
     return _character(code)
 
 
-def _sign(character: str) -> str:
-    code = ord(character)
-    if code in _ESCAPES:
-        return _ESCAPES[code]
-    return _character(code)
-
-
 def _character(code: int) -> str:
-    """As it is, for the engine reads hexadecimal digits behind an escape as part of it."""
     character = chr(code)
     return character if character.isprintable() else f"\\U{code:08X}"
-
-

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from aipc.runtimes.automaton import holds
-from aipc.generate.structured.cases import Case
-from aipc.generate.structured.members import Member, properties
-from aipc.generate.structured.pattern import UnsupportedPattern, language
-from aipc.runtimes.grammar import NOTHING, Node, Word, chain, choice, optional
+from aipc.generate.grammar.cases import Case
+from aipc.generate.grammar.compiling import Compiling
+from aipc.generate.grammar.members import Member, properties
+from aipc.generate.grammar.pattern import UnsupportedPattern, language
+from aipc.runtimes.grammars.automaton import holds
+from aipc.runtimes.grammars.grammar import NOTHING, Node, Word, chain, choice, optional
 from aipc.runtimes.json_schema import mapping_of, required_of
-
-
-class Compiling(Protocol):
-    """What is asked of the compiler."""
-
-    def node_of(self, schemas: Sequence[Any]) -> Node: ...
-
-    def key_node(self, case: Sequence[Any], taken: Sequence[str]) -> Node: ...
-
-    def finite(self, schemas: Sequence[Any]) -> list[Any] | None: ...
-
-    def define(self, node: Node) -> Node: ...
-
-    def not_enforced(self, what: str, node: Mapping[str, Any]) -> None: ...
 
 
 def object_node(compiler: Compiling, case: Case) -> Node:
@@ -43,19 +30,22 @@ class _Object:
         self._patterns = self._read_patterns()
 
     def node(self) -> Node:
-        names = dict.fromkeys(name for node in self._case for name in mapping_of(node, "properties"))
+        names = dict.fromkeys(
+            name for node in self._case for name in mapping_of(node, "properties")
+        )
         listed = self._compiler.finite(self._names) if self._names else None
         candidates = [*names, *(name for name in self._required if name not in names)]
         candidates += [name for name in listed or () if name not in candidates]
         members = []
         for name in candidates:
-            value = NOTHING
+            value: Node = NOTHING
             if listed is None or name in listed:
                 value = self._compiler.node_of(self._schemas_of(name))
             is_required = name in self._required
             if value != NOTHING or is_required:
-                members.append(Member(_pair(Word(json.dumps(name, ensure_ascii=False)), value),
-                                      is_required))
+                members.append(
+                    Member(_pair(Word(json.dumps(name, ensure_ascii=False)), value), is_required)
+                )
         if any(member.node == NOTHING and member.is_required for member in members):
             return NOTHING
         extra = NOTHING if listed is not None else self._extra(candidates)
@@ -80,21 +70,30 @@ class _Object:
 
     def _read_patterns(self) -> list[tuple[Mapping[str, Any], str, Any, Any]]:
         """Of each pattern of names: where it stands, itself, its texts, the values' schema."""
-        found = []
+        found: list[tuple[Mapping[str, Any], str, Any, Any]] = []
         for node in self._case:
             for pattern, schema in mapping_of(node, "patternProperties").items():
-                try:
-                    found.append((node, pattern, language(pattern), schema))
-                except UnsupportedPattern as error:
-                    self._compiler.not_enforced(f"{error} in 'patternProperties'", node)
+                texts = self._texts_of(node, pattern)
+                if texts is not None:
+                    found.append((node, pattern, texts, schema))
         return found
+
+    def _texts_of(self, node: Mapping[str, Any], pattern: str) -> Any:
+        try:
+            return language(pattern)
+        except UnsupportedPattern as error:
+            self._compiler.not_enforced(f"{error} in 'patternProperties'", node)
+            return None
 
     def _schemas_of(self, name: str) -> list[Any]:
         """The schemas for the value of the property ``name``."""
         found: list[Any] = []
         for node in self._case:
-            own = [schema for at, _, texts, schema in self._patterns
-                   if at is node and holds(texts, name)]
+            own = [
+                schema
+                for at, _, texts, schema in self._patterns
+                if at is node and holds(texts, name)
+            ]
             if name in mapping_of(node, "properties"):
                 own.insert(0, node["properties"][name])
             found += own or _others(node)
@@ -103,8 +102,12 @@ class _Object:
     def _extra(self, taken: Sequence[str]) -> Node:
         """Pairs whose names are not listed."""
         choices = [
-            self._pair_of([{"type": "string", "pattern": pattern}],
-                          [schema, *self._elsewhere(node)], taken, others=pattern)
+            self._pair_of(
+                [{"type": "string", "pattern": pattern}],
+                [schema, *self._elsewhere(node)],
+                taken,
+                others=pattern,
+            )
             for node, pattern, _, schema in self._patterns
         ]
         stated = [schema for node in self._case for schema in _others(node)]

@@ -1,7 +1,7 @@
-"""Regular expressions as JSON Schema has them (ECMA 262), read as languages of whole texts.
+r"""Regular expressions as JSON Schema has them (ECMA 262), read as languages of whole texts.
 
 A pattern of a schema is searched for: what it does not anchor may stand anywhere.  What two
-dialects read differently (\\d beyond ASCII) is read as what both allow.
+dialects read differently (\d beyond ASCII) is read as what both allow.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Union
+from typing import Any
 
-from aipc.runtimes.automaton import ANYTHING, Both, Complement, Language, has_empty
-from aipc.generate.structured.characters import (
+from aipc.generate.grammar.characters import (
     LINE_ENDS,
     SHORTHANDS,
     not_shorthand,
     of_category,
 )
-from aipc.runtimes.grammar import (
+from aipc.runtimes.grammars.automaton import ANYTHING, Both, Complement, has_empty
+from aipc.runtimes.grammars.grammar import (
     ALL,
     EMPTY,
     NOTHING,
@@ -70,11 +70,8 @@ class Look:
     is_negative: bool
 
 
-_Part = Union[Language, Anchor, Look]
-
-
 @lru_cache(maxsize=512)
-def language(pattern: str) -> Language:
+def language(pattern: str) -> Any:
     """The texts in which ``pattern`` is found.
 
     Raises:
@@ -91,7 +88,7 @@ def language(pattern: str) -> Language:
             return later if later == ANYTHING else chain(ANYTHING, later)
     except RecursionError as error:
         raise UnsupportedPattern("too deeply nested") from error
-    return choice(found, later)  # type: ignore[arg-type]
+    return choice(found, later)
 
 
 class _Reader:
@@ -167,7 +164,7 @@ class _Reader:
     def _group(self) -> Any:
         found = _GROUP.match(self._text, self._place)
         kind = found[1] if found else None
-        if found is None or self._text.startswith("(?", self._place) and kind is None:
+        if found is None or (self._text.startswith("(?", self._place) and kind is None):
             raise UnsupportedPattern(f"'{self._text[self._place : self._place + 3]}'")
         if kind in {"<=", "<!"}:
             raise UnsupportedPattern(f"'(?{kind}'")
@@ -180,15 +177,10 @@ class _Reader:
     def _class(self) -> Any:
         is_negative = self._taken("^")
         found: list[tuple[int, int]] = []
-        start = self._place
-        while not self._taken("]") or self._place - 1 == start and self._python_bracket():
+        while not self._taken("]"):
             found += self._range()
         ranges = joined(found)
         return both(ALL, others(ranges)) if is_negative else both(ALL, ranges)
-
-    def _python_bracket(self) -> bool:
-        """ECMA reads [] as nothing: so do we."""
-        return False
 
     def _range(self) -> Any:
         first = self._member()
@@ -250,7 +242,7 @@ def _category(found: re.Match[str]) -> Any:
     return both(ALL, others(ranges)) if found[0][0] == "P" else ranges
 
 
-def _followed(part: Any, rest: Language, *, is_start: bool) -> Any:
+def _followed(part: Any, rest: Any, *, is_start: bool) -> Any:  # noqa: PLR0911 - one a kind
     """Texts that ``part`` begins and ``rest`` ends; ``is_start``: nothing stands before."""
     if isinstance(part, Anchor):
         if part.is_end:

@@ -1,19 +1,30 @@
 """A grammar in the notation of llguidance, the engine that ONNX Runtime GenAI is built with.
 
 It is a dialect of Lark's: terminals are regular expressions, which its lexer reads as far as they
-go, and rules put terminals together.  Source: github.com/guidance-ai/llguidance, docs/syntax.md.
+go, and rules put terminals together.  Source: the page on syntax of
+github.com/guidance-ai/llguidance.
 """
 
 from __future__ import annotations
 
 import json
 
-from aipc.runtimes.grammar import EMPTY, ROOT, Chain, Chars, Choice, Grammar, Name, Node, Word
+from aipc.runtimes.grammars.grammar import (
+    EMPTY,
+    ROOT,
+    Chain,
+    Chars,
+    Choice,
+    ContextFreeGrammar,
+    Name,
+    Node,
+    Word,
+)
 
 _SPECIAL = frozenset(map(ord, r"\/.+*?()|[]{}^$-&~#"))
 
 
-def write_lark(grammar: Grammar) -> str:
+def write_lark(grammar: ContextFreeGrammar) -> str:
     """The rules, one a line; the answer is the rule ``start``."""
     lines = []
     for name, node in grammar.rules:
@@ -25,7 +36,7 @@ def write_lark(grammar: Grammar) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rule(node: Node, grammar: Grammar) -> str:
+def _rule(node: Node, grammar: ContextFreeGrammar) -> str:
     if isinstance(node, Name):
         return node.name.upper() if node.name in grammar.terminals else node.name
     if isinstance(node, Word):
@@ -40,7 +51,7 @@ def _rule(node: Node, grammar: Grammar) -> str:
     return _grouped(node.part, grammar) + _count(node.least, node.most)
 
 
-def _grouped(node: Node, grammar: Grammar) -> str:
+def _grouped(node: Node, grammar: ContextFreeGrammar) -> str:
     text = _rule(node, grammar)
     return text if isinstance(node, (Name, Word, Chars)) else f"({text})"
 

@@ -1,14 +1,33 @@
-"""Whether a value fits a schema: of what a grammar can't hold, and of values that are listed."""
+"""Values: how those that a schema lists are written, and whether one fits."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from aipc.runtimes.automaton import holds
-from aipc.generate.structured.pattern import UnsupportedPattern, language
+from aipc.generate.grammar.pattern import UnsupportedPattern, language
+from aipc.runtimes.grammars.automaton import holds
+
+
+def written_value(value: Any) -> str:
+    """As JSON, on one line."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return json.dumps(value)
+    return text
+
+
+def distinct(values: Sequence[Any]) -> list[Any]:
+    """Each value once; 1.0 is 1, and true is not."""
+    found: dict[str, Any] = {}
+    for value in values:
+        plain = int(value) if isinstance(value, float) and value.is_integer() else value
+        found.setdefault(json.dumps(plain, sort_keys=True), value)
+    return list(found.values())
 
 
 def fits(value: Any, schema: Any, root: Mapping[str, Any]) -> bool:

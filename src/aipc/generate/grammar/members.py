@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aipc.runtimes.grammar import (
+from aipc.runtimes.grammars.grammar import (
     EMPTY,
     NOTHING,
     Name,
@@ -49,8 +49,7 @@ def _items(first: Sequence[Node], rest: Node, at: int, least: int, most: int | N
         return EMPTY
     comma = COMMA if at else EMPTY
     if at < len(first):
-        found = chain(comma, first[at], SPACE,
-                      _items(first, rest, at + 1, least, most))
+        found = chain(comma, first[at], SPACE, _items(first, rest, at + 1, least, most))
         return found if at < least else optional(found)
     left = None if most is None else most - at
     if at:
@@ -95,9 +94,7 @@ def _uncounted(members: Sequence[Member], extra: Node, define: Callable[[Node], 
     tails.reverse()
     firsts = [number for number, member in enumerate(members) if member.is_required]
     if firsts:
-        before = [
-            optional(chain(member.node, SPACE, COMMA)) for member in members[: firsts[0]]
-        ]
+        before = [optional(chain(member.node, SPACE, COMMA)) for member in members[: firsts[0]]]
         return chain(*before, members[firsts[0]].node, SPACE, tails[firsts[0] + 1])
     shared: Node = define(more) if more != EMPTY else EMPTY
     starts: list[Node] = [] if extra == NOTHING else [chain(extra, SPACE, shared)]
@@ -149,6 +146,7 @@ class _Counted:
             return repeat(more, least, most)
         if most == 0:
             return EMPTY
-        found = chain(self._extra, SPACE,
-                      repeat(more, max(0, least - 1), None if most is None else most - 1))
+        found = chain(
+            self._extra, SPACE, repeat(more, max(0, least - 1), None if most is None else most - 1)
+        )
         return found if least else optional(found)

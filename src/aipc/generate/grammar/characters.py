@@ -6,7 +6,17 @@ import sys
 import unicodedata
 from functools import lru_cache
 
-from aipc.runtimes.grammar import ALL, Chars, Node, Ranges, Word, both, choice, joined, others
+from aipc.runtimes.grammars.grammar import (
+    ALL,
+    Chars,
+    Node,
+    Ranges,
+    Word,
+    both,
+    choice,
+    joined,
+    others,
+)
 
 _ESCAPES = {8: r"\b", 9: r"\t", 10: r"\n", 12: r"\f", 13: r"\r", 34: r"\"", 92: r"\\"}
 
@@ -16,8 +26,11 @@ DIGIT: Ranges = ((0x30, 0x39),)
 WORD: Ranges = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
 SPACE: Ranges = ((9, 10), (12, 13), (0x20, 0x20))
 _ANY_SPACE = joined(
-    [(9, 13), (0x1C, 0x20), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A)]
-    + [(0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF)]
+    (
+        *((9, 13), (0x1C, 0x20), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A)),
+        *((0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000)),
+        (0xFEFF, 0xFEFF),
+    )
 )
 LINE_ENDS: Ranges = ((10, 10), (13, 13), (0x85, 0x85), (0x2028, 0x2029))
 
@@ -26,7 +39,7 @@ SHORTHANDS = {"d": DIGIT, "w": WORD, "s": SPACE}
 
 
 def not_shorthand(letter: str) -> Ranges:
-    """What every dialect finds outside \\d, \\w or \\s."""
+    r"""What every dialect finds outside \d, \w or \s."""
     if letter == "s":
         return both(ALL, others(_ANY_SPACE))
     categories = ("Nd",) if letter == "d" else ("L", "M", "N", "Pc")

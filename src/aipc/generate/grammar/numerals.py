@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from aipc.runtimes.grammar import (
+from aipc.runtimes.grammars.grammar import (
     EMPTY,
     NOTHING,
     Chars,
@@ -34,8 +34,9 @@ _ANY = _digit()
 INTEGER = choice(Word("0"), chain(optional(Word("-")), _digit(1), repeat(_ANY, 0, DIGITS - 1)))
 _NATURAL = choice(Word("0"), chain(_digit(1), repeat(_ANY, 0, DIGITS - 1)))
 _FRACTION = optional(chain(Word("."), repeat(_ANY, 1, _PRECISION)))
-_EXPONENT = optional(chain(Chars(((69, 69), (101, 101))), optional(Chars(((43, 43), (45, 45)))),
-                           repeat(_ANY, 1, 2)))
+_EXPONENT = optional(
+    chain(Chars(((69, 69), (101, 101))), optional(Chars(((43, 43), (45, 45)))), repeat(_ANY, 1, 2))
+)
 NUMBER = chain(optional(Word("-")), _NATURAL, _FRACTION, _EXPONENT)
 
 

@@ -87,8 +87,7 @@ def flat_only(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         else {
             keyword: value
             for keyword, value in node.items()
-            if keyword not in _TAKEN_APART
-            and (keyword != "not" or _negated(value) is None)
+            if keyword not in _TAKEN_APART and (keyword != "not" or _negated(value) is None)
         }
         for node in nodes
     ]
@@ -120,9 +119,9 @@ def _choices(schema: dict[str, Any]) -> list[list[list[Any]]]:
 
 def is_taken_apart(schema: dict[str, Any]) -> str | None:
     """The keyword whose meaning is not kept whole by `Cases`, if there is one."""
-    if "not" in schema and _negated(schema["not"]) is None:
-        if values_of_not(schema) is None and pattern_of_not(schema) is None:
-            return "not"
+    is_known = values_of_not(schema) is not None or pattern_of_not(schema) is not None
+    if "not" in schema and not is_known and _negated(schema["not"]) is None:
+        return "not"
     if "if" in schema and "else" in schema and _negated(schema["if"]) is None:
         return "else"
     dependent = ("dependencies", "dependentSchemas", "dependentRequired")
@@ -143,7 +142,7 @@ def pattern_of_not(schema: Mapping[str, Any]) -> Any:
     """The pattern that ``not`` keeps out, where it has nothing else."""
     inner = schema.get("not")
     is_pattern = isinstance(inner, dict) and inner.keys() & KNOWN == {"pattern"}
-    return inner["pattern"] if is_pattern else None
+    return inner["pattern"] if is_pattern and isinstance(inner, dict) else None
 
 
 def _negated(schema: Any) -> list[Any] | None:

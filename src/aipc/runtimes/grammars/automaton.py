@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Union
+from itertools import pairwise
+from typing import Any
 
-from aipc.runtimes.grammar import (
+from aipc.runtimes.grammars.grammar import (
     ALL,
     EMPTY,
     NOTHING,
@@ -46,7 +47,7 @@ class Complement:
     part: Any
 
 
-Language = Union[Chars, Word, Chain, Choice, Repeat, Name, Both, Complement]
+Language = Chars | Word | Chain | Choice | Repeat | Name | Both | Complement
 ANYTHING = Repeat(Chars(ALL))
 
 
@@ -135,7 +136,7 @@ def _derived(language: Any, code: int, known: dict[int, Any]) -> Any:
     return known[id(language)]
 
 
-def _follow(language: Any, code: int, known: dict[int, Any]) -> Any:
+def _follow(language: Any, code: int, known: dict[int, Any]) -> Any:  # noqa: PLR0911 - one a kind
     if isinstance(language, Chars):
         return EMPTY if any(a <= code <= b for a, b in language.ranges) else NOTHING
     if isinstance(language, Word):
@@ -219,7 +220,7 @@ def _partition(language: Any) -> list[Ranges]:
             borders |= {first, last + 1}
     alike: dict[frozenset[Ranges], list[tuple[int, int]]] = {}
     ordered = sorted(borders)
-    for first, after in zip(ordered, ordered[1:], strict=False):
+    for first, after in pairwise(ordered):
         members = frozenset(each for each in sets if any(a <= first <= b for a, b in each))
         if ALL in members:
             alike.setdefault(members, []).append((first, after - 1))
@@ -238,9 +239,7 @@ def _merged(steps: list[list[tuple[Ranges, int]]], ends: frozenset[int]) -> Auto
     """With one state where several lead to the same, and none that never ends."""
     group = [int(number in ends) for number in range(len(steps))]
     while True:
-        keys = [
-            (group[number], frozenset(_led(each, group))) for number, each in enumerate(steps)
-        ]
+        keys = [(group[number], frozenset(_led(each, group))) for number, each in enumerate(steps)]
         order = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         renewed = [order[key] for key in keys]
         if len(set(renewed)) == len(set(group)):

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 
-from aipc.generate.structured.numerals import integers
-from aipc.runtimes.grammar import EMPTY, NOTHING, Node, Word, chain, choice
+from aipc.generate.grammar.numerals import integers
+from aipc.runtimes.grammars.grammar import EMPTY, NOTHING, Node, Word, chain, choice
 
 MOST = 2000
 """Multiples that are written one by one; of more, those nearest to 0 or to the bound."""
@@ -53,7 +53,7 @@ def _tens(step: Decimal, low: int | None, high: int | None) -> Node:
     zeros = "0" * (len(_plain(step)) - 1)
     if not zeros:
         return integers(low, high)
-    parts = []
+    parts: list[Node] = []
     if (low or 0) <= 0 <= (high or 0):
         parts.append(Word("0"))
     if low is None or low < 0:
@@ -71,7 +71,7 @@ def _fractions(step: Decimal, low: int | None, high: int | None) -> Node:
     behind = [Word(_plain(count * step)[1:]) for count in range(1, each)]
     fraction = choice(EMPTY, *behind)
     whole_low = 0 if low is None else -(-low // each)
-    parts = []
+    parts: list[Node] = []
     if low is not None:
         parts += [Word(_plain(count * step)) for count in range(low, whole_low * each)]
     if high is None:
@@ -79,9 +79,7 @@ def _fractions(step: Decimal, low: int | None, high: int | None) -> Node:
     else:
         whole_high = high // each
         parts.append(chain(integers(whole_low, whole_high - 1), fraction))
-        parts += [
-            Word(_plain(count * step)) for count in range(whole_high * each, high + 1)
-        ]
+        parts += [Word(_plain(count * step)) for count in range(whole_high * each, high + 1)]
     if low is None:
         parts.append(chain(integers(None, -1), fraction))
     return choice(*(part for part in parts if part != NOTHING))
@@ -89,7 +87,7 @@ def _fractions(step: Decimal, low: int | None, high: int | None) -> Node:
 
 def _nearest(step: Decimal, low: int | None, high: int | None) -> Node:
     if low is None:
-        low = (MOST // -2 if high is None else min(high + 1 - MOST, MOST // -2))
+        low = MOST // -2 if high is None else min(high + 1 - MOST, MOST // -2)
         low = max(low, high - MOST) if high is not None else low
     last = low + MOST if high is None else min(high, low + MOST)
     return choice(*(Word(_plain(count * step)) for count in range(low, last + 1)))

@@ -6,7 +6,9 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
-from aipc.runtimes.automaton import (
+from aipc.generate.grammar.characters import PLAIN, written
+from aipc.generate.grammar.pattern import UnsupportedPattern, language
+from aipc.runtimes.grammars.automaton import (
     Automaton,
     Both,
     Complement,
@@ -15,9 +17,7 @@ from aipc.runtimes.automaton import (
     holds,
     is_plain,
 )
-from aipc.generate.structured.characters import PLAIN, written
-from aipc.generate.structured.pattern import UnsupportedPattern, language
-from aipc.runtimes.grammar import (
+from aipc.runtimes.grammars.grammar import (
     ALL,
     EMPTY,
     NOTHING,
@@ -37,6 +37,8 @@ from aipc.tables import read_table
 
 MAX_SIZE = 4096
 """Characters of a pattern whose repetitions are written out."""
+_COUNTED_FIRST = 40
+"""Longest text whose length an automaton counts where repetitions could be shortened instead."""
 _COUNTED = 300
 """Longest text whose length an automaton counts."""
 _HEX = Chars(((48, 57), (65, 70), (97, 102)))
@@ -47,9 +49,7 @@ _CODE = choice(
     chain(Chars(((68, 68), (100, 100))), Chars(((48, 55),)), repeat(_HEX, 2, 2)),
 )
 _COUNTED_CHARACTER = choice(Chars(PLAIN), chain(Word("\\"), _SHORT))
-CHARACTER = choice(
-    Chars(PLAIN), chain(Word("\\"), choice(_SHORT, chain(Word("u"), _CODE)))
-)
+CHARACTER = choice(Chars(PLAIN), chain(Word("\\"), choice(_SHORT, chain(Word("u"), _CODE))))
 """One of any text; no half of a surrogate pair."""
 
 
@@ -106,7 +106,8 @@ def matching(
     left_out = [name for name in excluded if all(holds(each, name) for each in languages)]
     if len(languages) == 1 and not left_out and is_plain(only) and not _loops(only):
         fitting = _fitted(only, least, most)
-        if fitting is not None:
+        is_exact = fitting == only or most is None or most > _COUNTED_FIRST or _endless(only) < 2
+        if fitting is not None and is_exact:
             return encoded(fitting)
     together = [*languages]
     if least or most is not None:
@@ -116,7 +117,8 @@ def matching(
     if left_out:
         together.append(Complement(choice(*map(Word, left_out))))
     try:
-        return Automaton.of(Both(tuple(together)) if len(together) > 1 else only).rules(prefix, written)
+        whole = Both(tuple(together)) if len(together) > 1 else only
+        return Automaton.of(whole).rules(prefix, written)
     except (TooManyStates, RecursionError) as error:
         raise UnsupportedPattern("more states than are allowed") from error
 
@@ -141,6 +143,13 @@ def _loops(node: Any) -> bool:
     if not isinstance(node, Repeat):
         return False
     return has_empty(node.part) or _loops(node.part)
+
+
+def _endless(node: Any) -> int:
+    """How many of its repetitions have no end."""
+    if isinstance(node, Repeat):
+        return int(node.most is None) + _endless(node.part)
+    return sum(map(_endless, node.parts)) if isinstance(node, (Chain, Choice)) else 0
 
 
 def _fitted(node: Any, least: int, most: int | None) -> Any:

@@ -75,7 +75,9 @@ class Alternatives:
         values = _values(schema)
         if types != {"object"}:
             return _Part(types or None, values, {})
-        is_closed = schema.get("additionalProperties") is False and "patternProperties" not in schema
+        is_closed = (
+            schema.get("additionalProperties") is False and "patternProperties" not in schema
+        )
         names = frozenset(mapping_of(schema, "properties")) if is_closed else None
         required = frozenset(required_of(schema, "a part of 'oneOf'"))
         return _Part(types, values, self._tags(schema), names, required)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Union
 
 ROOT = "root"
 LAST = 0x10FFFF
@@ -63,24 +62,25 @@ class Name:
     name: str
 
 
-ALL: Ranges = (
-    *((8, 10), (12, 13)), (0x20, SURROGATES[0] - 1), (SURROGATES[1] + 1, LAST))
+ALL: Ranges = (*((8, 10), (12, 13)), (0x20, SURROGATES[0] - 1), (SURROGATES[1] + 1, LAST))
 """What a text may hold: of control characters those that JSON has a short escape for."""
 
-Node = Union[Chars, Word, Chain, Choice, Repeat, Name]
+Node = Chars | Word | Chain | Choice | Repeat | Name
 EMPTY = Chain()
 NOTHING = Choice()
 
 
 @dataclass(frozen=True)
-class Grammar:
+class ContextFreeGrammar:
     """Rules by name; an answer matches the one called "root"."""
 
     rules: tuple[tuple[str, Node], ...]
     terminals: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, rules: Mapping[str, Node], terminals: frozenset[str] = frozenset()) -> Grammar:
+    def of(
+        cls, rules: Mapping[str, Node], terminals: frozenset[str] = frozenset()
+    ) -> ContextFreeGrammar:
         """Of ``rules``, those that are needed and can come to an end; ``root`` may be NOTHING."""
         ending = _ending(rules)
         kept = {name: _pruned(node, ending) for name, node in rules.items() if name in ending}
