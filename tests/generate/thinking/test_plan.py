@@ -10,16 +10,17 @@ import thinking_templates as templates
 from aipc.generate.events import Finished, Text, Thinking, ToolCall, collect
 from aipc.generate.generator import stream
 from aipc.generate.structured.call_reader import CallReader
+from aipc.generate.structured.constraint import constrain
 from aipc.generate.structured.tool_format import format_of
 from aipc.generate.thinking.marks import marks_of_template
 from aipc.generate.thinking.plan import ThinkingPlan
-from aipc.runtimes.base import Constraint, Decoding
+from aipc.runtimes.base import Decoding
 from aipc.runtimes.fake import FakeEngine
 
 MARKS = marks_of_template(templates.QWEN_3)
 END = 400  # "<s>" in the byte-level tokenizer of the tests
 PROMPT = (1, 2, 3)
-JSON = Constraint("json_schema", "{}")
+JSON = constrain({}).constraint
 
 
 class Thinker(FakeEngine):
