@@ -212,11 +212,9 @@ def _detector(rule: RepetitionDetection | None, tokenizer: Tokenizer) -> Repetit
 
 def _events(request: _Request, writer: Writer, control: _Control) -> Generator[Event, None, None]:
     clock = _Clock()
-    reason: FinishReason = "length"
     if request.echo:
         yield from _echo(request, control)
-    if request.decoding.max_new_tokens > 0:
-        reason = yield from _answer(request, writer, control, clock)
+    reason = yield from _answer(request, writer, control, clock)
     yield from writer.finish()
     if reason == "stop" and writer.has_called:
         reason = "tool_calls"
@@ -239,12 +237,12 @@ def _answer(
     free = replace(request.decoding, constraint=None)
     run = _Run(request.prompt, free if writer.is_thinking else request.decoding)
     while not control.is_cancelled():
+        if run.decoding.max_new_tokens <= 0:
+            return "length"
         reason = yield from _engine_events(request, run, writer, control, clock)
         if reason is not None:
             return reason
         run = yield from _behind_thinking(request, run, writer, clock)
-        if run.decoding.max_new_tokens <= 0:
-            return "length"
     return "cancelled"
 
 

@@ -34,6 +34,24 @@ def test_a_whole_response(client):
     assert reply["instructions"] == "be brief"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_probabilities_and_alternatives_are_told_where_they_are_asked_for(client, stream):
+    more = {"include": ["message.output_text.logprobs"], "top_logprobs": 2, "stream": stream}
+    reply = client.post(PATH, json=request_body("count 2", **more))
+    assert HEADER not in reply.headers
+    events = dict(events_of(reply)) if stream else {}
+    body = events["response.completed"]["response"] if stream else reply.json()
+    told = body["output"][0]["content"][0]["logprobs"]
+    assert [(one["token"], one["logprob"]) for one in told] == [("0 ", -0.5), ("1 ", -0.5)]
+    assert [one["token"] for one in told[0]["top_logprobs"]] == ["<end>", "0 "]
+    assert body["top_logprobs"] == 2
+    if stream:  # the last delta has the last token
+        assert events["response.output_text.delta"]["logprobs"] == told[1:]
+        assert events["response.output_text.done"]["logprobs"] == told
+    plain = client.post(PATH, json=request_body("count 2")).json()
+    assert plain["output"][0]["content"][0]["logprobs"] == []
+
+
 @pytest.mark.parametrize("choice", ["required", "none", {"type": "function", "name": "look"}])
 def test_a_tool_choice_without_tools_is_left_aside(client, choice):
     reply = client.post(PATH, json=request_body("count 2", tool_choice=choice))

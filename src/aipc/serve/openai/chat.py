@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aipc.generate import Alternative, Finished, Text, Thinking, ToolCall
+from aipc.generate import Finished, Text, Thinking, ToolCall
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
 from aipc.serve.api.schemas import (
@@ -19,7 +19,6 @@ from aipc.serve.api.schemas import (
     new_id,
     read,
     telling_ignored,
-    tokens_with_logprobs,
 )
 from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
 from aipc.serve.http.errors import HTTPError
@@ -33,13 +32,17 @@ from aipc.serve.openai.chat_schemas import (
     ChoiceLogprobs,
     ChunkChoice,
     Delta,
-    TokenLogprob,
     ToolCallBody,
     ToolCallDelta,
-    TopLogprob,
 )
 from aipc.serve.openai.messages import conversation
-from aipc.serve.openai.schemas import FINGERPRINT, ending, usage_members
+from aipc.serve.openai.schemas import (
+    FINGERPRINT,
+    TokenLogprob,
+    ending,
+    token_logprobs,
+    usage_members,
+)
 from aipc.serve.openai.tools import choose, definition
 from aipc.serve.worker.messages import ServerEvent, Waiting
 
@@ -96,7 +99,7 @@ class _Choice:
     def add(self, event: ServerEvent, *, one_call: bool) -> None:
         if isinstance(event, Text):
             self.texts.append(event.text)
-            self.logprobs += _logprobs(event)
+            self.logprobs += token_logprobs(event)
             self.tokens += event.tokens
         elif isinstance(event, Thinking):
             self.thoughts += [event.thinking] if event.thinking else []
@@ -197,7 +200,7 @@ class _ChunkWriter:
     ) -> bytes:
         logprobs = None
         if isinstance(event, Text) and self._body.logprobs:
-            logprobs = ChoiceLogprobs(content=_logprobs(event), refusal=None)
+            logprobs = ChoiceLogprobs(content=token_logprobs(event), refusal=None)
         more = ending(reason)
         if event is not None and self._body.return_token_ids:
             more["token_ids"] = [*event.tokens]
@@ -219,19 +222,3 @@ def _top_logprobs(body: ChatRequest) -> int:
         what = "top_logprobs needs logprobs to be true"
         raise HTTPError(400, what, code="invalid_value", param="top_logprobs")
     return body.top_logprobs or 0
-
-
-def _logprobs(event: Text) -> list[TokenLogprob]:
-    return [
-        TokenLogprob(
-            token=text,
-            logprob=value,
-            bytes=list(piece),
-            top_logprobs=[_top_logprob(one) for one in alternatives],
-        )
-        for text, value, piece, alternatives in tokens_with_logprobs(event)
-    ]
-
-
-def _top_logprob(one: Alternative) -> TopLogprob:
-    return TopLogprob(token=one.text, logprob=one.logprob, bytes=list(one.piece) or None)

@@ -17,6 +17,7 @@ from aipc.serve.openai.schemas import (
     Limit,
     StopReason,
     ThinkingMembers,
+    TokenLogprob,
     UsageBody,
 )
 from aipc.serve.openai.tools import MAX_TOOLS, Tool, ToolChoice
@@ -72,19 +73,6 @@ class ChatRequest(ThinkingMembers, CompletionBase):
     def is_strict(self) -> bool:
         tools = (tool.function.strict for tool in self.tools or ())
         return is_strict(self.response_format) and False not in tools
-
-
-class TopLogprob(ApiModel):
-    token: str
-    logprob: float
-    bytes: list[int] | None = Field(description="null for a special token, which writes nothing")
-
-
-class TokenLogprob(ApiModel):
-    token: str
-    logprob: float
-    bytes: list[int]
-    top_logprobs: list[TopLogprob]
 
 
 class ChoiceLogprobs(ApiModel):

@@ -38,7 +38,7 @@ from aipc.serve.openai.responses_schemas import (
     ResponseRequest,
     ResponseUsage,
 )
-from aipc.serve.openai.schemas import usage_of
+from aipc.serve.openai.schemas import TokenLogprob, token_logprobs, usage_of
 from aipc.serve.openai.stored import ResponseStore, StoredResponse, not_here, owner_of
 from aipc.serve.openai.tools import choose, definition
 from aipc.serve.worker.messages import ServerEvent, Waiting
@@ -133,6 +133,8 @@ def _generation_request(
         template_options=body.chat_template_kwargs or {},
         **body.thinking_fields(body.reasoning.effort if body.reasoning else None),
         ignore_eos=bool(body.ignore_eos),
+        logprobs=body.wants_logprobs,
+        top_logprobs=body.top_logprobs or 0,
         repetition_detection=body.loops,
         client=client,
     )
@@ -181,7 +183,7 @@ class _ResponseWriter:
             frames.append(self._event("response.created", response=self.response))
             frames.append(self._event("response.in_progress", response=self.response))
         if isinstance(event, Text) and event.text:
-            frames += self._write("message", event.text)
+            frames += self._write("message", event.text, token_logprobs(event))
         elif isinstance(event, Thinking) and event.thinking:
             frames += self._write("reasoning", event.thinking)
         elif isinstance(event, ToolCall):
@@ -193,16 +195,20 @@ class _ResponseWriter:
     def error_frame(self, error: HTTPError) -> bytes:
         return self._event("error", code=error.code, message=error.message, param=error.param)
 
-    def _write(self, kind: str, text: str) -> list[bytes]:
+    def _write(self, kind: str, text: str, told: Sequence[TokenLogprob] = ()) -> list[bytes]:
         """A piece of the message, or of the reasoning before it: an item that is opened at need."""
         frames: list[bytes] = []
         if self._written is None or self._written.type != kind:
             frames += self._close()
             frames += self._open(_message() if kind == "message" else _reasoning())
         assert self._written is not None  # noqa: S101 - for the type checker
-        self._written.content[0].text += text
-        told = {"delta": text, **_told(self._written), **self._indexes(self._written)}
-        return [*frames, self._event(f"response.{self._written.content[0].type}.delta", **told)]
+        part = self._written.content[0]
+        part.text += text
+        members: dict[str, Any] = {"delta": text, **self._indexes(self._written)}
+        if isinstance(part, OutputText):
+            part.logprobs += told
+            members["logprobs"] = [*told]
+        return [*frames, self._event(f"response.{part.type}.delta", **members)]
 
     def _open(self, item: OutputReasoning | OutputMessage) -> list[bytes]:
         part, item.content = item.content, []
@@ -219,8 +225,9 @@ class _ResponseWriter:
             return []
         item.status = status
         part, indexes = item.content[0], self._indexes(item)
+        told = {"logprobs": part.logprobs} if isinstance(part, OutputText) else {}
         return [
-            self._event(f"response.{part.type}.done", text=part.text, **_told(item), **indexes),
+            self._event(f"response.{part.type}.done", text=part.text, **told, **indexes),
             self._event("response.content_part.done", part=part, **indexes),
             self._item("done", item),
         ]
@@ -298,11 +305,6 @@ def _reasoning() -> OutputReasoning:
     )
 
 
-def _told(item: OutputReasoning | OutputMessage) -> dict[str, Any]:
-    """What the events of a message's text have besides."""
-    return {"logprobs": []} if isinstance(item, OutputMessage) else {}
-
-
 def _begun(body: ResponseRequest) -> ResponseBody:
     """With what the request says of itself, as OpenAI tells it again."""
     choice = body.tool_choice
@@ -332,7 +334,7 @@ def _begun(body: ResponseRequest) -> ResponseBody:
         if choice
         else "auto",
         tools=[tool.model_dump() for tool in body.functions],
-        top_logprobs=0,
+        top_logprobs=body.top_logprobs or 0,
         top_p=body.top_p,
         truncation=body.truncation or "disabled",
         usage=None,

@@ -7,14 +7,24 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag
 
+from aipc.runtimes.base import MOST_ALTERNATIVES
 from aipc.serve.api.refusals import by_shape
 from aipc.serve.api.schemas import UNLIMITED, ApiModel, RequestPart, TimingsBody, Whole
 from aipc.serve.openai.formats import FlatFormat
 from aipc.serve.openai.items import InputItem
-from aipc.serve.openai.schemas import Effort, Limit, OpenAIBody, StopReason, ThinkingMembers
+from aipc.serve.openai.schemas import (
+    Effort,
+    Limit,
+    OpenAIBody,
+    StopReason,
+    ThinkingMembers,
+    TokenLogprob,
+)
 from aipc.serve.openai.tools import MAX_TOOLS, AnyTool, FunctionTool, ModeChoice, ToolChoice
 
 MAX_ITEMS = 2048
+LOGPROBS = "message.output_text.logprobs"
+"""What may be included, besides what is told always."""
 
 
 class TextOptions(RequestPart):
@@ -55,16 +65,21 @@ class ResponseRequest(ThinkingMembers, OpenAIBody):
         default=None, description="auto: leave out the oldest turns where all do not fit"
     )
     include: list[str] | None = Field(default=None, description="what there is, is told always")
-    top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = Field(
-        default=None, description="0 only"
+    top_logprobs: Annotated[int, Field(ge=0, le=MOST_ALTERNATIVES)] | None = Field(
+        default=None, description="likeliest tokens told at each place"
     )
     reasoning: ReasoningOptions | None = None
     metadata: dict[str, Any] | None = Field(default=None, description="told again, no more")
 
     def unheeded(self) -> Iterator[str]:
-        yield from (f"include[{index}]" for index in range(len(self.include or ())))
+        named = enumerate(self.include or ())
+        yield from (f"include[{index}]" for index, name in named if name != LOGPROBS)
         if self.reasoning and self.reasoning.summary:
             yield "reasoning.summary"
+
+    @property
+    def wants_logprobs(self) -> bool:
+        return LOGPROBS in (self.include or ()) or bool(self.top_logprobs)
 
     @property
     def functions(self) -> list[FunctionTool]:
@@ -86,7 +101,7 @@ class OutputText(ApiModel):
     type: Literal["output_text"] = "output_text"
     text: str
     annotations: list[Any]
-    logprobs: list[Any]
+    logprobs: list[TokenLogprob]
 
 
 class ReasoningText(ApiModel):

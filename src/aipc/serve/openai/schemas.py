@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 import aipc
-from aipc.generate import Finished, FinishReason
+from aipc.generate import Alternative, Finished, FinishReason, Text
 from aipc.runtimes.sampling import DRAW, fold_seed
 from aipc.serve.api.refusals import by_shape
 from aipc.serve.api.schemas import (
@@ -20,6 +20,7 @@ from aipc.serve.api.schemas import (
     Whole,
     sampling_field,
     timings_of,
+    tokens_with_logprobs,
 )
 from aipc.tables import read_table
 
@@ -231,3 +232,33 @@ def usage_members(ends: Sequence[Finished]) -> dict[str, Any]:
     """The members "usage" and, for a single choice, "timings" of a completion."""
     timings = timings_of(ends)
     return {"usage": usage_of(ends), **({"timings": timings} if timings else {})}
+
+
+class TopLogprob(ApiModel):
+    token: str
+    logprob: float
+    bytes: list[int] | None = Field(description="null for a special token, which writes nothing")
+
+
+class TokenLogprob(ApiModel):
+    token: str
+    logprob: float
+    bytes: list[int]
+    top_logprobs: list[TopLogprob]
+
+
+def token_logprobs(event: Text) -> list[TokenLogprob]:
+    """Of each token that wrote something."""
+    return [
+        TokenLogprob(
+            token=text,
+            logprob=value,
+            bytes=list(piece),
+            top_logprobs=[_top_logprob(one) for one in alternatives],
+        )
+        for text, value, piece, alternatives in tokens_with_logprobs(event)
+    ]
+
+
+def _top_logprob(one: Alternative) -> TopLogprob:
+    return TopLogprob(token=one.text, logprob=one.logprob, bytes=list(one.piece) or None)
