@@ -15,6 +15,7 @@ from aipc.convert.recipe import Recipe
 from aipc.errors import GenerationError, UsageError
 from aipc.generate import TextPipeline, collect
 from aipc.generate.structured.constraint import constrain
+from aipc.measure.quality.divergence import continued
 from aipc.runtimes.base import Capabilities
 from aipc.runtimes.fake import FakeEngine
 from aipc.runtimes.registry import RUNTIMES
@@ -173,6 +174,48 @@ def test_probabilities_are_those_that_scoring_the_answer_gives(session):
     scores = np.concatenate(pieces)[len(prompt) - 1 :].astype(np.float64)
     logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
     assert reply.logprobs == pytest.approx(logs[range(len(reply.tokens)), reply.tokens], abs=0.01)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnx"])
+def test_a_prompt_is_judged_as_the_scorer_judges_it(smollm_gguf, small_store, runtime):
+    """Properties and all, so that lm-eval's log-likelihoods are those of `aipc eval`."""
+    options = {"raw": True, "echo": True, "top_logprobs": 2, "temperature": 0.0}
+    named = {"runtime": runtime, "recipe": Recipe("int8"), "store": small_store}
+    with aipc.load(str(smollm_gguf), device="cpu", **named) as loaded:
+        reply = loaded.generate("The capital of France is", max_new_tokens=2, **options)
+        ids, facts = loaded.encode("The capital of France is", raw=True), loaded.facts
+    echo = reply.echo
+    assert (echo.prompt, list(echo.tokens)) == ("The capital of France is", ids)
+    folder = Path(facts["artifact"])
+    scorer = RUNTIMES.get(runtime).scorer(folder, "cpu", facts["properties"])
+    for at in (1, len(ids) - 1):
+        found = continued(scorer, ids[:at], ids[at:])
+        assert sum(echo.logprobs[at:]) == pytest.approx(found.logprob, abs=1e-4)
+        told = zip(echo.top_logprobs[at:], ids[at:], strict=True)
+        assert all(best.token == token for (best, _), token in told) == found.greedy
+    scorer.close()
+    assert reply.text.strip().startswith("Paris")
+    assert [told[0].token for told in reply.top_logprobs] == [*reply.tokens]
+    assert json.loads(json.dumps(reply.as_dict()))["echo"]["logprobs"][0] is None
+
+
+def test_a_biased_answer_goes_on_past_its_end(session):
+    ends = {str(number): 100.0 for number in session._text.stop_ids}  # as JSON has them
+    reply = session.generate(QUESTION, logit_bias=ends, max_new_tokens=5)
+    assert (reply.text, reply.finish_reason) == ("", "stop")
+    options = {"logit_bias": ends, "ignore_eos": True, "max_new_tokens": 5}
+    reply = session.generate(QUESTION, **options)
+    assert (len(reply.tokens), reply.finish_reason) == (5, "length")
+    with pytest.raises(UsageError, match="the token 10000000; the model knows 0 to"):
+        session.stream(QUESTION, logit_bias={10_000_000: 1.0})
+
+
+def test_what_a_device_can_not_judge_is_refused_before_any_work(text_side):
+    able = Capabilities("fake", frozenset(), True, logprobs=True)
+    blind = Session(FakeEngine([65]), able, text_side, {})
+    with pytest.raises(UsageError, match="no probabilities of a prompt"):
+        blind.stream("x", raw=True, echo=True, logprobs=True)
+    assert blind.generate("x y", raw=True, echo=True, max_new_tokens=1).echo.prompt == "x y"
 
 
 def test_probabilities_come_only_where_they_are_asked_for(session):

@@ -64,10 +64,10 @@ class Decoding:
     """0 is off; counts the tokens of the answer, also when greedy."""
     frequency_penalty: float = 0.0
     """0 is off; counts the tokens of the answer, also when greedy."""
-    seed: int = 0
-    """32 bits."""
     logit_bias: tuple[tuple[int, float], ...] = ()
     """(token id, what is added to its score), also when greedy."""
+    seed: int = 0
+    """32 bits."""
     constraint: Constraint | None = None
     logprobs: bool = False
     """Whether `Generation.logprobs` is wanted."""
