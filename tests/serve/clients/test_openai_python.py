@@ -128,3 +128,47 @@ def test_errors_are_of_the_clients_own_classes(openai_client):
         assert unknown.value.code == "invalid_api_key"
     with pytest.raises(openai.BadRequestError, match="makes no embeddings"):
         openai_client.embeddings.create(model=MODEL, input="x")
+
+
+def test_alternatives_stand_beside_each_token(openai_client):
+    options = {"logprobs": True, "top_logprobs": 20, "temperature": 0, "max_tokens": 3}
+    options["extra_body"] = {"repetition_penalty": 1}  # else the choice is not by these alone
+    reply = openai_client.chat.completions.create(model=MODEL, messages=ASKED, **options)
+    choice = reply.choices[0]
+    told = choice.logprobs.content
+    assert "".join(one.token for one in told) == choice.message.content
+    for one in told:
+        best = one.top_logprobs
+        assert (len(best), best[0].token, best[0].logprob) == (20, one.token, one.logprob)
+        values = [each.logprob for each in best]
+        assert values == sorted(values, reverse=True)
+
+
+def test_prompts_are_judged_and_continued_by_their_ids(openai_client):
+    def complete(prompt, **more):
+        return openai_client.completions.create(model=MODEL, prompt=prompt, temperature=0, **more)
+
+    text = "The capital of France is Paris"
+    judged = complete(text, echo=True, logprobs=2, max_tokens=1).choices[0]
+    assert judged.text.startswith(text)
+    told = judged.logprobs
+    assert "".join(told.tokens) == judged.text
+    places = zip(told.text_offset, told.tokens, strict=True)
+    assert all(judged.text[at:].startswith(token) for at, token in places)
+    assert told.token_logprobs[0] is told.top_logprobs[0] is None
+    paris = told.tokens.index(" Paris")
+    assert told.token_logprobs[paris] == max(told.top_logprobs[paris].values()) > -1
+    alone = complete(text, echo=True, logprobs=2, max_tokens=0).choices[0].logprobs
+    assert alone.token_logprobs == told.token_logprobs[:-1]
+    pair = complete([text, "One two three"], echo=True, logprobs=0, max_tokens=0)
+    assert pair.choices[0].logprobs.token_logprobs == alone.token_logprobs
+    assert [choice.index for choice in pair.choices] == [0, 1]
+
+
+def test_a_banned_token_does_not_come(openai_client):
+    options = {"model": MODEL, "temperature": 0, "max_tokens": 1}
+    options["prompt"] = "The capital of France is"
+    assert openai_client.completions.create(**options).choices[0].text == " Paris"
+    paris = str(7042)  # " Paris" in its vocabulary
+    banned = openai_client.completions.create(**options, logit_bias={paris: -100})
+    assert banned.choices[0].text != " Paris"
