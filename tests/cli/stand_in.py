@@ -38,6 +38,12 @@ class Bytes:
     def id_of(self, text: str) -> None:
         """No mark is a token."""
 
+    def bytes_of(self, token: int) -> bytes:
+        return b"" if token == END else bytes([token])
+
+    def written(self, token: int) -> str:
+        return chr(token)
+
     def has_letter(self, token: int) -> bool:
         return chr(token).isalpha()
 
@@ -101,6 +107,8 @@ class StandIn:
         stop: tuple[str, ...] = (),
         schema: Any = None,
         repetition_detection: dict[str, int] | None = None,
+        ignore_eos: bool = False,
+        top_logprobs: int = 0,
         **more: Any,
     ) -> Stream:
         self.thought.append({name: more.pop(name) for name in _THINKING & more.keys()})
@@ -112,14 +120,15 @@ class StandIn:
         self.sampled.append(sampling)
         text = self.answer.format(turns=len(prompt), last=prompt[-1]["content"])
         tokens = "".join(message["content"] for message in prompt).encode()
+        limit = Sampling(**sampling).max_new_tokens
         return stream(
             FakeEngine(script=text.encode(), delay=self.delay, fails_after=self.fails_after),
             Bytes(),  # type: ignore[arg-type]
             tokens,
-            Decoding(Sampling(**sampling).max_new_tokens),
+            Decoding(limit, logprobs=top_logprobs > 0, top_logprobs=top_logprobs),
             context=self.context,
             stops=stop,
-            stop_ids={END},
+            stop_ids=() if ignore_eos else {END},
             thinking=ThinkingPlan(marks_of_template("</think>")),
             repetition=None
             if repetition_detection is None

@@ -63,6 +63,33 @@ def test_json_is_one_object(aipc, stand_in) -> None:
     assert (told["model"], told["device"], told["runtime"]) == ("stand-in", "CPU", "fake")
 
 
+def test_a_bias_is_given_by_the_token_s_id(aipc, stand_in) -> None:
+    session = stand_in()
+    assert aipc("run", "x", "--logit-bias", "50-100", "--logit-bias", "7=1.5").status == 0
+    assert session.sampled == [{"logit_bias": {50: -100.0, 7: 1.5}}]
+    outcome = aipc("run", "x", "--logit-bias", "50=-101")
+    assert (outcome.status, "-101.0 is below its minimum" in outcome.stderr) == (2, True)
+
+
+def test_alternatives_are_told_as_json(aipc, stand_in) -> None:
+    stand_in(answer="no")
+    told = json.loads(aipc("run", "--json", "--top-logprobs", "2", "x").stdout)
+    assert [[one["text"] for one in place] for place in told["top_logprobs"]][0][0] == "n"
+    assert [len(place) for place in told["top_logprobs"]] == [2] * len(told["tokens"])
+    assert told["top_logprobs"][0][0]["piece"] == [ord("n")]
+    outcome = aipc("run", "--top-logprobs", "2", "x")
+    assert (outcome.status, "add --json" in outcome.stderr) == (2, True)
+    outcome = aipc("run", "--json", "--top-logprobs", "2", "--server-url", "http://h:1", "x")
+    assert (outcome.status, "leave --server-url out" in outcome.stderr) == (2, True)
+
+
+def test_an_answer_may_go_on_past_its_end(aipc, stand_in) -> None:
+    stand_in(answer="no")
+    outcome = aipc("run", "--ignore-eos", "--max-new-tokens", "5", "x")
+    assert outcome.stdout == "nonon\n"
+    assert aipc("run", "--max-new-tokens", "5", "x").stdout == "no\n"
+
+
 def test_thinking_is_no_part_of_the_result(aipc, stand_in) -> None:
     stand_in(answer="<think>Hm. Well.</think>Paris.")
     outcome = aipc("run", "x")
