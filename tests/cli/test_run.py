@@ -74,7 +74,7 @@ def test_a_bias_is_given_by_the_token_s_id(aipc, stand_in) -> None:
 def test_alternatives_are_told_as_json(aipc, stand_in) -> None:
     stand_in(answer="no")
     told = json.loads(aipc("run", "--json", "--top-logprobs", "2", "x").stdout)
-    assert [[one["text"] for one in place] for place in told["top_logprobs"]][0][0] == "n"
+    assert told["top_logprobs"][0][0]["text"] == "n"
     assert [len(place) for place in told["top_logprobs"]] == [2] * len(told["tokens"])
     assert told["top_logprobs"][0][0]["piece"] == [ord("n")]
     outcome = aipc("run", "--top-logprobs", "2", "x")
