@@ -103,16 +103,14 @@ def test_a_conversation_and_the_history_of_lines(chat) -> None:
 
 def test_thinking_stands_between_two_lines_unless_it_is_hidden(chat) -> None:
     terminal = chat(answer="<think>Hm, {last}.</think>Paris.")
-    terminal.expect("> ")
-    terminal.type("one\r")
+    terminal.type("one\n")
     terminal.expect("[thinking]\r\nHm, one.")
-    terminal.expect("\r\n[end of thinking]\r\nParis.")
+    terminal.expect("\r\n[end of thinking]\r\nParis.\r\n> ")
     terminal.type(CTRL_D)
     assert terminal.leave() == 0
     terminal = chat("--hide-thinking", answer="<think>Hm, {last}.</think>Paris.")
-    terminal.expect("> ")
-    terminal.type("one\r")
-    terminal.expect("Paris.")
+    terminal.type("one\n")
+    terminal.expect("Paris.\r\n> ")
     terminal.type(CTRL_D)
     assert terminal.leave() == 0
     assert "Hm" not in terminal.text

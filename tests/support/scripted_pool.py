@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from aipc.generate import Finished, Text, Timings, Usage
+from aipc.generate import Finished, Text, Thinking, Timings, Usage
 from aipc.models.source import HubSource
 from aipc.serve.pool.device_list import ReachableDevice
 from aipc.serve.pool.model_registry import ModelCard
@@ -28,7 +28,7 @@ class ScriptedPool:
     """``script`` is what the next answers are made of.
 
     A text is a piece, of one token; a number a pause in seconds; an error is raised; `Waiting`
-    is said.
+    and `Thinking` are said.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class ScriptedPool:
         self.reset()
 
     def reset(self) -> None:
-        self.script: list[str | float | Waiting | Exception] = []
+        self.script: list[str | float | Waiting | Thinking | Exception] = []
         self.asked = []
         """(model, device, `GenerationRequest`) of each answer begun."""
         self.left = threading.Event()

@@ -6,6 +6,7 @@ import pytest
 from page_steps import answered, ask, expect, reload, said
 
 from aipc.errors import UsageError
+from aipc.generate import Thinking
 from aipc.serve.failures import ServerBusy, WorkerDied
 from aipc.serve.worker.messages import Waiting
 
@@ -38,6 +39,41 @@ def test_a_reader_who_scrolled_back_stays_there(page, served) -> None:
 
 def scrolled(page) -> int:
     return page.evaluate("document.querySelector('#scroll').scrollTop")
+
+
+def test_what_was_thought_is_folded_before_the_answer(page, served) -> None:
+    served.script = [Thinking("Hm, <b>\n", (1,)), Thinking("well.", (2,)), 0.4, "Here."]
+    ask(page)
+    page.wait_for_selector("#draft summary:has-text('Thinking')")
+    assert answered(page) == "Here."
+    thought = page.locator("#log .answer .thought")
+    assert not thought.locator("div").is_visible()
+    thought.locator("summary").click()
+    assert thought.locator("div").inner_text() == "Hm, <b>\nwell."
+    assert said(served) == ["Why?"]
+    reload(page)
+    assert page.locator("#log .answer .thought summary").inner_text().startswith("Thought")
+    ask(page, "And?")
+    answered(page, 2)
+    assert "Hm" not in "".join(said(served))
+
+
+def test_thinking_that_was_cut_is_kept_without_an_answer(page, served) -> None:
+    served.script = [Thinking("Hm.", (1,))]
+    ask(page)
+    page.wait_for_selector("#log .answer .thought")
+    assert page.locator("#failure").inner_text() == ""
+
+
+@pytest.mark.parametrize(("choice", "think"), [("on", True), ("off", False), ("", None)])
+def test_thinking_is_switched_in_the_settings(page, served, choice, think) -> None:
+    served.script = ["Here."]
+    page.locator("#settings-drop summary").click()
+    page.locator("select[name=think]").select_option(choice)
+    page.locator("#settings-drop summary").click()
+    ask(page)
+    answered(page)
+    assert served.asked[-1][2].think is think
 
 
 def test_its_figures_are_the_server_s_own(page, served) -> None:

@@ -95,7 +95,7 @@ export class Chat {
     message.device ||= this.#settings.place; // a model that had to be loaded has one only now
     this.#running = null;
     this.#composer.isAnswering = false;
-    if (message.content) asked.messages.splice(said.length, 1, message);
+    if (message.content || message.thinking) asked.messages.splice(said.length, 1, message);
     if (asked === this.conversation) this.#showEnd(said.length, message.finish, failure);
     this.#keep(asked);
   }
@@ -114,6 +114,10 @@ export class Chat {
         const { delta, finish_reason: finish } = chunk.choices?.[0] ?? {};
         message.content += delta?.content ?? "";
         message.finish = finish ?? message.finish;
+        if (delta?.reasoning_content) {
+          message.thinking = (message.thinking ?? "") + delta.reasoning_content;
+          draft.think(message.thinking);
+        }
         draft.append(delta?.content ?? "");
       }
       return null;

@@ -12,7 +12,8 @@ export class Figures {
   note(chunk) {
     this.#usage = chunk.usage ?? this.#usage;
     this.#timings = chunk.timings ?? this.#timings;
-    if (!chunk.choices?.[0]?.delta?.content) return;
+    const delta = chunk.choices?.[0]?.delta;
+    if (!delta?.content && !delta?.reasoning_content) return;
     this.#last = performance.now();
     this.#first ??= this.#last;
     this.#pieces += 1;

@@ -69,13 +69,15 @@ export class Settings {
 
   /** The body of a chat completion: only what was set is sent. */
   request(messages) {
-    const { model, device, system, temperature, max_tokens: most, schema } = this.#form.elements;
+    const { model, device, system, temperature, max_tokens: most } = this.#form.elements;
+    const { schema, think } = this.#form.elements;
     const said = messages.map(({ role, content }) => ({ role, content }));
     const body = { model: model.value, messages: said };
     if (system.value.trim()) said.unshift({ role: "system", content: system.value });
     if (device.value) body.device = device.value;
     if (temperature.value) body.temperature = temperature.valueAsNumber;
     if (most.value) body.max_tokens = most.valueAsNumber;
+    if (think.value) body.think = think.value === "on";
     if (this.#isJson) body.response_format = formatOf(JSON.parse(schema.value));
     return body;
   }

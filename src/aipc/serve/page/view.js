@@ -71,28 +71,50 @@ export class View {
 
 /** An answer being written, outside the log: screen readers read out what is added to that. */
 class Draft {
+  #body;
   #following;
   #markdown;
   #pending = "";
+  #thinking = null; // all of it so far, where it is new
+  #thought = thoughtOf("", "Thinking …");
   #frame = null;
 
   constructor(message, following) {
     const body = element("div", { className: "body" });
     this.node = element("article", { className: "answer", aria: { busy: true } },
       heading(message), body);
+    this.#body = body;
     this.#following = following;
     this.#markdown = new Markdown(body);
     if (message.json) this.#markdown.append("```json\n");
   }
 
-  /** Drawn once a frame, however fast the pieces come. */
   append(text) {
     this.#pending += text;
+    this.#drawSoon();
+  }
+
+  /** `text` is all that was thought so far. */
+  think(text) {
+    this.#thinking = text;
+    this.#drawSoon();
+  }
+
+  /** Once a frame, however fast the pieces come. */
+  #drawSoon() {
     this.#frame ??= requestAnimationFrame(() => {
       this.#frame = null;
-      this.#following(() => this.#markdown.append(this.#pending));
-      this.#pending = "";
+      this.#following(() => this.#draw());
     });
+  }
+
+  #draw() {
+    if (this.#thinking !== null) {
+      if (!this.#thought.isConnected) this.#body.before(this.#thought);
+      this.#thought.lastElementChild.textContent = this.#thinking;
+    }
+    this.#markdown.append(this.#pending);
+    [this.#pending, this.#thinking] = ["", null];
   }
 }
 
@@ -113,11 +135,19 @@ function answer(message) {
   const told = [ENDINGS[message.finish], message.figures && line(message.figures)];
   return element("article", { className: "answer" },
     heading(message),
+    message.thinking ? thoughtOf(message.thinking, "Thought before it answered") : "",
     body,
     element("footer", {},
       element("p", { className: "figures" }, told.filter(Boolean).join(" · ")),
       copyButton("Copy", message.content),
       action("regenerate", "Regenerate")));
+}
+
+/** Folded, so that the answer is what is seen. */
+function thoughtOf(text, label) {
+  return element("details", { className: "thought" },
+    element("summary", {}, label),
+    element("div", {}, text));
 }
 
 function heading({ role, model, device }) {
