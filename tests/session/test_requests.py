@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import thinking_templates as templates
 
 import aipc
 from aipc.convert.recipe import Recipe
 from aipc.errors import GenerationError, UsageError
-from aipc.generate import TextPipeline, collect
+from aipc.generate import ChatTemplate, TextPipeline, collect
 from aipc.generate.structured.constraint import constrain
 from aipc.measure.quality.divergence import continued
 from aipc.runtimes.base import Capabilities
@@ -333,6 +334,43 @@ def test_a_model_without_a_template_can_be_offered_no_tools(text_side, scripted)
         session.stream([{"role": "user", "content": "x"}], tools=[NOW])
     with pytest.raises(UsageError, match="can't offer tools"):
         session.stream("x", tools=[NOW])
+
+
+@pytest.fixture
+def thinker(session):
+    """The real model under a template that has it begin inside thinking."""
+    template = ChatTemplate(templates.QWEN_3_THINKING, {})
+    return Session(
+        session._engine, session.capabilities, replace(session._text, template=template), {}
+    )
+
+
+@pytest.mark.parametrize("schema", [None, PERSON])
+def test_a_budget_of_thinking_is_kept_by_the_real_model(thinker, schema):
+    options = {"max_new_tokens": 150, "temperature": 0.0, "schema": schema}
+    reply = thinker.generate(QUESTION, thinking_budget=4, **options)
+    closing = thinker.tokenizer.encode("\n</think>\n\n", add_special_tokens=False)
+    assert list(reply.tokens[4 : 4 + len(closing)]) == closing
+    assert reply.thinking == thinker.tokenizer.decode(reply.tokens[:4]).strip()
+    assert reply.usage.thinking_tokens == 4 + len(closing)
+    assert reply.usage.completion_tokens == len(reply.tokens) <= 150
+    if schema:
+        assert set(json.loads(reply.text)) == set(PERSON["required"])
+    else:
+        assert reply.text
+
+
+def test_a_schema_alone_is_kept_without_thinking(thinker):
+    reply = thinker.generate(QUESTION, schema=PERSON, max_new_tokens=100, temperature=0.0)
+    assert (reply.thinking, reply.usage.thinking_tokens) == ("", 0)
+    assert json.loads(reply.text)
+
+
+def test_a_model_that_does_not_think_says_so(session):
+    with pytest.raises(UsageError, match="does not think"):
+        session.stream(QUESTION, think=True)
+    quiet = session.generate(QUESTION, think=False, max_new_tokens=8, temperature=0.0)
+    assert quiet.tokens == session.generate(QUESTION, max_new_tokens=8, temperature=0.0).tokens
 
 
 def test_capabilities_are_those_of_the_device(session):
