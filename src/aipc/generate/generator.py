@@ -21,6 +21,7 @@ from aipc.generate.events import (
     Finished,
     FinishReason,
     Reply,
+    Text,
     Timings,
     Usage,
     collect,
@@ -261,7 +262,10 @@ def _engine_events(
                 writer.keep(token, told)
                 return None if is_withheld else "stop"
             run.tokens.append(token)
-            yield from writer.feed(token, told)
+            for event in writer.feed(token, told):
+                # what the token of the mark writes besides was never held to the constraint
+                if not (is_withheld and isinstance(event, Text)):
+                    yield event
             if writer.stopped:
                 return "stop"
             if writer.loops:

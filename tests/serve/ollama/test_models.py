@@ -41,7 +41,7 @@ def stored(tmp_path_factory):
         "config.json": CONFIG,
         "generation_config.json": {"top_p": 0.9, "do_sample": True},
         "openvino_model.xml": "<net/>",
-        "chat_template.jinja": "{{ messages }}",
+        "chat_template.jinja": "{{ messages }}{# </think> #}",
     }
     write(store.artifact_path(f"{PHI.source.name}-openvino-int4"), "artifact", made, files)
     other = {"source": {"kind": "hub", "repo": "org/other", "revision": "main"}}
@@ -65,7 +65,8 @@ def test_models_are_listed_by_names_that_can_be_asked_for(stored):
         "context_length": 4096,
         "embedding_length": 64,
     }
-    assert phi["capabilities"] == ["completion", "tools"]
+    assert phi["capabilities"] == ["completion", "tools", "thinking"]
+    assert other["capabilities"] == ["completion", "tools"]
     assert len(bytes.fromhex(phi["digest"])) == 32
     assert phi["digest"] != other["digest"]
     assert datetime.fromisoformat(phi["modified_at"].replace("Z", "+00:00"))
@@ -79,7 +80,7 @@ def test_models_are_listed_by_names_that_can_be_asked_for(stored):
 def test_a_model_is_shown_with_what_its_files_tell(stored, spelling):
     shown = stored.post("/api/show", json={spelling: "phi-3-mini", "verbose": True}).json()
     assert shown["license"] == "MIT"
-    assert shown["template"] == "{{ messages }}"
+    assert shown["template"] == "{{ messages }}{# </think> #}"
     assert shown["parameters"].split() == ["top_p", "0.9"]
     assert shown["model_info"] == {
         "general.architecture": "phi3",

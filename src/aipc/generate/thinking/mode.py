@@ -172,10 +172,10 @@ def _switches(
 
 
 def _command(think: bool | None, template: ChatTemplate) -> str:
-    has_variable = not template.variables.isdisjoint(_SWITCHES)
-    if think is None or has_variable or not template.has(_OFF):
+    if think is None or not template.has(_OFF):
         return ""
-    return _ON if think else _OFF
+    has_variable = not template.variables.isdisjoint(_SWITCHES)
+    return "" if has_variable else _ON if think else _OFF
 
 
 def _check_options(options: Mapping[str, Any]) -> Mapping[str, Any]:

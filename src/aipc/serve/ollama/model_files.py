@@ -15,6 +15,7 @@ from aipc.artifact.config import read_config, read_context
 from aipc.artifact.files import CHAT_TEMPLATE, TOKENIZER, runtime_of
 from aipc.errors import AipcError
 from aipc.generate.prompt import fill_formats
+from aipc.generate.thinking.marks import marks_of_template
 from aipc.models.names import CATALOGUE, Model
 from aipc.models.source import ArtifactSource
 from aipc.models.store import Store
@@ -107,7 +108,8 @@ class ModelFiles:
         if self.card.embeds:
             return ["embedding"]
         fills = ["insert"] if self._fills_middles else []
-        return ["completion", "tools", *fills]
+        thinks = ["thinking"] if marks_of_template(self.template) else []
+        return ["completion", "tools", *fills, *thinks]
 
     @property
     def _fills_middles(self) -> bool:
