@@ -236,15 +236,15 @@ def _answer(
 ) -> Generator[Event, None, FinishReason]:
     """Events while the engine runs, as often as it has to; returns why the answer ended."""
     free = replace(request.decoding, constraint=None)
-    run = _Run(request.prompt, free if writer.is_thinking else request.decoding)
-    while not control.is_cancelled():
-        if run.decoding.max_new_tokens <= 0:
-            return "length"
+    run: _Run | None = _Run(request.prompt, free if writer.is_thinking else request.decoding)
+    if request.decoding.max_new_tokens <= 0:
+        return "length"
+    while run is not None and not control.is_cancelled():
         reason = yield from _engine_events(request, run, writer, control, clock)
         if reason is not None:
             return reason
         run = yield from _behind_thinking(request, run, writer, clock)
-    return "cancelled"
+    return "length" if run is None else "cancelled"
 
 
 def _engine_events(
@@ -283,17 +283,24 @@ def _engine_events(
 
 def _behind_thinking(
     request: _Request, run: _Run, writer: Writer, clock: _Clock
-) -> Generator[Event, None, _Run]:
-    """The run that writes the answer, behind the mark that the model or, else, this one sets."""
+) -> Generator[Event, None, _Run | None]:
+    """The run that writes the answer, behind the mark that the model or, else, this one sets.
+
+    None where the limits leave no room for it.
+    """
     assert request.thinking is not None  # noqa: S101 - for the type checker
-    plan, end = request.thinking, request.thinking.rest
+    plan = request.thinking
+    end = plan.closing if writer.is_thinking else plan.rest
+    counted = len(end) if writer.is_thinking else 0
+    prompt = (*run.prompt, *run.tokens, *end, *plan.opening)
+    left = request.decoding.max_new_tokens - clock.tokens - counted
+    left = min(left, request.context - len(prompt))
+    if left <= 0:
+        return None
     if writer.is_thinking:
-        end = plan.closing
         for _ in end:
             clock.tick()
         yield from writer.close_thinking(end, request.decoding)
-    prompt = (*run.prompt, *run.tokens, *end, *plan.opening)
-    left = min(request.decoding.max_new_tokens - clock.tokens, request.context - len(prompt))
     return _Run(prompt, replace(request.decoding, max_new_tokens=left))
 
 

@@ -100,6 +100,12 @@ def test_an_effort_is_told_to_the_template_that_reads_it(effort, told):
     assert prompt_of(templates.QWEN_3, reasoning_effort=effort) == prompt_of(templates.QWEN_3)
 
 
+def test_no_effort_is_told_to_a_template_that_knows_the_word():
+    source = "{{ messages[0].content }} {{ 'off' if reasoning_effort == 'none' else 'on' }}"
+    assert prompt_of(source, reasoning_effort="none") == "Why? off"
+    assert prompt_of(source) == prompt_of(source, reasoning_effort="high") == "Why? on"
+
+
 def test_a_budget_is_told_to_the_template_that_reads_it():
     assert prompt_of(templates.SEED, thinking_budget=512).startswith("Budget: 512\n")
     assert prompt_of(templates.SEED).startswith("Budget: -1\n")

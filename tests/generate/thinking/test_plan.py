@@ -161,6 +161,7 @@ def test_a_limit_within_the_forced_end_is_the_end(ask, ids):
     engine, events = ask("<think>Why oh why oh why", budget=len(thought), limit=limit)
     reply = collect(events)
     assert (reply.text, reply.finish_reason) == ("", "length")
+    assert reply.usage.thinking_tokens == reply.usage.completion_tokens == len(thought)
     assert len(engine.requests) == 1
 
 

@@ -165,7 +165,8 @@ def _switches(
         known[_BUDGET] = 0
     elif budget is not None:
         known[_BUDGET] = budget
-    if effort is not None and (effort != "none" or template.has("'none'")):
+    names_none = template.has("'none'") or template.has('"none"')
+    if effort is not None and (effort != "none" or names_none):
         is_harmony = template.marks is not None and template.marks.name == "harmony"
         known[_EFFORT] = _HARMONY_EFFORTS.get(effort, effort) if is_harmony else effort
     return known
