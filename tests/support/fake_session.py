@@ -53,6 +53,7 @@ class FakeStream:
         self._session = session
         self._cancelled = threading.Event()
         self._count = self._thought = 0
+        self.prompt_tokens = len(text.split())
         self._started = time.perf_counter()
         self._events = self._answer(text, options)
 
@@ -69,7 +70,6 @@ class FakeStream:
         with self._session.one_more():
             if text == "call":
                 yield ToolCall("call_1", options["tools"][0]["function"]["name"], "{}")
-            asked = len(text.split())
             if text.startswith("think "):
                 yield from self._think(text.split()[1:])
                 text = "so"
@@ -97,7 +97,7 @@ class FakeStream:
                 yield Text(piece, (self._count,), *told, top_logprobs=others)
                 self._count += 1
         total = time.perf_counter() - self._started
-        usage = Usage(asked, self._count, self._thought)
+        usage = Usage(self.prompt_tokens, self._count, self._thought)
         yield Finished(reason, usage, Timings(0.0, 1.0, total), stop)
 
     def _think(self, words: list[str]) -> Iterator[Thinking]:

@@ -105,6 +105,7 @@ class Stream(Iterator[Event]):
     """
 
     def __init__(self, request: _Request, writer: Writer) -> None:
+        self.prompt_tokens = len(request.prompt)
         self._control = _Control()
         # a plain function, not a method: a cycle through self would outlive the last reference
         self._events = _events(request, writer, self._control)

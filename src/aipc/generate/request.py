@@ -33,6 +33,8 @@ class GenerationRequest:
     """The last message is the assistant's, and the answer goes on where its text ends."""
     count_only: bool = False
     """Generate nothing: the `Finished` tells the prompt's tokens."""
+    tell_prompt: bool = False
+    """Have the server tell the prompt's tokens before the answer as well."""
     texts: Sequence[str] = ()
     """Texts to embed, by a model that does that."""
     dimensions: int | None = None

@@ -103,6 +103,11 @@ def test_a_stream_begins_without_content_and_closes_each_block(client):
     ]
 
 
+def test_a_stream_tells_the_prompt_s_tokens_at_its_beginning(client):
+    first, *_ = events(client.post(PATH, json=request_body("count 3", stream=True)))
+    assert first["message"]["usage"]["input_tokens"] == 2
+
+
 def test_who_waits_is_pinged(serve_fakes):
     server = serve_fakes("slow")
     with server.client() as client:

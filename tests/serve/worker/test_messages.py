@@ -30,6 +30,7 @@ def through_json(data):
     [
         Text("één 🙂 \ud83d", (1, 2), (-0.25, -1e-9), (b"\xf0\x9f", b"\x99\x82 ")),
         Text("", (7,)),
+        messages.Begun(7),
         Thinking("één", (1, 2), (-0.25, -1e-9), (b"\xc3\xa9\xc3", b"\xa9n")),
         Text("a", (1,), (-0.5,), (b"a",), ((Alternative(7, -0.25, "\ufffd", b"\xc3"),),)),
         Thinking("a", (1,), (-0.5,), (b"a",), ((Alternative(2, -0.25, "<end>", b""),),)),

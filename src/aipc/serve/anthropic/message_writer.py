@@ -23,7 +23,7 @@ from aipc.serve.anthropic.schemas import (
 )
 from aipc.serve.api.schemas import new_id
 from aipc.serve.http.connection import frame
-from aipc.serve.worker.messages import ServerEvent, Waiting
+from aipc.serve.worker.messages import Begun, ServerEvent, Waiting
 
 _DUMP = methodcaller("model_dump")
 _PING = frame('{"type":"ping"}', "ping")
@@ -58,6 +58,8 @@ class MessageWriter:
             return
         if not self._has_begun:
             self._has_begun = True
+            if isinstance(event, Begun):
+                self.message.usage.input_tokens = event.prompt_tokens
             yield _event("message_start", message=self.message)
         if isinstance(event, Text) and event.text:
             yield from self._write(event.text)
@@ -141,7 +143,6 @@ class MessageWriter:
 
 
 def _usage(end: Finished | None) -> MessageUsage:
-    """All zero at the beginning: the prompt's tokens are known at the end."""
     usage = end.usage if end else None
     cached = usage.cached_tokens if usage else 0
     return MessageUsage(

@@ -38,6 +38,7 @@ async def answer_message(dispatcher: Dispatcher, request: Request) -> Response:
         _prompt_request(body, client_of(request)),
         sampling=body.sampling(),
         stop=tuple(body.stop_sequences or ()),
+        tell_prompt=bool(body.stream),
     )
     model = await dispatcher.name_of(body.model)
     events = dispatcher.events(request, model, body.device, [asked])

@@ -58,8 +58,15 @@ def floats(vector: str) -> list[float]:
     return [number for (number,) in struct.iter_unpack("<f", base64.b64decode(vector))]
 
 
-ServerEvent: TypeAlias = Event | Embedded | Waiting
-"""Of one answer: any `Waiting`; `Echo`, `Text` and `ToolCall`, or `Embedded`; one `Finished`."""
+@dataclass(frozen=True)
+class Begun:
+    """The prompt is being computed; sent where a request asks for it."""
+
+    prompt_tokens: int
+
+
+ServerEvent: TypeAlias = Event | Embedded | Waiting | Begun
+"""Of one answer: any `Waiting`; `Begun`, if asked for; events or `Embedded`; one `Finished`."""
 
 
 class VendorError(Exception):
@@ -80,7 +87,9 @@ def request_from_data(data: Mapping[str, Any]) -> GenerationRequest:
     return GenerationRequest(**data)
 
 
-def event_to_data(event: Event | Embedded) -> dict[str, Any]:
+def event_to_data(event: Event | Embedded | Begun) -> dict[str, Any]:
+    if isinstance(event, Begun):
+        return {"begun": event.prompt_tokens}
     if isinstance(event, Embedded):
         return {"vectors": event.vectors}
     for name, written in _TEXTS.items():
@@ -94,7 +103,9 @@ def event_to_data(event: Event | Embedded) -> dict[str, Any]:
     return {kind: dataclasses.asdict(event)}
 
 
-def event_from_data(data: Mapping[str, Any]) -> Event | Embedded:
+def event_from_data(data: Mapping[str, Any]) -> Event | Embedded | Begun:
+    if "begun" in data:
+        return Begun(data["begun"])
     if "vectors" in data:
         return Embedded(tuple(data["vectors"]))
     for name, kind in _TEXTS.items():

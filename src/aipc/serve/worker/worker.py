@@ -29,7 +29,7 @@ from aipc.errors import EngineError
 from aipc.generate import Finished, Timings, Usage
 from aipc.generate.request import GenerationRequest
 from aipc.serve.worker.loading import EmbeddingSession, make_ready_later
-from aipc.serve.worker.messages import error_to_data, event_to_data, request_from_data
+from aipc.serve.worker.messages import Begun, error_to_data, event_to_data, request_from_data
 
 HEARTBEAT_S = 2.0
 PROGRESS_S = 0.2
@@ -156,7 +156,11 @@ class RunningAnswers:
             if request.count_only:
                 self._count(number, request)
                 return
-            for event in answer.attach(self._session.answer(request)):
+            stream = answer.attach(self._session.answer(request))
+            if request.tell_prompt:
+                begun = event_to_data(Begun(stream.prompt_tokens))
+                self._outbox.put({"id": number, "event": begun})
+            for event in stream:
                 data = event_to_data(event)
                 if isinstance(event, Finished):
                     self._end(number, {"id": number, "finished": data})
