@@ -101,6 +101,7 @@ def test_what_cannot_be_served_is_one_line(aipc, small_store):
         (("--host", "0.0.0.0"), "there is no key"),
         (("-m", "nothing-of-that-name"), "no model is called"),
         (("--allow-origin", "*"), "is no origin"),
+        (("--alias", "claude-*=nothing"), "the alias 'claude-*=nothing' leads to no model"),
         (("--api-key-file", "/nowhere"), "can't read the key"),
     ):
         outcome = aipc("serve", *arguments)

@@ -14,7 +14,7 @@ ToolTitle = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class Cached(RequestPart):
-    """What may have a mark up to which a prompt shall be cached: here all of it is."""
+    """What may have a mark up to which the prompt shall be cached; runtimes decide that here."""
 
     cache_control: Any = Field(default=None, description="without effect here")
 
