@@ -9,9 +9,10 @@ from running_server import RunningServer
 
 from aipc.artifact import manifest
 from aipc.models.names import CATALOGUE
-from aipc.models.source import describe
+from aipc.models.source import ArtifactSource, describe
 from aipc.models.store import Store
-from aipc.serve.pool.model_registry import ModelRegistry
+from aipc.serve.ollama.model_files import ModelFiles
+from aipc.serve.pool.model_registry import ModelCard, ModelRegistry
 from aipc.serve.pool.pool import Pool
 
 PHI = CATALOGUE["phi-3-mini"]
@@ -91,6 +92,17 @@ def test_a_model_is_shown_with_what_its_files_tell(stored, spelling):
         "phi3.embedding_length": 64,
         "phi3.block_count": 2,
     }
+
+
+def test_what_a_model_can_be_asked_for_is_told_by_its_files(tmp_path):
+    card = ModelCard("x", "x", ArtifactSource(tmp_path), "", 0, 0)
+    files = ModelFiles(card, tmp_path, tmp_path)
+    assert files.capabilities == ["completion", "tools"]
+    (tmp_path / "chat_template.jinja").write_text("{{ '<think></think>' }}")
+    assert files.capabilities == ["completion", "tools", "thinking"]
+    marks = [f"<|fim_{part}|>" for part in ("prefix", "suffix", "middle")]
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": marks}))
+    assert files.capabilities == ["completion", "tools", "thinking", "insert"]
 
 
 def test_what_is_not_there_is_not_shown(stored):

@@ -107,9 +107,9 @@ class ModelFiles:
         """
         if self.card.embeds:
             return ["embedding"]
-        fills = ["insert"] if self._fills_middles else []
         thinks = ["thinking"] if marks_of_template(self.template) else []
-        return ["completion", "tools", *fills, *thinks]
+        fills = ["insert"] if self._fills_middles else []
+        return ["completion", "tools", *thinks, *fills]
 
     @property
     def _fills_middles(self) -> bool:
