@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,21 @@ class ModelFiles:
     def config(self) -> Mapping[str, Any]:
         return read_config(self.path) if self.path is not None else {}
 
+    @cached_property
+    def _about(self) -> manifest.Manifest | None:
+        return manifest.find(self.origin) if self.origin is not None else None
+
+    @property
+    def modified(self) -> float:
+        """When it was fetched or made, in seconds since 1970."""
+        if self._about is None:
+            return self.card.created
+        return datetime.fromisoformat(self._about.created).timestamp()
+
     @property
     def digest(self) -> str:
         """SHA-256, in hexadecimal, of the hashes of its files; without those of its source."""
-        about = manifest.find(self.origin) if self.origin is not None else None
-        files = about.files.items() if about else ()
+        files = self._about.files.items() if self._about else ()
         lines = [f"{facts.sha256}  {name}" for name, facts in files] or [self.card.source.name]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

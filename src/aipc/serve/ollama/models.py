@@ -106,7 +106,7 @@ class OllamaModels:
             details=_details(files),
             model_info=_info(files, ready.context if ready else None),
             capabilities=files.capabilities,
-            modified_at=rfc3339(card.created),
+            modified_at=rfc3339(files.modified),
         )
 
 
@@ -119,7 +119,7 @@ def _tag(files: ModelFiles) -> TagBody:
     return TagBody(
         name=_tagged(card),
         model=_tagged(card),
-        modified_at=rfc3339(card.created),
+        modified_at=rfc3339(files.modified),
         size=card.nbytes,
         digest=files.digest,
         details=_details(files),
