@@ -7,7 +7,7 @@ import pytest
 
 from aipc.artifact import manifest
 from aipc.errors import ArtifactError, ModelNotFound, UnsafeModel
-from aipc.models.names import CATALOGUE, resolve, suggestion
+from aipc.models.names import CATALOGUE, resolve, resolve_remote, suggestion
 from aipc.models.source import (
     COMMIT,
     ArtifactSource,
@@ -110,6 +110,22 @@ def test_a_short_name_wins_over_a_folder_of_that_name(tmp_path):
 def test_a_path_that_exists_wins_over_a_hub_id(tmp_path):
     folder = checkpoint(tmp_path / "org" / "model")
     assert resolve("org/model") == FolderSource(folder)
+
+
+def test_a_remote_name_means_nothing_on_this_computer(tmp_path):
+    checkpoint(tmp_path / "org" / "model")
+    assert resolve_remote("org/model") == HubSource("org/model")
+    assert resolve_remote("phi-3-mini") == CATALOGUE["phi-3-mini"].source
+    for name in (
+        "./org/model",
+        str(tmp_path / "org"),
+        "~",
+        "",
+        "model.gguf",
+        "https://x.example/y",
+    ):
+        with pytest.raises(ModelNotFound):
+            resolve_remote(name)
 
 
 @pytest.mark.parametrize("name", ["./org/model", "../model", "~/none/here", "/none/here", "m.gguf"])

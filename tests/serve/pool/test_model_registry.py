@@ -7,7 +7,7 @@ import pytest
 from aipc.artifact import manifest
 from aipc.errors import ModelNotFound, UsageError
 from aipc.models.names import CATALOGUE
-from aipc.models.source import describe
+from aipc.models.source import HubSource, describe
 from aipc.models.store import Store
 from aipc.serve.pool import model_registry as module
 from aipc.serve.pool.model_registry import ModelRegistry
@@ -97,6 +97,21 @@ def test_what_is_named_comes_first_and_once(store):
     assert list(cards) == ["phi-3-mini", CATALOGUE.default.name]
 
 
+def test_a_checkpoint_of_the_hub_is_offered_by_its_id(store):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    for source in (HubSource("org/name"), HubSource("org/name", commit)):
+        facts = {"source": describe(source)}
+        put(store.home / "checkpoints" / source.name, "checkpoint", 100, facts)
+        put_artifact(store, f"{source.name}-openvino-int4", 30)
+    cards = ModelRegistry([], store).cards()
+    offered = {name: card for name, card in cards.items() if not card.is_variant}
+    assert {*offered} == {"org/name", f"org/name@{commit}"}
+    assert all(name == card.load_name for name, card in offered.items())
+    assert {card.nbytes for card in offered.values()} == {30}
+    assert not offered["org/name"].is_named
+    assert ModelRegistry(["org/name"], store).cards()["org/name"].is_named
+
+
 def test_two_models_can_not_have_one_name(store, tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder / "model").mkdir(parents=True)
@@ -120,6 +135,9 @@ def test_what_is_pulled_later_is_offered_soon(store, monkeypatch):
     assert registry.cards() == {}
     now[0] += 5.0
     assert list(registry.cards()) == ["phi-3-mini"]
+    put_checkpoint(store, CATALOGUE.default)
+    registry.read_again()
+    assert len(registry.cards()) == 2
 
 
 def test_an_alias_is_another_name_and_a_model_s_own_name_comes_first(store):

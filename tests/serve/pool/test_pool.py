@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import time
@@ -477,6 +478,43 @@ def test_an_unused_model_is_unloaded(fake_pool, answer_of, run_async):
             return (await answer_of(pool, "hello"))[0]
 
     assert run_async(go()) == "hello "
+
+
+def test_a_request_says_how_long_its_model_stays(fake_pool, request_of, run_async):
+    async def answer(pool, keep_s):
+        return [one async for one in pool.answer("fake", None, request_of("hello"), keep_s)]
+
+    async def go():
+        async with fake_pool(idle_s=500.0) as pool:
+            await answer(pool, None)
+            assert 400 < only(pool).idle_left_s <= 500
+            await answer(pool, 50.0)
+            assert only(pool).idle_left_s <= 50
+            await answer(pool, None)
+            assert only(pool).idle_left_s <= 50
+            await answer(pool, math.inf)
+            assert only(pool).idle_left_s is None
+            await answer(pool, 0.0)
+            await until(lambda: only(pool).state == "stopped")
+            assert only(pool).idle_left_s == 500
+            await pool.load("fake", None, 50.0)
+            assert only(pool).idle_left_s <= 50
+
+    run_async(go())
+
+
+def test_a_model_is_unloaded_once_its_answers_have_ended(fake_pool, answer_of, run_async):
+    async def go():
+        async with fake_pool() as pool:
+            running = asyncio.create_task(answer_of(pool, "count 20 every 0.02"))
+            await until(lambda: pool.statuses() and only(pool).running == 1)
+            await pool.unload("fake:latest")
+            assert only(pool).state == "stopped"
+            assert (await running)[0] == "".join(f"{n} " for n in range(20))
+            with pytest.raises(ModelUnknown):
+                await pool.unload("none")
+
+    run_async(go())
 
 
 def test_draining_ends_what_runs_and_refuses_the_rest(fake_pool, request_of, answer_of, run_async):

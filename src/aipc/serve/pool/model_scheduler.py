@@ -283,6 +283,7 @@ class ModelScheduler:
         await self._end(self._detach())
 
     def _unload_idle(self) -> None:
+        self._idle_timer = None
         self._unloading = asyncio.create_task(self._end(self._detach()))
 
     def _detach(self) -> WorkerClient | None:
