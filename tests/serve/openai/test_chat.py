@@ -221,6 +221,16 @@ def test_what_cannot_be_honored_is_refused(client, more, code, stream):
     assert (error["type"], error["code"]) == ("invalid_request_error", code)
 
 
+def test_an_error_of_a_tool_names_the_tool(client):
+    odd = {"type": "function", "function": {"name": "odd", "parameters": {"type": "list"}}}
+    for tools, param in (
+        ([TOOL, odd], "tools[1].function.parameters"),
+        ([TOOL, TOOL], "tools[1].function.name"),
+    ):
+        error = client.post(PATH, json=request_body("x", tools=tools)).json()["error"]
+        assert (error["param"], error["code"]) == (param, "invalid_value")
+
+
 def test_what_changes_nothing_is_taken(client):
     more = {
         "user": "me",

@@ -43,7 +43,7 @@ from aipc.serve.openai.schemas import (
     token_logprobs,
     usage_members,
 )
-from aipc.serve.openai.tools import choose, definition
+from aipc.serve.openai.tools import choose, definitions
 from aipc.serve.worker.messages import ServerEvent, Waiting
 
 
@@ -62,8 +62,7 @@ def _generation_requests(body: ChatRequest, client: str) -> list[GenerationReque
         message = "add_generation_prompt is false only with continue_final_message"
         raise HTTPError(400, message, code="invalid_value", param="add_generation_prompt")
     messages = conversation(body.messages)
-    offered = [definition(tool.function) for tool in body.tools or ()]
-    tools, choice = choose(body.tool_choice, offered)
+    tools, choice = choose(body.tool_choice, definitions(body.tools))
     return [
         GenerationRequest(
             messages=messages,

@@ -40,7 +40,7 @@ from aipc.serve.openai.responses_schemas import (
 )
 from aipc.serve.openai.schemas import TokenLogprob, token_logprobs, usage_of
 from aipc.serve.openai.stored import ResponseStore, StoredResponse, not_here, owner_of
-from aipc.serve.openai.tools import choose, definition
+from aipc.serve.openai.tools import choose, definitions
 from aipc.serve.worker.messages import ServerEvent, Waiting
 
 _DUMP = methodcaller("model_dump", exclude_unset=True, by_alias=True)
@@ -118,7 +118,7 @@ def _generation_request(
     messages = item_messages(items)
     if not messages:
         raise HTTPError(400, "input: give a text or an item", code="invalid_value", param="input")
-    tools, choice = choose(body.tool_choice, [definition(tool) for tool in body.functions])
+    tools, choice = choose(body.tool_choice, definitions(body.tools))
     if body.tools and not tools and body.needs_tool:
         message = "tool_choice asks for a call, and none of the tools is a function"
         raise HTTPError(400, message, code="invalid_value", param="tool_choice")

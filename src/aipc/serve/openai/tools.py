@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, Tag
 
+from aipc.errors import UsageError
+from aipc.generate.structured.tools import choose_tools
 from aipc.serve.api.refusals import by_member, by_shape
 from aipc.serve.api.schemas import RequestPart
 from aipc.serve.http.errors import HTTPError
@@ -117,9 +119,33 @@ ToolChoice = Annotated[
 ]
 
 
-def definition(function: FunctionBody) -> ToolDefinition:
+def definitions(tools: Sequence[Tool | AnyTool] | None) -> list[ToolDefinition]:
+    """The functions among ``tools``.
+
+    Raises:
+        HTTPError: 400, naming what can't be offered.
+    """
+    told: dict[str, ToolDefinition] = {}
+    for at, tool in enumerate(tools or ()):
+        if isinstance(tool, HostedTool):
+            continue
+        path = f"tools[{at}].function" if isinstance(tool, Tool) else f"tools[{at}]"
+        function: FunctionBody = tool.function if isinstance(tool, Tool) else tool
+        if function.name in told:
+            message = f"two tools are called '{function.name}'; give each a name of its own"
+            raise HTTPError(400, message, code="invalid_value", param=f"{path}.name")
+        told[function.name] = _definition(function, f"{path}.parameters")
+    return [*told.values()]
+
+
+def _definition(function: FunctionBody, parameters: str) -> ToolDefinition:
     members = function.model_dump(exclude_none=True, exclude={"type"})
-    return {"type": "function", "function": members}
+    told = {"type": "function", "function": members}
+    try:
+        choose_tools([told], "auto")
+    except UsageError as error:
+        raise HTTPError(400, str(error), code="invalid_value", param=parameters) from error
+    return told
 
 
 def choose(
