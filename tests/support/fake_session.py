@@ -6,7 +6,7 @@
     die / die after N   the process ends as a crash does, at once or after N tokens
     hang                no token ever, and deaf to cancel
     fail                EngineError with a vendor's error as its cause, after one token
-    refuse              UsageError before the first token
+    refuse [after S]    UsageError before the first token, at once or after S seconds
     call                a tool call
     think WORDS         thinks these words, a token each, then answers "so"
     recall              the conversation, a token a message: "user:hello assistant:hi "…
@@ -183,7 +183,8 @@ class FakeSession:
             text = options["mode"]
         if text.startswith("fit ") and len(prompt) > int(text.split()[1]):
             raise PromptTooLong("the fake's context is full", "ask with less")
-        if text == "refuse":
+        if text.startswith("refuse"):
+            time.sleep(float(text.removeprefix("refuse").removeprefix(" after ") or 0))
             raise UsageError("the fake refuses", "ask it otherwise")
         return FakeStream(self, text, options)
 

