@@ -103,7 +103,9 @@ class Answer:
         if body.stream is False:
             reply = await while_connected(request.receive, self._whole(events))
             return telling_ignored(json_response(reply), body)
-        return telling_ignored(EventStream(self._lines(events), error_line, LINES, heartbeat=None), body)
+        return telling_ignored(
+            EventStream(self._lines(events), error_line, LINES, heartbeat=None), body
+        )
 
     def loaded(self, reason: Literal["load", "unload"]) -> Response:
         """What a request without a prompt gets."""
