@@ -35,13 +35,13 @@ def schema(**more) -> dict:
 ANSWERED = (
     {},
     {"stop": CANARY, "user": CANARY, "metadata": {CANARY: CANARY}},
+    {CANARY: CANARY},
     {"tools": [TOOL], "tool_choice": "required"},
     schema(properties={CANARY: {"const": CANARY}}, required=[CANARY]),
 )
 REFUSED = (
     {"model": CANARY},
     {"device": CANARY},
-    {CANARY: CANARY},
     {"temperature": CANARY},
     {"messages": [{"role": CANARY, "content": CANARY}]},
     {"messages": [{"role": "user", "content": f"{CANARY} " * 4000}]},
@@ -90,6 +90,9 @@ def ask_everything(url: str) -> None:
             assert post(json={**BARE, **more}) == 200
         for more in REFUSED:
             assert post(json={**BARE, **more}) in {400, 404}
+        for path in ("/v1/messages", "/v1/messages/count_tokens"):
+            assert post(path, json={**BARE, CANARY: CANARY}) == 200
+            assert post(path, json={**BARE, "top_k": CANARY, "thinking": {"type": CANARY}}) == 400
         broken = {"Content-Type": "application/json", **key}
         assert post(headers=broken, content=json.dumps(BARE)[:-5]) == 400
         assert post(headers=broken, content=f'{{"{CANARY}": '.encode() * 99) == 400
