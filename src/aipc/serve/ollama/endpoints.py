@@ -103,10 +103,16 @@ def _embedding(pool: Pool, dispatcher: Dispatcher) -> tuple[Endpoint, ...]:
 
 
 def _models(models: OllamaModels) -> tuple[Endpoint, ...]:
+    polled = (
+        ("/api/tags", models.tags, "Models that may be asked.", TagList),
+        ("/api/ps", models.running, "Models that are loaded.", RunningList),
+        ("/api/version", models.version, "Whose API it is.", VersionBody),
+    )
     return (
-        Endpoint("GET", "/api/tags", models.tags, "Models that may be asked.", returns=TagList),
-        Endpoint("GET", "/api/ps", models.running, "Models that are loaded.", returns=RunningList),
-        Endpoint("GET", "/api/version", models.version, "Whose API it is.", returns=VersionBody),
+        *(
+            Endpoint("GET", path, handler, summary, returns=returns, is_polled=True)
+            for path, handler, summary, returns in polled
+        ),
         Endpoint(
             "POST",
             "/api/show",

@@ -30,7 +30,6 @@ _UNIT = "ns|us|µs|μs|ms|s|m|h"
 _DURATION = rf"^[-+]?(?:0|(?:{_AMOUNT}(?:{_UNIT}))+)$"
 _LEAST_TOP_P = 0.001
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "max": "xhigh"}
-_SEEDS = 2**32
 
 
 Duration = Annotated[str, Field(pattern=_DURATION, max_length=40)]
@@ -62,7 +61,7 @@ class OllamaOptions(RequestPart):
         default=None, ge=0.0, le=1.0, description="sample among tokens that hold this share"
     )
     min_p: float | None = sampling_field("min_p")
-    seed: Whole | None = Field(default=None, description="-1: a random one")
+    seed: Whole | None = sampling_field("seed")
     stop: Stop | Annotated[list[Stop], Field(max_length=32)] | None = None
     repeat_penalty: float | None = sampling_field("repetition_penalty")
     presence_penalty: float | None = sampling_field("presence_penalty")
@@ -104,14 +103,14 @@ class OllamaOptions(RequestPart):
 
     def sampling(self) -> dict[str, Any]:
         """The fields of `aipc.runtimes.sampling.Sampling` that were given."""
-        limit, seed = self.num_predict, self.seed
+        limit = self.num_predict
         fields = {
             "max_new_tokens": UNLIMITED if limit is not None and limit < 1 else limit,
             "temperature": self.temperature,
             "top_k": None if self.top_k is None else max(self.top_k, 0),
             "top_p": None if self.top_p is None else max(self.top_p, _LEAST_TOP_P),
             "min_p": self.min_p,
-            "seed": None if seed in {None, -1} else int(seed or 0) % _SEEDS,
+            "seed": self.seed,
             "repetition_penalty": 1.0 if self.repeat_last_n == 0 else self.repeat_penalty,
             "presence_penalty": self.presence_penalty,
             "frequency_penalty": self.frequency_penalty,

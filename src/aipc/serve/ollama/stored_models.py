@@ -59,9 +59,8 @@ class StoreRequests:
     async def pull(self, request: Request) -> Response:
         body = read(PullRequest, await request.body())
         if not self._may_pull:
-            raise HTTPError(
-                403, "fetching models is not allowed here; aipc serve --allow-pull does"
-            )
+            message = "fetching models is not allowed here; aipc serve --allow-pull allows it"
+            raise HTTPError(403, message)
         steps = self._steps(resolve_remote(body.named.removesuffix(_LATEST)))
         if body.stream is False:
             return json_response(await while_connected(request.receive, _last(steps)))
@@ -77,8 +76,9 @@ class StoreRequests:
         )
         work.add_done_callback(lambda _: progress.wake())
         try:
-            async for step in progress.steps(work):
-                yield step
+            async with aclosing(progress.steps(work)) as steps:
+                async for step in steps:
+                    yield step
             await work
         finally:
             progress.is_left = True
@@ -89,7 +89,7 @@ class StoreRequests:
     async def delete(self, request: Request) -> Response:
         body = read(NamedModel, await request.body())
         if not self._may_delete:
-            message = "removing models is not allowed here; aipc serve --allow-delete does"
+            message = "removing models is not allowed here; aipc serve --allow-delete allows it"
             raise HTTPError(403, message)
         name = body.named.removesuffix(_LATEST)
         card = await self._pool.card(name)
