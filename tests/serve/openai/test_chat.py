@@ -171,7 +171,14 @@ def test_how_much_to_think_may_be_said_in_many_ways(client, more, told):
 
 
 @pytest.mark.parametrize(
-    "more", [{"reasoning_effort": "much"}, {"thinking": {"type": "yes"}}, {"think": "low"}]
+    "more",
+    [
+        {"reasoning_effort": "much"},
+        {"thinking": {"type": "yes"}},
+        {"think": "low"},
+        {"chat_template_kwargs": {"chat_template": "{{ 1 }}"}},
+        {"chat_template_kwargs": {"tone": {"a": 1}}},
+    ],
 )
 def test_thinking_that_is_none_is_refused_by_its_name(client, more):
     response = client.post(PATH, json=request_body("x", **more))

@@ -95,7 +95,8 @@ def choose_mode(
     Raises:
         UsageError: thinking of a model that has none, contradictions, or options that are none.
     """
-    given = _check_options(request.template_options)
+    given = request.template_options
+    check_options(given)
     stated = _stated(request, given, template)
     think = stated
     if think is None and is_constrained and template.marks is not None:
@@ -105,6 +106,31 @@ def choose_mode(
     options = {name: value for name, value in known.items() if name in template.variables}
     is_switched = bool(command) or not options.keys().isdisjoint((*_SWITCHES, _BUDGET))
     return ThinkingMode(think, options, command, is_switched, is_constrained, stated is not None)
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse what is no plain JSON, has objects in it, or a name that rendering uses itself.
+
+    Raises:
+        UsageError: naming the variable.
+    """
+    for name, value in options.items():
+        if name in _RENDERING or name.endswith("_token") or not name.isidentifier():
+            raise UsageError(
+                f"'{name:.40}' can't be set as a variable of the chat template", "leave it out"
+            )
+        values = value if isinstance(value, list) else [value]
+        if not all(one is None or isinstance(one, (str, int, float, bool)) for one in values):
+            raise UsageError(
+                f"the template's variable '{name:.40}' is neither a scalar nor a list of them",
+                "give a text, a number, true or false",
+            )
+    size = len(json.dumps(dict(options)))
+    if len(options) > MAX_OPTIONS or size > MAX_CHARACTERS:
+        raise UsageError(
+            f"the template's variables are {len(options)} with {size:,} characters",
+            f"give at most {MAX_OPTIONS} with {MAX_CHARACTERS:,} together",
+        )
 
 
 def refuse_thinking(request: GenerationRequest) -> None:
@@ -177,25 +203,3 @@ def _command(think: bool | None, template: ChatTemplate) -> str:
         return ""
     has_variable = not template.variables.isdisjoint(_SWITCHES)
     return "" if has_variable else _ON if think else _OFF
-
-
-def _check_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Plain JSON without objects, under names that rendering does not use itself."""
-    for name, value in options.items():
-        if name in _RENDERING or name.endswith("_token") or not name.isidentifier():
-            raise UsageError(
-                f"'{name:.40}' can't be set as a variable of the chat template", "leave it out"
-            )
-        values = value if isinstance(value, list) else [value]
-        if not all(one is None or isinstance(one, (str, int, float, bool)) for one in values):
-            raise UsageError(
-                f"the template's variable '{name:.40}' is neither a scalar nor a list of them",
-                "give a text, a number, true or false",
-            )
-    size = len(json.dumps(dict(options)))
-    if len(options) > MAX_OPTIONS or size > MAX_CHARACTERS:
-        raise UsageError(
-            f"the template's variables are {len(options)} with {size:,} characters",
-            f"give at most {MAX_OPTIONS} with {MAX_CHARACTERS:,} together",
-        )
-    return options

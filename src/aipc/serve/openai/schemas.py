@@ -9,7 +9,9 @@ from pydantic import AfterValidator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 import aipc
+from aipc.errors import UsageError
 from aipc.generate import Alternative, Finished, FinishReason, Text
+from aipc.generate.thinking.mode import check_options
 from aipc.runtimes.sampling import DRAW, fold_seed
 from aipc.serve.api.refusals import by_shape
 from aipc.serve.api.schemas import (
@@ -56,6 +58,14 @@ Limit = Annotated[Whole, AfterValidator(_limit), WithJsonSchema({"type": "intege
 """Tokens; -1, as other servers have it, is no limit but the context's."""
 
 
+def _template_options(options: dict[str, Any]) -> dict[str, Any]:
+    try:
+        check_options(options)
+    except UsageError as error:
+        raise PydanticCustomError("template_options", "{reason}", {"reason": str(error)}) from error
+    return options
+
+
 class OpenAIBody(SamplingBody):
     """A request for text, with what of other servers' extensions is honored too."""
 
@@ -76,8 +86,8 @@ class OpenAIBody(SamplingBody):
         le=DECLARED["repetition_penalty"].maximum,
         description="extension, as llama.cpp's: repetition_penalty, over the whole text",
     )
-    chat_template_kwargs: dict[str, Any] | None = Field(
-        default=None, description="extension, as vLLM's: more variables of the chat template"
+    chat_template_kwargs: Annotated[dict[str, Any], AfterValidator(_template_options)] | None = (
+        Field(default=None, description="extension, as vLLM's: more variables of the chat template")
     )
     ignore_eos: bool | None = Field(
         default=None, description="extension, as vLLM's: go on to the limit"
