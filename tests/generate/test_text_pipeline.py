@@ -100,3 +100,21 @@ def test_a_bias_of_a_token_that_is_not_there_is_refused(tmp_path):
 def test_a_suffix_needs_a_model_that_fills_in(tmp_path):
     with pytest.raises(UsageError, match=r"can't fill in the middle.*Qwen2\.5-Coder"):
         pipeline(tmp_path, 260).prepare(GenerationRequest(prompt="a", suffix="b", raw=True))
+
+
+def test_a_suffix_becomes_a_prompt_for_the_middle_and_more_ends(tmp_path):
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": 257}')
+    pipeline(tmp_path, 264)
+    file = tmp_path / "tokenizer.json"
+    written = json.loads(file.read_text())
+    for at, name in enumerate(("prefix", "suffix", "middle", "pad"), start=260):
+        token = {"id": at, "content": f"<fim_{name}>", "special": True, "normalized": False}
+        more = dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
+        written["added_tokens"].append({**token, **more})
+    file.write_text(json.dumps(written))
+    filling = TextPipeline.read(tmp_path)
+    request = GenerationRequest(prompt="ab", suffix="c", raw=True)
+    tokens, *_ = filling.prepare(request)
+    assert [token for token in tokens if token >= 260] == [260, 261, 262]
+    assert filling.ends(request) == {257, 260, 261, 262, 263}
+    assert filling.ends(GenerationRequest(prompt="ab")) == {257}
