@@ -34,6 +34,7 @@ _ANY_SPACE = joined(
 )
 LINE_ENDS: Ranges = ((10, 10), (13, 13), (0x85, 0x85), (0x2028, 0x2029))
 
+_LATIN_END, _SHORT_RUN = 0x250, 12
 SHORTHANDS = {"d": DIGIT, "w": WORD, "s": SPACE}
 """Of these, dialects of patterns agree that they are in; others differ beyond ASCII."""
 
@@ -44,6 +45,15 @@ def not_shorthand(letter: str) -> Ranges:
         return both(ALL, others(_ANY_SPACE))
     categories = ("Nd",) if letter == "d" else ("L", "M", "N", "Pc")
     return both(ALL, others(joined((*of_category(categories), *SHORTHANDS[letter]))))
+
+
+def common_of(category: str) -> Ranges:
+    """Of a category what costs engines little: no short runs beyond the Latin letters."""
+    return tuple(
+        (first, last)
+        for first, last in of_category((category,))
+        if first < _LATIN_END or last - first >= _SHORT_RUN
+    )
 
 
 @lru_cache(maxsize=64)

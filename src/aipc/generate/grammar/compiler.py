@@ -7,6 +7,7 @@ bounded numbers) and never more, but for the parts that it lists as not enforced
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from time import thread_time
 from typing import Any
 
 from aipc.errors import UsageError
@@ -43,6 +44,8 @@ from aipc.runtimes.json_schema import (
 )
 
 MAX_RULES = 8000
+LIMIT_S = 1.0
+"""Of processor time."""
 _SPACE = choice(Word(" "), chain(Word("\n"), repeat(Word(" "), 0, 32)))
 
 
@@ -57,6 +60,7 @@ class Compiler:
         self._terminals: dict[Node, str] = {}
         self._known: dict[tuple[int, ...], Node] = {}
         self._alive: list[Any] = []
+        self._end = thread_time() + LIMIT_S
         self._pointers = {id(node): pointer for node, pointer in subschemas(root)}
         self.unenforced: list[str] = []
         """What the grammar does not keep, each with its place."""
@@ -125,14 +129,12 @@ class Compiler:
             return self.terminal(quoted(other_than(taken)))
         return choice(*(string_node(self, case, taken) for case in self._cases.of(schemas)))
 
-    def add(self, rules: Mapping[str, Node]) -> None:
-        """Rules whose names begin with one of `new_name`."""
-        self._rules.update(rules)
-
     def new_name(self) -> str:
         """The name of a new rule."""
-        if len(self._rules) > MAX_RULES:
-            raise UsageError("the schema takes too many rules", "ask for something simpler")
+        if len(self._rules) > MAX_RULES or thread_time() > self._end:
+            raise UsageError(
+                "the schema takes too many rules or too long", "ask for something simpler"
+            )
         name = f"r{len(self._rules)}"
         self._rules[name] = NOTHING
         return name

@@ -27,12 +27,6 @@ class Compiling(Protocol):
     def define(self, node: Node) -> Node:
         """A rule of its own for ``node``."""
 
-    def add(self, rules: Mapping[str, Node]) -> None:
-        """Rules whose names begin with one of `new_name`."""
-
-    def new_name(self) -> str:
-        """The name of a new rule."""
-
     def terminal(self, node: Node) -> Node:
         """A terminal of its own for a regular ``node``, once for all that are alike."""
 

@@ -14,6 +14,7 @@ from typing import Any
 from aipc.generate.grammar.characters import (
     LINE_ENDS,
     SHORTHANDS,
+    common_of,
     not_shorthand,
     of_category,
 )
@@ -236,7 +237,8 @@ def _category(found: re.Match[str]) -> Any:
     if name in {"Emoji", "Emoji_Presentation", "Extended_Pictographic", "Emoji_Component"}:
         ranges = _EMOJI
     elif re.fullmatch(r"[LMNPSZ][a-z]?", name):
-        ranges = of_category((name,))
+        is_negative = found[0][0] == "P"
+        ranges = of_category((name,)) if is_negative else common_of(name)
     else:
         raise UnsupportedPattern(f"'\\{found[0]}'")
     return both(ALL, others(ranges)) if found[0][0] == "P" else ranges

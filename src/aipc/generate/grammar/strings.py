@@ -17,7 +17,7 @@ from aipc.generate.grammar.texts import (
 )
 from aipc.generate.grammar.values import written_value
 from aipc.runtimes.grammars.automaton import ANYTHING, Complement
-from aipc.runtimes.grammars.grammar import NOTHING, Name, Node, Word, choice
+from aipc.runtimes.grammars.grammar import NOTHING, Node, Word, choice
 from aipc.runtimes.json_schema import values_of
 
 
@@ -88,15 +88,10 @@ class _String:
         return self._closed(plain_text(self._least, self._most))
 
     def _tried(self, languages: list[Any], least: int, most: int | None) -> Node | None:
-        prefix = self._compiler.new_name()
         try:
-            found = matching(languages, least, most, prefix, self._taken)
+            return self._closed(matching(languages, least, most, self._taken))
         except UnsupportedPattern:
             return None
-        if isinstance(found, dict):
-            self._compiler.add(found)
-            return quoted(Name(prefix))
-        return self._closed(found)
 
     def _closed(self, body: Node) -> Node:
         return self._compiler.terminal(quoted(body)) if body != NOTHING else NOTHING

@@ -9,6 +9,7 @@ from typing import Any
 from aipc.generate.grammar.characters import PLAIN, written
 from aipc.generate.grammar.pattern import UnsupportedPattern, language
 from aipc.runtimes.grammars.automaton import (
+    ANYTHING,
     Automaton,
     Both,
     Complement,
@@ -16,6 +17,7 @@ from aipc.runtimes.grammars.automaton import (
     has_empty,
     holds,
     is_plain,
+    sets_in,
 )
 from aipc.runtimes.grammars.grammar import (
     ALL,
@@ -25,6 +27,7 @@ from aipc.runtimes.grammars.grammar import (
     Chars,
     Choice,
     Node,
+    Ranges,
     Repeat,
     Word,
     both,
@@ -37,6 +40,8 @@ from aipc.tables import read_table
 
 MAX_SIZE = 4096
 """Characters of a pattern whose repetitions are written out."""
+_WIDE, _WIDE_SIZE = 12, 60_000
+"""Of a class that stands for any character: most runs, and least characters."""
 _COUNTED_FIRST = 40
 """Longest text whose length an automaton counts where repetitions could be shortened instead."""
 _COUNTED = 300
@@ -91,23 +96,19 @@ def other_than(names: Collection[str]) -> Node:
 
 
 def matching(
-    languages: Sequence[Any],
-    least: int,
-    most: int | None,
-    prefix: str,
-    excluded: Collection[str] = (),
-) -> Node | dict[str, Node]:
-    """Texts of all ``languages`` and lengths but ``excluded``: a node, or rules from ``prefix`` on.
+    languages: Sequence[Any], least: int, most: int | None, excluded: Collection[str] = ()
+) -> Any:
+    """Texts of all ``languages`` and lengths but ``excluded``, as JSON writes them.
 
     Raises:
         UnsupportedPattern: that would be too much.
     """
-    only = languages[0]
     left_out = [name for name in excluded if all(holds(each, name) for each in languages)]
-    if len(languages) == 1 and not left_out and is_plain(only) and not _loops(only):
-        fitting = _fitted(only, least, most)
-        is_exact = fitting == only or most is None or most > _COUNTED_FIRST or _endless(only) < 2
-        if fitting is not None and is_exact:
+    plain, least, most = _without_lengths(languages, least, most)
+    if len(plain) == 1 and not left_out and is_plain(plain[0]) and not _loops(plain[0]):
+        fitting = _fitted(plain[0], least, most)
+        is_exact = fitting == plain[0] or most is None or _endless(plain[0]) < 2
+        if fitting is not None and (is_exact or most is None or most > _COUNTED_FIRST):
             return encoded(fitting)
     together = [*languages]
     if least or most is not None:
@@ -116,15 +117,50 @@ def matching(
         together.append(Repeat(Chars(ALL), least, most))
     if left_out:
         together.append(Complement(choice(*map(Word, left_out))))
+    whole = together[0] if len(together) == 1 else Both(tuple(together))
+    written_whole = encoded(whole)
     try:
-        whole = Both(tuple(together)) if len(together) > 1 else only
-        return Automaton.of(whole).rules(prefix, written)
+        Automaton.of(written_whole)
     except (TooManyStates, RecursionError) as error:
         raise UnsupportedPattern("more states than are allowed") from error
+    return written_whole
 
 
-def encoded(node: Any) -> Node:
-    """A language of texts as JSON writes them."""
+def _without_lengths(
+    languages: Sequence[Any], least: int, most: int | None
+) -> tuple[list[Any], int, int | None]:
+    """Those that are not just any characters of a number, and the lengths with that."""
+    parts = [each for one in languages for each in (one.parts if isinstance(one, Both) else (one,))]
+    lengths = {number: _counted(part) for number, part in enumerate(parts)}
+    others = [part for number, part in enumerate(parts) if lengths[number] is None]
+    for found in lengths.values():
+        if found is None or not others:
+            continue
+        allowed, few, many = found
+        if any(both(each, allowed) != each for part in others for each in sets_in(part)):
+            return list(languages), least, most
+        least = max(least, few)
+        most = many if most is None else most if many is None else min(most, many)
+    return (others, least, most) if others else (list(languages), least, most)
+
+
+def _counted(part: Any) -> tuple[Ranges, int, int | None] | None:
+    """The characters and lengths, where it is a class repeated and little else that may be left."""
+    first, *rest = part.parts if isinstance(part, Chain) and part.parts else (part,)
+    if not isinstance(first, Repeat) or not isinstance(first.part, Chars):
+        return None
+    if len(first.part.ranges) > _WIDE or not all(map(has_empty, rest)):
+        return None
+    is_wide = sum(last - start for start, last in first.part.ranges) > _WIDE_SIZE
+    return (first.part.ranges, first.least, first.most) if is_wide else None
+
+
+def encoded(node: Any) -> Any:  # noqa: PLR0911 - one a kind
+    """A language of texts as JSON writes them, each in one way."""
+    if isinstance(node, Both):
+        return Both(tuple(map(encoded, node.parts)))
+    if isinstance(node, Complement):
+        return Both((encoded(ANYTHING), Complement(encoded(node.part))))
     if isinstance(node, Chars):
         return written(node.ranges)
     if isinstance(node, Word):

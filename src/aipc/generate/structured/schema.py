@@ -30,7 +30,7 @@ MAX_DEPTH = 40
 MAX_NODES = 4096
 """Values of the JSON, containers included."""
 MAX_ENUM = 1000
-MAX_PROPERTIES = 400
+MAX_PROPERTIES = 256
 """Of one object: a grammar of optional ones grows with their square (250 took 1.3 s)."""
 
 Schema = Mapping[str, Any]

@@ -6,8 +6,9 @@ By derivatives: J. Brzozowski, "Derivatives of Regular Expressions", 1964.  Lang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -29,7 +30,7 @@ from aipc.runtimes.grammars.grammar import (
 )
 
 MAX_STATES = 600
-_MAX_SIZE = 20_000
+_MAX_SIZE = 12_000
 """Of all states' expressions together."""
 
 
@@ -63,6 +64,7 @@ class Automaton:
     ends: frozenset[int]
 
     @classmethod
+    @lru_cache(maxsize=128)
     def of(cls, language: Any) -> Automaton:
         """Raises TooManyStates."""
         sets = _partition(language)
@@ -84,17 +86,19 @@ class Automaton:
                 found.setdefault(numbers[after], []).extend(each)
             steps.append([(joined(ranges), number) for number, ranges in found.items()])
         ends = frozenset(number for state, number in numbers.items() if has_empty(state))
-        return _merged(steps, ends)
+        return _merged(_leading(steps, ends), ends)
 
-    def rules(self, prefix: str, write: Callable[[Ranges], Node] = Chars) -> dict[str, Node]:
-        """A rule for each state, the first called ``prefix``; ``write`` gives a character's."""
+    def rules(self, prefix: str) -> dict[str, Node]:
+        """A rule for each state, the first called ``prefix``."""
+        reached = {0, *(after for steps in self.steps for _, after in steps)}
         names = [prefix, *(f"{prefix}-{number}" for number in range(1, len(self.steps)))]
         return {
             names[number]: choice(
                 *([EMPTY] if number in self.ends else []),
-                *(chain(write(ranges), Name(names[after])) for ranges, after in steps),
+                *(chain(Chars(ranges), Name(names[after])) for ranges, after in steps),
             )
             for number, steps in enumerate(self.steps)
+            if number in reached
         }
 
 
@@ -199,21 +203,22 @@ def _without(language: Any) -> Any:
     return language.part if isinstance(language, Complement) else Complement(language)
 
 
-def _sets(language: Any) -> Iterator[Ranges]:
+def sets_in(language: Any) -> Iterator[Ranges]:
+    """The classes of characters in it."""
     if isinstance(language, Chars):
         yield language.ranges
     elif isinstance(language, Word):
         yield from (((ord(each), ord(each)),) for each in language.text)
     elif isinstance(language, (Repeat, Complement)):
-        yield from _sets(language.part)
+        yield from sets_in(language.part)
     else:
         for part in language.parts:
-            yield from _sets(part)
+            yield from sets_in(part)
 
 
 def _partition(language: Any) -> list[Ranges]:
     """Sets of characters that the language does not tell apart."""
-    sets = set(_sets(language)) | {ALL}
+    sets = set(sets_in(language)) | {ALL}
     borders = {0}
     for ranges in sets:
         for first, last in ranges:
@@ -235,8 +240,24 @@ def _size(language: Any) -> int:
     return 1 + sum(_size(part) for part in language.parts)
 
 
+def _leading(
+    steps: list[list[tuple[Ranges, int]]], ends: frozenset[int]
+) -> list[list[tuple[Ranges, int]]]:
+    """Without the steps to states from which no end is reached."""
+    before: dict[int, set[int]] = {}
+    for number, each in enumerate(steps):
+        for _, after in each:
+            before.setdefault(after, set()).add(number)
+    alive, pending = set(ends), list(ends)
+    while pending:
+        found = before.get(pending.pop(), set()) - alive
+        alive |= found
+        pending += found
+    return [[step for step in each if step[1] in alive] for each in steps]
+
+
 def _merged(steps: list[list[tuple[Ranges, int]]], ends: frozenset[int]) -> Automaton:
-    """With one state where several lead to the same, and none that never ends."""
+    """With one state where several lead to the same."""
     group = [int(number in ends) for number in range(len(steps))]
     while True:
         keys = [(group[number], frozenset(_led(each, group))) for number, each in enumerate(steps)]

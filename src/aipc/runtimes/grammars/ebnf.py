@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 
-from aipc.runtimes.grammars.automaton import Automaton, has_empty
+from aipc.errors import UsageError
+from aipc.runtimes.grammars.automaton import Automaton, TooManyStates, has_empty, is_plain
 from aipc.runtimes.grammars.grammar import (
     Chain,
     Chars,
@@ -49,8 +50,8 @@ class _Writer:
     def write(self, grammar: ContextFreeGrammar) -> str:
         for name, node in grammar.rules:
             self._rules[name] = ""  # in this order
-            if name in grammar.terminals and _overlaps(node):
-                rules = Automaton.of(node).rules(name)
+            if name in grammar.terminals and (not is_plain(node) or _overlaps(node)):
+                rules = _automaton(node).rules(name)
                 self._rules.update({each: self._of(body) for each, body in rules.items()})
             else:
                 self._rules[name] = self._of(node)
@@ -158,6 +159,15 @@ class _Writer:
             group = " | ".join(self._enclosed(other) for other in others)
             body += f" | {written}{{0,{most - 1}}} ({group})"
         return body
+
+
+def _automaton(node: Node) -> Automaton:
+    try:
+        return Automaton.of(node)
+    except TooManyStates as error:
+        raise UsageError(
+            "a pattern has too many alternatives that begin alike", "make it simpler"
+        ) from error
 
 
 def _divided(node: Node) -> tuple[Chars | None, tuple[Node, ...]]:

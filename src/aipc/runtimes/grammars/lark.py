@@ -8,7 +8,9 @@ github.com/guidance-ai/llguidance.
 from __future__ import annotations
 
 import json
+from typing import Any
 
+from aipc.runtimes.grammars.automaton import Both, Complement, is_plain
 from aipc.runtimes.grammars.grammar import (
     EMPTY,
     ROOT,
@@ -29,7 +31,7 @@ def write_lark(grammar: ContextFreeGrammar) -> str:
     lines = []
     for name, node in grammar.rules:
         if name in grammar.terminals:
-            lines.append(f"{name.upper()}: /{_expression(node)}/")
+            lines.append(f"{name.upper()}: {_terminal(node)}")
         else:
             shown = "start" if name == ROOT else name
             lines.append(f"{shown}: {_rule(node, grammar)}")
@@ -54,6 +56,21 @@ def _rule(node: Node, grammar: ContextFreeGrammar) -> str:
 def _grouped(node: Node, grammar: ContextFreeGrammar) -> str:
     text = _rule(node, grammar)
     return text if isinstance(node, (Name, Word, Chars)) else f"({text})"
+
+
+def _terminal(node: Any) -> str:
+    """A regular node; of what holds together and what is left out, in Lark's own signs."""
+    if is_plain(node):
+        return f"/{_expression(node)}/" if node != EMPTY else '""'
+    if isinstance(node, Both):
+        return " & ".join(f"({_terminal(part)})" for part in node.parts)
+    if isinstance(node, Complement):
+        return f"~({_terminal(node.part)})"
+    if isinstance(node, Chain):
+        return " ".join(f"({_terminal(part)})" for part in node.parts)
+    if isinstance(node, Choice):
+        return " | ".join(f"({_terminal(part)})" for part in node.parts)
+    return f"({_terminal(node.part)})" + _count(node.least, node.most)
 
 
 def _expression(node: Node) -> str:
