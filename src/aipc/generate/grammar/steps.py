@@ -81,6 +81,7 @@ def _fractions(step: Decimal, low: int | None, high: int | None) -> Node:
         parts.append(chain(integers(whole_low, whole_high - 1), fraction))
         parts += [Word(_plain(count * step)) for count in range(whole_high * each, high + 1)]
     if low is None:
+        parts.append(chain(Word("-0"), choice(*behind)))
         parts.append(chain(integers(None, -1), fraction))
     return choice(*(part for part in parts if part != NOTHING))
 
