@@ -7,7 +7,8 @@ of the history are not, because clients add some with every version.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -31,16 +32,22 @@ def ignored_members(body: Any, read: Any, path: Path = ()) -> Iterator[str]:
         if getattr(read, "IS_IGNORED", False):
             yield written(path)
             return
-        names = {field.alias or name: name for name, field in type(read).model_fields.items()}
+        names = _names(type(read))
         for member, value in body.items():
-            inner: Path = (*path, member)
-            if member in names:
-                yield from ignored_members(value, getattr(read, names[member]), inner)
-            elif value is not None:
-                yield written((*path, _NOT_SHOWN.sub("?", member)[:_LONGEST_NAME] or "?"))
+            if member not in names:
+                if value is not None:
+                    yield written((*path, _NOT_SHOWN.sub("?", member)[:_LONGEST_NAME] or "?"))
+            elif isinstance(value, dict | list):
+                yield from ignored_members(value, getattr(read, names[member]), (*path, member))
     elif isinstance(read, list) and isinstance(body, list):
         for index, pair in enumerate(zip(body, read, strict=True)):
             yield from ignored_members(*pair, (*path, index))
+
+
+@cache
+def _names(kind: type[BaseModel]) -> Mapping[str, str]:
+    """Members of a class as they are written, to its own names."""
+    return {field.alias or name: name for name, field in kind.model_fields.items()}
 
 
 def header_value(paths: Sequence[str]) -> str:

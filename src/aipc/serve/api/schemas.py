@@ -80,7 +80,7 @@ class RequestPart(ApiModel):
     @model_validator(mode="before")
     @classmethod
     def _drop_nulls(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
+        if not isinstance(data, dict) or None not in data.values():
             return data
         fields = cls.model_fields.items()
         wanted = {field.alias or name for name, field in fields if field.is_required()}

@@ -40,7 +40,7 @@ from aipc.serve.openai.responses_schemas import (
 )
 from aipc.serve.openai.schemas import TokenLogprob, token_logprobs, usage_of
 from aipc.serve.openai.stored import ResponseStore, StoredResponse, not_here, owner_of
-from aipc.serve.openai.tools import choose, definitions
+from aipc.serve.openai.tools import choose, definitions, naming_tools
 from aipc.serve.worker.messages import ServerEvent, Waiting
 
 _DUMP = methodcaller("model_dump", exclude_unset=True, by_alias=True)
@@ -62,6 +62,7 @@ class Responses:
         if body.store is False:
             writer = _ResponseWriter(body)
         events = self._events(request, body, _generation_request(body, items, client_of(request)))
+        events = naming_tools(events, body.tools)
         if body.stream:
             return telling_ignored(EventStream(_frames(writer, events), writer.error_frame), body)
         response = await while_connected(request.receive, _response(writer, events))

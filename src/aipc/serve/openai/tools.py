@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import aclosing
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, Tag
 
 from aipc.errors import UsageError
 from aipc.generate.structured.tools import choose_tools
+from aipc.serve.api.dispatch import IndexedEvents
 from aipc.serve.api.refusals import by_member, by_shape
 from aipc.serve.api.schemas import RequestPart
 from aipc.serve.http.errors import HTTPError
@@ -123,29 +125,49 @@ def definitions(tools: Sequence[Tool | AnyTool] | None) -> list[ToolDefinition]:
     """The functions among ``tools``.
 
     Raises:
-        HTTPError: 400, naming what can't be offered.
+        HTTPError: 400, two have one name.
     """
     told: dict[str, ToolDefinition] = {}
-    for at, tool in enumerate(tools or ()):
-        if isinstance(tool, HostedTool):
-            continue
-        path = f"tools[{at}].function" if isinstance(tool, Tool) else f"tools[{at}]"
-        function: FunctionBody = tool.function if isinstance(tool, Tool) else tool
+    for path, function in _functions(tools):
         if function.name in told:
             message = f"two tools are called '{function.name}'; give each a name of its own"
             raise HTTPError(400, message, code="invalid_value", param=f"{path}.name")
-        told[function.name] = _definition(function, f"{path}.parameters")
+        told[function.name] = _definition(function)
     return [*told.values()]
 
 
-def _definition(function: FunctionBody, parameters: str) -> ToolDefinition:
-    members = function.model_dump(exclude_none=True, exclude={"type"})
-    told = {"type": "function", "function": members}
+async def naming_tools(
+    events: IndexedEvents, tools: Sequence[Tool | AnyTool] | None
+) -> IndexedEvents:
+    """``events``; where they end with an error of a tool's definition, it names the tool."""
     try:
-        choose_tools([told], "auto")
+        async with aclosing(events):
+            async for event in events:
+                yield event
+    except UsageError:
+        for path, function in _functions(tools):
+            _check(function, f"{path}.parameters")
+        raise
+
+
+def _functions(tools: Sequence[Tool | AnyTool] | None) -> Iterator[tuple[str, FunctionBody]]:
+    for at, tool in enumerate(tools or ()):
+        if isinstance(tool, Tool):
+            yield f"tools[{at}].function", tool.function
+        elif isinstance(tool, FunctionTool):
+            yield f"tools[{at}]", tool
+
+
+def _definition(function: FunctionBody) -> ToolDefinition:
+    members = function.model_dump(exclude_none=True, exclude={"type"})
+    return {"type": "function", "function": members}
+
+
+def _check(function: FunctionBody, param: str) -> None:
+    try:
+        choose_tools([_definition(function)], "auto")
     except UsageError as error:
-        raise HTTPError(400, str(error), code="invalid_value", param=parameters) from error
-    return told
+        raise HTTPError(400, str(error), code="invalid_value", param=param) from error
 
 
 def choose(
