@@ -267,9 +267,8 @@ def test_a_kept_response_is_read_and_let_go(client):
     assert client.get(path).json() == before
     (item,) = client.get(f"{path}/input_items").json()["data"]
     assert (item["role"], item["content"]) == ("user", "hello")
-    headers = {"Content-Type": "application/json"}
-    assert client.delete(path, headers=headers).json()["deleted"] is True
-    assert {client.get(path).status_code, client.delete(path, headers=headers).status_code} == {404}
+    assert client.delete(path).json()["deleted"] is True
+    assert {client.get(path).status_code, client.delete(path).status_code} == {404}
 
 
 @pytest.mark.parametrize("stream", [False, True])
