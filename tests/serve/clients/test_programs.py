@@ -1,0 +1,148 @@
+"""Real clients, each in a program of programs/, and agents' command lines, on the small real model.
+
+AIPC_CLIENTS names a folder in which the clients are installed once; without it that is done anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from client_requests import KEY, MODEL
+
+pytestmark = pytest.mark.long
+HERE = Path(__file__).parent
+PROGRAMS = HERE / "programs"
+INSTALL_S, PROGRAM_S = 900, 600
+PYTHON = (
+    "anthropic_messages.py",
+    "instructor_chat.py",
+    "langchain_anthropic_chat.py",
+    "langchain_ollama_chat.py",
+    "langchain_openai_chat.py",
+    "langchain_openai_chat.py --responses",
+    "litellm_chat.py",
+    "ollama_chat.py",
+    "openai_agents.py",
+    "openai_agents.py --chat",
+    "openai_chat.py",
+    "pydantic_ai_chat.py",
+    "pydantic_ai_chat.py --responses",
+)
+NODE = (
+    "agents.mjs --chat",
+    "agents.mjs --responses",
+    "anthropic.mjs",
+    "langchain.mjs anthropic",
+    "langchain.mjs chat",
+    "langchain.mjs ollama",
+    "langchain.mjs responses",
+    "ollama.mjs",
+    "openai.mjs",
+    "vercel.mjs anthropic",
+    "vercel.mjs chat",
+    "vercel.mjs compatible",
+    "vercel.mjs ollama",
+    "vercel.mjs responses",
+)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    kept = os.environ.get("AIPC_CLIENTS")
+    return Path(kept).absolute() if kept else tmp_path_factory.mktemp("clients")
+
+
+@pytest.fixture(scope="session")
+def python(folder) -> Path:
+    """An interpreter that has the clients of requirements.txt."""
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is not here")
+    requirements = HERE / "requirements.txt"
+    environment = folder / "python"
+    python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        install(uv, "venv", "--python", sys.executable, str(environment))
+    install(uv, "pip", "install", "--python", str(python), "-r", str(requirements))
+    return python
+
+
+@pytest.fixture(scope="session")
+def packages(folder) -> Path:
+    """A folder with the programs and the packages of package.json."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("neither Node nor npm is here")
+    place = folder / "node"
+    shutil.copytree(PROGRAMS, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py"))
+    install(npm, "install", "--prefix", str(place), "--no-audit", "--no-fund")
+    return place
+
+
+def install(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_S)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.fixture(scope="module")
+def turns_of(api_url):
+    """What a program was told, by turn."""
+    url = api_url.removesuffix("/v1")
+    names = {"AIPC_URL": url, "AIPC_KEY": KEY, "AIPC_MODEL": MODEL}
+
+    def run(*command: str):
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **names},
+            timeout=PROGRAM_S,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+@pytest.mark.parametrize("program", PYTHON)
+def test_a_python_client_gets_what_it_asked_for(python, turns_of, program):
+    name, *arguments = program.split()
+    check(turns_of(str(python), str(PROGRAMS / name), *arguments))
+
+
+@pytest.mark.parametrize("program", NODE)
+def test_a_node_client_gets_what_it_asked_for(packages, turns_of, program):
+    name, *arguments = program.split()
+    check(turns_of("node", str(packages / name), *arguments))
+
+
+def check(turns) -> None:
+    assert {"stream", "error", "typed"} <= set(turns)
+    for name, told in turns.items():
+        if "typed" in name or (name.startswith("error") and "city" in told):
+            assert_is_answer(told)
+        elif name in {"plain", "generate", "responses"}:
+            assert told.strip()
+        elif name == "stream":
+            assert_is_answer(told) if isinstance(told, dict) else assert_is_text(told)
+        elif name.startswith(("tools", "error", "responses_tools")):
+            assert isinstance(told["text"], str)
+            assert all(call["name"] == "find_weather" for call in told["calls"])
+
+
+def assert_is_text(pieces) -> None:
+    assert pieces
+    assert "".join(pieces).strip()
+
+
+def assert_is_answer(told) -> None:
+    assert told["city"] in {"Paris", "Rome"}
+    assert isinstance(told["districts"], int)
+    assert 0 <= told["confidence"] <= 1
