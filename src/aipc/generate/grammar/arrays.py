@@ -8,7 +8,7 @@ from typing import Any
 
 from aipc.generate.grammar.cases import Case
 from aipc.generate.grammar.compiling import Compiling
-from aipc.generate.grammar.members import COMMA, SPACE, enclosed, listed
+from aipc.generate.grammar.members import COMMA, enclosed, listed
 from aipc.generate.grammar.values import written_value
 from aipc.runtimes.grammars.grammar import EMPTY, NOTHING, Node, Word, chain, choice
 from aipc.runtimes.json_schema import list_of
@@ -84,7 +84,7 @@ class _Set:
             return EMPTY if count >= self._least else NOTHING
         if (at, count) not in self._known:
             comma = COMMA if count else EMPTY
-            taken = chain(comma, self._nodes[at], SPACE, self._after(at + 1, count + 1))
+            taken = chain(comma, self._nodes[at], self._after(at + 1, count + 1))
             found = choice(self._after(at + 1, count), taken)
             self._known[at, count] = self._compiler.define(found)
         return self._known[at, count]
@@ -93,5 +93,5 @@ class _Set:
 def _separated(nodes: Sequence[Node]) -> Node:
     parts: list[Node] = []
     for number, node in enumerate(nodes):
-        parts += [*([COMMA] if number else []), node, SPACE]
+        parts += [*([COMMA] if number else []), node]
     return chain(*parts) if parts else EMPTY

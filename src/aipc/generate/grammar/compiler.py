@@ -15,7 +15,7 @@ from aipc.generate.grammar.alternatives import Alternatives
 from aipc.generate.grammar.arrays import array_node
 from aipc.generate.grammar.bounds import integer_node, number_node
 from aipc.generate.grammar.cases import Case, Cases, is_taken_apart
-from aipc.generate.grammar.members import BREAK, COMMA, SPACE, enclosed
+from aipc.generate.grammar.members import BREAK, COMMA, enclosed
 from aipc.generate.grammar.numerals import NUMBER
 from aipc.generate.grammar.objects import object_node
 from aipc.generate.grammar.strings import string_node
@@ -207,9 +207,9 @@ class Compiler:
             value = Name(name)
             text = self.terminal(quoted(plain_text(0, None)))
             self._rules[name] = NOTHING
-            pair = chain(text, Word(":"), optional(Word(" ")), value, SPACE)
+            pair = chain(text, Word(":"), optional(Word(" ")), value)
             pairs = optional(chain(pair, repeat(chain(COMMA, pair))))
-            items = optional(chain(value, SPACE, repeat(chain(COMMA, value, SPACE))))
+            items = optional(chain(value, repeat(chain(COMMA, value))))
             plain = self.terminal(choice(*map(Word, ("true", "false", "null"))))
             self._rules[name] = choice(
                 text,

@@ -34,7 +34,7 @@ class Member:
 
 
 def enclosed(opening: str, body: Node, closing: str) -> Node:
-    return chain(Word(opening), SPACE, body, Word(closing))
+    return chain(Word(opening), SPACE, body, SPACE if body != EMPTY else EMPTY, Word(closing))
 
 
 def listed(first: Sequence[Node], rest: Node, least: int, most: int | None) -> Node:
@@ -49,13 +49,13 @@ def _items(first: Sequence[Node], rest: Node, at: int, least: int, most: int | N
         return EMPTY
     comma = COMMA if at else EMPTY
     if at < len(first):
-        found = chain(comma, first[at], SPACE, _items(first, rest, at + 1, least, most))
+        found = chain(comma, first[at], _items(first, rest, at + 1, least, most))
         return found if at < least else optional(found)
     left = None if most is None else most - at
     if at:
-        return repeat(chain(COMMA, rest, SPACE), max(0, least - at), left)
-    more = repeat(chain(COMMA, rest, SPACE), max(0, least - 1), None if left is None else left - 1)
-    found = chain(rest, SPACE, more)
+        return repeat(chain(COMMA, rest), max(0, least - at), left)
+    more = repeat(chain(COMMA, rest), max(0, least - 1), None if left is None else left - 1)
+    found = chain(rest, more)
     return found if least else optional(found)
 
 
@@ -86,21 +86,21 @@ def properties(
 
 
 def _uncounted(members: Sequence[Member], extra: Node, define: Callable[[Node], Node]) -> Node:
-    more = repeat(chain(COMMA, extra, SPACE)) if extra != NOTHING else EMPTY
+    more = repeat(chain(COMMA, extra)) if extra != NOTHING else EMPTY
     tails: list[Node] = [more]
     for member in reversed(members):
-        tail = chain(COMMA, member.node, SPACE)
+        tail = chain(COMMA, member.node)
         tails.append(chain(tail if member.is_required else optional(tail), tails[-1]))
     tails.reverse()
     firsts = [number for number, member in enumerate(members) if member.is_required]
     if firsts:
-        before = [optional(chain(member.node, SPACE, COMMA)) for member in members[: firsts[0]]]
-        return chain(*before, members[firsts[0]].node, SPACE, tails[firsts[0] + 1])
+        before = [optional(chain(member.node, COMMA)) for member in members[: firsts[0]]]
+        return chain(*before, members[firsts[0]].node, tails[firsts[0] + 1])
     shared: Node = define(more) if more != EMPTY else EMPTY
-    starts: list[Node] = [] if extra == NOTHING else [chain(extra, SPACE, shared)]
+    starts: list[Node] = [] if extra == NOTHING else [chain(extra, shared)]
     for member in reversed(members):
-        starts.append(chain(member.node, SPACE, shared))
-        shared = define(chain(optional(chain(COMMA, member.node, SPACE)), shared))
+        starts.append(chain(member.node, shared))
+        shared = define(chain(optional(chain(COMMA, member.node)), shared))
     return optional(choice(*reversed(starts))) if starts else EMPTY
 
 
@@ -133,7 +133,7 @@ class _Counted:
         parts = [] if member.is_required else [self.after(at + 1, count)]
         if self._most is None or count < self._most:
             comma = COMMA if count else EMPTY
-            parts.append(chain(comma, member.node, SPACE, self.after(at + 1, count + 1)))
+            parts.append(chain(comma, member.node, self.after(at + 1, count + 1)))
         return choice(*parts)
 
     def _extras(self, count: int) -> Node:
@@ -141,12 +141,12 @@ class _Counted:
         most = None if self._most is None else self._most - count
         if self._extra == NOTHING:
             return NOTHING if least else EMPTY
-        more = chain(COMMA, self._extra, SPACE)
+        more = chain(COMMA, self._extra)
         if count:
             return repeat(more, least, most)
         if most == 0:
             return EMPTY
         found = chain(
-            self._extra, SPACE, repeat(more, max(0, least - 1), None if most is None else most - 1)
+            self._extra, repeat(more, max(0, least - 1), None if most is None else most - 1)
         )
         return found if least else optional(found)

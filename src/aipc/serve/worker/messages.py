@@ -119,7 +119,7 @@ def event_from_data(data: Mapping[str, Any]) -> Event | Embedded | Begun:
         return ToolCall(**data["call"])
     end = data["finished"]
     usage, timings = Usage(**end["usage"]), Timings(**end["timings"])
-    return Finished(end["reason"], usage, timings, end["stop"])
+    return Finished(end["reason"], usage, timings, end["stop"], end["misfit"])
 
 
 def _alternative_data(one: Alternative) -> list[Any]:
