@@ -122,19 +122,19 @@ async def _completion(body: ChatRequest, events: IndexedEvents) -> ChatCompletio
         created=int(time.time()),
         model=body.model,
         system_fingerprint=FINGERPRINT,
-        choices=[_choice_body(body, at, choices[at], ends[at].reason) for at in sorted(ends)],
+        choices=[_choice_body(body, at, choices[at], ends[at]) for at in sorted(ends)],
         **usage_members([*ends.values()]),
     )
 
 
-def _choice_body(body: ChatRequest, index: int, choice: _Choice, reason: Any) -> ChatChoice:
+def _choice_body(body: ChatRequest, index: int, choice: _Choice, end: Finished) -> ChatChoice:
     more: dict[str, Any] = {"tool_calls": choice.calls} if choice.calls else {}
     content = "".join(choice.texts) or (None if choice.calls else "")
     if choice.thoughts:
         more["reasoning_content"] = "".join(choice.thoughts)
     message = AnswerMessage(role="assistant", content=content, refusal=None, **more)
     logprobs = ChoiceLogprobs(content=choice.logprobs, refusal=None) if body.logprobs else None
-    told = ending(reason)
+    told = ending(end.reason, end.misfit)
     if body.return_token_ids:
         told["token_ids"] = choice.tokens
     return ChatChoice(index=index, message=message, logprobs=logprobs, **told)
@@ -182,7 +182,7 @@ class _ChunkWriter:
             yield from self._call(index, event)
         elif isinstance(event, Finished):
             self._ends.append(event)
-            yield self._chunk(index, Delta(), reason=event.reason)
+            yield self._chunk(index, Delta(), end=event)
 
     def usage(self) -> bytes:
         return self._frame(choices=[], **usage_members(self._ends))
@@ -196,12 +196,16 @@ class _ChunkWriter:
         yield self._chunk(index, delta)
 
     def _chunk(
-        self, index: int, delta: Delta, event: Text | Thinking | None = None, reason: Any = None
+        self,
+        index: int,
+        delta: Delta,
+        event: Text | Thinking | None = None,
+        end: Finished | None = None,
     ) -> bytes:
         logprobs = None
         if isinstance(event, Text) and self._body.logprobs:
             logprobs = ChoiceLogprobs(content=token_logprobs(event), refusal=None)
-        more = ending(reason)
+        more = ending(end.reason, end.misfit) if end else ending(None)
         if event is not None and self._body.return_token_ids:
             more["token_ids"] = [*event.tokens]
         choice = ChunkChoice(index=index, delta=delta, logprobs=logprobs, **more)

@@ -208,19 +208,23 @@ class UsageBody(ApiModel):
 
 
 StopReason = Annotated[
-    Literal["repetition_detected"] | None,
-    Field(description="extension, as vLLM's: a loop ended the answer"),
+    Literal["repetition_detected", "schema_not_met"] | None,
+    Field(
+        description="extension, as vLLM's: a loop ended the answer, or it does not fit its schema"
+    ),
 ]
 
 
-def ending(reason: FinishReason | None) -> dict[str, Any]:
-    """The members "finish_reason" and, after a loop, "stop_reason" of a choice.
+def ending(reason: FinishReason | None, misfit: str = "") -> dict[str, Any]:
+    """The members "finish_reason" and, after a loop or for a ``misfit``, "stop_reason" of a choice.
 
     Strict clients know OpenAI's finish reasons alone.  Of these a loop is "length": the answer
     was cut, and JSON in it is not whole.
     """
     if reason == "repetition":
         return {"finish_reason": "length", "stop_reason": "repetition_detected"}
+    if misfit:
+        return {"finish_reason": reason, "stop_reason": "schema_not_met"}
     return {"finish_reason": reason}
 
 
