@@ -18,7 +18,7 @@ from aipc.runtimes.grammars.ebnf import write_ebnf
 from aipc.session.convert import convert
 
 TOKENS = 250
-FEW, MANY = 100, 3000
+FEW, MANY = 60, 3000
 ENDING = frozenset('{}[]",:0123456789.-')
 
 

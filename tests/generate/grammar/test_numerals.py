@@ -55,7 +55,7 @@ def test_a_number_is_allowed_if_it_lies_between_the_bounds(least, most, is_open)
 def test_multiples_are_allowed_and_what_lies_between_them_is_not(step, bounds):
     allowed = multiples([step], *bounds)
     found = 0
-    for count in range(-300, 300):
+    for count in range(-120, 120):
         value = count * Decimal(str(step))
         text = f"{value.normalize():f}"
         fits = all(each is None for each in bounds) or (
