@@ -176,13 +176,18 @@ class _Clock:
 
     def __init__(self) -> None:
         self._start = self._first = self._latest = time.perf_counter()
-        self.tokens = 0
+        self.tokens = self.cached_tokens = 0
 
     def tick(self) -> None:
         self._latest = time.perf_counter()
         self.tokens += 1
         if self.tokens == 1:
             self._first = self._latest
+
+    def note_cached(self, generation: Generation) -> None:
+        """At the first token: the prompt of a later run has what was thought besides."""
+        if self.tokens == 1:
+            self.cached_tokens = generation.cached_tokens
 
     def timings(self) -> Timings:
         after_first = self._latest - self._first
@@ -220,7 +225,7 @@ def _events(request: _Request, writer: Writer, control: _Control) -> Generator[E
     yield from writer.finish()
     if reason == "stop" and writer.has_called:
         reason = "tool_calls"
-    usage = Usage(len(request.prompt), clock.tokens, writer.thinking_tokens)
+    usage = Usage(len(request.prompt), clock.tokens, writer.thinking_tokens, clock.cached_tokens)
     misfit = request.check(writer.text) if request.check and reason == "stop" else ""
     yield Finished(reason, usage, clock.timings(), writer.stop, misfit)
 
@@ -258,6 +263,7 @@ def _engine_events(
         control.attach(generation)
         for at, token in enumerate(generation):
             clock.tick()
+            clock.note_cached(generation)
             told = _told(generation, at, run.decoding)
             if token in request.stop_ids:
                 writer.keep(token, told)

@@ -183,6 +183,13 @@ class Generation(Protocol):
         Only where ``Decoding.top_logprobs`` asks for some.
         """
 
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens of the prompt that were computed for an earlier one; 0 too where none is told.
+
+        Known when a token has been yielded.
+        """
+
     def cancel(self) -> None:
         """End the request and give back what it holds; from any thread, any number of times.
 

@@ -98,6 +98,7 @@ class FakeGeneration:
         self._alternatives = alternatives
         self.logprobs: list[float] = []
         self.top_logprobs: list[Alternatives] = []
+        self.cached_tokens = 0
 
     @property
     def ended(self) -> bool:

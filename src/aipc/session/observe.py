@@ -116,6 +116,10 @@ class _Observed:
     def top_logprobs(self) -> Sequence[Alternatives]:
         return self._generation.top_logprobs
 
+    @property
+    def cached_tokens(self) -> int:
+        return self._generation.cached_tokens
+
     def cancel(self) -> None:
         self._generation.cancel()
         self._end()

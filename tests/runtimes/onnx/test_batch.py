@@ -257,3 +257,13 @@ def test_an_answer_that_ends_where_the_rotary_switch_is_ends(count, opened):
     assert told == greedy(config, tensors, prompts[1], count)
     for prompt, first, rest in zip(prompts[::2], begun, running, strict=True):
         assert [first, *rest] == greedy(config, tensors, prompt, 12)
+
+
+def test_it_tells_how_much_of_a_prompt_was_kept_from_an_earlier_one(opened):
+    engine, _, _ = opened()
+    told = []
+    for prompt in (PROMPT, PROMPT, PROMPT[:3] + PROMPT[:1]):
+        generation = engine.start(prompt, Decoding(2), NOTHING)
+        list(generation)
+        told.append(generation.cached_tokens)
+    assert told == [0, len(PROMPT) - 1, 3]

@@ -40,6 +40,8 @@ class RowRequest:
         self.prompt = list(prompt)
         self.left = decoding.max_new_tokens
         self.is_cancelled = False
+        self.cached_tokens = 0
+        """Of the prompt, that its row held already."""
         self._sampler = Sampler(decoding, prompt)
         self._stop_ids = stop_ids
         self.grammar = grammar
@@ -204,7 +206,7 @@ class RowBatch:
             return True
         if row is None:
             return False
-        row.request = request
+        row.request, request.cached_tokens = request, len(row.tokens)
         self._set_pending(row, request.prompt[len(row.tokens) :])
         return True
 

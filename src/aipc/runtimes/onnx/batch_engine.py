@@ -123,5 +123,9 @@ class BatchGeneration:
     def top_logprobs(self) -> Sequence[Alternatives]:
         return self._top_logprobs
 
+    @property
+    def cached_tokens(self) -> int:
+        return self._request.cached_tokens
+
     def cancel(self) -> None:
         self._request.cancel()

@@ -170,6 +170,10 @@ class ONNXGeneration:
     def top_logprobs(self) -> Sequence[Alternatives]:
         return self._told.top
 
+    @property
+    def cached_tokens(self) -> int:
+        return 0
+
     def cancel(self) -> None:
         self._cancelled.set()
         if self._turn.acquire(blocking=False):

@@ -87,6 +87,10 @@ class OpenVINOGeneration:
         """None: GenAI's pipelines tell of the chosen token alone."""
         return ()
 
+    @property
+    def cached_tokens(self) -> int:
+        return 0
+
     def cancel(self) -> None:
         self._cancelled.set()
         self._engine.release(self._handle)

@@ -212,6 +212,10 @@ class ScoredGeneration:
     def top_logprobs(self) -> Sequence[Alternatives]:
         return self._told.top
 
+    @property
+    def cached_tokens(self) -> int:
+        return 0
+
     def cancel(self) -> None:
         self._cancelled.set()
 
@@ -255,6 +259,10 @@ class FollowedGeneration:
     @property
     def top_logprobs(self) -> Sequence[Alternatives]:
         return self._told.top
+
+    @property
+    def cached_tokens(self) -> int:
+        return 0
 
     def cancel(self) -> None:
         self._cancelled.set()

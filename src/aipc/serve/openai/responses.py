@@ -346,7 +346,9 @@ def _usage(end: Finished) -> ResponseUsage:
     usage = usage_of([end])
     return ResponseUsage(
         input_tokens=usage.prompt_tokens,
-        input_tokens_details=CachedTokens(cached_tokens=0, cache_write_tokens=0),
+        input_tokens_details=CachedTokens(
+            cached_tokens=end.usage.cached_tokens, cache_write_tokens=0
+        ),
         output_tokens=usage.completion_tokens,
         output_tokens_details=ReasoningTokens(reasoning_tokens=end.usage.thinking_tokens),
         total_tokens=usage.total_tokens,

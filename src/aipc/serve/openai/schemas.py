@@ -198,12 +198,19 @@ class CompletionDetails(ApiModel):
     reasoning_tokens: int
 
 
+class PromptDetails(ApiModel):
+    cached_tokens: int = Field(description="computed for an earlier prompt")
+
+
 class UsageBody(ApiModel):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     completion_tokens_details: CompletionDetails | None = Field(
         default=None, description="where something was thought"
+    )
+    prompt_tokens_details: PromptDetails | None = Field(
+        default=None, description="where the runtime tells that some were cached"
     )
 
 
@@ -233,12 +240,17 @@ def usage_of(ends: Sequence[Finished]) -> UsageBody:
     prompt = ends[0].usage.prompt_tokens
     completion = sum(end.usage.completion_tokens for end in ends)
     thinking = sum(end.usage.thinking_tokens for end in ends)
-    details = {"completion_tokens_details": CompletionDetails(reasoning_tokens=thinking)}
+    cached = ends[0].usage.cached_tokens
+    details: dict[str, Any] = {}
+    if thinking:
+        details["completion_tokens_details"] = CompletionDetails(reasoning_tokens=thinking)
+    if cached:
+        details["prompt_tokens_details"] = PromptDetails(cached_tokens=cached)
     return UsageBody(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=prompt + completion,
-        **(details if thinking else {}),
+        **details,
     )
 
 
