@@ -51,6 +51,16 @@ NODE = (
     "vercel.mjs responses",
 )
 
+CODEX = """\
+model = "{model}"
+model_provider = "aipc"
+[model_providers.aipc]
+name = "aipc"
+base_url = "{url}"
+wire_api = "responses"
+env_key = "AIPC_API_KEY"
+"""
+
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory) -> Path:
@@ -121,6 +131,44 @@ def test_a_python_client_gets_what_it_asked_for(python, turns_of, program):
 def test_a_node_client_gets_what_it_asked_for(packages, turns_of, program):
     name, *arguments = program.split()
     check(turns_of("node", str(packages / name), *arguments))
+
+
+@pytest.fixture
+def agent_says(packages, tmp_path):
+    """Run an agent's command in an empty project and a home of its own; what it printed."""
+
+    def run(name: str, *arguments: str, **names: str) -> str:
+        command = packages / "node_modules" / ".bin" / name
+        done = subprocess.run(
+            [str(command), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TERM": "dumb", **names},
+            timeout=PROGRAM_S,
+        )
+        assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-1000:]
+        return done.stdout
+
+    return run
+
+
+def test_codex_runs(agent_says, api_url, tmp_path):
+    (tmp_path / "config.toml").write_text(CODEX.format(model=MODEL, url=api_url))
+    home = {"CODEX_HOME": str(tmp_path), "AIPC_API_KEY": KEY}
+    assert agent_says("codex", "exec", "--skip-git-repo-check", "Say hello.", **home).strip()
+
+
+def test_claude_code_runs(agent_says, api_url):
+    names = {
+        "ANTHROPIC_BASE_URL": api_url.removesuffix("/v1"),
+        "ANTHROPIC_API_KEY": KEY,
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    }
+    options = ("--bare", "--model", MODEL, "--tools", "Read")
+    assert agent_says("claude", "-p", "Say hello.", *options, **names).strip()
 
 
 def check(turns) -> None:
