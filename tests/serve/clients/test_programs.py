@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from client_requests import KEY, MODEL
+from client_requests import KEY, MODEL, QUESTION
 
 pytestmark = pytest.mark.long
 HERE = Path(__file__).parent
@@ -167,8 +167,8 @@ def test_claude_code_runs(agent_says, api_url):
         "ANTHROPIC_API_KEY": KEY,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     }
-    options = ("--bare", "--model", MODEL, "--tools", "Read")
-    assert agent_says("claude", "-p", "Say hello.", *options, **names).strip()
+    options = ("--bare", "--model", MODEL, "--tools", "Read", "--system-prompt", "Be brief.")
+    assert agent_says("claude", "-p", QUESTION, *options, **names).strip()
 
 
 def check(turns) -> None:
