@@ -12,6 +12,7 @@
     recall              the conversation, a token a message: "user:hello assistant:hi "…
     mode                what the request says of thinking: "True low 5 {'a': 1} "
     fit N               PromptTooLong where the conversation has more than N messages
+    misfit              "misfit", which a check of the finished answer finds not to fit
     print               a word on the process's standard output
     anything else       that text again, a token a word
 
@@ -98,7 +99,8 @@ class FakeStream:
                 self._count += 1
         total = time.perf_counter() - self._started
         usage = Usage(self.prompt_tokens, self._count, self._thought)
-        yield Finished(reason, usage, Timings(0.0, 1.0, total), stop)
+        misfit = "it is no JSON" if text == "misfit" else ""
+        yield Finished(reason, usage, Timings(0.0, 1.0, total), stop, misfit)
 
     def _think(self, words: list[str]) -> Iterator[Thinking]:
         for word in words:

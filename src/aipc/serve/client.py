@@ -163,7 +163,8 @@ class RemoteSession(Answerer):
             AipcError: from the iteration, as the server sends it.
         """
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-        form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+        wanted = {"name": "answer", "schema": schema, "strict": True}
+        form = {"type": "json_schema", "json_schema": wanted}
         body: dict[str, Any] = {
             **self._asked,
             "messages": list(messages),

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from aipc.serve.api.ignored import HEADER
+from aipc.serve.api.schemas import read
 from aipc.serve.openai.chat_schemas import ChatRequest
 
 PATH = "/v1/chat/completions"
@@ -395,6 +396,34 @@ def test_a_stream_says_in_its_last_chunk_that_a_loop_ended_it(client):
     end = json.loads(last)["choices"][0]
     assert (end["finish_reason"], end["stop_reason"]) == ("length", "repetition_detected")
     assert done == "[DONE]"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_was_found_not_to_fit_says_so(client, stream):
+    reply = client.post(PATH, json=request_body("misfit", stream=stream))
+    body = json.loads(events(reply)[-2]) if stream else reply.json()
+    (choice,) = body["choices"]
+    assert (choice["finish_reason"], choice["stop_reason"]) == ("stop", "schema_not_met")
+
+
+SCHEMA_FORM = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}
+STRICT_FORM = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}, "strict": True}}
+STRICT_TOOL = {"type": "function", "function": {"name": "look", "strict": True}}
+
+
+@pytest.mark.parametrize(
+    ("more", "strict"),
+    [
+        ({"response_format": SCHEMA_FORM}, False),
+        ({"response_format": STRICT_FORM}, True),
+        ({"response_format": {"type": "json_schema", "schema": {}, "strict": True}}, True),
+        ({"tools": [STRICT_TOOL]}, True),
+        ({"tools": [{"type": "function", "function": {"name": "look"}}]}, False),
+    ],
+)
+def test_a_part_that_cannot_be_enforced_is_refused_where_the_request_is_strict(more, strict):
+    body = json.dumps(request_body("x", **more)).encode()
+    assert read(ChatRequest, body).is_strict is strict
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,11 @@ def test_an_answer_that_a_loop_ended_is_incomplete_and_says_why(client, stream):
     assert response["stop_reason"] == "repetition_detected"
 
 
+def test_an_answer_that_was_found_not_to_fit_says_so(client):
+    response = client.post(PATH, json=request_body("misfit")).json()
+    assert (response["status"], response["stop_reason"]) == ("completed", "schema_not_met")
+
+
 def test_the_events_of_a_text_come_in_openais_order(client):
     events = events_of(client.post(PATH, json=request_body("count 3", stream=True)))
     names = [name for name, _ in events]

@@ -17,10 +17,11 @@ from aipc.child import Child, ChildEnded, safe_environment
 from aipc.errors import EngineError, UsageError
 from aipc.runtimes.base import Constraint
 from aipc.runtimes.openvino.generation import written
+from aipc.runtimes.openvino.grammar_worker import PROCESSOR_S
 
 START_S = 60.0
 COMPILE_S = 5.0
-"""A step of the model's pipeline compiles the grammar once more, and all its requests wait."""
+"""Of wall time, in which the process has `grammar_worker.PROCESSOR_S` even on a busy machine."""
 
 
 class GrammarCheck:
@@ -36,8 +37,8 @@ class GrammarCheck:
         """Return if GenAI can enforce ``constraint``; one it has accepted is not tried again.
 
         Raises:
-            UsageError: it is no valid expression, or takes more than `COMPILE_S` seconds or much
-                memory to compile.
+            UsageError: it is no valid expression, or takes more than
+                `grammar_worker.PROCESSOR_S` seconds or much memory to compile.
             EngineError: the folder has no tokenizer for GenAI, or the process did not start.
         """
         if not (self._artifact / OPENVINO_TOKENIZER).is_file():
@@ -63,7 +64,7 @@ class GrammarCheck:
         except ChildEnded as ended:  # the grammar killed it, or it was ended at the limit
             self._child = None
             raise UsageError(
-                f"the {name} takes more than {COMPILE_S:g} seconds or too much memory to compile",
+                f"the {name} takes more than {PROCESSOR_S:g} seconds or too much memory to compile",
                 "make it simpler: fewer or smaller counts of repetition",
             ) from ended
         if complaint:

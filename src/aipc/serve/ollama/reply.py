@@ -49,7 +49,7 @@ class OllamaReply(ApiModel):
     model: str
     created_at: str
     done: bool
-    done_reason: Literal["stop", "length", "load", "unload"] | None = None
+    done_reason: Literal["stop", "length", "schema_not_met", "load", "unload"] | None = None
     logprobs: list[OllamaLogprob] | None = None
     total_duration: int | None = None
     load_duration: int | None = Field(default=None, description="until the model began with it")
@@ -141,7 +141,7 @@ class Answer:
         total, timings = time.perf_counter() - self._started, end.timings
         first = timings.total_s if timings.first_token_s is None else timings.first_token_s
         return {
-            "done_reason": "length" if end.reason in {"length", "repetition"} else "stop",
+            "done_reason": _done_reason(end),
             "total_duration": _ns(total),
             "load_duration": _ns(total - timings.total_s),
             "prompt_eval_count": end.usage.prompt_tokens,
@@ -167,6 +167,12 @@ def _logprobs(event: Text) -> Iterable[OllamaLogprob]:
 
 def _alternative(one: Alternative) -> OllamaAlternative:
     return OllamaAlternative(token=one.text, logprob=one.logprob, bytes=list(one.piece))
+
+
+def _done_reason(end: Finished) -> str:
+    if end.misfit:
+        return "schema_not_met"
+    return "length" if end.reason in {"length", "repetition"} else "stop"
 
 
 def _ns(seconds: float) -> int:

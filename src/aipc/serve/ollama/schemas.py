@@ -169,7 +169,7 @@ class GeneratingBody(OllamaBody):
             "sampling": self.opts.sampling(),
             "stop": self.opts.stops,
             "schema": self.schema_of_answer,
-            "strict": isinstance(self.format, dict),
+            "strict": False,
             "think": self.think if isinstance(self.think, bool | None) else True,
             "reasoning_effort": _EFFORTS.get(self.think) if isinstance(self.think, str) else None,
             "logprobs": bool(self.logprobs),

@@ -72,7 +72,7 @@ class ChatRequest(ThinkingMembers, CompletionBase):
     @property
     def is_strict(self) -> bool:
         tools = (tool.function.strict for tool in self.tools or ())
-        return is_strict(self.response_format) and False not in tools
+        return is_strict(self.response_format) or True in tools
 
 
 class ChoiceLogprobs(ApiModel):

@@ -30,7 +30,7 @@ class SchemaBody(RequestPart):
     description: str | None = None
     schema_: Schema | None = Field(default=None, alias="schema")
     strict: bool | None = Field(
-        default=None, description="false: what can't be enforced is checked at the answer's end"
+        default=None, description="true: refused where a part can't be enforced; else it is checked"
     )
 
 
@@ -85,7 +85,7 @@ def schema_of(form: Format | FlatFormat | None) -> Mapping[str, Any] | None:
 
 
 def is_strict(form: Format | FlatFormat | None) -> bool:
-    """Whether what of the schema can't be enforced is to be refused."""
+    """Whether what of the schema can't be enforced is refused: as at OpenAI, where it says so."""
     if isinstance(form, SchemaFormat):
-        return False not in {form.strict, form.json_schema.strict if form.json_schema else None}
-    return not isinstance(form, FlatSchemaFormat) or form.strict is not False
+        return True in {form.strict, form.json_schema.strict if form.json_schema else None}
+    return isinstance(form, FlatSchemaFormat) and form.strict is True

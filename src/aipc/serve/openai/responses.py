@@ -38,7 +38,7 @@ from aipc.serve.openai.responses_schemas import (
     ResponseRequest,
     ResponseUsage,
 )
-from aipc.serve.openai.schemas import TokenLogprob, token_logprobs, usage_of
+from aipc.serve.openai.schemas import TokenLogprob, ending, token_logprobs, usage_of
 from aipc.serve.openai.stored import ResponseStore, StoredResponse, not_here, owner_of
 from aipc.serve.openai.tools import choose, definitions, naming_tools
 from aipc.serve.worker.messages import ServerEvent, Waiting
@@ -130,7 +130,7 @@ def _generation_request(
         schema=schema_of(form),
         tools=tools,
         tool_choice=choice,
-        strict=is_strict(form) and False not in (tool.strict for tool in body.functions),
+        strict=is_strict(form) or True in (tool.strict for tool in body.functions),
         template_options=body.chat_template_kwargs or {},
         **body.thinking_fields(body.reasoning.effort if body.reasoning else None),
         ignore_eos=bool(body.ignore_eos),
@@ -264,8 +264,9 @@ class _ResponseWriter:
         self.response.status = status
         if is_cut:
             self.response.incomplete_details = IncompleteDetails(reason="max_output_tokens")
-        if end.reason == "repetition":
-            self.response.stop_reason = "repetition_detected"
+        told = ending(end.reason, end.misfit)
+        if "stop_reason" in told:
+            self.response.stop_reason = told["stop_reason"]
         self.response.usage = _usage(end)
         self.response.timings = timings_of([end])
         if self._keep is not None:
