@@ -97,6 +97,11 @@ CASES = [
     (OWN | {"additionalProperties": True}, '{"a":1,"b":"x"}', '{"a":"x"}'),
     (OWN | {"additionalProperties": STRING}, '{"a":1,"ab":"x"}', '{"a":1,"a":"x"}'),
     (OWN | {"patternProperties": {"^x_": STRING}}, '{"x_1":"a"}', '{"y":"a"}'),
+    (
+        {"type": "object", "patternProperties": {"^[ab]{1,2}$": INTEGER, "^[ab]{1,3}$": INTEGER}},
+        '{"aab":1}',
+        '{"aab":true}',
+    ),
     (NUMBERS, '{"b":1}', '{"b":"x"}'),
     (NUMBERS | {"propertyNames": {"pattern": "^[a-z]{2}$"}}, '{"ab":1}', '{"a":1}'),
     (NUMBERS | {"propertyNames": {"enum": ["k"]}}, '{"k":1}', '{"b":1}'),

@@ -98,7 +98,7 @@ def other_than(names: Collection[str]) -> Node:
 def matching(
     languages: Sequence[Any], least: int, most: int | None, excluded: Collection[str] = ()
 ) -> Any:
-    """Texts of all ``languages`` and lengths but ``excluded``, as JSON writes them.
+    """Texts of all ``languages`` and lengths but ``excluded``, as JSON writes them, or `NOTHING`.
 
     Raises:
         UnsupportedPattern: that would be too much.
@@ -120,10 +120,10 @@ def matching(
     whole = together[0] if len(together) == 1 else Both(tuple(together))
     written_whole = encoded(whole)
     try:
-        Automaton.of(written_whole)
+        is_possible = bool(Automaton.of(written_whole).ends)
     except (TooManyStates, RecursionError) as error:
         raise UnsupportedPattern("more states than are allowed") from error
-    return written_whole
+    return written_whole if is_possible else NOTHING
 
 
 def _without_lengths(
