@@ -33,6 +33,7 @@ from aipc.runtimes.openvino.scorer import (
     ScoredGeneration,
     is_scored,
 )
+from aipc.runtimes.openvino.tokenizer import tokenizers
 from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
 from aipc.runtimes.sampler import Scores
 from aipc.runtimes.token_queue import TokenChunk
@@ -109,8 +110,9 @@ class OpenVINOEngine:
             )
         scheduler = _scheduler(chunked=self.switch is None)
         with translated("the model could not be loaded on " + device):
+            typed = _typed(properties, self._lookup)
             pipeline: Any = openvino_genai.ContinuousBatchingPipeline(
-                artifact, scheduler, device, _typed(properties, self._lookup)
+                artifact, *tokenizers(artifact), scheduler, device, **typed
             )
         self._grammars = GrammarCheck(artifact)
         self._artifact = artifact

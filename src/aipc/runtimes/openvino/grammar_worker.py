@@ -17,6 +17,7 @@ from typing import Any
 from aipc.child import answer_lines
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.openvino.generation import generation_config, token_tensor
+from aipc.runtimes.openvino.tokenizer import open_tokenizer
 from aipc.runtimes.vendor_errors import reason_line
 
 MEMORY = 2 * 2**30  # bytes that grammars may take
@@ -57,10 +58,10 @@ def _pipeline(artifact: Path) -> Any:
     import openvino
     import openvino_genai
 
-    tokenizer = openvino_genai.Tokenizer(artifact)
+    tokenizer = open_tokenizer(artifact)
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder, "model.xml")
-        openvino.save_model(_network(len(tokenizer.get_vocab())), graph)
+        openvino.save_model(_network(max(tokenizer.get_vocab().values()) + 1), graph)
         weights = openvino.Tensor(np.fromfile(graph.with_suffix(".bin"), np.uint8))
         text = graph.read_text("utf-8")
     return openvino_genai.LLMPipeline(text, weights, tokenizer, "CPU", ATTENTION_BACKEND="SDPA")

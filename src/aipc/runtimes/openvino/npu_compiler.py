@@ -11,6 +11,7 @@ from aipc.errors import AipcError, EngineError, UsageError
 from aipc.progress import Notify, Progress
 from aipc.runtimes.blob_cache import BlobCache
 from aipc.runtimes.openvino.static_shape import NpuOptions, Shape
+from aipc.runtimes.openvino.tokenizer import tokenizers
 from aipc.runtimes.vendor_errors import translated
 
 EMULATION: Mapping[str, str] = {
@@ -126,7 +127,9 @@ class NpuCompiler:
     def _open(self, **more: Any) -> Any:
         import openvino_genai
 
-        return openvino_genai.LLMPipeline(self._artifact, "NPU", **self.properties, **more)
+        return openvino_genai.LLMPipeline(
+            self._artifact, *tokenizers(self._artifact), "NPU", **self.properties, **more
+        )
 
     def _configuration(self, shape: Shape) -> dict[str, Any]:
         """All that a compiled pipeline depends on, but the model and the driver."""
