@@ -28,9 +28,8 @@ KEYWORDS_OF = {
 }
 """The type that keywords are about."""
 _APPLIED = frozenset(
-    {"$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "type"}
-    | {"const", "enum", "dependentRequired", "dependentSchemas", "dependencies"}
-    | {"unevaluatedItems"}
+    {"$ref", "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "type"}
+    | {"const", "enum", "dependentRequired", "dependentSchemas", "unevaluatedItems"}
 )
 KNOWN = _APPLIED.union(*KEYWORDS_OF.values())
 """Keywords that ask for something; every other is a note (2020-12 core, section 6.5)."""

@@ -87,6 +87,8 @@ def test_a_contradiction_is_refused(schema):
     [
         {"allOf": [{"anyOf": [{"required": [f"{k}{n}"]} for k in "ab"]} for n in range(14)]},
         doubled(24, lambda name: {"anyOf": [{"$ref": name}, {"$ref": name}], "type": "integer"}),
+        {"type": "integer", "exclusiveMinimum": 1e300},
+        {**doubled(30, lambda name: {"allOf": [{"$ref": name}, {"$ref": name}]}), "enum": [1, 2]},
         {
             "type": "object",
             "patternProperties": {f"{letter}.*{letter}": {} for letter in "abcdefghijklmnopqrst"},

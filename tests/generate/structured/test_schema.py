@@ -63,6 +63,9 @@ def test_what_goes_beyond_a_limit_is_refused_with_the_reason(schema, reason):
     [
         {"$ref": "#"},
         {"anyOf": [{"type": "null"}, {"$ref": "#"}]},
+        {"not": {"$ref": "#"}},
+        {"if": {"$ref": "#"}, "then": {"required": ["a"]}},
+        {"dependentSchemas": {"a": {"$ref": "#"}}},
         {
             "$ref": "#/$defs/A",
             "$defs": {"A": {"oneOf": [{"$ref": "#/$defs/B"}]}, "B": {"allOf": [{"$ref": "#"}]}},
@@ -104,10 +107,20 @@ def test_references_move_with_their_schema_and_names_and_values_do_not():
         ({"minLength": 2.0}, {"minLength": 2}),
         ({"maxLength": 2**53}, {}),
         ({"maxItems": 10**9}, {}),
+        ({"$id": "a", "$schema": 4}, {}),
+        ({"$dynamicRef": "#/$defs/b"}, {"allOf": [{"$ref": "#/$defs/b"}]}),
+        (
+            {"dependencies": {"b": ["c"], "d": {"required": ["e"]}}},
+            {"dependentRequired": {"b": ["c"]}, "dependentSchemas": {"d": {"required": ["e"]}}},
+        ),
     ],
 )
 def test_what_older_drafts_and_odd_writers_write_is_read_as_the_newest(written, read):
-    assert checked({"properties": {"a": written}}) == {"properties": {"a": read}}
+    around = {"$defs": {"b": {}}}
+    assert checked({"properties": {"a": written}, **around}) == {
+        "properties": {"a": read},
+        **around,
+    }
 
 
 @pytest.mark.parametrize(
@@ -122,6 +135,12 @@ def test_what_older_drafts_and_odd_writers_write_is_read_as_the_newest(written, 
         ({"multipleOf": 0}, "'multipleOf' at # of the schema is not above 0"),
         ({"type": "text"}, "no type is called 'text'"),
         ({"required": "a"}, "'required' at .* is no list of names"),
+        ({"dependencies": {"a": 5}}, "#/dependentSchemas/a in the schema is no schema: 5"),
+        (
+            {"dependentRequired": {"a": 5}},
+            "'required' at .*dependentRequired/a of the schema is no",
+        ),
+        ({"$dynamicRef": "http://example.org"}, "the schema refers to .* outside itself"),
     ],
 )
 def test_values_without_a_meaning_are_refused_by_name(schema, reason):

@@ -16,8 +16,8 @@ _MAX_DEPENDENT = 5
 Case = tuple[dict[str, Any], ...]
 """Of these the keywords for one place hold together; none has alternatives or references."""
 _TAKEN_APART = frozenset(
-    {"$ref", "allOf", "anyOf", "oneOf", "if", "then", "else", "dependentRequired"}
-    | {"dependentSchemas", "dependencies"}
+    {"$ref", "allOf", "anyOf", "oneOf", "if", "then", "else"}
+    | {"dependentRequired", "dependentSchemas"}
 )
 
 
@@ -106,7 +106,6 @@ def _choices(schema: dict[str, Any]) -> list[list[list[Any]]]:
             + [[each, schema.get("else", True)] for each in negated or ()]
         )
     dependent = {
-        **mapping_of(schema, "dependencies"),
         **mapping_of(schema, "dependentSchemas"),
         **mapping_of(schema, "dependentRequired"),
     }
@@ -124,7 +123,7 @@ def is_taken_apart(schema: dict[str, Any]) -> str | None:
         return "not"
     if "if" in schema and "else" in schema and _negated(schema["if"]) is None:
         return "else"
-    dependent = ("dependencies", "dependentSchemas", "dependentRequired")
+    dependent = ("dependentSchemas", "dependentRequired")
     if sum(len(mapping_of(schema, keyword)) for keyword in dependent) > _MAX_DEPENDENT:
         return "dependentRequired"
     return None

@@ -154,7 +154,7 @@ class Compiler:
                 self.not_enforced(f"'{lost}'", schema)
             if "oneOf" in schema and not self._alternatives.are_apart(schema["oneOf"]):
                 self.not_enforced("'oneOf' with parts that one value may fit together", schema)
-            for keyword in ("contains", "unevaluatedItems", "$dynamicRef"):
+            for keyword in ("contains", "unevaluatedItems"):
                 if keyword in schema:
                     self.not_enforced(f"'{keyword}'", schema)
 
@@ -183,7 +183,7 @@ class Compiler:
             [
                 value
                 for value in min(lists, key=len)
-                if all(fits(value, node, self._root) for node in case)
+                if all(fits(value, node, self._root, self._end) for node in case)
             ]
         )
 

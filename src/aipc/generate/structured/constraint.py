@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aipc.errors import UsageError
 from aipc.generate.grammar.compiler import Compiler
@@ -37,8 +38,7 @@ def constrain(schema: Schema, *, strict: bool = True) -> Enforced:
         UsageError: as `checked`; no answer fits; or a part that is not enforced, where ``strict``.
     """
     plain = checked(schema)
-    compiler = Compiler(plain)
-    return _enforced(compiler, compiler.node_of((plain,)), plain, strict=strict)
+    return _enforced(plain, lambda compiler: compiler.node_of((plain,)), plain, strict=strict)
 
 
 def constrain_either(
@@ -54,14 +54,25 @@ def constrain_either(
             "calls": moved(checked(calls), "#/$defs/calls"),
         }
     }
-    compiler = Compiler(both)
-    answer = compiler.node_of((both["$defs"]["answer"],))
-    called = compiler.node_of((both["$defs"]["calls"],))
-    return _enforced(compiler, choice(around(called), answer), checked(schema), strict=strict)
+
+    def node(compiler: Compiler) -> Node:
+        answer = compiler.node_of((both["$defs"]["answer"],))
+        return choice(around(compiler.node_of((both["$defs"]["calls"],))), answer)
+
+    return _enforced(both, node, checked(schema), strict=strict)
 
 
-def _enforced(compiler: Compiler, root: Node, schema: Schema, *, strict: bool) -> Enforced:
-    grammar = compiler.grammar(root)
+def _enforced(
+    root: dict[str, Any], node: Callable[[Compiler], Node], schema: Schema, *, strict: bool
+) -> Enforced:
+    compiler = Compiler(root)
+    try:
+        grammar = compiler.grammar(node(compiler))
+    except RecursionError as error:
+        raise UsageError(
+            "the schema is too deeply nested, or its numbers are too long",
+            "ask for something simpler",
+        ) from error
     if strict and compiler.unenforced:
         raise UsageError(f"{compiler.unenforced[0]} can't be enforced", LENIENT)
     return Enforced(Constraint("json_schema", grammar=grammar), tuple(compiler.unenforced), schema)

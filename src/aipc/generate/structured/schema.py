@@ -66,6 +66,7 @@ def checked(schema: Schema) -> dict[str, Any]:
     plain = _plain(schema)
     _check_size(plain)
     for node, pointer in subschemas(plain):
+        _simplify(node)
         _modernize(node, pointer)
         _check_values(node, f"at {pointer} of the schema")
     return check(plain)
@@ -168,10 +169,32 @@ def _follow(root: dict[str, Any], node: Any, pointer: str, way: list[int], done:
     way.append(id(node))
     if "$ref" in node:
         _follow(root, resolve(root, node["$ref"]), pointer, way, done)
-    for keyword in ("anyOf", "oneOf", "allOf"):
-        for inner in list_of(node, keyword):
-            _follow(root, inner, pointer, way, done)
+    for inner in _in_place(node):
+        _follow(root, inner, pointer, way, done)
     done.add(way.pop())
+
+
+def _in_place(node: dict[str, Any]) -> Iterator[Any]:
+    """The schemas in it that are about the same value."""
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        yield from list_of(node, keyword)
+    yield from mapping_of(node, "dependentSchemas").values()
+    yield from (node[keyword] for keyword in ("not", "if", "then", "else") if keyword in node)
+
+
+def _simplify(node: dict[str, Any]) -> None:
+    """One way to refer to another part, and one to have a property depend on another.
+
+    An address and a draft of its own are left out: references are paths in the whole schema.
+    """
+    for note in ("$id", "$schema"):
+        node.pop(note, None)
+    if "$dynamicRef" in node:  # of a path it is the same
+        node["allOf"] = [*list_of(node, "allOf"), {"$ref": node.pop("$dynamicRef")}]
+    for name, needed in mapping_of(node, "dependencies").items():
+        newer = "dependentRequired" if isinstance(needed, list) else "dependentSchemas"
+        node[newer] = {name: needed, **mapping_of(node, newer)}
+    node.pop("dependencies", None)
 
 
 def _modernize(node: dict[str, Any], pointer: str) -> None:
@@ -215,5 +238,7 @@ def _check_values(node: dict[str, Any], where: str) -> None:
     if not isinstance(pattern, str):
         raise UsageError(f"the pattern {where} is no text: {pattern!r:.40}")
     check_limit(f"the pattern {where}", len(pattern), MAX_PATTERN_CHARACTERS, "characters")
+    for name, needed in mapping_of(node, "dependentRequired").items():
+        required_of({"required": needed}, f"{where}/dependentRequired/{name}")
     types_of(node, where)
     required_of(node, where)
