@@ -39,6 +39,12 @@ def test_zero_temperature_is_greedy_whatever_the_model_says():
     assert resolve(Sampling(temperature=0), LLAMA_3) == Decoding(1024)
 
 
+def test_a_temperature_that_engines_would_round_to_zero_is_greedy():
+    for cold in (5e-7, 1e-45, 1e-300):
+        assert resolve(Sampling(temperature=cold), LLAMA_3) == Decoding(1024)
+    assert resolve(Sampling(temperature=1e-6), LLAMA_3).temperature == 1e-6
+
+
 def test_values_of_a_model_that_does_not_sample_are_not_taken():
     config = {"do_sample": False, "temperature": 0.7, "repetition_penalty": 1.2}
     assert resolve(Sampling(), config) == Decoding(1024, repetition_penalty=1.2)

@@ -19,6 +19,9 @@ _SHARES = ("top_p", "top_k", "min_p")
 """What means nothing unless tokens are sampled."""
 SAMPLED = ("temperature", *_SHARES)
 """The fields of `Sampling` that say how tokens are sampled."""
+COLDEST = 1e-6
+"""Lowest temperature that is sampled at: below it the likeliest token is certain, and the engines'
+floats of 32 bits come to divide by 0."""
 _PENALTIES = ("repetition_penalty", "presence_penalty", "frequency_penalty")
 GREEDY: Mapping[str, Any] = {name: getattr(Decoding, name) for name in (*SAMPLED, *_PENALTIES)}
 """The likeliest token each time, whatever a model's makers state."""
@@ -107,7 +110,7 @@ def resolve(requested: Sampling, defaults: Sequence[SamplingDefaults]) -> Resolv
 
 def _is_sampled(requested: Sampling, defaults: Sequence[SamplingDefaults]) -> bool:
     if requested.temperature is not None:
-        return requested.temperature > 0
+        return requested.temperature >= COLDEST
     if any(getattr(requested, name) not in {None, getattr(Decoding, name)} for name in _SHARES):
         return True
     return next((one.samples for one in defaults if one.samples is not None), False)
