@@ -79,7 +79,7 @@ def test_token_ids_are_the_prompt_as_they_are(tmp_path):
     pipe = pipeline(tmp_path, 260)
     prepared = pipe.prepare(GenerationRequest(prompt_ids=[5, 6, 259], raw=True))
     assert prepared.tokens == [5, 6, 259]
-    with pytest.raises(GenerationError, match="the model knows 0 to 259"):
+    with pytest.raises(GenerationError, match="0 to 259; make the ids with this model's"):
         pipe.prepare(GenerationRequest(prompt_ids=[5, 260], raw=True))
 
 

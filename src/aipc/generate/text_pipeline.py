@@ -106,7 +106,7 @@ class TextPipeline:
         toolbox = choose_tools(request.tools, request.tool_choice)
         enforced = toolbox.enforced(form, request.schema, strict=request.strict)
         tokens, thinking = self._tokens(request, toolbox, enforced)
-        self._check_known(tokens)
+        self._check_known(tokens, is_written_here=not request.prompt_ids)
         return PreparedPrompt(tokens, enforced, toolbox.reader(form), thinking)
 
     def ends(self, request: GenerationRequest) -> frozenset[int]:
@@ -170,14 +170,16 @@ class TextPipeline:
         )
         return tokens, plan
 
-    def _check_known(self, tokens: Sequence[int]) -> None:
+    def _check_known(self, tokens: Sequence[int], *, is_written_here: bool = True) -> None:
         """Refuse a token that the embedding has no row for: kernels answer nonsense to it."""
         last = max(tokens, default=0)
         if self.vocabulary is not None and last >= self.vocabulary:
             raise GenerationError(
                 f"the prompt has the token {quoted(self.tokenizer.text_of(last))} ({last}), and the"
                 f" model knows 0 to {self.vocabulary - 1:,}",
-                "its tokenizer is another model's: convert it again with its own tokenizer files",
+                "its tokenizer is another model's: convert it again with its own tokenizer files"
+                if is_written_here
+                else "make the ids with this model's tokenizer",
             )
 
 
