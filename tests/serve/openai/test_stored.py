@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from starlette.requests import Request
 
 from aipc.serve.http.errors import HTTPError
-from aipc.serve.openai.stored import ResponseStore, StoredResponse
+from aipc.serve.openai.stored import ResponseStore, StoredResponse, owner_of
 
 
 def response(text):
@@ -34,6 +35,15 @@ def test_the_bytes_of_all_are_bounded():
     store.keep("me", "e", response("e" * nbytes))
     assert not store.find("me", "e")
     assert store.find("me", "d")
+
+
+def test_an_owner_is_known_by_the_key_in_either_header():
+    def owner(**headers):
+        raw = [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()]
+        return owner_of(Request({"type": "http", "headers": raw}))
+
+    assert owner(authorization="Bearer k") == owner(x_api_key="k")
+    assert len({owner(x_api_key="k"), owner(x_api_key="other"), owner()}) == 3
 
 
 def test_a_response_is_its_owner_s_alone():

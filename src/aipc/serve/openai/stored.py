@@ -131,7 +131,9 @@ class StoredResponses:
 
 def owner_of(request: Request) -> str:
     """Whoever shows the same key; without keys, everyone who may use the server."""
-    return hashlib.sha256(request.headers.get("authorization", "").encode()).hexdigest()
+    headers = request.headers
+    shown = headers.get("authorization") or f"Bearer {headers.get('x-api-key', '')}"
+    return hashlib.sha256(shown.encode()).hexdigest()
 
 
 def _not_kept(response_id: str) -> HTTPError:
