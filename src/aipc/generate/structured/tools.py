@@ -23,7 +23,7 @@ MAX_CALLS = 8
 """Of one answer, where it has to be calls or fit a schema."""
 MAX_CHARACTERS = 2**18
 """Of all definitions together, as JSON."""
-_NAME = re.compile(r"[\w.:/@-]{1,128}")
+NAME = re.compile(r"[\w.:/@-]{1,128}")
 """OpenAI's API has letters, digits, _ and - alone; names of MCP servers' tools have more."""
 _NO_KEY = re.compile(r"[^A-Za-z0-9_-]")
 _NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
@@ -113,7 +113,7 @@ def _sound(tool: Tool) -> dict[str, Any]:
             'write {"type": "function", "function": {"name": …, "parameters": …}}',
         )
     name, description = function.get("name"), function.get("description") or ""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise UsageError(
             f"a tool can't be called {name!r:.80}", "use 1 to 128 letters, digits and _ - . : / @"
         )

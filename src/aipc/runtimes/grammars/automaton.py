@@ -48,7 +48,6 @@ class Complement:
     part: Any
 
 
-Language = Chars | Word | Chain | Choice | Repeat | Name | Both | Complement
 ANYTHING = Repeat(Chars(ALL))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from aipc.generate.structured.tools import MAX_TOOLS
 from aipc.serve.api.schemas import ApiModel, RequestPart, Whole
 from aipc.serve.ollama.reply import OllamaReply
 from aipc.serve.ollama.schemas import GeneratingBody, Images
@@ -58,7 +59,7 @@ class OllamaChatRequest(GeneratingBody):
     messages: Annotated[list[OllamaMessage], Field(max_length=2048)] | None = Field(
         default=None, description="without one the model is loaded, and no more"
     )
-    tools: Annotated[list[OllamaTool], Field(max_length=128)] | None = None
+    tools: Annotated[list[OllamaTool], Field(max_length=MAX_TOOLS)] | None = None
 
 
 class OllamaCallFunction(ApiModel):

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from aipc.runtimes.base import MOST_ALTERNATIVES
 from aipc.serve.api.schemas import (
     UNLIMITED,
     ApiModel,
@@ -155,7 +156,7 @@ class GeneratingBody(OllamaBody):
     format: Format | None = Field(default=None, description="'json', or a JSON schema")
     think: Think | None = Field(default=None, description="think first, and how much")
     logprobs: bool | None = None
-    top_logprobs: Whole | None = Field(default=None, ge=0, le=20)
+    top_logprobs: Whole | None = Field(default=None, ge=0, le=MOST_ALTERNATIVES)
 
     @property
     def schema_of_answer(self) -> dict[str, Any] | None:

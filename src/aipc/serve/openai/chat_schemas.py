@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from aipc.generate.structured.tools import MAX_TOOLS
 from aipc.runtimes.base import MOST_ALTERNATIVES
 from aipc.serve.api.schemas import UNLIMITED, ApiModel, TimingsBody
 from aipc.serve.openai.formats import Format, Schema, StructuredOutputs, is_strict, schema_of
@@ -20,7 +21,7 @@ from aipc.serve.openai.schemas import (
     TokenLogprob,
     UsageBody,
 )
-from aipc.serve.openai.tools import MAX_TOOLS, Tool, ToolChoice
+from aipc.serve.openai.tools import Tool, ToolChoice
 
 Reason = Literal["stop", "length", "tool_calls"]
 

@@ -73,7 +73,8 @@ class Responses:
         before = self._store.items_before(owner, body.previous_response_id or "")
         items = _READ(before)
         if isinstance(body.input, str):
-            return [*items, *([_said(body.input)] if body.input else ())]
+            said = [InputMessage(role="user", content=body.input)] if body.input else []
+            return [*items, *said]
         for index, item in enumerate(body.input):
             if not isinstance(item, ItemReference):
                 items.append(item)
@@ -139,10 +140,6 @@ def _generation_request(
         repetition_detection=body.loops,
         client=client,
     )
-
-
-def _said(text: str) -> InputMessage:
-    return InputMessage(role="user", content=text)
 
 
 async def _response(writer: _ResponseWriter, events: IndexedEvents) -> ResponseBody:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag
 
+from aipc.generate.structured.tools import MAX_TOOLS
 from aipc.runtimes.base import MOST_ALTERNATIVES
 from aipc.serve.api.refusals import by_shape
 from aipc.serve.api.schemas import UNLIMITED, ApiModel, RequestPart, TimingsBody, Whole
@@ -20,7 +21,7 @@ from aipc.serve.openai.schemas import (
     ThinkingMembers,
     TokenLogprob,
 )
-from aipc.serve.openai.tools import MAX_TOOLS, AnyTool, FunctionTool, ModeChoice, ToolChoice
+from aipc.serve.openai.tools import AnyTool, FunctionTool, ModeChoice, ToolChoice
 
 MAX_ITEMS = 2048
 LOGPROBS = "message.output_text.logprobs"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, Tag
 
 from aipc.errors import UsageError
-from aipc.generate.structured.tools import choose_tools
+from aipc.generate.structured.tools import MAX_TOOLS, NAME, choose_tools
 from aipc.serve.api.dispatch import IndexedEvents
 from aipc.serve.api.refusals import by_member, by_shape
 from aipc.serve.api.schemas import RequestPart
@@ -17,11 +17,10 @@ from aipc.serve.http.errors import HTTPError
 from aipc.serve.openai.formats import Schema
 from aipc.serve.openai.schemas import is_left_out
 
-ToolName = Annotated[str, Field(pattern=r"^[\w.:/@-]{1,128}$")]
+ToolName = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
 ToolDefinition = dict[str, Any]
 """As `aipc.generate.structured.tools.Tool`."""
 
-MAX_TOOLS = 128
 _MODES = ("none", "auto", "required", "any")
 _WORDS = {"auto", "none", "required"}
 
