@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aipc.errors import UsageError
 from aipc.generate.structured.call_reader import CallReader
 from aipc.generate.structured.constraint import Enforced, constrain, constrain_either
-from aipc.generate.structured.schema import Schema, check, moved
+from aipc.generate.structured.schema import Schema, check, checked, moved
 from aipc.generate.structured.tool_format import ToolFormat
 from aipc.runtimes.grammars.grammar import Node, Word, chain, optional, repeat
 
@@ -125,16 +126,28 @@ def _sound(tool: Tool) -> dict[str, Any]:
 
 
 def _parameters(name: str, given: Any) -> dict[str, Any]:
-    try:
+    with _naming(name):
         parameters = check(_NO_PARAMETERS if given is None else given)
-    except UsageError as error:
-        raise UsageError(f"the parameters of the tool '{name}': {error.what}", error.fix) from error
     if parameters.setdefault("type", "object") != "object":
         raise UsageError(
             f"the parameters of the tool '{name}' are of the type {parameters['type']!r:.40}",
             "describe an object with one property for each parameter",
         )
     return parameters
+
+
+def _defined(function: Mapping[str, Any], key: str) -> Any:
+    """The parameters, where they stand in the schema of all calls."""
+    with _naming(function["name"]):
+        return moved(checked(function["parameters"]), f"#/$defs/{key}")
+
+
+@contextmanager
+def _naming(tool: str) -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"the parameters of the tool '{tool}': {error.what}", error.fix) from error
 
 
 def _key(name: str, at: int) -> str:
@@ -152,7 +165,7 @@ def _calls_of(
     call: dict[str, Any] = {"anyOf": [_call_of(each["name"], key, form) for key, each in pairs]}
     if form.listed:
         call = {"type": "array", "items": call, "minItems": 1, "maxItems": most}
-    defined = {key: moved(each["parameters"], f"#/$defs/{key}") for key, each in pairs}
+    defined = {key: _defined(each, key) for key, each in pairs}
     return {**call, "$defs": defined}
 
 
