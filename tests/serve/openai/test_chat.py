@@ -239,6 +239,21 @@ def test_an_error_of_a_tool_names_the_tool(client):
         assert (error["param"], error["code"]) == (param, "invalid_value")
 
 
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"json_schema": {"name": "a", "schema": {"type": "list"}}}, "json_schema.schema"),
+        ({"schema": {"type": "list"}}, "schema"),
+    ],
+)
+def test_an_error_of_the_schema_names_its_place(client, more, param):
+    form = {"type": "json_schema", **more}
+    error = client.post(PATH, json=request_body("refuse", response_format=form)).json()["error"]
+    assert error["param"] == f"response_format.{param}"
+    error = client.post(PATH, json=request_body("refuse", response_format=SCHEMA_FORM)).json()
+    assert error["error"]["param"] is None  # another error than the schema's
+
+
 def test_what_changes_nothing_is_taken(client):
     more = {
         "user": "me",

@@ -43,7 +43,7 @@ from aipc.serve.openai.schemas import (
     token_logprobs,
     usage_members,
 )
-from aipc.serve.openai.tools import choose, definitions, naming_tools
+from aipc.serve.openai.tools import choose, definitions, naming_part
 from aipc.serve.worker.messages import ServerEvent, Waiting
 
 
@@ -51,7 +51,8 @@ async def answer_chat(dispatcher: Dispatcher, request: Request) -> Response:
     body = read(ChatRequest, await request.body())
     requests = _generation_requests(body, client_of(request))
     events = dispatcher.events(request, body.model, body.device, requests)
-    events = naming_tools(events, body.tools)
+    asked = requests[0]
+    events = naming_part(events, body.tools, asked.schema, body.schema_path, strict=asked.strict)
     if body.stream:
         return telling_ignored(EventStream(_frames(body, events)), body)
     completion = await while_connected(request.receive, _completion(body, events))

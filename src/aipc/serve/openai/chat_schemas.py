@@ -10,7 +10,14 @@ from pydantic import Field
 from aipc.generate.structured.tools import MAX_TOOLS
 from aipc.runtimes.base import MOST_ALTERNATIVES
 from aipc.serve.api.schemas import UNLIMITED, ApiModel, TimingsBody
-from aipc.serve.openai.formats import Format, Schema, StructuredOutputs, is_strict, schema_of
+from aipc.serve.openai.formats import (
+    Format,
+    Schema,
+    StructuredOutputs,
+    is_strict,
+    path_in,
+    schema_of,
+)
 from aipc.serve.openai.messages import AnyMessage
 from aipc.serve.openai.schemas import (
     CompletionBase,
@@ -69,6 +76,15 @@ class ChatRequest(ThinkingMembers, CompletionBase):
         """The answer's JSON schema, by whichever member it was given."""
         vllm = self.structured_outputs.schema_given if self.structured_outputs else None
         return schema_of(self.response_format) or self.json_schema or self.guided_json or vllm
+
+    @property
+    def schema_path(self) -> str:
+        """Where in the request it stands."""
+        if schema_of(self.response_format):
+            return f"response_format.{path_in(self.response_format)}"
+        if self.json_schema:
+            return "json_schema"
+        return "guided_json" if self.guided_json else "structured_outputs.json"
 
     @property
     def is_strict(self) -> bool:

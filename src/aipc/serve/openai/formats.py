@@ -84,6 +84,12 @@ def schema_of(form: Format | FlatFormat | None) -> Mapping[str, Any] | None:
     return (inner.schema_ if inner else None) or form.schema_ or _ANY_OBJECT
 
 
+def path_in(form: Format | FlatFormat | None) -> str:
+    """Where in it the schema stands."""
+    is_inner = isinstance(form, SchemaFormat) and form.json_schema and form.json_schema.schema_
+    return "json_schema.schema" if is_inner else "schema"
+
+
 def is_strict(form: Format | FlatFormat | None) -> bool:
     """Whether what of the schema can't be enforced is refused: as at OpenAI, where it says so."""
     if isinstance(form, SchemaFormat):

@@ -40,7 +40,7 @@ from aipc.serve.openai.responses_schemas import (
 )
 from aipc.serve.openai.schemas import TokenLogprob, ending, token_logprobs, usage_of
 from aipc.serve.openai.stored import ResponseStore, StoredResponse, not_here, owner_of
-from aipc.serve.openai.tools import choose, definitions, naming_tools
+from aipc.serve.openai.tools import choose, definitions, naming_part
 from aipc.serve.worker.messages import ServerEvent, Waiting
 
 _DUMP = methodcaller("model_dump", exclude_unset=True, by_alias=True)
@@ -61,8 +61,11 @@ class Responses:
         writer = _ResponseWriter(body, partial(self._keep, owner, items))
         if body.store is False:
             writer = _ResponseWriter(body)
-        events = self._events(request, body, _generation_request(body, items, client_of(request)))
-        events = naming_tools(events, body.tools)
+        asked = _generation_request(body, items, client_of(request))
+        events = self._events(request, body, asked)
+        events = naming_part(
+            events, body.tools, asked.schema, "text.format.schema", strict=asked.strict
+        )
         if body.stream:
             return telling_ignored(EventStream(_frames(writer, events), writer.error_frame), body)
         response = await while_connected(request.receive, _response(writer, events))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, Tag
 
 from aipc.errors import UsageError
+from aipc.generate.structured.constraint import constrain
 from aipc.generate.structured.tools import MAX_TOOLS, NAME, choose_tools
 from aipc.serve.api.dispatch import IndexedEvents
 from aipc.serve.api.refusals import by_member, by_shape
@@ -135,17 +136,29 @@ def definitions(tools: Sequence[Tool | AnyTool] | None) -> list[ToolDefinition]:
     return [*told.values()]
 
 
-async def naming_tools(
-    events: IndexedEvents, tools: Sequence[Tool | AnyTool] | None
+async def naming_part(
+    events: IndexedEvents,
+    tools: Sequence[Tool | AnyTool] | None,
+    schema: Mapping[str, Any] | None,
+    at: str,
+    *,
+    strict: bool,
 ) -> IndexedEvents:
-    """``events``; where they end with an error of a tool's definition, it names the tool."""
+    """``events``; an error of a tool's definition or of the answer's schema names its path.
+
+    ``at`` is the schema's.
+    """
     try:
         async with aclosing(events):
             async for event in events:
                 yield event
     except UsageError:
         for path, function in _functions(tools):
-            _check(function, f"{path}.parameters")
+            with _named(f"{path}.parameters"):
+                choose_tools([_definition(function)], "auto")
+        if schema is not None:
+            with _named(at):
+                constrain(schema, strict=strict)
         raise
 
 
@@ -162,9 +175,10 @@ def _definition(function: FunctionBody) -> ToolDefinition:
     return {"type": "function", "function": members}
 
 
-def _check(function: FunctionBody, param: str) -> None:
+@contextmanager
+def _named(param: str) -> Iterator[None]:
     try:
-        choose_tools([_definition(function)], "auto")
+        yield
     except UsageError as error:
         raise HTTPError(400, str(error), code="invalid_value", param=param) from error
 
