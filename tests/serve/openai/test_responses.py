@@ -307,5 +307,5 @@ def test_every_body_has_all_that_openais_own_classes_need(client, text, stream):
 
 def test_an_error_of_the_schema_names_its_place(client):
     form = {"type": "json_schema", "name": "a", "schema": {"type": "list"}}
-    reply = client.post(PATH, json=request_body("refuse", text={"format": form}))
+    reply = client.post(PATH, json=request_body("refuse") | {"text": {"format": form}})
     assert reply.json()["error"]["param"] == "text.format.schema"
