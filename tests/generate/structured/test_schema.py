@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from aipc.errors import UsageError
-from aipc.generate.structured.schema import MAX_DEPTH, check, checked, moved
+from aipc.generate.structured.schema import MAX_DEPTH, check, checked, moved, resolve
 
 PERSON = {
     "type": "object",
@@ -146,3 +146,35 @@ def test_what_older_drafts_and_odd_writers_write_is_read_as_the_newest(written, 
 def test_values_without_a_meaning_are_refused_by_name(schema, reason):
     with pytest.raises(UsageError, match=reason):
         checked(schema)
+
+
+def test_tuples_of_older_drafts_are_written_as_the_newest_has_them_wherever_they_stand():
+    pair = {"type": "array", "items": [{"type": "string"}, {"type": "number"}]}
+    point = {"type": "object", "properties": {"at": {**pair, "additionalItems": False}}}
+    assert check(point)["properties"]["at"] == {
+        "type": "array",
+        "prefixItems": [{"type": "string"}, {"type": "number"}],
+        "items": False,
+    }
+
+
+def test_references_reach_into_lists_and_tuples():
+    schema = {
+        "properties": {
+            "a": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "b": {"items": [{"type": "integer"}]},
+        }
+    }
+    for reference, kind in (
+        ("#/properties/a/anyOf/1", "null"),
+        ("#/properties/b/items/0", "integer"),
+    ):
+        root = checked({**schema, "additionalProperties": {"$ref": reference}})
+        assert resolve(root, reference) == {"type": kind}
+
+
+@pytest.mark.parametrize("end", ["2", "-1", "01234567", "x", "1/type/0"])
+def test_references_to_nothing_in_a_list_are_refused(end):
+    several = [{"type": "string"}, {"type": "null"}]
+    with pytest.raises(UsageError, match="has nothing at"):
+        check({"anyOf": several, "items": {"$ref": f"#/anyOf/{end}"}})

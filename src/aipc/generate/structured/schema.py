@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 from aipc.errors import UsageError
@@ -52,6 +53,8 @@ def check(schema: Schema) -> dict[str, Any]:
     """
     plain = _plain(schema)
     _check_size(plain)
+    for node, _ in subschemas(plain):
+        _modernize_tuple(node)
     known = {id(node) for node, _ in subschemas(plain)}
     for node, pointer in subschemas(plain):
         _check_lists(node, pointer)
@@ -67,7 +70,8 @@ def checked(schema: Schema) -> dict[str, Any]:
     _check_size(plain)
     for node, pointer in subschemas(plain):
         _simplify(node)
-        _modernize(node, pointer)
+        _modernize_tuple(node)
+        _modernize_bounds(node, pointer)
         _check_values(node, f"at {pointer} of the schema")
     return check(plain)
 
@@ -143,13 +147,23 @@ def resolve(root: dict[str, Any], reference: Any) -> Any:
             f"the schema refers to {reference!r:.80}, outside itself",
             "move it under $defs and write #/$defs/NAME",
         )
-    found: Any = root
-    for part in reference.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if not isinstance(found, dict) or name not in found:
-            raise UsageError(f"the schema has nothing at {reference!r:.80}, which it refers to")
-        found = found[name]
-    return found
+    names = [part.replace("~1", "/").replace("~0", "~") for part in reference.split("/")[1:]]
+    try:
+        return reduce(_at, names, root)
+    except (KeyError, IndexError):
+        raise UsageError(
+            f"the schema has nothing at {reference!r:.80}, which it refers to"
+        ) from None
+
+
+def _at(value: Any, name: str) -> Any:
+    if isinstance(value, list) and re.fullmatch("[0-9]{1,4}", name):
+        return value[int(name)]
+    if not isinstance(value, dict):
+        raise KeyError(name)
+    if name == "items" and name not in value:
+        return value["prefixItems"]  # a draft-7 reference into a tuple
+    return value[name]
 
 
 def _check_circles(root: dict[str, Any]) -> None:
@@ -197,14 +211,18 @@ def _simplify(node: dict[str, Any]) -> None:
     node.pop("dependencies", None)
 
 
-def _modernize(node: dict[str, Any], pointer: str) -> None:
-    """Write what drafts 4 to 7 wrote otherwise as 2020-12 does."""
+def _modernize_tuple(node: dict[str, Any]) -> None:
+    """Write what drafts 4 to 7 have as a list of items as 2020-12 does."""
     if isinstance(node.get("items"), list):
         node["prefixItems"] = node.pop("items")
         if "additionalItems" in node:
             node["items"] = node.pop("additionalItems")
         if not node["prefixItems"]:
             del node["prefixItems"]
+
+
+def _modernize_bounds(node: dict[str, Any], pointer: str) -> None:
+    """Write what draft 4 has as flags as later drafts do."""
     for exclusive, bound in ("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"):
         if isinstance(node.get(exclusive), bool):
             is_exclusive = node.pop(exclusive)
