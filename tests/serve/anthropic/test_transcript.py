@@ -150,3 +150,8 @@ def test_a_conversation_in_which_nobody_speaks_is_refused():
 def test_it_is_open_where_the_assistant_speaks_last():
     assert read(("user", "a"), ("assistant", "It is")).is_open
     assert not read(("user", "a"), ("assistant", "It is"), ("user", "b")).is_open
+
+
+def test_a_call_without_arguments_is_one_of_none():
+    (called,) = read(("assistant", [{**CALL, "input": None}])).messages
+    assert called["tool_calls"][0]["function"]["arguments"] == "{}"

@@ -35,7 +35,7 @@ class ToolUseBlock(Cached):
     type: Literal["tool_use"]
     id: str
     name: ToolTitle
-    input: dict[str, Any]
+    input: dict[str, Any] = Field(default_factory=dict)
 
 
 class SearchResultBlock(Cached):
