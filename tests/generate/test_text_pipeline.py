@@ -88,6 +88,9 @@ def test_an_answer_goes_on_past_its_end_where_that_is_asked(tmp_path):
     pipe = pipeline(tmp_path, 260)
     assert pipe.ends(GenerationRequest(prompt="x")) == {257}
     assert pipe.ends(GenerationRequest(prompt="x", ignore_eos=True)) == frozenset()
+    typed = GenerationRequest(prompt="x", raw=True, ignore_eos=True, schema={"type": "object"})
+    with pytest.raises(UsageError, match=r"can't be held to a schema.*leave ignore_eos out"):
+        pipe.prepare(typed)
 
 
 def test_a_bias_of_a_token_that_is_not_there_is_refused(tmp_path):

@@ -98,13 +98,19 @@ class TextPipeline:
         """The prompt's token ids, what the answer must match, and what reads it.
 
         Raises:
-            UsageError: tools or a schema that can't be offered or enforced, a suffix for a
-                model that can't fill in the middle, or thinking of one that can't think.
+            UsageError: tools or a schema that can't be offered or enforced, or an end of theirs
+                that is to be ignored; a suffix for a model that can't fill in the middle, or
+                thinking of one that can't think.
             GenerationError: as `write_prompt`.
         """
         form = self.template.tool_format if self.template else format_of(None)
         toolbox = choose_tools(request.tools, request.tool_choice)
         enforced = toolbox.enforced(form, request.schema, strict=request.strict)
+        if enforced and request.ignore_eos:
+            raise UsageError(
+                "an answer that ignores its end can't be held to a schema or a call",
+                "leave ignore_eos out",
+            )
         tokens, thinking = self._tokens(request, toolbox, enforced)
         self._check_known(tokens, is_written_here=not request.prompt_ids)
         return PreparedPrompt(tokens, enforced, toolbox.reader(form), thinking)
