@@ -98,6 +98,11 @@ CASES = [
     (OWN | {"additionalProperties": STRING}, '{"a":1,"ab":"x"}', '{"a":1,"a":"x"}'),
     (OWN | {"patternProperties": {"^x_": STRING}}, '{"x_1":"a"}', '{"y":"a"}'),
     (
+        {"allOf": [OWN | {"required": ["a"]}], "unevaluatedProperties": False},
+        '{"a":1}',
+        '{"a":1,"b":1}',
+    ),
+    (
         {"type": "object", "patternProperties": {"^[ab]{1,2}$": INTEGER, "^[ab]{1,3}$": INTEGER}},
         '{"aab":1}',
         '{"aab":true}',

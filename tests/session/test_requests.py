@@ -293,6 +293,18 @@ def test_what_is_not_enforced_is_checked_at_the_end_where_that_is_asked_for(scri
     assert scripted('["a", "b"]').generate("x", schema=schema, strict=False).misfit == ""
 
 
+def test_a_forced_calls_arguments_are_checked_too(scripted):
+    places = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+    parameters = {"type": "object", "properties": {"places": places}}
+    tool = {"type": "function", "function": {"name": "weather", "parameters": parameters}}
+    asked = {"tools": [tool], "tool_choice": "required", "strict": False}
+    for given, is_told in (["a", "a"], True), (["a", "b"], False):
+        call = json.dumps([{"name": "weather", "arguments": {"places": given}}])
+        reply = scripted(call).generate("Weather?", **asked)
+        assert (reply.finish_reason, len(reply.tool_calls)) == ("tool_calls", 1)
+        assert bool(reply.misfit) is is_told
+
+
 @pytest.mark.parametrize("options", [{}, {"tools": [WEATHER], "tool_choice": "none"}])
 def test_without_tools_the_same_answer_is_text(scripted, options):
     call = '<tool_call>[{"name": "weather", "arguments": {}}]</tool_call>'

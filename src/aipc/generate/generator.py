@@ -132,6 +132,10 @@ class _Request:
     thinking: ThinkingPlan | None
     check: Callable[[str], str] | None
 
+    def misfit(self, text: str | None) -> str:
+        """What of a finished answer does not fit, where that is to be checked."""
+        return "" if self.check is None or text is None else self.check(text)
+
     def has_thought_enough(self, writer: Writer) -> bool:
         budget = None if self.thinking is None else self.thinking.budget
         return budget is not None and writer.is_thinking and writer.thinking_tokens >= budget
@@ -223,10 +227,10 @@ def _events(request: _Request, writer: Writer, control: _Control) -> Generator[E
         yield from _echo(request, control)
     reason = yield from _answer(request, writer, control, clock)
     yield from writer.finish()
+    misfit = request.misfit(writer.constrained) if reason == "stop" else ""
     if reason == "stop" and writer.has_called:
         reason = "tool_calls"
     usage = Usage(len(request.prompt), clock.tokens, writer.thinking_tokens, clock.cached_tokens)
-    misfit = request.check(writer.text) if request.check and reason == "stop" else ""
     yield Finished(reason, usage, clock.timings(), writer.stop, misfit)
 
 

@@ -41,6 +41,7 @@ class Writer:
         self.loops = False
         """Whether the text so far ends in a loop, if those are looked for."""
         self._texts: list[str] = []
+        self._read_texts: list[str] = []
         self._thinking_tokens = 0
         self._tokens: list[int] = []
         self._logprobs: list[float] = []
@@ -60,6 +61,16 @@ class Writer:
     def text(self) -> str:
         """The answer's text so far."""
         return "".join(self._texts)
+
+    @property
+    def constrained(self) -> str | None:
+        """What a schema was to hold: the answer's text, or the JSON of a call that was forced.
+
+        None where the model called a tool in place of a text.
+        """
+        if self._reader is not None and self._reader.is_constrained:
+            return "".join(self._read_texts)
+        return None if self.has_called else self.text
 
     @property
     def has_called(self) -> bool:
@@ -129,9 +140,11 @@ class Writer:
         yield from self._events(self._read(self._stops.feed(text)))
 
     def _read(self, text: str) -> list[str | ToolCall]:
-        if self._reader is not None:
-            return self._reader.feed(text)
-        return [text] if text else []
+        if self._reader is None:
+            return [text] if text else []
+        if self._reader.is_constrained:
+            self._read_texts.append(text)
+        return self._reader.feed(text)
 
     def _events(self, parts: list[str | ToolCall]) -> Iterator[Written]:
         for part in parts:

@@ -96,8 +96,17 @@ class _Object:
             ]
             if name in mapping_of(node, "properties"):
                 own.insert(0, node["properties"][name])
-            found += own or _others(node)
+            found += own or self._unnamed(node, name)
         return found
+
+    def _unnamed(self, node: Mapping[str, Any], name: str) -> list[Any]:
+        """What a schema says of a property that it does not name, but another may."""
+        if "additionalProperties" in node:
+            return [node["additionalProperties"]]
+        is_evaluated = any(name in mapping_of(other, "properties") for other in self._case) or any(
+            holds(texts, name) for _, _, texts, _ in self._patterns
+        )
+        return [] if is_evaluated else _others(node)
 
     def _extra(self, taken: Sequence[str]) -> Node:
         """Pairs whose names are not listed."""
@@ -120,7 +129,11 @@ class _Object:
 
     def _elsewhere(self, node: Mapping[str, Any]) -> list[Any]:
         """What the other schemas say of properties that they do not name."""
-        return [schema for other in self._case if other is not node for schema in _others(other)]
+        return [
+            other["additionalProperties"]
+            for other in self._case
+            if other is not node and "additionalProperties" in other
+        ]
 
     def _pair_of(
         self, names: list[Any], values: list[Any], taken: Sequence[str], *, others: str | None

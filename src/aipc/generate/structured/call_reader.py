@@ -37,11 +37,15 @@ class CallReader:
         self._blank = ""  # blanks that are dropped if a call comes next
         self._is_fresh = True  # at the start or behind a call
         self.calls = 0
+        self.is_constrained = False
+        """Whether the answer is nothing but the JSON of calls."""
 
     @classmethod
     def of_constrained(cls, form: ToolFormat, names: Collection[str]) -> CallReader:
         """For an answer that is nothing but the JSON of calls, as `constraint` wants it."""
-        return cls(replace(form, begin="", end="", bare=True), names)
+        reader = cls(replace(form, begin="", end="", bare=True), names)
+        reader.is_constrained = True
+        return reader
 
     @property
     def markers(self) -> tuple[str, ...]:
