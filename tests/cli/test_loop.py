@@ -22,7 +22,7 @@ ADVICE = (
     "--repetition-penalty 1.1 or weights in int8 (convert the model again with --weight-format "
     "int8) may help"
 )
-TEXTS = json.dumps({"type": "array", "items": {"type": "string"}})
+TEXTS = json.dumps({"type": "array", "items": {"type": "string", "minLength": 4}, "minItems": 60})
 
 
 @pytest.fixture(scope="module")

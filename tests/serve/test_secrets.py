@@ -28,7 +28,7 @@ DEBUGGING = {
 
 
 def schema(**more) -> dict:
-    wanted = {"name": CANARY, "schema": {"type": "object", **more}}
+    wanted = {"name": CANARY, "schema": {"type": "object", **more}, "strict": True}
     return {"response_format": {"type": "json_schema", "json_schema": wanted}}
 
 

@@ -33,7 +33,7 @@ from aipc.runtimes.openvino.scorer import (
     ScoredGeneration,
     is_scored,
 )
-from aipc.runtimes.openvino.tokenizer import tokenizers
+from aipc.runtimes.openvino.tokenizer import masked_tokenizer
 from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
 from aipc.runtimes.sampler import Scores
 from aipc.runtimes.token_queue import TokenChunk
@@ -110,9 +110,15 @@ class OpenVINOEngine:
             )
         scheduler = _scheduler(chunked=self.switch is None)
         with translated("the model could not be loaded on " + device):
-            typed = _typed(properties, self._lookup)
-            pipeline: Any = openvino_genai.ContinuousBatchingPipeline(
-                artifact, *tokenizers(artifact), scheduler, device, **typed
+            typed, make = (
+                _typed(properties, self._lookup),
+                openvino_genai.ContinuousBatchingPipeline,
+            )
+            tokenizer = masked_tokenizer(artifact)
+            pipeline: Any = (
+                make(artifact, scheduler, device, typed)
+                if tokenizer is None
+                else make(artifact, tokenizer, scheduler, device, **typed)
             )
         self._grammars = GrammarCheck(artifact)
         self._artifact = artifact

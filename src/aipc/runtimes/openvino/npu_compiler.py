@@ -11,7 +11,7 @@ from aipc.errors import AipcError, EngineError, UsageError
 from aipc.progress import Notify, Progress
 from aipc.runtimes.blob_cache import BlobCache
 from aipc.runtimes.openvino.static_shape import NpuOptions, Shape
-from aipc.runtimes.openvino.tokenizer import tokenizers
+from aipc.runtimes.openvino.tokenizer import masked_tokenizer
 from aipc.runtimes.vendor_errors import translated
 
 EMULATION: Mapping[str, str] = {
@@ -127,9 +127,9 @@ class NpuCompiler:
     def _open(self, **more: Any) -> Any:
         import openvino_genai
 
-        return openvino_genai.LLMPipeline(
-            self._artifact, *tokenizers(self._artifact), "NPU", **self.properties, **more
-        )
+        tokenizer = masked_tokenizer(self._artifact)
+        given = [self._artifact] if tokenizer is None else [self._artifact, tokenizer]
+        return openvino_genai.LLMPipeline(*given, "NPU", **self.properties, **more)
 
     def _configuration(self, shape: Shape) -> dict[str, Any]:
         """All that a compiled pipeline depends on, but the model and the driver."""

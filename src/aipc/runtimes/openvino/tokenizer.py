@@ -23,10 +23,10 @@ _BEGINS, _ENDS, _SPECIAL = 1, 2, 4
 """Its inputs: where each token's bytes begin and end, and the ids that it leaves out."""
 
 
-def tokenizers(artifact: Path) -> list[Any]:
-    """That tokenizer, for a pipeline's constructor; none of a folder without one."""
+def masked_tokenizer(artifact: Path) -> Any:
+    """`open_tokenizer`'s, for a pipeline; None of a folder without a tokenizer for GenAI."""
     is_there = all((artifact / each).is_file() for each in _MODELS)
-    return [open_tokenizer(artifact)] if is_there else []
+    return open_tokenizer(artifact) if is_there else None
 
 
 def open_tokenizer(artifact: Path) -> Any:
