@@ -202,7 +202,7 @@ def test_the_seed_is_torchs(model):
         ({"inputs": PROMPT, "token_type_ids": torch.ones(1, 3)}, "token_type_ids"),
         ({"inputs": PROMPT, "num_beams": 2}, "num_beams=2"),
         ({"inputs": PROMPT, "num_bems": None}, "did you mean 'num_beams'"),
-        ({"inputs": PROMPT, "max_new_tokens": 0}, "below its minimum"),
+        ({"inputs": PROMPT, "max_new_tokens": -1}, "below its minimum"),
     ],
 )
 def test_what_can_not_be_honored_is_refused_before_the_engine_starts(model, arguments, message):
