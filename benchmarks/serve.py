@@ -27,7 +27,7 @@ from typing import Any
 from aipc.measure.statistics import of_median
 
 QUESTION = "List a hundred animals, number {} first, and describe each."
-PROMPT_CHUNK = 4096  # as aipc.runtimes.openvino.engine has it
+PROMPT_CHUNK = 512  # as aipc.runtimes.openvino.engine has it
 TokenQueue = list[list[float]]
 """Seconds after the round's start at which each stream's tokens came."""
 
@@ -135,6 +135,7 @@ def _tokens(pieces: list[Piece]) -> list[float]:
 @contextmanager
 def serving(artifact: str, environment: dict[str, str] | None = None) -> Iterator[Served]:
     command = [sys.executable, "-m", "aipc", "serve", "-m", artifact, "--device", "cpu"]
+    command += ["--runtime", "openvino"]
     process = subprocess.Popen(
         [*command, "--port", "0"],
         stderr=subprocess.PIPE,
@@ -158,7 +159,7 @@ def prepare(model: str | None, clients: int) -> tuple[str, dict[str, str], list[
     """The artifact, the properties that aipc chooses for it here, and the prompts' tokens."""
     import aipc
 
-    with aipc.load(model, device="cpu") as session:
+    with aipc.load(model, device="cpu", runtime="openvino") as session:
         prompts = [
             session.encode([{"role": "user", "content": QUESTION.format(number + 2)}])
             for number in range(clients)
