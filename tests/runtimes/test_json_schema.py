@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from aipc.runtimes.json_schema import is_of, subschemas, values_of
+from aipc.runtimes.json_schema import subschemas, values_of
 
 
 def test_places_name_where_a_schema_stands():
@@ -21,11 +21,6 @@ def test_what_is_added_on_the_way_is_walked_too():
         if "type" in node:
             node["items"] = {}
     assert places == ["#", "#/items"]
-
-
-def test_a_truth_value_is_no_number_and_an_integer_is():
-    assert [is_of(True, name) for name in ("boolean", "integer", "number")] == [True, False, False]
-    assert [is_of(3, name) for name in ("boolean", "integer", "number")] == [False, True, True]
 
 
 def test_values_are_those_that_are_listed():

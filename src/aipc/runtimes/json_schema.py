@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 from aipc.errors import UsageError
@@ -33,30 +34,7 @@ _APPLIED = frozenset(
 )
 KNOWN = _APPLIED.union(*KEYWORDS_OF.values())
 """Keywords that ask for something; every other is a note (2020-12 core, section 6.5)."""
-TYPES: dict[str, Any] = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "boolean": bool,
-    "null": type(None),
-}
-
-
-def read_schema(text: str) -> dict[str, Any]:
-    """A schema's JSON.
-
-    Raises:
-        UsageError: it is none, or no object.
-    """
-    try:
-        schema = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"the schema is no JSON ({error})", "mend it") from error
-    if not isinstance(schema, dict):
-        raise UsageError("a schema is a JSON object", 'any JSON object: {"type": "object"}')
-    return schema
+TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 
 
 def subschemas(schema: Any, pointer: str = "#") -> Iterator[tuple[dict[str, Any], str]]:
@@ -112,6 +90,32 @@ def list_of(schema: dict[str, Any], keyword: str) -> list[Any]:
     return value
 
 
+def resolve(root: dict[str, Any], reference: Any) -> Any:
+    """What a local reference ("#", "#/$defs/Name") points at."""
+    if not isinstance(reference, str) or not re.fullmatch(r"#(/.*)?", reference, re.DOTALL):
+        raise UsageError(
+            f"the schema refers to {reference!r:.80}, outside itself",
+            "move it under $defs and write #/$defs/NAME",
+        )
+    names = [part.replace("~1", "/").replace("~0", "~") for part in reference.split("/")[1:]]
+    try:
+        return reduce(_at, names, root)
+    except (KeyError, IndexError):
+        raise UsageError(
+            f"the schema has nothing at {reference!r:.80}, which it refers to"
+        ) from None
+
+
+def _at(value: Any, name: str) -> Any:
+    if isinstance(value, list) and re.fullmatch("[0-9]{1,4}", name):
+        return value[int(name)]
+    if not isinstance(value, dict):
+        raise KeyError(name)
+    if name == "items" and name not in value:
+        return value["prefixItems"]  # a draft-7 reference into a tuple
+    return value[name]
+
+
 def types_of(schema: dict[str, Any], pointer: str) -> list[str]:
     """The types that it names; none where it names none.
 
@@ -142,17 +146,6 @@ def required_of(schema: dict[str, Any], pointer: str) -> list[str]:
 def values_of(schema: dict[str, Any]) -> list[Any] | None:
     """The only values that it allows, where it lists them."""
     return [schema["const"]] if "const" in schema else list_of(schema, "enum") or None
-
-
-def is_of(value: Any, type_name: str) -> bool:
-    if isinstance(value, bool):
-        return type_name == "boolean"
-    return isinstance(value, TYPES[type_name])
-
-
-def not_enforced(what: str, pointer: str, by: str, fix: str) -> UsageError:
-    """The error for a part of a schema that an engine would pass over."""
-    return UsageError(f"{what} at {pointer} of the schema can't be enforced by {by}", fix)
 
 
 def check_constrained(

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from aipc.errors import UsageError
-from aipc.generate.structured.schema import MAX_DEPTH, check, checked, moved, resolve
+from aipc.generate.structured.schema import MAX_DEPTH, check, checked, moved
+from aipc.runtimes.json_schema import resolve
 
 PERSON = {
     "type": "object",

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from aipc.generate.structured.schema import resolve
-from aipc.runtimes.json_schema import mapping_of, required_of, types_of, values_of
+from aipc.runtimes.json_schema import mapping_of, required_of, resolve, types_of, values_of
 
 MAX_PARTS = 300
 """Each is compared with each."""

@@ -7,8 +7,7 @@ from itertools import product
 from typing import Any
 
 from aipc.errors import UsageError
-from aipc.generate.structured.schema import resolve
-from aipc.runtimes.json_schema import KNOWN, TYPES, list_of, mapping_of, values_of
+from aipc.runtimes.json_schema import KNOWN, TYPES, list_of, mapping_of, resolve, values_of
 
 MAX_CASES = 512
 _MAX_DEPENDENT = 5

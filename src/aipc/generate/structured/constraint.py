@@ -48,9 +48,10 @@ def constrain_either(
 
     Errors are those of `constrain`.
     """
+    plain = checked(schema)
     both = {
         "$defs": {
-            "answer": moved(checked(schema), "#/$defs/answer"),
+            "answer": moved(plain, "#/$defs/answer"),
             "calls": moved(checked(calls), "#/$defs/calls"),
         }
     }
@@ -59,7 +60,7 @@ def constrain_either(
         answer = compiler.node_of((both["$defs"]["answer"],))
         return choice(around(compiler.node_of((both["$defs"]["calls"],))), answer)
 
-    return _enforced(both, node, checked(schema), strict=strict)
+    return _enforced(both, node, plain, strict=strict)
 
 
 def _enforced(

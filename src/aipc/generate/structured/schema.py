@@ -7,9 +7,7 @@ has such limits too.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
-from functools import reduce
 from typing import Any
 
 from aipc.errors import UsageError
@@ -21,6 +19,7 @@ from aipc.runtimes.json_schema import (
     list_of,
     mapping_of,
     required_of,
+    resolve,
     subschemas,
     types_of,
 )
@@ -138,32 +137,6 @@ def check_limit(what: str, size: int, limit: int, unit: str) -> None:
             f"{what} has {size:,} {unit}, more than the {limit:,} that are allowed",
             "ask for something simpler",
         )
-
-
-def resolve(root: dict[str, Any], reference: Any) -> Any:
-    """What a local reference ("#", "#/$defs/Name") points at."""
-    if not isinstance(reference, str) or not re.fullmatch(r"#(/.*)?", reference, re.DOTALL):
-        raise UsageError(
-            f"the schema refers to {reference!r:.80}, outside itself",
-            "move it under $defs and write #/$defs/NAME",
-        )
-    names = [part.replace("~1", "/").replace("~0", "~") for part in reference.split("/")[1:]]
-    try:
-        return reduce(_at, names, root)
-    except (KeyError, IndexError):
-        raise UsageError(
-            f"the schema has nothing at {reference!r:.80}, which it refers to"
-        ) from None
-
-
-def _at(value: Any, name: str) -> Any:
-    if isinstance(value, list) and re.fullmatch("[0-9]{1,4}", name):
-        return value[int(name)]
-    if not isinstance(value, dict):
-        raise KeyError(name)
-    if name == "items" and name not in value:
-        return value["prefixItems"]  # a draft-7 reference into a tuple
-    return value[name]
 
 
 def _check_circles(root: dict[str, Any]) -> None:
