@@ -9,6 +9,7 @@ rules all texts share.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from aipc.errors import UsageError
 from aipc.runtimes.grammars.automaton import Automaton, TooManyStates, has_empty, is_plain
@@ -37,8 +38,12 @@ _ESCAPES = {9: r"\t", 10: r"\n", 13: r"\r", 34: r"\"", 92: r"\\"}
 _IN_CLASS = frozenset(map(ord, '\\]-^["'))
 
 
+@lru_cache(maxsize=64)
 def write_ebnf(grammar: ContextFreeGrammar) -> str:
-    """The rules, one a line; the answer is the rule ``root``."""
+    """The rules, one a line; the answer is the rule ``root``.
+
+    Kept: it is asked for when a grammar is tried out, and again when it is used.
+    """
     return _Writer().write(grammar)
 
 
