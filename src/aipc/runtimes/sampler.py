@@ -93,20 +93,21 @@ class Sampler:
         return candidates[likely], shares[likely]
 
 
-class Logprobs:
-    """What one answer tells of its tokens' probabilities, as far as ``decoding`` asks for it."""
+class JudgedTokens:
+    """What a `aipc.runtimes.base.Generation` tells of its tokens, where they are judged here."""
 
     def __init__(self, decoding: Decoding) -> None:
-        self._decoding = decoding
-        self.chosen: list[float] = []
-        self.top: list[Alternatives] = []
+        self._asked = decoding
+        self.logprobs: list[float] = []
+        self.top_logprobs: list[Alternatives] = []
+        self.cached_tokens = 0
 
-    def note(self, scores: Scores, token: int) -> None:
+    def judge(self, scores: Scores, token: int) -> None:
         """``token`` was chosen at a place with these ``scores`` [vocabulary]."""
-        if self._decoding.logprobs:
-            chosen, top = logprobs_of(scores, token, self._decoding.top_logprobs)
-            self.chosen.append(chosen)
-            self.top.append(top)
+        if self._asked.logprobs:
+            chosen, top = logprobs_of(scores, token, self._asked.top_logprobs)
+            self.logprobs.append(chosen)
+            self.top_logprobs.append(top)
 
 
 def logprobs_of(scores: Scores, token: int, count: int) -> tuple[float, Alternatives]:

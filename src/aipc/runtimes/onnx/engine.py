@@ -20,14 +20,14 @@ from weakref import WeakSet
 
 from aipc.artifact.providers import Provider
 from aipc.errors import DeviceError, EngineError
-from aipc.runtimes.base import Alternatives, Decoding
+from aipc.runtimes.base import Decoding
 from aipc.runtimes.json_schema import check_constrained
 from aipc.runtimes.onnx.folder import GenAIFolder
 from aipc.runtimes.onnx.guided import GuidedSequence, check_end
 from aipc.runtimes.onnx.provider import Settings, configure, session_options
 from aipc.runtimes.onnx.sequence import CachedSequence, checked_scores
 from aipc.runtimes.onnx.sequence_pool import SequencePool
-from aipc.runtimes.sampler import Logprobs, Sampler, Scores
+from aipc.runtimes.sampler import JudgedTokens, Sampler, Scores
 from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
 
@@ -127,7 +127,7 @@ class ONNXEngine:
         self._pool = None
 
 
-class ONNXGeneration:
+class ONNXGeneration(JudgedTokens):
     """One request: the token chosen last is computed when the next one is requested."""
 
     def __init__(
@@ -137,6 +137,7 @@ class ONNXGeneration:
         decoding: Decoding,
         stop_ids: frozenset[int],
     ) -> None:
+        super().__init__(decoding)
         self._pool = pool
         self._prompt = list(prompt)
         self._sampler = Sampler(decoding, prompt)
@@ -146,7 +147,6 @@ class ONNXGeneration:
         self._sequence: CachedSequence | None = None
         if decoding.constraint is not None:
             self._sequence = pool.guided(len(prompt), self._left, decoding.constraint)
-        self._told = Logprobs(decoding)
         self._cancelled = threading.Event()
         self._turn = threading.Lock()
 
@@ -161,18 +161,6 @@ class ONNXGeneration:
         if token is None:
             raise StopIteration
         return token
-
-    @property
-    def logprobs(self) -> Sequence[float]:
-        return self._told.chosen
-
-    @property
-    def top_logprobs(self) -> Sequence[Alternatives]:
-        return self._told.top
-
-    @property
-    def cached_tokens(self) -> int:
-        return 0
 
     def cancel(self) -> None:
         self._cancelled.set()
@@ -211,7 +199,7 @@ class ONNXGeneration:
         else:
             token = self._sampler.choose(scores)
             self._pending = [token]
-        self._told.note(scores, token)
+        self.judge(scores, token)
         return token
 
     def _finish(self) -> None:

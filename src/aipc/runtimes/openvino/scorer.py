@@ -18,9 +18,9 @@ from aipc.artifact.files import OPENVINO_MODEL, OPENVINO_WEIGHTS
 from aipc.artifact.rope_switch import read_rope_switch
 from aipc.devices import resolve_device
 from aipc.errors import EngineError, UsageError
-from aipc.runtimes.base import Alternatives, Decoding, Generation
+from aipc.runtimes.base import Decoding, Generation
 from aipc.runtimes.openvino.repack import read_once
-from aipc.runtimes.sampler import Logprobs, Sampler, Scores
+from aipc.runtimes.sampler import JudgedTokens, Sampler, Scores
 from aipc.runtimes.vendor_errors import translated
 
 EXACT = {
@@ -166,7 +166,7 @@ class ScoredSequence:
         return np.array(scores, np.float32)  # a copy: the next piece takes the same memory
 
 
-class ScoredGeneration:
+class ScoredGeneration(JudgedTokens):
     """One request whose tokens are chosen here; see `aipc.runtimes.base.Generation`."""
 
     def __init__(
@@ -177,12 +177,12 @@ class ScoredGeneration:
         stop_ids: frozenset[int],
     ) -> None:
         """``sequence`` is a new one, for ``prompt``."""
+        super().__init__(decoding)
         self._sequence = sequence
         self._pending = list(prompt)
         self._sampler = Sampler(decoding, prompt)
         self._stop_ids = stop_ids
         self._left = decoding.max_new_tokens
-        self._told = Logprobs(decoding)
         self._cancelled = threading.Event()
 
     @property
@@ -199,28 +199,16 @@ class ScoredGeneration:
         if scores is None:
             raise StopIteration
         token = self._sampler.choose(scores)
-        self._told.note(scores, token)
+        self.judge(scores, token)
         self._pending = [token]
         self._left = 0 if token in self._stop_ids else left - 1
         return token
-
-    @property
-    def logprobs(self) -> Sequence[float]:
-        return self._told.chosen
-
-    @property
-    def top_logprobs(self) -> Sequence[Alternatives]:
-        return self._told.top
-
-    @property
-    def cached_tokens(self) -> int:
-        return 0
 
     def cancel(self) -> None:
         self._cancelled.set()
 
 
-class FollowedGeneration:
+class FollowedGeneration(JudgedTokens):
     """A pipeline's generation, each of its tokens judged by the graph's scores as it comes.
 
     So alternatives are told where the pipeline has to choose; it takes twice the work.
@@ -234,10 +222,10 @@ class FollowedGeneration:
         decoding: Decoding,
     ) -> None:
         """``sequence`` is a new one, for ``prompt``, which ``generation`` answers."""
+        super().__init__(decoding)
         self._generation = generation
         self._sequence = sequence
         self._pending = list(prompt)
-        self._told = Logprobs(decoding)
         self._cancelled = threading.Event()
 
     def __iter__(self) -> Iterator[int]:
@@ -248,21 +236,9 @@ class FollowedGeneration:
         scores = _last(self._sequence, self._pending, self._cancelled)
         if scores is None:
             raise StopIteration
-        self._told.note(scores, token)
+        self.judge(scores, token)
         self._pending = [token]
         return token
-
-    @property
-    def logprobs(self) -> Sequence[float]:
-        return self._told.chosen
-
-    @property
-    def top_logprobs(self) -> Sequence[Alternatives]:
-        return self._told.top
-
-    @property
-    def cached_tokens(self) -> int:
-        return 0
 
     def cancel(self) -> None:
         self._cancelled.set()
