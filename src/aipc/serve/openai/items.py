@@ -14,47 +14,46 @@ from aipc.serve.openai.messages import Content, Message, PastName, text_of, thou
 from aipc.serve.openai.schemas import PASSED_OVER
 
 
-class InputMessage(RequestPart):
+class PastItem(RequestPart):
+    """With what an answer's items have besides, when they come back."""
+
+    id: str | None = None
+    status: str | None = None
+
+
+class InputMessage(PastItem):
     """Also an earlier answer's message, as it was given."""
 
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
     content: Content | None
-    id: str | None = None
-    status: str | None = None
     phase: str | None = None
 
 
-class InputCall(RequestPart):
+class InputCall(PastItem):
     type: Literal["function_call"]
     call_id: str
     name: PastName
     arguments: str = ""
     """As the model wrote it, JSON or not."""
-    id: str | None = None
-    status: str | None = None
 
 
-class InputCustomCall(RequestPart):
+class InputCustomCall(PastItem):
     """A call of a tool that takes a text."""
 
     type: Literal["custom_tool_call"]
     call_id: str
     name: PastName
     input: str = ""
-    id: str | None = None
-    status: str | None = None
 
 
-class InputAction(RequestPart):
+class InputAction(PastItem):
     """What a shell or an editor was to do, of whatever members it is."""
 
     type: Literal["local_shell_call", "shell_call", "apply_patch_call"]
     call_id: str
     action: dict[str, Any] | None = None
     operation: dict[str, Any] | None = None
-    id: str | None = None
-    status: str | None = None
 
 
 class McpCall(RequestPart):
@@ -68,30 +67,24 @@ class McpCall(RequestPart):
     error: Any = None
 
 
-class InputCallOutput(RequestPart):
+class InputCallOutput(PastItem):
     type: Literal["function_call_output", "custom_tool_call_output", "local_shell_call_output"]
     call_id: str | None = None
     output: Content | None = None
-    id: str | None = None
-    status: str | None = None
 
 
-class ShellOutput(RequestPart):
+class ShellOutput(PastItem):
     type: Literal["shell_call_output", "apply_patch_call_output"]
     call_id: str
     output: Any = None
-    id: str | None = None
-    status: str | None = None
 
 
-class ReasoningItem(RequestPart):
+class ReasoningItem(PastItem):
     """What the model thought: ``content`` is told to it again, a summary and a cipher are not."""
 
     type: Literal["reasoning"]
     content: Content | None = None
     summary: Any = None
-    id: str | None = None
-    status: str | None = None
 
 
 class ItemReference(RequestPart):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, Tag
 
@@ -17,8 +17,14 @@ PastName = Annotated[str, Field(min_length=1, max_length=256)]
 """A function's name in the history, whatever it is: it isn't offered by that."""
 
 
+TextKind = Literal["text", "input_text", "output_text", "refusal"]
+ThoughtKind = Literal[
+    "thinking", "reasoning", "reasoning_text", "summary_text", "redacted_thinking"
+]
+
+
 class TextPart(RequestPart):
-    type: Literal["text", "input_text", "output_text", "refusal"]
+    type: TextKind
     text: str | None = None
     refusal: str | None = None
     annotations: Any = None
@@ -32,7 +38,7 @@ class TextPart(RequestPart):
 class ThoughtPart(RequestPart):
     """What the model thought, in the forms of Mistral, LangChain and LiteLLM."""
 
-    type: Literal["thinking", "reasoning", "reasoning_text", "summary_text", "redacted_thinking"]
+    type: ThoughtKind
     text: Any = None
     thinking: Any = None
     reasoning: Any = None
@@ -42,18 +48,15 @@ class ThoughtPart(RequestPart):
         return _first_text(self.text, self.thinking, self.reasoning)
 
 
-_PARTS = ("text", "input_text", "output_text", "refusal")
-_THOUGHTS = ("thinking", "reasoning", "reasoning_text", "summary_text", "redacted_thinking")
-
-
 def _part(value: dict[str, Any]) -> str | None:
     kind = value.get("type")
-    return "text" if kind in _PARTS else "thought" if kind in _THOUGHTS else None
+    is_thought = kind in get_args(ThoughtKind)
+    return "text" if kind in get_args(TextKind) else "thought" if is_thought else None
 
 
 Part = Annotated[
     Annotated[TextPart, Tag("=text")] | Annotated[ThoughtPart, Tag("=thought")],
-    by_member("type", *_PARTS, pick=_part),
+    by_member("type", *get_args(TextKind), pick=_part),
 ]
 TextOrPart = Annotated[
     Annotated[str, Tag("=text")] | Annotated[Part, Tag("=object")], by_shape("text", "object")

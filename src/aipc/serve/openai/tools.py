@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, Tag
 
@@ -22,7 +22,8 @@ ToolName = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
 ToolDefinition = dict[str, Any]
 """As `aipc.generate.structured.tools.Tool`."""
 
-_MODES = ("none", "auto", "required", "any")
+Mode = Literal["none", "auto", "required", "any"]
+_MODES = get_args(Mode)
 _WORDS = {"auto", "none", "required"}
 
 
@@ -82,7 +83,7 @@ class NamedTool(RequestPart):
 class ModeChoice(RequestPart):
     """A word for a choice in an object, as Anthropic's API and Mistral's clients write it."""
 
-    type: Literal["none", "auto", "required", "any"]
+    type: Mode
 
 
 class AllowedList(RequestPart):
@@ -115,8 +116,7 @@ ChoiceObject = Annotated[
     by_member("type", "function", "allowed_tools", *_MODES, pick=_choice_kind),
 ]
 ToolChoice = Annotated[
-    Annotated[Literal["none", "auto", "required", "any"], Tag("=text")]
-    | Annotated[ChoiceObject, Tag("=object")],
+    Annotated[Mode, Tag("=text")] | Annotated[ChoiceObject, Tag("=object")],
     by_shape("text", "object"),
 ]
 
