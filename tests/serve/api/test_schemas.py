@@ -11,7 +11,7 @@ from aipc.serve.api.schemas import read
 from aipc.serve.api.schemas import tokens_with_logprobs as tokens_of
 from aipc.serve.http.errors import HTTPError
 from aipc.serve.openai.chat_schemas import ChatRequest
-from aipc.serve.openai.completions_schemas import CompletionRequest
+from aipc.serve.openai.completions import CompletionRequest
 from aipc.serve.openai.responses_schemas import ResponseRequest
 
 BODIES = {

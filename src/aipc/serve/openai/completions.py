@@ -7,26 +7,107 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.generate import Alternative, Echo, Finished, Text
 from aipc.generate.request import GenerationRequest
+from aipc.runtimes.base import MOST_ALTERNATIVES
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import json_response, new_id, read, telling_ignored
+from aipc.serve.api.schemas import (
+    UNLIMITED,
+    ApiModel,
+    TimingsBody,
+    json_response,
+    new_id,
+    read,
+    telling_ignored,
+)
 from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
 from aipc.serve.http.errors import HTTPError
-from aipc.serve.openai.completions_schemas import (
-    MAX_CHOICES,
-    Completion,
-    CompletionChoice,
-    CompletionLogprobs,
-    CompletionRequest,
+from aipc.serve.openai.schemas import (
+    FINGERPRINT,
+    CompletionBase,
+    StopReason,
+    UsageBody,
+    ending,
+    usage_members,
+    usage_of,
 )
-from aipc.serve.openai.schemas import FINGERPRINT, UsageBody, ending, usage_members, usage_of
 from aipc.serve.worker.messages import Waiting
+
+LIMIT = 16
+"""Tokens of an answer without ``max_tokens``, as in OpenAI's API."""
+MAX_CHOICES = 1024
+
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+TokenIds = Annotated[list[TokenId], Field(min_length=1)]
+OnePrompt = str | list[int]
+
+
+class CompletionRequest(CompletionBase):
+    prompt: (
+        str
+        | Annotated[list[str], Field(min_length=1, max_length=MAX_CHOICES)]
+        | TokenIds
+        | Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_CHOICES)]
+    ) = Field(
+        description="a text to continue, without a chat template, or its token ids; or a list"
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=-1,
+        description=f"longest answer, in tokens; {LIMIT} without it, -1: the whole context",
+    )
+    logprobs: Annotated[int, Field(ge=0, le=MOST_ALTERNATIVES)] | None = Field(
+        default=None, description="of the chosen tokens, and of so many of the likeliest"
+    )
+    echo: bool | None = Field(default=None, description="give the prompt before the answer")
+    best_of: Annotated[int, Field(ge=1, le=1)] | None = Field(default=None, description="1 only")
+    suffix: str | None = Field(
+        default=None, description="what comes behind the answer, for models that fill in a middle"
+    )
+
+    @property
+    def prompts(self) -> list[OnePrompt]:
+        first = self.prompt[0] if isinstance(self.prompt, list) else None
+        return self.prompt if isinstance(first, str | list) else [self.prompt]  # type: ignore[list-item, return-value]
+
+    @property
+    def limit(self) -> int:
+        limit = LIMIT if self.max_tokens is None else self.max_tokens
+        return UNLIMITED if limit < 0 else limit
+
+
+class CompletionLogprobs(ApiModel):
+    tokens: list[str] = Field(description="part of a character as bytes:\\x…")
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None] | None
+    text_offset: list[int] = Field(description="characters into the text")
+
+
+class CompletionChoice(ApiModel):
+    index: int = Field(description="n for each prompt, in their order")
+    text: str
+    logprobs: CompletionLogprobs | None
+    finish_reason: Literal["stop", "length"] | None
+    stop_reason: StopReason = None
+
+
+class Completion(ApiModel):
+    """A whole completion, or a chunk of one."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[CompletionChoice]
+    usage: UsageBody | None = None
+    timings: TimingsBody | None = None
 
 
 async def answer_completion(dispatcher: Dispatcher, request: Request) -> Response:

@@ -8,8 +8,7 @@ from aipc.serve.api.dispatch import Dispatcher
 from aipc.serve.api.endpoint import GENERATION_ERRORS, Endpoint
 from aipc.serve.openai.chat import answer_chat
 from aipc.serve.openai.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
-from aipc.serve.openai.completions import answer_completion
-from aipc.serve.openai.completions_schemas import Completion, CompletionRequest
+from aipc.serve.openai.completions import Completion, CompletionRequest, answer_completion
 from aipc.serve.openai.embeddings import EmbeddingList, EmbeddingRequest, answer_embeddings
 from aipc.serve.openai.models import ModelBody, ModelHandlers, ModelList
 from aipc.serve.openai.responses import Responses
