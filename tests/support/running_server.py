@@ -11,9 +11,9 @@ from typing import Any
 import httpx2
 
 from aipc.devices.counters.monitor import Monitor
+from aipc.pool.pool import Pool
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.listening import listen
-from aipc.serve.pool.pool import Pool
 from aipc.serve.server import Server
 
 WAIT_S = 60

@@ -7,11 +7,11 @@ import threading
 
 from aipc.generate import Finished, Text, Thinking, Timings, Usage
 from aipc.models.source import HubSource
-from aipc.serve.pool.device_list import ReachableDevice
-from aipc.serve.pool.model_registry import ModelCard
-from aipc.serve.pool.model_scheduler import ModelStatus
-from aipc.serve.pool.worker_client import Ready
-from aipc.serve.worker.messages import Waiting
+from aipc.pool.device_list import ReachableDevice
+from aipc.pool.model_registry import ModelCard
+from aipc.pool.model_scheduler import ModelStatus
+from aipc.pool.worker.messages import Waiting
+from aipc.pool.worker_client import Ready
 
 CARDS = (
     ModelCard("tiny", "tiny", HubSource("org/tiny"), "a small one", 1, 0, 2048),

@@ -13,8 +13,8 @@ from aipc.cli.command_group import Invocation
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import notice
 from aipc.cli.session_flags import MODEL_HELP, device_flags, plain_loading
+from aipc.pool.options import PoolOptions
 from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
-from aipc.serve.pool.options import PoolOptions
 
 
 @click.command()
@@ -92,11 +92,11 @@ def _serve(
     from aipc.devices.counters.watch import find_counters
     from aipc.models.names import CATALOGUE
     from aipc.models.store import Store
+    from aipc.pool.model_registry import ModelRegistry
+    from aipc.pool.pool import Pool
     from aipc.serve import server
     from aipc.serve.announcement import announced
     from aipc.serve.http.listening import listen
-    from aipc.serve.pool.model_registry import ModelRegistry
-    from aipc.serve.pool.pool import Pool
 
     store = Store()
     registry = ModelRegistry(models or (CATALOGUE.default.name,), store, aliases)

@@ -20,15 +20,16 @@ from aipc.serve.api.endpoint import Endpoint
 from aipc.serve.endpoints import PageFiles, list_endpoints
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.connection import CLIENT_CLOSED_REQUEST, ClientLeft
-from aipc.serve.http.errors import ErrorShape, http_error, openai_error
+from aipc.serve.http.errors import error_response
 from aipc.serve.http.guard import Guard
 from aipc.serve.http.metrics import Metrics
 from aipc.serve.ollama.schemas import ollama_error
 from aipc.serve.openapi import document
+from aipc.wire.errors import ErrorShape, openai_error
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
-    from aipc.serve.pool.pool import Pool
+    from aipc.pool.pool import Pool
 
 _PAGE = "/page"
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -134,4 +135,4 @@ class _ErrorResponses:
             await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the one place where a request's errors end
             shape = self._error_shape(scope)
-            await http_error(error).response(shape)(scope, receive, send)
+            await error_response(error, shape)(scope, receive, send)

@@ -143,11 +143,11 @@ def _serve(
     say: Callable[[Mapping[str, Any]], None],
 ) -> None:
     from aipc.devices.counters.monitor import Monitor
+    from aipc.pool.model_registry import ModelRegistry
+    from aipc.pool.pool import Pool
     from aipc.serve import server
     from aipc.serve.http.binding import Binding
     from aipc.serve.http.listening import listen
-    from aipc.serve.pool.model_registry import ModelRegistry
-    from aipc.serve.pool.pool import Pool
 
     store = Store()
     registry = ModelRegistry((model,), store)

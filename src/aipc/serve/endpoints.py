@@ -26,7 +26,7 @@ from aipc.serve.openai.models import Models
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
-    from aipc.serve.pool.pool import Pool
+    from aipc.pool.pool import Pool
 
 PAGE = Path(__file__).parent / "page"
 # On Windows the registry may call a script text/plain, and no browser runs that as a module.

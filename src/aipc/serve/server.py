@@ -22,7 +22,7 @@ from aipc.serve.http.client_connection import ClientConnection
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
-    from aipc.serve.pool.pool import Pool
+    from aipc.pool.pool import Pool
 
 
 _HANG_UP = getattr(signal, "SIGHUP", None)  # Windows has none

@@ -6,7 +6,7 @@ import pytest
 
 from aipc.serve.anthropic.schemas import CountRequest
 from aipc.serve.anthropic.transcript import Transcript
-from aipc.serve.http.errors import HTTPError
+from aipc.wire.errors import HTTPError
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
 PDF = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf"}}

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from aipc.pool.model_scheduler import ModelStatus
 from aipc.serve.api.health import _best_states
-from aipc.serve.pool.model_scheduler import ModelStatus
 
 
 def test_it_lives_at_once_and_is_ready_when_tokens_have_come(serve_fakes):

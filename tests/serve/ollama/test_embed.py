@@ -9,8 +9,8 @@ from tiny_embedder import WIDTH, write_embedder
 
 import aipc
 from aipc.models.store import Store
-from aipc.serve.pool.model_registry import ModelRegistry
-from aipc.serve.pool.pool import Pool
+from aipc.pool.model_registry import ModelRegistry
+from aipc.pool.pool import Pool
 
 TEXTS = ["hello", "a text of many words"]
 

@@ -11,9 +11,9 @@ from aipc.artifact import manifest
 from aipc.models.names import CATALOGUE
 from aipc.models.source import ArtifactSource, describe
 from aipc.models.store import Store
+from aipc.pool.model_registry import ModelCard, ModelRegistry
+from aipc.pool.pool import Pool
 from aipc.serve.ollama.model_files import ModelFiles
-from aipc.serve.pool.model_registry import ModelCard, ModelRegistry
-from aipc.serve.pool.pool import Pool
 
 PHI = CATALOGUE["phi-3-mini"]
 CONFIG = {

@@ -9,8 +9,8 @@ from running_server import RunningServer
 from aipc.models import transfer
 from aipc.models.staging import locked
 from aipc.models.store import Store
-from aipc.serve.pool.model_registry import ModelRegistry
-from aipc.serve.pool.pool import Pool
+from aipc.pool.model_registry import ModelRegistry
+from aipc.pool.pool import Pool
 
 FILES = {
     "config.json": b'{"model_type": "llama"}',

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from aipc.serve.api.ignored import HEADER
-from aipc.serve.api.schemas import read
-from aipc.serve.openai.chat_schemas import ChatRequest
+from aipc.wire.ignored import HEADER
+from aipc.wire.openai.chat_schemas import ChatRequest
+from aipc.wire.schemas import read
 
 PATH = "/v1/chat/completions"
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}

@@ -6,7 +6,7 @@ import openai.types.responses
 import pytest
 from pydantic import TypeAdapter
 
-from aipc.serve.api.ignored import HEADER
+from aipc.wire.ignored import HEADER
 
 PATH = "/v1/responses"
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}

@@ -5,8 +5,8 @@ import json
 import pytest
 from starlette.requests import Request
 
-from aipc.serve.http.errors import HTTPError
 from aipc.serve.openai.stored import ResponseStore, StoredResponse, owner_of
+from aipc.wire.errors import HTTPError
 
 
 def response(text):

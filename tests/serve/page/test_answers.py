@@ -7,8 +7,8 @@ from page_steps import answered, ask, expect, reload, said
 
 from aipc.errors import UsageError
 from aipc.generate import Thinking
-from aipc.serve.failures import ServerBusy, WorkerDied
-from aipc.serve.worker.messages import Waiting
+from aipc.pool.failures import ServerBusy, WorkerDied
+from aipc.pool.worker.messages import Waiting
 
 WORDS = [f"word{number} " for number in range(40)]
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from aipc.serve.http.connection import frame
-from aipc.serve.http.errors import HTTPError
+from aipc.wire.errors import HTTPError
+from aipc.wire.sse import frame
 
 _KINDS = {
     401: "authentication_error",

@@ -10,6 +10,7 @@ from operator import methodcaller
 from typing import Any
 
 from aipc.generate import Finished, Text, Thinking, ToolCall
+from aipc.pool.worker.messages import Begun, ServerEvent, Waiting
 from aipc.serve.anthropic.schemas import (
     AnswerBlock,
     AnswerText,
@@ -21,9 +22,8 @@ from aipc.serve.anthropic.schemas import (
     MessageUsage,
     ThinkingTokens,
 )
-from aipc.serve.api.schemas import new_id
-from aipc.serve.http.connection import frame
-from aipc.serve.worker.messages import Begun, ServerEvent, Waiting
+from aipc.wire.schemas import new_id
+from aipc.wire.sse import frame
 
 _DUMP = methodcaller("model_dump")
 PING = frame('{"type":"ping"}', "ping")

@@ -23,9 +23,10 @@ from aipc.serve.anthropic.schemas import (
 )
 from aipc.serve.anthropic.transcript import Transcript
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import json_response, read, telling_ignored
-from aipc.serve.http.connection import EventStream, while_connected
-from aipc.serve.http.errors import REQUEST_ID, HTTPError, new_request_id
+from aipc.serve.http.connection import EventStream, json_response, telling_ignored, while_connected
+from aipc.serve.http.errors import REQUEST_ID
+from aipc.wire.errors import HTTPError, new_request_id
+from aipc.wire.schemas import read
 
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _NO_THREADS = "thread_unsupported_request"  # at which Anthropic's tool runners leave it out

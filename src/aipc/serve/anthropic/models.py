@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.serve.anthropic.errors import is_anthropic
-from aipc.serve.api.schemas import ApiModel, json_response
+from aipc.serve.http.connection import json_response
+from aipc.wire.schemas import ApiModel
 
 if TYPE_CHECKING:
+    from aipc.pool.model_registry import ModelCard
+    from aipc.pool.pool import Pool
     from aipc.serve.openai.models import Models
-    from aipc.serve.pool.model_registry import ModelCard
-    from aipc.serve.pool.pool import Pool
 
 
 class ModelInfo(ApiModel):

@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, Tag
 
-from aipc.serve.api.refusals import by_member
-from aipc.serve.api.schemas import ApiModel, RequestBody, RequestPart, Stop, sampling_field
+from aipc.wire.refusals import by_member
+from aipc.wire.schemas import ApiModel, RequestBody, RequestPart, Stop, sampling_field
 
 ToolTitle = Annotated[str, Field(min_length=1, max_length=256)]
 

@@ -18,8 +18,8 @@ from aipc.serve.anthropic.schemas import (
     ToolResultBlock,
     ToolUseBlock,
 )
-from aipc.serve.api.refusals import written
-from aipc.serve.http.errors import HTTPError
+from aipc.wire.errors import HTTPError
+from aipc.wire.refusals import written
 
 Path = tuple[str | int, ...]
 

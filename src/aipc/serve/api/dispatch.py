@@ -11,13 +11,13 @@ from starlette.requests import Request
 
 from aipc.generate import Finished
 from aipc.generate.request import GenerationRequest
-from aipc.serve.failures import Draining
-from aipc.serve.worker.messages import ServerEvent
+from aipc.pool.failures import Draining
+from aipc.pool.worker.messages import ServerEvent
 
 if TYPE_CHECKING:
+    from aipc.pool.fair_queue import PendingRequest
+    from aipc.pool.pool import Pool
     from aipc.serve.http.metrics import AnswerMeter, Metrics
-    from aipc.serve.pool.fair_queue import PendingRequest
-    from aipc.serve.pool.pool import Pool
 
 IndexedEvent = tuple[int, ServerEvent]
 """An event and the index of the choice that it belongs to."""

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from aipc.serve.api.schemas import ApiModel
-from aipc.serve.http.errors import ErrorShape, openai_error
+from aipc.wire.errors import ErrorShape, openai_error
+from aipc.wire.schemas import ApiModel
 
 Handler = Callable[[Request], Awaitable[Response]]
 

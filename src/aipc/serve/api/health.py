@@ -12,15 +12,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from aipc.errors import DeviceError
-from aipc.serve.api.schemas import ApiModel, json_response
-from aipc.serve.http.errors import SERVER, HTTPError
+from aipc.pool.model_scheduler import STATES
+from aipc.serve.http.connection import json_response
 from aipc.serve.http.metrics import CONTENT_TYPE, Metrics
-from aipc.serve.pool.model_scheduler import STATES
+from aipc.wire.errors import SERVER, HTTPError
+from aipc.wire.schemas import ApiModel
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
-    from aipc.serve.pool.model_scheduler import ModelStatus
-    from aipc.serve.pool.pool import Pool
+    from aipc.pool.model_scheduler import ModelStatus
+    from aipc.pool.pool import Pool
 
 _FIGURES = ("model", "device", "state", "waiting", "running", "tokens", "memory_bytes")
 

@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aipc.serve.announcement import proof
-from aipc.serve.api.schemas import ApiModel, json_response
-from aipc.serve.http.errors import HTTPError
+from aipc.serve.http.connection import json_response
+from aipc.wire.errors import HTTPError
+from aipc.wire.schemas import ApiModel
 
 if TYPE_CHECKING:
+    from aipc.pool.model_scheduler import ModelStatus
+    from aipc.pool.pool import Pool
     from aipc.serve.http.binding import Binding
-    from aipc.serve.pool.model_scheduler import ModelStatus
-    from aipc.serve.pool.pool import Pool
 
 _NONCE = re.compile(r"[0-9a-f]{64}")
 

@@ -1,4 +1,4 @@
-"""Work that is cancelled when the client disconnects, and streams of server-sent events."""
+"""Answers on their way: bodies, streams of events, and work that ends when the client leaves."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from aipc.serve.http.errors import HTTPError, http_error, openai_error
-from aipc.serve.worker.messages import Waiting
+from aipc.wire.errors import HTTPError, http_error, openai_error
+from aipc.wire.ignored import HEADER, header_value
+from aipc.wire.schemas import RequestBody
+from aipc.wire.sse import frame
 
 T = TypeVar("T")
 
-DONE = b"data: [DONE]\n\n"
 HEARTBEAT_S = 3.0
 """Without a frame, after which a stream shows that it lives: while a long prompt is computed."""
 HEARTBEAT = b": computing the prompt\n\n"
@@ -26,19 +28,21 @@ CLIENT_CLOSED_REQUEST = 499
 """The status, for the log alone, of a response whose client has disconnected."""
 
 
-def frame(data: str, event: str = "") -> bytes:
-    """One server-sent event; ``data`` is JSON on one line."""
-    name = f"event: {event}\n" if event else ""
-    return f"{name}data: {data}\n\n".encode()
-
-
-def waiting_frame(waiting: Waiting) -> bytes:
-    """A comment, which clients of server-sent events skip: ``: waiting 2``."""
-    return f": waiting {waiting.position}\n\n".encode()
-
-
 def error_frame(error: HTTPError) -> bytes:
     return frame(json.dumps(openai_error(error)))
+
+
+def telling_ignored(response: Response, body: RequestBody) -> Response:
+    """``response``, with a header that names the members of ``body`` that have no effect."""
+    if body.ignored:
+        response.headers[HEADER] = header_value(body.ignored)
+    return response
+
+
+def json_response(body: BaseModel) -> Response:
+    """Members that were never set are left out; a null that was set is kept."""
+    text = body.model_dump_json(exclude_unset=True, by_alias=True)
+    return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 class ClientLeft(Exception):

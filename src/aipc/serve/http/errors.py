@@ -1,116 +1,22 @@
-"""The HTTP status of each kind of error, and its body as OpenAI's clients expect it."""
+"""Errors as responses."""
 
 from __future__ import annotations
-
-import logging
-import secrets
-import traceback
-from collections.abc import Callable, Mapping
-from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from aipc.errors import (
-    AipcError,
-    DeviceError,
-    GenerationError,
-    ModelNotFound,
-    PromptTooLong,
-    UsageError,
-)
-from aipc.serve.failures import (
-    Draining,
-    ModelTooLarge,
-    ModelUnknown,
-    ServerBusy,
-    TryLater,
-    WorkerDied,
-    WrongModel,
-)
+from aipc.wire.errors import ErrorShape, HTTPError, http_error
 
-INVALID = "invalid_request_error"
-SERVER = "server_error"
-BUSY = "rate_limit_error"
 REQUEST_ID = "request-id"
 """The header by which clients name a request, as Anthropic calls it."""
-
-# The first class that fits: (class, status, type, code).
-_TABLE: tuple[tuple[type[AipcError], int, str, str | None], ...] = (
-    (PromptTooLong, 400, INVALID, "context_length_exceeded"),
-    (GenerationError, 400, INVALID, "invalid_value"),
-    (UsageError, 400, INVALID, "invalid_value"),
-    (DeviceError, 400, INVALID, "device_unavailable"),
-    (ModelUnknown, 404, INVALID, "model_not_found"),
-    (ModelNotFound, 404, INVALID, "model_not_found"),
-    (WrongModel, 400, INVALID, "model_not_supported"),
-    (ModelTooLarge, 400, INVALID, "model_too_large"),
-    (ServerBusy, 429, BUSY, "server_busy"),
-    (Draining, 503, SERVER, "server_stopping"),
-    (WorkerDied, 503, SERVER, "worker_died"),
-    (AipcError, 500, SERVER, "engine_error"),
-)
 _ROUTING = {404: "there is nothing at this path", 405: "this path does not take that method"}
-_log = logging.getLogger(__name__)
 
 
-def new_request_id() -> str:
-    return f"req_{secrets.token_hex(12)}"
-
-
-class HTTPError(Exception):
-    """A status, a message and a code: becomes the response, or the last event of a stream."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        kind: str = INVALID,
-        code: str | None = None,
-        param: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.kind = kind
-        self.code = code
-        self.param = param
-        self.headers = dict(headers or {})
-        self.request_id = new_request_id()
-
-    def response(self, shape: ErrorShape) -> Response:
-        return JSONResponse(shape(self), self.status, {REQUEST_ID: self.request_id, **self.headers})
-
-
-ErrorShape = Callable[[HTTPError], dict[str, Any]]
-"""Writes an error's body as the clients of one API expect it."""
-
-
-def openai_error(error: HTTPError) -> dict[str, Any]:
-    members = {"message": error.message, "type": error.kind}
-    return {"error": {**members, "param": error.param, "code": error.code}}
-
-
-def http_error(error: Exception) -> HTTPError:
-    """Any error as the client gets it; an unforeseen one has no details."""
-    if isinstance(error, HTTPError):
-        return error
-    if isinstance(error, AipcError):
-        return _known(error)
+def error_response(error: Exception, shape: ErrorShape) -> Response:
+    """The response of any error, its body written by ``shape``."""
     if isinstance(error, HTTPException):
         message = _ROUTING.get(error.status_code, error.detail)
-        return HTTPError(error.status_code, message, headers=error.headers)
-    # the type and the lines of code; never the message, which may hold a part of a prompt
-    frames = traceback.walk_tb(error.__traceback__)
-    lines = [f"{one.f_code.co_filename}:{line} in {one.f_code.co_name}" for one, line in frames]
-    _log.error("internal error: %s", "; ".join([type(error).__name__, *lines]))
-    return HTTPError(500, "internal error; the server's log says where", kind=SERVER)
-
-
-def _known(error: AipcError) -> HTTPError:
-    status, kind, code = next(row[1:] for row in _TABLE if isinstance(error, row[0]))
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TryLater) else None
-    param = "model" if code in {"model_not_found", "model_not_supported"} else None
-    return HTTPError(status, str(error), kind=kind, code=code, param=param, headers=headers)
+        error = HTTPError(error.status_code, message, headers=error.headers)
+    told = http_error(error)
+    headers = {REQUEST_ID: told.request_id, **told.headers}
+    return JSONResponse(shape(told), told.status, headers)

@@ -18,7 +18,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aipc.serve.http.binding import Binding
-from aipc.serve.http.errors import REQUEST_ID, ErrorShape, HTTPError, new_request_id
+from aipc.serve.http.errors import REQUEST_ID, error_response
+from aipc.wire.errors import ErrorShape, HTTPError, new_request_id
 
 MAX_BODY = 4 * 2**20
 MAX_HEADERS = 64
@@ -80,7 +81,7 @@ class Guard:
         try:
             response = self._checked(scope, headers)
         except HTTPError as error:
-            response = error.response(self._error_shape(scope))
+            response = error_response(error, self._error_shape(scope))
         if response is None:
             await self._app(scope, _limited(receive), send)
         else:

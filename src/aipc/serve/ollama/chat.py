@@ -12,7 +12,6 @@ from starlette.responses import Response
 from aipc.generate import ToolCall
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, client_of
-from aipc.serve.api.schemas import read
 from aipc.serve.ollama.chat_schemas import (
     OllamaAnswerMessage,
     OllamaCall,
@@ -25,9 +24,10 @@ from aipc.serve.ollama.chat_schemas import (
 )
 from aipc.serve.ollama.loading import load_or_unload
 from aipc.serve.ollama.reply import Answer, Piece
+from aipc.wire.schemas import read
 
 if TYPE_CHECKING:
-    from aipc.serve.pool.pool import Pool
+    from aipc.pool.pool import Pool
 
 
 async def answer_chat(pool: Pool, dispatcher: Dispatcher, request: Request) -> Response:

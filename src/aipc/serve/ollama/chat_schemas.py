@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from aipc.generate.structured.tools import MAX_TOOLS
-from aipc.serve.api.schemas import ApiModel, RequestPart, Whole
 from aipc.serve.ollama.reply import OllamaReply
 from aipc.serve.ollama.schemas import GeneratingBody, Images
+from aipc.wire.schemas import ApiModel, RequestPart, Whole
 
 
 def _small(role: Any) -> Any:

@@ -35,8 +35,8 @@ from aipc.serve.ollama.schemas import OllamaError, ollama_error
 from aipc.serve.ollama.stored_models import PullRequest, PullStatus, RefusedRequest, StoreRequests
 
 if TYPE_CHECKING:
+    from aipc.pool.pool import Pool
     from aipc.serve.http.binding import Binding
-    from aipc.serve.pool.pool import Pool
 
 
 def endpoints(pool: Pool, dispatcher: Dispatcher, binding: Binding) -> tuple[Endpoint, ...]:

@@ -11,14 +11,14 @@ from starlette.responses import Response
 
 from aipc.generate.request import GenerationRequest
 from aipc.serve.api.dispatch import Dispatcher, client_of
-from aipc.serve.api.schemas import read
-from aipc.serve.http.errors import HTTPError
 from aipc.serve.ollama.loading import load_or_unload
 from aipc.serve.ollama.reply import Answer, OllamaReply, Piece
 from aipc.serve.ollama.schemas import GeneratingBody, Images
+from aipc.wire.errors import HTTPError
+from aipc.wire.schemas import read
 
 if TYPE_CHECKING:
-    from aipc.serve.pool.pool import Pool
+    from aipc.pool.pool import Pool
 
 
 class OllamaGenerateRequest(GeneratingBody):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from aipc.serve.ollama.schemas import OllamaBody
 
 if TYPE_CHECKING:
-    from aipc.serve.pool.pool import Pool
+    from aipc.pool.pool import Pool
 
 
 async def load_or_unload(pool: Pool, body: OllamaBody) -> Literal["load", "unload"]:

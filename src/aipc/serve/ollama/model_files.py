@@ -20,8 +20,8 @@ from aipc.generate.thinking.marks import marks_of_template
 from aipc.models.names import CATALOGUE, Model
 from aipc.models.source import ArtifactSource, HubSource, WheelSource
 from aipc.models.store import Store
-from aipc.serve.pool.model_registry import ModelCard
-from aipc.serve.pool.worker_client import Ready
+from aipc.pool.model_registry import ModelCard
+from aipc.pool.worker_client import Ready
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 import aipc
 from aipc.artifact.config import read_generation_config
 from aipc.errors import AipcError
-from aipc.serve.api.schemas import json_response, read
+from aipc.serve.http.connection import json_response
 from aipc.serve.ollama.model_files import ModelFiles, find_files
 from aipc.serve.ollama.models_schemas import (
     ModelDetails,
@@ -25,12 +25,13 @@ from aipc.serve.ollama.models_schemas import (
     VersionBody,
 )
 from aipc.serve.ollama.schemas import rfc3339
+from aipc.wire.schemas import read
 
 if TYPE_CHECKING:
-    from aipc.serve.pool.model_registry import ModelCard
-    from aipc.serve.pool.model_scheduler import ModelStatus
-    from aipc.serve.pool.pool import Pool
-    from aipc.serve.pool.worker_client import Ready
+    from aipc.pool.model_registry import ModelCard
+    from aipc.pool.model_scheduler import ModelStatus
+    from aipc.pool.pool import Pool
+    from aipc.pool.worker_client import Ready
 
 VERSION = "0.12.11"
 """The first with log probabilities, the newest thing that is answered here; clients want 0.6.4."""

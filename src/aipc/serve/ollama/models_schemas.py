@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from aipc.serve.api.schemas import ApiModel, RequestPart
+from aipc.wire.schemas import ApiModel, RequestPart
 
 
 class NamedModel(RequestPart):

@@ -15,18 +15,13 @@ from starlette.responses import Response
 
 from aipc.generate import Alternative, Finished, Text, Thinking, ToolCall
 from aipc.generate.request import GenerationRequest
+from aipc.pool.worker.messages import ServerEvent
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents
 from aipc.serve.api.endpoint import LINES
-from aipc.serve.api.schemas import (
-    ApiModel,
-    json_response,
-    telling_ignored,
-    tokens_with_logprobs,
-)
-from aipc.serve.http.connection import EventStream, while_connected
-from aipc.serve.http.errors import HTTPError
+from aipc.serve.http.connection import EventStream, json_response, telling_ignored, while_connected
 from aipc.serve.ollama.schemas import GeneratingBody, now, ollama_error
-from aipc.serve.worker.messages import ServerEvent
+from aipc.wire.errors import HTTPError
+from aipc.wire.schemas import ApiModel, tokens_with_logprobs
 
 _NS = 1_000_000_000
 

@@ -14,7 +14,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from aipc.runtimes.base import MOST_ALTERNATIVES
-from aipc.serve.api.schemas import (
+from aipc.wire.errors import HTTPError
+from aipc.wire.schemas import (
     UNLIMITED,
     ApiModel,
     RequestBody,
@@ -23,7 +24,6 @@ from aipc.serve.api.schemas import (
     Whole,
     sampling_field,
 )
-from aipc.serve.http.errors import HTTPError
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60, "h": 3600}
 _AMOUNT = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"

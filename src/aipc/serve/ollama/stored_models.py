@@ -18,16 +18,16 @@ from aipc.errors import DownloadFailed
 from aipc.models.names import resolve_remote
 from aipc.models.source import HubSource, WheelSource
 from aipc.serve.api.endpoint import LINES
-from aipc.serve.api.schemas import ApiModel, RequestPart, json_response, read
-from aipc.serve.http.connection import EventStream, while_connected
-from aipc.serve.http.errors import HTTPError
+from aipc.serve.http.connection import EventStream, json_response, while_connected
 from aipc.serve.ollama.models_schemas import NamedModel
 from aipc.serve.ollama.reply import error_line, line
+from aipc.wire.errors import HTTPError
+from aipc.wire.schemas import ApiModel, RequestPart, read
 
 if TYPE_CHECKING:
+    from aipc.pool.model_registry import ModelCard
+    from aipc.pool.pool import Pool
     from aipc.serve.http.binding import Binding
-    from aipc.serve.pool.model_registry import ModelCard
-    from aipc.serve.pool.pool import Pool
 
 _EVERY_S = 0.2
 _LATEST = ":latest"

@@ -13,16 +13,11 @@ from starlette.responses import Response
 
 from aipc.generate import Finished, Text, Thinking, ToolCall
 from aipc.generate.request import GenerationRequest
+from aipc.pool.worker.messages import ServerEvent, Waiting
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import (
-    json_response,
-    new_id,
-    read,
-    telling_ignored,
-)
-from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
-from aipc.serve.http.errors import HTTPError
-from aipc.serve.openai.chat_schemas import (
+from aipc.serve.http.connection import EventStream, json_response, telling_ignored, while_connected
+from aipc.wire.errors import HTTPError
+from aipc.wire.openai.chat_schemas import (
     AnswerMessage,
     CalledFunction,
     ChatChoice,
@@ -35,16 +30,17 @@ from aipc.serve.openai.chat_schemas import (
     ToolCallBody,
     ToolCallDelta,
 )
-from aipc.serve.openai.messages import conversation
-from aipc.serve.openai.schemas import (
+from aipc.wire.openai.messages import conversation
+from aipc.wire.openai.schemas import (
     FINGERPRINT,
     TokenLogprob,
     ending,
     token_logprobs,
     usage_members,
 )
-from aipc.serve.openai.tools import choose, definitions, naming_part
-from aipc.serve.worker.messages import ServerEvent, Waiting
+from aipc.wire.openai.tools import choose, definitions, naming_part
+from aipc.wire.schemas import new_id, read
+from aipc.wire.sse import DONE, frame, waiting_frame
 
 
 async def answer_chat(dispatcher: Dispatcher, request: Request) -> Response:

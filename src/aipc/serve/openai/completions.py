@@ -15,20 +15,12 @@ from starlette.responses import Response
 
 from aipc.generate import Alternative, Echo, Finished, Text
 from aipc.generate.request import GenerationRequest
+from aipc.pool.worker.messages import Waiting
 from aipc.runtimes.base import MOST_ALTERNATIVES
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import (
-    UNLIMITED,
-    ApiModel,
-    TimingsBody,
-    json_response,
-    new_id,
-    read,
-    telling_ignored,
-)
-from aipc.serve.http.connection import DONE, EventStream, frame, waiting_frame, while_connected
-from aipc.serve.http.errors import HTTPError
-from aipc.serve.openai.schemas import (
+from aipc.serve.http.connection import EventStream, json_response, telling_ignored, while_connected
+from aipc.wire.errors import HTTPError
+from aipc.wire.openai.schemas import (
     FINGERPRINT,
     CompletionBase,
     StopReason,
@@ -37,7 +29,8 @@ from aipc.serve.openai.schemas import (
     usage_members,
     usage_of,
 )
-from aipc.serve.worker.messages import Waiting
+from aipc.wire.schemas import UNLIMITED, ApiModel, TimingsBody, new_id, read
+from aipc.wire.sse import DONE, frame, waiting_frame
 
 LIMIT = 16
 """Tokens of an answer without ``max_tokens``, as in OpenAI's API."""

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from aipc.generate import Finished
 from aipc.generate.request import GenerationRequest
+from aipc.pool.worker.messages import Embedded, floats
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import ApiModel, RequestBody, json_response, read, telling_ignored
-from aipc.serve.http.connection import while_connected
-from aipc.serve.worker.messages import Embedded, floats
+from aipc.serve.http.connection import json_response, telling_ignored, while_connected
+from aipc.wire.schemas import ApiModel, RequestBody, read
 
 Text = Annotated[str, Field(min_length=1)]
 

@@ -7,18 +7,18 @@ from functools import partial
 from aipc.serve.api.dispatch import Dispatcher
 from aipc.serve.api.endpoint import GENERATION_ERRORS, Endpoint
 from aipc.serve.openai.chat import answer_chat
-from aipc.serve.openai.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
 from aipc.serve.openai.completions import Completion, CompletionRequest, answer_completion
 from aipc.serve.openai.embeddings import EmbeddingList, EmbeddingRequest, answer_embeddings
 from aipc.serve.openai.models import ModelBody, ModelHandlers, ModelList
 from aipc.serve.openai.responses import Responses
-from aipc.serve.openai.responses_schemas import (
+from aipc.serve.openai.stored import ResponseStore, StoredResponses
+from aipc.wire.openai.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
+from aipc.wire.openai.responses_schemas import (
     DeletedResponse,
     ItemList,
     ResponseBody,
     ResponseRequest,
 )
-from aipc.serve.openai.stored import ResponseStore, StoredResponses
 
 
 def endpoints(dispatcher: Dispatcher, models: ModelHandlers) -> tuple[Endpoint, ...]:

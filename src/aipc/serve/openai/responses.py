@@ -13,21 +13,22 @@ from starlette.responses import Response
 
 from aipc.errors import PromptTooLong
 from aipc.generate.request import GenerationRequest
+from aipc.pool.worker.messages import Waiting
 from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.api.schemas import json_response, new_id, read, telling_ignored
-from aipc.serve.http.connection import EventStream, waiting_frame, while_connected
-from aipc.serve.http.errors import HTTPError
-from aipc.serve.openai.formats import is_strict, schema_of
-from aipc.serve.openai.items import InputItem, InputMessage, ItemReference, item_messages
-from aipc.serve.openai.messages import without_oldest
-from aipc.serve.openai.response_writer import ResponseWriter
-from aipc.serve.openai.responses_schemas import (
+from aipc.serve.http.connection import EventStream, json_response, telling_ignored, while_connected
+from aipc.serve.openai.stored import ResponseStore, StoredResponse, not_here, owner_of
+from aipc.wire.errors import HTTPError
+from aipc.wire.openai.formats import is_strict, schema_of
+from aipc.wire.openai.items import InputItem, InputMessage, ItemReference, item_messages
+from aipc.wire.openai.messages import without_oldest
+from aipc.wire.openai.response_writer import ResponseWriter
+from aipc.wire.openai.responses_schemas import (
     ResponseBody,
     ResponseRequest,
 )
-from aipc.serve.openai.stored import ResponseStore, StoredResponse, not_here, owner_of
-from aipc.serve.openai.tools import choose, definitions, naming_part
-from aipc.serve.worker.messages import Waiting
+from aipc.wire.openai.tools import choose, definitions, naming_part
+from aipc.wire.schemas import new_id, read
+from aipc.wire.sse import waiting_frame
 
 _READ = TypeAdapter(list[InputItem]).validate_python
 

@@ -11,9 +11,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aipc.serve.api.schemas import json_response
-from aipc.serve.http.errors import HTTPError
-from aipc.serve.openai.responses_schemas import DeletedResponse, ItemList
+from aipc.serve.http.connection import json_response
+from aipc.wire.errors import HTTPError
+from aipc.wire.openai.responses_schemas import DeletedResponse, ItemList
 
 MAX_RESPONSES = 1024
 MAX_BYTES = 64 * 2**20

@@ -1,0 +1,207 @@
+"""The server's side of one worker, from the process's start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aipc.child import Message
+from aipc.errors import AipcError
+from aipc.generate import Text
+from aipc.pool.failures import WorkerDied
+from aipc.pool.fair_queue import PendingRequest
+from aipc.pool.worker.messages import error_from_data, event_from_data, request_to_data
+from aipc.pool.worker_process import WorkerProcess
+
+_GRACE_S = 4.0  # a worker ends itself after 3 at the latest
+_NOTICES = 20
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a worker reports of its model once it has produced a token."""
+
+    context: int | None
+    """Tokens of a prompt and its answer together; None where an embedder has none."""
+    concurrent: bool
+    """Whether it can run several answers at once."""
+    constraints: tuple[str, ...]
+    """Kinds of `aipc.runtimes.base.Constraint` that are enforced."""
+    logprobs: bool
+    facts: Mapping[str, Any]
+    """As `aipc.session.session.Session.facts`; has paths of this machine."""
+
+
+class WorkerClient:
+    """Starts and cancels answers, forwards their events, detects a dead or stuck worker.
+
+    ``on_change`` is called when an answer has ended, with the seconds that it took (None: it
+    failed), and when the worker has ended, with None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        loader: str,
+        stuck_s: float,
+        on_change: Callable[[float | None], None],
+    ) -> None:
+        self._name = name
+        self._stuck_s = stuck_s
+        self._on_change = on_change
+        self._loop = asyncio.get_running_loop()
+        self._stuck_timer: asyncio.TimerHandle | None = None
+        self._last_progress_at = 0.0
+        self._is_stuck = False
+        self._ready: asyncio.Future[Ready] = self._loop.create_future()
+        self.running: dict[int, PendingRequest] = {}
+        self.has_ended = False
+        self.error: AipcError | None = None
+        """Why it ended; None where `end` was called."""
+        self.tokens = 0
+        self.answers = 0
+        self.memory: int | None = None
+        """Bytes that the process takes."""
+        self.doing = ""
+        """The step of loading, for display."""
+        self.notices: deque[str] = deque(maxlen=_NOTICES)
+        self._weights = 0
+        self._is_ending = False
+        self._numbers = 0
+        self._process = WorkerProcess(arguments, loader, self._on_messages, self._on_end)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def footprint(self) -> int:
+        """Bytes that its process or its device holds, as far as it is known."""
+        return max(self.memory or 0, self._weights)
+
+    async def until_ready(self, limit_s: float) -> Ready:
+        """Wait until it has loaded its model and produced a token.
+
+        Raises:
+            WorkerDied: it died, or was not ready in ``limit_s`` seconds.
+            AipcError: the model can't be loaded.
+        """
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._ready), limit_s)
+        except asyncio.TimeoutError:
+            what = f"'{self._name}' was not loaded in {limit_s:.0f} s"
+            raise WorkerDied(what, "allow it more with --load-timeout-s") from None
+
+    def start(self, pending: PendingRequest) -> None:
+        """Start its answer, which is in ``running`` until the worker ends it."""
+        self._numbers += 1
+        pending.number, pending.started_at = self._numbers, self._loop.time()
+        self.running[pending.number] = pending
+        self._process.send({"id": pending.number, "request": request_to_data(pending.request)})
+        self._note_progress()
+
+    def cancel(self, pending: PendingRequest) -> None:
+        """End its answer at the next token, if it is running."""
+        if pending.number in self.running:
+            self._process.send({"cancel": pending.number})
+
+    def cancel_all(self) -> None:
+        for pending in self.running.values():
+            self.cancel(pending)
+
+    async def end(self) -> None:
+        """End the process; running answers fail."""
+        self._is_ending = True
+        await self._process.end(_GRACE_S)
+
+    def _on_messages(self, messages: list[Message]) -> None:
+        for message in messages:
+            if "id" in message:
+                self._on_answer(message)
+            else:
+                self._on_report(message)
+
+    def _on_answer(self, message: Message) -> None:
+        pending = self.running[message["id"]]
+        self._note_progress()
+        if "event" in message:
+            event = event_from_data(message["event"])
+            self.tokens += len(event.tokens) if isinstance(event, Text) else 0
+            pending.put(event)
+            return
+        del self.running[message["id"]]
+        if "finished" in message:
+            pending.put(event_from_data(message["finished"]))
+            self.answers += 1
+            self._on_change(self._loop.time() - pending.started_at)
+        else:
+            pending.fail(error_from_data(message["failed"]))
+            self._on_change(None)
+
+    def _on_report(self, message: Message) -> None:
+        """What the worker reports of itself, not of an answer."""
+        self.memory = message.get("memory", self.memory)
+        if "doing" in message:
+            what, done, total = message["doing"], message["done"], message["total"]
+            self.doing = f"{what}, {100 * done / total:.0f}%" if total else str(what)
+        elif "notice" in message:
+            self.notices.append(message["notice"])
+        elif "failed" in message:
+            self.error = error_from_data(message["failed"])
+        elif "ready" in message:
+            ready, self.doing = message["ready"], ""
+            self.memory, self._weights = ready.pop("memory"), ready.pop("weights")
+            if not self._ready.done():
+                constraints = tuple(ready.pop("constraints"))
+                self._ready.set_result(Ready(**ready, constraints=constraints))
+
+    def _on_end(self, status: int) -> None:
+        self.has_ended = True
+        if self._stuck_timer is not None:
+            self._stuck_timer.cancel()
+        error = self.error or self._death(status)
+        if not self._is_ending:
+            self.error = error
+        if not self._ready.done():
+            self._ready.set_exception(error)
+            self._ready.exception()  # retrieved, as it may not be awaited any more
+        for pending in self.running.values():
+            pending.fail(error)
+        self.running.clear()
+        self._on_change(None)
+
+    def _death(self, status: int) -> WorkerDied:
+        if self._is_ending:
+            return WorkerDied(f"'{self._name}' was unloaded", "ask again")
+        reason = f"made no token in {self._stuck_s:.0f} s" if self._is_stuck else _reason(status)
+        return WorkerDied(f"the worker of '{self._name}' {reason}", "ask again: it is started anew")
+
+    def _note_progress(self) -> None:
+        self._last_progress_at = self._loop.time()
+        if self._stuck_timer is None:
+            self._stuck_timer = self._loop.call_later(self._stuck_s, self._check_stuck)
+
+    def _check_stuck(self) -> None:
+        """Kill a worker that made no token for ``stuck_s`` s; else check again when that is due."""
+        self._stuck_timer = None
+        left = self._last_progress_at + self._stuck_s - self._loop.time()
+        if not self.running:
+            return
+        if left > 0:
+            self._stuck_timer = self._loop.call_later(left, self._check_stuck)
+            return
+        self._is_stuck = True
+        self._process.kill()
+
+
+def _reason(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    name = next((one.name for one in signal.Signals if one == -status), f"signal {-status}")
+    hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+    return f"was ended by {name}{hint}"
