@@ -49,7 +49,7 @@ def test_an_internal_error_is_logged_with_its_lines_and_nothing_of_the_prompt(
     def broken(*_: object) -> None:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr("aipc.serve.openai.chat._generation_requests", broken)
+    monkeypatch.setattr("aipc.wire.openai.chat._generation_requests", broken)
     body = {"model": "fake", "messages": [{"role": "user", "content": CANARY}]}
     with keyed.client(Authorization=f"Bearer {KEY}") as client:
         response = client.post("/v1/chat/completions", json=body)

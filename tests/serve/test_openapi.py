@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 from aipc.serve.anthropic import schemas as anthropic
 from aipc.serve.api import health
 from aipc.serve.api.endpoint import ErrorBody
-from aipc.serve.openai import chat_schemas, completions, models, responses_schemas
+from aipc.serve.openai import models
+from aipc.wire.openai import chat_schemas, completions, responses_schemas
 
 
 def references(value):

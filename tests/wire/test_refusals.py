@@ -9,10 +9,10 @@ import typing
 import pydantic
 import pytest
 
-from aipc.serve.openai.completions import CompletionRequest
-from aipc.serve.openai.embeddings import EmbeddingRequest
 from aipc.wire.errors import HTTPError
 from aipc.wire.openai.chat_schemas import ChatRequest
+from aipc.wire.openai.completions import CompletionRequest
+from aipc.wire.openai.embeddings import EmbeddingRequest
 from aipc.wire.openai.responses_schemas import ResponseRequest
 from aipc.wire.refusals import written
 from aipc.wire.schemas import read

@@ -7,9 +7,9 @@ import pytest
 from aipc.generate import Alternative, Text
 from aipc.options import describe, from_mapping
 from aipc.runtimes.sampling import Sampling
-from aipc.serve.openai.completions import CompletionRequest
 from aipc.wire.errors import HTTPError
 from aipc.wire.openai.chat_schemas import ChatRequest
+from aipc.wire.openai.completions import CompletionRequest
 from aipc.wire.openai.responses_schemas import ResponseRequest
 from aipc.wire.schemas import read
 from aipc.wire.schemas import tokens_with_logprobs as tokens_of

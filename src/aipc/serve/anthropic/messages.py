@@ -22,10 +22,11 @@ from aipc.serve.anthropic.schemas import (
     TokenCount,
 )
 from aipc.serve.anthropic.transcript import Transcript
-from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
+from aipc.serve.api.dispatch import Dispatcher, client_of
 from aipc.serve.http.connection import EventStream, json_response, telling_ignored, while_connected
 from aipc.serve.http.errors import REQUEST_ID
 from aipc.wire.errors import HTTPError, new_request_id
+from aipc.wire.exchange import IndexedEvents
 from aipc.wire.schemas import read
 
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -13,15 +13,13 @@ from aipc.generate import Finished
 from aipc.generate.request import GenerationRequest
 from aipc.pool.failures import Draining
 from aipc.pool.worker.messages import ServerEvent
+from aipc.wire.exchange import IndexedEvent, IndexedEvents
 
 if TYPE_CHECKING:
     from aipc.pool.fair_queue import PendingRequest
     from aipc.pool.pool import Pool
     from aipc.serve.http.metrics import AnswerMeter, Metrics
 
-IndexedEvent = tuple[int, ServerEvent]
-"""An event and the index of the choice that it belongs to."""
-IndexedEvents = AsyncGenerator[IndexedEvent, None]
 _Queue = asyncio.Queue[IndexedEvent | Exception | None]
 AT_ONCE = 8
 """Answers of one request under way together, so that a list of prompts does not fill the queue."""

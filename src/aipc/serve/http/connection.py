@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
@@ -13,10 +12,10 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from aipc.wire.errors import HTTPError, http_error, openai_error
+from aipc.wire.errors import HTTPError, http_error
 from aipc.wire.ignored import HEADER, header_value
 from aipc.wire.schemas import RequestBody
-from aipc.wire.sse import frame
+from aipc.wire.sse import error_frame
 
 T = TypeVar("T")
 
@@ -26,10 +25,6 @@ HEARTBEAT = b": computing the prompt\n\n"
 """A comment, which clients of server-sent events skip."""
 CLIENT_CLOSED_REQUEST = 499
 """The status, for the log alone, of a response whose client has disconnected."""
-
-
-def error_frame(error: HTTPError) -> bytes:
-    return frame(json.dumps(openai_error(error)))
 
 
 def telling_ignored(response: Response, body: RequestBody) -> Response:

@@ -13,10 +13,11 @@ from starlette.responses import Response
 from aipc.generate import Finished
 from aipc.generate.request import GenerationRequest
 from aipc.pool.worker.messages import Embedded, floats
-from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
+from aipc.serve.api.dispatch import Dispatcher, client_of
 from aipc.serve.http.connection import json_response, telling_ignored, while_connected
 from aipc.serve.ollama.loading import load_or_unload
 from aipc.serve.ollama.schemas import OllamaBody
+from aipc.wire.exchange import IndexedEvents
 from aipc.wire.schemas import ApiModel, Whole, read
 
 if TYPE_CHECKING:

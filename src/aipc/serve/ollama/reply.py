@@ -16,11 +16,12 @@ from starlette.responses import Response
 from aipc.generate import Alternative, Finished, Text, Thinking, ToolCall
 from aipc.generate.request import GenerationRequest
 from aipc.pool.worker.messages import ServerEvent
-from aipc.serve.api.dispatch import Dispatcher, IndexedEvents
+from aipc.serve.api.dispatch import Dispatcher
 from aipc.serve.api.endpoint import LINES
 from aipc.serve.http.connection import EventStream, json_response, telling_ignored, while_connected
 from aipc.serve.ollama.schemas import GeneratingBody, now, ollama_error
 from aipc.wire.errors import HTTPError
+from aipc.wire.exchange import IndexedEvents
 from aipc.wire.schemas import ApiModel, tokens_with_logprobs
 
 _NS = 1_000_000_000

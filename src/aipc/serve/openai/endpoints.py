@@ -6,13 +6,14 @@ from functools import partial
 
 from aipc.serve.api.dispatch import Dispatcher
 from aipc.serve.api.endpoint import GENERATION_ERRORS, Endpoint
-from aipc.serve.openai.chat import answer_chat
-from aipc.serve.openai.completions import Completion, CompletionRequest, answer_completion
-from aipc.serve.openai.embeddings import EmbeddingList, EmbeddingRequest, answer_embeddings
+from aipc.serve.openai.answers import answer
 from aipc.serve.openai.models import ModelBody, ModelHandlers, ModelList
 from aipc.serve.openai.responses import Responses
 from aipc.serve.openai.stored import ResponseStore, StoredResponses
+from aipc.wire.openai import urls
 from aipc.wire.openai.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
+from aipc.wire.openai.completions import Completion, CompletionRequest
+from aipc.wire.openai.embeddings import EmbeddingList, EmbeddingRequest
 from aipc.wire.openai.responses_schemas import (
     DeletedResponse,
     ItemList,
@@ -31,11 +32,12 @@ def endpoints(dispatcher: Dispatcher, models: ModelHandlers) -> tuple[Endpoint, 
 
 
 def _generation(dispatcher: Dispatcher, responses: Responses) -> tuple[Endpoint, ...]:
+    answered = partial(answer, dispatcher)
     return (
         Endpoint(
             "POST",
-            "/v1/chat/completions",
-            partial(answer_chat, dispatcher),
+            urls.CHAT,
+            answered,
             "The next message of a conversation.",
             body=ChatRequest,
             returns=ChatCompletion,
@@ -45,8 +47,8 @@ def _generation(dispatcher: Dispatcher, responses: Responses) -> tuple[Endpoint,
         ),
         Endpoint(
             "POST",
-            "/v1/completions",
-            partial(answer_completion, dispatcher),
+            urls.COMPLETIONS,
+            answered,
             "What follows a text.",
             body=CompletionRequest,
             returns=Completion,
@@ -56,7 +58,7 @@ def _generation(dispatcher: Dispatcher, responses: Responses) -> tuple[Endpoint,
         ),
         Endpoint(
             "POST",
-            "/v1/responses",
+            urls.RESPONSES,
             responses.answer,
             "The next message of a conversation, in OpenAI's newer form; kept in memory.",
             body=ResponseRequest,
@@ -66,8 +68,8 @@ def _generation(dispatcher: Dispatcher, responses: Responses) -> tuple[Endpoint,
         ),
         Endpoint(
             "POST",
-            "/v1/embeddings",
-            partial(answer_embeddings, dispatcher),
+            urls.EMBEDDINGS,
+            answered,
             "A vector of each text, from a model that can make them.",
             body=EmbeddingRequest,
             returns=EmbeddingList,
@@ -77,7 +79,7 @@ def _generation(dispatcher: Dispatcher, responses: Responses) -> tuple[Endpoint,
 
 
 def _kept(responses: StoredResponses) -> tuple[Endpoint, ...]:
-    path = "/v1/responses/{response}"
+    path = f"{urls.RESPONSES}/{{response}}"
     return (
         Endpoint(
             "GET",

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 
 from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aipc.errors import PromptTooLong
-from aipc.generate.request import GenerationRequest
-from aipc.pool.worker.messages import Waiting
-from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.http.connection import EventStream, json_response, telling_ignored, while_connected
+from aipc.serve.api.dispatch import Dispatcher, client_of
+from aipc.serve.openai.answers import answer_exchange
 from aipc.serve.openai.stored import ResponseStore, StoredResponse, not_here, owner_of
-from aipc.wire.errors import HTTPError
-from aipc.wire.openai.formats import is_strict, schema_of
-from aipc.wire.openai.items import InputItem, InputMessage, ItemReference, item_messages
-from aipc.wire.openai.messages import without_oldest
-from aipc.wire.openai.response_writer import ResponseWriter
-from aipc.wire.openai.responses_schemas import (
-    ResponseBody,
-    ResponseRequest,
-)
-from aipc.wire.openai.tools import choose, definitions, naming_part
+from aipc.wire.openai.items import InputItem, ItemReference
+from aipc.wire.openai.responses import ResponseExchange, said
+from aipc.wire.openai.responses_schemas import ResponseBody, ResponseRequest
 from aipc.wire.schemas import new_id, read
-from aipc.wire.sse import waiting_frame
 
 _READ = TypeAdapter(list[InputItem]).validate_python
 
@@ -44,26 +31,16 @@ class Responses:
         body = read(ResponseRequest, await request.body())
         owner = owner_of(request)
         items = self._items(owner, body)
-        writer = ResponseWriter(body, partial(self._keep, owner, items))
-        if body.store is False:
-            writer = ResponseWriter(body)
-        asked = _generation_request(body, items, client_of(request))
-        events = self._events(request, body, asked)
-        events = naming_part(
-            events, body.tools, asked.schema, "text.format.schema", strict=asked.strict
-        )
-        if body.stream:
-            return telling_ignored(EventStream(_frames(writer, events), writer.error_frame), body)
-        response = await while_connected(request.receive, _response(writer, events))
-        return telling_ignored(json_response(response), body)
+        keep = None if body.store is False else partial(self._keep, owner, items)
+        exchange = ResponseExchange(body, client_of(request), items, keep)
+        return await answer_exchange(self._dispatcher, request, exchange)
 
     def _items(self, owner: str, body: ResponseRequest) -> list[InputItem]:
         """The whole input: what came before it, and kept items in the place of references."""
         before = self._store.items_before(owner, body.previous_response_id or "")
         items = _READ(before)
         if isinstance(body.input, str):
-            said = [InputMessage(role="user", content=body.input)] if body.input else []
-            return [*items, *said]
+            return [*items, *said(body.input)]
         for index, item in enumerate(body.input):
             if not isinstance(item, ItemReference):
                 items.append(item)
@@ -80,69 +57,3 @@ class Responses:
         kept = [{"id": new_id("item", "_"), **item} for item in given]
         body = response.model_dump_json(exclude_unset=True)
         self._store.keep(owner, response.id, StoredResponse(kept, body))
-
-    async def _events(
-        self, request: Request, body: ResponseRequest, generation: GenerationRequest
-    ) -> IndexedEvents:
-        """The events; of a conversation that is too long, without its oldest turns if so wanted."""
-        turns = 1
-        while True:
-            events = self._dispatcher.events(request, body.model, body.device, [generation])
-            try:
-                async with aclosing(events):
-                    async for event in events:
-                        yield event
-            except PromptTooLong:
-                shorter = without_oldest(generation.messages or (), turns)
-                if body.truncation != "auto" or not shorter:
-                    raise
-                generation = replace(generation, messages=shorter)
-                turns *= 2
-            else:
-                return
-
-
-def _generation_request(
-    body: ResponseRequest, items: Sequence[InputItem], client: str
-) -> GenerationRequest:
-    instructions = [{"role": "system", "content": body.instructions}] if body.instructions else []
-    messages = item_messages(items)
-    if not messages:
-        raise HTTPError(400, "input: give a text or an item", code="invalid_value", param="input")
-    tools, choice = choose(body.tool_choice, definitions(body.tools))
-    if body.tools and not tools and body.needs_tool:
-        message = "tool_choice asks for a call, and none of the tools is a function"
-        raise HTTPError(400, message, code="invalid_value", param="tool_choice")
-    form = body.text.format if body.text else None
-    return GenerationRequest(
-        messages=[*instructions, *messages],
-        sampling=body.sampling(body.limit),
-        schema=schema_of(form),
-        tools=tools,
-        tool_choice=choice,
-        strict=is_strict(form) or True in (tool.strict for tool in body.functions),
-        template_options=body.chat_template_kwargs or {},
-        **body.thinking_fields(body.reasoning.effort if body.reasoning else None),
-        ignore_eos=bool(body.ignore_eos),
-        logprobs=body.wants_logprobs,
-        top_logprobs=body.top_logprobs or 0,
-        repetition_detection=body.loops,
-        client=client,
-    )
-
-
-async def _response(writer: ResponseWriter, events: IndexedEvents) -> ResponseBody:
-    async with aclosing(events):
-        async for _, event in events:
-            writer.frames(event)
-    return writer.response
-
-
-async def _frames(writer: ResponseWriter, events: IndexedEvents) -> AsyncGenerator[bytes, None]:
-    async with aclosing(events):
-        async for _, event in events:
-            if isinstance(event, Waiting):
-                yield waiting_frame(event)
-                continue
-            for each in writer.frames(event):
-                yield each

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import methodcaller
 from typing import Any
 
 from aipc.generate import Finished, Text, Thinking, ToolCall
-from aipc.pool.worker.messages import ServerEvent
+from aipc.pool.worker.messages import ServerEvent, Waiting
 from aipc.wire.errors import HTTPError
+from aipc.wire.exchange import FrameWriter
 from aipc.wire.openai.responses_schemas import (
     CachedTokens,
     IncompleteDetails,
@@ -26,12 +27,12 @@ from aipc.wire.openai.responses_schemas import (
 )
 from aipc.wire.openai.schemas import TokenLogprob, ending, token_logprobs, usage_of
 from aipc.wire.schemas import new_id, timings_of
-from aipc.wire.sse import frame
+from aipc.wire.sse import frame, waiting_frame
 
 _DUMP = methodcaller("model_dump", exclude_unset=True, by_alias=True)
 
 
-class ResponseWriter:
+class ResponseWriter(FrameWriter):
     """Builds ``response`` from a request's events; each step is one server-sent event."""
 
     def __init__(
@@ -45,8 +46,14 @@ class ResponseWriter:
         self._written: OutputMessage | OutputReasoning | None = None
         self.response = _begun(body)
 
-    def frames(self, event: ServerEvent) -> list[bytes]:
-        """The server-sent events of one event."""
+    def frames(self, index: int, event: ServerEvent) -> Iterator[bytes]:  # noqa: ARG002 - there is one
+        if isinstance(event, Waiting):
+            yield waiting_frame(event)
+            return
+        yield from self.steps(event)
+
+    def steps(self, event: ServerEvent) -> list[bytes]:
+        """What an event of the answer adds to ``response``, as server-sent events."""
         frames: list[bytes] = []
         if not self._has_begun:
             self._has_begun = True

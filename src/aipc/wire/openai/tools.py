@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, Tag
@@ -11,7 +11,6 @@ from pydantic import Field, Tag
 from aipc.errors import UsageError
 from aipc.generate.structured.constraint import constrain
 from aipc.generate.structured.tools import MAX_TOOLS, NAME, choose_tools
-from aipc.serve.api.dispatch import IndexedEvents
 from aipc.wire.errors import HTTPError
 from aipc.wire.openai.formats import Schema
 from aipc.wire.openai.schemas import is_left_out
@@ -136,22 +135,17 @@ def definitions(tools: Sequence[Tool | AnyTool] | None) -> list[ToolDefinition]:
     return [*told.values()]
 
 
-async def naming_part(
-    events: IndexedEvents,
+@contextmanager
+def naming_part(
     tools: Sequence[Tool | AnyTool] | None,
     schema: Mapping[str, Any] | None,
     at: str,
     *,
     strict: bool,
-) -> IndexedEvents:
-    """``events``; an error of a tool's definition or of the answer's schema names its path.
-
-    ``at`` is the schema's.
-    """
+) -> Iterator[None]:
+    """An error of a tool's definition, or of the answer's schema at ``at``, names its path."""
     try:
-        async with aclosing(events):
-            async for event in events:
-                yield event
+        yield
     except UsageError:
         for path, function in _functions(tools):
             with _named(f"{path}.parameters"):

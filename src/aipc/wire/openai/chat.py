@@ -1,22 +1,18 @@
-"""/v1/chat/completions: a conversation in, the next message out, whole or in chunks."""
+"""A conversation in, the next message out: the exchange of /v1/chat/completions."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
-
-from starlette.requests import Request
-from starlette.responses import Response
 
 from aipc.generate import Finished, Text, Thinking, ToolCall
 from aipc.generate.request import GenerationRequest
 from aipc.pool.worker.messages import ServerEvent, Waiting
-from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.http.connection import EventStream, json_response, telling_ignored, while_connected
 from aipc.wire.errors import HTTPError
+from aipc.wire.exchange import Exchange, FrameWriter
 from aipc.wire.openai.chat_schemas import (
     AnswerMessage,
     CalledFunction,
@@ -39,20 +35,44 @@ from aipc.wire.openai.schemas import (
     usage_members,
 )
 from aipc.wire.openai.tools import choose, definitions, naming_part
-from aipc.wire.schemas import new_id, read
+from aipc.wire.schemas import new_id
 from aipc.wire.sse import DONE, frame, waiting_frame
 
 
-async def answer_chat(dispatcher: Dispatcher, request: Request) -> Response:
-    body = read(ChatRequest, await request.body())
-    requests = _generation_requests(body, client_of(request))
-    events = dispatcher.events(request, body.model, body.device, requests)
-    asked = requests[0]
-    events = naming_part(events, body.tools, asked.schema, body.schema_path, strict=asked.strict)
-    if body.stream:
-        return telling_ignored(EventStream(_frames(body, events)), body)
-    completion = await while_connected(request.receive, _completion(body, events))
-    return telling_ignored(json_response(completion), body)
+class ChatExchange(Exchange):
+    """Raises HTTPError, 400, for what does not go together."""
+
+    def __init__(self, body: ChatRequest, client: str = "") -> None:
+        self.body: ChatRequest = body
+        self.requests = _generation_requests(body, client)
+        self._choices = [_Choice() for _ in self.requests]
+        self._ends: dict[int, Finished] = {}
+
+    def add(self, index: int, event: ServerEvent) -> None:
+        self._choices[index].add(event, one_call=self.body.parallel_tool_calls is False)
+        if isinstance(event, Finished):
+            self._ends[index] = event
+
+    def whole(self) -> ChatCompletion:
+        ends = dict(sorted(self._ends.items()))
+        return ChatCompletion(
+            id=new_id("chatcmpl"),
+            object="chat.completion",
+            created=int(time.time()),
+            model=self.body.model,
+            system_fingerprint=FINGERPRINT,
+            choices=[
+                _choice_body(self.body, at, self._choices[at], end) for at, end in ends.items()
+            ],
+            **usage_members([*ends.values()]),
+        )
+
+    def frame_writer(self) -> FrameWriter:
+        return _ChunkWriter(self.body)
+
+    def naming(self) -> AbstractContextManager[None]:
+        body, asked = self.body, self.requests[0]
+        return naming_part(body.tools, asked.schema, body.schema_path, strict=asked.strict)
 
 
 def _generation_requests(body: ChatRequest, client: str) -> list[GenerationRequest]:
@@ -105,25 +125,6 @@ class _Choice:
             self.calls.append(_call(event))
 
 
-async def _completion(body: ChatRequest, events: IndexedEvents) -> ChatCompletion:
-    choices = [_Choice() for _ in range(body.n or 1)]
-    ends: dict[int, Finished] = {}
-    async with aclosing(events):
-        async for index, event in events:
-            choices[index].add(event, one_call=body.parallel_tool_calls is False)
-            if isinstance(event, Finished):
-                ends[index] = event
-    return ChatCompletion(
-        id=new_id("chatcmpl"),
-        object="chat.completion",
-        created=int(time.time()),
-        model=body.model,
-        system_fingerprint=FINGERPRINT,
-        choices=[_choice_body(body, at, choices[at], ends[at]) for at in sorted(ends)],
-        **usage_members([*ends.values()]),
-    )
-
-
 def _choice_body(body: ChatRequest, index: int, choice: _Choice, end: Finished) -> ChatChoice:
     more: dict[str, Any] = {"tool_calls": choice.calls} if choice.calls else {}
     content = "".join(choice.texts) or (None if choice.calls else "")
@@ -137,18 +138,7 @@ def _choice_body(body: ChatRequest, index: int, choice: _Choice, end: Finished) 
     return ChatChoice(index=index, message=message, logprobs=logprobs, **told)
 
 
-async def _frames(body: ChatRequest, events: IndexedEvents) -> AsyncGenerator[bytes, None]:
-    writer = _ChunkWriter(body)
-    async with aclosing(events):
-        async for index, event in events:
-            for each in writer.frames(index, event):
-                yield each
-    if body.wants_usage:
-        yield writer.usage()
-    yield DONE
-
-
-class _ChunkWriter:
+class _ChunkWriter(FrameWriter):
     """Events as the chunks of one completion."""
 
     def __init__(self, body: ChatRequest) -> None:
@@ -181,8 +171,10 @@ class _ChunkWriter:
             self._ends.append(event)
             yield self._chunk(index, Delta(), end=event)
 
-    def usage(self) -> bytes:
-        return self._frame(choices=[], **usage_members(self._ends))
+    def last_frames(self) -> Iterator[bytes]:
+        if self._body.wants_usage:
+            yield self._frame(choices=[], **usage_members(self._ends))
+        yield DONE
 
     def _call(self, index: int, call: ToolCall) -> Iterator[bytes]:
         count = self._calls[index]

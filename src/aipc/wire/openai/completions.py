@@ -1,25 +1,21 @@
-"""/v1/completions: texts in, what follows each out, whole or in chunks."""
+"""Texts in, what follows each out: the exchange of /v1/completions."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from starlette.requests import Request
-from starlette.responses import Response
 
 from aipc.generate import Alternative, Echo, Finished, Text
 from aipc.generate.request import GenerationRequest
-from aipc.pool.worker.messages import Waiting
+from aipc.pool.worker.messages import ServerEvent, Waiting
 from aipc.runtimes.base import MOST_ALTERNATIVES
-from aipc.serve.api.dispatch import Dispatcher, IndexedEvents, client_of
-from aipc.serve.http.connection import EventStream, json_response, telling_ignored, while_connected
 from aipc.wire.errors import HTTPError
+from aipc.wire.exchange import Exchange, FrameWriter
 from aipc.wire.openai.schemas import (
     FINGERPRINT,
     CompletionBase,
@@ -29,7 +25,7 @@ from aipc.wire.openai.schemas import (
     usage_members,
     usage_of,
 )
-from aipc.wire.schemas import UNLIMITED, ApiModel, TimingsBody, new_id, read
+from aipc.wire.schemas import UNLIMITED, ApiModel, TimingsBody, new_id
 from aipc.wire.sse import DONE, frame, waiting_frame
 
 LIMIT = 16
@@ -103,14 +99,30 @@ class Completion(ApiModel):
     timings: TimingsBody | None = None
 
 
-async def answer_completion(dispatcher: Dispatcher, request: Request) -> Response:
-    body = read(CompletionRequest, await request.body())
-    requests = _generation_requests(body, client_of(request))
-    events = dispatcher.events(request, body.model, body.device, requests)
-    if body.stream:
-        return telling_ignored(EventStream(_frames(body, events)), body)
-    completion = await while_connected(request.receive, _completion(body, events))
-    return telling_ignored(json_response(completion), body)
+class CompletionExchange(Exchange):
+    """Raises HTTPError, 400, for what does not go together."""
+
+    def __init__(self, body: CompletionRequest, client: str = "") -> None:
+        self.body: CompletionRequest = body
+        self.requests = _generation_requests(body, client)
+        self._writer = _Writer(body)
+        self._texts: list[list[Echo | Text]] = [[] for _ in self.requests]
+
+    def add(self, index: int, event: ServerEvent) -> None:
+        if isinstance(event, Echo | Text):
+            self._texts[index].append(event)
+        elif isinstance(event, Finished):
+            self._writer.ends[index] = event
+
+    def whole(self) -> Completion:
+        writer = self._writer
+        choices = [
+            writer.choice(at, each, writer.ends[at].reason) for at, each in enumerate(self._texts)
+        ]
+        return writer.completion(choices=choices, **writer.usage())
+
+    def frame_writer(self) -> FrameWriter:
+        return _Writer(self.body)
 
 
 def _generation_requests(body: CompletionRequest, client: str) -> list[GenerationRequest]:
@@ -151,39 +163,7 @@ def _refusal(name: str, why: str) -> HTTPError:
     return HTTPError(400, f"{name} {why}", code="invalid_value", param=name)
 
 
-async def _completion(body: CompletionRequest, events: IndexedEvents) -> Completion:
-    writer = _Writer(body)
-    texts: list[list[Echo | Text]] = [[] for _ in writer.prompts]
-    async with aclosing(events):
-        async for index, event in events:
-            if isinstance(event, Echo | Text):
-                texts[index].append(event)
-            elif isinstance(event, Finished):
-                writer.ends[index] = event
-    choices = [writer.choice(at, each, writer.ends[at].reason) for at, each in enumerate(texts)]
-    return writer.completion(choices=choices, **writer.usage())
-
-
-async def _frames(body: CompletionRequest, events: IndexedEvents) -> AsyncGenerator[bytes, None]:
-    writer = _Writer(body)
-    no_usage = {"usage": None} if body.wants_usage else {}
-    async with aclosing(events):
-        async for index, event in events:
-            if isinstance(event, Waiting):
-                yield waiting_frame(event)
-            elif isinstance(event, Echo | Text):
-                choice = writer.choice(index, [event])
-                if choice.text or (choice.logprobs and choice.logprobs.tokens):
-                    yield writer.frame(choices=[choice], **no_usage)
-            elif isinstance(event, Finished):
-                writer.ends[index] = event
-                yield writer.frame(choices=[writer.choice(index, [], event.reason)], **no_usage)
-    if body.wants_usage:
-        yield writer.frame(choices=[], **writer.usage())
-    yield DONE
-
-
-class _Writer:
+class _Writer(FrameWriter):
     """The bodies of one completion, with each token's offset in its choice's text."""
 
     def __init__(self, body: CompletionRequest) -> None:
@@ -192,6 +172,7 @@ class _Writer:
         """Of each choice."""
         self._body = body
         self._offsets = [0] * len(self.prompts)
+        self._no_usage = {"usage": None} if body.wants_usage else {}
         self._same: dict[str, Any] = {
             "id": new_id("cmpl"),
             "object": "text_completion",
@@ -200,10 +181,26 @@ class _Writer:
             "system_fingerprint": FINGERPRINT,
         }
 
+    def frames(self, index: int, event: ServerEvent) -> Iterator[bytes]:
+        if isinstance(event, Waiting):
+            yield waiting_frame(event)
+        elif isinstance(event, Echo | Text):
+            choice = self.choice(index, [event])
+            if choice.text or (choice.logprobs and choice.logprobs.tokens):
+                yield self._frame(choices=[choice], **self._no_usage)
+        elif isinstance(event, Finished):
+            self.ends[index] = event
+            yield self._frame(choices=[self.choice(index, [], event.reason)], **self._no_usage)
+
+    def last_frames(self) -> Iterator[bytes]:
+        if self._body.wants_usage:
+            yield self._frame(choices=[], **self.usage())
+        yield DONE
+
     def completion(self, **members: Any) -> Completion:
         return Completion(**self._same, **members)
 
-    def frame(self, **members: Any) -> bytes:
+    def _frame(self, **members: Any) -> bytes:
         return frame(self.completion(**members).model_dump_json(exclude_unset=True))
 
     def usage(self) -> dict[str, Any]:
