@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,3 +56,19 @@ def explained(folder: Path, error: type[AipcError], needed: int = 0) -> Iterator
 def _no_room(folder: Path, needed: int) -> str:
     text = f"no space left in '{folder}': {amount(free(folder))} free"
     return f"{text}, {amount(needed)} needed" if needed else text
+
+
+def flush(path: Path) -> None:
+    """Have the system write a file to the disk, or a folder: the names in it.
+
+    Raises:
+        OSError: the disk's.
+    """
+    is_windows = os.name == "nt"
+    if is_windows and path.is_dir():
+        return  # it can't flush a folder; NTFS journals the names
+    descriptor = os.open(path, os.O_RDWR if is_windows else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

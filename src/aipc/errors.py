@@ -14,6 +14,7 @@ AipcError                    what happened; what to do next
 ├── DeviceError              a device or runtime that this machine does not have
 ├── EngineError              the vendor's runtime failed; its own error is the cause
 ├── MeasurementError         a measurement that can't be made, read or compared
+├── BatchError               a batch that can't be read, written or gone on with
 └── GenerationError          a request that this model can't answer
     └── PromptTooLong        more tokens than the context holds
 """
@@ -90,6 +91,10 @@ class EngineError(AipcError):
 
 
 class MeasurementError(AipcError):
+    pass
+
+
+class BatchError(AipcError):
     pass
 
 

@@ -173,7 +173,7 @@ def _settle(folder: Path, final: Path) -> None:
     _flush_tree(folder)
     _move_aside(final)
     folder.rename(final)
-    _flush(final.parent)
+    disk.flush(final.parent)
     _remove(_hidden(final, "discarded"))
 
 
@@ -210,16 +210,5 @@ def _flush_tree(folder: Path) -> None:
     """Have the system write every file to the disk, then the folders that name them."""
     for parent, _, files in os.walk(folder, topdown=False):
         for name in files:
-            _flush(Path(parent) / name)
-        _flush(Path(parent))
-
-
-def _flush(path: Path) -> None:
-    is_windows = os.name == "nt"
-    if is_windows and path.is_dir():
-        return  # it can't flush a folder; NTFS journals the names
-    descriptor = os.open(path, os.O_RDWR if is_windows else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            disk.flush(Path(parent) / name)
+        disk.flush(Path(parent))

@@ -1,0 +1,254 @@
+"""The lines of a batch's input, all checked before the first is asked.
+
+A line is a JSON object as OpenAI's batches have it: ``custom_id``, ``method`` (POST), ``url`` and
+``body``.  The file is read once from its beginning to its end, one line at a time; what is kept of
+a line is its entry in the index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from aipc.batch.line_index import LineEntry, LineIndex
+from aipc.errors import BatchError, UsageError, quoted
+from aipc.generate.request import GenerationRequest
+from aipc.progress import Progress, silent
+from aipc.wire import strict_json
+from aipc.wire.errors import HTTPError
+from aipc.wire.openai.urls import begin
+
+MAX_LINE = 4 * 2**20
+"""Bytes, as of a request's body."""
+MAX_ID = 512
+"""Characters."""
+_BOM = b"\xef\xbb\xbf"
+_MEMBERS = {"custom_id", "method", "url", "body"}
+_PROMPT = ("tools", "instructions", "messages", "prompt", "input")
+"""Members that the model's prompt is made of, in its order."""
+_PREFIXES = ((256, 32), (1024, 16), (4096, 16))
+"""Bytes that are compared, and bits of the key for each; the shortest first."""
+_BYTES_A_TOKEN = 4
+_LIMIT, _MOST_TOKENS = 1024, 2**17
+"""Of an answer that states no limit, and for one whose limit is the context."""
+_MOST_SHOWN, _MOST_KEPT, _LONGEST_MESSAGE = 20, 1000, 300
+_MEND = "mend them, or leave them out with --skip-invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """``body`` is JSON; the members that its prompt is made of come first."""
+
+    number: int
+    custom_id: str
+    url: str
+    model: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a line can't be asked; ``custom_id`` where it is known."""
+
+    number: int
+    custom_id: str | None
+    message: str
+
+    def __str__(self) -> str:
+        who = "" if self.custom_id is None else f" ({quoted(self.custom_id)})"
+        return f"line {self.number}{who}: {self.message}"
+
+
+@dataclass(frozen=True)
+class CheckedInput:
+    """A batch's input: ``entries`` of the lines that can be asked, ``faults`` of the others.
+
+    ``sha256`` is that of the whole file, in hexadecimal; ``model`` answers every line, whatever
+    its body names; None where the bodies' own count.
+    """
+
+    path: Path
+    sha256: str
+    entries: LineIndex
+    faults: Sequence[Fault]
+    model: str | None = None
+
+    def read(self, entry: LineEntry) -> Line:
+        """The line of an entry.
+
+        Raises:
+            BatchError: it is not what was checked any more.
+        """
+        with self.path.open("rb") as file:
+            file.seek(entry.offset)
+            raw = file.read(entry.length)
+        if zlib.crc32(raw) != entry.crc:
+            what = f"line {entry.number} of '{self.path}' has changed since it was checked"
+            raise BatchError(what, "leave the input as it is while its batch runs")
+        members = json.loads(raw.removeprefix(_BOM))
+        body = _body(members["body"], self.model)
+        return Line(entry.number, entry.custom_id, entry.url, entry.model, body)
+
+
+def check_input(
+    path: Path,
+    model: str | None = None,
+    *,
+    skip_invalid: bool = False,
+    found: Sequence[Fault] = (),
+    progress: Progress = silent,
+) -> CheckedInput:
+    """Read all lines; ``found`` are faults that are known already.
+
+    Raises:
+        UsageError: lines that can't be asked, each with its number, unless ``skip_invalid``; or
+            no line at all.
+        BatchError: the file can't be read.
+    """
+    check = _Check(model, found, math.inf if skip_invalid else _MOST_KEPT)
+    try:
+        sha256 = check.read_all(path, progress)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise BatchError(f"can't read '{path}': {reason}", "check its path") from error
+    faults = check.end()
+    if faults and not skip_invalid:
+        raise UsageError(_listed(faults, check.count, path), _MEND)
+    if not faults and not len(check.index):
+        raise UsageError(f"'{path}' has no line", "give one request a line")
+    return CheckedInput(path, sha256, check.index, faults, model)
+
+
+class _Check:
+    def __init__(self, model: str | None, found: Sequence[Fault], most_kept: float) -> None:
+        self.index = LineIndex()
+        self.count = len(found)
+        """Of faults, with those that are not kept."""
+        self._model = model
+        self._faults = list(found)
+        self._most_kept = most_kept
+
+    def read_all(self, path: Path, progress: Progress) -> str:
+        digest = hashlib.sha256()
+        total = path.stat().st_size
+        offset = number = 0
+        with path.open("rb") as file:
+            while raw := file.readline(MAX_LINE + 1):
+                number += 1
+                digest.update(raw)
+                length = len(raw)
+                if length > MAX_LINE:
+                    self._fault(number, None, f"it is longer than {MAX_LINE} bytes")
+                    length += _pass_over(file, raw, digest)
+                elif raw.removeprefix(_BOM).strip():
+                    self._line(number, offset, raw)
+                offset += length
+                progress("checking the input", offset, total)
+        return digest.hexdigest()
+
+    def end(self) -> list[Fault]:
+        for number, first, custom_id in self.index.seal():
+            self._fault(number, custom_id, f"its custom_id is that of line {first} too")
+        return sorted(self._faults, key=lambda fault: fault.number)
+
+    def _line(self, number: int, offset: int, raw: bytes) -> None:
+        custom_id = None
+        try:
+            members = strict_json.parse(raw.removeprefix(_BOM))
+            custom_id = _id_of(members)
+            model, url, body, tokens = _request(members, self._model)
+        except HTTPError as error:
+            self._fault(number, custom_id, error.message)
+            model, url, body, tokens = "", "", b"", 0
+        if custom_id is not None:
+            entry = LineEntry(
+                number=number,
+                offset=offset,
+                length=len(raw),
+                crc=zlib.crc32(raw),
+                custom_id=custom_id,
+                model=model,
+                url=url,
+                prefix=_prefix(body),
+                expected_tokens=tokens,
+            )
+            self.index.add(entry, is_valid=bool(body))
+
+    def _fault(self, number: int, custom_id: str | None, message: str) -> None:
+        self.count += 1
+        if len(self._faults) < self._most_kept:
+            self._faults.append(Fault(number, custom_id, message[:_LONGEST_MESSAGE]))
+
+
+def _pass_over(file: BinaryIO, raw: bytes, digest: hashlib._Hash) -> int:
+    """Read to the end of a line, and give the bytes."""
+    passed = 0
+    while raw and not raw.endswith(b"\n"):
+        raw = file.readline(MAX_LINE)
+        digest.update(raw)
+        passed += len(raw)
+    return passed
+
+
+def _id_of(members: Any) -> str:
+    if not isinstance(members, dict):
+        raise HTTPError(400, "it is no JSON object")
+    custom_id = members.get("custom_id")
+    if not isinstance(custom_id, str) or not 0 < len(custom_id) <= MAX_ID:
+        raise HTTPError(400, f"custom_id: should be a text of 1 to {MAX_ID} characters")
+    return custom_id
+
+
+def _request(members: Mapping[str, Any], model: str | None) -> tuple[str, str, bytes, int]:
+    """The model, url, body and expected tokens of a line.
+
+    Raises:
+        HTTPError: it can't be asked.
+    """
+    unknown = sorted(set(members) - _MEMBERS)
+    if unknown:
+        raise HTTPError(400, f"{quoted(unknown[0])} is no member of a line")
+    if members.get("method") != "POST":
+        raise HTTPError(400, "method: should be POST")
+    url, given = members.get("url"), members.get("body")
+    if not isinstance(url, str):
+        raise HTTPError(400, "url: should be a text")
+    if not isinstance(given, dict):
+        raise HTTPError(400, "body: should be an object")
+    body = _body(given, model)
+    exchange = begin(url, body)
+    if exchange.wants_frames:
+        raise HTTPError(400, "stream: a batch's answers come whole; leave it out")
+    return exchange.body.model, url, body, _expected_tokens(body, exchange.requests)
+
+
+def _expected_tokens(body: bytes, requests: Sequence[GenerationRequest]) -> int:
+    limits = (0 if one.texts else one.sampling.get("max_new_tokens", _LIMIT) for one in requests)
+    return len(body) // _BYTES_A_TOKEN + sum(min(limit, _MOST_TOKENS) for limit in limits)
+
+
+def _body(given: Mapping[str, Any], model: str | None) -> bytes:
+    first = {name: given[name] for name in _PROMPT if name in given}
+    own = {} if model is None else {"model": model}
+    members = {**first, **given, **own}
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _prefix(body: bytes) -> int:
+    key = 0
+    for length, bits in _PREFIXES:
+        key = key << bits | zlib.crc32(body[:length]) % 2**bits
+    return key
+
+
+def _listed(faults: Sequence[Fault], count: int, path: Path) -> str:
+    shown = "\n".join(f"  {fault}" for fault in faults[:_MOST_SHOWN])
+    more = count - min(len(faults), _MOST_SHOWN)
+    rest = f"\n  and {more:,} more" if more else ""
+    return f"{count:,} line{'s' if count > 1 else ''} of '{path}' can't be asked:\n{shown}{rest}\n"

@@ -1,0 +1,313 @@
+"""The answers of a batch while it is unfinished: OUT.partial, from which it is gone on with.
+
+Its first line tells the run that it belongs to; each further line is an answer, whole, written at
+once and brought to the disk in groups.  Whenever the process is killed, what is lost are answers
+that were not finished.  At the end the answers are copied to OUT and the failures to
+OUT.errors.jsonl, which appear in one step each, the failures first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from io import FileIO
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from aipc import disk
+from aipc.batch.answers import LineAnswer, failed_answer
+from aipc.batch.line_index import Column, LineIndex
+from aipc.batch.lines import Fault
+from aipc.errors import BatchError, quoted
+from aipc.records import replacing
+
+FORMAT = 1
+_GROUP, _GROUP_S = 64, 1.0
+"""Answers, and seconds, after which they are brought to the disk."""
+_NOWHERE = -1
+_BEGIN_AGAIN = "remove '{}' to begin again"
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """All that an unfinished run holds for.
+
+    ``input`` is the SHA-256 of the input, ``model`` answers every line where it is given,
+    ``artifacts`` has the hash of each model's artifact, and ``options`` those that change answers.
+    """
+
+    input: str
+    model: str | None = None
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def line(self) -> bytes:
+        return json.dumps({"aipc_batch": FORMAT, **asdict(self)}).encode() + b"\n"
+
+    @staticmethod
+    def from_line(line: bytes) -> RunKey | None:
+        """None where it is no such line, or one of another version's."""
+        try:
+            members = json.loads(line)
+            if members.pop("aipc_batch") == FORMAT:
+                return RunKey(**members)
+        except (ValueError, KeyError, AttributeError, TypeError):
+            pass
+        return None
+
+    def differences(self, now: RunKey) -> list[str]:
+        """What has changed since, each in a few words."""
+        told = []
+        if self.input != now.input:
+            told.append("the input has changed")
+        if self.model != now.model:
+            told.append(f"the model was {_named(self.model)}, is {_named(now.model)}")
+        told += [
+            f"the artifact of {quoted(name)} is another"
+            for name in sorted({*self.artifacts, *now.artifacts})
+            if self.artifacts.get(name) != now.artifacts.get(name)
+        ]
+        for name in sorted({*self.options, *now.options}):
+            before, after = self.options.get(name), now.options.get(name)
+            if before != after:
+                told.append(f"option {name} was {json.dumps(before)}, is {json.dumps(after)}")
+        return told
+
+
+def _named(model: str | None) -> str:
+    return "each line's own" if model is None else quoted(model)
+
+
+def partial_path(out: Path) -> Path:
+    return out.with_name(f"{out.name}.partial")
+
+
+def errors_path(out: Path) -> Path:
+    return out.with_name(f"{out.name}.errors.jsonl")
+
+
+@contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """Hold ``out`` for this process; its folder has to exist.
+
+    Raises:
+        BatchError: another process writes it, or the file system knows no locks.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(out.with_name(f".{out.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as busy:
+        fix = "wait for it to finish, or choose another name"
+        raise BatchError(f"another process writes '{out}'", fix) from busy
+    except NotImplementedError as missing:
+        fix = "choose a name on a local disk"
+        raise BatchError(f"the file system of '{out.parent}' has no locks", fix) from missing
+    try:
+        yield
+    finally:
+        if os.name != "nt":  # there the release removes it; here a waiting process sees it is gone
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def check_output(out: Path, *, retry_failed: bool = False) -> None:
+    """Refuse to replace an output, unless its failures are to be asked again.
+
+    Raises:
+        BatchError: it exists, and is of no unfinished run.
+    """
+    if out.exists() and not retry_failed and not partial_path(out).exists():
+        fix = "choose another name, or ask its failures again with --retry-failed"
+        raise BatchError(f"'{out}' exists already", fix)
+
+
+class PartialFile:
+    """OUT.partial of a run, begun or gone on with; of a `claimed` output.
+
+    Raises:
+        BatchError: it belongs to another run, is damaged, or can't be written.
+    """
+
+    def __init__(
+        self, out: Path, key: RunKey, entries: LineIndex, *, retry_failed: bool = False
+    ) -> None:
+        check_output(out, retry_failed=retry_failed)
+        self.out = out
+        self.path = partial_path(out)
+        self._entries = entries
+        self._places = np.full(len(entries), _NOWHERE, np.int64)
+        """Where in the file each line's answer stands."""
+        self._failed = np.zeros(len(entries), bool)
+        self._unsynced = 0
+        self._synced_at = time.monotonic()
+        with _explained(self.path):
+            self._begin(key)
+            self._file = self.path.open("r+b", buffering=0)
+            self._end = self._take_up(key)
+            self._file.truncate(self._end)
+            self._file.seek(self._end)
+        if retry_failed:
+            self._places[self._failed] = _NOWHERE
+
+    def left(self) -> Column:
+        """The positions of the entries that have no answer, in the input's order."""
+        return np.flatnonzero(self._places == _NOWHERE)
+
+    def append(self, answer: LineAnswer) -> bool:
+        """Keep an answer; False where there is one already, which stays.
+
+        Raises:
+            BatchError: the disk is full; what was kept before is still there.
+        """
+        position = self._position(answer)
+        if self._places[position] != _NOWHERE and not self._failed[position]:
+            return False
+        with _explained(self.path):
+            try:
+                _write_all(self._file, answer.to_line())
+            except OSError:
+                self._file.truncate(self._end)
+                self._file.seek(self._end)
+                raise
+            self._places[position], self._end = self._end, self._file.tell()
+            self._failed[position] = answer.is_failed
+            self._unsynced += 1
+            if self._unsynced >= _GROUP or time.monotonic() - self._synced_at >= _GROUP_S:
+                self.sync()
+        return True
+
+    def sync(self) -> None:
+        """Bring to the disk what was appended."""
+        if self._unsynced:
+            os.fsync(self._file.fileno())
+        self._unsynced = 0
+        self._synced_at = time.monotonic()
+
+    def close(self) -> None:
+        if not self._file.closed:
+            with _explained(self.path):
+                self.sync()
+            self._file.close()
+
+    def finish(self, faults: Sequence[Fault] = (), *, ordered: bool = False) -> None:
+        """Write OUT and the failures, ``faults`` among them, and remove OUT.partial.
+
+        Raises:
+            BatchError: the disk is full; the partial file stays.
+        """
+        self.close()
+        order = np.arange(len(self._places)) if ordered else np.argsort(self._places)
+        is_failed = self._failed[order]
+        errors = errors_path(self.out)
+        with _explained(self.out), self.path.open("rb") as source:
+            if faults or is_failed.any():
+                lines = self._lines(source, order[is_failed])
+                left_out = (_left_out(fault) for fault in faults)
+                _replace(errors, chain(lines, left_out))
+            else:
+                errors.unlink(missing_ok=True)
+            _replace(self.out, self._lines(source, order[~is_failed]))
+        with _explained(self.out):
+            self.path.unlink()
+            disk.flush(self.out.parent)
+
+    def _begin(self, key: RunKey) -> None:
+        """Make the file, unless it is there and has a whole first line."""
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                if file.readline().endswith(b"\n"):
+                    return
+        earlier = self._earlier_answers() if self.out.exists() else ()
+        _replace(self.path, chain([key.line()], earlier))
+
+    def _earlier_answers(self) -> Iterator[bytes]:
+        """The lines of an output whose failures are asked again."""
+        with self.out.open("rb") as file:
+            yield from file
+
+    def _take_up(self, key: RunKey) -> int:
+        """Read what is there; returns where its last whole line ends.
+
+        Raises:
+            BatchError: it is another run's, or damaged.
+        """
+        with self.path.open("rb") as file:
+            first = file.readline()
+            self._check_key(first, key)
+            end, size = len(first), self.path.stat().st_size
+            for number, raw in enumerate(file, 2):
+                try:
+                    answer = LineAnswer.from_line(raw)
+                except ValueError as error:
+                    if end + len(raw) == size:
+                        return end
+                    what = f"line {number} of '{self.path}' is damaged"
+                    raise BatchError(what, _BEGIN_AGAIN.format(self.path)) from error
+                if not raw.endswith(b"\n"):
+                    return end
+                position = self._position(answer)
+                if self._places[position] == _NOWHERE or self._failed[position]:
+                    self._places[position] = end
+                    self._failed[position] = answer.is_failed
+                end += len(raw)
+        return end
+
+    def _check_key(self, line: bytes, now: RunKey) -> None:
+        before = RunKey.from_line(line)
+        fix = f"go on as it was begun, or remove '{self.path}' to begin again"
+        if before is None:
+            raise BatchError(f"'{self.path}' is of another version, or no unfinished batch", fix)
+        differences = before.differences(now)
+        if differences:
+            raise BatchError(f"'{self.path}' is of another run: {', '.join(differences)}", fix)
+
+    def _position(self, answer: LineAnswer) -> int:
+        position = self._entries.find(answer.custom_id or "")
+        if position is None:
+            what = f"the input has no line {quoted(answer.custom_id)}, which '{self.path}' answers"
+            raise BatchError(what, _BEGIN_AGAIN.format(self.path))
+        return position
+
+    def _lines(self, source: BinaryIO, positions: Column) -> Iterator[bytes]:
+        for position in positions:
+            source.seek(self._places[position])
+            yield source.readline()
+
+
+def _replace(path: Path, lines: Iterable[bytes]) -> None:
+    with replacing(path) as draft, draft.open("xb") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    disk.flush(path.parent)
+
+
+def _left_out(fault: Fault) -> bytes:
+    """The failure of a line that could not be asked."""
+    return failed_answer(fault.custom_id, "invalid_line", str(fault)).to_line()
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    """A full disk may take a part."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        fix = "make room, then run it again: what was answered is kept"
+        raise BatchError(f"can't write '{path}': {reason}", fix) from error

@@ -1,0 +1,148 @@
+"""The lines of a batch that are to be asked: in which order, how far, and how many are left."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from aipc.batch.answers import LineAnswer
+from aipc.batch.line_index import Column, LineEntry, LineIndex
+from aipc.batch.options import BatchOptions
+
+_PREFIX_BITS = (32, 16, 0)
+"""At the right of a prefix's key, in which lines of a group may differ; the widest group first."""
+
+
+def in_order(index: LineIndex, positions: Column | None = None) -> Column:
+    """The positions of entries, all or ``positions``, in the order in which they are best asked.
+
+    Model by model, as they come first in the input.  Among a model's, lines whose prompts begin
+    alike are neighbors; the group with the longest line goes first, and its longest line: what runs
+    alone at the end is short.
+    """
+    positions = np.arange(len(index)) if positions is None else positions
+    prefix = index.column("prefix")[positions]
+    expected = index.column("expected_tokens")[positions].astype(np.int64)
+    models = list(dict.fromkeys(model for model, _ in index.targets))
+    ranks = np.array([models.index(model) for model, _ in index.targets])
+    model = ranks[index.column("target")[positions]] if len(positions) else positions
+    keys = [positions, -expected]  # the last key counts most
+    for bits in reversed(_PREFIX_BITS):
+        group = prefix >> np.uint64(bits)
+        keys += [group, -_longest(model, group, expected)]
+    return positions[np.lexsort([*keys, model])]
+
+
+def _longest(model: Column, group: Column, expected: Column) -> Column:
+    """For each line the longest expectation in its group."""
+    pairs = np.stack([model.astype(np.uint64), group.astype(np.uint64)], axis=1)
+    _, inverse = np.unique(pairs, axis=0, return_inverse=True)
+    longest = np.zeros(len(expected), np.int64)
+    np.maximum.at(longest, inverse.reshape(-1), expected)
+    return longest[inverse.reshape(-1)]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far a run is; ``tokens`` and ``elapsed_s`` are this run's, as are ``done`` and failed."""
+
+    done: int
+    failed: int
+    left: int
+    under_way: int
+    tokens: int
+    elapsed_s: float
+
+    @property
+    def lines_per_s(self) -> float:
+        return self.done / self.elapsed_s if self.elapsed_s else 0.0
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.tokens / self.elapsed_s if self.elapsed_s else 0.0
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds to the end, at the rate so far; None before the first answer."""
+        return self.left / self.lines_per_s if self.done else None
+
+
+class Work:
+    """Hands out ``entries``, in ``order`` (positions), and counts what comes back.
+
+    ``keep`` is given each answer.  Not for several threads at once.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[LineEntry],
+        order: Iterable[int] | None = None,
+        options: BatchOptions | None = None,
+        keep: Callable[[LineAnswer], object] = lambda _: None,
+    ) -> None:
+        options = options or BatchOptions()
+        self.stopped = ""
+        """Why no more lines are handed out while some are left; empty while they are."""
+        self._entries = entries
+        self._waiting = deque(range(len(entries)) if order is None else map(int, order))
+        self._given_back: list[LineEntry] = []
+        self._under_way = 0
+        self._keep = keep
+        self._most_tokens = options.max_tokens_total
+        self._until = options.until
+        self._end = options.end(_now())
+        self._begun = time.monotonic()
+        self._done = self._failed = self._tokens = 0
+
+    def take(self) -> LineEntry | None:
+        """The next line; None when there is none, or no more are to be begun."""
+        self._check_limits()
+        if self.stopped or not (self._given_back or self._waiting):
+            return None
+        self._under_way += 1
+        if self._given_back:
+            return self._given_back.pop()
+        return self._entries[self._waiting.popleft()]
+
+    def done(self, entry: LineEntry, answer: LineAnswer) -> None:  # noqa: ARG002
+        self._under_way -= 1
+        self._done += 1
+        self._failed += answer.is_failed
+        self._tokens += answer.tokens
+        self._keep(answer)
+
+    def give_back(self, entry: LineEntry) -> None:
+        """A line that was taken and not answered: it is the next to be taken."""
+        self._under_way -= 1
+        self._given_back.append(entry)
+
+    def stop(self, reason: str) -> None:
+        """Hand out no more lines."""
+        self.stopped = self.stopped or reason
+
+    @property
+    def counts(self) -> Counts:
+        waiting = len(self._waiting) + len(self._given_back)
+        return Counts(
+            done=self._done,
+            failed=self._failed,
+            left=waiting + self._under_way,
+            under_way=self._under_way,
+            tokens=self._tokens,
+            elapsed_s=time.monotonic() - self._begun,
+        )
+
+    def _check_limits(self) -> None:
+        if self._most_tokens is not None and self._tokens >= self._most_tokens:
+            self.stop(f"{self._tokens:,} tokens are computed (--max-tokens-total)")
+        if self._end is not None and _now() >= self._end:
+            self.stop(f"its time is over (--until {self._until})")
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()
