@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from aipc import disk
 from aipc.artifact import manifest
 from aipc.errors import ArtifactError, ConversionError, DownloadFailed
 from aipc.models import staging
@@ -194,7 +195,7 @@ def test_leftovers_and_tidy(final):
 
 def test_everything_is_flushed_before_the_rename(final, monkeypatch):
     flushed = []
-    monkeypatch.setattr(staging, "_flush", lambda path: flushed.append(path.name))
+    monkeypatch.setattr(disk, "flush", lambda path: flushed.append(path.name))
     make(final)
     assert sorted(flushed[:2]) == ["aipc.json", "model.bin"]
     assert flushed[2:] == [".thing.partial", "store"]

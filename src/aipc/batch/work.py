@@ -72,7 +72,7 @@ class Counts:
         return self.left / self.lines_per_s if self.done else None
 
 
-class Work:
+class BatchWork:
     """Hands out ``entries``, in ``order`` (positions), and counts what comes back.
 
     ``keep`` is given each answer.  Not for several threads at once.
