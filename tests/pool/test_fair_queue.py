@@ -7,7 +7,7 @@ import pytest
 from aipc.errors import DeviceError, EngineError
 from aipc.generate import Finished, Text, Timings, ToolCall, Usage
 from aipc.generate.request import GenerationRequest
-from aipc.pool.failures import WorkerDied
+from aipc.pool.failures import GaveWay, WorkerDied
 from aipc.pool.fair_queue import FAILURES, Backoff, FairQueue, PendingRequest
 from aipc.pool.worker.messages import Waiting
 
@@ -179,6 +179,48 @@ def test_leaving_closes_the_gap(queue, add):
     assert queue.remove(other)
     assert not queue.remove(other)
     assert len(queue) == 0
+
+
+@pytest.fixture
+def add_background(queue):
+    def added():
+        request = GenerationRequest(prompt="hello", client="a")
+        pending = PendingRequest(request, is_background=True)
+        queue.add(pending)
+        return pending
+
+    return added
+
+
+def test_what_is_in_the_background_comes_last_and_is_not_counted(queue, add, add_background):
+    assert queue.is_empty
+    early, late = add_background(), add_background()
+    assert not queue.is_empty
+    first, other = add("a"), add("b")
+    assert list(queue) == [first, other]
+    assert len(queue) == 2
+    assert [queue.pop() for _ in range(4)] == [first, other, early, late]
+    assert queue.is_empty
+
+
+def test_what_is_in_the_background_may_leave(queue, add_background):
+    first, second = add_background(), add_background()
+    assert queue.remove(first)
+    assert not queue.remove(first)
+    assert queue.pop() is second
+
+
+def test_an_answer_that_gave_way_fails_and_one_that_was_whole_does_not():
+    cancelled = Finished("cancelled", Usage(1, 2), Timings(0.1, 10.0, 0.3))
+    for end in (cancelled, END):
+        pending = PendingRequest(GenerationRequest(prompt="hello"), is_background=True)
+        pending.gives_way = True
+        pending.put(end)
+        if end is END:
+            assert events_of(pending) == [END]
+        else:
+            with pytest.raises(GaveWay, match="ask again"):
+                events_of(pending)
 
 
 def test_without_any_answer_the_wait_is_a_guess(queue):

@@ -9,7 +9,7 @@ from aipc.generate import Finished, Text, Thinking, Timings, Usage
 from aipc.models.source import HubSource
 from aipc.pool.device_list import ReachableDevice
 from aipc.pool.model_registry import ModelCard
-from aipc.pool.model_scheduler import ModelStatus
+from aipc.pool.model_status import ModelStatus
 from aipc.pool.worker.messages import Waiting
 from aipc.pool.worker_client import Ready
 

@@ -6,7 +6,8 @@ AipcError
 ├── ModelTooLarge     it alone takes more memory than the budget
 ├── ServerBusy        too many requests wait already; try again later
 ├── Draining          the server is stopping
-└── WorkerDied        the model's process ended, was stuck, or does not start
+├── WorkerDied        the model's process ended, was stuck, or does not start
+└── GaveWay           a background answer was ended for an interactive request; ask it again
 """
 
 from __future__ import annotations
@@ -45,4 +46,8 @@ class Draining(TryLater):
 
 
 class WorkerDied(TryLater):
+    pass
+
+
+class GaveWay(TryLater):
     pass

@@ -1,4 +1,7 @@
-"""One model's queue of pending requests, fair between clients; the backoff after failures."""
+"""One model's queue of pending requests, fair between clients, those in the background last.
+
+Also the backoff after failures.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from aipc.errors import AipcError
 from aipc.generate import Finished, Text
 from aipc.generate.request import GenerationRequest
-from aipc.pool.failures import WorkerDied
+from aipc.pool.failures import GaveWay, WorkerDied
 from aipc.pool.worker.messages import ServerEvent, Waiting
 
 FAILURES = 3
@@ -33,8 +36,12 @@ class PendingRequest(AsyncIterator[ServerEvent]):
         self,
         request: GenerationRequest,
         enqueue: Callable[[PendingRequest], Awaitable[None]] | None = None,
+        *,
+        is_background: bool = False,
     ) -> None:
         self.request = request
+        self.is_background = is_background
+        """Whether it waits behind all others, and its answer gives way to theirs."""
         self.number: int | None = None
         """Of the answer in its worker; None before it is started."""
         self.started_at = 0.0
@@ -49,6 +56,8 @@ class PendingRequest(AsyncIterator[ServerEvent]):
         self._arrived = asyncio.Event()
         self._is_closed = False
         self._position = 0
+        self.gives_way = False
+        """Whether its answer was cancelled for another's: it fails once the worker has ended it."""
 
     def put_position(self, position: int) -> None:
         """Add an event with the position in the queue, 1 being the next, if it has changed."""
@@ -58,6 +67,9 @@ class PendingRequest(AsyncIterator[ServerEvent]):
 
     def put(self, event: ServerEvent) -> None:
         """Add an event; it replaces a position that was not read yet."""
+        if self.gives_way and isinstance(event, Finished) and event.reason == "cancelled":
+            self.fail(GaveWay("the answer gave way to an interactive request", "ask again"))
+            return
         if self._events and isinstance(self._events[-1], Waiting):
             self._events.pop()
         self._events.append(event)
@@ -119,15 +131,22 @@ def _joined(texts: list[Text]) -> Text:
 class FairQueue:
     """Round-robin over clients; each client's own requests are first in, first out.
 
-    A client with a hundred requests does not delay those of others.
+    A client with a hundred requests does not delay those of others.  Requests in the background
+    come after all others and are counted apart: `len`, `wait_s` and the iteration leave them out.
     """
 
     def __init__(self) -> None:
         self._clients: dict[str, deque[PendingRequest]] = {}  # in the order of their turns
+        self._background: deque[PendingRequest] = deque()
         self._average_s: float | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self._clients.values()))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits, in the background neither."""
+        return not self._clients and not self._background
 
     def __iter__(self) -> Iterator[PendingRequest]:
         """In the order that `pop` will have, if none is added or removed."""
@@ -137,10 +156,15 @@ class FairQueue:
             waiting = [own for own in waiting if own]
 
     def add(self, pending: PendingRequest) -> None:
+        if pending.is_background:
+            self._background.append(pending)
+            return
         self._clients.setdefault(pending.request.client, deque()).append(pending)
 
     def pop(self) -> PendingRequest:
         """The next request; its client's other requests come after those of all others."""
+        if not self._clients:
+            return self._background.popleft()
         client = next(iter(self._clients))
         own = self._clients.pop(client)
         pending = own.popleft()
@@ -150,6 +174,9 @@ class FairQueue:
 
     def remove(self, pending: PendingRequest) -> bool:
         """Remove it; whether it was still in the queue."""
+        if pending in self._background:
+            self._background.remove(pending)
+            return True
         own = self._clients.get(pending.request.client)
         if own is None or pending not in own:
             return False

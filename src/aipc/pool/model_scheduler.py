@@ -6,54 +6,16 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal
 
 from aipc.errors import AipcError
 from aipc.pool.failures import Draining, ServerBusy
 from aipc.pool.fair_queue import Backoff, FairQueue, PendingRequest
 from aipc.pool.model_registry import ModelCard
+from aipc.pool.model_status import ModelStatus, State
 from aipc.pool.options import PoolOptions
 from aipc.pool.worker_client import Ready, WorkerClient
 
-State = Literal["stopped", "loading", "ready", "failed"]
-"""Ready: it has produced a token since it was loaded, and its process lives."""
-STATES: tuple[State, ...] = ("ready", "loading", "failed", "stopped")
-"""The best first."""
 _CANCEL_S = 2.0  # for the last token of answers that are cut short
-
-
-@dataclass(frozen=True)
-class ModelStatus:
-    """Of one model on one device, at one moment; counts are since the server's start."""
-
-    model: str
-    device: str
-    """As requested: "auto", "cpu", "gpu.1" …"""
-    source: str
-    """The name of what it was loaded from, as it was then; empty before."""
-    state: State
-    ready: Ready | None
-    """What its worker reported; None while it is not loaded."""
-    doing: str
-    """The step of loading, for display; may be empty."""
-    error: AipcError | None
-    """Why it is not loaded, where it failed."""
-    waiting: int
-    running: int
-    tokens: int
-    """Generated."""
-    answers: int
-    """Ended, cancelled ones included."""
-    restarts: int
-    """Loads after the first one."""
-    memory_bytes: int | None
-    """Of its process; None without one, or while it is not known."""
-    notices: tuple[str, ...]
-    """What a user should know of this load, such as a fallback to another device; a line each."""
-    pid: int | None
-    idle_left_s: float | None = None
-    """Seconds without a request after which it is unloaded; None: it stays."""
 
 
 class ModelScheduler:
@@ -76,6 +38,8 @@ class ModelScheduler:
         self.device = device
         self.last_used_at = 0.0
         """When it last had something to do, on the event loop's clock."""
+        self.last_asked_at = -math.inf
+        """When something but background requests last waited for it or ran on it."""
         self._options = options
         self._idle_s = options.idle_s
         self._make_room = make_room
@@ -88,6 +52,8 @@ class ModelScheduler:
         self._unloading: asyncio.Task[None] | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._load_waiters = 0
         self._retiring = 0
         self._is_draining = False
         self._source = ""
@@ -97,6 +63,18 @@ class ModelScheduler:
     def is_idle(self) -> bool:
         """Whether it neither loads nor answers."""
         return self._loading is None and not (self._worker and self._worker.running)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything but background requests waits for it or runs on it."""
+        running = self._worker.running.values() if self._worker else ()
+        runs = any(not one.is_background for one in running)
+        return runs or len(self._queue) > 0 or self._load_waiters > 0
+
+    async def until_asked(self, limit_s: float) -> None:
+        """Wait until it `is_asked`, but for so many seconds at most."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._asked.wait(), limit_s)
 
     @property
     def runs_on(self) -> str | None:
@@ -127,6 +105,7 @@ class ModelScheduler:
             error=None if self._ready else self._backoff.error,
             waiting=len(self._queue),
             running=len(worker.running) if worker else 0,
+            background=sum(one.is_background for one in worker.running.values()) if worker else 0,
             tokens=self._tokens + (worker.tokens if worker else 0),
             answers=self._answers + (worker.answers if worker else 0),
             restarts=max(self._loads - 1, 0),
@@ -159,6 +138,8 @@ class ModelScheduler:
     def enqueue(self, pending: PendingRequest) -> None:
         """Queue a request; its answer is started once the model is ready and it is its turn.
 
+        One in the background is queued however many wait.
+
         Raises:
             Draining: the server is stopping.
             ServerBusy: the queue is full.
@@ -173,7 +154,8 @@ class ModelScheduler:
             self._note_use()
             return
         waiting = len(self._queue)
-        if waiting >= self._options.max_waiting and (waiting or not self._free_slots()):
+        is_full = waiting - self._slots_within_reach() >= self._options.max_waiting
+        if is_full and not pending.is_background:
             after = self._queue.wait_s(self._slots())
             what = f"{waiting} requests wait for '{self.card.name}' already"
             raise ServerBusy(what, f"ask again in {after:.0f} s", retry_after_s=after)
@@ -186,17 +168,36 @@ class ModelScheduler:
             if self._worker is not None and not pending.finished:
                 self._worker.cancel(pending)
         elif self._queue.remove(pending):
+            is_for_nobody = self._worker is None and self._queue.is_empty and pending.is_background
+            if self._loading is not None and is_for_nobody:  # it waits for room
+                self._loading.cancel()
             self._schedule()
 
     def _schedule(self) -> None:
         """Load if needed, start answers in free slots, update the positions of the others."""
-        if len(self._queue) and not (self._ready or self._loading or self._retiring):
+        if not (self._queue.is_empty or self._ready or self._loading or self._retiring):
             self._loading = asyncio.create_task(self._load())
-        while self._worker is not None and len(self._queue) and self._free_slots() > 0:
+        while self._worker is not None and not self._queue.is_empty and self._free_slots() > 0:
             self._worker.start(self._queue.pop())
+        if self._ready is not None and not self._retiring:
+            self._cancel_background(len(self._queue))
         for position, pending in enumerate(self._queue, 1):
             pending.put_position(position)
         self._note_use()
+
+    def _cancel_background(self, wanted: int | None = None) -> None:
+        """Have background answers, the youngest first, give their slots to ``wanted`` others.
+
+        None: all of them.  A slot is free once the worker has ended the answer, at its next token.
+        """
+        if self._worker is None:
+            return
+        answers = [one for one in self._worker.running.values() if one.is_background]
+        staying = sorted((one for one in answers if not one.gives_way), key=_started_at)
+        leaving = len(answers) - len(staying)
+        for one in staying[::-1] if wanted is None else staying[::-1][: max(wanted - leaving, 0)]:
+            one.gives_way = True
+            self._worker.cancel(one)
 
     def _slots(self) -> int:
         """Answers that may run at once."""
@@ -208,9 +209,20 @@ class ModelScheduler:
             return 0
         return self._slots() - len(self._worker.running)
 
+    def _slots_within_reach(self) -> int:
+        """Those that are free, or that a background answer would give up."""
+        if self._ready is None or self._worker is None or self._retiring:
+            return 0
+        asked = sum(not one.is_background for one in self._worker.running.values())
+        return self._slots() - asked
+
     def _note_use(self) -> None:
         loop = asyncio.get_running_loop()
         self.last_used_at = loop.time()
+        is_asked, was_asked = self.is_asked, self._asked.is_set()
+        if is_asked or was_asked:
+            self.last_asked_at = self.last_used_at
+        self._asked.set() if is_asked else self._asked.clear()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
@@ -230,7 +242,13 @@ class ModelScheduler:
         self._backoff.check()
         if self._ready is None:
             self._loading = self._loading or asyncio.create_task(self._load())
-            await asyncio.wait([self._loading])
+            self._load_waiters += 1
+            self._note_use()
+            try:
+                await asyncio.wait([self._loading])
+            finally:
+                self._load_waiters -= 1
+                self._note_use()
         if self._is_draining:
             raise draining()
         if self._ready is None and self._backoff.error is not None:
@@ -252,7 +270,7 @@ class ModelScheduler:
             self._schedule()
 
     def _fail_waiting(self, error: AipcError) -> None:
-        while len(self._queue):
+        while not self._queue.is_empty:
             self._queue.pop().fail(error)
 
     def _on_change(self, answer_s: float | None) -> None:
@@ -298,9 +316,13 @@ class ModelScheduler:
             self._count(worker)
 
     async def retire(self) -> None:
-        """Let running answers end, then unload; waiting requests wait for the next load."""
+        """Let running answers end, then unload; waiting requests wait for the next load.
+
+        Those in the background are cut short.
+        """
         self._retiring += 1
         try:
+            self._cancel_background()
             self._schedule()
             await self._idle.wait()
             await self.unload()
@@ -309,11 +331,15 @@ class ModelScheduler:
             self._schedule()
 
     async def drain(self, drain_s: float) -> None:
-        """Refuse waiting requests, let running ones end for ``drain_s`` seconds, then unload."""
+        """Refuse waiting requests, let running ones end for ``drain_s`` seconds, then unload.
+
+        Those in the background are cut short at once.
+        """
         self._is_draining = True
         self._fail_waiting(draining())
         if self._loading is not None:
             self._loading.cancel()
+        self._cancel_background()
         self._note_use()
         try:
             await asyncio.wait_for(self._idle.wait(), drain_s)
@@ -327,3 +353,7 @@ class ModelScheduler:
 
 def draining() -> Draining:
     return Draining("the server is stopping", "ask again when it is back", retry_after_s=5)
+
+
+def _started_at(pending: PendingRequest) -> float:
+    return pending.started_at

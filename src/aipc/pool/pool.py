@@ -16,7 +16,8 @@ from aipc.pool.device_list import DeviceList, ReachableDevice
 from aipc.pool.failures import ModelTooLarge, ModelUnknown, WrongModel
 from aipc.pool.fair_queue import PendingRequest
 from aipc.pool.model_registry import ModelCard, ModelRegistry
-from aipc.pool.model_scheduler import ModelScheduler, ModelStatus, draining
+from aipc.pool.model_scheduler import ModelScheduler, draining
+from aipc.pool.model_status import ModelStatus
 from aipc.pool.options import PoolOptions
 from aipc.pool.worker.loading import LOADER
 from aipc.pool.worker_client import WorkerClient
@@ -24,6 +25,10 @@ from aipc.units import amount
 
 _SHARE = 0.7  # of the machine's memory: the rest is for other programs
 _GB = 1e9
+_RECENT_S = 300.0
+"""Since its last interactive request, for which no batch has a model unloaded."""
+_QUIET_S = 5.0
+"""The same since any: the pauses within a batch are shorter."""
 
 
 class Pool:
@@ -110,6 +115,8 @@ class Pool:
         device: str | None,
         request: GenerationRequest,
         keep_s: float | None = None,
+        *,
+        is_background: bool = False,
     ) -> PendingRequest:
         """An async iterator: any number of `Waiting`, then the answer's events.
 
@@ -126,6 +133,9 @@ class Pool:
             request: see `GenerationRequest`.
             keep_s: seconds without a request after which the model is unloaded, infinity included;
                 None leaves that as it is.
+            is_background: it waits behind all others, with no end to how many, and its answer is
+                cut short where another request needs its slot.  For it no model is unloaded that
+                others have used in the last five minutes: it waits until there is room.
 
         Raises:
             ModelUnknown: no such model.
@@ -134,6 +144,7 @@ class Pool:
             UsageError: an invalid device name, value or combination of options.
             ServerBusy: too many requests wait for this model already.
             Draining: the pool is being closed.
+            GaveWay: it was in the background and was cut short; ask again.
             WorkerDied: the model's process ended, hangs, or has failed several times in a row.
             ModelTooLarge: it takes more than the whole memory budget.
             AipcError: as `aipc.load` and `aipc.session.session.Session.stream`.
@@ -147,7 +158,7 @@ class Pool:
                 scheduler.keep(keep_s)
             scheduler.enqueue(pending)
 
-        return PendingRequest(request, enqueue)
+        return PendingRequest(request, enqueue, is_background=is_background)
 
     async def load(
         self, model: str, device: str | None = None, keep_s: float | None = None
@@ -239,6 +250,11 @@ class Pool:
                 f"may take {amount(self.budget)}",
                 "allow more with --memory-budget, or ask for a smaller model",
             )
+        while not await self._has_made_room(scheduler, needed):
+            await scheduler.until_asked(_QUIET_S)
+
+    async def _has_made_room(self, scheduler: ModelScheduler, needed: int) -> bool:
+        """False where that would take a model that background requests have to leave alone."""
         async with self._memory_lock:
             while True:
                 others = [
@@ -247,8 +263,27 @@ class Pool:
                     if one.footprint and one is not scheduler
                 ]
                 if sum(one.footprint for one in others) + needed <= self.budget:
-                    return
-                await min(others, key=lambda one: (not one.is_idle, one.last_used_at)).retire()
+                    return True
+                if not scheduler.is_asked:
+                    others = [one for one in others if _is_unused(one)]
+                if not others:
+                    return False
+                await min(others, key=_claim).retire()
+
+
+def _claim(scheduler: ModelScheduler) -> tuple[bool, bool, bool, float]:
+    """The larger, the longer it stays loaded."""
+    is_recent = _age(scheduler.last_asked_at) < _RECENT_S
+    return scheduler.is_asked, is_recent, not scheduler.is_idle, scheduler.last_used_at
+
+
+def _is_unused(scheduler: ModelScheduler) -> bool:
+    is_recent = _age(scheduler.last_asked_at) < _RECENT_S
+    return scheduler.is_idle and not is_recent and _age(scheduler.last_used_at) >= _QUIET_S
+
+
+def _age(at: float) -> float:
+    return asyncio.get_running_loop().time() - at
 
 
 def _check_kind(card: ModelCard, request: GenerationRequest) -> None:

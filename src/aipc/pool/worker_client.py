@@ -40,7 +40,7 @@ class WorkerClient:
     """Starts and cancels answers, forwards their events, detects a dead or stuck worker.
 
     ``on_change`` is called when an answer has ended, with the seconds that it took (None: it
-    failed), and when the worker has ended, with None.
+    failed, or was in the background), and when the worker has ended, with None.
     """
 
     def __init__(
@@ -138,7 +138,8 @@ class WorkerClient:
         if "finished" in message:
             pending.put(event_from_data(message["finished"]))
             self.answers += 1
-            self._on_change(self._loop.time() - pending.started_at)
+            took_s = self._loop.time() - pending.started_at
+            self._on_change(None if pending.is_background else took_s)
         else:
             pending.fail(error_from_data(message["failed"]))
             self._on_change(None)

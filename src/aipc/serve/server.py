@@ -85,7 +85,7 @@ class Server(uvicorn.Server):
             await self._pool.close()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        running = sum(one.running for one in self._pool.statuses())
+        running = sum(one.running - one.background for one in self._pool.statuses())
         if running:
             self._notify(
                 f"stopping; waiting for the answers under way: {running}; Ctrl-C ends them now"

@@ -15,7 +15,7 @@ from aipc.wire.errors import HTTPError
 from aipc.wire.schemas import ApiModel
 
 if TYPE_CHECKING:
-    from aipc.pool.model_scheduler import ModelStatus
+    from aipc.pool.model_status import ModelStatus
     from aipc.pool.pool import Pool
     from aipc.serve.http.binding import Binding
 
