@@ -1,13 +1,15 @@
-"""Room on a disk, and what to say when there is none."""
+"""Room on a disk, what to say when there is none, and files that only this user can read."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from aipc.errors import AipcError
 from aipc.units import amount
@@ -72,3 +74,24 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder that only this user can enter; on Windows it has the rights of its parent.
+
+    Raises:
+        OSError: the disk's, or it is another user's.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if sys.platform != "win32":
+        folder.chmod(0o700)
+
+
+def create_private(file: Path) -> BinaryIO:
+    """Create a file that only this user can read, open for writing.
+
+    Raises:
+        OSError: the disk's, or there is one of that name.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(file, flags, 0o600), "wb")

@@ -147,6 +147,18 @@ def replace_text(file: Path, text: str) -> None:
         os.fsync(opened.fileno())
 
 
+def replace_private(file: Path, text: str) -> None:
+    """`replace_text`, so that only this user can read it.
+
+    Raises:
+        OSError: the disk's.
+    """
+    with replacing(file) as draft, disk.create_private(draft) as opened:
+        opened.write(text.encode())
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
 def key_of(identity: Any) -> str:
     """Names, in hexadecimal, everything that a cached value holds for: plain JSON data."""
     text = json.dumps(identity, sort_keys=True)

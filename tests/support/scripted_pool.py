@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 
 from aipc.generate import Finished, Text, Thinking, Timings, Usage
 from aipc.models.source import HubSource
+from aipc.models.store import Store
 from aipc.pool.device_list import ReachableDevice
 from aipc.pool.model_registry import ModelCard
-from aipc.pool.model_status import ModelStatus
+from aipc.pool.status import ModelStatus
 from aipc.pool.worker.messages import Waiting
 from aipc.pool.worker_client import Ready
 
@@ -34,6 +36,7 @@ class ScriptedPool:
     def __init__(self) -> None:
         self.device = "auto"
         self.loading = {}
+        self.store = Store(Path("not-used"))
         self.reset()
 
     def reset(self) -> None:

@@ -62,6 +62,10 @@ class Store:
         """What some blocks of a model took here: `aipc.session.probe`."""
         self.devices = self.home / "devices"
         """What runtimes reach here: `aipc.devices.remembered`."""
+        self.files = self.home / "files"
+        """Uploads, and results of batches: `aipc.serve.batches.file_store`."""
+        self.batches = self.home / "batches"
+        """The batches of servers: `aipc.serve.batches.keeper`."""
 
     def fetch(self, source: Source, progress: Progress = silent) -> Path:
         """The checkpoint of a source, as `open_checkpoint` takes it: a folder or a GGUF file.

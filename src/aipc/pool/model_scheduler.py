@@ -11,8 +11,8 @@ from aipc.errors import AipcError
 from aipc.pool.failures import Draining, ServerBusy
 from aipc.pool.fair_queue import Backoff, FairQueue, PendingRequest
 from aipc.pool.model_registry import ModelCard
-from aipc.pool.model_status import ModelStatus, State
 from aipc.pool.options import PoolOptions
+from aipc.pool.status import ModelStatus, State
 from aipc.pool.worker_client import Ready, WorkerClient
 
 _CANCEL_S = 2.0  # for the last token of answers that are cut short

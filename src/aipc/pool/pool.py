@@ -17,8 +17,8 @@ from aipc.pool.failures import ModelTooLarge, ModelUnknown, WrongModel
 from aipc.pool.fair_queue import PendingRequest
 from aipc.pool.model_registry import ModelCard, ModelRegistry
 from aipc.pool.model_scheduler import ModelScheduler, draining
-from aipc.pool.model_status import ModelStatus
 from aipc.pool.options import PoolOptions
+from aipc.pool.status import ModelStatus
 from aipc.pool.worker.loading import LOADER
 from aipc.pool.worker_client import WorkerClient
 from aipc.units import amount

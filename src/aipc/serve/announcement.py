@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aipc
+from aipc.disk import create_private, private_folder
 from aipc.progress import Notify
 from aipc.records import plain, read, replacing
 from aipc.serve.http.binding import Binding
@@ -121,16 +122,12 @@ def _age(found: tuple[Path, Announcement]) -> float:
 
 
 def _write(file: Path, about: Announcement) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if sys.platform != "win32":
-        file.parent.chmod(0o700)
-    with replacing(file) as draft:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as opened:
-            reason = _exposure(file, os.fstat(opened.fileno()))
-            if reason:
-                raise OSError(reason)
-            json.dump(plain(about), opened)
+    private_folder(file.parent)
+    with replacing(file) as draft, create_private(draft) as opened:
+        reason = _exposure(file, os.fstat(opened.fileno()))
+        if reason:
+            raise OSError(reason)
+        opened.write(json.dumps(plain(about)).encode())
 
 
 def _believed(file: Path, notify: Notify) -> Announcement | None:

@@ -17,6 +17,7 @@ from aipc.serve.announcement import PROOF
 from aipc.serve.anthropic.errors import anthropic_error, is_anthropic
 from aipc.serve.api.dispatch import TOKENS
 from aipc.serve.api.endpoint import Endpoint
+from aipc.serve.batches.file_store import FileStore
 from aipc.serve.endpoints import PageFiles, list_endpoints
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.connection import CLIENT_CLOSED_REQUEST, ClientLeft
@@ -42,7 +43,8 @@ class Application:
 
     def __init__(self, pool: Pool, binding: Binding, monitor: Monitor) -> None:
         metrics = Metrics(pool.statuses)
-        self.endpoints = list_endpoints(pool, binding, metrics, monitor)
+        files = FileStore(pool.store.files, binding.files_bytes)
+        self.endpoints = list_endpoints(pool, binding, metrics, monitor, files)
         openapi = document(self.endpoints, needs_key=binding.api_key is not None)
 
         async def describe(_: Request) -> Response:
@@ -66,6 +68,7 @@ class Application:
             lambda at: at in public or at.startswith(("/page/", PROOF)),
             own.__contains__,
             error_shape,
+            {one.path: one.form_bytes for one in self.endpoints if one.form_bytes},
         )
         polled = {one.path for one in self.endpoints if one.is_polled} | {_PAGE}
         self._app: ASGIApp = _AccessLog(guard, metrics, polled)

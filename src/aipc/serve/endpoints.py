@@ -18,11 +18,13 @@ from aipc.serve.api.dispatch import Dispatcher
 from aipc.serve.api.endpoint import Endpoint
 from aipc.serve.api.health import Health, MachineBody, Readiness, ServerHealth
 from aipc.serve.api.own import Loaded, OwnPrograms, Proof
+from aipc.serve.batches.file_store import FileStore
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.metrics import Metrics
 from aipc.serve.ollama import endpoints as ollama
 from aipc.serve.openai import endpoints as openai
 from aipc.serve.openai.models import Models
+from aipc.serve.openai.stored import owner_of
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
@@ -34,11 +36,12 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 def list_endpoints(
-    pool: Pool, binding: Binding, metrics: Metrics, monitor: Monitor
+    pool: Pool, binding: Binding, metrics: Metrics, monitor: Monitor, files: FileStore
 ) -> tuple[Endpoint, ...]:
     dispatcher = Dispatcher(pool, metrics)
+    owner = owner_of if binding.api_key else _everyone
     return (
-        *openai.endpoints(dispatcher, SharedModels(pool, Models(pool))),
+        *openai.endpoints(dispatcher, SharedModels(pool, Models(pool)), files, owner),
         *anthropic.endpoints(dispatcher),
         *ollama.endpoints(pool, dispatcher, binding),
         *_health(ServerHealth(pool, metrics, monitor)),
@@ -115,6 +118,10 @@ def _own(own: OwnPrograms) -> tuple[Endpoint, ...]:
             is_polled=True,
         ),
     )
+
+
+def _everyone(_: Request) -> str:
+    return ""
 
 
 async def _page(_: Request) -> Response:

@@ -11,6 +11,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import aipc
 from aipc.serve.api.endpoint import EVENTS, JSON, Endpoint
+from aipc.serve.http.form import FORM
 
 _REF = "#/components/schemas/{model}"
 _PARAMETER = {"type": "string", "minLength": 1}
@@ -21,12 +22,13 @@ _ALWAYS = {
     431: "too many headers",
 }
 _WITH_KEY = {401: "the key is missing or wrong"}
-_WITH_BODY = {413: "the body is too large", 415: "the body is not JSON"}
+_WITH_BODY = {413: "the body is too large", 415: "the body is of another kind"}
 _BY_ENDPOINT = {
     404: "there is no such model",
     429: "too many wait already; Retry-After says when to try again",
     500: "the engine failed",
     503: "the worker died or the server is stopping; Retry-After says when to try again",
+    507: "no room for it here",
 }
 
 
@@ -55,14 +57,18 @@ def _operation(endpoint: Endpoint, *, needs_key: bool) -> dict[str, Any]:
         "operationId": "_".join([endpoint.method.lower(), *re.findall(r"\w+", endpoint.name)]),
         "responses": _responses(endpoint, needs_key=needs_key),
     }
-    parameters = re.findall(r"{(\w+)}", endpoint.name)
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": _PARAMETER}
+        for name in re.findall(r"{(\w+)}", endpoint.name)
+    ]
+    if endpoint.query is not None:
+        fields = endpoint.query.model_json_schema()["properties"].items()
+        parameters += [{"name": name, "in": "query", "schema": schema} for name, schema in fields]
     if parameters:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": _PARAMETER}
-            for name in parameters
-        ]
+        operation["parameters"] = parameters
     if endpoint.body is not None:
-        content = {JSON: {"schema": _reference(endpoint.body)}}
+        kind = FORM if endpoint.form_bytes else JSON
+        content = {kind: {"schema": _reference(endpoint.body)}}
         operation["requestBody"] = {"required": True, "content": content}
     if needs_key:
         operation["security"] = [{"key": []}]

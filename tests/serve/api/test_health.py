@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from aipc.pool.model_status import ModelStatus
+from aipc.pool.status import ModelStatus
 from aipc.serve.api.health import _best_states
 
 

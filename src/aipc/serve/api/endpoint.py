@@ -44,6 +44,10 @@ class Endpoint:
     handler: Handler
     summary: str
     body: type[BaseModel] | None = None
+    form_bytes: int = 0
+    """Most bytes of a body that is a form, ``multipart/form-data``; 0 where it is JSON."""
+    query: type[BaseModel] | None = None
+    """What may be asked for behind the path's question mark."""
     returns: type[BaseModel] | None = None
     """None: a text of ``media``."""
     media: str = JSON

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from aipc.errors import DeviceError
-from aipc.pool.model_status import STATES
+from aipc.pool.status import STATES
 from aipc.serve.http.connection import json_response
 from aipc.serve.http.metrics import CONTENT_TYPE, Metrics
 from aipc.wire.errors import SERVER, HTTPError
@@ -20,8 +20,8 @@ from aipc.wire.schemas import ApiModel
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
-    from aipc.pool.model_status import ModelStatus
     from aipc.pool.pool import Pool
+    from aipc.pool.status import ModelStatus
 
 _FIGURES = ("model", "device", "state", "waiting", "running", "tokens", "memory_bytes")
 

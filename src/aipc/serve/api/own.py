@@ -15,8 +15,8 @@ from aipc.wire.errors import HTTPError
 from aipc.wire.schemas import ApiModel
 
 if TYPE_CHECKING:
-    from aipc.pool.model_status import ModelStatus
     from aipc.pool.pool import Pool
+    from aipc.pool.status import ModelStatus
     from aipc.serve.http.binding import Binding
 
 _NONCE = re.compile(r"[0-9a-f]{64}")

@@ -16,6 +16,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _WEB_PORT = 80
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - every address, and how to get there
 _SHORTEST_KEY = 16
+_GB = 1e9
 _ORIGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://[^\s/?#@*]+")
 _MANY = {"about", "blob", "data", "file", "filesystem", "javascript"}
 """Schemes whose pages anybody can make; a browser sends "null" for them, or another's origin."""
@@ -40,6 +41,9 @@ class Binding:
     )
     allow_delete: bool = option(
         False, "let requests remove models from the store (Ollama's /api/delete)"
+    )
+    files_budget: float = option(
+        10.0, "room for uploads and the results of batches, all together, in GB", minimum=0.1
     )
     allowed_hosts: tuple[str, ...] = ()
     """More values of a request's Host: "pc.example", with its port if it is another."""
@@ -67,6 +71,10 @@ class Binding:
             return ipaddress.ip_address(self.host.strip("[]")).is_loopback
         except ValueError:
             return False
+
+    @property
+    def files_bytes(self) -> int:
+        return int(self.files_budget * _GB)
 
     @property
     def url(self) -> str:

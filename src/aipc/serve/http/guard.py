@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -19,9 +19,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.errors import REQUEST_ID, error_response
+from aipc.serve.http.form import FORM
 from aipc.wire.errors import ErrorShape, HTTPError, new_request_id
 
 MAX_BODY = 4 * 2**20
+_JSON = "application/json"
 MAX_HEADERS = 64
 MAX_HEADER_BYTES = 16 * 2**10
 _ONCE = (b"host", b"origin", b"authorization", b"x-api-key", b"content-type", b"content-length")
@@ -52,7 +54,10 @@ _PREFLIGHT = {
 
 
 class Guard:
-    """ASGI middleware; a path that ``is_public`` needs no key, one that ``is_own`` the token."""
+    """ASGI middleware; a path that ``is_public`` needs no key, one that ``is_own`` the token.
+
+    ``forms`` are the paths to which forms are posted, with their most bytes; others take JSON.
+    """
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class Guard:
         is_public: Callable[[str], bool],
         is_own: Callable[[str], bool],
         error_shape: Callable[[Scope], ErrorShape],
+        forms: Mapping[str, int],
     ) -> None:
         self._app = app
         self._hosts = binding.hosts()
@@ -70,6 +76,7 @@ class Guard:
         self._is_public = is_public
         self._is_own = is_own
         self._error_shape = error_shape
+        self._forms = forms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -83,7 +90,7 @@ class Guard:
         except HTTPError as error:
             response = error_response(error, self._error_shape(scope))
         if response is None:
-            await self._app(scope, _limited(receive), send)
+            await self._app(scope, _limited(receive, self._form_bytes(scope) or MAX_BODY), send)
         else:
             await response(scope, receive, send)
 
@@ -97,8 +104,13 @@ class Guard:
             return _preflight(headers)
         self._check_key(scope["path"], headers)
         if scope["method"] not in _SAFE and not _is_bare_delete(scope["method"], headers):
-            _check_content(headers)
+            form_bytes = self._form_bytes(scope)
+            _check_content(headers, FORM if form_bytes else _JSON, form_bytes or MAX_BODY)
         return None
+
+    def _form_bytes(self, scope: Scope) -> int:
+        """Most bytes of the form that a request has to be; 0 where it has to be JSON."""
+        return self._forms.get(scope["path"], 0) if scope["method"] == "POST" else 0
 
     def _check_origin(self, headers: Headers) -> None:
         origin = headers.get("origin")
@@ -167,19 +179,19 @@ def _is_bare_delete(method: str, headers: Headers) -> bool:
     return method == "DELETE" and not has_body
 
 
-def _check_content(headers: Headers) -> None:
+def _check_content(headers: Headers, wanted: str, limit: int) -> None:
     kind, _, parameter = headers.get("content-type", "").partition(";")
     is_utf8 = parameter.strip().lower() in {"", "charset=utf-8", 'charset="utf-8"'}
-    if kind.strip().lower() != "application/json" or not is_utf8:
-        raise HTTPError(415, "the body has to come as 'Content-Type: application/json'")
+    if kind.strip().lower() != wanted or not (is_utf8 or wanted == FORM):
+        raise HTTPError(415, f"the body has to come as 'Content-Type: {wanted}'")
     if headers.get("content-encoding", "identity") != "identity":
         raise HTTPError(415, "a compressed body is not taken")
     length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > MAX_BODY:
-        raise _too_large()
+    if not length.isdecimal() or int(length) > limit:
+        raise _too_large(limit)
 
 
-def _limited(receive: Receive) -> Receive:
+def _limited(receive: Receive, limit: int) -> Receive:
     """Counts a body that came without its length."""
     size = 0
 
@@ -187,16 +199,16 @@ def _limited(receive: Receive) -> Receive:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
-        if size > MAX_BODY:
-            raise _too_large()
+        if size > limit:
+            raise _too_large(limit)
         return message
 
     return receive_counted
 
 
-def _too_large() -> HTTPError:
+def _too_large(limit: int) -> HTTPError:
     return HTTPError(
-        413, f"the body is larger than {MAX_BODY:,} bytes", headers={"Connection": "close"}
+        413, f"the body is larger than {limit:,} bytes", headers={"Connection": "close"}
     )
 
 

@@ -15,7 +15,7 @@ from aipc.generate import Finished, Text
 from aipc.pool.worker.messages import ServerEvent
 
 if TYPE_CHECKING:
-    from aipc.pool.model_status import ModelStatus
+    from aipc.pool.status import ModelStatus
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _FIRST_TOKEN = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)

@@ -29,8 +29,8 @@ from aipc.wire.schemas import read
 
 if TYPE_CHECKING:
     from aipc.pool.model_registry import ModelCard
-    from aipc.pool.model_status import ModelStatus
     from aipc.pool.pool import Pool
+    from aipc.pool.status import ModelStatus
     from aipc.pool.worker_client import Ready
 
 VERSION = "0.12.11"

@@ -6,14 +6,17 @@ from functools import partial
 
 from aipc.serve.api.dispatch import Dispatcher
 from aipc.serve.api.endpoint import GENERATION_ERRORS, Endpoint
+from aipc.serve.batches.file_store import FileStore
 from aipc.serve.openai.answers import answer
+from aipc.serve.openai.files import CONTENT, MAX_UPLOAD, Files
 from aipc.serve.openai.models import ModelBody, ModelHandlers, ModelList
 from aipc.serve.openai.responses import Responses
-from aipc.serve.openai.stored import ResponseStore, StoredResponses
+from aipc.serve.openai.stored import Owner, ResponseStore, StoredResponses
 from aipc.wire.openai import urls
 from aipc.wire.openai.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
 from aipc.wire.openai.completions import Completion, CompletionRequest
 from aipc.wire.openai.embeddings import EmbeddingList, EmbeddingRequest
+from aipc.wire.openai.files_schemas import DeletedFile, FileBody, FileList, FileQuery, FileUpload
 from aipc.wire.openai.responses_schemas import (
     DeletedResponse,
     ItemList,
@@ -22,11 +25,15 @@ from aipc.wire.openai.responses_schemas import (
 )
 
 
-def endpoints(dispatcher: Dispatcher, models: ModelHandlers) -> tuple[Endpoint, ...]:
+def endpoints(
+    dispatcher: Dispatcher, models: ModelHandlers, files: FileStore, owner: Owner
+) -> tuple[Endpoint, ...]:
+    """``owner`` tells whose files and batches a request may see."""
     store = ResponseStore()
     return (
         *_generation(dispatcher, Responses(dispatcher, store)),
         *_kept(StoredResponses(store)),
+        *_files(Files(files, owner)),
         *_models(models),
     )
 
@@ -100,6 +107,28 @@ def _kept(responses: StoredResponses) -> tuple[Endpoint, ...]:
             returns=ItemList,
             errors=(404,),
         ),
+    )
+
+
+def _files(files: Files) -> tuple[Endpoint, ...]:
+    path = "/v1/files/{file}"
+    return (
+        Endpoint(
+            "POST",
+            "/v1/files",
+            files.create,
+            "Keeps a file of requests for a batch.",
+            body=FileUpload,
+            form_bytes=MAX_UPLOAD,
+            returns=FileBody,
+            errors=(507,),
+        ),
+        Endpoint("GET", "/v1/files", files.list, "The files.", query=FileQuery, returns=FileList),
+        Endpoint("GET", path, files.one, "One of them.", returns=FileBody, errors=(404,)),
+        Endpoint(
+            "GET", f"{path}/content", files.content, "What it holds.", media=CONTENT, errors=(404,)
+        ),
+        Endpoint("DELETE", path, files.delete, "Lets it go.", returns=DeletedFile, errors=(404,)),
     )
 
 

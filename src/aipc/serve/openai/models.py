@@ -9,14 +9,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aipc.pool.model_status import STATES
+from aipc.pool.status import STATES
 from aipc.serve.http.connection import json_response
 from aipc.wire.schemas import ApiModel
 
 if TYPE_CHECKING:
     from aipc.pool.model_registry import ModelCard
-    from aipc.pool.model_status import ModelStatus
     from aipc.pool.pool import Pool
+    from aipc.pool.status import ModelStatus
 
 
 class ModelState(ApiModel):

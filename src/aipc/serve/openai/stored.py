@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ MAX_BYTES = 64 * 2**20
 _REMEDY = "it was never kept, or has been let go; send the whole conversation as input"
 
 Item = dict[str, Any]
+Owner = Callable[[Request], str]
+"""Tells whose a request is."""
 
 
 @dataclass(frozen=True)
