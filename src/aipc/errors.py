@@ -15,6 +15,7 @@ AipcError                    what happened; what to do next
 ├── EngineError              the vendor's runtime failed; its own error is the cause
 ├── MeasurementError         a measurement that can't be made, read or compared
 ├── BatchError               a batch that can't be read, written or gone on with
+├── ClusterError             Ray is missing, can't be reached, or lost what it was to do
 └── GenerationError          a request that this model can't answer
     └── PromptTooLong        more tokens than the context holds
 """
@@ -95,6 +96,10 @@ class MeasurementError(AipcError):
 
 
 class BatchError(AipcError):
+    pass
+
+
+class ClusterError(AipcError):
     pass
 
 

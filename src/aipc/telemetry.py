@@ -8,6 +8,7 @@ import sys
 _TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime from 1.29 and GenAI, which send by default
 }
 _QUIET = {

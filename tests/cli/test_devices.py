@@ -92,6 +92,10 @@ def test_json_has_every_fact(aipc, laptop: Machine) -> None:
     assert "order" not in told
 
 
+def test_what_a_node_of_a_cluster_declares(aipc, laptop: Machine) -> None:
+    assert aipc("devices", "--ray").stdout == '--num-gpus=1 --resources={"NPU":1}\n'
+
+
 def test_this_machine(aipc) -> None:
     outcome = aipc("devices")
     assert outcome.status == 0

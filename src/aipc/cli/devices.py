@@ -25,7 +25,8 @@ _LABEL = 9  # columns that the longest label and its space take
 @click.command()
 @click.option("--explain", "wants_reasons", is_flag=True, help="What --device auto takes, and why.")
 @click.option("--json", "wants_json", is_flag=True, help="One JSON object with every fact.")
-def devices(wants_reasons: bool, wants_json: bool) -> None:
+@click.option("--ray", "wants_ray", is_flag=True, help="Flags that declare them to `ray start`.")
+def devices(wants_reasons: bool, wants_json: bool, wants_ray: bool) -> None:
     """Show what this machine can compute with, as its runtimes see it.
 
     NAME is what --device takes, in lower case; a device without a name is here and no
@@ -34,6 +35,11 @@ def devices(wants_reasons: bool, wants_json: bool) -> None:
     from aipc.devices.machine import this_machine
 
     machine = this_machine()
+    if wants_ray:
+        from aipc.cluster.nodes import start_flags
+
+        write_line(start_flags(machine.devices))
+        return
     if wants_json:
         write_json(_facts(machine, wants_reasons=wants_reasons))
         return
