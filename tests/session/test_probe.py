@@ -249,6 +249,8 @@ def test_only_who_named_no_model_is_told_of_the_default(small_store, store, prob
     for name, is_told in (("smollm2-135m", False), (None, True)):
         told = prepared(name, store)[1]
         assert any("no model was named" in line for line in told) == is_told
+        for artifact in store.artifacts_of(source):  # with it here, nothing is announced
+            store.remove(artifact.name)
 
 
 def test_an_unknown_kind_of_work_is_refused():

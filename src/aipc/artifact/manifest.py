@@ -31,7 +31,7 @@ _CHUNK = 1 << 20
 FILE = "aipc.json"
 SCHEMA = 1
 Kind = Literal["checkpoint", "artifact", "blob"]
-_LONGEST = 8 << 20  # bytes; a manifest of a thousand files takes about 100 kB
+LONGEST = 8 << 20  # bytes; a manifest of a thousand files takes about 100 kB
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -97,10 +97,23 @@ def read(folder: Path) -> Manifest:
         ArtifactError: there is none, or it is damaged, hostile or of another schema.
     """
     try:
-        return _parse(_load(folder / FILE))
-    except (OSError, ValueError, RecursionError) as error:
-        fix = "make the folder again, or remove it"
-        raise ArtifactError(f"'{folder}' has no usable {FILE} ({_reason(error)})", fix) from error
+        data = _load(folder / FILE)
+    except (OSError, ValueError) as error:
+        raise _unusable(str(folder), error) from error
+    return parse(data, str(folder))
+
+
+def parse(data: bytes, folder: str) -> Manifest:
+    """The manifest that these bytes are; ``folder`` says where they are from, for the error.
+
+    Raises:
+        ArtifactError: it is damaged, hostile or of another schema.
+    """
+    try:
+        _expect(len(data) <= LONGEST, f"it is longer than {LONGEST} bytes")
+        return _parse(json.loads(data.decode("utf-8")))
+    except (ValueError, RecursionError) as error:
+        raise _unusable(folder, error) from error
 
 
 def find(folder: Path) -> Manifest | None:
@@ -242,14 +255,11 @@ def _is_safe(name: str) -> bool:
     )
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> bytes:
     if path.is_symlink():
         raise ValueError("it is a link")
     with path.open("rb") as file:
-        text = file.read(_LONGEST + 1)
-    if len(text) > _LONGEST:
-        raise ValueError(f"it is longer than {_LONGEST} bytes")
-    return json.loads(text.decode("utf-8"))
+        return file.read(LONGEST + 1)
 
 
 def _parse(table: Any) -> Manifest:
@@ -285,6 +295,11 @@ def _expect(is_so: bool, otherwise: str) -> None:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:60] + "…"
+
+
+def _unusable(folder: str, error: Exception) -> ArtifactError:
+    fix = "make the folder again, or remove it"
+    return ArtifactError(f"'{folder}' has no usable {FILE} ({_reason(error)})", fix)
 
 
 def _reason(error: Exception) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from aipc.artifact import manifest
 from aipc.cli.output import local_date, notice, write_json, write_table
 from aipc.units import amount, nats
 
@@ -33,13 +34,19 @@ def _show_store(wants_json: bool) -> None:
     store = Store()
     entries = store.entries()
     if wants_json:
-        write_json([{**dataclasses.asdict(one), "path": str(one.path)} for one in entries])
+        write_json([_facts(one) for one in entries])
     elif entries:
         _write_checkpoints([entry for entry in entries if entry.kind == "checkpoint"])
         _write_artifacts([entry for entry in entries if entry.kind == "artifact"])
         notice(f"{amount(sum(entry.nbytes for entry in entries))} in {store.home}")
     else:
         notice(f"nothing in {store.home} yet; `aipc models --available` shows what can be fetched")
+
+
+def _facts(entry: StoredModel) -> dict[str, Any]:
+    """With what vouches for all of its files: `aipc pull --from` takes it as --sha256."""
+    sha256 = manifest.sha256(entry.path / manifest.FILE)
+    return {**dataclasses.asdict(entry), "path": str(entry.path), "manifest_sha256": sha256}
 
 
 def _write_checkpoints(entries: Sequence[StoredModel]) -> None:

@@ -99,9 +99,17 @@ class Store:
         Raises:
             ArtifactError: the key can't be a file name.
         """
-        if not _KEY.fullmatch(key):
-            raise ArtifactError(f"'{key}' can't be a name in the store")
-        return self._artifacts / key
+        return self.path("artifact", key)
+
+    def path(self, kind: manifest.Kind, name: str) -> Path:
+        """Where the checkpoint or artifact of that name is, or is to be staged to.
+
+        Raises:
+            ArtifactError: the name can't be a file name.
+        """
+        if not _KEY.fullmatch(name):
+            raise ArtifactError(f"'{name}' can't be a name in the store")
+        return (self._checkpoints if kind == "checkpoint" else self._artifacts) / name
 
     def entries(self) -> list[StoredModel]:
         """Everything whole, checkpoints first, by name; nothing half made."""

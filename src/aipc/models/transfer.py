@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from aipc.errors import DownloadFailed
 
 RETRIES = 4
 PAUSE_S = 1.0  # before the first retry; twice as long before each further one
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
+PASSING = {408, 425, 429, 500, 502, 503, 504}
 """Statuses after which another attempt may succeed, as after the network's own faults."""
 
 
@@ -96,21 +97,43 @@ class RemoteFile:
 def download(url: str, file: RemoteFile, partial: Path, advance: Advance) -> None:
     """Append to ``partial`` until it has the file's size; ``advance`` receives each piece.
 
-    After a break the rest is requested; retries that bring nothing are counted.
-
     Raises:
         http_error(): the hub refuses, or retries in a row brought nothing.
         DownloadFailed: the hub sends another length than it stated.
     """
+    complete(
+        partial,
+        file.nbytes,
+        append=lambda: _append(url, file, partial, advance),
+        is_passing=_is_passing,
+        wrong_length=_wrong_length(file),
+    )
+
+
+def complete(
+    partial: Path,
+    nbytes: int,
+    *,
+    append: Callable[[], None],
+    is_passing: Callable[[Exception], bool],
+    wrong_length: DownloadFailed,
+) -> None:
+    """Call ``append`` until ``partial`` has its size.
+
+    After a break the rest is requested; retries that bring nothing are counted.
+
+    Raises:
+        Exception: what ``append`` raised and ``is_passing`` denies, or raised once too often.
+        DownloadFailed: ``wrong_length``, where it ended early without an error as often.
+    """
     partial.touch()
     most, failures = size(partial), 0
-    while size(partial) < file.nbytes:
-        problem: Exception = _wrong_length(file)
+    while size(partial) < nbytes:
+        problem: Exception = wrong_length
         try:
-            _append(url, file, partial, advance)
-        except http_error() as error:
-            response = getattr(error, "response", None)
-            if response is not None and response.status_code not in _PASSING:
+            append()
+        except Exception as error:
+            if not is_passing(error):
                 raise
             problem = error
         have = size(partial)
@@ -118,8 +141,33 @@ def download(url: str, file: RemoteFile, partial: Path, advance: Advance) -> Non
         most = max(have, most)
         if failures > RETRIES:
             raise problem
-        if have < file.nbytes:
+        if have < nbytes:
             time.sleep(PAUSE_S * 2 ** (failures - 1))
+
+
+def keep(
+    pieces: Iterable[bytes],
+    start: int,
+    partial: Path,
+    nbytes: int,
+    *,
+    advance: Advance,
+    wrong_length: DownloadFailed,
+) -> None:
+    """Write ``pieces`` into ``partial`` from byte ``start`` on, in place of what is there.
+
+    Raises:
+        DownloadFailed: ``wrong_length``, before a byte beyond ``nbytes`` is kept.
+    """
+    advance(start - size(partial))
+    with partial.open("ab") as stream:
+        stream.truncate(start)
+        for piece in pieces:
+            start += len(piece)
+            if start > nbytes:
+                raise wrong_length
+            stream.write(piece)
+            advance(len(piece))
 
 
 def facts_of(file: RemoteFile, path: Path) -> FileFacts | None:
@@ -155,15 +203,14 @@ def _write(response: Any, file: RemoteFile, partial: Path, have: int, advance: A
         raise DownloadFailed(
             f"the hub sent another part of '{file.name}' than requested", "run the command again"
         )
-    advance(start - have)
-    with partial.open("ab") as stream:
-        stream.truncate(start)
-        for chunk in response.iter_bytes():
-            start += len(chunk)
-            if start > file.nbytes:
-                raise _wrong_length(file)
-            stream.write(chunk)
-            advance(len(chunk))
+    pieces, wrong = response.iter_bytes(), _wrong_length(file)
+    keep(pieces, start, partial, file.nbytes, advance=advance, wrong_length=wrong)
+
+
+def _is_passing(error: Exception) -> bool:
+    response = getattr(error, "response", None)
+    is_answer = response is not None and response.status_code not in PASSING
+    return isinstance(error, http_error()) and not is_answer
 
 
 def _wrong_length(file: RemoteFile) -> DownloadFailed:

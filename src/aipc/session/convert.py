@@ -103,21 +103,6 @@ def convert(
     )
 
 
-def pull(
-    name: str, *, store: Store | None = None, progress: Progress = silent, notify: Notify = log
-) -> Path:
-    """Fetch a model's checkpoint into the store; its path, a folder or a GGUF file.
-
-    Raises:
-        ModelError: it can't be found, read, trusted or downloaded.
-    """
-    telemetry.switch_off()
-    store = store or Store()
-    source = names.resolve(name)
-    announce(name, source, store, notify)
-    return store.fetch(source, progress)
-
-
 def announce(name: str | None, source: Source, store: Store, notify: Notify) -> None:
     """Say what is about to be downloaded; and what the default is, to who named no model."""
     if store.holds(source):
@@ -175,8 +160,17 @@ def prepare(
 
 def find_artifact(source: Source, recipe: Recipe, store: Store, target: Target) -> Path | None:
     """The artifact that `prepare` would find in the store; None: it would make one."""
-    path = store.artifact_path(_Order(source, recipe, target).key)
+    path = store.artifact_path(artifact_key(source, recipe, target))
     return None if manifest.find(path) is None else path
+
+
+def artifact_key(source: Source, recipe: Recipe, target: Target) -> str:
+    """The name that it has in every store.
+
+    Raises:
+        UsageError: a recipe that the target can't run.
+    """
+    return _Order(source, recipe, target).key
 
 
 def plan_conversion(

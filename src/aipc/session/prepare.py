@@ -20,9 +20,10 @@ from aipc.generate import SamplingDefaults
 from aipc.models import names
 from aipc.models.names import CATALOGUE
 from aipc.models.source import ArtifactSource, Source, describe
-from aipc.models.store import Store
+from aipc.models.store import Store, StoredModel
 from aipc.progress import Notify, Progress, silent
-from aipc.session.convert import announce, log, prepare
+from aipc.session.convert import announce, find_artifact, log, prepare
+from aipc.session.kept import kept_artifact
 from aipc.session.place import Placement, SessionOptions
 from aipc.session.probe import probed_choice
 from aipc.timing_spans import span
@@ -100,8 +101,15 @@ def prepare_session(
                     name, source, wanted, recipe, devices, store, progress, notify
                 )
         target, recipe = _target(wanted, recipe, recalled.tuned, probed, devices)
-        announce(name, source, store, notify)
-        folder = _made(source, recipe, target, store, progress, notify)
+        kept = None if recalled.tuned else kept_artifact(source, wanted, recipe, devices, store)
+        if kept is None:
+            announce(name, source, store, notify)
+        if kept is None or _is_made(source, recipe, target, kept, store):
+            folder = _made(source, recipe, target, store, progress, notify)
+        else:
+            folder, probed = kept.path, None
+            why = f"{kept.name}: taken as it is, because the checkpoint is not here"
+            recalled = _Recalled(note=f"{recalled.note}; {why}" if recalled.note else why)
     with span("choose"):
         placement = Placement(
             read_artifact(folder),
@@ -185,6 +193,15 @@ def _own_folder(source: ArtifactSource, recipe: Recipe | None) -> Path:
             "leave out --weight-format, --group-size, --ratio and --sym",
         )
     return source.path
+
+
+def _is_made(
+    source: Source, recipe: Recipe | None, target: Target, kept: StoredModel, store: Store
+) -> bool:
+    """Whether the artifact that would be made is here, and ``kept`` need not stand in for it."""
+    parameters = kept.facts.get("parameters")
+    sized = target.sized(parameters) if isinstance(parameters, int) else target
+    return find_artifact(source, recipe or sized.recipe, store, target) is not None
 
 
 def _made(

@@ -8,17 +8,17 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from aipc.choose.measured import fingerprint
-from aipc.choose.runtime_device import RuntimeDevice, runtime_devices
+from aipc.choose.runtime_device import RuntimeDevice
 from aipc.convert.recipe import Recipe
-from aipc.devices import Device, resolve_device
-from aipc.devices.device import plain_name
+from aipc.devices import Device
 from aipc.devices.system.memory import read_memory
-from aipc.errors import ConversionError, DeviceError, UnsupportedModel
+from aipc.errors import ConversionError, UnsupportedModel
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress
 from aipc.records import JsonCache, Misfit, plain, read
-from aipc.session.convert import announce, find_artifact, plan_conversion
+from aipc.session.convert import announce, plan_conversion
+from aipc.session.kept import kept_artifact, requested_places
 from aipc.session.parameters import count_parameters
 from aipc.session.place import SessionOptions
 
@@ -62,7 +62,8 @@ def probed_choice(
     meeting = _Meeting(source, recipe, places, devices, store)
     result = meeting.kept({"source": source.name})
     is_new = result is None
-    if result is None and meeting.is_worthwhile:
+    # Without the checkpoint, what was converted of it serves on: it is fetched for no probe.
+    if result is None and kept_artifact(source, wanted, recipe, devices, store) is None:
         announce(name, source, store, notify)
         result = meeting.measured(progress, notify)
     if result is None:
@@ -90,16 +91,11 @@ def _next(result: ProbeResult) -> str:
 def _places(
     wanted: SessionOptions, recipe: Recipe | None, devices: Sequence[Device]
 ) -> tuple[RuntimeDevice, ...]:
-    """What was requested and can run the recipe; none where the device is not there."""
-    name = plain_name(wanted.device)
-    if name != "auto":
-        try:
-            name = resolve_device(name, [device.name for device in devices])
-        except DeviceError:
-            return ()
-    found = runtime_devices(devices, device=name, runtime=wanted.runtime)
+    """What was requested and can run the recipe."""
     return tuple(
-        one for one in found if recipe is None or (one.target and not one.target.misfit(recipe))
+        one
+        for one in requested_places(wanted, devices)
+        if recipe is None or (one.target and not one.target.misfit(recipe))
     )
 
 
@@ -120,17 +116,6 @@ class _Meeting:
         self._machine = fingerprint(devices).facts
         self._store = store
         self._cache = JsonCache(store.probed)
-
-    @property
-    def is_worthwhile(self) -> bool:
-        """Whether the checkpoint is there or needed: else what was converted of it serves on."""
-        if self._store.holds(self._source):
-            return True
-        target = self._places[0].target
-        if target is None:
-            return True
-        recipe = self._recipe or target.recipe
-        return find_artifact(self._source, recipe, self._store, target) is None
 
     def kept(self, model: Mapping[str, Any]) -> ProbeResult | None:
         """What was measured for ``model``: a source, or a shape."""
