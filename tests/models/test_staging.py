@@ -12,7 +12,6 @@ import pytest
 from aipc import disk
 from aipc.artifact import manifest
 from aipc.errors import ArtifactError, ConversionError, DownloadFailed
-from aipc.models import staging
 from aipc.models.staging import BusyError, leftovers, locked, remove, staged, tidy
 
 

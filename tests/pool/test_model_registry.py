@@ -82,6 +82,11 @@ def test_what_is_named_is_offered_though_it_is_not_fetched_yet(store):
     assert cards["org/name"].nbytes == 0
 
 
+def test_with_only_named_the_store_offers_nothing_more(store):
+    put_checkpoint(store, PHI)
+    assert [*ModelRegistry(["phi-4-mini"], store, only_named=True).cards()] == ["phi-4-mini"]
+
+
 def test_a_path_is_offered_without_the_way_to_it(store, tmp_path):
     file = tmp_path / "secret" / "model.gguf"
     file.parent.mkdir()

@@ -214,6 +214,11 @@ class Backoff:
             pause = min(_FIRST_PAUSE_S * 2 ** (self._count - FAILURES), _LONGEST_PAUSE_S)
             self._until = self._clock() + pause
 
+    @property
+    def failures(self) -> int:
+        """In a row, since the model last worked."""
+        return self._count
+
     def clear(self) -> None:
         """Forget the failures: the model works."""
         self._count, self._until, self.error = 0, 0.0, None

@@ -53,8 +53,15 @@ class ModelCard:
 class ModelRegistry:
     """Fixed for requests: a path, address or hub id that is not in it is an unknown model."""
 
-    def __init__(self, named: Sequence[str], store: Store, aliases: Sequence[str] = ()) -> None:
-        """``named`` are models as `aipc.load` takes them.
+    def __init__(
+        self,
+        named: Sequence[str],
+        store: Store,
+        aliases: Sequence[str] = (),
+        *,
+        only_named: bool = False,
+    ) -> None:
+        """``named`` are models as `aipc.load` takes them; with ``only_named`` there are no others.
 
         Each of ``aliases`` is NAME=MODEL; in NAME, * stands for any text and ? for a character.
 
@@ -63,6 +70,7 @@ class ModelRegistry:
             UsageError: two of them would have the same name, or an alias leads to none.
         """
         self.store = store
+        self._only_named = only_named
         self._created = int(time.time())
         self._named = [(name, names.resolve(name)) for name in named]
         public = [_public_name(name, source) for name, source in self._named]
@@ -100,6 +108,8 @@ class ModelRegistry:
         held = {entry.name: entry for entry in entries if entry.kind == "checkpoint"}
         fetched = [model for model in CATALOGUE.values() if model.source.name in held]
         cards = [self._named_card(*one, entries) for one in self._named]
+        if self._only_named:
+            return {card.name: card for card in cards}
         for model in fetched:
             nbytes, created = _weights(model.source, entries), _seconds(held[model.source.name])
             cards.append(

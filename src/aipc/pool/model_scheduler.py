@@ -113,6 +113,7 @@ class ModelScheduler:
             notices=tuple(worker.notices) if worker else (),
             pid=worker.pid if worker else None,
             idle_left_s=self._idle_left_s(),
+            failures=self._backoff.failures,
         )
 
     def _idle_left_s(self) -> float | None:

@@ -49,3 +49,5 @@ class ModelStatus:
     """Of the answers that run, those that give way to others."""
     idle_left_s: float | None = None
     """Seconds without a request after which it is unloaded; None: it stays."""
+    failures: int = 0
+    """Loads and workers that failed in a row, since an answer last ended well."""

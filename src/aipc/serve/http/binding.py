@@ -65,12 +65,7 @@ class Binding:
 
     @property
     def is_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def files_bytes(self) -> int:
@@ -91,6 +86,16 @@ class Binding:
         full = {_with_port(name.lower(), self.port) for name in names}
         bare = {name.lower() for name in names} if self.port == _WEB_PORT else set()
         return frozenset(full | bare)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether other machines can't reach this address of the machine's."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _check_origin(origin: str) -> None:
