@@ -94,6 +94,7 @@ VENDOR_HOME = {
     "torch": {"facade", "measure"},
     "lm_eval": {"measure"},
     "matplotlib": {"measure"},
+    "pyarrow": {"batch"},
     "psutil": {"devices", "pool", "serve", "session_status"},
     "pynvml": {"devices"},
     "starlette": {"serve"},

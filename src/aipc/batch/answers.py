@@ -16,6 +16,8 @@ from aipc.wire.errors import HTTPError, openai_error
 from aipc.wire.schemas import new_id
 
 OK = 200
+_LINE_ENDS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}
+"""Those that JSON leaves in a text, and at which `str.splitlines` and others split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class LineAnswer:
         }
         if self.aipc is not None:
             members["aipc"] = self.aipc
-        return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        text = json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+        return text.translate(_LINE_ENDS).encode() + b"\n"
 
     @staticmethod
     def from_line(line: bytes) -> LineAnswer:

@@ -11,7 +11,8 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,9 +27,9 @@ from aipc.wire.openai.urls import begin
 
 MAX_LINE = 4 * 2**20
 """Bytes, as of a request's body."""
+TOO_LONG = f"it is longer than {MAX_LINE:,} bytes"
 MAX_ID = 512
 """Characters."""
-_BOM = b"\xef\xbb\xbf"
 _MEMBERS = {"custom_id", "method", "url", "body"}
 _PROMPT = ("tools", "instructions", "messages", "prompt", "input")
 """Members that the model's prompt is made of, in its order."""
@@ -83,15 +84,15 @@ class CheckedInput:
         """The line of an entry.
 
         Raises:
-            BatchError: it is not what was checked any more.
+            BatchError: it is not what was checked any more, or can't be read.
         """
-        with self.path.open("rb") as file:
+        with _explained(self.path), self.path.open("rb") as file:
             file.seek(entry.offset)
             raw = file.read(entry.length)
         if zlib.crc32(raw) != entry.crc:
             what = f"line {entry.number} of '{self.path}' has changed since it was checked"
             raise BatchError(what, "leave the input as it is while its batch runs")
-        members = json.loads(raw.removeprefix(_BOM))
+        members = json.loads(raw.decode("utf-8-sig"))
         body = _body(members["body"], self.model)
         return Line(entry.number, entry.custom_id, entry.url, entry.model, body)
 
@@ -102,9 +103,10 @@ def check_input(
     *,
     skip_invalid: bool = False,
     found: Sequence[Fault] = (),
+    shown: Path | None = None,
     progress: Progress = silent,
 ) -> CheckedInput:
-    """Read all lines; ``found`` are faults that are known already.
+    """Read all lines; ``found`` are faults that are known, ``shown`` is how a user calls the file.
 
     Raises:
         UsageError: lines that can't be asked, each with its number, unless ``skip_invalid``; or
@@ -112,17 +114,23 @@ def check_input(
         BatchError: the file can't be read.
     """
     check = _Check(model, found, math.inf if skip_invalid else _MOST_KEPT)
-    try:
+    with _explained(path):
         sha256 = check.read_all(path, progress)
+    faults = check.end()
+    if faults and not skip_invalid:
+        raise UsageError(_listed(faults, check.count, shown or path), _MEND)
+    if not faults and not len(check.index):
+        raise UsageError(f"'{shown or path}' has no line", "give one request a line")
+    return CheckedInput(path, sha256, check.index, faults, model)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise BatchError(f"can't read '{path}': {reason}", "check its path") from error
-    faults = check.end()
-    if faults and not skip_invalid:
-        raise UsageError(_listed(faults, check.count, path), _MEND)
-    if not faults and not len(check.index):
-        raise UsageError(f"'{path}' has no line", "give one request a line")
-    return CheckedInput(path, sha256, check.index, faults, model)
 
 
 class _Check:
@@ -137,19 +145,14 @@ class _Check:
     def read_all(self, path: Path, progress: Progress) -> str:
         digest = hashlib.sha256()
         total = path.stat().st_size
-        offset = number = 0
         with path.open("rb") as file:
-            while raw := file.readline(MAX_LINE + 1):
-                number += 1
-                digest.update(raw)
-                length = len(raw)
-                if length > MAX_LINE:
-                    self._fault(number, None, f"it is longer than {MAX_LINE} bytes")
-                    length += _pass_over(file, raw, digest)
-                elif raw.removeprefix(_BOM).strip():
+            for number, offset, raw in raw_lines(file, digest.update):
+                if raw is None:
+                    self._fault(number, None, TOO_LONG)
+                elif raw.strip():
                     self._line(number, offset, raw)
-                offset += length
                 progress("checking the input", offset, total)
+        progress("checking the input", total, total)
         return digest.hexdigest()
 
     def end(self) -> list[Fault]:
@@ -160,7 +163,7 @@ class _Check:
     def _line(self, number: int, offset: int, raw: bytes) -> None:
         custom_id = None
         try:
-            members = strict_json.parse(raw.removeprefix(_BOM))
+            members = strict_json.parse(raw)
             custom_id = _id_of(members)
             model, url, body, tokens = _request(members, self._model)
         except HTTPError as error:
@@ -186,14 +189,23 @@ class _Check:
             self._faults.append(Fault(number, custom_id, message[:_LONGEST_MESSAGE]))
 
 
-def _pass_over(file: BinaryIO, raw: bytes, digest: hashlib._Hash) -> int:
-    """Read to the end of a line, and give the bytes."""
-    passed = 0
-    while raw and not raw.endswith(b"\n"):
-        raw = file.readline(MAX_LINE)
-        digest.update(raw)
-        passed += len(raw)
-    return passed
+def raw_lines(
+    file: BinaryIO, read: Callable[[bytes], object] = lambda _: None
+) -> Iterator[tuple[int, int, bytes | None]]:
+    """The number, from 1, and the offset of each line, and its bytes; None: it is too long.
+
+    ``read`` is given all bytes.
+    """
+    number = offset = 0
+    while raw := file.readline(MAX_LINE):
+        number += 1
+        length = len(raw)
+        read(raw)
+        yield number, offset, raw if length < MAX_LINE or raw.endswith(b"\n") else None
+        while not raw.endswith(b"\n") and (raw := file.readline(MAX_LINE)):
+            read(raw)
+            length += len(raw)
+        offset += length
 
 
 def _id_of(members: Any) -> str:

@@ -8,16 +8,14 @@ OUT.errors.jsonl, which appear in one step each, the failures first.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from io import FileIO
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -25,64 +23,13 @@ from aipc import disk
 from aipc.batch.answers import LineAnswer, failed_answer
 from aipc.batch.line_index import Column, LineIndex
 from aipc.batch.lines import Fault
+from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError, quoted
-from aipc.records import replacing
 
-FORMAT = 1
 _GROUP, _GROUP_S = 64, 1.0
 """Answers, and seconds, after which they are brought to the disk."""
 _NOWHERE = -1
 _BEGIN_AGAIN = "remove '{}' to begin again"
-
-
-@dataclass(frozen=True)
-class RunKey:
-    """All that an unfinished run holds for.
-
-    ``input`` is the SHA-256 of the input, ``model`` answers every line where it is given,
-    ``artifacts`` has the hash of each model's artifact, and ``options`` those that change answers.
-    """
-
-    input: str
-    model: str | None = None
-    artifacts: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def line(self) -> bytes:
-        return json.dumps({"aipc_batch": FORMAT, **asdict(self)}).encode() + b"\n"
-
-    @staticmethod
-    def from_line(line: bytes) -> RunKey | None:
-        """None where it is no such line, or one of another version's."""
-        try:
-            members = json.loads(line)
-            if members.pop("aipc_batch") == FORMAT:
-                return RunKey(**members)
-        except (ValueError, KeyError, AttributeError, TypeError):
-            pass
-        return None
-
-    def differences(self, now: RunKey) -> list[str]:
-        """What has changed since, each in a few words."""
-        told = []
-        if self.input != now.input:
-            told.append("the input has changed")
-        if self.model != now.model:
-            told.append(f"the model was {_named(self.model)}, is {_named(now.model)}")
-        told += [
-            f"the artifact of {quoted(name)} is another"
-            for name in sorted({*self.artifacts, *now.artifacts})
-            if self.artifacts.get(name) != now.artifacts.get(name)
-        ]
-        for name in sorted({*self.options, *now.options}):
-            before, after = self.options.get(name), now.options.get(name)
-            if before != after:
-                told.append(f"option {name} was {json.dumps(before)}, is {json.dumps(after)}")
-        return told
-
-
-def _named(model: str | None) -> str:
-    return "each line's own" if model is None else quoted(model)
 
 
 def partial_path(out: Path) -> Path:
@@ -95,22 +42,25 @@ def errors_path(out: Path) -> Path:
 
 @contextmanager
 def claimed(out: Path) -> Iterator[None]:
-    """Hold ``out`` for this process; its folder has to exist.
+    """Hold ``out`` for this process.
 
     Raises:
-        BatchError: another process writes it, or the file system knows no locks.
+        BatchError: another process writes it, or its folder can't be written or has no locks.
     """
     from filelock import FileLock, Timeout
 
+    if not out.parent.is_dir():
+        raise BatchError(f"there is no folder '{out.parent}'", "make it first")
     lock = FileLock(out.with_name(f".{out.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as busy:
-        fix = "wait for it to finish, or choose another name"
-        raise BatchError(f"another process writes '{out}'", fix) from busy
-    except NotImplementedError as missing:
-        fix = "choose a name on a local disk"
-        raise BatchError(f"the file system of '{out.parent}' has no locks", fix) from missing
+    with _explained(out):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as busy:
+            fix = "wait for it to finish, or choose another name"
+            raise BatchError(f"another process writes '{out}'", fix) from busy
+        except NotImplementedError as missing:
+            fix = "choose a name on a local disk"
+            raise BatchError(f"the file system of '{out.parent}' has no locks", fix) from missing
     try:
         yield
     finally:
@@ -151,8 +101,8 @@ class PartialFile:
         self._synced_at = time.monotonic()
         with _explained(self.path):
             self._begin(key)
-            self._file = self.path.open("r+b", buffering=0)
             self._end = self._take_up(key)
+            self._file = self.path.open("r+b", buffering=0)
             self._file.truncate(self._end)
             self._file.seek(self._end)
         if retry_failed:
@@ -201,11 +151,14 @@ class PartialFile:
     def finish(self, faults: Sequence[Fault] = (), *, ordered: bool = False) -> None:
         """Write OUT and the failures, ``faults`` among them, and remove OUT.partial.
 
+        Lines without an answer are in neither.
+
         Raises:
             BatchError: the disk is full; the partial file stays.
         """
         self.close()
         order = np.arange(len(self._places)) if ordered else np.argsort(self._places)
+        order = order[self._places[order] != _NOWHERE]
         is_failed = self._failed[order]
         errors = errors_path(self.out)
         with _explained(self.out), self.path.open("rb") as source:
@@ -232,7 +185,16 @@ class PartialFile:
     def _earlier_answers(self) -> Iterator[bytes]:
         """The lines of an output whose failures are asked again."""
         with self.out.open("rb") as file:
-            yield from file
+            for number, raw in enumerate(file, 1):
+                try:
+                    custom_id = LineAnswer.from_line(raw).custom_id
+                except ValueError as error:
+                    what = f"line {number} of '{self.out}' is damaged"
+                    raise BatchError(what, "answer the input anew, to another name") from error
+                if self._entries.find(custom_id or "") is None:
+                    what = f"the input has no line {quoted(custom_id)}, which '{self.out}' answers"
+                    raise BatchError(what, "retry with the input that it answers")
+                yield raw
 
     def _take_up(self, key: RunKey) -> int:
         """Read what is there; returns where its last whole line ends.
@@ -284,10 +246,17 @@ class PartialFile:
 
 
 def _replace(path: Path, lines: Iterable[bytes]) -> None:
-    with replacing(path) as draft, draft.open("xb") as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a file that appears in one step; what a killed process left of its draft is lost."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        with draft.open("wb") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
     disk.flush(path.parent)
 
 
@@ -309,5 +278,5 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        fix = "make room, then run it again: what was answered is kept"
+        fix = "see that there is room and permission, then run it again: answers are kept"
         raise BatchError(f"can't write '{path}': {reason}", fix) from error
