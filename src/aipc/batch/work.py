@@ -101,8 +101,10 @@ class BatchWork:
 
     def take(self) -> LineEntry | None:
         """The next line; None when there is none, or no more are to be begun."""
+        if not (self._given_back or self._waiting):
+            return None
         self._check_limits()
-        if self.stopped or not (self._given_back or self._waiting):
+        if self.stopped:
             return None
         self._under_way += 1
         if self._given_back:
