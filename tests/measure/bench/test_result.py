@@ -71,7 +71,7 @@ def test_what_schema_1_called_contestants_are_participants(example, example_file
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"schema": 99}, "its schema is 99, this aipc reads up to 2"),
+        ({"schema": 99}, "its schema is 99, this aipc reads up to 3"),
         ({"schema": "1"}, "it has no schema number"),
         ({"schema": True}, "it has no schema number"),
         ({"participants": [{}]}, r"participants\[0\]\.name is missing"),

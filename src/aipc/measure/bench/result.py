@@ -19,11 +19,12 @@ from typing import Any
 from aipc import records
 from aipc.devices import reachable_devices
 from aipc.devices.system.cpu import read_cpu
+from aipc.devices.system.identity import machine_id
 from aipc.devices.system.memory import read_memory
 from aipc.errors import MeasurementError
 from aipc.runtimes.limits import Limits
 
-SCHEMA = 2
+SCHEMA = 3
 
 _LONGEST = 64 << 20  # bytes
 
@@ -34,7 +35,15 @@ def _from_schema_1(table: dict[str, Any]) -> dict[str, Any]:
     return {**table, "schema": 2, "participants": participants}
 
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_schema_1}
+def _from_schema_2(table: dict[str, Any]) -> dict[str, Any]:
+    """Machines had no id, which is None where it is left out."""
+    return {**table, "schema": 3}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: _from_schema_1,
+    2: _from_schema_2,
+}
 """Schema → what makes the next schema's table of one of its tables."""
 
 
@@ -58,6 +67,8 @@ class MachineFacts:
     memory_bytes: int
     system: str
     devices: tuple[DeviceFacts, ...]
+    id: str | None = None
+    """As `aipc.devices.system.identity.machine_id`; tells machines of the same make apart."""
 
 
 @dataclass(frozen=True)
@@ -245,4 +256,5 @@ def machine_facts() -> MachineFacts:
             DeviceFacts(device.name, device.full_name, device.driver)
             for device in reachable_devices()
         ),
+        id=machine_id(),
     )

@@ -32,7 +32,9 @@ from aipc.progress import Notify, Progress
 if TYPE_CHECKING:
     from aipc.session.session import Session
 
-SCHEMA = 1
+SCHEMA = 2
+_READ = (1, SCHEMA)
+"""Schemas that can be read: in the first, machines had no id."""
 NONE = "none"
 ASKED_PLACES = 64
 """Judged by answers where there are no scores; each costs a prompt of up to a window."""
@@ -134,9 +136,9 @@ def read(file: Path) -> Evaluation:
     """
     try:
         table = json.loads(file.read_text("utf-8"))
-        if not isinstance(table, dict) or table.get("schema") != SCHEMA:
-            raise records.Misfit(f"it has no schema {SCHEMA}")
-        return records.read(Evaluation, table)
+        if not isinstance(table, dict) or table.get("schema") not in _READ:
+            raise records.Misfit(f"it has no schema {' or '.join(map(str, _READ))}")
+        return records.read(Evaluation, {**table, "schema": SCHEMA})
     except OSError as error:
         raise MeasurementError(f"'{file}' can't be read ({error.strerror})", "check it") from error
     except ValueError as error:
