@@ -42,6 +42,47 @@ def changed_result(report_files: Sequence[Path], tmp_path: Path) -> Callable[...
     return make
 
 
+MACHINES = {
+    "fast": ("Intel(R) Core(TM) Ultra 7 155H", 33_500_000_000, 0.5),
+    "twin": ("Intel(R) Core(TM) Ultra 7 155H", 33_500_000_000, 0.6),
+    "old": ("Intel(R) Core(TM) i3-8100 CPU @ 3.60GHz", 8_200_000_000, 30.0),
+}
+"""Id → processor, bytes of memory, and how many times as long all takes as on the real machine."""
+
+
+@pytest.fixture(scope="session")
+def fleet_files(
+    report_files: Sequence[Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, ...]:
+    """A real run as if three machines had done it, and on all but the old one a larger model's."""
+    folder = tmp_path_factory.mktemp("fleet")
+    written = []
+    for name, (processor, memory, slower) in MACHINES.items():
+        machine = {"processor": processor, "memory_bytes": memory, "id": name}
+        small = _as_if(report_files[0], machine, slower)
+        large = _as_if(report_files[0], machine, 10 * slower)
+        large["model"] = "org/large"
+        for one in large["participants"]:
+            one["peak_memory_bytes"] = 9_000_000_000
+            one["artifact"]["needs"]["operations_per_token"] *= 50
+        tables = {"small": small, "large": large} if name != "old" else {"small": small}
+        for size, table in tables.items():
+            file = folder / f"{name}-{size}.json"
+            file.write_text(json.dumps(table), "utf-8")
+            written.append(file)
+    return tuple(written)
+
+
+def _as_if(file: Path, machine: dict[str, Any], slower: float) -> dict[str, Any]:
+    table = json.loads(file.read_text("utf-8"))
+    table["machine"] |= machine
+    for one in table["participants"]:
+        for sample in one["samples"]:
+            sample["seconds"] *= slower
+            sample["times"] = [[slower * time for time in each] for each in sample["times"]]
+    return table
+
+
 @pytest.fixture
 def example_file() -> Path:
     return EXAMPLE

@@ -180,7 +180,10 @@ class ReportEntry:
 
 @dataclass(frozen=True)
 class Section:
-    """Entries of one workload; ``machines`` by letter, in the order of the files."""
+    """Entries of one workload; ``machines`` by letter, in the order of the files.
+
+    A machine has the same letter in every section, and none where there is but one.
+    """
 
     workload: Workload
     benchmarks: tuple[Benchmark, ...]
@@ -203,12 +206,21 @@ class Section:
 
 def sections(findings: Findings) -> tuple[Section, ...]:
     """Benchmarks of the same lengths and text together, others apart."""
+    machines = list(dict.fromkeys(one.result.machine for one in findings.benchmarks))
+    several = len(machines) > 1
+    letters = {machine: _letter(at) if several else "" for at, machine in enumerate(machines)}
     groups: dict[tuple[object, ...], list[Benchmark]] = {}
     for benchmark in findings.benchmarks:
         work = benchmark.result.workload
         key = work.prompts, work.outputs, work.batches, work.text_sha256
         groups.setdefault(key, []).append(benchmark)
-    return tuple(_section(group, findings.evaluations) for group in groups.values())
+    return tuple(_section(group, letters, findings.evaluations) for group in groups.values())
+
+
+def _letter(at: int) -> str:
+    """A to Z, then AA, AB …"""
+    more, last = divmod(at, 26)
+    return (_letter(more - 1) if more else "") + chr(ord("A") + last)
 
 
 def recipe_tag(participant: Participant) -> str:
@@ -220,16 +232,19 @@ def recipe_tag(participant: Participant) -> str:
     return recorded_recipe(recipe).tag
 
 
-def _section(benchmarks: Sequence[Benchmark], evaluations: Sequence[Evaluation]) -> Section:
-    machines = list(dict.fromkeys(one.result.machine for one in benchmarks))
-    letters = {machine: chr(ord("A") + at) for at, machine in enumerate(machines)}
+def _section(
+    benchmarks: Sequence[Benchmark],
+    letters: Mapping[MachineFacts, str],
+    evaluations: Sequence[Evaluation],
+) -> Section:
+    machines = dict.fromkeys(one.result.machine for one in benchmarks)
     taken = [(benchmark, one) for benchmark in benchmarks for one in benchmark.result.participants]
-    labels = _labels(taken, letters if len(machines) > 1 else {})
+    labels = _labels(taken, letters)
     entries = tuple(
         ReportEntry(
             label,
             style,
-            letters[benchmark.result.machine] if len(machines) > 1 else "",
+            letters[benchmark.result.machine],
             participant,
             benchmark.result,
             _quality_of(participant, evaluations),
@@ -239,13 +254,13 @@ def _section(benchmarks: Sequence[Benchmark], evaluations: Sequence[Evaluation])
     return Section(
         benchmarks[0].result.workload,
         tuple(benchmarks),
-        tuple((letter, machine) for machine, letter in letters.items()),
+        tuple((letters[machine], machine) for machine in machines),
         entries,
     )
 
 
 def _labels(
-    taken: Sequence[tuple[Benchmark, Participant]], letters: dict[MachineFacts, str]
+    taken: Sequence[tuple[Benchmark, Participant]], letters: Mapping[MachineFacts, str]
 ) -> list[str]:
     """The name, and as much more as distinguishes them: machine, model, weights, device, file.
 
@@ -277,10 +292,10 @@ def _made_distinct(parts: Sequence[tuple[str, ...]], facet: Sequence[str]) -> li
 
 
 def _facets(
-    benchmark: Benchmark, participant: Participant, letters: dict[MachineFacts, str]
+    benchmark: Benchmark, participant: Participant, letters: Mapping[MachineFacts, str]
 ) -> Iterator[str]:
     yield participant.name
-    yield letters.get(benchmark.result.machine, "")
+    yield letters[benchmark.result.machine]
     yield benchmark.result.model
     yield recipe_tag(participant)
     yield f"{participant.runtime} {participant.device}"

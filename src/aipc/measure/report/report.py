@@ -13,7 +13,7 @@ from pathlib import Path
 from aipc import disk, units
 from aipc.choose.measured import Tuned
 from aipc.errors import MeasurementError
-from aipc.measure.report import tables, words
+from aipc.measure.report import machines, tables, words
 from aipc.measure.report.charts import Picture, ReportTable
 from aipc.measure.report.drawing import draw_png, draw_svg
 from aipc.measure.report.findings import Findings, Section, printable, sections
@@ -106,6 +106,7 @@ def render(report: Report) -> str:
         words=words,
         units=units,
         tables=tables,
+        machines=machines,
         command=command,
     )
     return page + "\n"
@@ -199,6 +200,13 @@ def _section(section: Section) -> Iterator[str]:
     days = words.listed(list(dict.fromkeys(one.created[:10] for one in results)))
     yield escaped(f"{models} on {processors}, {days}:")
     yield table(tables.speeds(section))
+    if len(section.machines) > 1:
+        compared = machines.machines(section)
+        if compared.table is not None:
+            yield f"{compared.title}:"
+            yield table(compared.table)
+        yield "Which model for which machine:"
+        yield table(machines.models_by_machine(section))
     ratios = tables.ratios(section)
     if ratios.rows:
         yield "How many times as fast the first named is (with the interval of the ratio):"

@@ -107,8 +107,9 @@ def machine_lines(section: Section) -> Iterator[str]:
             f"{amount(machine.memory_bytes)} of memory",
             machine.system,
             f"devices: {', '.join(devices)}",
+            *((f"id {machine.id}",) if machine.id else ()),
         )
-        yield (f"{letter}: " if len(section.machines) > 1 else "") + "; ".join(facts)
+        yield (f"{letter}: " if letter else "") + "; ".join(facts)
 
 
 def limit_lines(result: Result) -> Iterator[str]:
