@@ -11,7 +11,7 @@ import pytest
 import tiny
 
 from aipc.choose.probe import probe as probe_module
-from aipc.choose.probe.probe import BUSY_LASTS_S, Probe, Probed, ProbeResult
+from aipc.choose.probe.probe import BUSY_LASTS_S, Probe, Probed, ProbeResult, shape
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
 from aipc.errors import AipcError, UsageError
@@ -36,15 +36,24 @@ def store(tmp_path, monkeypatch):
     return Store(tmp_path / "home")
 
 
+@pytest.fixture(scope="module")
+def results():
+    """What was measured here, by what was to be measured."""
+    return {}
+
+
 @pytest.fixture
-def probes(monkeypatch):
-    """How many candidates each probe had; the real one measures them."""
+def probes(monkeypatch, results):
+    """How many candidates each probe had; the real one measures them, the same ones once."""
     counted = []
     real = Probe.run
 
     def run(self, candidates):
         counted.append(len(candidates))
-        return dataclasses.replace(real(self, candidates), others=0.0)
+        key = repr([(one.setup, shape(one.plan.network)) for one in candidates])
+        if key not in results:
+            results[key] = dataclasses.replace(real(self, candidates), others=0.0)
+        return results[key]
 
     monkeypatch.setattr(Probe, "run", run)
     return counted
@@ -78,7 +87,7 @@ def test_the_first_meeting_is_measured_said_and_kept(model, store, probes):
 
 
 @pytest.mark.parametrize("recipe", [None, Recipe("int8")])
-def test_what_is_measured_is_what_a_session_takes(model, store, monkeypatch, recipe):
+def test_what_is_measured_is_what_a_session_takes(model, store, probes, monkeypatch, recipe):
     """A small network's int8 keeps its activations, whoever asked for int8."""
     measured = []
     real = Probe.run
@@ -189,7 +198,7 @@ def test_a_device_that_is_missing_is_an_error_as_ever(model, store, probes):
     assert probes == []
 
 
-def test_a_busy_machine_is_said_and_measured_again(model, store, monkeypatch):
+def test_a_busy_machine_is_said_and_measured_again(model, store, probes, monkeypatch):
     quiet = Probe.run
     monkeypatch.setattr(
         Probe, "run", lambda self, found: dataclasses.replace(quiet(self, found), others=0.5)
@@ -235,7 +244,8 @@ def test_a_disk_that_refuses_leaves_the_documented_order(model, store, monkeypat
     assert facts["runtime"] == "openvino"
 
 
-def test_two_that_meet_a_model_at_once_measure_it_once(model, store, probes):
+def test_two_that_meet_a_model_at_once_measure_it_once(model, store, probes, results):
+    results.clear()  # so that the first takes its time
     with ThreadPoolExecutor(2) as pool:
         made = list(pool.map(lambda _: prepared(model, store)[0]["runtime"], range(2)))
     assert probes == [2]

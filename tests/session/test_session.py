@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import tiny
@@ -30,11 +31,18 @@ def home(tmp_path_factory):
     return Store(tmp_path_factory.mktemp("session-home"))
 
 
-@pytest.fixture(scope="module", params=["int4", "int8"])
-def session(request, smollm_gguf, home):
-    with aipc.load(
-        str(smollm_gguf), recipe=Recipe(request.param), runtime="openvino", store=home
-    ) as loaded:
+@pytest.fixture(scope="module")
+def load_small(smollm_gguf, small_store):
+    def load(weight_format):
+        recipe = Recipe(weight_format)
+        return aipc.load(str(smollm_gguf), recipe=recipe, runtime="openvino", store=small_store)
+
+    return load
+
+
+@pytest.fixture(scope="module")
+def session(load_small):
+    with load_small("int8") as loaded:
         yield loaded
 
 
@@ -49,6 +57,12 @@ def test_it_answers_rightly(session):
     assert "Paris" in reply.text
     assert reply.finish_reason == "stop"
     assert reply.usage.completion_tokens == len(reply.tokens)
+
+
+def test_it_answers_rightly_in_four_bits(load_small):
+    with load_small("int4") as session:
+        assert session.facts["weights"] == "int4"
+        assert "Paris" in session.generate(QUESTION, max_new_tokens=24, temperature=0.0).text
 
 
 def test_the_reply_is_the_sum_of_the_events(session):
@@ -116,7 +130,7 @@ def test_token_ids_are_answered_as_their_text_is(session):
         session.stream_ids(ids, sed=1)
 
 
-def test_the_emulated_npu_answers_as_the_cpu_does(smollm_gguf, home):
+def test_the_emulated_npu_answers_as_the_cpu_does(smollm_gguf, small_store):
     answers = []
     for placed in ({"device": "cpu"}, {"device": "npu", "emulate": True}):
         numerics = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
@@ -125,7 +139,7 @@ def test_the_emulated_npu_answers_as_the_cpu_does(smollm_gguf, home):
             recipe=Recipe("int4", group_size=-1),
             properties={**numerics, "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
             npu=NpuOptions(max_prompt_len=64, min_response_len=64),
-            store=home,
+            store=small_store,
             **placed,
         ) as session:
             answers.append(session.generate(QUESTION, max_new_tokens=12, temperature=0.0).text)
@@ -145,17 +159,17 @@ def test_facts_say_what_runs_where_how_and_why(session):
     facts = json.loads(json.dumps(session.facts))
     assert facts["device"] == "CPU"
     assert facts["runtime"] == "openvino"
-    assert facts["weights"] in {"int4", "int8"}
+    assert facts["weights"] == "int8"
     assert facts["why"][0].startswith("CPU: ")
     assert all(any(key in reason for reason in facts["why"]) for key in facts["properties"])
 
 
-def test_a_second_load_uses_the_artifact_of_the_first(smollm_gguf, home, session):
-    before = {entry.name: entry.created for entry in home.entries()}
-    recipe = Recipe(session.facts["weights"])
-    made = convert(str(smollm_gguf), recipe, store=home)
-    assert made.reused
-    assert {entry.name: entry.created for entry in home.entries()} == before
+def test_a_second_load_uses_the_artifact_of_the_first(smollm_gguf, small_store, session):
+    folder = Path(session.facts["artifact"])
+    written = (folder / manifest.FILE).stat().st_mtime_ns
+    made = convert(str(smollm_gguf), Recipe("int8"), runtime="openvino", store=small_store)
+    assert (made.path, made.reused) == (folder, True)
+    assert (folder / manifest.FILE).stat().st_mtime_ns == written
 
 
 def test_a_property_of_the_user_overrides_the_rule(session):

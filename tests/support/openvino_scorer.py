@@ -19,6 +19,10 @@ class Scorer:
         self.request = model.create_infer_request()
         self.past = 0
 
+    def reset(self):
+        self.request.reset_state()
+        self.past = 0
+
     def logits(self, ids):
         """float32 [len(ids), vocabulary], after all ids given so far."""
         new = np.asarray([ids], np.int64)
