@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from aipc.errors import GenerationError
 
@@ -139,6 +139,22 @@ class Finished:
 
 
 Event = Echo | Text | Thinking | ToolCall | Finished
+Written = TypeVar("Written", Text, Thinking)
+
+
+def join(events: Sequence[Written]) -> Written:
+    """Events of one kind, in their order, as one."""
+    if len(events) == 1:
+        return events[0]
+    first = events[0]
+    written = "".join(one.thinking if isinstance(one, Thinking) else one.text for one in events)
+    return type(first)(
+        written,
+        tuple(token for one in events for token in one.tokens),
+        tuple(value for one in events for value in one.logprobs),
+        tuple(piece for one in events for piece in one.pieces),
+        tuple(each for one in events for each in one.top_logprobs),
+    )
 
 
 @dataclass(frozen=True)

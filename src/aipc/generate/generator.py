@@ -53,6 +53,7 @@ def stream(
     echo: bool = False,
     thinking: ThinkingPlan | None = None,
     check: Callable[[str], str] | None = None,
+    whole: bool = False,
 ) -> Stream:
     """Answer ``prompt`` (token ids) as an iterator of events with a `Finished` at last.
 
@@ -64,7 +65,8 @@ def stream(
     ``repetition`` says what a loop is: one finishes with "repetition", and what it wrote is
     given; None lets it go on.  ``echo`` gives the prompt's tokens first.  An answer of no tokens at
     most has the engine compute nothing.  ``check`` says of a finished answer's text what is wrong
-    with it, which the `Finished` tells.
+    with it, which the `Finished` tells.  ``whole`` lets the engine give tokens many at a time, where
+    nothing that they say ends the answer.
 
     With ``thinking``, what the model thinks comes as `Thinking`.  A budget of it that is used up is
     followed by the mark of its end, and the engine started anew behind that: with the same seed,
@@ -79,7 +81,8 @@ def stream(
         EngineError: from ``next``, when the runtime fails.
     """
     room = _room(len(prompt), context + (decoding.max_new_tokens == 0))
-    decoding = replace(decoding, max_new_tokens=min(decoding.max_new_tokens, room))
+    whole = whole and not (stops or repetition or _is_watched(thinking, decoding))
+    decoding = replace(decoding, max_new_tokens=min(decoding.max_new_tokens, room), whole=whole)
     spoken = (*(reader.markers if reader else ()), *(thinking.marks.special if thinking else ()))
     writer = Writer(
         Detokenizer(tokenizer, spoken),
@@ -213,6 +216,11 @@ def _room(prompt_tokens: int, context: int) -> int:
             "or choose a model with a longer context",
         )
     return context - prompt_tokens
+
+
+def _is_watched(thinking: ThinkingPlan | None, decoding: Decoding) -> bool:
+    """Whether the end of thinking starts the engine anew."""
+    return thinking is not None and (thinking.budget is not None or decoding.constraint is not None)
 
 
 def _detector(rule: RepetitionDetection | None, tokenizer: Tokenizer) -> RepetitionDetector | None:

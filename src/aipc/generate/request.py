@@ -61,6 +61,8 @@ class GenerationRequest:
     logprobs: bool = False
     top_logprobs: int = 0
     """Alternatives told beside each token, the likeliest first."""
+    whole: bool = False
+    """Nobody reads it while it is made: its events may be few and late."""
     repetition_detection: Mapping[str, int] | None = None
     """Fields of `aipc.generate.RepetitionDetection`: a loop ends the answer; None: it goes on."""
     client: str = field(default="", repr=False)

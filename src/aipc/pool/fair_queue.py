@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from aipc.errors import AipcError
 from aipc.generate import Finished, Text
+from aipc.generate.events import join
 from aipc.generate.request import GenerationRequest
 from aipc.pool.failures import GaveWay, WorkerDied
 from aipc.pool.worker.messages import ServerEvent, Waiting
@@ -114,18 +115,7 @@ class PendingRequest(AsyncIterator[ServerEvent]):
         while self._events and isinstance(event := self._events[0], Text) and not event.logprobs:
             texts.append(event)
             self._events.popleft()
-        return _joined(texts) if texts else self._events.popleft()
-
-
-def _joined(texts: list[Text]) -> Text:
-    if len(texts) == 1:
-        return texts[0]
-    return Text(
-        "".join(one.text for one in texts),
-        tuple(token for one in texts for token in one.tokens),
-        (),
-        tuple(piece for one in texts for piece in one.pieces),
-    )
+        return join(texts) if texts else self._events.popleft()
 
 
 class FairQueue:

@@ -73,6 +73,8 @@ class Decoding:
     """Whether `Generation.logprobs` is wanted."""
     top_logprobs: int = 0
     """How many of each `Generation.top_logprobs` are wanted; goes with ``logprobs``."""
+    whole: bool = False
+    """Nobody looks at the tokens as they come: they may be given many at a time."""
 
 
 Alternatives = tuple[tuple[int, float], ...]

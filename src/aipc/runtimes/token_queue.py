@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ class TokenChunk(NamedTuple):
 
 
 END = TokenChunk([], [])
+_HELD_S = 1.0
+"""Longest that tokens are held back: who watches the reader sees by them that it goes on."""
 
 
 class Readers:
@@ -54,21 +57,39 @@ class Readers:
 class TokenQueue:
     """A queue with an end, after which `read` returns at once, for ever."""
 
-    def __init__(self, readers: Readers | None = None) -> None:
-        """``readers``: who is waited for; None where nobody is."""
+    def __init__(self, readers: Readers | None = None, *, whole: bool = False) -> None:
+        """``readers``: who is waited for; None where nobody is.
+
+        Where the tokens are read as a ``whole``, all but the first are held back for a while: to
+        wake a reader for each costs as much as a small model's share of a step.
+        """
+        self._held_s = _HELD_S if whole else 0.0
+        self._held: list[TokenChunk] = []
+        self._given_at = float("-inf")
         self._readers = readers
         self._queue: queue.SimpleQueue[TokenChunk | BaseException] = queue.SimpleQueue()
 
     def put(self, chunk: TokenChunk) -> None:
+        self._held.append(chunk)
+        if not self._held_s or time.monotonic() - self._given_at >= self._held_s:
+            self._give()
+
+    def _give(self) -> None:
+        held, self._held = self._held, []
+        if not held:
+            return
+        self._given_at = time.monotonic()
         if self._readers is not None and self._queue.empty():  # one that is behind is let be
             self._readers.give(self)
-        self._queue.put(chunk)
+        self._queue.put(_merged(held))
 
     def fail(self, error: BaseException) -> None:
         """End with an error, which `read` raises once."""
+        self._give()
         self._queue.put(error)
 
     def end(self) -> None:
+        self._give()
         self._queue.put(END)
 
     def leave(self) -> None:
@@ -92,3 +113,13 @@ class TokenQueue:
         if isinstance(arrived, BaseException):
             raise arrived
         return END
+
+
+def _merged(chunks: Sequence[TokenChunk]) -> TokenChunk:
+    if len(chunks) == 1:
+        return chunks[0]
+    return TokenChunk(
+        [token for one in chunks for token in one.ids],
+        [value for one in chunks for value in one.logprobs],
+        [each for one in chunks for each in one.top_logprobs],
+    )

@@ -195,6 +195,7 @@ class Session(Answerer):
             repetition=None if asked is None else from_mapping(RepetitionDetection, asked),
             echo=request.echo,
             thinking=prepared.thinking,
+            whole=request.whole,
             check=prepared.enforced.misfit if prepared.enforced else None,
         )
 

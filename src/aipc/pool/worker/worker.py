@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -26,13 +26,16 @@ from typing import Any
 
 from aipc.child import Message, Outbox, batches, own_pipes
 from aipc.errors import EngineError
-from aipc.generate import Finished, Timings, Usage
+from aipc.generate import Finished, Text, Thinking, Timings, Usage
+from aipc.generate.events import join
 from aipc.generate.request import GenerationRequest
 from aipc.pool.worker.loading import EmbeddingSession, make_ready_later
 from aipc.pool.worker.messages import Begun, error_to_data, event_to_data, request_from_data
 
 HEARTBEAT_S = 2.0
 PROGRESS_S = 0.2
+JOINED_S = 1.0
+"""At least between two events of an answer that nobody reads while it is made."""
 GRACE_S = 3.0
 """Until running answers, or unsent events, are abandoned at the end."""
 
@@ -160,7 +163,7 @@ class RunningAnswers:
             if request.tell_prompt:
                 begun = event_to_data(Begun(stream.prompt_tokens))
                 self._outbox.put({"id": number, "event": begun})
-            for event in stream:
+            for event in joined(stream, JOINED_S) if request.whole else stream:
                 data = event_to_data(event)
                 if isinstance(event, Finished):
                     self._end(number, {"id": number, "finished": data})
@@ -207,6 +210,26 @@ class _Answer:
             self._cancelled = True
             if self._stream is not None:
                 self._stream.cancel()
+
+
+def joined(events: Iterable[Any], every_s: float) -> Iterator[Any]:
+    """The events, with texts that follow one another as one, at most one every ``every_s`` seconds.
+
+    The first comes at once.
+    """
+    held: list[Any] = []
+    due = float("-inf")
+    for event in events:
+        if held and type(event) is not type(held[0]):
+            yield join(held)
+            held = []
+        if not isinstance(event, Text | Thinking):
+            yield event
+            continue
+        held.append(event)
+        if time.monotonic() >= due:
+            yield join(held)
+            held, due = [], time.monotonic() + every_s
 
 
 def _warm_up(session: Any) -> None:

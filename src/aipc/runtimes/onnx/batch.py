@@ -48,7 +48,7 @@ class RowRequest:
         self._text = None if lookup is None else LookupText(lookup, prompt)
         self._decoding = decoding
         self._made: list[TokenChunk] = []
-        self._arrivals = TokenQueue()
+        self._arrivals = TokenQueue(whole=decoding.whole)
 
     @property
     def has_ended(self) -> bool:

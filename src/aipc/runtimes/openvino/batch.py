@@ -24,14 +24,23 @@ class BatchRequest:
     """One request; what is made for it waits here until it is read."""
 
     def __init__(
-        self, prompt: Any, config: Any, length: int, readers: Readers | None = None
+        self,
+        prompt: Any,
+        config: Any,
+        length: int,
+        readers: Readers | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
-        """``prompt`` and ``config`` as the pipeline takes them; ``length``: most tokens of both."""
+        """``prompt`` and ``config`` as the pipeline takes them; ``length``: most tokens of both.
+
+        ``whole``: as `Decoding` has it.
+        """
         self.length = length
         self.is_cancelled = False
         self._arguments = (prompt, config)
         self._handle: Any = None
-        self._arrivals = TokenQueue(readers)
+        self._arrivals = TokenQueue(readers, whole=whole)
 
     def read(self) -> TokenChunk:
         """Wait for the next tokens; none at the end, for ever.

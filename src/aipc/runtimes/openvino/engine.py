@@ -177,7 +177,7 @@ class OpenVINOEngine:
         tokens = token_tensor(prompt)
         config = self._config(decoding, stop_ids)
         length = len(prompt) + decoding.max_new_tokens + self._state_tokens
-        request = BatchRequest(tokens, config, length, self._batch.readers)
+        request = BatchRequest(tokens, config, length, self._batch.readers, whole=decoding.whole)
         self._batch.add(request)
         return request
 

@@ -43,7 +43,7 @@ async def answer_message(dispatcher: Dispatcher, request: Request) -> Response:
         tell_prompt=bool(body.stream),
     )
     model = await dispatcher.name_of(body.model)
-    events = dispatcher.events(request, model, body.device, [asked])
+    events = dispatcher.events(request, model, body.device, [asked], whole=not body.stream)
     writer = MessageWriter(body, model)
     if body.stream:
         return _named(EventStream(_frames(writer, events), error_frame, heartbeat=PING), body)

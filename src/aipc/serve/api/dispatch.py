@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -53,16 +54,20 @@ class Dispatcher:
         device: str | None,
         requests: Sequence[GenerationRequest],
         keep_s: float | None = None,
+        *,
+        whole: bool = False,
     ) -> IndexedEvents:
         """The events of all ``requests``, each with the index of its request.
 
         Closing it cancels every request; the first error ends them all.  With a seed they run
         one after another: a batch is rounded differently from a single sequence, which can change
-        a sampled token.  ``keep_s`` is as `Pool.answer` has it.
+        a sampled token.  ``keep_s`` is as `Pool.answer` has it, ``whole`` as
+        `GenerationRequest` does.
 
         Raises:
             AipcError: as `Pool.answer`.
         """
+        requests = [replace(each, whole=whole) for each in requests]
         counter = _Counter(request, self._metrics, len(requests))
         streams = [self._pool.answer(model, device, each, keep_s) for each in requests]
         is_sequential = len(requests) == 1 or "seed" in requests[0].sampling

@@ -95,8 +95,11 @@ class Answer:
         self, dispatcher: Dispatcher, request: Request, asked: GenerationRequest
     ) -> Response:
         body = self._body
-        events = dispatcher.events(request, body.model, body.device, [asked], body.keep_s)
-        if body.stream is False:
+        whole = body.stream is False
+        events = dispatcher.events(
+            request, body.model, body.device, [asked], body.keep_s, whole=whole
+        )
+        if whole:
             reply = await while_connected(request.receive, self._whole(events))
             return telling_ignored(json_response(reply), body)
         return telling_ignored(

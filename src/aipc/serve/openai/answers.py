@@ -29,7 +29,10 @@ async def answer(dispatcher: Dispatcher, request: Request) -> Response:
 
 async def answer_exchange(dispatcher: Dispatcher, request: Request, exchange: Exchange) -> Response:
     body = exchange.body
-    events = events_of(exchange, partial(dispatcher.events, request, body.model, body.device))
+    ask = partial(
+        dispatcher.events, request, body.model, body.device, whole=not exchange.wants_frames
+    )
+    events = events_of(exchange, ask)
     if exchange.wants_frames:
         writer = exchange.frame_writer()
         stream = EventStream(_frames(writer, events), writer.error_frame)
