@@ -32,6 +32,12 @@ def test_a_file_of_requests_is_read_where_it_is(tmp_path, out):
     assert list(tmp_path.iterdir()) == [source]
 
 
+def test_members_without_effect_are_told(tmp_path, out):
+    source, told = write(tmp_path, "in.jsonl", line("a", user="x") + line("b", user="x")), []
+    with checked(source, out, PLAIN, notify=told.append):
+        assert told == ["without effect: user (2 lines)"]
+
+
 def test_what_comes_by_a_pipe_is_kept_while_it_is_answered(tmp_path, out, monkeypatch):
     content = (line("a") + line("b")).encode()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))

@@ -68,9 +68,9 @@ def test_the_model_of_the_command_answers_every_line(given):
 
 
 FAULTS = {
-    "{": "no JSON",
+    "{": "it is no JSON",
     line("x")[:-20]: "no JSON",
-    line("x").replace('"method"', '"custom_id": "y", "method"'): "twice",
+    line("x").replace('"method"', '"custom_id": "y", "method"'): "it has a name twice",
     "[]": "no JSON object",
     text({}): "custom_id",
     line(""): "custom_id",
@@ -223,3 +223,8 @@ def test_what_is_expected_grows_with_the_prompt_the_limit_and_the_choices(given)
     assert expected(max_tokens=10) < plain < expected(prompt="word " * 1000)
     assert expected(max_tokens=10, n=3) > expected(max_tokens=10)
     assert expected(max_tokens=-1) > expected(max_tokens=5000)
+
+
+def test_members_without_effect_are_counted(given):
+    content = line("a", user="x") + line("b", user="y", verbosity="low") + line("c")
+    assert given(content).ignored == {"user": 2, "verbosity": 1}

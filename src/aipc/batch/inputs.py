@@ -57,9 +57,12 @@ def checked(
             raise UsageError("each line states how it is asked", "give such options for prompts")
         shown = source or Path("-")
         skip = options.skip_invalid
-        yield check_input(
+        lines = check_input(
             path, model, skip_invalid=skip, found=found, shown=shown, progress=progress
         )
+        for name, count in lines.ignored.items():
+            notify(f"without effect: {name} ({count:,} line{'s' if count > 1 else ''})")
+        yield lines
     finally:
         for copy in (piped, requests):
             copy.unlink(missing_ok=True)

@@ -39,8 +39,8 @@ class LineEntry:
     length: int
     crc: int
     custom_id: str
-    model: str
-    url: str
+    model: str = ""
+    url: str = ""
     prefix: int = 0
     expected_tokens: int = 0
 

@@ -10,19 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from aipc.batch.line_index import LineEntry, LineIndex
-from aipc.errors import BatchError, UsageError, quoted
+from aipc.errors import AipcError, BatchError, UsageError, quoted
 from aipc.generate.request import GenerationRequest
 from aipc.progress import Progress, silent
 from aipc.wire import strict_json
-from aipc.wire.errors import HTTPError
+from aipc.wire.errors import HTTPError, http_error
 from aipc.wire.openai.urls import begin
 
 MAX_LINE = 4 * 2**20
@@ -35,6 +37,7 @@ _PROMPT = ("tools", "instructions", "messages", "prompt", "input")
 """Members that the model's prompt is made of, in its order."""
 _PREFIXES = ((256, 32), (1024, 16), (4096, 16))
 """Bytes that are compared, and bits of the key for each; the shortest first."""
+_INDEX = re.compile(r"\[\d+\]")
 _BYTES_A_TOKEN = 4
 _LIMIT, _MOST_TOKENS = 1024, 2**17
 """Of an answer that states no limit, and for one whose limit is the context."""
@@ -71,7 +74,8 @@ class CheckedInput:
     """A batch's input: ``entries`` of the lines that can be asked, ``faults`` of the others.
 
     ``sha256`` is that of the whole file, in hexadecimal; ``model`` answers every line, whatever
-    its body names; None where the bodies' own count.
+    its body names; None where the bodies' own count.  ``ignored`` has the members of bodies that
+    were taken and have no effect, with the number of lines; in a path, any index is "[]".
     """
 
     path: Path
@@ -79,6 +83,7 @@ class CheckedInput:
     entries: LineIndex
     faults: Sequence[Fault]
     model: str | None = None
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
     def read(self, entry: LineEntry) -> Line:
         """The line of an entry.
@@ -121,7 +126,7 @@ def check_input(
         raise UsageError(_listed(faults, check.count, shown or path), _MEND)
     if not faults and not len(check.index):
         raise UsageError(f"'{shown or path}' has no line", "give one request a line")
-    return CheckedInput(path, sha256, check.index, faults, model)
+    return CheckedInput(path, sha256, check.index, faults, model, check.ignored)
 
 
 @contextmanager
@@ -138,6 +143,7 @@ class _Check:
         self.index = LineIndex()
         self.count = len(found)
         """Of faults, with those that are not kept."""
+        self.ignored = Counter[str]()
         self._model = model
         self._faults = list(found)
         self._most_kept = most_kept
@@ -162,26 +168,20 @@ class _Check:
 
     def _line(self, number: int, offset: int, raw: bytes) -> None:
         custom_id = None
+        request = None
         try:
-            members = strict_json.parse(raw)
+            members = _members(raw)
             custom_id = _id_of(members)
-            model, url, body, tokens = _request(members, self._model)
-        except HTTPError as error:
-            self._fault(number, custom_id, error.message)
-            model, url, body, tokens = "", "", b"", 0
-        if custom_id is not None:
-            entry = LineEntry(
-                number=number,
-                offset=offset,
-                length=len(raw),
-                crc=zlib.crc32(raw),
-                custom_id=custom_id,
-                model=model,
-                url=url,
-                prefix=_prefix(body),
-                expected_tokens=tokens,
-            )
-            self.index.add(entry, is_valid=bool(body))
+            request = _Request(members, self._model)
+        except (HTTPError, AipcError) as error:
+            self._fault(number, custom_id, http_error(error).message)
+        if custom_id is None:
+            return
+        entry = LineEntry(number, offset, len(raw), zlib.crc32(raw), custom_id)
+        if request is not None:
+            self.ignored.update({_INDEX.sub("[]", path) for path in request.ignored})
+            entry = replace(entry, **request.facts)
+        self.index.add(entry, is_valid=request is not None)
 
     def _fault(self, number: int, custom_id: str | None, message: str) -> None:
         self.count += 1
@@ -208,36 +208,59 @@ def raw_lines(
         offset += length
 
 
-def _id_of(members: Any) -> str:
+def _members(raw: bytes) -> dict[str, Any]:
+    try:
+        members = strict_json.parse(raw)
+    except HTTPError as error:  # which speaks of a request's body
+        raise HTTPError(400, f"it{error.message.removeprefix('the body')}") from error
     if not isinstance(members, dict):
         raise HTTPError(400, "it is no JSON object")
+    return members
+
+
+def _id_of(members: Mapping[str, Any]) -> str:
     custom_id = members.get("custom_id")
     if not isinstance(custom_id, str) or not 0 < len(custom_id) <= MAX_ID:
         raise HTTPError(400, f"custom_id: should be a text of 1 to {MAX_ID} characters")
     return custom_id
 
 
-def _request(members: Mapping[str, Any], model: str | None) -> tuple[str, str, bytes, int]:
-    """The model, url, body and expected tokens of a line.
+class _Request:
+    """What an index needs to know of a line's request.
 
     Raises:
         HTTPError: it can't be asked.
+        AipcError: neither.
     """
+
+    def __init__(self, members: Mapping[str, Any], model: str | None) -> None:
+        url, given = _asked(members)
+        body = _body(given, model)
+        exchange = begin(url, body)
+        if exchange.wants_frames:
+            raise HTTPError(400, "stream: a batch's answers come whole; leave it out")
+        self.ignored = exchange.body.ignored
+        self.facts: dict[str, Any] = {
+            "model": exchange.body.model,
+            "url": url,
+            "prefix": _prefix(body),
+            "expected_tokens": _expected_tokens(body, exchange.requests),
+        }
+
+
+def _asked(members: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The url and the body of a line."""
     unknown = sorted(set(members) - _MEMBERS)
     if unknown:
         raise HTTPError(400, f"{quoted(unknown[0])} is no member of a line")
     if members.get("method") != "POST":
         raise HTTPError(400, "method: should be POST")
-    url, given = members.get("url"), members.get("body")
+    url, body = members.get("url"), members.get("body")
     if not isinstance(url, str):
         raise HTTPError(400, "url: should be a text")
-    if not isinstance(given, dict):
+    if not isinstance(body, dict):
         raise HTTPError(400, "body: should be an object")
-    body = _body(given, model)
-    exchange = begin(url, body)
-    if exchange.wants_frames:
-        raise HTTPError(400, "stream: a batch's answers come whole; leave it out")
-    return exchange.body.model, url, body, _expected_tokens(body, exchange.requests)
+    return url, body
 
 
 def _expected_tokens(body: bytes, requests: Sequence[GenerationRequest]) -> int:
