@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from aipc.batch.options import BatchOptions
+from aipc.batch.options import BatchOptions, end_of
+from aipc.cli.option_flags import given
 from aipc.errors import UsageError
 
 NOON = datetime(2026, 11, 29, 12, 0, 30).astimezone()
@@ -24,11 +25,16 @@ NOON = datetime(2026, 11, 29, 12, 0, 30).astimezone()
     ],
 )
 def test_a_batch_ends_at_a_time_of_day_after_a_while_or_at_a_date(until, end):
-    assert BatchOptions(until=until).end(NOON) == end
+    assert end_of(until, NOON) == end
 
 
-def test_without_until_there_is_no_end():
-    assert BatchOptions().end(NOON) is None
+def test_an_end_is_reckoned_from_when_it_was_asked_for():
+    before = datetime.now().astimezone()
+    options = BatchOptions(until="2h")
+    after = datetime.now().astimezone()
+    assert before + timedelta(hours=2) <= options.ends_at <= after + timedelta(hours=2)
+    assert BatchOptions().ends_at is None
+    assert given(BatchOptions, {"exact": True}, options).until == "2h"
 
 
 @pytest.mark.parametrize("until", ["", "soon", "25:00", "12:61", "2", "h", "-2h", "2000-01-01"])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -147,11 +146,10 @@ def test_no_more_is_begun_once_so_many_tokens_are_computed():
 
 
 def test_no_more_is_begun_once_the_time_is_over(monkeypatch):
-    now = module._now()
-    monkeypatch.setattr(module, "_now", lambda: now)
-    work = BatchWork(random_index(1, 9), options=BatchOptions(until="2h"))
+    options = BatchOptions(until="2h")
+    work = BatchWork(random_index(1, 9), options=options)
     assert work.take() is not None
-    monkeypatch.setattr(module, "_now", lambda: now + timedelta(hours=2))
+    monkeypatch.setattr(module, "_now", lambda: options.ends_at)
     assert work.take() is None
     assert "--until 2h" in work.stopped
 

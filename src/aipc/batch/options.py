@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from aipc.errors import UsageError
@@ -33,32 +33,35 @@ class BatchOptions:
         None, "the column with each prompt's id", default_words="the row's number"
     )
 
+    ends_at: datetime | None = field(init=False, default=None, compare=False)
+    """What ``until`` means from when it was asked for; None: when all is done."""
+
     def __post_init__(self) -> None:
         check(self)
-        self.end(datetime.now().astimezone())
         if self.id_column is not None and self.prompt_column is None:
             raise UsageError("--id-column is for a table of prompts", "give --prompt-column too")
+        if self.until is not None:
+            object.__setattr__(self, "ends_at", end_of(self.until, datetime.now().astimezone()))
 
-    def end(self, start: datetime) -> datetime | None:
-        """When a batch begun at ``start`` stops; None: when it is done.
 
-        Raises:
-            UsageError: ``until`` is no time, or one that has passed.
-        """
-        if self.until is None:
-            return None
-        found = _TIME_OF_DAY.fullmatch(self.until)
-        if found:
-            return _next(start, int(found[1]), int(found[2]), self.until)
-        if self.until[:1].isdigit() and self.until[-1:] in "smh":
-            return start + timedelta(seconds=duration(self.until))
-        try:
-            end = datetime.fromisoformat(self.until).astimezone()
-        except ValueError as error:
-            raise UsageError(f"--until '{self.until}' is no time", _HOW) from error
-        if end <= start:
-            raise UsageError(f"--until '{self.until}' has passed", _HOW)
-        return end
+def end_of(until: str, start: datetime) -> datetime:
+    """When that is, seen from ``start``.
+
+    Raises:
+        UsageError: no time, or one that has passed.
+    """
+    found = _TIME_OF_DAY.fullmatch(until)
+    if found:
+        return _next(start, int(found[1]), int(found[2]), until)
+    if until[:1].isdigit() and until[-1:] in "smh":
+        return start + timedelta(seconds=duration(until))
+    try:
+        end = datetime.fromisoformat(until).astimezone()
+    except ValueError as error:
+        raise UsageError(f"--until '{until}' is no time", _HOW) from error
+    if end <= start:
+        raise UsageError(f"--until '{until}' has passed", _HOW)
+    return end
 
 
 def _next(start: datetime, hour: int, minute: int, text: str) -> datetime:

@@ -95,7 +95,7 @@ class BatchWork:
         self._keep = keep
         self._most_tokens = options.max_tokens_total
         self._until = options.until
-        self._end = options.end(_now())
+        self._end = options.ends_at
         self._begun = time.monotonic()
         self._done = self._failed = self._tokens = 0
 

@@ -42,7 +42,7 @@ def given(cls: type[T], flags: Mapping[str, Any], base: T | None = None) -> T | 
         for name, option in declared.items()
         if flags.get(name) is not None
     }
-    own = vars(base) if base is not None else {}
+    own = {name: getattr(base, name) for name in declared} if base is not None else {}
     return from_mapping(cls, {**own, **values}) if values else base
 
 
