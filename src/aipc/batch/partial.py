@@ -104,7 +104,6 @@ class PartialFile:
             self._end = self._take_up(key)
             self._file = self.path.open("r+b", buffering=0)
             self._file.truncate(self._end)
-            self._file.seek(self._end)
         if retry_failed:
             self._places[self._failed] = _NOWHERE
 
@@ -122,11 +121,11 @@ class PartialFile:
         if self._places[position] != _NOWHERE and not self._failed[position]:
             return False
         with _explained(self.path):
+            self._file.seek(self._end)
             try:
                 _write_all(self._file, answer.to_line())
             except OSError:
                 self._file.truncate(self._end)
-                self._file.seek(self._end)
                 raise
             self._places[position], self._end = self._end, self._file.tell()
             self._failed[position] = answer.is_failed
