@@ -38,7 +38,7 @@ with connected(cpus=1, resources={"NPU": 1}):
         "dashboard": ray._private.worker._global_node.webui_url,
         "sends": usage_lib.usage_stats_enabled(),
         "cores": [node.resources["CPU"] for node in read_nodes()],
-        "npu": [node.has("npu") for node in read_nodes()],
+        "npu": [node.count("npu") for node in read_nodes()],
     }))
 print(json.dumps(sum(process.is_running() and process.status() != "zombie"
                      for process in psutil.wait_procs(started, 15)[1])))
@@ -59,7 +59,7 @@ def test_what_is_started_listens_on_the_loopback_alone_and_sends_nothing():
         "dashboard": "",
         "sends": False,
         "cores": [1.0],
-        "npu": [True],
+        "npu": [1],
     }
     assert left == 0
     assert done.stderr == ""

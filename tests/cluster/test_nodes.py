@@ -45,5 +45,6 @@ def test_an_actor_takes_its_device_alone(kind, options):
 
 
 def test_a_node_has_what_it_gives_out():
-    node = Node("1", "host", "127.0.0.1", {"CPU": 4.0, "NPU": 1.0})
-    assert [node.has(kind) for kind in ("cpu", "npu", "gpu", "cuda")] == [True, True, False, False]
+    node = Node("1", "host", "127.0.0.1", {"CPU": 4.0, "GPU": 2.0})
+    assert [node.count(kind) for kind in ("cpu", "npu", "gpu.1", "cuda")] == [1, 0, 2, 2]
+    assert [node.has(kind) for kind in ("auto", "npu")] == [True, False]

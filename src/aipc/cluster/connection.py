@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 from aipc import telemetry
 from aipc.errors import ClusterError, UsageError
@@ -21,7 +22,11 @@ from aipc.errors import ClusterError, UsageError
 INSTALL = "pip install 'aipc[ray]'"
 _REACH_S = 5.0
 _CLIENT = "ray://"
-_QUIET = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # else a warning at every task without a GPU
+_QUIET = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning at every task without a GPU
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # of the part in C++, which writes to the terminal
+    "RAY_DATA_LOG_LEVEL": "CRITICAL",
+}
 # With clusters off Ray takes 127.0.0.1 for this machine's own address: all that it starts then
 # binds to that alone (ray/_private/services.py, get_node_ip_address).
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -100,17 +105,30 @@ def prepare(address: str | None) -> None:
 
 def silence() -> None:
     """What Ray says by itself is for its logs: an error reaches the user as an exception."""
-    for name in ("ray", "ray.data", "ray._private.accelerators.npu"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
 
 
 def _init(**arguments: object) -> None:
     import ray
 
     try:
-        ray.init(log_to_driver=False, configure_logging=False, **arguments)
+        with _mute_stderr():
+            ray.init(log_to_driver=False, configure_logging=False, **arguments)
     except Exception as error:
         raise explained(error) from error
+
+
+@contextmanager
+def _mute_stderr() -> Iterator[None]:
+    """Ray's part in C++ writes there that it has been told to write nothing there."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _check_reachable(address: str) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 from aipc.devices import Device
 from aipc.errors import ClusterError
 
+CPU, GPU = "CPU", "GPU"
 NPU = "NPU"
-"""The resource that stands for an NPU; for a GPU it is Ray's own, "GPU"."""
+"""The resource that stands for an NPU; for a GPU it is Ray's own."""
 _GPU_KINDS = ("gpu", "cuda", "directml", "webgpu")
 """One card may be reached as several of them; the first kind that is there is counted."""
 
@@ -30,9 +31,14 @@ class Node:
     resources: Mapping[str, float]
     """Everything that it gives out, by Ray's names: "CPU", "GPU", "NPU", "memory" …"""
 
+    def count(self, kind: str) -> int:
+        """How many devices of a kind it gives out: npu, gpu, cuda …; cores are one CPU."""
+        resource = _resource(kind)
+        count = int(self.resources.get(resource, 0))
+        return min(count, 1) if resource == CPU else count
+
     def has(self, kind: str) -> bool:
-        """Whether it gives out at least one of a kind of device: cpu, npu, gpu, cuda …"""
-        return self.resources.get(_resource(kind), 0) >= 1
+        return self.count(kind) > 0
 
     def pinned(self) -> dict[str, Any]:
         """The options of a task or actor that has to run on this node and on no other."""
@@ -72,9 +78,9 @@ def needs(kind: str, cores: int = 1) -> dict[str, Any]:
         cores: how many a CPU's actor takes; the others take none, for their work is elsewhere.
     """
     resource = _resource(kind)
-    if resource == "CPU":
+    if resource == CPU:
         return {"num_cpus": cores}
-    if resource == "GPU":
+    if resource == GPU:
         return {"num_cpus": 0, "num_gpus": 1}
     return {"num_cpus": 0, "resources": {resource: 1}}
 
@@ -83,14 +89,14 @@ def own_resources(devices: Iterable[Device]) -> dict[str, int]:
     """What a node with these devices should declare besides its cores, by Ray's names."""
     kinds = [device.kind for device in devices]
     gpus = next((kinds.count(kind) for kind in _GPU_KINDS if kind in kinds), 0)
-    counts = {"GPU": gpus, NPU: kinds.count("npu")}
+    counts = {GPU: gpus, NPU: kinds.count("npu")}
     return {name: count for name, count in counts.items() if count}
 
 
 def start_flags(devices: Iterable[Device]) -> str:
     """What `ray start` takes to declare them; without spaces inside, for a shell's ``$(…)``."""
     counts = own_resources(devices)
-    gpus = counts.pop("GPU", 0)
+    gpus = counts.pop(GPU, 0)
     flags = [f"--num-gpus={gpus}"] if gpus else []
     if counts:
         flags.append(f"--resources={json.dumps(counts, separators=(',', ':'))}")
@@ -101,4 +107,4 @@ def _resource(kind: str) -> str:
     kind = kind.partition(".")[0].lower()
     if kind == "npu":
         return NPU
-    return "GPU" if kind in _GPU_KINDS else "CPU"
+    return GPU if kind in _GPU_KINDS else CPU

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from aipc.batch.answers import new_answer
+from aipc.batch.run_key import RunKey
+from aipc.errors import BatchError, UsageError
+
+pytest.importorskip("fsspec", reason="fsspec comes with aipc[ray]")
+from aipc.batch.ray.shards import Shards
+
+KEY = RunKey("0" * 64, "fake")
+
+
+@pytest.fixture(params=["", "file://", "memory://"])
+def shards(request, tmp_path):
+    begun = Shards(f"{request.param}{tmp_path.as_posix()}/out.shards")
+    begun.begin(KEY)
+    yield begun
+    begun.remove()
+
+
+def answers(*ids):
+    return [new_answer(one, {"text": "ä\u2028"}, "req_1") for one in ids]
+
+
+def test_what_is_written_is_read_and_again_by_the_same_name(shards):
+    written = answers("a", "b")
+    name = shards.write(written)
+    assert shards.write(written) == name
+    other = shards.write(answers("b", "a"))
+    assert shards.names() == sorted([name, other])
+    assert list(shards.read(name)) == written
+
+
+@pytest.mark.parametrize("cut", [1, 2, 40])
+def test_a_torn_shard_answers_nothing(tmp_path, cut):
+    shards = Shards(str(tmp_path / "shards"))
+    shards.begin(KEY)
+    path = tmp_path / "shards" / shards.write(answers("a", "b"))
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert list(shards.read(path.name)) == []
+
+
+def test_nodes_see_the_run_and_its_end(shards):
+    node = Shards(shards.address)
+    node.check(KEY)
+    assert not node.is_stopped
+    shards.stop()
+    assert node.is_stopped
+    shards.begin(KEY)
+    assert not node.is_stopped
+
+
+def test_another_runs_shards_are_refused_with_the_difference(shards):
+    with pytest.raises(BatchError, match="of another run: the input has changed"):
+        shards.begin(RunKey("1" * 64, "fake"))
+    with pytest.raises(BatchError, match=r"not the driver's folder .* all nodes share"):
+        Shards(shards.address).check(RunKey("1" * 64, "fake"))
+
+
+def test_a_folder_that_a_node_does_not_see_is_told(tmp_path):
+    with pytest.raises(BatchError, match="give --shards a folder that all nodes share"):
+        Shards(str(tmp_path / "elsewhere")).check(KEY)
+
+
+def test_a_kind_of_url_that_nothing_opens_is_refused():
+    with pytest.raises(UsageError, match=r"'nothing://x' can't be opened .*--shards"):
+        Shards("nothing://x")
+
+
+def test_a_folder_that_can_not_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BatchError, match=r"can't use .*answers are kept"):
+        Shards(str(tmp_path / "file" / "shards")).begin(KEY)
