@@ -76,6 +76,7 @@ MAY_IMPORT = {
         "session",
         "wire",
     },
+    "export": {"artifact", "choose", "convert", "devices", "models", "runtimes", "session"},
     "facade": {"artifact", "convert", "devices", "generate", "session"},
 }
 ABOVE_ALL = {"cli", "__init__", "__main__"}

@@ -14,6 +14,7 @@ COMMANDS = {
     "chat": "Hold a conversation in the terminal.",
     "serve": "Answer OpenAI's API and a page in the browser.",
     "convert": "Make an artifact from a model, quantized for a runtime and a device.",
+    "export": "Write a model for OpenVINO Model Server and KServe.",
     "eval": "Judge how well a model answers, and what quantizing cost it.",
     "pull": "Fetch a model into the store.",
     "models": "List what the store holds, or what can be fetched by a short name.",
