@@ -82,7 +82,8 @@ def _tell(done: Exported, root: Path, target: str) -> None:
         notice_folded(f"- {reason}")
     notice_folded(
         f"docker run --rm {_DEVICES.get(target, '')}-v {root.absolute()}:/models:ro "
-        f"-p 127.0.0.1:8000:8000 {done.image} --config_path /models/{done.config.name} --rest_port 8000"
+        f"-p 127.0.0.1:8000:8000 {done.image} "
+        f"--config_path /models/{done.config.name} --rest_port 8000"
     )
     notice_folded(f"kubectl apply -f {done.kserve}")
 
