@@ -12,8 +12,10 @@ import fake_session
 import httpx2
 import pytest
 import ray_fakes
+from ray_cluster import needs_ray
 from starlette.responses import PlainTextResponse
 
+from aipc.cluster.connection import connected
 from aipc.errors import AipcError, UsageError
 from aipc.pool.failures import WorkerDied
 from aipc.serve.http.binding import Binding
@@ -27,6 +29,7 @@ from aipc.serve.ray import (
     replicated,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:Using extra keyword:DeprecationWarning")  # Serve's
 SUPPORT = Path(fake_session.__file__).parent
 WAIT_S = 30
 
@@ -56,8 +59,8 @@ async def replica_of(model):
 
 
 def test_options_are_read_from_texts_and_refused_by_name():
-    found = read_options({"model": "phi-3-mini", "replicas": "4", "cpus": "0.5"})
-    assert (found.replicas, found.cpus, found.device) == (4, 0.5, "auto")
+    found = read_options({"model": "phi-3-mini", "replicas": "4", "cpus": "2"})
+    assert (found.replicas, found.cpus, found.device) == (4, 2, "auto")
     with pytest.raises(UsageError, match="unknown option 'replica'; did you mean 'replicas'"):
         read_options({"replica": "4"})
     with pytest.raises(UsageError, match="--replicas takes int, not 'many'"):
@@ -165,11 +168,11 @@ def test_without_a_key_only_this_machine_is_answered(run_async, server, key, sta
 @pytest.fixture(scope="module")
 def deploy():
     """Deploy so many replicas of fakes on a Ray of this module's own."""
-    ray = pytest.importorskip("ray", reason="pip install 'aipc[ray]'")
-    serve = pytest.importorskip("ray.serve", reason="pip install 'aipc[ray]'")
     port = free_port()
 
     def deployed(replicas):
+        from ray import serve
+
         options = DeploymentOptions(model="fake", replicas=replicas, per_node=2, cpus=0, port=port)
         made = replicated(options)
         serve.run(made.bind(options, Binding(port=port), ray_fakes.make_pool))
@@ -179,13 +182,12 @@ def deploy():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(SUPPORT), prepend=os.pathsep)
-        ray.init(
-            num_cpus=1, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False
-        )
-        serve.start(http_options={"host": "127.0.0.1", "port": port})
-        yield deployed
-        serve.shutdown()
-        ray.shutdown()
+        with connected(cpus=1):
+            from ray import serve
+
+            serve.start(http_options={"host": "127.0.0.1", "port": port})
+            yield deployed
+            serve.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +197,7 @@ def client(deploy):
         yield client
 
 
+@needs_ray
 def test_answers_come_whole_and_streamed_as_they_are_made(client):
     whole = client.post("/v1/chat/completions", json=body("hello you"))
     assert whole.json()["choices"][0]["message"]["content"] == "hello you "
@@ -207,6 +210,7 @@ def test_answers_come_whole_and_streamed_as_they_are_made(client):
     assert refused.status_code == 421
 
 
+@needs_ray
 def test_an_answer_whose_client_has_left_is_ended(client):
     def under_way():
         """Of whichever replicas answer."""
@@ -219,6 +223,7 @@ def test_an_answer_whose_client_has_left_is_ended(client):
     asyncio.run(until(lambda: not under_way()))
 
 
+@needs_ray
 def test_a_dead_worker_costs_its_answers_alone(client):
     assert client.post("/v1/chat/completions", json=body("die")).status_code == 503
     for _ in range(6):
@@ -226,6 +231,7 @@ def test_a_dead_worker_costs_its_answers_alone(client):
         assert again.json()["choices"][0]["message"]["content"] == "hello "
 
 
+@needs_ray
 def test_replicas_that_are_taken_away_finish_their_answers(deploy, client):
     def ask():
         asked = client.post("/v1/chat/completions", json=body("count 30 every 0.1"))
@@ -238,8 +244,10 @@ def test_replicas_that_are_taken_away_finish_their_answers(deploy, client):
         assert [one.result() for one in asking] == [30] * 6
 
 
-def test_the_builder_reads_the_key_and_binds_the_application(monkeypatch, tmp_path):
-    serve = pytest.importorskip("ray.serve", reason="pip install 'aipc[ray]'")
+@needs_ray
+def test_the_builder_reads_the_key_and_binds_the_application(tmp_path):
+    from ray import serve
+
     key = tmp_path / "key"
     key.write_text("0123456789abcdef\n", "utf-8")
     arguments = {"model": "phi-3-mini", "api_key_file": str(key), "allow_host": "pc.example"}

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aipc import telemetry
+from aipc.cluster.connection import connected
+from aipc.cluster.nodes import needs
 from aipc.errors import AipcError, UsageError
 from aipc.models.names import CATALOGUE
 from aipc.options import check, describe, from_mapping, option
@@ -34,6 +36,7 @@ from aipc.wire.errors import HTTPError, openai_error
 if TYPE_CHECKING:
     from ray import serve
 
+_HOST = "127.0.0.1"
 _BESIDE = 16
 """Requests that a replica takes beside its answers: for its models, its health, its page."""
 _MARGIN_S = 10.0
@@ -48,7 +51,7 @@ class DeploymentOptions:
     device: str = option("auto", "where: auto, npu, gpu, cpu …")
     replicas: int = option(1, "how many there are", minimum=1)
     per_node: int = option(1, "most replicas of one node: each uses a whole device", minimum=1)
-    cpus: float = option(1.0, "CPUs of Ray's that one replica holds", minimum=0.0)
+    cpus: int = option(1, "cores of Ray's that a replica on the CPU holds", minimum=0)
     port: int = option(8000, "where Serve's proxies listen", minimum=1, maximum=65535)
     allow_host: str = option("", "further names that clients call it by, with commas between")
     api_key_file: str = option("", "the key that clients have to show, else AIPC_API_KEY's")
@@ -59,6 +62,24 @@ class DeploymentOptions:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+def run(arguments: Mapping[str, Any], address: str | None = None) -> None:
+    """Serve until Ctrl-C, on a cluster, or on a Ray started here that nobody else reaches.
+
+    Args:
+        arguments: as `deployment` takes them.
+        address: as for `aipc.cluster.connection.connected`.
+
+    Raises:
+        AipcError: as `deployment`, or Ray can't be started or reached.
+    """
+    options = read_options(arguments)
+    with connected(address):
+        from ray import serve
+
+        serve.start(http_options={"host": _HOST, "port": options.port})
+        serve.run(deployment(arguments), blocking=True)
 
 
 def deployment(arguments: Mapping[str, Any]) -> serve.Application:
@@ -102,16 +123,17 @@ def replicated(options: DeploymentOptions) -> serve.Deployment:
     from ray import serve
 
     telemetry.switch_off()  # Ray's too, where it is started after this
-    return serve.deployment(
+    made: serve.Deployment = serve.deployment(
         serve.ingress()(_ServedReplica),
         name="aipc",
         num_replicas=options.replicas,
         max_replicas_per_node=options.per_node,
-        ray_actor_options={"num_cpus": options.cpus},
+        ray_actor_options=needs(options.device, options.cpus),
         max_ongoing_requests=options.max_running + _BESIDE,
         graceful_shutdown_wait_loop_s=0.5,
         graceful_shutdown_timeout_s=options.drain_s + _MARGIN_S,
     )
+    return made
 
 
 def open_pool(options: DeploymentOptions) -> Pool:
