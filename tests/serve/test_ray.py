@@ -10,6 +10,7 @@ from pathlib import Path
 
 import fake_session
 import httpx2
+import psutil
 import pytest
 import ray_fakes
 from ray_cluster import needs_ray
@@ -242,6 +243,19 @@ def test_replicas_that_are_taken_away_finish_their_answers(deploy, client):
         time.sleep(1.0)
         deploy(1)
         assert [one.result() for one in asking] == [30] * 6
+
+
+@needs_ray
+def test_nothing_of_it_listens_beyond_the_loopback(client):
+    assert client.get("/health").status_code == 200
+    opened = [
+        (process.name(), one.laddr.ip.removeprefix("::ffff:"))
+        for process in psutil.Process().children(recursive=True)
+        for one in process.net_connections("inet")
+        if one.status == psutil.CONN_LISTEN
+    ]
+    assert any("Serve" in name for name, _ in opened)
+    assert {(name, ip) for name, ip in opened if ip not in {"127.0.0.1", "::1"}} == set()
 
 
 @needs_ray

@@ -36,6 +36,7 @@ from aipc.wire.errors import HTTPError, openai_error
 if TYPE_CHECKING:
     from ray import serve
 
+_NAME = "aipc"
 _HOST = "127.0.0.1"
 _BESIDE = 16
 """Requests that a replica takes beside its answers: for its models, its health, its page."""
@@ -67,6 +68,8 @@ class DeploymentOptions:
 def run(arguments: Mapping[str, Any], address: str | None = None) -> None:
     """Serve until Ctrl-C, on a cluster, or on a Ray started here that nobody else reaches.
 
+    Then answers under way end, as when a replica ends.
+
     Args:
         arguments: as `deployment` takes them.
         address: as for `aipc.cluster.connection.connected`.
@@ -79,7 +82,11 @@ def run(arguments: Mapping[str, Any], address: str | None = None) -> None:
         from ray import serve
 
         serve.start(http_options={"host": _HOST, "port": options.port})
-        serve.run(deployment(arguments), blocking=True)
+        try:
+            with suppress(KeyboardInterrupt):
+                serve.run(deployment(arguments), name=_NAME, blocking=True)
+        finally:
+            serve.delete(_NAME)
 
 
 def deployment(arguments: Mapping[str, Any]) -> serve.Application:
@@ -125,7 +132,7 @@ def replicated(options: DeploymentOptions) -> serve.Deployment:
     telemetry.switch_off()  # Ray's too, where it is started after this
     made: serve.Deployment = serve.deployment(
         serve.ingress()(_ServedReplica),
-        name="aipc",
+        name=_NAME,
         num_replicas=options.replicas,
         max_replicas_per_node=options.per_node,
         ray_actor_options=needs(options.device, options.cpus),
@@ -219,10 +226,25 @@ class _ServedReplica(Replica):
     """By the names that Serve calls; the second when the replica's requests have ended."""
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
+        _keep_to_loopback()
         return await self.open()
 
     async def __del__(self) -> None:
         await self.close()
+
+
+def _keep_to_loopback() -> None:
+    """On a Ray that listens on the loopback alone, have this replica do so too.
+
+    Serve 2.60 opens a port of every replica on every address, for calls of other deployments
+    through gRPC, which has no key and takes pickled requests; its address is no option.
+    """
+    from ray.serve._private import replica
+    from ray.util import get_node_ip_address
+
+    if is_loopback(get_node_ip_address()):
+        listen = replica.add_port_to_grpc_server
+        replica.add_port_to_grpc_server = lambda server, _: listen(server, f"{_HOST}:0")
 
 
 class LoopbackUnlessKeyed:
