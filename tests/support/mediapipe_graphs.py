@@ -1,7 +1,7 @@
 """Graphs of OpenVINO Model Server, read by protobuf's own parser.
 
 The messages have the names and types that its documentation states for them
-(docs/llm/reference.md; src/embeddings has the other calculator's) and, for the graph around them,
+(its docs, llm/reference; src/embeddings has the other calculator's) and, for the graph around them,
 MediaPipe's; numbers of fields mean nothing in the text format.
 """
 

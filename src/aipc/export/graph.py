@@ -1,6 +1,6 @@
 """graph.pbtxt: how OpenVINO Model Server loads one model, in protobuf's text format.
 
-Source: github.com/openvinotoolkit/model_server, docs/llm/reference.md for the LLM calculator,
+Source: github.com/openvinotoolkit/model_server, llm/reference for the LLM calculator,
 demos/common/export_models for the embeddings one.
 """
 

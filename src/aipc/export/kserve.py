@@ -1,7 +1,7 @@
 """The manifest that has KServe run OpenVINO Model Server on an exported model.
 
 Source: github.com/openvinotoolkit/model_server, extras/kserve/kserve-openvino.yaml and
-docs/deploying_server_kubernetes.md; kserve.github.io, "Deploy InferenceService with a saved model
+"Deploying in Kubernetes"; kserve.github.io, "Deploy InferenceService with a saved model
 on PVC".
 """
 
