@@ -26,11 +26,15 @@ def in_order(index: LineIndex, positions: Column | None = None) -> Column:
     alone at the end is short.
     """
     positions = np.arange(len(index)) if positions is None else positions
-    prefix = index.column("prefix")[positions]
-    expected = index.column("expected_tokens")[positions].astype(np.int64)
+    if not len(positions):
+        return positions
     models = list(dict.fromkeys(model for model, _ in index.targets))
     ranks = np.array([models.index(model) for model, _ in index.targets])
-    model = ranks[index.column("target")[positions]] if len(positions) else positions
+    model = ranks[index.column("target")[positions]]
+    prefix = index.column("prefix")[positions]
+    together = np.lexsort([prefix, model])  # of any width, a group's lines are neighbors
+    positions, model, prefix = positions[together], model[together], prefix[together]
+    expected = index.column("expected_tokens")[positions].astype(np.int64)
     keys = [positions, -expected]  # the last key counts most
     for bits in reversed(_PREFIX_BITS):
         group = prefix >> np.uint64(bits)
@@ -39,12 +43,12 @@ def in_order(index: LineIndex, positions: Column | None = None) -> Column:
 
 
 def _longest(model: Column, group: Column, expected: Column) -> Column:
-    """For each line the longest expectation in its group."""
-    pairs = np.stack([model.astype(np.uint64), group.astype(np.uint64)], axis=1)
-    _, inverse = np.unique(pairs, axis=0, return_inverse=True)
-    longest = np.zeros(len(expected), np.int64)
-    np.maximum.at(longest, inverse.reshape(-1), expected)
-    return longest[inverse.reshape(-1)]
+    """For each line the longest expectation in its group, whose lines are neighbors."""
+    begins = np.ones(len(group), bool)
+    begins[1:] = (model[1:] != model[:-1]) | (group[1:] != group[:-1])
+    longest = np.maximum.reduceat(expected, np.flatnonzero(begins))
+    told: Column = longest[np.cumsum(begins) - 1]
+    return told
 
 
 @dataclass(frozen=True)
