@@ -25,6 +25,14 @@ def test_greedy_answers_repeat_and_keep_to_the_limit(engine):
     assert all(type(token) is int for token in first)
 
 
+def test_an_answer_that_nobody_reads_while_it_is_made_is_the_same(engine):
+    free = answer(engine)
+    assert answer(engine, decoding=Decoding(12, whole=True)) == free
+    stop = free[4]
+    stopped = answer(engine, decoding=Decoding(12, whole=True), stop_ids=frozenset({stop, 258}))
+    assert stopped == free[: free.index(stop) + 1]
+
+
 def test_a_longer_answer_begins_as_the_shorter_one(engine):
     assert answer(engine, decoding=Decoding(20))[:12] == answer(engine)
 
@@ -102,6 +110,7 @@ def test_logprobs_come_with_the_tokens_and_are_the_same_each_time(engine):
         return list(generation.logprobs)
 
     assert told() == pytest.approx(told(), abs=1e-4)
+    assert told(whole=True) == pytest.approx(told(), abs=1e-4)
     assert all(-20 < each <= 0 for each in told(temperature=1.5, seed=3))
     silent = engine.start(PROMPT, Decoding(6), NOTHING)
     assert (len(list(silent)), list(silent.logprobs)) == (6, [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from aipc.runtimes.base import Alternatives
@@ -19,6 +19,12 @@ class TokenChunk(NamedTuple):
     """One for each id; empty where the runtime gives none."""
     top_logprobs: Sequence[Alternatives] = ()
     """As those."""
+
+    def singles(self) -> Iterator[TokenChunk]:
+        """A chunk for each token."""
+        for at, token in enumerate(self.ids):
+            one = slice(at, at + 1)
+            yield TokenChunk([token], self.logprobs[one], self.top_logprobs[one])
 
 
 END = TokenChunk([], [])

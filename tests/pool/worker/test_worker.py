@@ -14,7 +14,8 @@ import fake_session
 import pytest
 
 from aipc.child import Outbox, batches
-from aipc.pool.worker.worker import RunningAnswers
+from aipc.generate import Text, Thinking, ToolCall
+from aipc.pool.worker.worker import RunningAnswers, joined
 
 PARENT = """
 import os, subprocess, sys, time
@@ -136,3 +137,36 @@ def test_the_first_complete_answer_alone_is_followed_by_other_work(tmp_path):
         if number == 1:
             after.get(timeout=10)
     assert after.empty()
+
+
+def test_texts_are_joined_but_for_the_first_and_never_across_what_stands_between_them():
+    call = ToolCall("call_1", "search", "{}")
+    events = [
+        Thinking("a", (1,)),
+        Text("b", (2,), (-0.1,), (b"b",)),
+        Text("", (3,), (-0.2,), (b"c",)),
+        call,
+        Text("d", (4, 5)),
+        Text("e", (6,)),
+    ]
+    assert [*joined(events, 0.0)] == events
+    rare = [*joined([*events, call], 3600.0)]
+    assert rare == [
+        Thinking("a", (1,)),
+        Text("b", (2, 3), (-0.1, -0.2), (b"b", b"c")),
+        call,
+        Text("de", (4, 5, 6)),
+        call,
+    ]
+
+
+def test_an_answer_that_nobody_reads_while_it_is_made_comes_in_few_events(worker):
+    until(worker, "ready")
+    request = {"messages": [{"content": "count 200"}], "sampling": {}, "whole": True}
+    worker.outbox.put({"id": 1, "request": request})
+    messages = []
+    while not messages or "finished" not in messages[-1]:
+        messages += [one for one in [next(worker.messages)] if "id" in one]
+    texts = [one["event"]["text"] for one in messages[:-1]]
+    assert "".join(texts) == "".join(f"{at} " for at in range(200))
+    assert len(texts) == 2

@@ -6,6 +6,7 @@ Tokens are chosen here (`Sampler`), so that rows of any options share a call.
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
@@ -23,6 +24,7 @@ from aipc.runtimes.onnx.row_pool import RowPool
 from aipc.runtimes.onnx.sequence import checked_scores
 from aipc.runtimes.prompt_lookup import PromptLookup
 from aipc.runtimes.sampler import Scores
+from aipc.runtimes.token_queue import TokenChunk
 from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
 
@@ -101,6 +103,7 @@ class BatchGeneration:
     def __init__(self, engine: BatchEngine, request: RowRequest) -> None:
         self._engine = engine  # which would close with the last reference to it
         self._request = request
+        self._ready: deque[TokenChunk] = deque()
         self._logprobs: list[float] = []
         self._top_logprobs: list[Alternatives] = []
 
@@ -108,9 +111,11 @@ class BatchGeneration:
         return self
 
     def __next__(self) -> int:
-        chunk = self._request.read()
-        if not chunk.ids or self._request.is_cancelled:
+        if not self._ready:
+            self._ready.extend(self._request.read().singles())
+        if not self._ready or self._request.is_cancelled:
             raise StopIteration
+        chunk = self._ready.popleft()
         self._logprobs += chunk.logprobs
         self._top_logprobs += chunk.top_logprobs
         return chunk.ids[0]
