@@ -64,6 +64,29 @@ def test_an_interactive_request_is_answered_at_once_where_a_batch_has_every_plac
     run_async(go())
 
 
+def test_few_run_beside_an_interactive_answer_the_oldest(
+    fake_pool, request_of, answer_of, run_async
+):
+    async def go():
+        async with fake_pool(max_running=8, max_beside=1) as pool:
+            answers = [in_background(pool, request_of(LONG)) for _ in range(3)]
+            for answer in answers:
+                await begun(answer)
+            asked = await begun(pool.answer("fake", None, request_of(LONG)))
+            for answer in answers[1:]:
+                with pytest.raises(GaveWay):
+                    await text_of(answer)
+            later = asyncio.create_task(text_of(in_background(pool, request_of("later"))))
+            await asyncio.sleep(0.05)
+            assert (status(pool, "fake").running, status(pool, "fake").background) == (2, 1)
+            await asked.aclose()
+            text = await later
+            await answers[0].aclose()
+            return text
+
+    assert run_async(go()) == "later "
+
+
 def test_it_waits_behind_all_others_and_is_no_position_in_their_queue(
     fake_pool, request_of, answer_of, run_async
 ):

@@ -16,6 +16,7 @@ from aipc.pool.status import ModelStatus, State
 from aipc.pool.worker_client import Ready, WorkerClient
 
 _CANCEL_S = 2.0  # for the last token of answers that are cut short
+_LINGER_S = 10.0  # after an answer, in which few of a batch are begun
 
 
 class ModelScheduler:
@@ -51,6 +52,7 @@ class ModelScheduler:
         self._loading: asyncio.Task[None] | None = None
         self._unloading: asyncio.Task[None] | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._asked = asyncio.Event()
         self._load_waiters = 0
@@ -105,7 +107,7 @@ class ModelScheduler:
             error=None if self._ready else self._backoff.error,
             waiting=len(self._queue),
             running=len(worker.running) if worker else 0,
-            background=sum(one.is_background for one in worker.running.values()) if worker else 0,
+            background=self._background(),
             tokens=self._tokens + (worker.tokens if worker else 0),
             answers=self._answers + (worker.answers if worker else 0),
             restarts=max(self._loads - 1, 0),
@@ -178,25 +180,49 @@ class ModelScheduler:
         """Load if needed, start answers in free slots, update the positions of the others."""
         if not (self._queue.is_empty or self._ready or self._loading or self._retiring):
             self._loading = asyncio.create_task(self._load())
-        while self._worker is not None and not self._queue.is_empty and self._free_slots() > 0:
+        while self._worker is not None and not self._queue.is_empty and self._has_slot():
             self._worker.start(self._queue.pop())
         if self._ready is not None and not self._retiring:
-            self._cancel_background(len(self._queue))
+            self._cancel_background(self._most_background())
         for position, pending in enumerate(self._queue, 1):
             pending.put_position(position)
         self._note_use()
 
-    def _cancel_background(self, wanted: int | None = None) -> None:
-        """Have background answers, the youngest first, give their slots to ``wanted`` others.
+    def _has_slot(self) -> bool:
+        """Whether the next request in the queue can be started."""
+        if self._free_slots() <= 0:
+            return False
+        return len(self._queue) > 0 or self._background() < self._most_background()
 
-        None: all of them.  A slot is free once the worker has ended the answer, at its next token.
+    def _background(self) -> int:
+        running = self._worker.running.values() if self._worker else ()
+        return sum(one.is_background for one in running)
+
+    def _most_background(self) -> int:
+        """Background answers that may run: few beside others, as each slows those down.
+
+        And few for a while after them: who has asked asks again, and what is cancelled is lost.
+        """
+        left = max(self._slots_within_reach() - len(self._queue), 0)
+        is_left_alone = self._linger_timer is None and not self.is_asked
+        return left if is_left_alone else min(left, self._options.max_beside)
+
+    def _fill(self) -> None:
+        """Give background requests what nobody has asked for in a while."""
+        self._linger_timer = None
+        if not self._queue.is_empty:
+            self._schedule()
+
+    def _cancel_background(self, most: int = 0) -> None:
+        """Cancel background answers, the youngest first, until there are ``most``.
+
+        The worker ends each at its next token; its slot is free then.
         """
         if self._worker is None:
             return
         answers = [one for one in self._worker.running.values() if one.is_background]
         staying = sorted((one for one in answers if not one.gives_way), key=_started_at)
-        leaving = len(answers) - len(staying)
-        for one in staying[::-1] if wanted is None else staying[::-1][: max(wanted - leaving, 0)]:
+        for one in staying[most:]:
             one.gives_way = True
             self._worker.cancel(one)
 
@@ -214,8 +240,7 @@ class ModelScheduler:
         """Those that are free, or that a background answer would give up."""
         if self._ready is None or self._worker is None or self._retiring:
             return 0
-        asked = sum(not one.is_background for one in self._worker.running.values())
-        return self._slots() - asked
+        return self._slots() - (len(self._worker.running) - self._background())
 
     def _note_use(self) -> None:
         loop = asyncio.get_running_loop()
@@ -223,6 +248,9 @@ class ModelScheduler:
         is_asked, was_asked = self.is_asked, self._asked.is_set()
         if is_asked or was_asked:
             self.last_asked_at = self.last_used_at
+            if self._linger_timer is not None:
+                self._linger_timer.cancel()
+            self._linger_timer = loop.call_later(_LINGER_S, self._fill)
         self._asked.set() if is_asked else self._asked.clear()
         if self._idle_timer is not None:
             self._idle_timer.cancel()

@@ -15,6 +15,9 @@ class PoolOptions:
     max_running: int = option(
         64, "answers at once from one model, where its device allows several", minimum=1
     )
+    max_beside: int = option(
+        2, "answers of batches at once from a model that answers others too", minimum=0
+    )
     max_waiting: int = option(
         128, "requests that may wait for one model; more get status 429", minimum=0
     )

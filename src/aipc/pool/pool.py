@@ -73,6 +73,11 @@ class Pool:
         """Bytes that all workers together may take."""
 
     @property
+    def answers_at_once(self) -> int:
+        """From one model, at most."""
+        return self._options.max_running
+
+    @property
     def store(self) -> Store:
         """Where the models are kept."""
         return self._registry.store
