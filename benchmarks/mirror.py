@@ -65,22 +65,24 @@ def measure(folder: Path, gigabytes: float, count: int) -> None:
         address = f"http://127.0.0.1:{server.stdout.readline().split('port ')[1].split()[0]}"
         homes = [folder / f"pc{number}" for number in range(count)]
         try:
-            first, again = (pull(address, homes) for _ in range(2))
+            first, busy = pull(address, homes)
+            again, _ = pull(address, homes)
         finally:
             server.kill()
-    rate = gigabytes * count / first
-    print(
-        f"{count} of {gigabytes:g} GB: {first:.1f} s, {rate:.2f} GB/s together; again {again:.2f} s"
-    )
+    total = gigabytes * count
+    print(f"{count} of {gigabytes:g} GB: {first:.1f} s, {total / first:.2f} GB/s together,")
+    print(f"{busy / total:.2f} s of a core a GB, without the server's; again {again:.2f} s")
 
 
-def pull(address: str, homes: Sequence[Path]) -> float:
-    """Seconds until all have it; a process's own start is in them."""
-    began = time.perf_counter()
+def pull(address: str, homes: Sequence[Path]) -> tuple[float, float]:
+    """(seconds until all have it, processor seconds of them); a process's start is in both."""
+    began, before = time.perf_counter(), os.times()
     arguments = [[sys.executable, "-c", PULL, address, NAME, str(home)] for home in homes]
     processes = [subprocess.Popen(one) for one in arguments]
     assert not any(process.wait() for process in processes)
-    return time.perf_counter() - began
+    after = os.times()
+    busy = sum(after[2:4]) - sum(before[2:4])  # of children
+    return time.perf_counter() - began, busy
 
 
 if __name__ == "__main__":

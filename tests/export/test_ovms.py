@@ -33,7 +33,7 @@ LOADED = (
     "tokenizer_config.json",
     "generation_config.json",
 )
-"""Of the files that llm/reference of the server lists."""
+"""Of the files that docs.openvino.ai lists in "Efficient LLM Serving"."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,8 @@
 """Graphs of OpenVINO Model Server, read by protobuf's own parser.
 
-The messages have the names and types that its documentation states for them
-(its docs, llm/reference; src/embeddings has the other calculator's) and, for the graph around them,
-MediaPipe's; numbers of fields mean nothing in the text format.
+The messages have the names and types that docs.openvino.ai states for the LLM calculator in
+"Efficient LLM Serving", those of github.com/openvinotoolkit/model_server's own declaration for the
+embeddings one and, around them, MediaPipe's; numbers of fields mean nothing in the text format.
 """
 
 from __future__ import annotations

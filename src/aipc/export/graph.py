@@ -1,7 +1,7 @@
 """graph.pbtxt: how OpenVINO Model Server loads one model, in protobuf's text format.
 
-Source: github.com/openvinotoolkit/model_server, llm/reference for the LLM calculator,
-demos/common/export_models for the embeddings one.
+Source: docs.openvino.ai, "Efficient LLM Serving", for the LLM calculator; the export_model.py of
+github.com/openvinotoolkit/model_server for the embeddings one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The manifest that has KServe run OpenVINO Model Server on an exported model.
 
-Source: github.com/openvinotoolkit/model_server, extras/kserve/kserve-openvino.yaml and
-"Deploying in Kubernetes"; kserve.github.io, "Deploy InferenceService with a saved model
-on PVC".
+Source: docs.openvino.ai, "Deploying Model Server in Kubernetes", with the kserve-openvino.yaml of
+github.com/openvinotoolkit/model_server; kserve.github.io, "Deploy InferenceService with a saved
+model on PVC".
 """
 
 from __future__ import annotations
