@@ -10,6 +10,7 @@ import aipc as package
 from aipc.cli.command_group import COMMANDS, Invocation, commands
 
 VENDORS = {
+    "fsspec",
     "gguf",
     "httpx2",
     "huggingface_hub",
@@ -25,6 +26,7 @@ VENDORS = {
     "tokenizers",
     "transformers",
     "uvicorn",
+    "yaml",
 }
 
 

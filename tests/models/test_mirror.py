@@ -297,7 +297,7 @@ def test_what_an_earlier_model_left_is_not_mixed_in(theirs, server, store):
 
 
 def test_a_server_that_is_not_there_is_one_line(store):
-    with pytest.raises(DownloadFailed, match=r"can't be read \(Connection refused"):
+    with pytest.raises(DownloadFailed, match="can't be read"):
         fetch("http://127.0.0.1:9", store)
     assert_nothing_made(store)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import tiny
 from mirror_server import serving
@@ -56,7 +58,7 @@ def mirror(theirs, tmp_path):
         folder.mkdir()
         for runtime, recipe in recipes:
             done = make(SOURCE, recipe, theirs, target=find_target("cpu", runtime), notify=str)
-            (folder / done.path.name).symlink_to(done.path)
+            shutil.copytree(done.path, folder / done.path.name)
         return folder
 
     return made
@@ -126,6 +128,11 @@ def test_a_folders_own_name_leads_to_it(mirror, ours):
     folder = mirror(("openvino", ASYMMETRIC))
     (key,) = [path.name for path in folder.iterdir()]
     assert pull.pull_from(str(folder), key, store=ours) == ours.artifact_path(key)
+
+
+def test_a_misspelt_name_is_told(mirror, ours):
+    with pytest.raises(ModelNotFound, match=r"has none of: phi-3-mni; did you mean 'phi-3-mini'"):
+        pull.pull_from(str(mirror()), "phi-3-mni", store=ours)
 
 
 def test_without_an_artifact_the_checkpoint_is_copied_and_that_is_said(theirs, ours):

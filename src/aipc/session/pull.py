@@ -10,6 +10,7 @@ from aipc.choose.runtime_device import runtime_devices
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import Target, find_target
 from aipc.devices.remembered import remembered_devices
+from aipc.errors import ModelNotFound
 from aipc.models import mirror, names
 from aipc.models.names import CATALOGUE
 from aipc.models.source import HubSource, WheelSource
@@ -64,7 +65,10 @@ def pull_from(
     store = store or Store()
     source = _source(name)
     if source is None:
-        return mirror.fetch(address, [name], store, sha256=sha256, progress=progress)
+        try:
+            return mirror.fetch(address, [name], store, sha256=sha256, progress=progress)
+        except ModelNotFound as missing:
+            raise ModelNotFound(missing.what, names.suggestion(name)) from missing
     wanted = [
         artifact_key(source, one, meant_for)
         for meant_for in _targets(target, runtime, recipe, store)
