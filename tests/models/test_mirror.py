@@ -205,6 +205,14 @@ def test_pickles_and_code_are_refused_unread(theirs, server, store, name):
     assert_nothing_made(store)
 
 
+@pytest.mark.parametrize("name", ["empty/inner", "x" * 201 + ".txt"])
+def test_a_file_that_no_disk_can_hold_is_refused(server, folder, store, name):
+    rewrite(folder, lambda table: table["files"].update({name: table["files"]["empty"]}))
+    with pytest.raises(UnsafeModel, match=r"is a file|no disk"):
+        fetch(server.url, store)
+    assert_nothing_made(store)
+
+
 def test_another_model_under_that_name_is_refused(theirs, server, store):
     shutil.rmtree(theirs / "artifacts")
     make(theirs / "artifacts" / KEY, source=HubSource("org/other"))
@@ -328,6 +336,20 @@ def test_an_address_that_is_none(store, address, why):
 def test_a_protocol_without_its_package_says_which(store):
     with pytest.raises(UsageError, match="s3fs"):
         fetch("s3://bucket/models", store)
+
+
+def test_an_error_of_the_protocols_own_package_is_one_line(store):
+    import fsspec
+
+    class NoLogin(fsspec.AbstractFileSystem):
+        protocol = "nologin"
+
+        def open(self, *_, **__):
+            raise RuntimeError("no credentials")
+
+    fsspec.register_implementation("nologin", NoLogin, clobber=True)
+    with pytest.raises(DownloadFailed, match="RuntimeError: no credentials"):
+        fetch("nologin://bucket", store)
 
 
 def test_a_manifest_without_an_end_is_not_read_whole(server, store):

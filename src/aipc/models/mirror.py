@@ -32,6 +32,8 @@ _WAYS = ("artifacts/{}/", "{}/", "checkpoints/{}/")
 _OPENVINO_WEIGHTS = ".bin"
 """Of OpenVINO, beside an .xml of the same name; of torch, a pickle."""
 _CODE = {".py", ".so", ".dll", ".dylib", ".exe"}
+_LONGEST_NAME = 200
+"""Bytes; 255 with what the name of its part has more."""
 _MEND = "make that folder of the mirror again"
 
 
@@ -102,11 +104,10 @@ class _Offer:
             )
             raise UnsafeModel(what, "nothing was copied; ask who made the mirror")
         for name in self.manifest.files:
-            if _is_unsafe(name, self.manifest.files):
-                what = f"'{self.label}' lists {name!r}, which may run code when opened"
-                raise UnsafeModel(
-                    what, "nothing was copied; a mirror holds weights and texts alone"
-                )
+            objection = _objection(name, self.manifest.files)
+            if objection:
+                fix = "nothing was copied; a mirror holds weights and texts alone"
+                raise UnsafeModel(f"'{self.label}' lists {name!r:.80}, which {objection}", fix)
         if self.manifest.kind == "blob":
             raise UnsafeModel(f"'{self.label}' is compiled for another machine", "name a model")
 
@@ -220,11 +221,18 @@ def _check_same(final: Path, offer: _Offer) -> None:
         raise ArtifactError(what, f"run `aipc rm {final.name}`, then pull it again")
 
 
-def _is_unsafe(name: str, files: Mapping[str, FileFacts]) -> bool:
+def _objection(name: str, files: Mapping[str, FileFacts]) -> str:
+    """Why no such file is copied; empty: it may be."""
     path = PurePosixPath(name)
-    if path.suffix.lower() == _OPENVINO_WEIGHTS:
-        return str(path.with_suffix(".xml")) not in files
-    return path.suffix.lower() in PICKLES | _CODE
+    kind = path.suffix.lower()
+    is_openvinos = kind == _OPENVINO_WEIGHTS and str(path.with_suffix(".xml")) in files
+    if kind in PICKLES | _CODE and not is_openvinos:
+        return "may run code when opened"
+    if any(str(folder) in files for folder in path.parents):
+        return "is in a folder that is a file"
+    if any(len(part.encode()) > _LONGEST_NAME for part in path.parts):
+        return "has a name that no disk takes"
+    return ""
 
 
 def _partial(item: tuple[str, FileFacts]) -> str:

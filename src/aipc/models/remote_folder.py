@@ -194,7 +194,19 @@ def _files_by_fsspec(address: str, scheme: str) -> RemoteFolder:
         what = f"'{address}' is no address of a folder ({unknown})"
         fix = "give http://, https://, a path, or a URL that fsspec knows"
         raise UsageError(what, fix) from unknown
-    return _Files(address, lambda name: system.open(f"{root.rstrip('/')}/{name}", "rb"))
+
+    def open_file(name: str) -> Any:
+        try:
+            return system.open(f"{root.rstrip('/')}/{name}", "rb")
+        except OSError:
+            raise
+        except Exception as error:  # what the protocol's package has of its own
+            what = f"'{address}' can't be opened ({type(error).__name__}: {error})"
+            raise DownloadFailed(
+                what, "check the address and what the package is set to"
+            ) from error
+
+    return _Files(address, open_file)
 
 
 def _reason(error: Exception) -> str:
