@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from aipc.choose import read_artifact
 from aipc.choose.runtime_device import RuntimeDevice, runtime_devices
 from aipc.convert.recipe import REVISION, Recipe, recorded_recipe
 from aipc.devices import Device, resolve_device
 from aipc.devices.device import plain_name
-from aipc.errors import DeviceError
+from aipc.errors import DeviceError, UsageError
 from aipc.models.source import Source
 from aipc.models.store import Store, StoredModel
 from aipc.session.place import SessionOptions
@@ -73,5 +74,8 @@ def _is_default(kept: StoredModel, place: RuntimeDevice) -> bool:
 
 
 def _recipe(kept: StoredModel) -> Recipe | None:
+    """None where it states none, or one that no version takes."""
     stated = kept.facts.get("recipe")
-    return recorded_recipe(stated) if stated else None
+    with suppress(UsageError, TypeError):
+        return recorded_recipe(stated) if stated else None
+    return None
