@@ -140,3 +140,43 @@ def test_the_peers_are_listed_with_what_they_cost(aipc):
     assert "llama_cpp" in outcome.stdout
     assert "10 minutes" in " ".join(outcome.stdout.split())
     assert max(map(len, outcome.stdout.splitlines())) <= 100
+
+
+@pytest.fixture
+def fleet(monkeypatch):
+    """What a fleet found: the example on one node, and an error on another."""
+    from aipc.errors import EngineError
+    from aipc.measure.bench import fleet
+
+    def measure_fleet(plan, address, folder, notify):
+        asked.append((plan, address))
+        file = folder / "one.json"
+        result.write(result.read(EXAMPLE), file)
+        return fleet.FleetResults((file,), failures)
+
+    asked, failures = [], ((("pc2 (0a1b2c)", EngineError("no driver", "install it"))),)
+    monkeypatch.setattr(fleet, "measure_fleet", measure_fleet)
+    return asked
+
+
+def test_a_fleet_is_shown_a_row_a_machine_and_its_errors_are_its_status(aipc, fleet, tmp_path):
+    folder = tmp_path / "found"
+    outcome = aipc("bench", "phi-3-mini", "--fleet", "ray://head:10001", "-o", str(folder))
+    assert outcome.status == 1
+    assert "1 of 2 nodes gave no result; their errors stand above" in outcome.stderr
+    assert f"side by side: aipc report {folder}" in outcome.stderr
+    head, row = outcome.stdout.splitlines()
+    assert head.split()[:3] == ["MACHINE", "ID", "ON"]
+    assert row.startswith(result.read(EXAMPLE).machine.processor[:20])
+    assert fleet[0][0].model == "phi-3-mini"
+    assert fleet[0][1] == "ray://head:10001"
+
+
+def test_a_fleet_s_files_and_errors_as_json(aipc, fleet, tmp_path):
+    outcome = aipc("bench", "--fleet", "local", "-o", str(tmp_path / "found"), "--json")
+    told = json.loads(outcome.stdout)
+    assert [Path(file).name for file in told["files"]] == ["one.json"]
+    assert told["failures"] == [{"node": "pc2 (0a1b2c)", "error": "no driver; install it"}]
+    refused = aipc("bench", "--fleet", "local", "-o", told["files"][0])
+    assert refused.status == 2
+    assert "is no folder" in refused.stderr

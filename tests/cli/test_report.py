@@ -59,3 +59,14 @@ def test_files_that_are_no_results_are_refused(aipc, tmp_path):
     assert outcome.status == 1
     assert "'x.json' is no result; give files that `aipc bench`" in outcome.stderr
     assert aipc("report").status == 2
+
+
+def test_a_folder_stands_for_its_json_files(aipc, tmp_path):
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    assert "holds no .json file" in aipc("report", "fleet").stderr
+    for name in ("one", "two"):
+        (folder / f"{name}.json").write_bytes(Path(INT4).read_bytes())
+    (folder / "notes.txt").write_text("not a result", "utf-8")
+    outcome = aipc("report", "fleet", "--markdown")
+    assert "aipc · two" in outcome.stdout

@@ -13,7 +13,7 @@ from aipc.cli.output import notice, write_json, write_line
 from aipc.cli.progress_bar import display
 from aipc.cli.session_flags import loading_flags, session_options
 from aipc.convert.recipe import Recipe
-from aipc.errors import UsageError
+from aipc.errors import MeasurementError, UsageError
 from aipc.measure.bench.options import BenchOptions
 
 if TYPE_CHECKING:
@@ -91,10 +91,16 @@ def _lengths_flag(flag: str, name: str, default: str, what: str) -> Callable[[F]
     help="How many times as fast the result A is as the result B; nothing is measured.",
 )
 @click.option(
+    "--fleet",
+    metavar="ADDRESS",
+    help="Measure on every node of a Ray cluster: HOST:PORT, ray://HOST:PORT, auto for one that "
+    "runs here, or local for a Ray started here. Each result is a file of the folder -o.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="The result file; without it, one in the store. Never overwritten.",
+    help="The result file, or with --fleet the folder; else in the store. Never overwritten.",
 )
 @click.option("--json", "wants_json", is_flag=True, help="The result file's content on stdout.")
 @loading_flags
@@ -102,6 +108,7 @@ def bench(
     model: str | None,
     installs: tuple[str, ...],
     compare: tuple[Path, Path] | None,
+    fleet: str | None,
     output: Path | None,
     wants_json: bool,
     **flags: Any,
@@ -117,6 +124,8 @@ def bench(
         _list_peers()
     elif installs:
         _install(installs)
+    elif fleet is not None:
+        _measure_fleet(_plan(model, flags), fleet, output, wants_json=wants_json)
     else:
         _show(_measure(_plan(model, flags), output), wants_json=wants_json)
 
@@ -156,6 +165,32 @@ def _measure(plan: BenchPlan, output: Path | None) -> Result:
     result.write(found, file)
     notice(f"result: {file}")
     return found
+
+
+def _measure_fleet(plan: BenchPlan, address: str, output: Path | None, *, wants_json: bool) -> None:
+    from aipc.measure.bench import result
+    from aipc.measure.bench.fleet import measure_fleet, new_folder
+    from aipc.models.store import Store
+
+    folder = output or new_folder(Store())
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"'{folder}' is no folder", "with --fleet, -o names one")
+    found = measure_fleet(plan, address, folder, notice)
+    if wants_json:
+        failures = [{"node": node, "error": str(error)} for node, error in found.failures]
+        write_json({"files": [str(file) for file in found.files], "failures": failures})
+    elif found.files:
+        from aipc.cli.bench_tables import write_fleet
+
+        write_fleet([result.read(file) for file in found.files])
+    if found.files:
+        notice(f"side by side: aipc report {folder}")
+    if found.failures:
+        nodes = len(found.failures) + len(found.files)
+        raise MeasurementError(
+            f"{len(found.failures)} of {nodes} nodes gave no result",
+            "their errors stand above; the others' files are whole",
+        )
 
 
 def _show(found: Result, *, wants_json: bool) -> None:

@@ -24,6 +24,7 @@ ABSENT = "-"
 """Not measured, or not reported by this system: never a zero."""
 _SPEEDS = ("WHO", "CASE", "1ST s", "STEP ms", "P90", "P99", "PREFILL", "DECODE", "ALL", "LIMIT")
 _ONCE = ("WHO", "LOAD s", "COLD 1ST s", "PEAK MEMORY", "WEIGHTS", "J/TOKEN")
+_FLEET = ("MACHINE", "ID", "ON", "DECODE", "ALL", "PEAK MEMORY", "OF")
 _RATIOS = ("CASE", "AT", "RATIO", "FROM", "TO", "CONFIDENCE")
 _MEANING = (
     "CASE: tokens of prompt + answer, x batch. Medians; 1ST: from the prompt to the first token; "
@@ -50,6 +51,32 @@ def write_result(result: Result) -> None:
         write_ratios(ratios)
     for warning in result.noise.warnings:
         _write_folded(f"noisy: {warning}")
+
+
+def write_fleet(results: Sequence[Result]) -> None:
+    """One row a machine, the fastest first: its best case, and what it took."""
+    rows = [_machine(one) for one in results]
+    ordered = sorted(rows, key=lambda row: row[0], reverse=True)
+    write_table(_FLEET, [row for _, row in ordered], right=_FLEET[3:])
+
+
+def _machine(result: Result) -> tuple[float, tuple[str, ...]]:
+    """Tokens a second at most, and the row."""
+    first, machine = result.participants[0], result.machine
+    found = [figures(first, case, result.limits) for case in cases(result.workload)]
+    known = [one for one in found if one is not None]
+    most = max((one.throughput_per_s for one in known), default=0.0)
+    alone = max((one.decode_per_s or 0.0 for one in known), default=0.0)
+    peak = first.peak_memory_bytes
+    return most, (
+        textwrap.shorten(machine.processor, 36, placeholder="…"),
+        machine.id or ABSENT,
+        first.device,
+        f"{alone:.1f}" if alone else ABSENT,
+        f"{most:.1f}" if most else ABSENT,
+        ABSENT if peak is None else amount(peak),
+        amount(machine.memory_bytes),
+    )
 
 
 def write_ratios(ratios: Sequence[Ratio]) -> None:

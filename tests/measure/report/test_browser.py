@@ -116,6 +116,22 @@ def test_a_phone_scrolls_pictures_and_not_the_page(show, page_file):
     assert page.locator("figure#latency svg").bounding_box()["width"] > 600
 
 
+def test_machines_are_seen_side_by_side_and_first(show, fleet_files, tmp_path):
+    file = tmp_path / "fleet.html"
+    write_page(make_report(read_findings(fleet_files)), file)
+    page = show(file)
+    first = page.locator("figure").first
+    assert first.get_attribute("id") == "machines"
+    assert first.bounding_box()["width"] > 600
+    seen = ink(page, "figure#machines svg")
+    assert seen["texts"] > 15
+    assert seen["overlaps"] == 0
+    text = page.locator("main").inner_text()
+    assert text.index("Which model for which machine") < text.index("Several machines:")
+    assert "does not fit: took 9.0 GB elsewhere" in text
+    assert page.trouble == []
+
+
 def test_names_from_a_stranger_stay_text(show, changed_result, tmp_path):
     def rename(table):
         table["model"] = ATTACK

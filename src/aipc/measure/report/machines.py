@@ -26,7 +26,7 @@ _LONGEST = 30  # characters of a processor's name
 
 
 @dataclass(frozen=True)
-class MeasuredModel:
+class ModelOnMachine:
     """A model where it is fastest on one machine.
 
     ``figures`` are of the section's typical case; None: it finished no run of it.
@@ -56,9 +56,9 @@ class MeasuredModel:
         return (artifact.needs.operations_per_token if artifact.needs else 0, artifact.nbytes)
 
 
-def placements(section: Section) -> tuple[MeasuredModel, ...]:
+def placements(section: Section) -> tuple[ModelOnMachine, ...]:
     """One for each model and machine; models in the order of the files, the fastest first."""
-    found: dict[tuple[str, str], MeasuredModel] = {}
+    found: dict[tuple[str, str], ModelOnMachine] = {}
     for one in _all_placements(section):
         key = one.model, one.machine
         if key not in found or one.most_per_s > found[key].most_per_s:
@@ -67,7 +67,7 @@ def placements(section: Section) -> tuple[MeasuredModel, ...]:
     return tuple(sorted(found.values(), key=lambda at: (models.index(at.model), -at.most_per_s)))
 
 
-def _all_placements(section: Section) -> Iterator[MeasuredModel]:
+def _all_placements(section: Section) -> Iterator[ModelOnMachine]:
     first = [section.of(benchmark)[0] for benchmark in section.benchmarks]
     weights: dict[str, set[str]] = {}
     for entry in first:
@@ -78,7 +78,7 @@ def _all_placements(section: Section) -> Iterator[MeasuredModel]:
             model = f"{model} {recipe_tag(entry.participant)}"
         known = [each for case in section.cases if (each := entry.figures(case)) is not None]
         most = max((each.throughput_per_s for each in known), default=0.0)
-        yield MeasuredModel(entry.machine, model, entry, entry.figures(section.typical), most)
+        yield ModelOnMachine(entry.machine, model, entry, entry.figures(section.typical), most)
 
 
 def machines(section: Section) -> Picture:
@@ -122,7 +122,7 @@ def models_by_machine(section: Section) -> ReportTable:
     return ReportTable(("machine", *models, "largest that is fluent"), tuple(rows), right=9)
 
 
-def _bars(placed: Sequence[MeasuredModel], model: str, names: dict[str, str]) -> tuple[Bar, ...]:
+def _bars(placed: Sequence[ModelOnMachine], model: str, names: dict[str, str]) -> tuple[Bar, ...]:
     letters = list(names)
     return tuple(
         Bar(
@@ -136,7 +136,7 @@ def _bars(placed: Sequence[MeasuredModel], model: str, names: dict[str, str]) ->
     )
 
 
-def _rows(placed: Sequence[MeasuredModel]) -> Iterator[tuple[str, ...]]:
+def _rows(placed: Sequence[ModelOnMachine]) -> Iterator[tuple[str, ...]]:
     """Of one model, the fastest first."""
     total, done = sum(one.most_per_s for one in placed), 0.0
     for one in placed:
@@ -155,7 +155,7 @@ def _rows(placed: Sequence[MeasuredModel]) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _measured(one: MeasuredModel, facts: MachineFacts) -> str:
+def _measured(one: ModelOnMachine, facts: MachineFacts) -> str:
     if not one.per_s:
         return "could not run"
     memory = f", {amount(one.peak_bytes)}" if one.peak_bytes else ""
@@ -163,7 +163,7 @@ def _measured(one: MeasuredModel, facts: MachineFacts) -> str:
     return "; ".join((told, *_troubles(one, facts)))
 
 
-def _expected(placed: Sequence[MeasuredModel], model: str, facts: MachineFacts) -> str:
+def _expected(placed: Sequence[ModelOnMachine], model: str, facts: MachineFacts) -> str:
     """Of a model that was not measured there: whether it fits, by what it took elsewhere."""
     peaks = [one.peak_bytes for one in placed if one.model == model and one.peak_bytes]
     if not peaks:
@@ -173,19 +173,19 @@ def _expected(placed: Sequence[MeasuredModel], model: str, facts: MachineFacts) 
     return f"{units.ABSENT}; fits"
 
 
-def _troubles(one: MeasuredModel, facts: MachineFacts) -> Iterator[str]:
+def _troubles(one: ModelOnMachine, facts: MachineFacts) -> Iterator[str]:
     if one.per_s < FLUENT:
         yield "slow"
     if (one.peak_bytes or 0) > ROOMY * facts.memory_bytes:
         yield f"tight in {amount(facts.memory_bytes)}"
 
 
-def _largest(here: Iterable[MeasuredModel], facts: MachineFacts) -> str:
+def _largest(here: Iterable[ModelOnMachine], facts: MachineFacts) -> str:
     fit = [one for one in here if not any(_troubles(one, facts))]
     return max(fit, key=lambda one: one.size).model if fit else "none"
 
 
-def _size(placed: Sequence[MeasuredModel], model: str) -> tuple[int, int]:
+def _size(placed: Sequence[ModelOnMachine], model: str) -> tuple[int, int]:
     return max(one.size for one in placed if one.model == model)
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a section: what each shows, or in words why it shows nothing."""
+"""The six pictures of a section: what each shows, or in words why it shows nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from aipc.measure.report.charts import (
     step_line,
 )
 from aipc.measure.report.findings import ReportEntry, Section
-from aipc.measure.report.machines import machines
 from aipc.measure.report.scatter import speed_and_quality
 from aipc.units import amount
 
@@ -31,9 +30,8 @@ _LINE_TOP = 1.5  # times what nearly all of a chart's values stay below
 
 
 def pictures(section: Section) -> tuple[Picture, ...]:
-    """Always the same ones, in the same order; before them, of several, how machines compare."""
+    """Always the same ones, in the same order."""
     return (
-        *((machines(section),) if len(section.machines) > 1 else ()),
         latency(section),
         first_tokens(section),
         speed_and_quality(section),

@@ -28,9 +28,10 @@ _MARKS = re.compile(r"([\\`*_\[\]<>|~$#&!])")
 
 @dataclass(frozen=True)
 class Chapter:
-    """A section with its pictures."""
+    """A section with its pictures; ``machines`` is the first, where it has several."""
 
     section: Section
+    machines: Picture | None
     pictures: tuple[Picture, ...]
 
 
@@ -54,7 +55,12 @@ class Report:
     @property
     def pictures(self) -> tuple[Picture, ...]:
         """Of all the chapters; no two have the same name."""
-        shown = [picture for chapter in self.chapters for picture in chapter.pictures]
+        shown = [
+            picture
+            for chapter in self.chapters
+            for picture in (chapter.machines, *chapter.pictures)
+            if picture is not None
+        ]
         return (*shown, *(search.picture for search in self.searches))
 
     @property
@@ -74,8 +80,10 @@ def make_report(findings: Findings) -> Report:
     chapters = []
     for at, section in enumerate(found, 1):
         number = f"-{at}" if len(found) > 1 else ""
-        shown = (replace(one, name=f"{one.name}{number}") for one in pictures(section))
-        chapters.append(Chapter(section, tuple(shown)))
+        drawn = [machines.machines(section)] if len(section.machines) > 1 else []
+        named = [replace(one, name=f"{one.name}{number}") for one in (*drawn, *pictures(section))]
+        first = named.pop(0) if drawn else None
+        chapters.append(Chapter(section, first, tuple(named)))
     searches = tuple(
         TuningSection(tuned, trials_picture(tuned, f"tuned-{at}"))
         for at, tuned in enumerate(findings.tunings, 1)
@@ -173,7 +181,7 @@ def markdown(report: Report) -> str:
 
     Names are escaped: whatever they hold, they come out as text.
     """
-    parts = [part for chapter in report.chapters for part in _section(chapter.section)]
+    parts = [part for chapter in report.chapters for part in _chapter(chapter)]
     for search in report.searches:
         tuned = search.tuned
         parts.append(f"{escaped(f'{tuned.label}, tuned for {tuned.goal}')}:")
@@ -193,20 +201,19 @@ def escaped(text: str) -> str:
     return _MARKS.sub(r"\\\1", text)
 
 
-def _section(section: Section) -> Iterator[str]:
+def _chapter(chapter: Chapter) -> Iterator[str]:
+    section = chapter.section
     results = [one.result for one in section.benchmarks]
     models = words.listed(list(dict.fromkeys(short_name(one.model) for one in results)))
     processors = words.listed(list(dict.fromkeys(one.machine.processor for one in results)))
     days = words.listed(list(dict.fromkeys(one.created[:10] for one in results)))
     yield escaped(f"{models} on {processors}, {days}:")
-    yield table(tables.speeds(section))
-    if len(section.machines) > 1:
-        compared = machines.machines(section)
-        if compared.table is not None:
-            yield f"{compared.title}:"
-            yield table(compared.table)
+    if chapter.machines is not None and chapter.machines.table is not None:
+        yield f"{chapter.machines.title}:"
+        yield table(chapter.machines.table)
         yield "Which model for which machine:"
         yield table(machines.models_by_machine(section))
+    yield table(tables.speeds(section))
     ratios = tables.ratios(section)
     if ratios.rows:
         yield "How many times as fast the first named is (with the interval of the ratio):"
