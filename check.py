@@ -17,17 +17,17 @@ CHECKS = (
     # what the other systems' branches leave over is no mistake there
     ("types on Windows", "mypy", "--platform", "win32", "--no-warn-unreachable"),
     ("types on macOS", "mypy", "--platform", "darwin", "--no-warn-unreachable"),
-    ("tests", "pytest"),
+    # two at a time, since most of a test's time is one thread's; a file's fixtures stay together
+    ("tests", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
 )
+LONG = ("long tests", "pytest", "-m", "long")  # one at a time: they measure
 
 
 def main() -> int:
-    extra = ["-m", ""] if "--long" in sys.argv[1:] else []
-    for name, module, *arguments in CHECKS:
+    checks = (*CHECKS, LONG) if "--long" in sys.argv[1:] else CHECKS
+    for name, module, *arguments in checks:
         started = time.monotonic()
         command = [sys.executable, "-m", module, *arguments]
-        if module == "pytest":
-            command += extra
         print(f"== {name}: {' '.join(command[2:])}", flush=True)
         status = subprocess.run(command, check=False).returncode
         if status:

@@ -9,9 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from linked_store import linked
 from served import Served, served
 
 from aipc.models.store import Store
@@ -21,14 +21,6 @@ MODEL = "smollm2-135m"
 QUESTION = "What is the capital of France?"
 GREEDY = ("--temperature", "0", "--max-new-tokens", "12")
 USING = "using the model that aipc serve has ready (pid {pid}, on cpu; --no-server loads it here)"
-
-
-def linked(small_store: Store, home: Path) -> Store:
-    """A store with the models of another, and with servers of its own."""
-    for name in ("checkpoints", "artifacts"):
-        (small_store.home / name).mkdir(exist_ok=True)
-        (home / name).symlink_to(small_store.home / name)
-    return Store(home)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from linked_store import linked
 
 from aipc import records
 from aipc.convert.recipe import REVISION, Recipe
@@ -29,9 +30,7 @@ def quiet(*_):
 @pytest.fixture(scope="module")
 def of_small(small_store, tmp_path_factory):
     """The small real model by a recipe, judged with pinned numerics in a memory of its own."""
-    store = Store(tmp_path_factory.mktemp("home"))
-    (store.home / "checkpoints").symlink_to(small_store.home / "checkpoints")
-    (store.home / "artifacts").symlink_to(small_store.home / "artifacts")
+    store = linked(small_store, tmp_path_factory.mktemp("home"))
 
     def judged(recipe):
         made = prepare(CATALOGUE.default.source, recipe, small_store)
