@@ -97,7 +97,8 @@ def ask_everything(url: str) -> None:
         assert post(headers=broken, content=json.dumps(BARE)[:-5]) == 400
         assert post(headers=broken, content=f'{{"{CANARY}": '.encode() * 99) == 400
         assert post("/v1/completions", json={"model": MODEL, "prompt": CANARY}) == 200
-        assert post("/v1/responses", json={"model": MODEL, "input": CANARY}) == 200
+        short = {"model": MODEL, "input": CANARY, "max_output_tokens": 16}
+        assert post("/v1/responses", json=short) == 200
         options = {"num_predict": 4}
         assert post("/api/chat", json={**BARE, "options": options}) == 200
         asked = {"model": MODEL, "prompt": CANARY, "options": options}
