@@ -89,6 +89,12 @@ class Manifest:
     def nbytes(self) -> int:
         return sum(file.size for file in self.files.values())
 
+    @property
+    def contents(self) -> str:
+        """SHA-256 of all files together, whenever and wherever they were made; in hexadecimal."""
+        listed = sorted((name, file.sha256) for name, file in self.files.items())
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
 
 def read(folder: Path) -> Manifest:
     """The manifest of a folder, checked in every field.

@@ -39,8 +39,17 @@ class LineAnswer:
     @property
     def tokens(self) -> int:
         """Computed for it, the prompt's included."""
-        usage = (self.body or {}).get("usage") or {}
-        return int(usage.get("total_tokens") or 0)
+        return int(self._usage.get("total_tokens") or 0)
+
+    @property
+    def generated(self) -> int:
+        """Tokens of the answer; by the name that its path has for them."""
+        usage = self._usage
+        return int(usage.get("completion_tokens") or usage.get("output_tokens") or 0)
+
+    @property
+    def _usage(self) -> Mapping[str, Any]:
+        return (self.body or {}).get("usage") or {}
 
     def to_line(self) -> bytes:
         """JSON, with the end of the line."""

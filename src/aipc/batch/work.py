@@ -60,6 +60,8 @@ class Counts:
     left: int
     under_way: int
     tokens: int
+    generated: int
+    """Of the tokens: those of answers."""
     elapsed_s: float
 
     @property
@@ -68,7 +70,8 @@ class Counts:
 
     @property
     def tokens_per_s(self) -> float:
-        return self.tokens / self.elapsed_s if self.elapsed_s else 0.0
+        """Generated."""
+        return self.generated / self.elapsed_s if self.elapsed_s else 0.0
 
     @property
     def left_s(self) -> float | None:
@@ -101,7 +104,7 @@ class BatchWork:
         self._until = options.until
         self._end = options.ends_at
         self._begun = time.monotonic()
-        self._done = self._failed = self._tokens = 0
+        self._done = self._failed = self._tokens = self._generated = 0
 
     def take(self) -> LineEntry | None:
         """The next line; None when there is none, or no more are to be begun."""
@@ -120,6 +123,7 @@ class BatchWork:
         self._done += 1
         self._failed += answer.is_failed
         self._tokens += answer.tokens
+        self._generated += answer.generated
         self._keep(answer)
 
     def give_back(self, entry: LineEntry) -> None:
@@ -140,6 +144,7 @@ class BatchWork:
             left=waiting + self._under_way,
             under_way=self._under_way,
             tokens=self._tokens,
+            generated=self._generated,
             elapsed_s=time.monotonic() - self._begun,
         )
 

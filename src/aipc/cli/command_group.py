@@ -13,6 +13,7 @@ COMMANDS = {
     "run": "Answer one prompt, streamed.",
     "chat": "Hold a conversation in the terminal.",
     "serve": "Answer OpenAI's API and a page in the browser.",
+    "batch": "Answer many prompts from a file, as many at once as the engine batches.",
     "convert": "Make an artifact from a model, quantized for a runtime and a device.",
     "export": "Write a model for OpenVINO Model Server and KServe.",
     "eval": "Judge how well a model answers, and what quantizing cost it.",

@@ -30,8 +30,7 @@ class Display(Protocol):
 @contextmanager
 def display() -> Iterator[Display]:
     """The display for this stderr, as long as the block lasts."""
-    is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    shown: Display = Bars() if is_terminal else Lines()
+    shown: Display = Bars() if shows_bars() else Lines()
     try:
         yield shown
     except KeyboardInterrupt:
@@ -39,6 +38,11 @@ def display() -> Iterator[Display]:
         raise
     finally:
         shown.close()
+
+
+def shows_bars() -> bool:
+    """Whether stderr is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 class Bars:

@@ -65,8 +65,8 @@ def stream(
     ``repetition`` says what a loop is: one finishes with "repetition", and what it wrote is
     given; None lets it go on.  ``echo`` gives the prompt's tokens first.  An answer of no tokens at
     most has the engine compute nothing.  ``check`` says of a finished answer's text what is wrong
-    with it, which the `Finished` tells.  ``whole`` lets the engine give tokens many at a time,
-    where nothing that they say ends the answer.
+    with it, which the `Finished` tells.  ``whole`` lets the engine give many tokens at a
+    time, where nothing that they say ends the answer.
 
     With ``thinking``, what the model thinks comes as `Thinking`.  A budget of it that is used up is
     followed by the mark of its end, and the engine started anew behind that: with the same seed,

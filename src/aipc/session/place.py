@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +30,16 @@ if TYPE_CHECKING:
     from aipc.choose.setup import ProbedChoice
 
 _EXACT = {
-    "openvino": {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
+    "openvino": {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "KV_CACHE_PRECISION": "f32",
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+    },
 }
-"""What makes the CPU a judge: only the device's own rounding should count."""
+"""What rounds least, so that the same tokens come whatever is computed beside them or was before.
+
+It makes the CPU a judge of other devices: only their own rounding should count.
+"""
 _MODEL_FILES = frozenset({".xml", ".bin", ".onnx", ".data"})
 
 
@@ -51,6 +58,8 @@ class SessionOptions:
     work: str = "chat"
     """What for, one of `aipc.choose.probe.work.KINDS_OF_WORK`."""
     npu: NpuOptions = field(default_factory=NpuOptions)
+    exact: bool = False
+    """Round least, but on the NPU, where a request is always computed alone."""
 
     def __post_init__(self) -> None:
         if self.overflow not in {None, "cpu", "gpu"}:
@@ -102,6 +111,8 @@ class Placement:
             tuned=tuned,
             probed=probed,
         )
+        if wanted.exact and kind_of(self.plan.device) != "npu" and not wanted.emulate:
+            self.plan = self._exact(wanted.properties)
         self._why = (*self.plan.why, note) if note else self.plan.why
         self._tuned = tuned
         self.kind = kind_of(self.plan.device)
@@ -111,6 +122,10 @@ class Placement:
         self._report = (progress, notify)
         found = (device for device in devices if device.name == self.plan.device)
         self._driver = next((device.driver for device in found), None)
+
+    def _exact(self, own: Mapping[str, str]) -> Plan:
+        properties = {**self.plan.properties, **_EXACT.get(self.plan.runtime, {}), **own}
+        return replace(self.plan, properties=properties)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -271,6 +271,7 @@ def load(
     canary: bool = True,
     probe: bool = True,
     work: str = "chat",
+    exact: bool = False,
     store: Store | None = None,
     progress: Progress = silent,
     notify: Notify = log,
@@ -290,6 +291,7 @@ def load(
         canary: before a model is first used on an accelerator, have the CPU judge some tokens.
         probe: where nothing was tuned, measure what is fastest here: seconds, once for a model.
         work: what for: run (one short answer), chat, serve or document (a long text).
+        exact: round least, so that near-ties fall alike whatever was computed before; slower.
         store: where models are kept; None is the user's own.
         progress: called during long work.
         notify: called with one line for each thing: what a user should know.
@@ -307,6 +309,7 @@ def load(
         probe,
         work,
         npu or NpuOptions(),
+        exact,
     )
     with recorded() as stages:
         prepared = prepare_session(

@@ -1,0 +1,118 @@
+"""Keeps lines under way until all are answered, through the deaths of what answers them.
+
+A worker that dies takes all its answers along, and any of their lines may be the reason.  Each is
+asked again beside others; if that ends so too, alone, when the others are through.  Then who kills
+the worker is known, and it alone fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+
+from aipc.batch.answers import LineAnswer, refused_answer
+from aipc.batch.asking import LineInterrupted
+from aipc.batch.line_index import LineEntry
+from aipc.batch.work import BatchWork
+from aipc.pool.failures import GaveWay, TryLater
+from aipc.wire.errors import SERVER, HTTPError
+
+Answer = Callable[[LineEntry], Awaitable[LineAnswer]]
+"""Asks a line; raises `LineInterrupted` and other `TryLater` as `answer_line` does."""
+MOST_DEATHS = 3
+"""Of the worker while it answers a line; then the line has failed."""
+_BESIDE_OTHERS = 2
+_MOST_PAUSES = 10
+"""In a row, with no answer between them; then there is no model to be had."""
+
+
+async def drive(work: BatchWork, answer: Answer, in_flight: int) -> None:
+    """Ask the lines of ``work``, ``in_flight`` at a time, until it hands out no more.
+
+    Cancelled, it abandons what is under way and gives it back.
+
+    Raises:
+        TryLater: what answers can't be had, try after try.
+        AipcError: ``answer`` raised it, or `BatchWork.done`.
+    """
+    await _Driver(work, answer, in_flight).drive()
+
+
+class _Driver:
+    def __init__(self, work: BatchWork, answer: Answer, in_flight: int) -> None:
+        self._work = work
+        self._answer = answer
+        self._in_flight = in_flight
+        self._running: dict[asyncio.Future[LineAnswer], LineEntry] = {}
+        self._deaths: Counter[int] = Counter()
+        self._suspects: deque[LineEntry] = deque()
+        self._pauses = 0
+
+    async def drive(self) -> None:
+        try:
+            while self._begin():
+                await self._collect()
+        finally:
+            await self._abandon()
+
+    def _begin(self) -> bool:
+        """Ask as many more as may be under way; False where nothing is."""
+        while len(self._running) < self._in_flight:
+            entry = self._next()
+            if entry is None:
+                break
+            self._running[asyncio.ensure_future(self._answer(entry))] = entry
+        return bool(self._running)
+
+    def _next(self) -> LineEntry | None:
+        entry = self._work.take()
+        if entry is not None or self._running or self._work.stopped or not self._suspects:
+            return entry
+        self._in_flight = 1
+        return self._suspects.popleft()
+
+    async def _collect(self) -> None:
+        """Wait for an answer, and take all that there are."""
+        done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        pause_s = 0.0
+        for task in done:
+            entry = self._running[task]
+            try:
+                answer = task.result()
+            except LineInterrupted as error:
+                self._note_death(entry, error)
+            except GaveWay:
+                self._work.give_back(entry)
+            except TryLater as error:
+                if self._pauses == _MOST_PAUSES:
+                    raise
+                self._work.give_back(entry)
+                pause_s = max(pause_s, float(error.retry_after_s))
+            else:
+                self._pauses = 0
+                self._work.done(entry, answer)
+            del self._running[task]
+        if pause_s:
+            self._pauses += 1
+            await asyncio.sleep(pause_s)
+
+    def _note_death(self, entry: LineEntry, error: LineInterrupted) -> None:
+        self._deaths[entry.number] += 1
+        deaths = self._deaths[entry.number]
+        if deaths >= MOST_DEATHS:
+            what = f"{error.what}, {deaths} times while it answered this line"
+            failed = HTTPError(503, what, kind=SERVER, code="worker_died")
+            self._work.done(entry, refused_answer(entry.custom_id, failed))
+        elif deaths >= _BESIDE_OTHERS:
+            self._suspects.append(entry)
+        else:
+            self._work.give_back(entry)
+
+    async def _abandon(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        for entry in [*self._running.values(), *self._suspects]:
+            self._work.give_back(entry)
+        self._running.clear()

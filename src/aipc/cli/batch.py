@@ -1,0 +1,124 @@
+"""``aipc batch``: many prompts from a file, answered in a file; gone on with when it is stopped."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aipc.batch.options import BatchOptions
+from aipc.cli.batch_display import batch_display
+from aipc.cli.option_flags import flags_of, given
+from aipc.cli.output import STOPPED, notice, write_json
+from aipc.cli.session_flags import MODEL_HELP, loading_flags, plain_loading, sampling_of
+from aipc.errors import UsageError
+from aipc.runtimes.sampling import Sampling
+
+if TYPE_CHECKING:
+    from aipc.batch.local import BatchSummary
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "-m",
+    "--model",
+    metavar="MODEL",
+    help=f"Answers every line, whatever the line names. {MODEL_HELP}",
+)
+@flags_of(BatchOptions)
+@click.option("--system", metavar="TEXT", help="Of prompts: a system message before each.")
+@flags_of(Sampling)
+@loading_flags
+@click.option("--json", "wants_json", is_flag=True, help="What became of it, as JSON on stdout.")
+def batch(
+    source: Path, out: Path, model: str | None, system: str | None, wants_json: bool, **flags: Any
+) -> None:
+    """Answer all lines of IN into OUT, as many at once as the engine batches.
+
+    IN has OpenAI's batch format: a JSON object a line with custom_id, method, url (chat,
+    completions, responses or embeddings) and body. A .txt file has a prompt a line, and with
+    --prompt-column IN is a table of prompts: .jsonl, .csv or .parquet; sampling flags and --system
+    are for prompts. "-" reads from stdin.
+
+    Every line is checked before the first is asked. Stopped or killed at any moment, the same
+    command goes on where it was. Exit status: 0 all answered, 1 some failed or are left, 2 lines
+    that can't be asked, 130 stopped by Ctrl-C.
+    """
+    options = given(BatchOptions, flags) or BatchOptions()
+    summary = _run(source, out, model, options, system, flags)
+    _tell(summary, wants_json=wants_json)
+    if summary.stop_signal == signal.SIGINT:
+        raise click.exceptions.Exit(STOPPED)
+    if not summary.is_whole:
+        raise click.exceptions.Exit(1)
+
+
+def _run(
+    source: Path,
+    out: Path,
+    model: str | None,
+    options: BatchOptions,
+    system: str | None,
+    flags: dict[str, Any],
+) -> BatchSummary:
+    from aipc.batch.local import run
+
+    with batch_display() as shown, _listing_faults():
+        return run(
+            None if str(source) == "-" else source,
+            out,
+            model,
+            options,
+            members=_members(flags),
+            system=system or "",
+            progress=shown.progress,
+            notify=shown.notice,
+            watch=shown.watch,
+            heeds_signals=True,
+            **plain_loading({**flags, "work": "serve"}),
+        )
+
+
+@contextmanager
+def _listing_faults() -> Iterator[None]:
+    """An error that lists lines: each in a line of its own, the error itself last."""
+    try:
+        yield
+    except UsageError as error:
+        what, *lines = error.what.splitlines()
+        for line in lines:
+            notice(line)
+        raise UsageError(what.rstrip(":"), error.fix) from error
+
+
+def _tell(summary: BatchSummary, *, wants_json: bool) -> None:
+    if wants_json:
+        facts = {**asdict(summary), "tokens_per_s": summary.tokens_per_s}
+        write_json(facts)
+        return
+    answered = summary.answered + summary.failed
+    notice(
+        f"{answered:,} lines in {timedelta(seconds=round(summary.seconds))}: "
+        f"{summary.generated:,} tokens, {summary.tokens_per_s:,.0f} a second"
+    )
+    if summary.left:
+        notice(f"{summary.stopped}: {summary.left:,} lines are left; the same command goes on")
+        return
+    if summary.errors:
+        notice(f"failures: {summary.errors}; --retry-failed asks them again")
+    notice(f"answers: {summary.out}")
+
+
+def _members(flags: dict[str, Any]) -> dict[str, Any]:
+    """The sampling flags as members of a chat's body."""
+    sampling = sampling_of(flags)
+    limit = sampling.pop("max_new_tokens", None)
+    return sampling if limit is None else {**sampling, "max_tokens": limit}
