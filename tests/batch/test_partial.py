@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from batch_files import line, lines
@@ -351,8 +352,8 @@ for _ in sys.stdin:
 def test_killed_at_any_moment_it_is_gone_on_with_and_nothing_is_lost_or_doubled(tmp_path, out):
     """Processes that answer the input again and again, fifty of them killed."""
     source = tmp_path / "in.jsonl"
-    source.write_text(lines(200))
-    wanted = Counter(f"id-{at}" for at in range(200))
+    source.write_text(lines(80))
+    wanted = Counter(f"id-{at}" for at in range(80))
     draw = random.Random(17)
     states = Counter()
     with subprocess.Popen(
@@ -364,7 +365,8 @@ def test_killed_at_any_moment_it_is_gone_on_with_and_nothing_is_lost_or_doubled(
         for _ in range(50):
             print(file=writers.stdin, flush=True)
             child = int(writers.stdout.readline())
-            time.sleep(draw.uniform(0.0, 0.12))
+            _wait_for_bytes(partial_path(out), draw.randrange(70_000))
+            time.sleep(draw.choice([0.0, 0.01, 0.05]))
             os.kill(child, signal.SIGKILL)
             assert writers.stdout.readline() == "ended\n"
             states[partial_path(out).exists(), out.exists()] += 1
@@ -375,6 +377,16 @@ def test_killed_at_any_moment_it_is_gone_on_with_and_nothing_is_lost_or_doubled(
                 out.unlink()
         writers.stdin.close()
     assert states[True, False] > 5, states
+
+
+def _wait_for_bytes(path, wanted):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with suppress(FileNotFoundError):
+            if path.stat().st_size >= wanted:
+                return
+        time.sleep(0.0005)
+    pytest.fail(f"{path} never had {wanted} bytes")
 
 
 def _finish(source, out):
