@@ -36,7 +36,7 @@ from aipc.pool.worker.loading import LOADER
 from aipc.progress import Notify, Progress, silent, unheard
 from aipc.wire.openai.urls import EMBEDDINGS
 
-IN_FLIGHT = 96
+IN_FLIGHT = 128
 """Lines under way, where the options do not say."""
 _WATCH_S = 0.5
 Watch = Callable[[Counts], None]
