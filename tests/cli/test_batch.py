@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from aipc.batch.local import BatchSummary
+from aipc.batch.work import Counts
+from aipc.cli.batch_display import figures
+from aipc.errors import UsageError
+
+
+def summary(**fields) -> BatchSummary:
+    given = {"answered": 3, "failed": 0, "before": 0, "left": 0, "tokens": 90, "generated": 30}
+    return BatchSummary(Path("out.jsonl"), **{"errors": None, "seconds": 2.0, **given, **fields})
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Have the batch end so; what it was called with."""
+    seen = {}
+
+    def end(outcome):
+        def run(source, out, model, options, **more):
+            seen.update(source=source, out=out, model=model, options=options, **more)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        monkeypatch.setattr("aipc.batch.local.run", run)
+        return seen
+
+    return end
+
+
+def test_flags_reach_the_batch(aipc, ran) -> None:
+    seen = ran(summary())
+    how = ("--exact", "--ordered", "--max-tokens-total", "500", "--in-flight", "4")
+    model = ("-m", "phi-3-mini", "--device", "cpu", "--ov-config", "NUM_STREAMS=1")
+    prompts = (
+        "--prompt-column",
+        "text",
+        "--max-new-tokens",
+        "9",
+        "--seed",
+        "7",
+        "--system",
+        "Brief",
+    )
+    outcome = aipc("batch", "in.csv", "out.jsonl", *how, *model, *prompts)
+    assert outcome.status == 0
+    assert (seen["source"], seen["out"], seen["model"]) == (
+        Path("in.csv"),
+        Path("out.jsonl"),
+        "phi-3-mini",
+    )
+    options = seen["options"]
+    assert (options.exact, options.ordered, options.in_flight) == (True, True, 4)
+    assert (options.max_tokens_total, options.prompt_column) == (500, "text")
+    assert seen["members"] == {"max_tokens": 9, "seed": 7}
+    assert (seen["system"], seen["device"], seen["runtime"]) == ("Brief", "cpu", "openvino")
+    assert seen["properties"] == {"NUM_STREAMS": "1"}
+    assert seen["heeds_signals"]
+
+
+def test_a_dash_is_stdin(aipc, ran) -> None:
+    seen = ran(summary())
+    aipc("batch", "-", "out.jsonl")
+    assert seen["source"] is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "told"),
+    [
+        ({}, 0, "3 lines in 0:00:02: 30 tokens, 15 a second\nanswers: out.jsonl\n"),
+        ({"failed": 1, "errors": Path("out.jsonl.errors.jsonl")}, 1, "--retry-failed asks them"),
+        ({"left": 5, "stopped": "its time is over"}, 1, "5 lines are left; the same command goes"),
+        ({"left": 5, "stop_signal": signal.SIGINT}, 130, "5 lines are left"),
+        ({"left": 5, "stop_signal": signal.SIGTERM}, 1, "5 lines are left"),
+    ],
+)
+def test_its_end_is_told_and_is_the_exit_status(aipc, ran, fields, status, told) -> None:
+    ran(summary(**fields))
+    outcome = aipc("batch", "in.jsonl", "out.jsonl")
+    assert outcome.status == status
+    assert told in outcome.stderr
+    assert outcome.stdout == ""
+
+
+def test_json_is_one_object(aipc, ran) -> None:
+    ran(summary(left=2, stopped="enough"))
+    outcome = aipc("batch", "in.jsonl", "out.jsonl", "--json")
+    told = json.loads(outcome.stdout)
+    assert (told["answered"], told["left"], told["stopped"]) == (3, 2, "enough")
+    assert told["tokens_per_s"] == 15.0
+    assert outcome.status == 1
+
+
+def test_faults_stand_in_lines_of_their_own(aipc, tmp_path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"custom_id": "a"}\nnothing\n')
+    outcome = aipc("batch", str(source), str(tmp_path / "out.jsonl"), "-m", "smollm2-135m")
+    assert outcome.status == 2
+    first, second, last = outcome.stderr.splitlines()
+    assert first.strip().startswith("line 1 ('a')")
+    assert second.strip().startswith("line 2:")
+    assert last.startswith("aipc: 2 lines of")
+    assert "--skip-invalid" in last
+
+
+def test_an_error_of_one_line_stays_one(aipc, ran) -> None:
+    ran(UsageError("no such time", "write 2h"))
+    assert aipc("batch", "in", "out").stderr == "aipc: no such time; write 2h\n"
+
+
+def test_figures_are_told_as_far_as_there_are_any() -> None:
+    counts = {"under_way": 8, "tokens": 400, "generated": 200, "elapsed_s": 10.0}
+    assert figures(Counts(done=0, failed=0, left=20, **counts | {"generated": 0})) == ""
+    some = Counts(done=20, failed=1, left=40, **counts)
+    assert figures(some) == "1 failed, 20 tokens/s, 0:00:20 left"
+    assert figures(Counts(done=60, failed=0, left=0, **counts)) == "20 tokens/s"
