@@ -8,6 +8,7 @@ import time
 import pytest
 
 from aipc.generate import Text
+from aipc.pool import model_scheduler
 from aipc.pool import pool as pool_module
 from aipc.pool.failures import Draining, GaveWay
 from aipc.pool.worker.messages import Waiting
@@ -65,7 +66,7 @@ def test_an_interactive_request_is_answered_at_once_where_a_batch_has_every_plac
 
 
 def test_few_run_beside_an_interactive_answer_the_oldest(
-    fake_pool, request_of, answer_of, run_async
+    fake_pool, request_of, answer_of, run_async, monkeypatch
 ):
     async def go():
         async with fake_pool(max_running=8, max_beside=1) as pool:
@@ -80,10 +81,16 @@ def test_few_run_beside_an_interactive_answer_the_oldest(
             await asyncio.sleep(0.05)
             assert (status(pool, "fake").running, status(pool, "fake").background) == (2, 1)
             await asked.aclose()
+            await until(lambda: status(pool, "fake").running == 1)
+            await asyncio.sleep(0.05)
+            assert not later.done()  # who has asked may ask again
+            (scheduler,) = pool._schedulers.values()
+            scheduler._fill()  # as it is called after a while
             text = await later
             await answers[0].aclose()
             return text
 
+    monkeypatch.setattr(model_scheduler, "_LINGER_S", 600.0)
     assert run_async(go()) == "later "
 
 

@@ -171,13 +171,14 @@ class ModelScheduler:
             if self._worker is not None and not pending.finished:
                 self._worker.cancel(pending)
         elif self._queue.remove(pending):
-            is_for_nobody = self._worker is None and self._queue.is_empty and pending.is_background
-            if self._loading is not None and is_for_nobody:  # it waits for room
-                self._loading.cancel()
+            is_for_nobody = pending.is_background and self._queue.is_empty and not self.is_asked
+            if self._loading is not None and self._worker is None and is_for_nobody:
+                self._loading.cancel()  # it waits for room
             self._schedule()
 
     def _schedule(self) -> None:
         """Load if needed, start answers in free slots, update the positions of the others."""
+        self._note_asked()
         if not (self._queue.is_empty or self._ready or self._loading or self._retiring):
             self._loading = asyncio.create_task(self._load())
         while self._worker is not None and not self._queue.is_empty and self._has_slot():
@@ -242,16 +243,20 @@ class ModelScheduler:
             return 0
         return self._slots() - (len(self._worker.running) - self._background())
 
-    def _note_use(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.last_used_at = loop.time()
-        is_asked, was_asked = self.is_asked, self._asked.is_set()
-        if is_asked or was_asked:
-            self.last_asked_at = self.last_used_at
+    def _note_asked(self) -> None:
+        is_asked = self.is_asked
+        if is_asked or self._asked.is_set():
+            loop = asyncio.get_running_loop()
+            self.last_asked_at = loop.time()
             if self._linger_timer is not None:
                 self._linger_timer.cancel()
             self._linger_timer = loop.call_later(_LINGER_S, self._fill)
         self._asked.set() if is_asked else self._asked.clear()
+
+    def _note_use(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.last_used_at = loop.time()
+        self._note_asked()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
