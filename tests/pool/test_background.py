@@ -85,13 +85,38 @@ def test_few_run_beside_an_interactive_answer_the_oldest(
             await asyncio.sleep(0.05)
             assert not later.done()  # who has asked may ask again
             (scheduler,) = pool._schedulers.values()
-            scheduler._fill()  # as it is called after a while
+            scheduler._unclaim()  # as it is called after a while
             text = await later
             await answers[0].aclose()
             return text
 
     monkeypatch.setattr(model_scheduler, "_LINGER_S", 600.0)
     assert run_async(go()) == "later "
+
+
+def test_few_run_beside_another_models_answers_on_the_same_device(
+    fake_pool, request_of, answer_of, run_async, monkeypatch
+):
+    async def go():
+        async with fake_pool("a", "b", max_running=8, max_beside=1) as pool:
+            await pool.load("b")
+            pool._schedulers["b", "auto"]._unclaim()
+            answers = [in_background(pool, request_of(LONG), "a") for _ in range(3)]
+            for answer in answers:
+                await begun(answer)
+            assert (await answer_of(pool, "hello", "b"))[0] == "hello "
+            for answer in answers[1:]:
+                with pytest.raises(GaveWay):
+                    await text_of(answer)
+            later = asyncio.create_task(text_of(in_background(pool, request_of("later"), "a")))
+            await asyncio.sleep(0.05)
+            assert status(pool, "a").background == 1
+            pool._schedulers["b", "auto"]._unclaim()
+            assert await later == "later "
+            await answers[0].aclose()
+
+    monkeypatch.setattr(model_scheduler, "_LINGER_S", 600.0)
+    run_async(go())
 
 
 def test_it_waits_behind_all_others_and_is_no_position_in_their_queue(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from aipc.errors import AipcError
@@ -23,7 +23,7 @@ class ModelScheduler:
     """Queues the requests for one model on one device, and keeps its worker.
 
     Before each load ``make_room`` is awaited; ``start_worker`` is then called with the worker's
-    ``on_change``.
+    ``on_change``.  ``neighbors`` gives the other schedulers whose models are on the same device.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class ModelScheduler:
         *,
         make_room: Callable[[ModelScheduler], Awaitable[None]],
         start_worker: Callable[[Callable[[float | None], None]], WorkerClient],
+        neighbors: Callable[[ModelScheduler], Iterable[ModelScheduler]],
     ) -> None:
         self.card = card
         self.device = device
@@ -45,6 +46,7 @@ class ModelScheduler:
         self._idle_s = options.idle_s
         self._make_room = make_room
         self._start_worker = start_worker
+        self._neighbors = neighbors
         self._queue = FairQueue()
         self._backoff = Backoff()
         self._worker: WorkerClient | None = None
@@ -72,6 +74,11 @@ class ModelScheduler:
         running = self._worker.running.values() if self._worker else ()
         runs = any(not one.is_background for one in running)
         return runs or len(self._queue) > 0 or self._load_waiters > 0
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether it `is_asked`, or was a moment ago: who has asked asks again."""
+        return self._linger_timer is not None or self.is_asked
 
     async def until_asked(self, limit_s: float) -> None:
         """Wait until it `is_asked`, but for so many seconds at most."""
@@ -200,18 +207,19 @@ class ModelScheduler:
         return sum(one.is_background for one in running)
 
     def _most_background(self) -> int:
-        """Background answers that may run: few beside others, as each slows those down.
-
-        And few for a while after them: who has asked asks again, and what is cancelled is lost.
-        """
+        """Background answers that may run: few beside others, as each slows those down."""
         left = max(self._slots_within_reach() - len(self._queue), 0)
-        is_left_alone = self._linger_timer is None and not self.is_asked
-        return left if is_left_alone else min(left, self._options.max_beside)
+        is_claimed = self.is_claimed or any(one.is_claimed for one in self._neighbors(self))
+        return min(left, self._options.max_beside) if is_claimed else left
 
-    def _fill(self) -> None:
-        """Give background requests what nobody has asked for in a while."""
+    def _unclaim(self) -> None:
         self._linger_timer = None
-        if not self._queue.is_empty:
+        for one in (self, *self._neighbors(self)):
+            one.share()
+
+    def share(self) -> None:
+        """Start or cut short background answers, as the device is claimed now."""
+        if self._ready is not None and not (self._queue.is_empty and not self._background()):
             self._schedule()
 
     def _cancel_background(self, most: int = 0) -> None:
@@ -244,14 +252,17 @@ class ModelScheduler:
         return self._slots() - (len(self._worker.running) - self._background())
 
     def _note_asked(self) -> None:
-        is_asked = self.is_asked
+        is_asked, was_claimed = self.is_asked, self._linger_timer is not None
         if is_asked or self._asked.is_set():
             loop = asyncio.get_running_loop()
             self.last_asked_at = loop.time()
             if self._linger_timer is not None:
                 self._linger_timer.cancel()
-            self._linger_timer = loop.call_later(_LINGER_S, self._fill)
+            self._linger_timer = loop.call_later(_LINGER_S, self._unclaim)
         self._asked.set() if is_asked else self._asked.clear()
+        if is_asked and not was_claimed:
+            for one in self._neighbors(self):
+                one.share()
 
     def _note_use(self) -> None:
         loop = asyncio.get_running_loop()

@@ -239,12 +239,18 @@ class Pool:
             device_names[-1],
             self._options,
             make_room=self._make_room,
+            neighbors=self._neighbors,
             start_worker=partial(
                 WorkerClient, card.name, arguments, self._loader, self._options.stuck_s
             ),
         )
         self._schedulers[card.name, device_names[-1]] = new
         return new
+
+    def _neighbors(self, scheduler: ModelScheduler) -> list[ModelScheduler]:
+        others = (one for one in self._schedulers.values() if one is not scheduler)
+        device = scheduler.runs_on
+        return [one for one in others if device is not None and one.runs_on == device]
 
     async def _make_room(self, scheduler: ModelScheduler) -> None:
         """Unload others, the least recently used first, until its model fits the budget."""
