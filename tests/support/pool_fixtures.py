@@ -36,7 +36,7 @@ class FakeRegistry:
     def __init__(self, home: Path, names: Mapping[str, int]) -> None:
         self.store = Store(home)
         for name, nbytes in names.items():
-            (home / name).mkdir(parents=True)
+            (home / name).mkdir(parents=True, exist_ok=True)
             with (home / name / "weights").open("wb") as weights:
                 weights.truncate(nbytes)  # as large as that, and nothing in it
         self._cards = {

@@ -111,6 +111,12 @@ class PartialFile:
         """The positions of the entries that have no answer, in the input's order."""
         return np.flatnonzero(self._places == _NOWHERE)
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many entries have an answer, and how many of these are failures."""
+        has_answer = self._places != _NOWHERE
+        return int(has_answer.sum()), int(self._failed[has_answer].sum())
+
     def append(self, answer: LineAnswer) -> bool:
         """Keep an answer; False where there is one already, which stays.
 

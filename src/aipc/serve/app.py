@@ -18,6 +18,7 @@ from aipc.serve.anthropic.errors import anthropic_error, is_anthropic
 from aipc.serve.api.dispatch import TOKENS
 from aipc.serve.api.endpoint import Endpoint
 from aipc.serve.batches.file_store import FileStore
+from aipc.serve.batches.keeper import BatchKeeper
 from aipc.serve.endpoints import PageFiles, list_endpoints
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.connection import CLIENT_CLOSED_REQUEST, ClientLeft
@@ -39,12 +40,19 @@ _log = logging.getLogger(__name__)
 
 
 class Application:
-    """``endpoints`` lists all its paths but /openapi.json and the page's files, under /page."""
+    """``endpoints`` lists all its paths but /openapi.json and the page's files, under /page.
 
-    def __init__(self, pool: Pool, binding: Binding, monitor: Monitor) -> None:
+    ``keeps_batches``: it has the paths of files and batches, which are this machine's own.
+    """
+
+    def __init__(
+        self, pool: Pool, binding: Binding, monitor: Monitor, *, keeps_batches: bool = True
+    ) -> None:
         metrics = Metrics(pool.statuses)
         files = FileStore(pool.store.files, binding.files_bytes)
-        self.endpoints = list_endpoints(pool, binding, metrics, monitor, files)
+        self.batches = BatchKeeper(pool, files, pool.store.batches)
+        kept = self.batches if keeps_batches else None
+        self.endpoints = list_endpoints(pool, binding, metrics, monitor, kept)
         openapi = document(self.endpoints, needs_key=binding.api_key is not None)
 
         async def describe(_: Request) -> Response:

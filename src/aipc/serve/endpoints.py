@@ -18,7 +18,7 @@ from aipc.serve.api.dispatch import Dispatcher
 from aipc.serve.api.endpoint import Endpoint
 from aipc.serve.api.health import Health, MachineBody, Readiness, ServerHealth
 from aipc.serve.api.own import Loaded, OwnPrograms, Proof
-from aipc.serve.batches.file_store import FileStore
+from aipc.serve.batches.keeper import BatchKeeper
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.metrics import Metrics
 from aipc.serve.ollama import endpoints as ollama
@@ -36,12 +36,18 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 def list_endpoints(
-    pool: Pool, binding: Binding, metrics: Metrics, monitor: Monitor, files: FileStore
+    pool: Pool,
+    binding: Binding,
+    metrics: Metrics,
+    monitor: Monitor,
+    batches: BatchKeeper | None,
 ) -> tuple[Endpoint, ...]:
+    """Without those of files and batches where there is no one to keep them."""
     dispatcher = Dispatcher(pool, metrics)
     owner = owner_of if binding.api_key else _everyone
     return (
-        *openai.endpoints(dispatcher, SharedModels(pool, Models(pool)), files, owner),
+        *openai.endpoints(dispatcher, SharedModels(pool, Models(pool))),
+        *(openai.batch_endpoints(batches, owner) if batches is not None else ()),
         *anthropic.endpoints(dispatcher),
         *ollama.endpoints(pool, dispatcher, binding),
         *_health(ServerHealth(pool, metrics, monitor)),

@@ -25,6 +25,7 @@ _WITH_KEY = {401: "the key is missing or wrong"}
 _WITH_BODY = {413: "the body is too large", 415: "the body is of another kind"}
 _BY_ENDPOINT = {
     404: "there is no such model",
+    409: "it has ended, or is elsewhere",
     429: "too many wait already; Retry-After says when to try again",
     500: "the engine failed",
     503: "the worker died or the server is stopping; Retry-After says when to try again",

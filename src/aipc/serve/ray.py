@@ -194,7 +194,9 @@ class Replica:
             await self._pool.close()
             raise
         monitor = Monitor(find_counters(), self._pool.store.running)
-        return LoopbackUnlessKeyed(Application(self._pool, self._binding, monitor), self._binding)
+        # what one replica kept the next would not have: batches of a cluster are `aipc batch --ray`
+        app = Application(self._pool, self._binding, monitor, keeps_batches=False)
+        return LoopbackUnlessKeyed(app, self._binding)
 
     async def check_health(self) -> None:
         """Serve replaces a replica for which this fails three times in a row.

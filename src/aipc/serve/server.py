@@ -29,6 +29,7 @@ _HANG_UP = getattr(signal, "SIGHUP", None)  # Windows has none
 _MARGIN_S = 5
 _PROGRESS_EVERY_S = 10
 _KEEP_ALIVE_S = 75
+_LOOK_AGAIN_S = 0.5
 
 
 def serve(
@@ -77,11 +78,14 @@ class Server(uvicorn.Server):
         beside = [asyncio.ensure_future(self._load(first))] if first else []
         if self._exit_idle_s is not None:
             beside.append(asyncio.ensure_future(self._end_unused(self._exit_idle_s)))
+        else:  # one that may end any time goes on with no work of others
+            await self.app.batches.resume()
         try:
             await self.serve([*listeners])
         finally:
             for task in beside:
                 task.cancel()
+            await self.app.batches.close()
             await self._pool.close()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -90,6 +94,7 @@ class Server(uvicorn.Server):
             self._notify(
                 f"stopping; waiting for the answers under way: {running}; Ctrl-C ends them now"
             )
+        await self.app.batches.close()
         closing = asyncio.ensure_future(self._pool.close(self._drain_s))
         await super().shutdown(sockets)
         await closing
@@ -114,14 +119,17 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def _end_unused(self, limit_s: float) -> None:
-        """End after so many seconds in which no model loaded, answered or was waited for."""
+        """End after so many seconds in which no model loaded, answered or was waited for.
+
+        An unfinished batch waits for one.
+        """
         loop = asyncio.get_running_loop()
         started = loop.time()
         while not self.should_exit:
             left_s = max(started, self._pool.last_used_at) + limit_s - loop.time()
-            if left_s <= 0:
+            if left_s <= 0 and not self.app.batches.is_busy:
                 break
-            await asyncio.sleep(left_s)
+            await asyncio.sleep(max(left_s, _LOOK_AGAIN_S))
         self._notify(f"no request for {limit_s:g} s: stopping")
         self.should_exit = True
 

@@ -139,6 +139,7 @@ class FileStore:
         """
         with explained():
             disk.private_folder(self._folder)
+            content.chmod(0o600)
             content.replace(self._data(record.id))
             replace_private(self._about(record.id), json.dumps(plain(record)))
 

@@ -6,17 +6,26 @@ from functools import partial
 
 from aipc.serve.api.dispatch import Dispatcher
 from aipc.serve.api.endpoint import GENERATION_ERRORS, Endpoint
-from aipc.serve.batches.file_store import FileStore
+from aipc.serve.batches.keeper import BatchKeeper
 from aipc.serve.openai.answers import answer
+from aipc.serve.openai.batches import Batches
 from aipc.serve.openai.files import CONTENT, MAX_UPLOAD, Files
 from aipc.serve.openai.models import ModelBody, ModelHandlers, ModelList
 from aipc.serve.openai.responses import Responses
 from aipc.serve.openai.stored import Owner, ResponseStore, StoredResponses
 from aipc.wire.openai import urls
+from aipc.wire.openai.batches_schemas import BatchBody, BatchList, NewBatch
 from aipc.wire.openai.chat_schemas import ChatChunk, ChatCompletion, ChatRequest
 from aipc.wire.openai.completions import Completion, CompletionRequest
 from aipc.wire.openai.embeddings import EmbeddingList, EmbeddingRequest
-from aipc.wire.openai.files_schemas import DeletedFile, FileBody, FileList, FileQuery, FileUpload
+from aipc.wire.openai.files_schemas import (
+    DeletedFile,
+    FileBody,
+    FileList,
+    FileQuery,
+    FileUpload,
+    PageQuery,
+)
 from aipc.wire.openai.responses_schemas import (
     DeletedResponse,
     ItemList,
@@ -25,17 +34,19 @@ from aipc.wire.openai.responses_schemas import (
 )
 
 
-def endpoints(
-    dispatcher: Dispatcher, models: ModelHandlers, files: FileStore, owner: Owner
-) -> tuple[Endpoint, ...]:
-    """``owner`` tells whose files and batches a request may see."""
+def endpoints(dispatcher: Dispatcher, models: ModelHandlers) -> tuple[Endpoint, ...]:
+    """All but those of `batch_endpoints`."""
     store = ResponseStore()
     return (
         *_generation(dispatcher, Responses(dispatcher, store)),
         *_kept(StoredResponses(store)),
-        *_files(Files(files, owner)),
         *_models(models),
     )
+
+
+def batch_endpoints(keeper: BatchKeeper, owner: Owner) -> tuple[Endpoint, ...]:
+    """``owner`` tells whose files and batches a request may see."""
+    return (*_files(Files(keeper.files, owner)), *_batches(Batches(keeper, owner)))
 
 
 def _generation(dispatcher: Dispatcher, responses: Responses) -> tuple[Endpoint, ...]:
@@ -129,6 +140,38 @@ def _files(files: Files) -> tuple[Endpoint, ...]:
             "GET", f"{path}/content", files.content, "What it holds.", media=CONTENT, errors=(404,)
         ),
         Endpoint("DELETE", path, files.delete, "Lets it go.", returns=DeletedFile, errors=(404,)),
+    )
+
+
+def _batches(batches: Batches) -> tuple[Endpoint, ...]:
+    path = "/v1/batches"
+    return (
+        Endpoint(
+            "POST",
+            path,
+            batches.create,
+            "Answers a file of requests when nobody else asks.",
+            body=NewBatch,
+            returns=BatchBody,
+            errors=(429, 507),
+        ),
+        Endpoint("GET", path, batches.list, "The batches.", query=PageQuery, returns=BatchList),
+        Endpoint(
+            "GET",
+            f"{path}/{{batch}}",
+            batches.one,
+            "One of them.",
+            returns=BatchBody,
+            errors=(404,),
+        ),
+        Endpoint(
+            "POST",
+            f"{path}/{{batch}}/cancel",
+            batches.cancel,
+            "Ends it; what was answered is kept.",
+            returns=BatchBody,
+            errors=(404, 409, 507),
+        ),
     )
 
 

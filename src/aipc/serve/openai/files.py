@@ -62,7 +62,7 @@ class Files:
         except FileTooLarge as error:
             raise HTTPError(413, str(error), code="file_too_large", param="file") from error
         except StorageFull as error:
-            raise HTTPError(507, str(error), kind=SERVER, code="storage_full") from error
+            raise full_storage(error) from error
         return json_response(_body(record))
 
     def _keep(self, owner: str, form: Form, draft: Draft) -> FileRecord:
@@ -110,6 +110,10 @@ class Files:
             message = f"the file '{file_id:.80}' is not here: GET /v1/files lists those that are"
             raise HTTPError(404, message, code="not_found", param="file_id")
         return found
+
+
+def full_storage(error: StorageFull) -> HTTPError:
+    return HTTPError(507, str(error), kind=SERVER, code="storage_full")
 
 
 async def _write(draft: Draft, piece: bytes) -> None:
