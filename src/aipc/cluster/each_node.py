@@ -12,13 +12,12 @@ from aipc import telemetry
 from aipc.cluster.nodes import Node
 from aipc.errors import AipcError, ClusterError
 
-Outcome = Any | AipcError
 _BY_RAY = "OMP_NUM_THREADS"
 """Ray sets it to the cores that a task holds: libraries would use other threads than elsewhere."""
 
 
-def on_each_node(nodes: Sequence[Node], work: Callable[[], Any]) -> Iterator[tuple[Node, Outcome]]:
-    """What ``work`` returned on each node, or the error there, as they come; Ray is connected.
+def on_each_node(nodes: Sequence[Node], work: Callable[[], Any]) -> Iterator[tuple[Node, Any]]:
+    """What ``work`` returned on each node, or its `AipcError`, as they come; Ray is connected.
 
     It holds all cores of its node, so that nothing else of Ray's runs there; of several nodes on
     one machine, one follows the other.  It is tried once.
@@ -44,7 +43,7 @@ def _start(node: Node, work: Callable[[], Any]) -> Any:
     return ray.remote(_attempt).options(**options).remote(work)
 
 
-def _attempt(work: Callable[[], Any]) -> Outcome:
+def _attempt(work: Callable[[], Any]) -> Any:
     """Runs on the node."""
     telemetry.switch_off()
     os.environ.pop(_BY_RAY, None)
@@ -54,7 +53,7 @@ def _attempt(work: Callable[[], Any]) -> Outcome:
         return ClusterError(error.what, error.fix)  # of a class that needs no arguments of its own
 
 
-def _outcome(done: Any) -> Outcome:
+def _outcome(done: Any) -> Any:
     import ray
 
     try:

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ray_cluster import needs_ray, two_raylets
 
 from aipc.errors import EngineError
 from aipc.measure.bench import result
-from aipc.measure.bench.fleet import measure_fleet, new_file
+from aipc.measure.bench.fleet import impersonal, measure_fleet, new_file
 from aipc.measure.bench.options import BenchOptions
 from aipc.measure.bench.plan import BenchPlan
 
@@ -73,6 +74,18 @@ def test_both_raylets_measure_the_small_model(raylets, tmp_path):
     for file in found.files:
         [participant] = result.read(file).participants
         assert len(participant.samples) == 3
+
+
+def test_what_leaves_a_node_names_no_user_s_folder(monkeypatch):
+    for home in ("/home/jane", "C:\\Users\\Jane"):
+        monkeypatch.setattr(Path, "home", lambda home=home: Path(home))
+        told = {"model": f"{home}/models/phi", "failure": f"'{home}' is full"}
+        assert json.loads(impersonal(json.dumps(told))) == {
+            "model": "~/models/phi",
+            "failure": "'~' is full",
+        }
+    monkeypatch.setattr(Path, "home", lambda: Path("/"))
+    assert impersonal('{"model": "/models/phi"}') == '{"model": "/models/phi"}'
 
 
 def test_a_file_is_named_by_what_it_measured_and_by_no_person(example, tmp_path):

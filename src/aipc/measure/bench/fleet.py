@@ -80,7 +80,13 @@ def measure_fleet(
 
 def measure_here(plan: BenchPlan) -> str:
     """On a node: the result as JSON, which the other side checks as it does a file."""
-    return json.dumps(records.plain(measure(plan)))
+    return impersonal(json.dumps(records.plain(measure(plan))))
+
+
+def impersonal(text: str) -> str:
+    """JSON without the user's folder, whose name is a person's: paths are of the node's own."""
+    home = json.dumps(str(Path.home()))[1:-1]
+    return text.replace(home, "~") if len(home) > 1 else text
 
 
 def new_folder(store: Store) -> Path:
