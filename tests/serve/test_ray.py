@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from ray_cluster import needs_ray
 from starlette.responses import PlainTextResponse
 
 from aipc.cluster.connection import connected
-from aipc.errors import AipcError, UsageError
+from aipc.errors import AipcError, DeviceError, UsageError
 from aipc.pool.failures import WorkerDied
 from aipc.serve.http.binding import Binding
 from aipc.serve.ray import (
@@ -29,6 +30,7 @@ from aipc.serve.ray import (
     open_pool,
     read_options,
     replicated,
+    run,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using extra keyword:DeprecationWarning")  # Serve's
@@ -46,8 +48,8 @@ def free_port():
         return found.getsockname()[1]
 
 
-async def until(condition):
-    for _ in range(10 * WAIT_S):
+async def until(condition, limit_s=WAIT_S):
+    for _ in range(10 * limit_s):
         if condition():
             return
         await asyncio.sleep(0.1)
@@ -69,6 +71,11 @@ def test_options_are_read_from_texts_and_refused_by_name():
         read_options({"replicas": "many"})
     with pytest.raises(UsageError, match="below its minimum"):
         read_options({"replicas": "0"})
+
+
+def test_a_device_that_is_not_here_is_refused_before_ray_is_started():
+    with pytest.raises(DeviceError, match=r"GPU\.7"):
+        run({"device": "gpu.7"})
 
 
 def test_a_replica_is_made_when_its_model_has_produced_a_token(run_async):
@@ -271,3 +278,36 @@ def test_the_builder_reads_the_key_and_binds_the_application(tmp_path):
     key.write_text("short", "utf-8")
     with pytest.raises(UsageError, match="can't be used"):
         deployment(arguments)
+
+
+PROGRAM = "from aipc.serve.ray import run; run({'model': 'smollm2-135m', 'port': PORT})"
+
+
+@needs_ray
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform == "win32", reason="it is ended by Ctrl-C")
+def test_run_serves_the_small_model_until_ctrl_c_and_finishes_its_answers(small_store):
+    port = free_port()
+    program = PROGRAM.replace("PORT", str(port))
+    environment = {**os.environ, "AIPC_HOME": str(small_store.home)}
+    asked = {"model": "smollm2-135m", "prompt": "Once", "max_tokens": 200, "ignore_eos": True}
+    with (
+        subprocess.Popen([sys.executable, "-c", program], env=environment) as process,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False) as client,
+        ThreadPoolExecutor() as pool,
+    ):
+        asyncio.run(until(lambda: is_alive(client), 180))
+        started = psutil.Process(process.pid).children(recursive=True)
+        answering = pool.submit(client.post, "/v1/completions", json=asked)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        assert answering.result().json()["usage"]["completion_tokens"] == 200
+        assert process.wait(60) == 0
+    assert psutil.wait_procs(started, 15)[1] == []
+
+
+def is_alive(client):
+    try:
+        return client.get("/health").status_code == 200
+    except httpx2.TransportError:
+        return False

@@ -20,7 +20,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aipc import telemetry
 from aipc.cluster.connection import connected
-from aipc.cluster.nodes import needs
+from aipc.cluster.nodes import needs, own_resources
+from aipc.devices import reachable_devices, resolve_device
+from aipc.devices.device import plain_name
 from aipc.errors import AipcError, UsageError
 from aipc.models.names import CATALOGUE
 from aipc.options import check, describe, from_mapping, option
@@ -78,7 +80,8 @@ def run(arguments: Mapping[str, Any], address: str | None = None) -> None:
         AipcError: as `deployment`, or Ray can't be started or reached.
     """
     options = read_options(arguments)
-    with connected(address):
+    own = _own_devices(options.device) if address is None else {}
+    with connected(address, **own):
         from ray import serve
 
         serve.start(http_options={"host": _HOST, "port": options.port})
@@ -87,6 +90,20 @@ def run(arguments: Mapping[str, Any], address: str | None = None) -> None:
                 serve.run(deployment(arguments), name=_NAME, blocking=True)
         finally:
             serve.delete(_NAME)
+
+
+def _own_devices(device: str) -> dict[str, Any]:
+    """What a Ray that is started here has to give out, as `connected` takes it.
+
+    Raises:
+        DeviceError: ``device`` is none of this machine's.
+    """
+    if plain_name(device) in {"auto", "cpu"}:
+        return {}
+    devices = reachable_devices()
+    resolve_device(device, [one.name for one in devices])
+    found = own_resources(devices)
+    return {"gpus": found.pop("GPU", None), "resources": found}
 
 
 def deployment(arguments: Mapping[str, Any]) -> serve.Application:
