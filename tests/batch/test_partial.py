@@ -9,13 +9,21 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from batch_files import line, lines
 
 from aipc.batch.answers import LineAnswer, failed_answer, new_answer, refused_answer
 from aipc.batch.lines import Fault, check_input
-from aipc.batch.partial import PartialFile, check_output, claimed, errors_path, partial_path
+from aipc.batch.partial import (
+    PartialFile,
+    check_begun,
+    check_output,
+    claimed,
+    errors_path,
+    partial_path,
+)
 from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError
 from aipc.wire.errors import HTTPError
@@ -155,6 +163,19 @@ def test_another_run_is_refused_with_what_differs_and_what_to_do(out, entries):
     assert "the input has changed, the model was each line's own, is 'm'" in str(error.value)
     assert f"remove '{partial_path(out)}' to begin again" in str(error.value)
     assert partial_path(out).read_bytes() == before
+
+
+def test_another_run_is_refused_before_its_artifacts_are_known(out, entries):
+    check_begun(out, KEY)
+    begun = RunKey("ab12", "m", {"m": "h1"}, {"exact": True})
+    PartialFile(out, begun, entries).close()
+    check_begun(out, replace(begun, artifacts={}))
+    with pytest.raises(BatchError, match="option exact was true, is false"):
+        check_begun(out, RunKey("ab12", "m", {}, {"exact": False}))
+    with pytest.raises(BatchError, match="the artifact of 'm' is another"):
+        PartialFile(out, replace(begun, artifacts={"m": "h2"}), entries)
+    partial_path(out).write_bytes(begun.line()[:-9])
+    check_begun(out, KEY)
 
 
 @pytest.mark.parametrize("first", [b'{"aipc_batch": 99}\n', b"what a user keeps here\n"])

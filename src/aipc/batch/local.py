@@ -22,7 +22,7 @@ from aipc.batch.inputs import checked
 from aipc.batch.line_index import LineEntry
 from aipc.batch.lines import CheckedInput
 from aipc.batch.options import BatchOptions
-from aipc.batch.partial import PartialFile, check_output, claimed, errors_path
+from aipc.batch.partial import PartialFile, check_begun, check_output, claimed, errors_path
 from aipc.batch.run_key import RunKey
 from aipc.batch.work import BatchWork, Counts, in_order
 from aipc.errors import AipcError, UsageError
@@ -138,6 +138,7 @@ def run(
         with reading as lines:
             models = _Models(lines, chosen, store)
             one = _Run(lines, out, options, models, loading, notify, watch)
+            check_begun(out, one.key({}))
             return asyncio.run(one.run(loader, heeds_signals=heeds_signals))
 
 
@@ -204,7 +205,7 @@ class _Run:
         )
         try:
             artifacts = await self._load(pool)
-            return await self._answer(pool, self._key(artifacts), heeds_signals=heeds_signals)
+            return await self._answer(pool, self.key(artifacts), heeds_signals=heeds_signals)
         finally:
             await pool.close()
 
@@ -224,7 +225,7 @@ class _Run:
             artifacts[card.name] = await asyncio.to_thread(_artifact_hash, status)
         return artifacts
 
-    def _key(self, artifacts: Mapping[str, str]) -> RunKey:
+    def key(self, artifacts: Mapping[str, str]) -> RunKey:
         options = {"exact": self._options.exact, **self._loading}
         return RunKey(self._lines.sha256, self._lines.model, artifacts, options)
 

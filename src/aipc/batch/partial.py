@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from io import FileIO
 from itertools import chain
 from pathlib import Path
@@ -78,6 +79,30 @@ def check_output(out: Path, *, retry_failed: bool = False) -> None:
     if out.exists() and not retry_failed and not partial_path(out).exists():
         fix = "choose another name, or ask its failures again with --retry-failed"
         raise BatchError(f"'{out}' exists already", fix)
+
+
+def check_begun(out: Path, key: RunKey) -> None:
+    """Refuse to go on with another run's answers, before the artifacts of ``key`` are known.
+
+    Raises:
+        BatchError: what else the key has differs from that of OUT.partial.
+    """
+    path = partial_path(out)
+    with _explained(path), suppress(FileNotFoundError), path.open("rb") as file:
+        first = file.readline()
+        before = RunKey.from_line(first)
+        if first.endswith(b"\n"):
+            _check_key(path, first, replace(key, artifacts=before.artifacts if before else {}))
+
+
+def _check_key(path: Path, line: bytes, now: RunKey) -> None:
+    before = RunKey.from_line(line)
+    fix = f"go on as it was begun, or remove '{path}' to begin again"
+    if before is None:
+        raise BatchError(f"'{path}' is of another version, or no unfinished batch", fix)
+    differences = before.differences(now)
+    if differences:
+        raise BatchError(f"'{path}' is of another run: {', '.join(differences)}", fix)
 
 
 class PartialFile:
@@ -209,7 +234,7 @@ class PartialFile:
         """
         with self.path.open("rb") as file:
             first = file.readline()
-            self._check_key(first, key)
+            _check_key(self.path, first, key)
             end, size = len(first), self.path.stat().st_size
             for number, raw in enumerate(file, 2):
                 try:
@@ -227,15 +252,6 @@ class PartialFile:
                     self._failed[position] = answer.is_failed
                 end += len(raw)
         return end
-
-    def _check_key(self, line: bytes, now: RunKey) -> None:
-        before = RunKey.from_line(line)
-        fix = f"go on as it was begun, or remove '{self.path}' to begin again"
-        if before is None:
-            raise BatchError(f"'{self.path}' is of another version, or no unfinished batch", fix)
-        differences = before.differences(now)
-        if differences:
-            raise BatchError(f"'{self.path}' is of another run: {', '.join(differences)}", fix)
 
     def _position(self, answer: LineAnswer) -> int:
         position = self._entries.find(answer.custom_id or "")
