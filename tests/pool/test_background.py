@@ -8,7 +8,7 @@ import time
 import pytest
 
 from aipc.generate import Text
-from aipc.pool import model_scheduler
+from aipc.pool import claim
 from aipc.pool import pool as pool_module
 from aipc.pool.failures import Draining, GaveWay
 from aipc.pool.worker.messages import Waiting
@@ -85,12 +85,12 @@ def test_few_run_beside_an_interactive_answer_the_oldest(
             await asyncio.sleep(0.05)
             assert not later.done()  # who has asked may ask again
             (scheduler,) = pool._schedulers.values()
-            scheduler._unclaim()  # as it is called after a while
+            scheduler.claim.release()  # as it is called after a while
             text = await later
             await answers[0].aclose()
             return text
 
-    monkeypatch.setattr(model_scheduler, "_LINGER_S", 600.0)
+    monkeypatch.setattr(claim, "_LINGER_S", 600.0)
     assert run_async(go()) == "later "
 
 
@@ -100,7 +100,7 @@ def test_few_run_beside_another_models_answers_on_the_same_device(
     async def go():
         async with fake_pool("a", "b", max_running=8, max_beside=1) as pool:
             await pool.load("b")
-            pool._schedulers["b", "auto"]._unclaim()
+            pool._schedulers["b", "auto"].claim.release()
             answers = [in_background(pool, request_of(LONG), "a") for _ in range(3)]
             for answer in answers:
                 await begun(answer)
@@ -111,11 +111,11 @@ def test_few_run_beside_another_models_answers_on_the_same_device(
             later = asyncio.create_task(text_of(in_background(pool, request_of("later"), "a")))
             await asyncio.sleep(0.05)
             assert status(pool, "a").background == 1
-            pool._schedulers["b", "auto"]._unclaim()
+            pool._schedulers["b", "auto"].claim.release()
             assert await later == "later "
             await answers[0].aclose()
 
-    monkeypatch.setattr(model_scheduler, "_LINGER_S", 600.0)
+    monkeypatch.setattr(claim, "_LINGER_S", 600.0)
     run_async(go())
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from aipc.errors import AipcError
+from aipc.pool.claim import Claim
 from aipc.pool.failures import Draining, ServerBusy
 from aipc.pool.fair_queue import Backoff, FairQueue, PendingRequest
 from aipc.pool.model_registry import ModelCard
@@ -16,7 +17,6 @@ from aipc.pool.status import ModelStatus, State
 from aipc.pool.worker_client import Ready, WorkerClient
 
 _CANCEL_S = 2.0  # for the last token of answers that are cut short
-_LINGER_S = 10.0  # after an answer, in which few of a batch are begun
 
 
 class ModelScheduler:
@@ -40,8 +40,8 @@ class ModelScheduler:
         self.device = device
         self.last_used_at = 0.0
         """When it last had something to do, on the event loop's clock."""
-        self.last_asked_at = -math.inf
-        """When something but background requests last waited for it or ran on it."""
+        self.claim = Claim(self._share_device)
+        """That of all but background requests."""
         self._options = options
         self._idle_s = options.idle_s
         self._make_room = make_room
@@ -54,9 +54,7 @@ class ModelScheduler:
         self._loading: asyncio.Task[None] | None = None
         self._unloading: asyncio.Task[None] | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
-        self._linger_timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
-        self._asked = asyncio.Event()
         self._load_waiters = 0
         self._retiring = 0
         self._is_draining = False
@@ -74,16 +72,6 @@ class ModelScheduler:
         running = self._worker.running.values() if self._worker else ()
         runs = any(not one.is_background for one in running)
         return runs or len(self._queue) > 0 or self._load_waiters > 0
-
-    @property
-    def is_claimed(self) -> bool:
-        """Whether it `is_asked`, or was a moment ago: who has asked asks again."""
-        return self._linger_timer is not None or self.is_asked
-
-    async def until_asked(self, limit_s: float) -> None:
-        """Wait until it `is_asked`, but for so many seconds at most."""
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._asked.wait(), limit_s)
 
     @property
     def runs_on(self) -> str | None:
@@ -185,7 +173,7 @@ class ModelScheduler:
 
     def _schedule(self) -> None:
         """Load if needed, start answers in free slots, update the positions of the others."""
-        self._note_asked()
+        self.claim.note(is_asked=self.is_asked)
         if not (self._queue.is_empty or self._ready or self._loading or self._retiring):
             self._loading = asyncio.create_task(self._load())
         while self._worker is not None and not self._queue.is_empty and self._has_slot():
@@ -209,11 +197,10 @@ class ModelScheduler:
     def _most_background(self) -> int:
         """Background answers that may run: few beside others, as each slows those down."""
         left = max(self._slots_within_reach() - len(self._queue), 0)
-        is_claimed = self.is_claimed or any(one.is_claimed for one in self._neighbors(self))
+        is_claimed = any(one.claim.is_held for one in (self, *self._neighbors(self)))
         return min(left, self._options.max_beside) if is_claimed else left
 
-    def _unclaim(self) -> None:
-        self._linger_timer = None
+    def _share_device(self) -> None:
         for one in (self, *self._neighbors(self)):
             one.share()
 
@@ -251,23 +238,10 @@ class ModelScheduler:
             return 0
         return self._slots() - (len(self._worker.running) - self._background())
 
-    def _note_asked(self) -> None:
-        is_asked, was_claimed = self.is_asked, self._linger_timer is not None
-        if is_asked or self._asked.is_set():
-            loop = asyncio.get_running_loop()
-            self.last_asked_at = loop.time()
-            if self._linger_timer is not None:
-                self._linger_timer.cancel()
-            self._linger_timer = loop.call_later(_LINGER_S, self._unclaim)
-        self._asked.set() if is_asked else self._asked.clear()
-        if is_asked and not was_claimed:
-            for one in self._neighbors(self):
-                one.share()
-
     def _note_use(self) -> None:
         loop = asyncio.get_running_loop()
         self.last_used_at = loop.time()
-        self._note_asked()
+        self.claim.note(is_asked=self.is_asked)
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None

@@ -262,7 +262,7 @@ class Pool:
                 "allow more with --memory-budget, or ask for a smaller model",
             )
         while not await self._has_made_room(scheduler, needed):
-            await scheduler.until_asked(_QUIET_S)
+            await scheduler.claim.until_asked(_QUIET_S)
 
     async def _has_made_room(self, scheduler: ModelScheduler, needed: int) -> bool:
         """False where that would take a model that background requests have to leave alone."""
@@ -284,12 +284,12 @@ class Pool:
 
 def _claim(scheduler: ModelScheduler) -> tuple[bool, bool, bool, float]:
     """The larger, the longer it stays loaded."""
-    is_recent = _age(scheduler.last_asked_at) < _RECENT_S
+    is_recent = _age(scheduler.claim.last_at) < _RECENT_S
     return scheduler.is_asked, is_recent, not scheduler.is_idle, scheduler.last_used_at
 
 
 def _is_unused(scheduler: ModelScheduler) -> bool:
-    is_recent = _age(scheduler.last_asked_at) < _RECENT_S
+    is_recent = _age(scheduler.claim.last_at) < _RECENT_S
     return scheduler.is_idle and not is_recent and _age(scheduler.last_used_at) >= _QUIET_S
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import stat
 import time
 
 import pytest
 from batches_of import CHAT, jsonl, line
 
-from aipc.batch.partial import PartialFile
+from aipc.batch.partial import PartialFile, partial_path
 from aipc.errors import BatchError
 from aipc.serve.batches import run as run_module
 from aipc.serve.batches.file_store import FileStore, StorageFull, new_record
@@ -208,14 +209,53 @@ def test_another_owner_sees_none(run_async, fake_pool, keeper_of, files, upload)
     run_one(run_async, fake_pool, keeper_of, files, batch, files.content(file), look)
 
 
-def test_records_of_long_ago_go(keeper_of, files, upload, run_async, fake_pool, tmp_path):
+def test_batches_of_long_ago_go_and_what_was_but_begun(
+    keeper_of, files, upload, run_async, fake_pool, tmp_path
+):
     batch = batch_of(file := upload(line("a")))
     done = run_one(run_async, fake_pool, keeper_of, files, batch, files.content(file))
+    folder = keeper_of(None)._folder
+    unfinished, begun = batch_of(file), new_id("batch", "_")
+    folder.create(unfinished, files.content(file))
+    folder.path(begun).mkdir()
+    folder.tidy()
+    assert [one.id for one in folder.all()] == [done.id, unfinished.id]
+    assert folder.path(begun).exists()
+    long_ago = time.time() - 31 * 24 * 3600
+    for path in (tmp_path / "batches").iterdir():
+        os.utime(path, (long_ago, long_ago))
+    folder.tidy()
+    assert [path.name for path in (tmp_path / "batches").iterdir()] == [unfinished.id]
+
+
+def test_a_damaged_partial_file_is_told_once_the_time_is_over(
+    run_async, fake_pool, keeper_of, files, upload, monkeypatch
+):
+    monkeypatch.setattr(run_module, "_AGAIN_S", 0.05)
+    file = upload(line("a", "count 9999 every 0.1"))
+    batch = batch_of(file, lasts_s=0.3)
     keeper = keeper_of(None)
-    keeper._folder.tidy()
-    assert keeper._folder.find(done.id) == done
-    old = {status: at - 31 * 24 * 3600 for status, at in done.times.items()}
-    path = tmp_path / "batches" / done.id / "record.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "times": old}))
-    keeper._folder.tidy()
-    assert keeper._folder.find(done.id) is None
+    keeper._folder.create(batch, files.content(file))
+    partial_path(keeper._folder.output(batch.id)).write_bytes(b"another kind of file\n")
+
+    async def go():
+        async with fake_pool() as pool:
+            keeper = keeper_of(pool)
+            await keeper.resume()
+            return await ended(keeper, batch)
+
+    done = run_async(go())
+    assert (done.status, done.errors[0].code) == ("failed", "storage_failed")
+
+
+def test_an_unforeseen_error_fails_the_batch_without_its_words(
+    run_async, fake_pool, keeper_of, files, upload, monkeypatch
+):
+    def broken(*_):
+        raise RuntimeError("the prompt")
+
+    monkeypatch.setattr(run_module, "check_requests", broken)
+    file = upload(line("a"))
+    done = run_one(run_async, fake_pool, keeper_of, files, batch_of(file), files.content(file))
+    assert (done.status, done.errors[0].code) == ("failed", "server_error")
+    assert "the prompt" not in done.errors[0].message

@@ -87,8 +87,13 @@ class Draft:
         with explained():
             self._file.write(data)
 
-    def sync(self) -> None:
-        with explained():
+    def end(self) -> None:
+        """Bring it to the disk and close it: Windows moves no file that is open.
+
+        Raises:
+            StorageFull: the disk's.
+        """
+        with explained(), self._file:
             self._file.flush()
             os.fsync(self._file.fileno())
 
@@ -128,7 +133,7 @@ class FileStore:
         Raises:
             StorageFull: the disk's.
         """
-        draft.sync()
+        draft.end()
         self.put(draft.path, record)
 
     def put(self, content: Path, record: FileRecord) -> None:

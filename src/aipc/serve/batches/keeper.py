@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 MAX_UNFINISHED = 50
 """Batches at a time: each keeps its input."""
-_log = logging.getLogger(__name__)
 
 
 class BatchKeeper:
@@ -97,13 +95,10 @@ class BatchKeeper:
         run = BatchRun(record, self._pool, self.files, self._folder, self._turns)
         task = asyncio.create_task(run.run())
         self._runs[record.id], self._tasks[record.id] = run, task
-        task.add_done_callback(lambda task: self._end(record.id, task))
+        task.add_done_callback(lambda _: self._forget(record.id))
 
-    def _end(self, batch_id: str, task: asyncio.Task[None]) -> None:
+    def _forget(self, batch_id: str) -> None:
         del self._runs[batch_id], self._tasks[batch_id]
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            _log.error("%s has stopped: %s", batch_id, type(error).__name__, exc_info=error)
 
     def _newest(self, record: BatchRecord) -> BatchRecord:
         """With what this server knows of it, where it runs here."""

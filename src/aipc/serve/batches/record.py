@@ -25,7 +25,7 @@ ENDED = ("failed", "completed", "expired", "cancelled")
 """Statuses after which nothing changes."""
 _ID = re.compile(r"batch_[0-9a-f]{24}")
 _RECORD = "record.json"
-_KEPT_S = 30 * 24 * 3600.0  # after its end, a batch's record
+_KEPT_S = 30 * 24 * 3600.0  # after the end of a batch
 
 
 @dataclass(frozen=True)
@@ -143,11 +143,13 @@ class BatchFolder:
         return sorted(self._records(), key=lambda record: record.created)
 
     def tidy(self) -> None:
-        """Remove the records of batches that ended long ago."""
-        for record in self._records():
-            if record.has_ended and time.time() - record.times[record.status] > _KEPT_S:
-                with suppress(OSError):
-                    shutil.rmtree(self.path(record.id))
+        """Remove batches that ended long ago, and those that a killed server had but begun."""
+        long_ago = time.time() - _KEPT_S
+        for path in self._folder.glob("batch_*"):
+            record = self._read(path)
+            with suppress(OSError):
+                if path.stat().st_mtime < long_ago and (record is None or record.has_ended):
+                    shutil.rmtree(path)
 
     def _records(self) -> Iterator[BatchRecord]:
         for path in self._folder.glob("batch_*"):

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,12 +26,13 @@ from aipc.serve.batches.file_store import FileStore, new_record
 from aipc.serve.batches.record import BatchFolder, BatchRecord, RequestFault
 from aipc.serve.batches.requests import Refused, check_requests
 from aipc.serve.batches.results import count_lines, sum_tokens
+from aipc.wire.errors import http_error
 from aipc.wire.schemas import new_id
 
 if TYPE_CHECKING:
     from aipc.pool.pool import Pool
 
-_AGAIN_S = 60.0  # after which a batch goes on that the disk has stopped
+_AGAIN_S = 60.0  # after which a batch is tried again that the disk has held up
 _EXPIRED = "the batch's completion window was over before this request was answered"
 _log = logging.getLogger(__name__)
 
@@ -88,14 +90,23 @@ class BatchRun:
 
     async def _try(self) -> None:
         try:
-            try:
-                await self._go_on()
-            except Refused as refused:
-                faults = refused.faults
-                await self._change(lambda now: replace(now.at("failed"), errors=faults))
+            await self._go_on()
+        except Refused as refused:
+            await self._fail(refused.faults)
         except (AipcError, OSError) as error:  # mostly a full disk, which may be mended
-            _log.warning("%s pauses for %.0f s: %s", self.record.id, _AGAIN_S, error)
+            _log.warning("%s is held up: %s", self.record.id, error)
+            if time.time() > self.record.expires:
+                message = "the server could not keep its answers; its log says why"
+                await self._fail([RequestFault("storage_failed", message)])
+        except Exception as error:  # noqa: BLE001 - who waits for the batch is to know its end
+            await self._fail([RequestFault("server_error", http_error(error).message)])
+        if not self.record.has_ended:
             await asyncio.sleep(_AGAIN_S)
+
+    async def _fail(self, faults: Sequence[RequestFault]) -> None:
+        """The disk may refuse even that; then all is tried again."""
+        with suppress(OSError):
+            await self._change(lambda now: replace(now.at("failed"), errors=tuple(faults)))
 
     async def _go_on(self) -> None:
         if self.record.usage is None:
