@@ -9,7 +9,13 @@ from aipc.serve.anthropic import schemas as anthropic
 from aipc.serve.api import health
 from aipc.serve.api.endpoint import ErrorBody
 from aipc.serve.openai import models
-from aipc.wire.openai import chat_schemas, completions, responses_schemas
+from aipc.wire.openai import (
+    batches_schemas,
+    chat_schemas,
+    completions,
+    files_schemas,
+    responses_schemas,
+)
 
 
 def references(value):
@@ -60,8 +66,36 @@ def test_answers_are_as_the_document_has_them(client):
         ("health/ready", health.Readiness),
         ("api/machine", health.MachineBody),
         ("v1/models/none", ErrorBody),
+        ("v1/files", files_schemas.FileList),
+        ("v1/batches", batches_schemas.BatchList),
     ):
         TypeAdapter(kind).validate_json(client.get(f"/{path}").content, strict=True)
+
+
+def test_files_and_batches_are_as_the_document_has_them(client, document):
+    form = document["paths"]["/v1/files"]["post"]["requestBody"]["content"]
+    assert list(form) == ["multipart/form-data"]
+    asked = {one["name"] for one in document["paths"]["/v1/files"]["get"]["parameters"]}
+    assert asked == {"after", "limit", "order", "purpose"}
+    upload = {"file": ("lines.jsonl", b"{}\n"), "purpose": (None, "batch")}
+    reply = client.post("/v1/files", files=upload)
+    made = TypeAdapter(files_schemas.FileBody).validate_json(reply.content, strict=True)
+    body = {
+        "input_file_id": made.id,
+        "endpoint": "/v1/completions",
+        "completion_window": "24h",
+        "metadata": {"a": "b"},
+    }
+    reply = client.post("/v1/batches", json=body)
+    TypeAdapter(batches_schemas.BatchBody).validate_json(reply.content, strict=True)
+    for path, kind in (
+        ("files", files_schemas.FileList),
+        ("batches", batches_schemas.BatchList),
+    ):
+        listed = client.get(f"/v1/{path}").content
+        assert TypeAdapter(kind).validate_json(listed, strict=True).data
+    gone = client.delete(f"/v1/files/{made.id}").content
+    TypeAdapter(files_schemas.DeletedFile).validate_json(gone, strict=True)
 
 
 def test_the_key_is_required_by_all_but_public_paths(serve_fakes):
