@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import time
+from contextlib import suppress
 
 import pytest
 from batches_of import CHAT, jsonl, line
@@ -137,6 +138,63 @@ def test_a_full_disk_is_waited_out(
     answers = answers_of(files, done.output_file_id)
     assert [one["custom_id"] for one in answers] == [f"id-{n}" for n in range(20)]
     assert [one["custom_id"] for one in answers_of(files, done.error_file_id)] == ["bad"]
+
+
+class Killed(BaseException):
+    """As a signal would have ended the process here."""
+
+
+def test_killed_at_any_step_of_its_end_it_has_each_answer_once(
+    run_async, fake_pool, keeper_of, files, upload, monkeypatch
+):
+    steps = [(run_module.BatchFolder, "save"), (FileStore, "put"), (PartialFile, "finish")]
+    left = [0]
+
+    def one_less():
+        left[0] -= 1
+        if left[0] == 0:
+            raise Killed
+
+    def stepping(original):
+        def step(*arguments, **named):
+            one_less()
+            result = original(*arguments, **named)
+            one_less()
+            return result
+
+        return step
+
+    for owner, name in steps:
+        monkeypatch.setattr(owner, name, stepping(getattr(owner, name)))
+
+    async def killed_at(pool, number):
+        file = upload(line("a"), line("b"), line("bad", "refuse"))
+        batch, keeper = batch_of(file), keeper_of(pool)
+        left[0] = -1
+        keeper._folder.create(batch, files.content(file))
+        left[0] = number
+        await keeper.resume()
+        with suppress(Killed):
+            await keeper._tasks[batch.id]
+        was_killed, left[0] = left[0] <= 0, -1
+        again = keeper_of(pool)
+        await again.resume()
+        done = await ended(again, batch)
+        assert (done.status, done.completed, done.failed) == ("completed", 2, 1), number
+        assert [one["custom_id"] for one in answers_of(files, done.output_file_id)] == ["a", "b"]
+        assert [one["custom_id"] for one in answers_of(files, done.error_file_id)] == ["bad"]
+        results = [one for one in files.list("me") if batch.id in one.filename]
+        assert len(results) == 2, number
+        return was_killed
+
+    async def go():
+        async with fake_pool() as pool:
+            number = 1
+            while await killed_at(pool, number):
+                number += 1
+            return number
+
+    assert run_async(go(), limit_s=120.0) > 10
 
 
 def test_what_it_keeps_is_this_users_alone(

@@ -7,7 +7,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -181,22 +181,23 @@ class BatchRun:
         """Write the answers to two files, and keep what they come to."""
         out = self._folder.output(self.record.id)
         if partial_path(out).exists() or not out.exists():
-            kept = self._open(checked)
-            if self.record.outcome == "expired":
-                for at in kept.left():
-                    entry = checked.entries[int(at)]
-                    kept.append(failed_answer(entry.custom_id, "batch_expired", _EXPIRED))
-            kept.finish(ordered=True)
+            with closing(self._open(checked)) as kept:
+                if self.record.outcome == "expired":
+                    for at in kept.left():
+                        entry = checked.entries[int(at)]
+                        kept.append(failed_answer(entry.custom_id, "batch_expired", _EXPIRED))
+                kept.finish(ordered=True)
         completed, failed = count_lines(out), count_lines(errors_path(out))
-        self.record = replace(
-            self.record,
-            completed=completed,
-            failed=failed,
-            output_file_id=new_id("file") if completed else None,
-            error_file_id=new_id("file") if failed else None,
-            usage=sum_tokens(out),
+        self._save(
+            replace(
+                self.record,
+                completed=completed,
+                failed=failed,
+                output_file_id=new_id("file") if completed else None,
+                error_file_id=new_id("file") if failed else None,
+                usage=sum_tokens(out),
+            )
         )
-        self._folder.save(self.record)
 
     def _hand_over(self) -> None:
         """Move the results to the files; those that were moved before a crash are there."""
@@ -210,15 +211,19 @@ class BatchRun:
                 nbytes, lasts_s = path.stat().st_size, record.output_lasts_s
                 new = new_record(record.owner, name, "batch_output", nbytes, lasts_s)
                 self._files.put(path, replace(new, id=file_id))
-        self.record = record.at(record.outcome)
-        self._folder.save(self.record)
+        self._save(record.at(record.outcome))
 
     async def _change(self, change: Callable[[BatchRecord], BatchRecord]) -> None:
-        """Change the record, once the disk has the new one."""
+        """Change the record; once it has an outcome that is for `_collect` and `_hand_over`."""
         async with self._changing:
             new = change(self.record)
-            await asyncio.to_thread(self._folder.save, new)
-            self.record = new
+            if new is not self.record:
+                await asyncio.to_thread(self._save, new)
+
+    def _save(self, record: BatchRecord) -> None:
+        """What is not on the disk did not happen."""
+        self._folder.save(record)
+        self.record = record
 
 
 def _in_progress(record: BatchRecord, model: str, total: int) -> BatchRecord:
