@@ -62,7 +62,17 @@ MAY_IMPORT = {
     "pool": {"artifact", "convert", "devices", "generate", "models", "runtimes", "session"},
     "wire": {"devices", "generate", "pool", "runtimes"},
     "cluster": {"devices"},
-    "batch": {"artifact", "cluster", "devices", "generate", "models", "pool", "session", "wire"},
+    "batch": {
+        "artifact",
+        "cluster",
+        "convert",
+        "devices",
+        "generate",
+        "models",
+        "pool",
+        "session",
+        "wire",
+    },
     "serve": {
         "artifact",
         "batch",

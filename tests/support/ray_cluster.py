@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+
+SUPPORT = Path(__file__).parent
+PYTHONPATH = os.pathsep.join(map(str, (SUPPORT.parents[1] / "src", SUPPORT)))
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'aipc[ray]'"
@@ -13,20 +21,30 @@ needs_ray = pytest.mark.skipif(
 
 
 @contextmanager
-def two_raylets():
-    """Connects this process to them as its driver; the second also declares an NPU."""
+def two_raylets(home: Path) -> Iterator[str]:
+    """The address of their head; the second has an NPU too.  ``home`` is their store."""
+    command = [sys.executable, __file__]
+    pipe, env = subprocess.PIPE, {**os.environ, "PYTHONPATH": PYTHONPATH, "AIPC_HOME": str(home)}
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=env) as process:
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+def serve() -> None:
+    """Start them, print their address, and end them when the standard input ends."""
     from aipc.cluster import connection
 
     connection.prepare(None)
-    import ray
     from ray.cluster_utils import Cluster
 
     connection.silence()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    try:
-        cluster.add_node(num_cpus=1, resources={"NPU": 1})
-        ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
-        yield cluster
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
+    cluster.add_node(num_cpus=1, resources={"NPU": 1})
+    sys.stdout.write(f"{cluster.address}\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    serve()

@@ -23,6 +23,7 @@ from aipc.batch.line_index import LineEntry
 from aipc.batch.lines import CheckedInput
 from aipc.batch.options import BatchOptions
 from aipc.batch.partial import PartialFile, check_begun, check_output, claimed, errors_path
+from aipc.batch.ray.options import ClusterOptions
 from aipc.batch.run_key import RunKey
 from aipc.batch.work import BatchWork, Counts, in_order
 from aipc.errors import AipcError, UsageError
@@ -90,6 +91,8 @@ def run(
     notify: Notify = unheard,
     watch: Watch = lambda _: None,
     heeds_signals: bool = False,
+    ray: str | None = None,
+    cluster: ClusterOptions | None = None,
     **loading: Any,
 ) -> BatchSummary:
     """Answer all lines of ``source`` into ``out``, and go on with what an earlier run left.
@@ -111,6 +114,9 @@ def run(
         notify: called with one line for each thing that a user should know.
         watch: called with how far it is.
         heeds_signals: SIGINT and SIGTERM stop it cleanly; in the main thread alone.
+        ray: where the lines are answered: HOST:PORT of a Ray cluster's head, "auto" for a cluster
+            of which this machine is a node, or "here", which starts Ray; None: without Ray.
+        cluster: how they are spread there.
         loading: further arguments of `aipc.load` as plain data for JSON, as `Pool` takes them.
 
     Raises:
@@ -138,6 +144,9 @@ def run(
         with reading as lines:
             models = _Models(lines, chosen, store)
             one = _Run(lines, out, options, models, loading, notify, watch)
+            if ray is not None:
+                spread = cluster or ClusterOptions()
+                return one.run_on_cluster(ray, spread, loader, heeds_signals=heeds_signals)
             check_begun(out, one.key({}))
             return asyncio.run(one.run(loader, heeds_signals=heeds_signals))
 
@@ -230,18 +239,55 @@ class _Run:
         return RunKey(self._lines.sha256, self._lines.model, artifacts, options)
 
     async def _answer(self, pool: Pool, key: RunKey, *, heeds_signals: bool) -> BatchSummary:
-        entries, options = self._lines.entries, self._options
-        kept = PartialFile(self._out, key, entries, retry_failed=options.retry_failed)
-        with closing(kept):
-            left = kept.left()
-            before = len(entries) - len(left)
-            if before:
-                self._notify(f"going on: {before:,} of {len(entries):,} lines are answered")
-            work = BatchWork(entries, in_order(entries, left), options, kept.append)
+        with self._kept(key) as kept:
+            work, before = self._work(kept)
             stopped_by = await self._drive(pool, work, heeds_signals=heeds_signals)
-            if not work.counts.left:
-                kept.finish(self._lines.faults, ordered=options.ordered)
+            self._finish(kept, work)
         return self._summary(work, before, stopped_by)
+
+    def run_on_cluster(
+        self, address: str, options: ClusterOptions, loader: str, *, heeds_signals: bool
+    ) -> BatchSummary:
+        from aipc.batch.ray.actor import NodePlan
+        from aipc.batch.ray.run import ClusterBatch, on_cluster
+
+        loading = dict(self._loading)
+        plan = NodePlan(
+            shards=options.shards or f"{self._out}.shards",
+            key=self._key({}),
+            models={name: card.load_name for name, card in self._models.cards.items()},
+            device=loading.pop("device", "auto"),
+            loading=loading,
+            model_from=options.model_from or "",
+            in_flight=self._in_flight,
+            loader=loader,
+        )
+        with on_cluster(address, self._models.registry.store), self._kept(plan.key) as kept:
+            cluster = ClusterBatch(self._lines, kept, plan, options, self._notify, self._watch)
+            work, before = self._work(kept)
+            stopped_by = cluster.answer(work, heeds_signals=heeds_signals)
+            if self._finish(kept, work):
+                cluster.remove()
+        return self._summary(work, before, stopped_by)
+
+    def _kept(self, key: RunKey) -> closing[PartialFile]:
+        retry = self._options.retry_failed
+        return closing(PartialFile(self._out, key, self._lines.entries, retry_failed=retry))
+
+    def _work(self, kept: PartialFile) -> tuple[BatchWork, int]:
+        """What is left to ask, and how many lines are answered already."""
+        entries, left = self._lines.entries, kept.left()
+        before = len(entries) - len(left)
+        if before:
+            self._notify(f"going on: {before:,} of {len(entries):,} lines are answered")
+        return BatchWork(entries, in_order(entries, left), self._options, kept.append), before
+
+    def _finish(self, kept: PartialFile, work: BatchWork) -> bool:
+        """Write OUT if there is an answer for each line."""
+        if work.counts.left:
+            return False
+        kept.finish(self._lines.faults, ordered=self._options.ordered)
+        return True
 
     async def _drive(self, pool: Pool, work: BatchWork, *, heeds_signals: bool) -> int | None:
         """Ask all lines; the signal that stopped it, if one did."""

@@ -110,7 +110,7 @@ class BatchWork:
         """The next line; None when there is none, or no more are to be begun."""
         if not (self._given_back or self._waiting):
             return None
-        self._check_limits()
+        self.check_limits()
         if self.stopped:
             return None
         self._under_way += 1
@@ -148,7 +148,8 @@ class BatchWork:
             elapsed_s=time.monotonic() - self._begun,
         )
 
-    def _check_limits(self) -> None:
+    def check_limits(self) -> None:
+        """Stop if a limit is reached; `take` does so by itself."""
         if self._most_tokens is not None and self._tokens >= self._most_tokens:
             self.stop(f"{self._tokens:,} tokens are computed (--max-tokens-total)")
         if self._end is not None and _now() >= self._end:

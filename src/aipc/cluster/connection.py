@@ -105,7 +105,10 @@ def prepare(address: str | None) -> None:
 
 def silence() -> None:
     """What Ray says by itself is for its logs: an error reaches the user as an exception."""
+    from ray._private import worker
+
     logging.getLogger("ray").setLevel(logging.CRITICAL)
+    worker._worker_logs_enabled = False  # noqa: SLF001 - nothing else keeps it off stdout
 
 
 def _init(**arguments: object) -> None:

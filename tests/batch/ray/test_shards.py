@@ -7,14 +7,14 @@ from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError, UsageError
 
 pytest.importorskip("fsspec", reason="fsspec comes with aipc[ray]")
-from aipc.batch.ray.shards import Shards
+from aipc.batch.ray.shards import AnswerShards
 
 KEY = RunKey("0" * 64, "fake")
 
 
 @pytest.fixture(params=["", "file://", "memory://"])
 def shards(request, tmp_path):
-    begun = Shards(f"{request.param}{tmp_path.as_posix()}/out.shards")
+    begun = AnswerShards(f"{request.param}{tmp_path.as_posix()}/out.shards")
     begun.begin(KEY)
     yield begun
     begun.remove()
@@ -35,7 +35,7 @@ def test_what_is_written_is_read_and_again_by_the_same_name(shards):
 
 @pytest.mark.parametrize("cut", [1, 2, 40])
 def test_a_torn_shard_answers_nothing(tmp_path, cut):
-    shards = Shards(str(tmp_path / "shards"))
+    shards = AnswerShards(str(tmp_path / "shards"))
     shards.begin(KEY)
     path = tmp_path / "shards" / shards.write(answers("a", "b"))
     path.write_bytes(path.read_bytes()[:-cut])
@@ -43,7 +43,7 @@ def test_a_torn_shard_answers_nothing(tmp_path, cut):
 
 
 def test_nodes_see_the_run_and_its_end(shards):
-    node = Shards(shards.address)
+    node = AnswerShards(shards.address)
     node.check(KEY)
     assert not node.is_stopped
     shards.stop()
@@ -56,20 +56,20 @@ def test_another_runs_shards_are_refused_with_the_difference(shards):
     with pytest.raises(BatchError, match="of another run: the input has changed"):
         shards.begin(RunKey("1" * 64, "fake"))
     with pytest.raises(BatchError, match=r"not the driver's folder .* all nodes share"):
-        Shards(shards.address).check(RunKey("1" * 64, "fake"))
+        AnswerShards(shards.address).check(RunKey("1" * 64, "fake"))
 
 
 def test_a_folder_that_a_node_does_not_see_is_told(tmp_path):
     with pytest.raises(BatchError, match="give --shards a folder that all nodes share"):
-        Shards(str(tmp_path / "elsewhere")).check(KEY)
+        AnswerShards(str(tmp_path / "elsewhere")).check(KEY)
 
 
 def test_a_kind_of_url_that_nothing_opens_is_refused():
     with pytest.raises(UsageError, match=r"'nothing://x' can't be opened .*--shards"):
-        Shards("nothing://x")
+        AnswerShards("nothing://x")
 
 
 def test_a_folder_that_can_not_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BatchError, match=r"can't use .*answers are kept"):
-        Shards(str(tmp_path / "file" / "shards")).begin(KEY)
+        AnswerShards(str(tmp_path / "file" / "shards")).begin(KEY)

@@ -19,7 +19,7 @@ class ClusterOptions:
         minimum=1,
         default_words="all there are at the start",
     )
-    retries: int = option(
+    actor_retries: int = option(
         8, "times that lines are asked again whose actor or node has died", minimum=0
     )
     shards: str | None = option(

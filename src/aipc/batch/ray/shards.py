@@ -27,7 +27,7 @@ _SUFFIX = ".jsonl"
 _WHERE = "give --shards a folder that all nodes share, or a URL that fsspec opens"
 
 
-class Shards:
+class AnswerShards:
     """The shards of one run; made on the driver and, from its ``address``, on every node."""
 
     def __init__(self, address: str) -> None:
