@@ -74,7 +74,7 @@ def test_options_are_read_from_texts_and_refused_by_name():
 
 
 def test_a_device_that_is_not_here_is_refused_before_ray_is_started():
-    with pytest.raises(DeviceError, match=r"GPU\.7"):
+    with pytest.raises(DeviceError, match="this machine has no"):
         run({"device": "gpu.7"})
 
 
