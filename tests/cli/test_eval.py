@@ -10,7 +10,7 @@ from aipc.measure.bench.result import ArtifactFacts, MachineFacts
 from aipc.measure.quality import evaluation
 from aipc.measure.quality.degenerate import AnswerChecks, check_answer
 from aipc.measure.quality.divergence import Agreement
-from aipc.measure.quality.evaluation import Evaluation
+from aipc.measure.quality.evaluation import SCHEMA, Evaluation
 from aipc.measure.quality.quality import Quality, TextFacts
 from aipc.measure.quality.tasks import Scores, TaskOutcome
 from aipc.measure.statistics import Interval
@@ -34,7 +34,7 @@ QUALITY = Quality(
     reference={},
 )
 FOUND = Evaluation(
-    schema=1,
+    schema=SCHEMA,
     created="2026-11-22T10:00:00+00:00",
     aipc="0.1.0",
     model="tiny",
@@ -104,7 +104,7 @@ def test_one_json_object_and_a_file_hold_everything(aipc, found, tmp_path):
     outcome = aipc("eval", "tiny", "--json", "-o", str(tmp_path / "e.json"))
     told = json.loads(outcome.stdout)
     assert told["quality"]["kl"]["middle"] == 0.05
-    assert told["schema"] == 1
+    assert told["schema"] == SCHEMA
     assert json.loads((tmp_path / "e.json").read_text()) == told
     assert evaluation.read(tmp_path / "e.json") == FOUND
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from functools import partial
 
 import pytest
@@ -62,6 +64,12 @@ def test_a_result_is_kept_once_and_read_again(found, tmp_path):
     assert read(tmp_path / "new" / "eval.json") == found
     with pytest.raises(MeasurementError, match="exists already"):
         write(found, tmp_path / "new" / "eval.json")
+
+
+def test_one_of_the_first_schema_is_read_whose_machines_had_no_id(report_files):
+    found = read(report_files[2])
+    assert json.loads(report_files[2].read_text("utf-8"))["schema"] == 1
+    assert (found.schema, found.machine.id) == (2, None)
 
 
 @pytest.mark.parametrize("text", ["[]", '{"schema": 99}', '{"schema": 1}', "no JSON"])
