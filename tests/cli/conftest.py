@@ -29,6 +29,12 @@ class Outcome:
     stderr: str
 
 
+@pytest.fixture(autouse=True)
+def no_terminal_s_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tests are run in states its own, as pytest-xdist does."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def aipc(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
