@@ -144,10 +144,10 @@ def run(
         with reading as lines:
             models = _Models(lines, chosen, store)
             one = _Run(lines, out, options, models, loading, notify, watch)
+            check_begun(out, one.key({}))
             if ray is not None:
                 spread = cluster or ClusterOptions()
                 return one.run_on_cluster(ray, spread, loader, heeds_signals=heeds_signals)
-            check_begun(out, one.key({}))
             return asyncio.run(one.run(loader, heeds_signals=heeds_signals))
 
 
@@ -254,7 +254,7 @@ class _Run:
         loading = dict(self._loading)
         plan = NodePlan(
             shards=options.shards or f"{self._out}.shards",
-            key=self._key({}),
+            key=self.key({}),
             models={name: card.load_name for name, card in self._models.cards.items()},
             device=loading.pop("device", "auto"),
             loading=loading,
