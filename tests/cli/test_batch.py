@@ -35,6 +35,23 @@ def ran(monkeypatch):
     return end
 
 
+def test_a_cluster_is_asked_as_the_flags_say(aipc, ran) -> None:
+    seen = ran(summary())
+    assert aipc("batch", "in.jsonl", "out.jsonl", "--ray").status == 0
+    assert (seen["ray"], seen["cluster"]) == ("here", None)
+    flags = ("--ray", "10.0.0.1:6379", "--max-actors", "9", "--shards", "s3://runs/1")
+    assert aipc("batch", "in.jsonl", "out.jsonl", *flags).status == 0
+    assert seen["ray"] == "10.0.0.1:6379"
+    assert (seen["cluster"].max_actors, seen["cluster"].shards) == (9, "s3://runs/1")
+
+
+def test_a_clusters_flags_without_one_are_refused(aipc, ran) -> None:
+    ran(summary())
+    outcome = aipc("batch", "in.jsonl", "out.jsonl", "--max-actors", "2")
+    assert outcome.status == 2
+    assert "give --ray too" in outcome.stderr
+
+
 def test_flags_reach_the_batch(aipc, ran) -> None:
     seen = ran(summary())
     how = ("--exact", "--ordered", "--max-tokens-total", "500", "--in-flight", "4")

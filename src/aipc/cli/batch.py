@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aipc.batch.options import BatchOptions
+from aipc.batch.ray.options import HERE, ClusterOptions
 from aipc.cli.batch_display import batch_display
 from aipc.cli.option_flags import flags_of, given
 from aipc.cli.output import STOPPED, notice, write_json
 from aipc.cli.session_flags import MODEL_HELP, loading_flags, plain_loading, sampling_of
 from aipc.errors import UsageError
+from aipc.options import describe
 from aipc.runtimes.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -37,6 +39,15 @@ if TYPE_CHECKING:
 @click.option("--system", metavar="TEXT", help="Of prompts: a system message before each.")
 @flags_of(Sampling)
 @loading_flags
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value=HERE,
+    metavar="[ADDRESS]",
+    help="Answered by a Ray cluster: HOST:PORT of its head, or auto on a node of one; without an "
+    "address Ray is started here. Behind IN and OUT.",
+)
+@flags_of(ClusterOptions)
 @click.option("--json", "wants_json", is_flag=True, help="What became of it, as JSON on stdout.")
 def batch(
     source: Path, out: Path, model: str | None, system: str | None, wants_json: bool, **flags: Any
@@ -53,6 +64,11 @@ def batch(
     that can't be asked, 130 stopped by Ctrl-C.
     """
     options = given(BatchOptions, flags) or BatchOptions()
+    cluster = given(ClusterOptions, flags)
+    if cluster is not None and flags["ray"] is None:
+        names = ", ".join(declared.flag for declared in describe(ClusterOptions))
+        raise UsageError(f"{names} are for a cluster", "give --ray too, or leave them out")
+    flags["cluster"] = cluster
     summary = _run(source, out, model, options, system, flags)
     _tell(summary, wants_json=wants_json)
     if summary.stop_signal == signal.SIGINT:
@@ -83,6 +99,8 @@ def _run(
             notify=shown.notice,
             watch=shown.watch,
             heeds_signals=True,
+            ray=flags["ray"],
+            cluster=flags["cluster"],
             **plain_loading({**flags, "work": "serve"}),
         )
 

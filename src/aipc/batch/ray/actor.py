@@ -64,8 +64,9 @@ class BlockReport:
     """What became of one block: the ``shard`` with its answers; empty where none was begun.
 
     ``node`` is the host's name, ``actor`` names the process, and ``is_restarted`` says whether it
-    replaces one that died; ``started_s`` is what it took until it could answer, ``seconds`` what
-    the block took.  ``error`` and ``fix`` are of an error that ends it all.
+    replaces one that died; ``started_s`` is what it took until it could answer, at ``ready_at``
+    (seconds since 1970), ``seconds`` what the block took.  ``error`` and ``fix`` are of an error
+    that ends it all.
     """
 
     node: str
@@ -73,6 +74,7 @@ class BlockReport:
     is_restarted: bool
     shard: str = ""
     started_s: float = 0.0
+    ready_at: float = 0.0
     seconds: float = 0.0
     error: str = ""
     fix: str = ""
@@ -132,7 +134,7 @@ class LineActor:
                 self._told[model] = await asyncio.to_thread(self._about, status, pool.store)
             if not self._report.started_s:
                 taken = time.perf_counter() - self._begun_s
-                self._report = replace(self._report, started_s=taken)
+                self._report = replace(self._report, started_s=taken, ready_at=time.time())
             return self._opened
 
     def _open(self) -> tuple[AnswerShards, Pool]:

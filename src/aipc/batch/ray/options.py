@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from aipc.errors import UsageError
 from aipc.options import check, option
 
+HERE = "here"
+"""The address that stands for Ray started on this machine."""
+
 
 @dataclass(frozen=True)
 class ClusterOptions:
@@ -34,7 +37,5 @@ class ClusterOptions:
     def __post_init__(self) -> None:
         check(self)
         if self.min_actors and self.max_actors and self.min_actors > self.max_actors:
-            raise UsageError(
-                f"--min-actors {self.min_actors} is more than --max-actors {self.max_actors}",
-                "swap them",
-            )
+            what = f"--min-actors {self.min_actors} is more than --max-actors {self.max_actors}"
+            raise UsageError(what, "give a larger or no --max-actors")

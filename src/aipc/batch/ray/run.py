@@ -11,7 +11,7 @@ from aipc.batch.lines import CheckedInput
 from aipc.batch.partial import PartialFile
 from aipc.batch.ray.actor import NodePlan
 from aipc.batch.ray.dataset import ClusterDataset
-from aipc.batch.ray.options import ClusterOptions
+from aipc.batch.ray.options import HERE, ClusterOptions
 from aipc.batch.ray.shards import AnswerShards
 from aipc.batch.work import BatchWork, Counts
 from aipc.cluster.connection import connected
@@ -20,9 +20,6 @@ from aipc.devices.remembered import remembered_devices
 from aipc.errors import ClusterError, UsageError
 from aipc.models.store import Store
 from aipc.progress import Notify
-
-HERE = "here"
-"""The address that stands for Ray started on this machine."""
 
 
 @contextmanager
