@@ -6,6 +6,7 @@ import time
 import pytest
 from ray_cluster import needs_ray, two_raylets
 
+from aipc.cluster import connection
 from aipc.cluster.each_node import on_each_node
 from aipc.cluster.nodes import read_nodes
 from aipc.errors import AipcError, EngineError
@@ -14,8 +15,10 @@ pytestmark = needs_ray
 
 
 @pytest.fixture(scope="module")
-def nodes():
-    with two_raylets():
+def nodes(tmp_path_factory):
+    connection.prepare(None)
+    home = tmp_path_factory.mktemp("home")
+    with two_raylets(home) as address, connection.connected(address):
         yield read_nodes()
 
 

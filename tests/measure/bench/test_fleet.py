@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ray_cluster import needs_ray, two_raylets
 
+from aipc.cluster import connection
 from aipc.errors import EngineError
 from aipc.measure.bench import result
 from aipc.measure.bench.fleet import impersonal, measure_fleet, new_file
@@ -16,10 +17,10 @@ from aipc.measure.bench.plan import BenchPlan
 
 @pytest.fixture(scope="module")
 def raylets(small_store):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIPC_HOME", str(small_store.home))
-        with two_raylets() as cluster:
-            yield cluster
+    """The address of two."""
+    connection.prepare(None)
+    with two_raylets(small_store.home) as address:
+        yield address
 
 
 @needs_ray
@@ -34,7 +35,7 @@ def test_every_node_is_measured_into_a_file_of_its_own(raylets, example_file, tm
         return json.dumps({**table, "model": plan.model})
 
     text = example_file.read_text("utf-8")
-    found = measure_fleet(BenchPlan("small"), "auto", tmp_path / "new", told.append, work)
+    found = measure_fleet(BenchPlan("small"), raylets, tmp_path / "new", told.append, work)
     assert found.failures == ()
     read = [result.read(file) for file in found.files]
     assert len({one.machine.id for one in read}) == 2
@@ -57,7 +58,7 @@ def test_a_node_without_a_usable_result_is_told_and_costs_the_others_nothing(
 
     text, told = example_file.read_text("utf-8"), []
     for kind, error in (("error", "the driver is missing"), ("newer", "its schema is 99")):
-        found = measure_fleet(BenchPlan(), "auto", tmp_path / kind, told.append, work)
+        found = measure_fleet(BenchPlan(), raylets, tmp_path / kind, told.append, work)
         assert len(found.files) == 1
         [(_, failure)] = found.failures
         assert error in str(failure)
@@ -68,7 +69,7 @@ def test_a_node_without_a_usable_result_is_told_and_costs_the_others_nothing(
 @pytest.mark.long
 def test_both_raylets_measure_the_small_model(raylets, tmp_path):
     plan = BenchPlan("smollm2-135m", prompts=(16,), outputs=(8,), options=BenchOptions(repeats=2))
-    found = measure_fleet(plan, "auto", tmp_path, [].append)
+    found = measure_fleet(plan, raylets, tmp_path, [].append)
     assert found.failures == ()
     assert len(found.files) == 2
     for file in found.files:
