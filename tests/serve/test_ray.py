@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import fake_session
@@ -56,10 +57,17 @@ async def until(condition, limit_s=WAIT_S):
     raise AssertionError
 
 
-async def replica_of(model):
-    replica = Replica(DeploymentOptions(model=model), Binding(drain_s=1.0), ray_fakes.make_pool)
-    await replica.open()
-    return replica
+@pytest.fixture
+def replica_of(tmp_path):
+    """Call it with a fake model's name to get an open replica."""
+
+    async def opened(model):
+        make_pool = partial(ray_fakes.make_pool, tmp_path)
+        replica = Replica(DeploymentOptions(model=model), Binding(drain_s=1.0), make_pool)
+        await replica.open()
+        return replica
+
+    return opened
 
 
 def test_options_are_read_from_texts_and_refused_by_name():
@@ -78,7 +86,7 @@ def test_a_device_that_is_not_here_is_refused_before_ray_is_started():
         run({"device": "gpu.7"})
 
 
-def test_a_replica_is_made_when_its_model_has_produced_a_token(run_async):
+def test_a_replica_is_made_when_its_model_has_produced_a_token(run_async, replica_of):
     async def once():
         replica = await replica_of("slow")
         [status] = replica._pool.statuses()
@@ -88,12 +96,12 @@ def test_a_replica_is_made_when_its_model_has_produced_a_token(run_async):
     assert run_async(once()).state == "ready"
 
 
-def test_a_model_that_does_not_load_makes_no_replica(run_async):
+def test_a_model_that_does_not_load_makes_no_replica(run_async, replica_of):
     with pytest.raises(AipcError, match="the fake has no such device"):
         run_async(replica_of("broken"))
 
 
-def test_a_dead_worker_is_started_again_without_a_request(run_async):
+def test_a_dead_worker_is_started_again_without_a_request(run_async, replica_of):
     async def killed():
         replica = await replica_of("fake")
         [before] = replica._pool.statuses()
@@ -111,7 +119,7 @@ def test_a_dead_worker_is_started_again_without_a_request(run_async):
     assert after.restarts == 1
 
 
-def test_a_replica_whose_worker_keeps_failing_is_not_healthy(run_async, request_of):
+def test_a_replica_whose_worker_keeps_failing_is_not_healthy(run_async, replica_of, request_of):
     async def failing():
         replica = await replica_of("fake")
         healthy = []
@@ -175,16 +183,17 @@ def test_without_a_key_only_this_machine_is_answered(run_async, server, key, sta
 
 
 @pytest.fixture(scope="module")
-def deploy():
+def deploy(tmp_path_factory):
     """Deploy so many replicas of fakes on a Ray of this module's own."""
     port = free_port()
+    make_pool = partial(ray_fakes.make_pool, tmp_path_factory.mktemp("replicas"))
 
     def deployed(replicas):
         from ray import serve
 
         options = DeploymentOptions(model="fake", replicas=replicas, per_node=2, cpus=0, port=port)
         made = replicated(options)
-        serve.run(made.bind(options, Binding(port=port), ray_fakes.make_pool))
+        serve.run(made.bind(options, Binding(port=port), make_pool))
         states = serve.status().applications["default"].deployments["aipc"].replica_states
         assert states["RUNNING"] == replicas
         return f"http://127.0.0.1:{port}"

@@ -12,8 +12,9 @@ from aipc.pool.options import PoolOptions
 from aipc.pool.pool import Pool
 
 
-def make_pool(options) -> Pool:
-    home = Path(tempfile.mkdtemp(prefix="aipc-replica-"))
+def make_pool(folder: Path, options) -> Pool:
+    """Of a store of its own, somewhere in ``folder``."""
+    home = Path(tempfile.mkdtemp(dir=folder))
     registry = FakeRegistry(home, {options.model: FAKE_BYTES})
     limits = PoolOptions(max_running=options.max_running)
     return Pool(registry, limits, loader=fake_session.LOADER, device_list=FakeDevices())
