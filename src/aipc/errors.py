@@ -13,6 +13,7 @@ AipcError                    what happened; what to do next
 ├── ArtifactError            a folder that is no whole artifact, or not for this use
 ├── DeviceError              a device or runtime that this machine does not have
 ├── EngineError              the vendor's runtime failed; its own error is the cause
+│   └── EngineBroken         and can't go on: the model has to be loaded again
 ├── MeasurementError         a measurement that can't be made, read or compared
 ├── BatchError               a batch that can't be read, written or gone on with
 ├── ClusterError             Ray is missing, can't be reached, or lost what it was to do
@@ -88,6 +89,10 @@ class DeviceError(AipcError):
 
 
 class EngineError(AipcError):
+    pass
+
+
+class EngineBroken(EngineError):
     pass
 
 

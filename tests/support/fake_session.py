@@ -5,6 +5,7 @@
     clock N every S     N tokens, each the time at which it was made
     die / die after N   the process ends as a crash does, at once or after N tokens
     hang                no token ever, and deaf to cancel
+    break               EngineBroken, after one token
     fail                EngineError with a vendor's error as its cause, after one token
     refuse [after S]    UsageError before the first token, at once or after S seconds
     call                a tool call
@@ -31,7 +32,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from aipc.errors import DeviceError, EngineError, PromptTooLong, UsageError
+from aipc.errors import DeviceError, EngineBroken, EngineError, PromptTooLong, UsageError
 from aipc.generate import (
     Alternative,
     Echo,
@@ -230,8 +231,8 @@ def _script(text: str) -> tuple[Iterator[str], float]:
         return _dying(int(rest[1]) if rest else 0), 0.0
     if verb == "hang":
         return _hanging(), 0.0
-    if verb == "fail":
-        return _failing(), 0.0
+    if verb in {"fail", "break"}:
+        return _failing(EngineBroken if verb == "break" else EngineError), 0.0
     return iter([f"{word} " for word in text.split()]), 0.0
 
 
@@ -248,9 +249,9 @@ def _hanging() -> Iterator[str]:
     yield ""
 
 
-def _failing() -> Iterator[str]:
+def _failing(kind: type[EngineError]) -> Iterator[str]:
     yield "0 "
-    raise EngineError("the fake failed", "ask again") from RuntimeError("vendor's own words")
+    raise kind("the fake failed", "ask again") from RuntimeError("vendor's own words")
 
 
 def load(arguments: dict[str, Any], progress: Any, notify: Any) -> FakeSession:

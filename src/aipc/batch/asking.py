@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aipc.batch.answers import LineAnswer, new_answer, refused_answer
 from aipc.batch.lines import Line
-from aipc.errors import AipcError
+from aipc.errors import AipcError, EngineBroken
 from aipc.generate import Finished
 from aipc.generate.request import GenerationRequest
 from aipc.pool.failures import Draining, TryLater, WorkerDied
+from aipc.pool.worker.messages import ServerEvent
 from aipc.wire.errors import HTTPError, http_error, new_request_id
 from aipc.wire.exchange import IndexedEvent, events_of
 from aipc.wire.openai.urls import begin
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class LineInterrupted(TryLater):
-    """The worker died while it answered the line, which may be why."""
+    """The worker died, or its engine broke, while it answered the line, which may be why."""
 
 
 async def answer_line(
@@ -38,26 +40,10 @@ async def answer_line(
         LineInterrupted: its worker died.
         TryLater: no answer was begun; it says when to ask again.
     """
-
-    async def ask(requests: Sequence[GenerationRequest]) -> AsyncGenerator[IndexedEvent, None]:
-        name = model or exchange.body.model
-        for index, request in enumerate(requests):
-            wanted = _whole(request, line.custom_id, index)
-            stream = pool.answer(name, exchange.body.device, wanted, is_background=is_background)
-            async with aclosing(stream):
-                try:
-                    async for event in stream:
-                        if isinstance(event, Finished) and event.reason == "cancelled":
-                            raise Draining("the answer was ended by the server", "ask again")
-                        yield index, event
-                except WorkerDied as error:
-                    if stream.number is None:
-                        raise
-                    raise LineInterrupted(error.what, error.fix) from error
-
     try:
         exchange = begin(line.url, line.body)
-        async with aclosing(events_of(exchange, ask)) as events:
+        ask = _Asking(pool, model or exchange.body.model, exchange.body.device, is_background)
+        async with aclosing(events_of(exchange, partial(ask.events, line.custom_id))) as events:
             async for index, event in events:
                 exchange.add(index, event)
     except TryLater:
@@ -66,6 +52,38 @@ async def answer_line(
         return refused_answer(line.custom_id, http_error(error))
     body = exchange.whole().model_dump(mode="json", exclude_unset=True, by_alias=True)
     return new_answer(line.custom_id, body, new_request_id())
+
+
+@dataclass(frozen=True)
+class _Asking:
+    pool: Pool
+    model: str
+    device: str | None
+    is_background: bool
+
+    async def events(
+        self, custom_id: str, requests: Sequence[GenerationRequest]
+    ) -> AsyncGenerator[IndexedEvent, None]:
+        for index, request in enumerate(requests):
+            async with aclosing(self._answer(_whole(request, custom_id, index))) as events:
+                async for event in events:
+                    yield index, event
+
+    async def _answer(self, request: GenerationRequest) -> AsyncGenerator[ServerEvent, None]:
+        background = self.is_background
+        stream = self.pool.answer(self.model, self.device, request, is_background=background)
+        try:
+            async with aclosing(stream):
+                async for event in stream:
+                    if isinstance(event, Finished) and event.reason == "cancelled":
+                        raise Draining("the answer was ended by the server", "ask again")
+                    yield event
+        except WorkerDied as error:
+            if stream.number is None:
+                raise
+            raise LineInterrupted(error.what, error.fix) from error
+        except EngineBroken as error:
+            raise LineInterrupted(error.what, "ask again: it is loaded anew") from error
 
 
 def seed_of(custom_id: str, index: int) -> int:

@@ -18,7 +18,7 @@ _HOW = "write a time of day (06:30), how long (2h) or a date and time (2027-01-3
 class BatchOptions:
     exact: bool = option(False, "one answer at a time, with numerics that no other answer changes")
     in_flight: int | None = option(
-        None, "lines under way at once", minimum=1, default_words="128; 1 with --exact"
+        None, "lines under way at once; without it 128, with --exact 1", minimum=1
     )
     ordered: bool = option(False, "write the answers in the order of the input")
     skip_invalid: bool = option(

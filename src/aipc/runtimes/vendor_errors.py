@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aipc.errors import AipcError, EngineError
+from aipc.errors import AipcError, EngineBroken, EngineError
 
 _SOURCE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")
 
@@ -37,6 +37,14 @@ def reason_line(error: Exception) -> str:
 
 def again(error: AipcError) -> EngineError:
     """The same for another reader: an exception keeps the trace of the thread that raises it."""
-    same = EngineError(error.what, error.fix)
+    kind = EngineBroken if isinstance(error, EngineBroken) else EngineError
+    same = kind(error.what, error.fix)
+    same.__cause__ = error.__cause__
+    return same
+
+
+def broken(error: AipcError) -> EngineBroken:
+    """What ended the thread that computes, for those who wait for it."""
+    same = EngineBroken(error.what, error.fix)
     same.__cause__ = error.__cause__
     return same

@@ -13,7 +13,7 @@ import openvino_genai
 import pytest
 from openvino_scorer import EXACT
 
-from aipc.errors import EngineError
+from aipc.errors import EngineBroken, EngineError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.openvino.batch import Batch, BatchRequest
 from aipc.runtimes.openvino.engine import PROMPT_CHUNK, OpenVINORuntime
@@ -177,11 +177,11 @@ def test_a_failure_reaches_every_reader_and_whoever_asks_later(start, error):
 
     pipeline.step = fail
     for request in requests:
-        with pytest.raises(EngineError, match="failed while generating") as caught:
+        with pytest.raises(EngineBroken, match="failed while generating") as caught:
             read(request)
         assert caught.value.__cause__ is error
         assert request.read().ids == []
-    with pytest.raises(EngineError, match=r"can't go on after an error .*; load it again"):
+    with pytest.raises(EngineBroken, match=r"can't go on after an error .*; load it again"):
         ask(batch, 3)
 
 

@@ -23,7 +23,7 @@ from aipc.runtimes.onnx.sequence import crosses, even_piece
 from aipc.runtimes.prompt_lookup import LookupText, PromptLookup
 from aipc.runtimes.sampler import Sampler, Scores, logprobs_of
 from aipc.runtimes.token_queue import TokenChunk, TokenQueue
-from aipc.runtimes.vendor_errors import again, translated
+from aipc.runtimes.vendor_errors import again, broken, translated
 
 
 class RowRequest:
@@ -166,7 +166,7 @@ class RowBatch:
                     self._admit()
                     self._step()
         except EngineError as error:
-            self._failure = error
+            self._failure = broken(error)
         for request in self._all():
             if self._failure is None:
                 request.cancel()

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from aipc.errors import EngineError
+from aipc.errors import EngineBroken, EngineError
 from aipc.runtimes.token_queue import Readers, TokenChunk, TokenQueue
-from aipc.runtimes.vendor_errors import again, translated
+from aipc.runtimes.vendor_errors import again, broken, translated
 
 _PATIENCE_S = 0.02
 """With a reader that keeps the others waiting."""
@@ -145,7 +145,7 @@ class Batch:
         if self._is_closed:
             raise _closed()
         if self._failure is not None:
-            raise EngineError(
+            raise EngineBroken(
                 f"the model can't go on after an error ({self._failure.what})", "load it again"
             ) from self._failure
 
@@ -161,7 +161,7 @@ class Batch:
                 self._free_all()
             self._end(_closed())
         except EngineError as error:
-            self._end(error)
+            self._end(broken(error))
         finally:
             self._pipeline = None
 
