@@ -22,7 +22,7 @@ def body(at):
 
 
 def answers_and_sample(count, sample, out, smollm_gguf, small_store):
-    """Those of a batch by the line's number, and what some prompts have in a session of their own."""
+    """Those of a batch by the line's number, and what some prompts get in their own session."""
     source = out.with_name("in.jsonl")
     with source.open("w") as file:
         for at in range(count):

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from aipc.errors import DeviceError, EngineError, UsageError
+from aipc.errors import DeviceError, EngineBroken, EngineError, UsageError
 from aipc.generate import Finished, ToolCall
 from aipc.generate.request import GenerationRequest
 from aipc.pool.failures import (
@@ -240,6 +240,20 @@ def test_a_count_loads_the_model(fake_pool, answer_of, run_async):
             return await answer_of(pool, "two words", count_only=True)
 
     assert run_async(go())[1].usage.prompt_tokens == 2
+
+
+def test_a_worker_whose_engine_can_not_go_on_is_replaced(fake_pool, answer_of, run_async):
+    async def go():
+        async with fake_pool() as pool:
+            slow = asyncio.ensure_future(answer_of(pool, "count 1000 every 0.05"))
+            with pytest.raises(EngineBroken):
+                await answer_of(pool, "break")
+            with pytest.raises(WorkerDied, match="engine of 'fake' could not go on"):
+                await slow
+            assert (await answer_of(pool, "hello"))[0] == "hello "
+            assert pool.statuses()[0].restarts == 1
+
+    run_async(go())
 
 
 def test_a_death_fails_its_answers_and_the_next_request_gets_a_new_worker(

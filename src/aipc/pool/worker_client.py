@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aipc.child import Message
-from aipc.errors import AipcError
+from aipc.errors import AipcError, EngineBroken
 from aipc.generate import Text
 from aipc.pool.failures import WorkerDied
 from aipc.pool.fair_queue import PendingRequest
@@ -141,7 +141,12 @@ class WorkerClient:
             took_s = self._loop.time() - pending.started_at
             self._on_change(None if pending.is_background else took_s)
         else:
-            pending.fail(error_from_data(message["failed"]))
+            error = error_from_data(message["failed"])
+            pending.fail(error)
+            if isinstance(error, EngineBroken):
+                what = f"the engine of '{self._name}' could not go on"
+                self.error = WorkerDied(what, "ask again: it is started anew")
+                self._process.kill()
             self._on_change(None)
 
     def _on_report(self, message: Message) -> None:

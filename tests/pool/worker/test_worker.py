@@ -129,7 +129,7 @@ def test_each_answer_ends_once_even_when_it_is_cancelled_twice(worker):
 def test_the_first_complete_answer_alone_is_followed_by_other_work(tmp_path):
     session = fake_session.FakeSession({"model": "fake", "device": "cpu", "home": str(tmp_path)})
     events, after = SimpleQueue(), SimpleQueue()
-    answers = RunningAnswers(session, events, lambda: after.put(None), lambda: None)
+    answers = RunningAnswers(session, events, lambda: after.put(None))
     for number, text in enumerate(("fail", "Hi", "Hi")):
         answers.start(number, {"messages": [{"content": text}], "sampling": {}})
         while not {"finished", "failed"} & events.get(timeout=10).keys():
@@ -170,12 +170,3 @@ def test_an_answer_that_nobody_reads_while_it_is_made_comes_in_few_events(worker
     texts = [one["event"]["text"] for one in messages[:-1]]
     assert "".join(texts) == "".join(f"{at} " for at in range(200))
     assert len(texts) == 2
-
-
-def test_it_ends_when_its_engine_can_not_go_on(worker):
-    until(worker, "ready")
-    send(worker, 1, "fail")
-    assert until(worker, "failed")["failed"]["kind"] == "EngineError"
-    send(worker, 2, "break")
-    assert until(worker, "failed")["failed"]["kind"] == "EngineBroken"
-    assert worker.wait(10) == 0

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from aipc.child import Message, Outbox, batches, own_pipes
-from aipc.errors import EngineBroken, EngineError
+from aipc.errors import EngineError
 from aipc.generate import Finished, Text, Thinking, Timings, Usage
 from aipc.generate.events import join
 from aipc.generate.request import GenerationRequest
@@ -74,7 +74,7 @@ class Worker:
             self._outbox.put({"failed": error_to_data(error)})
             return None
         later = partial(make_ready_later, session.facts, arguments["home"], self._notify)
-        self._answers = RunningAnswers(session, self._outbox, later, self._over.set)
+        self._answers = RunningAnswers(session, self._outbox, later)
         self._outbox.put({"ready": ready})
         return session
 
@@ -126,21 +126,11 @@ class RunningAnswers:
     Every answer ends with exactly one message: "finished" with its `Finished`, or "failed".
     """
 
-    def __init__(
-        self,
-        session: Any,
-        outbox: Outbox,
-        after_first: Callable[[], None],
-        on_broken: Callable[[], None],
-    ) -> None:
-        """``after_first`` is called once, when an answer is complete.
-
-        ``on_broken`` is called when the engine can't go on.
-        """
+    def __init__(self, session: Any, outbox: Outbox, after_first: Callable[[], None]) -> None:
+        """``after_first`` is called once, when an answer is complete."""
         self._session = session
         self._outbox = outbox
         self._after_first: Callable[[], None] | None = after_first
-        self._on_broken = on_broken
         self._lock = threading.Lock()
         self._running: dict[int, _Answer] = {}
 
@@ -182,8 +172,6 @@ class RunningAnswers:
                     self._outbox.put({"id": number, "event": data})
         except Exception as error:  # noqa: BLE001 - any error goes to the client
             self._end(number, {"id": number, "failed": error_to_data(error)})
-            if isinstance(error, EngineBroken):
-                self._on_broken()
 
     def _count(self, number: int, request: GenerationRequest) -> None:
         counted = Usage(self._session.count(request), 0)
