@@ -129,10 +129,11 @@ HEAD = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\
         ("multipart/form-data; boundary=" + "x" * 500, HEAD, "boundary"),
     ],
 )
-def test_a_broken_form_is_refused_and_leaves_nothing(server, client, kind, body, says):
+def test_a_broken_form_is_refused_and_leaves_nothing(server, client, kind, body, says, caplog):
     before = sorted(folder_of(server).glob("*"))
     reply = client.post("/v1/files", content=body, headers={"Content-Type": kind})
     assert says in refused(reply, 400, None, "invalid_form")
+    assert [one for one in caplog.records if "multipart" in one.name] == []
     assert sorted(folder_of(server).glob("*")) == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ _MOST_PARTS = 16
 _LONGEST_FIELD = 4096
 FORM_BYTES = 2 * _MOST_PARTS * _LONGEST_FIELD
 """At most, of a form but for its file."""
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it logs what clients send
 
 
 class Form:
