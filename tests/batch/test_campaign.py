@@ -128,9 +128,9 @@ def campaign(batch, kills, seed):
     batch.out.unlink()
     seen = Counter()
     before = {}
-    for _ in range(kills):
+    while seen["killed"] < kills:
         process = batch.start()
-        time.sleep(draw.uniform(0.05, 1.0) * whole_s)
+        time.sleep(draw.uniform(0.05, 0.95) * whole_s)
         seen["killed" if process.poll() is None else "ended by itself"] += 1
         kill(process)
         now = batch.kept()
