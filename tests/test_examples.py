@@ -5,9 +5,11 @@ AIPC_EXAMPLE_MODEL names another one for them.
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +58,25 @@ def test_hello(environment):
     done = run(environment, EXAMPLES / "hello.py", environment["AIPC_EXAMPLE_MODEL"])
     assert "Paris" in done.stdout
     assert "running on" in done.stderr
+
+
+def test_batch_eval_scores_every_kind_of_question(environment, tmp_path):
+    asked = (environment["AIPC_EXAMPLE_MODEL"], "--questions", "18", "--keep", tmp_path)
+    done = run(environment, EXAMPLES / "batch_eval.py", *asked)
+    rows = dict(re.findall(r"^(\w+) +(\d+ of +\d+) +\d+%", done.stdout, re.MULTILINE))
+    assert len(rows) == 10
+    assert rows["capital"] in {"1 of   2", "2 of   2"}
+    assert rows["all"].endswith("of  18")
+    assert len((tmp_path / "answers.jsonl").read_text("utf-8").splitlines()) == 18
+
+
+def test_batch_extract_fills_the_columns_of_every_row(environment):
+    done = run(environment, EXAMPLES / "batch_extract.py", environment["AIPC_EXAMPLE_MODEL"])
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert [row["id"] for row in rows] == ["1001", "1002", "1003"]
+    for row in rows:
+        assert row["mood"] in {"pleased", "neutral", "annoyed"}
+        assert row["topic"] in {"delivery", "product", "order"}
 
 
 def test_a_demo_answers_as_a_script(demo, environment):
