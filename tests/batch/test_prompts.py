@@ -113,8 +113,17 @@ def test_a_body_has_the_members_and_the_system_text_that_all_share(tmp_path):
 def test_other_files_and_files_that_are_not_there_are_refused(asked, tmp_path):
     with pytest.raises(UsageError, match=r"\.parquet"):
         asked("in.xlsx", "")
-    with pytest.raises(BatchError, match="No such file"):
-        write_requests(PromptTable(tmp_path / "none.txt"), tmp_path / "out.jsonl")
+    for name in ("none.txt", "none.jsonl", "none.csv", "none.parquet"):
+        with pytest.raises(BatchError, match=rf"can't read '.*{name}': No such file") as caught:
+            write_requests(PromptTable(tmp_path / name), tmp_path / "out.jsonl")
+        assert caught.value.fix == "check its path"
+
+
+def test_a_copy_that_cannot_be_written_is_told_as_such(tmp_path):
+    (tmp_path / "in.txt").write_text("hello\n")
+    target = tmp_path / "none" / "out.jsonl"
+    with pytest.raises(BatchError, match=r"can't copy the prompts to '.*out\.jsonl'"):
+        write_requests(PromptTable(tmp_path / "in.txt"), target)
 
 
 def test_parquet_is_read_by_its_columns(asked, tmp_path):

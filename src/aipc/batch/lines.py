@@ -91,7 +91,7 @@ class CheckedInput:
         Raises:
             BatchError: it is not what was checked any more, or can't be read.
         """
-        with _explained(self.path), self.path.open("rb") as file:
+        with explained(self.path), self.path.open("rb") as file:
             file.seek(entry.offset)
             raw = file.read(entry.length)
         if zlib.crc32(raw) != entry.crc:
@@ -119,7 +119,7 @@ def check_input(
         BatchError: the file can't be read.
     """
     check = _Check(model, found, math.inf if skip_invalid else _MOST_KEPT)
-    with _explained(path):
+    with explained(path):
         sha256 = check.read_all(path, progress)
     faults = check.end()
     if faults and not skip_invalid:
@@ -130,7 +130,12 @@ def check_input(
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Errors of reading the input, in one line.
+
+    Raises:
+        BatchError: in place of an OSError.
+    """
     try:
         yield
     except OSError as error:

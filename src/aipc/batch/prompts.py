@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from aipc.batch.lines import MAX_LINE, TOO_LONG, Fault, raw_lines
+from aipc.batch.lines import MAX_LINE, TOO_LONG, Fault, explained, raw_lines
 from aipc.errors import BatchError, UsageError, quoted
 from aipc.progress import Notify, unheard
 from aipc.wire import strict_json
@@ -51,12 +51,15 @@ class _Row(NamedTuple):
     """By column; a text is what is wrong with the row."""
 
 
+_Reader = Callable[[PromptTable, Notify], Iterator[_Row]]
+
+
 def write_requests(table: PromptTable, target: Path, notify: Notify = unheard) -> list[Fault]:
     """Write a request for each prompt; returns what is wrong with rows that have none.
 
     Raises:
         UsageError: a file of another kind, or without such a column.
-        BatchError: it can't be read.
+        BatchError: it can't be read, or can't be copied.
     """
     suffix = table.source.suffix.lower()
     if suffix not in _READERS:
@@ -64,11 +67,16 @@ def write_requests(table: PromptTable, target: Path, notify: Notify = unheard) -
         raise UsageError(f"'{table.source}' is no table of prompts by its name", fix)
     try:
         with target.open("wb") as file:
-            return _write(_READERS[suffix](table, notify), table, file)
+            return _write(_rows(_READERS[suffix], table, notify), table, file)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        where = error.filename or target
-        raise BatchError(f"can't copy the prompts to '{where}': {reason}") from error
+        fix = "see that there is room and permission beside OUT"
+        raise BatchError(f"can't copy the prompts to '{target}': {reason}", fix) from error
+
+
+def _rows(reader: _Reader, table: PromptTable, notify: Notify) -> Iterator[_Row]:
+    with explained(table.source):
+        yield from reader(table, notify)
 
 
 def _write(rows: Iterable[_Row], table: PromptTable, file: BinaryIO) -> list[Fault]:
@@ -174,7 +182,7 @@ def _parquet_rows(table: PromptTable, notify: Notify) -> Iterator[_Row]:
         ) from error
     wanted = [name for name in (table.column, table.ids) if name is not None]
     try:
-        with parquet.ParquetFile(table.source) as file:
+        with table.source.open("rb") as opened, parquet.ParquetFile(opened) as file:
             _check_columns(table, file.schema_arrow.names, notify)
             number = 0
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
@@ -202,7 +210,7 @@ def _tell_left_out(table: PromptTable, names: Iterable[str], notify: Notify) -> 
         notify(f"columns left out of the answers, which tell the id: {', '.join(others)}")
 
 
-_READERS: Mapping[str, Callable[[PromptTable, Notify], Iterator[_Row]]] = {
+_READERS: Mapping[str, _Reader] = {
     TEXT: _text_rows,
     ".jsonl": _json_rows,
     ".csv": _csv_rows,

@@ -76,7 +76,7 @@ class Counts:
     @property
     def left_s(self) -> float | None:
         """Seconds to the end, at the rate so far; None before the first answer."""
-        return self.left / self.lines_per_s if self.done else None
+        return self.left * self.elapsed_s / self.done if self.done else None
 
 
 class BatchWork:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aipc.batch.lines import CheckedInput, check_input
+from aipc.batch.lines import CheckedInput, check_input, raw_lines
 from aipc.errors import UsageError
 from aipc.serve.batches.record import RequestFault
 
@@ -45,7 +45,7 @@ def check_requests(path: Path, endpoint: str) -> tuple[CheckedInput, str]:
 def _check_number(path: Path) -> None:
     """Before what is found wrong with each line takes memory."""
     with path.open("rb") as file:
-        for number, _ in enumerate(file, 1):
+        for number, _, _ in raw_lines(file):
             if number > MAX_REQUESTS:
                 message = f"a batch may have {MAX_REQUESTS:,} requests; make several"
                 raise Refused(RequestFault("too_many_requests", message))
