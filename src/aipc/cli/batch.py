@@ -123,10 +123,9 @@ def _tell(summary: BatchSummary, *, wants_json: bool) -> None:
         write_json(facts)
         return
     answered = summary.answered + summary.failed
-    notice(
-        f"{answered:,} lines in {timedelta(seconds=round(summary.seconds))}: "
-        f"{summary.generated:,} tokens, {summary.tokens_per_s:,.0f} a second"
-    )
+    rate = f"{summary.generated:,} tokens, {summary.tokens_per_s:,.0f} a second"
+    told = f"{answered:,} lines in {timedelta(seconds=round(summary.seconds))}"
+    notice(f"{told}: {rate}" if summary.generated else told)
     if summary.left:
         notice(f"{summary.stopped}: {summary.left:,} lines are left; the same command goes on")
         return

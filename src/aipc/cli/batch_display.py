@@ -92,7 +92,7 @@ class BatchBar(BatchDisplay):
 def figures(counts: Counts) -> str:
     """Failures, rate and time left, as far as there are any."""
     told = [f"{counts.failed:,} failed"] if counts.failed else []
-    if counts.done:
+    if counts.generated:
         told.append(f"{counts.tokens_per_s:,.0f} tokens/s")
     if counts.left and counts.left_s is not None:
         told.append(f"{timedelta(seconds=round(counts.left_s))} left")
