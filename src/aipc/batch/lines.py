@@ -58,11 +58,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a line can't be asked; ``custom_id`` where it is known."""
+    """Why a line can't be asked; ``custom_id`` and the member at fault where they are known."""
 
     number: int
     custom_id: str | None
     message: str
+    param: str | None = None
 
     def __str__(self) -> str:
         who = "" if self.custom_id is None else f" ({quoted(self.custom_id)})"
@@ -179,7 +180,8 @@ class _Check:
             custom_id = _id_of(members)
             request = _Request(members, self._model)
         except (HTTPError, AipcError) as error:
-            self._fault(number, custom_id, http_error(error).message)
+            told = http_error(error)
+            self._fault(number, custom_id, told.message, told.param)
         if custom_id is None:
             return
         entry = LineEntry(number, offset, len(raw), zlib.crc32(raw), custom_id)
@@ -188,10 +190,12 @@ class _Check:
             entry = replace(entry, **request.facts)
         self.index.add(entry, is_valid=request is not None)
 
-    def _fault(self, number: int, custom_id: str | None, message: str) -> None:
+    def _fault(
+        self, number: int, custom_id: str | None, message: str, param: str | None = None
+    ) -> None:
         self.count += 1
         if len(self._faults) < self._most_kept:
-            self._faults.append(Fault(number, custom_id, message[:_LONGEST_MESSAGE]))
+            self._faults.append(Fault(number, custom_id, message[:_LONGEST_MESSAGE], param))
 
 
 def raw_lines(

@@ -92,7 +92,7 @@ def faults_of(api, *lines, endpoint=CHAT):
     done = until_ended(api, create(api, *lines, endpoint=endpoint))
     assert (done.status, done.output_file_id, done.error_file_id) == ("failed", None, None)
     assert done.failed_at is not None
-    return [(fault.line, fault.code) for fault in done.errors.data]
+    return [(fault.line, fault.code, fault.param) for fault in done.errors.data]
 
 
 def test_all_that_is_wrong_is_told_before_the_first_token(server, api):
@@ -108,22 +108,22 @@ def test_all_that_is_wrong_is_told_before_the_first_token(server, api):
         [1],
     ]
     assert faults_of(api, *lines) == [
-        (2, "invalid_request"),
-        (3, "invalid_request"),
-        (4, "invalid_request"),
-        (5, "invalid_request"),
-        (6, "invalid_url"),
-        (7, "mismatched_model"),
-        (8, "invalid_request"),
+        (2, "invalid_request", None),
+        (3, "invalid_request", None),
+        (4, "invalid_request", "url"),
+        (5, "invalid_request", "temperature"),
+        (6, "invalid_url", "url"),
+        (7, "mismatched_model", "model"),
+        (8, "invalid_request", None),
     ]
     assert sum(one.answers for one in server.pool.statuses()) == before
 
 
 def test_an_unknown_model_an_empty_file_and_too_many_lines_fail(api):
-    assert faults_of(api, line("a", model="nobody")) == [(None, "model_not_found")]
-    assert faults_of(api) == [(None, "empty_file")]
+    assert faults_of(api, line("a", model="nobody")) == [(None, "model_not_found", "model")]
+    assert faults_of(api) == [(None, "empty_file", None)]
     short = [{"x": n} for n in range(50_001)]
-    assert faults_of(api, *short) == [(None, "too_many_requests")]
+    assert faults_of(api, *short) == [(None, "too_many_requests", None)]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,10 @@ def check_requests(path: Path, endpoint: str) -> tuple[CheckedInput, str]:
         checked = check_input(path, skip_invalid=True)
     except UsageError as error:
         raise Refused(RequestFault("empty_file", "the file has no request")) from error
-    faults = [RequestFault("invalid_request", one.message, one.number) for one in checked.faults]
+    faults = [
+        RequestFault("invalid_request", one.message, one.number, one.param)
+        for one in checked.faults
+    ]
     faults += _of_other_targets(checked, endpoint)
     if faults:
         raise Refused(*sorted(faults, key=lambda fault: fault.line or 0))
@@ -64,7 +67,7 @@ def _of_other_targets(checked: CheckedInput, endpoint: str) -> list[RequestFault
             if url != endpoint:
                 code, param, message = "invalid_url", "url", f"url: the batch is for {endpoint}"
             else:
-                code, param = "mismatched_model", "body.model"
-                message = f"body.model: the batch's other requests are for '{models[0]:.80}'"
+                code, param = "mismatched_model", "model"
+                message = f"model: the batch's other requests are for '{models[0]:.80}'"
             faults.append(RequestFault(code, message, line, param))
     return faults

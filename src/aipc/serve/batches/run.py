@@ -132,7 +132,7 @@ class BatchRun:
         try:
             return (await self._pool.card(model)).name
         except ModelUnknown as error:
-            fault = RequestFault("model_not_found", str(error), param="body.model")
+            fault = RequestFault("model_not_found", str(error), param="model")
             raise Refused(fault) from error
 
     async def _outcome(self, answering: asyncio.Future[None]) -> str:
