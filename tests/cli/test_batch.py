@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aipc.batch.local import BatchSummary
+from aipc.batch.runner import BatchSummary
 from aipc.batch.work import Counts
 from aipc.cli.batch_display import figures
 from aipc.errors import UsageError
@@ -29,7 +29,7 @@ def ran(monkeypatch):
                 raise outcome
             return outcome
 
-        monkeypatch.setattr("aipc.batch.local.run", run)
+        monkeypatch.setattr("aipc.batch.runner.run", run)
         return seen
 
     return end

@@ -23,7 +23,7 @@ MODEL = "smollm2-135m"
 def run(folder: Path, name: str, address: str, *, loader=fake_session.LOADER, more=None, **options):
     """Answer FOLDER/in.jsonl to FOLDER/NAME.jsonl, in order, by the nodes at ``address``.
 
-    ``options`` are a batch's, ``more`` a cluster's and what else `aipc.batch.local.run` takes.
+    ``options`` are a batch's, ``more`` a cluster's and what else `aipc.batch.runner.run` takes.
     """
     given = dict(more or {})
     loading = {one: given.pop(one) for one in ("device", "notify") if one in given}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aipc.batch.local import BatchSummary, run
     from aipc.batch.options import BatchOptions
+    from aipc.batch.runner import BatchSummary, run
 
 __all__ = ["BatchOptions", "BatchSummary", "run"]
 
@@ -14,9 +14,9 @@ __all__ = ["BatchOptions", "BatchSummary", "run"]
 def __getattr__(name: str) -> Any:
     """Import at first use: the command's help needs the options alone."""
     if name in {"BatchSummary", "run"}:
-        from aipc.batch import local
+        from aipc.batch import runner
 
-        return getattr(local, name)
+        return getattr(runner, name)
     if name == "BatchOptions":
         from aipc.batch.options import BatchOptions
 

@@ -1,4 +1,4 @@
-"""A batch on this machine: a file of requests in, a file of answers out.
+"""A batch's lines answered on this machine.
 
 Models answer in worker processes, as a server's do: one that dies costs its lines another try.
 """
@@ -9,217 +9,76 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from aipc.artifact import manifest
+from aipc.batch.answers import LineAnswer
 from aipc.batch.asking import answer_line
 from aipc.batch.driver import drive
-from aipc.batch.inputs import checked
 from aipc.batch.line_index import LineEntry
 from aipc.batch.lines import CheckedInput
-from aipc.batch.options import BatchOptions
-from aipc.batch.partial import PartialFile, check_begun, check_output, claimed, errors_path
-from aipc.batch.ray.options import ClusterOptions
-from aipc.batch.run_key import RunKey
-from aipc.batch.work import BatchWork, Counts, in_order
-from aipc.errors import AipcError, UsageError
+from aipc.batch.models import BatchModels
+from aipc.batch.work import BatchWork, Counts
 from aipc.models.blobs import fingerprint
-from aipc.models.store import Store
-from aipc.pool.model_registry import ModelCard, ModelRegistry
 from aipc.pool.options import PoolOptions
 from aipc.pool.pool import Pool
 from aipc.pool.status import ModelStatus
-from aipc.pool.worker.loading import LOADER
-from aipc.progress import Notify, Progress, silent, unheard
-from aipc.wire.openai.urls import EMBEDDINGS
+from aipc.progress import Notify
 
-IN_FLIGHT = 128
-"""Lines under way, where the options do not say."""
 _WATCH_S = 0.5
 Watch = Callable[[Counts], None]
 """Told how far the batch is, twice a second."""
 
 
-@dataclass(frozen=True)
-class BatchSummary:
-    """What became of a batch; the counts are this run's, and ``before`` those answered earlier."""
-
-    out: Path
-    errors: Path | None
-    """Where the failures are, if there are any."""
-    answered: int
-    failed: int
-    before: int
-    left: int
-    """Lines without an answer: it was stopped."""
-    tokens: int
-    """Prompts included."""
-    generated: int
-    seconds: float
-    """From the first line asked to the last answer."""
-    stopped: str = ""
-    """Why it was, while lines are left."""
-    stop_signal: int | None = None
-    """The signal that stopped it."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether every line has an answer that is no failure."""
-        return not self.left and not self.errors
-
-    @property
-    def tokens_per_s(self) -> float:
-        """Generated."""
-        return self.generated / self.seconds if self.seconds else 0.0
-
-
-def run(
-    source: Path | str | None,
-    out: Path | str,
-    model: str | None = None,
-    options: BatchOptions | None = None,
-    *,
-    members: Mapping[str, Any] | None = None,
-    system: str = "",
-    store: Store | None = None,
-    loader: str = LOADER,
-    progress: Progress = silent,
-    notify: Notify = unheard,
-    watch: Watch = lambda _: None,
-    heeds_signals: bool = False,
-    ray: str | None = None,
-    cluster: ClusterOptions | None = None,
-    **loading: Any,
-) -> BatchSummary:
-    """Answer all lines of ``source`` into ``out``, and go on with what an earlier run left.
-
-    What a call with the same input, model and options answered before is kept in OUT.partial.
+class LocalBatch:
+    """The part of one batch that is computed; made, used and closed on one event loop.
 
     Args:
-        source: requests as OpenAI's batches have them, or prompts; None is the standard input.
-        out: where the answers are written when there is one for each line; failures are written
-            beside it, to OUT.errors.jsonl.
-        model: a model as `aipc.load` takes it, which answers every line; None: the one that each
-            line names.
-        options: how; see `BatchOptions`.
-        members: further members of each request's body, where the input is prompts.
-        system: what is said before each prompt.
-        store: where models are kept; None is the user's own.
-        loader: as `Pool` has it; for tests.
-        progress: called while the input is checked.
+        lines: the input.
+        models: what answers it.
+        loading: the arguments of `Pool` for each model, its device among them.
+        in_flight: lines under way at once.
+        loader: as `Pool` has it.
         notify: called with one line for each thing that a user should know.
         watch: called with how far it is.
-        heeds_signals: SIGINT and SIGTERM stop it cleanly; in the main thread alone.
-        ray: where the lines are answered: HOST:PORT of a Ray cluster's head, "auto" for a cluster
-            of which this machine is a node, or "here", which starts Ray; None: without Ray.
-        cluster: how they are spread there.
-        loading: further arguments of `aipc.load` as plain data for JSON, as `Pool` takes them.
-
-    Raises:
-        UsageError: lines that can't be asked, each with its number; models that do not fit them.
-        BatchError: files that can't be read or written, or are another run's.
-        AipcError: as `aipc.load`; or its models can't be had any more.
-    """
-    options, out = options or BatchOptions(), Path(out)
-    source = None if source is None else Path(source)
-    store = store or Store()
-    with claimed(out):
-        check_output(out, retry_failed=options.retry_failed)
-        chosen = None if model is None else ModelRegistry([model], store, only_named=True)
-        name = None if chosen is None else next(iter(chosen.cards()))
-        reading = checked(
-            source,
-            out,
-            options,
-            name,
-            members=members,
-            system=system,
-            progress=progress,
-            notify=notify,
-        )
-        with reading as lines:
-            models = _Models(lines, chosen, store)
-            one = _Run(lines, out, options, models, loading, notify, watch)
-            check_begun(out, one.key({}))
-            if ray is not None:
-                spread = cluster or ClusterOptions()
-                return one.run_on_cluster(ray, spread, loader, heeds_signals=heeds_signals)
-            return asyncio.run(one.run(loader, heeds_signals=heeds_signals))
-
-
-class _Models:
-    """The cards of the models that the lines name.
-
-    Raises:
-        UsageError: one can't answer what it is asked.
-        ModelError: there is no such model.
     """
 
-    def __init__(self, lines: CheckedInput, chosen: ModelRegistry | None, store: Store) -> None:
-        named = list(dict.fromkeys(model for model, _ in lines.entries.targets))
-        try:
-            self.registry = chosen or ModelRegistry(named, store, only_named=True)
-        except AipcError as error:
-            fix = f"{error.fix}; -m MODEL has one model answer all lines" if error.fix else ""
-            raise type(error)(error.what, fix) from error
-        cards = self.registry.cards()
-        called = named if chosen else cards  # a path in the lines has another name as a card
-        self.cards: Mapping[str, ModelCard] = {
-            model: cards[name] for model, name in zip(named, called, strict=True)
-        }
-        """By the name in the lines."""
-        for model, url in lines.entries.targets:
-            _check_kind(self.cards[model], url)
-
-
-def _check_kind(card: ModelCard, url: str) -> None:
-    if card.embeds != (url == EMBEDDINGS):
-        what = "makes embeddings and writes no text" if card.embeds else "makes no embeddings"
-        raise UsageError(f"'{card.name}' {what}, and lines ask it by {url}", "name another model")
-
-
-class _Run:
     def __init__(
         self,
         lines: CheckedInput,
-        out: Path,
-        options: BatchOptions,
-        models: _Models,
+        models: BatchModels,
         loading: Mapping[str, Any],
+        in_flight: int,
+        loader: str,
         notify: Notify,
         watch: Watch,
     ) -> None:
         self._lines = lines
-        self._out = out
-        self._options = options
         self._models = models
-        self._loading = {**loading, "exact": True} if options.exact else dict(loading)
+        self._in_flight = in_flight
         self._notify = notify
         self._watch = watch
-        self._in_flight = 1 if options.exact else options.in_flight or IN_FLIGHT
-
-    async def run(self, loader: str, *, heeds_signals: bool) -> BatchSummary:
-        loading = dict(self._loading)
-        limits = PoolOptions(max_running=self._in_flight, max_waiting=self._in_flight)
-        pool = Pool(
-            self._models.registry,
-            limits,
+        loading = dict(loading)
+        self._pool = Pool(
+            models.registry,
+            PoolOptions(max_running=in_flight, max_waiting=in_flight),
             device=loading.pop("device", "auto"),
             loading=loading,
             loader=loader,
         )
-        try:
-            artifacts = await self._load(pool)
-            return await self._answer(pool, self.key(artifacts), heeds_signals=heeds_signals)
-        finally:
-            await pool.close()
 
-    async def _load(self, pool: Pool) -> Mapping[str, str]:
-        """Each model once, before any line is asked; the hashes of their artifacts."""
+    async def aclose(self) -> None:
+        await self._pool.close()
+
+    async def load(self) -> Mapping[str, str]:
+        """Load each model once, before any line is asked; the hashes of their artifacts.
+
+        Raises:
+            AipcError: as `Pool.load`.
+        """
+        pool = self._pool
         artifacts = {}
         for card in self._models.cards.values():
             loading = asyncio.ensure_future(pool.load(card.name))
@@ -234,65 +93,13 @@ class _Run:
             artifacts[card.name] = await asyncio.to_thread(_artifact_hash, status)
         return artifacts
 
-    def key(self, artifacts: Mapping[str, str]) -> RunKey:
-        options = {"exact": self._options.exact, **self._loading}
-        return RunKey(self._lines.sha256, self._lines.model, artifacts, options)
+    async def answer(self, work: BatchWork, *, heeds_signals: bool = False) -> int | None:
+        """Ask the lines of ``work``; the signal that stopped it, if one did.
 
-    async def _answer(self, pool: Pool, key: RunKey, *, heeds_signals: bool) -> BatchSummary:
-        with self._kept(key) as kept:
-            work, before = self._work(kept)
-            stopped_by = await self._drive(pool, work, heeds_signals=heeds_signals)
-            self._finish(kept, work)
-        return self._summary(work, before, stopped_by)
-
-    def run_on_cluster(
-        self, address: str, options: ClusterOptions, loader: str, *, heeds_signals: bool
-    ) -> BatchSummary:
-        from aipc.batch.ray.actor import NodePlan
-        from aipc.batch.ray.run import ClusterBatch, on_cluster
-
-        loading = dict(self._loading)
-        plan = NodePlan(
-            shards=options.shards or f"{self._out}.shards",
-            key=self.key({}),
-            models={name: card.load_name for name, card in self._models.cards.items()},
-            device=loading.pop("device", "auto"),
-            loading=loading,
-            model_from=options.model_from or "",
-            in_flight=self._in_flight,
-            loader=loader,
-        )
-        with on_cluster(address, self._models.registry.store), self._kept(plan.key) as kept:
-            cluster = ClusterBatch(self._lines, kept, plan, options, self._notify, self._watch)
-            work, before = self._work(kept)
-            stopped_by = cluster.answer(work, heeds_signals=heeds_signals)
-            if self._finish(kept, work):
-                cluster.remove()
-        return self._summary(work, before, stopped_by)
-
-    def _kept(self, key: RunKey) -> closing[PartialFile]:
-        retry = self._options.retry_failed
-        return closing(PartialFile(self._out, key, self._lines.entries, retry_failed=retry))
-
-    def _work(self, kept: PartialFile) -> tuple[BatchWork, int]:
-        """What is left to ask, and how many lines are answered already."""
-        entries, left = self._lines.entries, kept.left()
-        before = len(entries) - len(left)
-        if before:
-            self._notify(f"going on: {before:,} of {len(entries):,} lines are answered")
-        return BatchWork(entries, in_order(entries, left), self._options, kept.append), before
-
-    def _finish(self, kept: PartialFile, work: BatchWork) -> bool:
-        """Write OUT if there is an answer for each line."""
-        if work.counts.left:
-            return False
-        kept.finish(self._lines.faults, ordered=self._options.ordered)
-        return True
-
-    async def _drive(self, pool: Pool, work: BatchWork, *, heeds_signals: bool) -> int | None:
-        """Ask all lines; the signal that stopped it, if one did."""
-        ask = partial(self._ask, pool)
-        driving = asyncio.ensure_future(drive(work, ask, self._in_flight))
+        Raises:
+            AipcError: as `drive`.
+        """
+        driving = asyncio.ensure_future(drive(work, self._ask, self._in_flight))
         with _stopping(work, driving) if heeds_signals else _unstopped() as stop:
             try:
                 while not (await asyncio.wait({driving}, timeout=_WATCH_S))[0]:
@@ -305,26 +112,9 @@ class _Run:
             driving.result()
         return stop[0] if stop else None
 
-    async def _ask(self, pool: Pool, entry: LineEntry) -> Any:
+    async def _ask(self, entry: LineEntry) -> LineAnswer:
         line = self._lines.read(entry)
-        return await answer_line(pool, line, self._models.cards[line.model].name)
-
-    def _summary(self, work: BatchWork, before: int, stop_signal: int | None) -> BatchSummary:
-        counts = work.counts
-        errors = errors_path(self._out)
-        return BatchSummary(
-            out=self._out,
-            errors=errors if not counts.left and errors.exists() else None,
-            answered=counts.done - counts.failed,
-            failed=counts.failed,
-            before=before,
-            left=counts.left,
-            tokens=counts.tokens,
-            generated=counts.generated,
-            seconds=counts.elapsed_s,
-            stopped=work.stopped if counts.left else "",
-            stop_signal=stop_signal,
-        )
+        return await answer_line(self._pool, line, self._models.cards[line.model].name)
 
 
 def _doing(pool: Pool) -> str:

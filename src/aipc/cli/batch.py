@@ -23,7 +23,7 @@ from aipc.options import describe
 from aipc.runtimes.sampling import Sampling
 
 if TYPE_CHECKING:
-    from aipc.batch.local import BatchSummary
+    from aipc.batch.runner import BatchSummary
 
 
 @click.command()
@@ -85,7 +85,7 @@ def _run(
     system: str | None,
     flags: dict[str, Any],
 ) -> BatchSummary:
-    from aipc.batch.local import run
+    from aipc.batch.runner import run
 
     with batch_display() as shown, _listing_faults():
         return run(

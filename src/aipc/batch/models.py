@@ -1,0 +1,42 @@
+"""The models that answer a batch, by the names that its lines have for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aipc.batch.lines import CheckedInput
+from aipc.errors import AipcError, UsageError
+from aipc.models.store import Store
+from aipc.pool.model_registry import ModelCard, ModelRegistry
+from aipc.wire.openai.urls import EMBEDDINGS
+
+
+class BatchModels:
+    """``chosen`` answers all lines; None: each line's own.
+
+    Raises:
+        UsageError: one can't answer what it is asked.
+        ModelError: there is no such model.
+    """
+
+    def __init__(self, lines: CheckedInput, chosen: ModelRegistry | None, store: Store) -> None:
+        named = list(dict.fromkeys(model for model, _ in lines.entries.targets))
+        try:
+            self.registry = chosen or ModelRegistry(named, store, only_named=True)
+        except AipcError as error:
+            fix = f"{error.fix}; -m MODEL has one model answer all lines" if error.fix else ""
+            raise type(error)(error.what, fix) from error
+        cards = self.registry.cards()
+        called = named if chosen else cards  # a path in the lines has another name as a card
+        self.cards: Mapping[str, ModelCard] = {
+            model: cards[name] for model, name in zip(named, called, strict=True)
+        }
+        """By the name in the lines."""
+        for model, url in lines.entries.targets:
+            _check_kind(self.cards[model], url)
+
+
+def _check_kind(card: ModelCard, url: str) -> None:
+    if card.embeds != (url == EMBEDDINGS):
+        what = "makes embeddings and writes no text" if card.embeds else "makes no embeddings"
+        raise UsageError(f"'{card.name}' {what}, and lines ask it by {url}", "name another model")
