@@ -26,7 +26,11 @@ def run(folder: Path, name: str, address: str, *, loader=fake_session.LOADER, mo
     ``options`` are a batch's, ``more`` a cluster's and what else `aipc.batch.runner.run` takes.
     """
     given = dict(more or {})
-    loading = {one: given.pop(one) for one in ("device", "notify") if one in given}
+    loading = {
+        one: given.pop(one)
+        for one in ("device", "heeds_signals", "notify", "watch")
+        if one in given
+    }
     return local.run(
         folder / "in.jsonl",
         folder / f"{name}.jsonl",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from batch_files import line, lines
 from ray_cluster import needs_ray
@@ -43,6 +45,19 @@ def test_a_run_that_is_stopped_is_gone_on_with(run, read_answers, tmp_path):
     summary = run(slow, in_flight=64, more={"max_actors": 1})
     assert (summary.before, summary.answered) == (done, 480 - done)
     assert list(read_answers()) == [f"id-{n}" for n in range(480)]
+
+
+def test_ctrl_c_ends_it_and_what_was_answered_is_kept(run, tmp_path):
+    def interrupt(counts):
+        if counts.done:
+            signal.raise_signal(signal.SIGINT)
+
+    slow = "".join(line(f"id-{n}", "count 2 every 0.1") for n in range(480))
+    how = {"heeds_signals": True, "watch": interrupt, "max_actors": 1}
+    summary = run(slow, in_flight=8, more=how)
+    assert summary.stop_signal == signal.SIGINT
+    assert 0 < summary.answered < 480
+    assert partial_path(tmp_path / "out.jsonl").exists()
 
 
 def test_what_no_node_can_do_is_told_with_the_node(run):
