@@ -37,7 +37,10 @@ def test_an_end_is_reckoned_from_when_it_was_asked_for():
     assert given(BatchOptions, {"exact": True}, options).until == "2h"
 
 
-@pytest.mark.parametrize("until", ["", "soon", "25:00", "12:61", "2", "h", "-2h", "2000-01-01"])
+@pytest.mark.parametrize(
+    "until",
+    ["", "soon", "25:00", "12:61", "2", "h", "-2h", "2000-01-01", "1e9h", "1e300h"],
+)
 def test_what_is_no_time_to_come_is_refused_before_anything_runs(until):
     with pytest.raises(UsageError, match=r"until|length of time"):
         BatchOptions(until=until)

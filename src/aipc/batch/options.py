@@ -56,11 +56,11 @@ def end_of(until: str, start: datetime) -> datetime:
     found = _TIME_OF_DAY.fullmatch(until)
     if found:
         return _next(start, int(found[1]), int(found[2]), until)
-    if until[:1].isdigit() and until[-1:] in "smh":
-        return start + timedelta(seconds=duration(until))
     try:
+        if until[:1].isdigit() and until[-1:] in "smh":
+            return start + timedelta(seconds=duration(until))
         end = datetime.fromisoformat(until).astimezone()
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UsageError(f"--until '{until}' is no time", _HOW) from error
     if end <= start:
         raise UsageError(f"--until '{until}' has passed", _HOW)
