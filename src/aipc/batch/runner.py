@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aipc.batch.inputs import checked
+from aipc.batch.inputs import check_name, checked
 from aipc.batch.lines import CheckedInput
 from aipc.batch.local import LocalBatch, Watch
 from aipc.batch.models import BatchModels
@@ -103,13 +103,15 @@ def run(
         loading: further arguments of `aipc.load` as plain data for JSON, as `Pool` takes them.
 
     Raises:
-        UsageError: lines that can't be asked, each with its number; models that do not fit them.
+        UsageError: lines that can't be asked, each with its number; models that do not fit them; an
+            ``out`` that can't be written, or only over the input.
         BatchError: files that can't be read or written, or are another run's.
         AipcError: as `aipc.load`; or its models can't be had any more.
     """
     options, out = options or BatchOptions(), Path(out)
     source = None if source is None else Path(source)
     store = store or Store()
+    check_name(out, source)
     with claimed(out):
         check_output(out, retry_failed=options.retry_failed)
         chosen = None if model is None else ModelRegistry([model], store, only_named=True)
