@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from fsspec.core import url_to_fs
 
 from aipc.batch.answers import new_answer
+from aipc.batch.ray.shards import AnswerShards
 from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError, UsageError
-
-pytest.importorskip("fsspec", reason="fsspec comes with aipc[ray]")
-from aipc.batch.ray.shards import AnswerShards
 
 KEY = RunKey("0" * 64, "fake")
 
@@ -40,6 +39,32 @@ def test_a_torn_shard_answers_nothing(tmp_path, cut):
     path = tmp_path / "shards" / shards.write(answers("a", "b"))
     path.write_bytes(path.read_bytes()[:-cut])
     assert list(shards.read(path.name)) == []
+
+
+@pytest.mark.parametrize("scheme", ["", "file://", "memory://"])
+def test_what_else_is_in_the_folder_is_neither_read_nor_removed(tmp_path, scheme):
+    shards = AnswerShards(f"{scheme}{tmp_path.as_posix()}/mine")
+    files, root = url_to_fs(shards.address)
+    files.makedirs(f"{root}/sub")
+    for name in ("in.jsonl", "sub/notes.txt"):
+        files.pipe_file(f"{root}/{name}", b"mine")
+    shards.begin(KEY)
+    written = shards.write(answers("a"))
+    shards.stop()
+    assert shards.names() == [written]
+    shards.remove()
+    assert sorted(files.find(root)) == [f"{root}/in.jsonl", f"{root}/sub/notes.txt"]
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_folder_of_its_own_is_removed(tmp_path, scheme):
+    shards = AnswerShards(f"{scheme}{tmp_path.as_posix()}/out.shards")
+    shards.begin(KEY)
+    name = shards.write(answers("a"))
+    files, root = url_to_fs(shards.address)
+    files.pipe_file(f"{root}/.{name}.7-1.part", b"a killed node's")
+    shards.remove()
+    assert not files.exists(root)
 
 
 def test_nodes_see_the_run_and_its_end(shards):

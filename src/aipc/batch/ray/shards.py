@@ -13,8 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aipc.batch.answers import LineAnswer
@@ -23,7 +24,9 @@ from aipc.errors import BatchError, UsageError
 from aipc.records import replacing
 
 _KEY, _STOP = "run.json", "stop"
-_SUFFIX = ".jsonl"
+_NAME = re.compile(r"[0-9a-f]{32}\.jsonl")
+_OWN = re.compile(rf"\.?({_KEY}|{_STOP}|{_NAME.pattern})(\.[\d-]+\.part)?")
+"""Drafts of killed nodes too."""
 _WHERE = "give --shards a folder that all nodes share, or a URL that fsspec opens"
 
 
@@ -91,7 +94,7 @@ class AnswerShards:
         for answer in answers:
             lines.append(answer.to_line())
             ids.update(json.dumps(answer.custom_id).encode())
-        name = ids.hexdigest()[:32] + _SUFFIX
+        name = f"{ids.hexdigest()[:32]}.jsonl"
         with self._explained():
             self._put(name, b"".join([*lines, _end(len(lines))]))
         return name
@@ -115,9 +118,7 @@ class AnswerShards:
             BatchError: they can't be listed.
         """
         with self._explained():
-            self._files.invalidate_cache()
-            names = (path.rpartition("/")[2] for path in self._files.ls(self._root, detail=False))
-            return sorted(name for name in names if name.endswith(_SUFFIX))
+            return sorted(filter(_NAME.fullmatch, self._all_names()))
 
     def stop(self) -> None:
         """Have every node begin no more lines."""
@@ -131,9 +132,19 @@ class AnswerShards:
             return bool(self._files.exists(self._path(_STOP)))
 
     def remove(self) -> None:
-        """Remove the shards, once all their answers are elsewhere."""
-        with self._explained():
-            self._files.rm(self._root, recursive=True)
+        """Remove the shards, once all their answers are elsewhere, and a folder that is then empty.
+
+        What else lies there is the user's and stays, and so does the root of an object store.
+        """
+        with self._explained(), suppress(FileNotFoundError):
+            for name in filter(_OWN.fullmatch, self._all_names()):
+                self._files.rm_file(self._path(name))
+            if self._is_local and not self._all_names():
+                self._files.rmdir(self._root)
+
+    def _all_names(self) -> list[str]:
+        self._files.invalidate_cache()
+        return [path.rpartition("/")[2] for path in self._files.ls(self._root, detail=False)]
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
