@@ -16,7 +16,6 @@ pytestmark = needs_ray
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory):
-    connection.prepare(None)
     home = tmp_path_factory.mktemp("home")
     with two_raylets(home) as address, connection.connected(address):
         yield read_nodes()

@@ -282,7 +282,7 @@ def test_the_builder_reads_the_key_and_binds_the_application(tmp_path):
 
     key = tmp_path / "key"
     key.write_text("0123456789abcdef\n", "utf-8")
-    arguments = {"model": "phi-3-mini", "api_key_file": str(key), "allow_host": "pc.example"}
+    arguments = {"model": "phi-3-mini", "api_key_file": str(key), "allow_host": "pc.example, pc"}
     assert isinstance(deployment(arguments), serve.Application)
     key.write_text("short", "utf-8")
     with pytest.raises(UsageError, match="can't be used"):

@@ -1,4 +1,4 @@
-"""Ray for tests: two raylets on the loopback, one core each, that all tests of a run share."""
+"""Ray for tests: two raylets on the loopback, one core each."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from aipc.cluster import connection
+
 SUPPORT = Path(__file__).parent
 PYTHONPATH = os.pathsep.join(map(str, (SUPPORT.parents[1] / "src", SUPPORT)))
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'aipc[ray]'"
 )
+
+connection.prepare(None)  # before any test imports Ray: it reads then what it may listen on
 
 
 @contextmanager
@@ -32,9 +36,6 @@ def two_raylets(home: Path) -> Iterator[str]:
 
 def serve() -> None:
     """Start them, print their address, and end them when the standard input ends."""
-    from aipc.cluster import connection
-
-    connection.prepare(None)
     from ray.cluster_utils import Cluster
 
     connection.silence()

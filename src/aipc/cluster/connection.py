@@ -154,8 +154,13 @@ def _check_reachable(address: str) -> None:
         ) from error
 
 
+def one_line(error: Exception) -> str:
+    """What Ray says over many lines and in color; may be empty."""
+    return " ".join(_ANSI.sub("", str(error)).split())
+
+
 def explained(error: Exception) -> ClusterError:
-    text = " ".join(_ANSI.sub("", str(error)).split())
+    text = one_line(error)
     if "ersion mismatch" in text:
         fix = "install the same Ray and Python here as there"
     elif "uthentication" in text or "auth token" in text:

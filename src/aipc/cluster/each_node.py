@@ -13,7 +13,13 @@ from aipc.cluster.nodes import Node
 from aipc.errors import AipcError, ClusterError
 
 _BY_RAY = "OMP_NUM_THREADS"
-"""Ray sets it to the cores that a task holds: libraries would use other threads than elsewhere."""
+"""Ray sets it to the cores that a task or actor holds, none of them beside a GPU or NPU."""
+
+
+def prepare_process() -> None:
+    """In one of Ray's, so that what is loaded there is as elsewhere: silent, with all threads."""
+    telemetry.switch_off()
+    os.environ.pop(_BY_RAY, None)
 
 
 def on_each_node(nodes: Sequence[Node], work: Callable[[], Any]) -> Iterator[tuple[Node, Any]]:
@@ -45,8 +51,7 @@ def _start(node: Node, work: Callable[[], Any]) -> Any:
 
 def _attempt(work: Callable[[], Any]) -> Any:
     """Runs on the node."""
-    telemetry.switch_off()
-    os.environ.pop(_BY_RAY, None)
+    prepare_process()
     try:
         return work()
     except AipcError as error:

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aipc import telemetry
 from aipc.cluster.connection import connected
+from aipc.cluster.each_node import prepare_process
 from aipc.cluster.nodes import needs, own_resources
 from aipc.devices import reachable_devices, resolve_device
 from aipc.devices.device import plain_name
@@ -118,7 +119,7 @@ def deployment(arguments: Mapping[str, Any]) -> serve.Application:
     binding = Binding(
         port=options.port,
         drain_s=options.drain_s,
-        allowed_hosts=tuple(filter(None, options.allow_host.split(","))),
+        allowed_hosts=tuple(filter(None, map(str.strip, options.allow_host.split(",")))),
         api_key=read_key(Path(options.api_key_file) if options.api_key_file else None),
     )
     return replicated(options).bind(options, binding, open_pool)
@@ -245,6 +246,7 @@ class _ServedReplica(Replica):
     """By the names that Serve calls; the second when the replica's requests have ended."""
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
+        prepare_process()
         _keep_to_loopback()
         return await self.open()
 

@@ -4,13 +4,12 @@ import pytest
 from ray_cluster import two_raylets
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """The address of two raylets, to which this process is connected for the rest of the run."""
+    """The address of two raylets, to which this process is connected for the tests of a file."""
     from aipc.cluster import connection
 
     home = tmp_path_factory.mktemp("nodes")
-    connection.prepare(None)
     with two_raylets(home) as address, connection.connected(address):
         yield address
 

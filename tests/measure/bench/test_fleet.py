@@ -18,7 +18,6 @@ from aipc.measure.bench.plan import BenchPlan
 @pytest.fixture(scope="module")
 def raylets(small_store):
     """The address of two."""
-    connection.prepare(None)
     with two_raylets(small_store.home) as address:
         yield address
 

@@ -7,7 +7,6 @@ a row; only the death of its process is for Ray to notice.
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,6 @@ from typing import Any
 from uuid import uuid4
 
 import aipc
-from aipc import telemetry
 from aipc.artifact import manifest
 from aipc.batch.answers import LineAnswer
 from aipc.batch.asking import answer_line
@@ -26,6 +24,7 @@ from aipc.batch.lines import Line
 from aipc.batch.ray.incoming import IncomingWork
 from aipc.batch.ray.shards import AnswerShards
 from aipc.batch.run_key import RunKey
+from aipc.cluster.each_node import prepare_process
 from aipc.convert.recipe import Recipe
 from aipc.devices.remembered import remembered_devices
 from aipc.errors import AipcError, ClusterError
@@ -86,9 +85,7 @@ class LineActor:
     def __init__(self, plan: NodePlan) -> None:
         import ray
 
-        # Ray sets it to the cores that it counts for an actor, which are none beside a GPU or NPU.
-        os.environ.pop("OMP_NUM_THREADS", None)
-        telemetry.switch_off()
+        prepare_process()
         self._plan = plan
         context = ray.get_runtime_context()
         is_restarted = bool(context.was_current_actor_reconstructed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import re
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from aipc.batch.line_index import LineEntry, LineIndex
 from aipc.batch.lines import CheckedInput
 from aipc.batch.ray.actor import BlockReport, LineActor, NodePlan
 from aipc.batch.ray.options import ClusterOptions
+from aipc.cluster.connection import one_line
 from aipc.cluster.nodes import CPU, Node, needs, read_nodes
 from aipc.errors import AipcError, ClusterError
 from aipc.progress import Notify
@@ -29,7 +29,6 @@ _LOOK_S = 1.0
 _FIELDS = ("number", "offset", "length", "crc", "custom_id", "model", "url")
 _SAID = 300
 """Characters of what Ray says that are passed on."""
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _GO_ON = "what is answered is kept: run it again to go on"
 
 
@@ -191,7 +190,7 @@ def _explained(error: Exception) -> Exception:
 
     if isinstance(error, UserCodeException) and isinstance(error.__cause__, AipcError):
         return error.__cause__
-    said = " ".join(_ANSI.sub("", str(error)).split())
+    said = one_line(error)
     if isinstance(error, RayActorError):
         return ClusterError(f"an actor or its node died too often ({said[:_SAID]})", _GO_ON)
     if isinstance(error, RayError):
