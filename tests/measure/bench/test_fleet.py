@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from ray_cluster import needs_ray, two_raylets
 
-from aipc.cluster import connection
 from aipc.errors import EngineError
 from aipc.measure.bench import result
 from aipc.measure.bench.fleet import impersonal, measure_fleet, new_file
