@@ -147,3 +147,9 @@ def test_parquet_without_its_package_says_what_to_install(asked, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(UsageError, match=r"pip install 'aipc\[parquet\]'"):
         asked("in.parquet", "")
+
+
+def test_what_is_no_json_is_said_of_the_row(asked):
+    _, faults, _ = asked("in.jsonl", '{"prompt": "one"}\n{bad\n')
+    assert [fault.number for fault in faults] == [2]
+    assert faults[0].message.startswith("it is no JSON in UTF-8")

@@ -143,8 +143,8 @@ def _json_rows(table: PromptTable, notify: Notify) -> Iterator[_Row]:
 def _object_of(raw: bytes) -> dict[str, Any] | str:
     try:
         values = strict_json.parse(raw)
-    except HTTPError as error:
-        return error.message
+    except HTTPError as error:  # which speaks of a request's body
+        return f"it{error.message.removeprefix('the body')}"
     return values if isinstance(values, dict) else "it is no JSON object"
 
 
