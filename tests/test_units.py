@@ -40,3 +40,7 @@ def test_a_duration_is_told_with_its_unit(text, length):
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(UsageError, match="write 90s, 10m or 2h"):
         units.duration(text)
+
+
+def test_a_number_of_things_has_the_noun_that_fits() -> None:
+    assert [units.count(n, "line") for n in (0, 1, 2000)] == ["0 lines", "1 line", "2,000 lines"]

@@ -18,6 +18,11 @@ def amount(nbytes: int) -> str:
     return f"{size:.1f} GB"
 
 
+def count(number: int, noun: str) -> str:
+    """Such as "1 line" or "2,000 lines"; for nouns whose plural has an s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def duration(text: str) -> float:
     """The seconds of "90s", "10m" or "2h".
 

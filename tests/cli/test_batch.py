@@ -13,7 +13,15 @@ from aipc.errors import UsageError
 
 
 def summary(**fields) -> BatchSummary:
-    given = {"answered": 3, "failed": 0, "before": 0, "left": 0, "tokens": 90, "generated": 30}
+    given = {
+        "answered": 3,
+        "failed": 0,
+        "before": 0,
+        "left": 0,
+        "failures": 0,
+        "tokens": 90,
+        "generated": 30,
+    }
     return BatchSummary(Path("out.jsonl"), **{"errors": None, "seconds": 2.0, **given, **fields})
 
 
@@ -92,10 +100,15 @@ def test_a_dash_is_stdin(aipc, ran) -> None:
     ("fields", "status", "told"),
     [
         ({}, 0, "3 lines in 0:00:02: 30 tokens, 15 a second\nanswers: out.jsonl\n"),
-        ({"failed": 1, "errors": Path("out.jsonl.errors.jsonl")}, 1, "--retry-failed asks them"),
-        ({"left": 5, "stopped": "its time is over"}, 1, "5 lines are left; the same command goes"),
-        ({"left": 5, "stop_signal": signal.SIGINT}, 130, "5 lines are left"),
-        ({"left": 5, "stop_signal": signal.SIGTERM}, 1, "5 lines are left"),
+        (
+            {"failed": 1, "failures": 1, "errors": Path("out.jsonl.errors.jsonl")},
+            1,
+            "--retry-failed asks them",
+        ),
+        ({"errors": Path("out.jsonl.errors.jsonl")}, 1, "failures: out.jsonl.errors.jsonl\n"),
+        ({"left": 5, "stopped": "its time is over"}, 1, "5 lines left; the same command goes"),
+        ({"left": 5, "stop_signal": signal.SIGINT}, 130, "5 lines left"),
+        ({"left": 5, "stop_signal": signal.SIGTERM}, 1, "5 lines left"),
     ],
 )
 def test_its_end_is_told_and_is_the_exit_status(aipc, ran, fields, status, told) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aipc import disk
+from aipc import disk, units
 from aipc.batch.lines import CheckedInput, Fault, check_input
 from aipc.batch.options import BatchOptions
 from aipc.batch.partial import errors_path, partial_path
@@ -84,7 +84,7 @@ def checked(
             path, model, skip_invalid=skip, found=found, shown=shown, progress=progress
         )
         for name, count in lines.ignored.items():
-            notify(f"without effect: {name} ({count:,} line{'s' if count > 1 else ''})")
+            notify(f"without effect: {name} ({units.count(count, 'line')})")
         yield lines
     finally:
         for copy in (piped, requests):

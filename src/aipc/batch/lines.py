@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from aipc import units
 from aipc.batch.line_index import LineEntry, LineIndex
 from aipc.errors import AipcError, BatchError, UsageError, quoted
 from aipc.generate.request import GenerationRequest
@@ -295,4 +296,4 @@ def _listed(faults: Sequence[Fault], count: int, path: Path) -> str:
     shown = "\n".join(f"  {fault}" for fault in faults[:_MOST_SHOWN])
     more = count - min(len(faults), _MOST_SHOWN)
     rest = f"\n  and {more:,} more" if more else ""
-    return f"{count:,} line{'s' if count > 1 else ''} of '{path}' can't be asked:\n{shown}{rest}\n"
+    return f"{units.count(count, 'line')} of '{path}' can't be asked:\n{shown}{rest}\n"

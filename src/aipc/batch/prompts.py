@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from aipc import units
 from aipc.batch.lines import MAX_LINE, TOO_LONG, Fault, explained, raw_lines
 from aipc.errors import BatchError, UsageError, quoted
 from aipc.progress import Notify, unheard
@@ -98,10 +99,12 @@ def _request(table: PromptTable, row: _Row) -> dict[str, Any] | Fault:
         return Fault(row.line, None, row.values)
     custom_id = row.values.get(table.ids) if table.ids else row.number
     if isinstance(custom_id, bool) or not isinstance(custom_id, str | int):
-        return Fault(row.line, None, f"{quoted(table.ids)} is no text and no whole number")
+        return Fault(
+            row.line, None, f"{quoted(table.ids)} is missing, or no text and no whole number"
+        )
     prompt = row.values.get(table.column)
     if not isinstance(prompt, str):
-        return Fault(row.line, str(custom_id), f"{quoted(table.column)} is no text")
+        return Fault(row.line, str(custom_id), f"{quoted(table.column)} is missing, or no text")
     said = [{"role": "system", "content": table.system}] if table.system else []
     messages = [*said, {"role": "user", "content": prompt}]
     body = {"messages": messages, **table.members}
@@ -163,13 +166,14 @@ def _csv_rows(table: PromptTable, notify: Notify) -> Iterator[_Row]:
                     yield _Row(rows, before + 1, _cells(names, cells))
                 before = reader.line_num
         except (csv.Error, UnicodeDecodeError) as error:
-            what = f"'{table.source}' is no CSV in UTF-8 near line {reader.line_num}: {error}"
+            what = f"'{table.source}' is no CSV in UTF-8 near line {reader.line_num + 1}: {error}"
             raise UsageError(what, "write it with commas and double quotes") from error
 
 
 def _cells(names: Sequence[str], cells: Sequence[str]) -> dict[str, str] | str:
     if len(cells) != len(names):
-        return f"it has {len(cells)} cells, and the first line names {len(names)} columns"
+        had, named = units.count(len(cells), "cell"), units.count(len(names), "column")
+        return f"it has {had}, and the first line names {named}"
     return dict(zip(names, cells, strict=True))
 
 

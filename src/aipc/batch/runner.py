@@ -39,6 +39,8 @@ class BatchSummary:
     before: int
     left: int
     """Lines without an answer: it was stopped."""
+    failures: int
+    """Lines whose answer is a failure, this run's or an earlier one's."""
     tokens: int
     """Prompts included."""
     generated: int
@@ -172,8 +174,9 @@ class _Run:
             with self._kept(self.key(await here.load())) as kept:
                 work, before = self._work(kept)
                 stopped_by = await here.answer(work, heeds_signals=heeds_signals)
+                failures = kept.counts[1]
                 self._finish(kept, work)
-        return self._summary(work, before, stopped_by)
+        return self._summary(work, before, failures, stopped_by)
 
     def key(self, artifacts: Mapping[str, str]) -> RunKey:
         options = {"exact": self._options.exact, **self._loading}
@@ -200,9 +203,10 @@ class _Run:
             cluster = ClusterBatch(self._lines, kept, plan, options, self._notify, self._watch)
             work, before = self._work(kept)
             stopped_by = cluster.answer(work, heeds_signals=heeds_signals)
+            failures = kept.counts[1]
             if self._finish(kept, work):
                 cluster.remove()
-        return self._summary(work, before, stopped_by)
+        return self._summary(work, before, failures, stopped_by)
 
     def _kept(self, key: RunKey) -> closing[PartialFile]:
         retry = self._options.retry_failed
@@ -223,7 +227,9 @@ class _Run:
         kept.finish(self._lines.faults, ordered=self._options.ordered)
         return True
 
-    def _summary(self, work: BatchWork, before: int, stop_signal: int | None) -> BatchSummary:
+    def _summary(
+        self, work: BatchWork, before: int, failures: int, stop_signal: int | None
+    ) -> BatchSummary:
         counts = work.counts
         errors = errors_path(self._out)
         return BatchSummary(
@@ -233,6 +239,7 @@ class _Run:
             failed=counts.failed,
             before=before,
             left=counts.left,
+            failures=failures,
             tokens=counts.tokens,
             generated=counts.generated,
             seconds=counts.elapsed_s,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aipc import units
 from aipc.batch.options import BatchOptions
 from aipc.batch.ray.options import HERE, ClusterOptions
 from aipc.cli.batch_display import batch_display
@@ -124,13 +125,16 @@ def _tell(summary: BatchSummary, *, wants_json: bool) -> None:
         return
     answered = summary.answered + summary.failed
     rate = f"{summary.generated:,} tokens, {summary.tokens_per_s:,.0f} a second"
-    told = f"{answered:,} lines in {timedelta(seconds=round(summary.seconds))}"
+    told = f"{units.count(answered, 'line')} in {timedelta(seconds=round(summary.seconds))}"
     notice(f"{told}: {rate}" if summary.generated else told)
     if summary.left:
-        notice(f"{summary.stopped}: {summary.left:,} lines are left; the same command goes on")
+        notice(
+            f"{summary.stopped}: {units.count(summary.left, 'line')} left; the same command goes on"
+        )
         return
     if summary.errors:
-        notice(f"failures: {summary.errors}; --retry-failed asks them again")
+        fix = "; --retry-failed asks them again" if summary.failures else ""
+        notice(f"failures: {summary.errors}{fix}")
     notice(f"answers: {summary.out}")
 
 
