@@ -42,3 +42,18 @@ def test_a_place_where_this_user_may_not_write(tmp_path):
 def test_other_errors_pass(tmp_path):
     with pytest.raises(FileNotFoundError), disk.explained(tmp_path, ConversionError):
         raise FileNotFoundError(errno.ENOENT, "gone")
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file", "/secret/place"), "No such file"),
+        (OSError("the bucket is gone"), "the bucket is gone"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_any_error_of_the_system_is_told_in_one_line(problem, reason):
+    with pytest.raises(ConversionError) as caught, disk.told(ConversionError, "no", "mend it"):
+        raise problem
+    assert str(caught.value) == str(ConversionError(f"no: {reason}", "mend it"))
+    assert caught.value.__cause__ is problem

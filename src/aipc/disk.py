@@ -55,6 +55,21 @@ def explained(folder: Path, error: type[AipcError], needed: int = 0) -> Iterator
         raise
 
 
+@contextmanager
+def told(error: type[AipcError], what: str, fix: str) -> Iterator[None]:
+    """Turn any error of the system into one line: ``what`` failed, its reason, and ``fix``.
+
+    Raises:
+        error: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as problem:
+        # those of object stores have a text alone
+        reason = problem.strerror or str(problem) or type(problem).__name__
+        raise error(f"{what}: {reason}", fix) from problem
+
+
 def _no_room(folder: Path, needed: int) -> str:
     text = f"no space left in '{folder}': {amount(free(folder))} free"
     return f"{text}, {amount(needed)} needed" if needed else text

@@ -99,7 +99,7 @@ def test_without_ray_the_error_says_what_to_install(monkeypatch):
     ],
 )
 def test_what_ray_says_is_one_line_with_a_remedy(error, remedy):
-    line = str(connection.explained(error))
+    line = str(connection.cluster_error(error))
     assert remedy in line
     assert "\n" not in line
     assert "\x1b" not in line

@@ -14,12 +14,12 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from aipc import units
+from aipc import disk, units
 from aipc.batch.line_index import LineEntry, LineIndex
 from aipc.errors import AipcError, BatchError, UsageError, quoted
 from aipc.generate.request import GenerationRequest
@@ -93,7 +93,7 @@ class CheckedInput:
         Raises:
             BatchError: it is not what was checked any more, or can't be read.
         """
-        with explained(self.path), self.path.open("rb") as file:
+        with reading(self.path), self.path.open("rb") as file:
             file.seek(entry.offset)
             raw = file.read(entry.length)
         if zlib.crc32(raw) != entry.crc:
@@ -121,7 +121,7 @@ def check_input(
         BatchError: the file can't be read.
     """
     check = _Check(model, found, math.inf if skip_invalid else _MOST_KEPT)
-    with explained(path):
+    with reading(path):
         sha256 = check.read_all(path, progress)
     faults = check.end()
     if faults and not skip_invalid:
@@ -131,18 +131,9 @@ def check_input(
     return CheckedInput(path, sha256, check.index, faults, model, check.ignored)
 
 
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Errors of reading the input, in one line.
-
-    Raises:
-        BatchError: in place of an OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise BatchError(f"can't read '{path}': {reason}", "check its path") from error
+def reading(path: Path) -> AbstractContextManager[None]:
+    """Errors of reading the input are told in one line."""
+    return disk.told(BatchError, f"can't read '{path}'", "check its path")
 
 
 class _Check:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from io import FileIO
 from itertools import chain
@@ -29,6 +29,7 @@ from aipc.errors import BatchError, quoted
 
 _GROUP, _GROUP_S = 64, 1.0
 """Answers, and seconds, after which they are brought to the disk."""
+KEPT = "see that there is room and permission, then run it again: answers are kept"
 _NOWHERE = -1
 _BEGIN_AGAIN = "remove '{}' to begin again"
 
@@ -53,7 +54,7 @@ def claimed(out: Path) -> Iterator[None]:
     if not out.parent.is_dir():
         raise BatchError(f"there is no folder '{out.parent}'", "make it first")
     lock = FileLock(out.with_name(f".{out.name}.lock"))
-    with _explained(out):
+    with _writing(out):
         try:
             lock.acquire(timeout=0)
         except Timeout as busy:
@@ -88,7 +89,7 @@ def check_begun(out: Path, key: RunKey) -> None:
         BatchError: what else the key has differs from that of OUT.partial.
     """
     path = partial_path(out)
-    with _explained(path), suppress(FileNotFoundError), path.open("rb") as file:
+    with _writing(path), suppress(FileNotFoundError), path.open("rb") as file:
         first = file.readline()
         before = RunKey.from_line(first)
         if first.endswith(b"\n"):
@@ -124,7 +125,7 @@ class PartialFile:
         self._failed = np.zeros(len(entries), bool)
         self._unsynced = 0
         self._synced_at = time.monotonic()
-        with _explained(self.path):
+        with _writing(self.path):
             self._begin(key)
             self._end = self._take_up(key)
             self._file = self.path.open("r+b", buffering=0)
@@ -151,7 +152,7 @@ class PartialFile:
         position = self._position(answer)
         if self._places[position] != _NOWHERE and not self._failed[position]:
             return False
-        with _explained(self.path):
+        with _writing(self.path):
             self._file.seek(self._end)
             try:
                 _write_all(self._file, answer.to_line())
@@ -174,7 +175,7 @@ class PartialFile:
 
     def close(self) -> None:
         if not self._file.closed:
-            with _explained(self.path):
+            with _writing(self.path):
                 self.sync()
             self._file.close()
 
@@ -191,7 +192,7 @@ class PartialFile:
         order = order[self._places[order] != _NOWHERE]
         is_failed = self._failed[order]
         errors = errors_path(self.out)
-        with _explained(self.out), self.path.open("rb") as source:
+        with _writing(self.out), self.path.open("rb") as source:
             if faults or is_failed.any():
                 lines = self._lines(source, order[is_failed])
                 left_out = (_left_out(fault) for fault in faults)
@@ -199,7 +200,7 @@ class PartialFile:
             else:
                 errors.unlink(missing_ok=True)
             _replace(self.out, self._lines(source, order[~is_failed]))
-        with _explained(self.out):
+        with _writing(self.out):
             self.path.unlink()
             disk.flush(self.out.parent)
 
@@ -293,11 +294,5 @@ def _write_all(file: FileIO, data: bytes) -> None:
         view = view[file.write(view) :]
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        fix = "see that there is room and permission, then run it again: answers are kept"
-        raise BatchError(f"can't write '{path}': {reason}", fix) from error
+def _writing(path: Path) -> AbstractContextManager[None]:
+    return disk.told(BatchError, f"can't write '{path}'", KEPT)

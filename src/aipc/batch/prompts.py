@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from aipc import units
-from aipc.batch.lines import MAX_LINE, TOO_LONG, Fault, explained, raw_lines
+from aipc import disk, units
+from aipc.batch.lines import MAX_LINE, TOO_LONG, Fault, raw_lines, reading
 from aipc.errors import BatchError, UsageError, quoted
 from aipc.progress import Notify, unheard
 from aipc.wire import strict_json
@@ -66,17 +66,14 @@ def write_requests(table: PromptTable, target: Path, notify: Notify = unheard) -
     if suffix not in _READERS:
         fix = f"prompts are read from {', '.join(_READERS)}"
         raise UsageError(f"'{table.source}' is no table of prompts by its name", fix)
-    try:
-        with target.open("wb") as file:
-            return _write(_rows(_READERS[suffix], table, notify), table, file)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        fix = "see that there is room and permission beside OUT"
-        raise BatchError(f"can't copy the prompts to '{target}': {reason}", fix) from error
+    what = f"can't copy the prompts to '{target}'"
+    fix = "see that there is room and permission beside OUT"
+    with disk.told(BatchError, what, fix), target.open("wb") as file:
+        return _write(_rows(_READERS[suffix], table, notify), table, file)
 
 
 def _rows(reader: _Reader, table: PromptTable, notify: Notify) -> Iterator[_Row]:
-    with explained(table.source):
+    with reading(table.source):
         yield from reader(table, notify)
 
 

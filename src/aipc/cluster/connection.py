@@ -118,7 +118,7 @@ def _init(**arguments: object) -> None:
         with _mute_stderr():
             ray.init(log_to_driver=False, configure_logging=False, **arguments)
     except Exception as error:
-        raise explained(error) from error
+        raise cluster_error(error) from error
 
 
 @contextmanager
@@ -159,7 +159,8 @@ def one_line(error: Exception) -> str:
     return " ".join(_ANSI.sub("", str(error)).split())
 
 
-def explained(error: Exception) -> ClusterError:
+def cluster_error(error: Exception) -> ClusterError:
+    """What Ray raised, as one line and what to do."""
     text = one_line(error)
     if "ersion mismatch" in text:
         fix = "install the same Ray and Python here as there"

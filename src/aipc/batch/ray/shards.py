@@ -15,10 +15,12 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
+from aipc import disk
 from aipc.batch.answers import LineAnswer
+from aipc.batch.partial import KEPT
 from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError, UsageError
 from aipc.records import replacing
@@ -55,7 +57,7 @@ class AnswerShards:
         Raises:
             BatchError: it is another run's, or can't be written.
         """
-        with self._explained():
+        with self._using():
             found = self._get(_KEY)
             if found is None:
                 self._put(_KEY, key.line())
@@ -66,7 +68,7 @@ class AnswerShards:
         if before != key:
             told = ", ".join(before.differences(key))
             raise BatchError(f"'{self.address}' is of another run: {told}", fix)
-        with self._explained():
+        with self._using():
             if self._files.exists(self._path(_STOP)):
                 self._files.rm(self._path(_STOP))
 
@@ -76,7 +78,7 @@ class AnswerShards:
         Raises:
             BatchError: it is not.
         """
-        with self._explained():
+        with self._using():
             found = self._get(_KEY)
         if found != key.line():
             raise BatchError(
@@ -95,7 +97,7 @@ class AnswerShards:
             lines.append(answer.to_line())
             ids.update(json.dumps(answer.custom_id).encode())
         name = f"{ids.hexdigest()[:32]}.jsonl"
-        with self._explained():
+        with self._using():
             self._put(name, b"".join([*lines, _end(len(lines))]))
         return name
 
@@ -105,7 +107,7 @@ class AnswerShards:
         Raises:
             BatchError: it can't be read.
         """
-        with self._explained():
+        with self._using():
             data = self._get(name)
         *lines, last = (data or b"").splitlines(keepends=True) or [b""]
         if last == _end(len(lines)):
@@ -117,17 +119,17 @@ class AnswerShards:
         Raises:
             BatchError: they can't be listed.
         """
-        with self._explained():
+        with self._using():
             return sorted(filter(_NAME.fullmatch, self._all_names()))
 
     def stop(self) -> None:
         """Have every node begin no more lines."""
-        with self._explained():
+        with self._using():
             self._put(_STOP, b"")
 
     @property
     def is_stopped(self) -> bool:
-        with self._explained():
+        with self._using():
             self._files.invalidate_cache()
             return bool(self._files.exists(self._path(_STOP)))
 
@@ -136,7 +138,7 @@ class AnswerShards:
 
         What else lies there is the user's and stays, and so does the root of an object store.
         """
-        with self._explained(), suppress(FileNotFoundError):
+        with self._using(), suppress(FileNotFoundError):
             for name in filter(_OWN.fullmatch, self._all_names()):
                 self._files.rm_file(self._path(name))
             if self._is_local and not self._all_names():
@@ -166,14 +168,8 @@ class AnswerShards:
             file.flush()
             os.fsync(file.fileno())
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            reason = error.strerror or str(error) or type(error).__name__
-            fix = "see that there is room and permission, then run it again: answers are kept"
-            raise BatchError(f"can't use '{self.address}': {reason}", fix) from error
+    def _using(self) -> AbstractContextManager[None]:
+        return disk.told(BatchError, f"can't use '{self.address}'", KEPT)
 
 
 def _end(count: int) -> bytes:

@@ -14,7 +14,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,7 +84,7 @@ class Draft:
             raise FileTooLarge(f"the file is larger than {MAX_FILE:,} bytes", "split it")
         if self.nbytes > self._room:
             raise _full()
-        with explained():
+        with storing():
             self._file.write(data)
 
     def end(self) -> None:
@@ -93,7 +93,7 @@ class Draft:
         Raises:
             StorageFull: the disk's.
         """
-        with explained(), self._file:
+        with storing(), self._file:
             self._file.flush()
             os.fsync(self._file.fileno())
 
@@ -114,7 +114,7 @@ class FileStore:
             StorageFull: there is no room for it.
         """
         path = self._folder / f".{new_id('draft')}.part"
-        with self._lock, explained():
+        with self._lock, storing():
             used = sum(record.nbytes for record in self._records()) + self._expected
             if used + expected > self._limit:
                 raise _full()
@@ -142,7 +142,7 @@ class FileStore:
         Raises:
             StorageFull: the disk's.
         """
-        with explained():
+        with storing():
             disk.private_folder(self._folder)
             content.chmod(0o600)
             content.replace(self._data(record.id))
@@ -209,14 +209,10 @@ def new_record(
     return FileRecord(new_id("file"), owner, name, purpose, nbytes, now, expires_at)
 
 
-@contextmanager
-def explained() -> Iterator[None]:
-    """Errors of the disk, told without a path of this machine."""
-    try:
-        yield
-    except OSError as error:
-        what = f"the server can't write to its disk ({error.strerror or type(error).__name__})"
-        raise StorageFull(what, "delete files, or ask its operator for room") from error
+def storing() -> AbstractContextManager[None]:
+    """Errors of the disk are told without a path of this machine."""
+    fix = "delete files, or ask its operator for room"
+    return disk.told(StorageFull, "the server can't write to its disk", fix)
 
 
 def _full() -> StorageFull:

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aipc.serve.batches.file_store import FileStore, explained
+from aipc.serve.batches.file_store import FileStore, storing
 from aipc.serve.batches.record import BatchFolder, BatchRecord
 from aipc.serve.batches.run import BatchRun, Turns
 from aipc.wire.errors import BUSY, HTTPError
@@ -61,7 +61,7 @@ class BatchKeeper:
             message = f"{MAX_UNFINISHED} batches are unfinished; wait for one, or cancel one"
             headers = {"Retry-After": "60"}
             raise HTTPError(429, message, kind=BUSY, code="server_busy", headers=headers)
-        with explained():
+        with storing():
             await asyncio.to_thread(self._folder.create, record, content)
         self._start(record)
         return record
@@ -87,7 +87,7 @@ class BatchKeeper:
         if run is None:
             message = "another server of this user runs it: cancel it there"
             raise HTTPError(409, message, code="not_here")
-        with explained():
+        with storing():
             await run.cancel()
         return run.counted
 
