@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from aipc.records import (
     LIMIT,
     JsonCache,
     Misfit,
+    drafted,
     key_of,
     plain,
     read,
@@ -139,6 +142,24 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
         write_half(file)
     assert file.read_text("utf-8") == "second\n"
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_draft_of_a_killed_process_is_known_by_its_name(tmp_path):
+    file = tmp_path / "a.x\n.txt"
+    with replacing(file) as draft:
+        draft.touch()
+        assert drafted(draft.name) == file.name
+    for name in (file.name, ".a.part", ".a.txt.12-0.part", "a.txt.0123456789abcdef.part"):
+        assert drafted(name) == name
+
+
+def test_the_same_process_id_elsewhere_has_other_drafts(tmp_path):
+    """As containers have that share a folder."""
+    script = "import os, sys; from pathlib import Path; os.getpid = lambda: 1\n"
+    script += "from aipc.records import replacing\n"
+    script += "with replacing(Path(sys.argv[1])) as draft: draft.touch(); print(draft.name)"
+    command = [sys.executable, "-c", script, str(tmp_path / "a")]
+    assert len({subprocess.check_output(command) for _ in range(2)}) == 2
 
 
 def write_half(file):

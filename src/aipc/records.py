@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import json
 import math
 import os
+import re
+import secrets
 import types
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -34,7 +35,7 @@ T = TypeVar("T")
 
 LIMIT = 16 * 2**20
 """Bytes; the largest index on the hub has 9 million."""
-_drafts = itertools.count()
+_DRAFT = re.compile(r"\.(.+)\.[0-9a-f]{16}\.part", re.DOTALL)
 
 
 def read_object(path: Path, limit: int | None = None) -> dict[str, Any]:
@@ -121,13 +122,15 @@ def replacing(file: Path) -> Iterator[Path]:
     """A new file beside ``file`` to be written, which then takes its place in one step.
 
     Without an error the draft replaces ``file``; with one it is removed, and ``file`` stays as it
-    is.  Several processes and threads may do so at once.
+    is.  Several processes, threads and machines may do so at once.  A process that is killed leaves
+    its draft: `drafted` recognizes it.
 
     Raises:
         OSError: the disk's.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}-{next(_drafts)}.part")
+    # two nodes may share a folder, and containers have the same process ids
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}.part")
     try:
         yield draft
         draft.replace(file)
@@ -135,28 +138,37 @@ def replacing(file: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def replace_text(file: Path, text: str) -> None:
-    """Write ``text`` in place of what ``file`` holds; see `replacing`.
+def drafted(name: str) -> str:
+    """The name of the file that one of this name is a draft of; else ``name``."""
+    match = _DRAFT.fullmatch(name)
+    return match[1] if match else name
+
+
+def replace_bytes(file: Path, pieces: Iterable[bytes], *, is_private: bool = False) -> None:
+    """Write ``pieces`` in place of what ``file`` holds; see `replacing`.
+
+    They are on the disk before they take its place.  ``is_private``: only this user can read it.
 
     Raises:
         OSError: the disk's.
     """
-    with replacing(file) as draft, draft.open("w", encoding="utf-8", newline="\n") as opened:
-        opened.write(text)
+    with (
+        replacing(file) as draft,
+        disk.create_private(draft) if is_private else draft.open("xb") as opened,
+    ):
+        opened.writelines(pieces)
         opened.flush()
         os.fsync(opened.fileno())
+
+
+def replace_text(file: Path, text: str) -> None:
+    """`replace_bytes` of UTF-8."""
+    replace_bytes(file, [text.encode()])
 
 
 def replace_private(file: Path, text: str) -> None:
-    """`replace_text`, so that only this user can read it.
-
-    Raises:
-        OSError: the disk's.
-    """
-    with replacing(file) as draft, disk.create_private(draft) as opened:
-        opened.write(text.encode())
-        opened.flush()
-        os.fsync(opened.fileno())
+    """`replace_text`, so that only this user can read it."""
+    replace_bytes(file, [text.encode()], is_private=True)
 
 
 def key_of(identity: Any) -> str:

@@ -421,6 +421,18 @@ def _finish(source, out):
         partial.finish()
 
 
+def test_drafts_of_killed_processes_are_removed_and_nothing_else(tmp_path):
+    out = tmp_path / "out"
+    end = ".0123456789abcdef.part"
+    left = [f".{path.name}{end}" for path in (out, partial_path(out), errors_path(out))]
+    kept = [f".out.jsonl{end}", f".other{end}", ".out.part"]
+    for name in left + kept:
+        (tmp_path / name).touch()
+    with claimed(out):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
 def test_a_batch_of_faults_alone_has_an_empty_output(tmp_path, out):
     (tmp_path / "faulty.jsonl").write_text(line("a", stream=True))
     checked = check_input(tmp_path / "faulty.jsonl", skip_invalid=True)

@@ -26,6 +26,7 @@ from aipc.batch.line_index import Column, LineIndex
 from aipc.batch.lines import Fault
 from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError, quoted
+from aipc.records import drafted, replace_bytes
 
 _GROUP, _GROUP_S = 64, 1.0
 """Answers, and seconds, after which they are brought to the disk."""
@@ -64,6 +65,8 @@ def claimed(out: Path) -> Iterator[None]:
             fix = "choose a name on a local disk"
             raise BatchError(f"the file system of '{out.parent}' has no locks", fix) from missing
     try:
+        with _writing(out):
+            _remove_drafts(out)
         yield
     finally:
         if os.name != "nt":  # there the release removes it; here a waiting process sees it is gone
@@ -268,18 +271,16 @@ class PartialFile:
 
 
 def _replace(path: Path, lines: Iterable[bytes]) -> None:
-    """Write a file that appears in one step; what a killed process left of its draft is lost."""
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        with draft.open("wb") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    replace_bytes(path, lines)
     disk.flush(path.parent)
+
+
+def _remove_drafts(out: Path) -> None:
+    """What killed processes left of the files that are written here."""
+    names = {out.name, partial_path(out).name, errors_path(out).name}
+    for path in out.parent.iterdir():
+        if path.name not in names and drafted(path.name) in names:
+            path.unlink(missing_ok=True)
 
 
 def _left_out(fault: Fault) -> bytes:

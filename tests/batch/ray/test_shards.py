@@ -62,7 +62,7 @@ def test_a_folder_of_its_own_is_removed(tmp_path, scheme):
     shards.begin(KEY)
     name = shards.write(answers("a"))
     files, root = url_to_fs(shards.address)
-    files.pipe_file(f"{root}/.{name}.7-1.part", b"a killed node's")
+    files.pipe_file(f"{root}/.{name}.0123456789abcdef.part", b"a killed node's")
     shards.remove()
     assert not files.exists(root)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
@@ -23,12 +22,11 @@ from aipc.batch.answers import LineAnswer
 from aipc.batch.partial import KEPT
 from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError, UsageError
-from aipc.records import replacing
+from aipc.records import drafted, replace_bytes
 
 _KEY, _STOP = "run.json", "stop"
 _NAME = re.compile(r"[0-9a-f]{32}\.jsonl")
-_OWN = re.compile(rf"\.?({_KEY}|{_STOP}|{_NAME.pattern})(\.[\d-]+\.part)?")
-"""Drafts of killed nodes too."""
+_OWN = re.compile(f"{re.escape(_KEY)}|{_STOP}|{_NAME.pattern}")
 _WHERE = "give --shards a folder that all nodes share, or a URL that fsspec opens"
 
 
@@ -139,8 +137,9 @@ class AnswerShards:
         What else lies there is the user's and stays, and so does the root of an object store.
         """
         with self._using(), suppress(FileNotFoundError):
-            for name in filter(_OWN.fullmatch, self._all_names()):
-                self._files.rm_file(self._path(name))
+            for name in self._all_names():
+                if _OWN.fullmatch(drafted(name)):  # those of killed nodes too
+                    self._files.rm_file(self._path(name))
             if self._is_local and not self._all_names():
                 self._files.rmdir(self._root)
 
@@ -163,10 +162,7 @@ class AnswerShards:
         if not self._is_local:
             self._files.pipe_file(self._path(name), data)
             return
-        with replacing(Path(self._path(name))) as draft, draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        replace_bytes(Path(self._path(name)), [data])
 
     def _using(self) -> AbstractContextManager[None]:
         return disk.told(BatchError, f"can't use '{self.address}'", KEPT)
