@@ -35,7 +35,7 @@ def make(folder, name=KEY, *, kind="artifact", weights=WEIGHTS, source=SOURCE, m
     (folder / "openvino_model.xml").write_text("<net/>")
     (folder / "templates").mkdir()
     (folder / "templates" / "chat é.jinja").write_text("{{ messages }}", "utf-8")
-    (folder / "empty").touch()
+    (folder / "empty.txt").touch()
     for file in more:
         (folder / file).write_bytes(b"x")
     manifest.write(folder, kind, name, {"source": describe(source)})
@@ -188,26 +188,46 @@ def test_bytes_that_are_not_the_stated_ones_are_not_kept(server, store, content)
     "name", ["../out", "/etc/out", "a/../../out", "C:out", "a\\b", "\x1b[31m", "aipc.json"]
 )
 def test_a_name_that_leaves_the_folder_is_refused(server, folder, store, tmp_path, name):
-    rewrite(folder, lambda table: table["files"].update({name: table["files"]["empty"]}))
+    rewrite(folder, lambda table: table["files"].update({name: table["files"]["empty.txt"]}))
     with pytest.raises(ArtifactError, match="outside its folder"):
         fetch(server.url, store)
     assert_nothing_made(store)
     assert not list(tmp_path.rglob("out"))
 
 
-@pytest.mark.parametrize("name", ["model.pt", "other.bin", "evil.PKL", "modeling.py", "a.dll"])
-def test_pickles_and_code_are_refused_unread(theirs, server, store, name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("model.pt", "other.bin", "evil.PKL", "openvino_model.BIN"),
+        *("modeling.py", "a.dll", "libx.so.1", "x.pyd", "run.sh", "run.bat", "a.json.exe"),
+        *("LICENSE.sh", "LICENSE-a.so.1", "README.py", "noname", ".hidden", "x.data"),
+    ],
+)
+def test_what_is_neither_weights_nor_text_is_refused_unread(theirs, server, store, name):
     shutil.rmtree(theirs / "artifacts")
     make(theirs / "artifacts" / KEY, more=[name])
-    with pytest.raises(UnsafeModel, match="may run code"):
+    with pytest.raises(UnsafeModel, match="is of no kind"):
         fetch(server.url, store)
     assert server.asked(name) == []
     assert_nothing_made(store)
 
 
-@pytest.mark.parametrize("name", ["empty/inner", "x" * 201 + ".txt"])
+def test_what_checkpoints_are_made_of_is_copied(theirs, server, store):
+    """As they are downloaded: the files that `aipc.models.hub` takes."""
+    names = [
+        *("model-00001-of-00002.safetensors", "model.safetensors.index.json", "config.json"),
+        *("tokenizer.model", "merges.txt", "tekken.json", "chat_template.default.jinja"),
+        *("LICENSE", "LICENSE.md", "LICENCE.txt", "LICENSE-APACHE-2.0", "LICENSE_MODEL"),
+        *("NOTICE", "README.rst", "Phi-3.Q4_0.GGUF", "qwen.tiktoken", "vocab.txt"),
+    ]
+    make(theirs / "checkpoints" / SOURCE.name, SOURCE.name, kind="checkpoint", more=names)
+    path = fetch(server.url, store, [SOURCE.name], source=SOURCE)
+    assert {file.name for file in path.iterdir()} >= set(names)
+
+
+@pytest.mark.parametrize("name", ["empty.txt/inner.txt", "x" * 201 + ".txt"])
 def test_a_file_that_no_disk_can_hold_is_refused(server, folder, store, name):
-    rewrite(folder, lambda table: table["files"].update({name: table["files"]["empty"]}))
+    rewrite(folder, lambda table: table["files"].update({name: table["files"]["empty.txt"]}))
     with pytest.raises(UnsafeModel, match=r"is a file|no disk"):
         fetch(server.url, store)
     assert_nothing_made(store)

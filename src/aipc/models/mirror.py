@@ -12,6 +12,7 @@ own SHA-256, where the caller knows it, or else the way to the mirror.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,7 +22,6 @@ from aipc.artifact import manifest
 from aipc.artifact.manifest import FileFacts, Manifest
 from aipc.errors import ArtifactError, DownloadFailed, ModelNotFound, UnsafeModel
 from aipc.models import staging, transfer
-from aipc.models.names import PICKLES
 from aipc.models.remote_folder import Interrupted, Part, RemoteFolder, open_folder
 from aipc.models.source import Source, describe
 from aipc.models.store import Store
@@ -31,7 +31,12 @@ from aipc.progress import Meter, Progress, silent
 _WAYS = ("artifacts/{}/", "{}/", "checkpoints/{}/")
 _OPENVINO_WEIGHTS = ".bin"
 """Of OpenVINO, beside an .xml of the same name; of torch, a pickle."""
-_CODE = {".py", ".so", ".dll", ".dylib", ".exe"}
+_FORMATS = (
+    *(".safetensors", ".gguf", ".onnx", ".onnx.data", ".onnx_data", ".xml"),
+    *(".json", ".jinja", ".model", ".tiktoken", ".txt", ".md"),
+)
+"""Of weights, graphs, tokenizers and texts: what checkpoints and artifacts are made of."""
+_TEXT = re.compile(r"(LICEN[SC]E|NOTICE|README)([-_]\w[\w-]*(\.\d+)*)?(\.(rst|pdf))?", re.ASCII)
 _LONGEST_NAME = 200
 """Bytes; 255 with what the name of its part has more."""
 _MEND = "make that folder of the mirror again"
@@ -63,7 +68,8 @@ def fetch(
     Raises:
         ModelNotFound: it has none of them.
         DownloadFailed: it does not answer, breaks off, or sends other bytes than it states.
-        UnsafeModel: another manifest than ``sha256`` says, or one that lists pickles or code.
+        UnsafeModel: another manifest than ``sha256`` says, or one that lists what is neither
+            weights nor text.
         ArtifactError: a manifest that is damaged; or the store has another model of that name.
         AccessDenied, UsageError: the address can't be read, or is none.
     """
@@ -224,10 +230,9 @@ def _check_same(final: Path, offer: _Offer) -> None:
 def _objection(name: str, files: Mapping[str, FileFacts]) -> str:
     """Why no such file is copied; empty: it may be."""
     path = PurePosixPath(name)
-    kind = path.suffix.lower()
-    is_openvinos = kind == _OPENVINO_WEIGHTS and str(path.with_suffix(".xml")) in files
-    if kind in PICKLES | _CODE and not is_openvinos:
-        return "may run code when opened"
+    is_openvinos = path.suffix == _OPENVINO_WEIGHTS and str(path.with_suffix(".xml")) in files
+    if not (is_openvinos or name.lower().endswith(_FORMATS) or _TEXT.fullmatch(path.name)):
+        return "is of no kind that models are made of"
     if any(str(folder) in files for folder in path.parents):
         return "is in a folder that is a file"
     if any(len(part.encode()) > _LONGEST_NAME for part in path.parts):
