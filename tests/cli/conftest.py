@@ -107,6 +107,6 @@ def filled_store(tmp_path: Path) -> Path:
     ):
         folder = home / f"{kind}s" / name
         folder.mkdir(parents=True)
-        (folder / "weights").write_bytes(b"w" * 1_500_000)
+        (folder / "model.safetensors").write_bytes(b"w" * 1_500_000)
         manifest.write(folder, kind, name, facts)
     return home
