@@ -25,7 +25,7 @@ def test_the_store_as_json(aipc, filled_store: Path) -> None:
     assert checkpoint["kind"] == "checkpoint"
     assert artifact["nbytes"] == 1_500_000
     assert artifact["facts"] == {"recipe": {"weight_format": "int4"}}
-    assert Path(artifact["path"], "weights").is_file()
+    assert Path(artifact["path"], "model.safetensors").is_file()
 
 
 def test_what_artifacts_lost_and_where_that_is_from(aipc, filled_store: Path) -> None:

@@ -7,7 +7,7 @@ ARTIFACT, CHECKPOINT = "org--tiny--main-openvino-int4", "org--tiny--main"
 
 
 def damage(home: Path) -> None:
-    (home / "artifacts" / ARTIFACT / "weights").write_bytes(b"x" + b"w" * 1_499_999)
+    (home / "artifacts" / ARTIFACT / "model.safetensors").write_bytes(b"x" + b"w" * 1_499_999)
 
 
 def test_a_sound_store(aipc, filled_store: Path) -> None:
@@ -39,7 +39,7 @@ def test_json_has_the_problems_too(aipc, filled_store: Path) -> None:
     assert outcome.status == 1
     problems = {entry["name"]: entry["problems"] for entry in json.loads(outcome.stdout)}
     assert problems[CHECKPOINT] == []
-    assert "weights" in problems[ARTIFACT][0]
+    assert "model.safetensors" in problems[ARTIFACT][0]
 
 
 def test_an_unknown_name(aipc) -> None:
