@@ -22,7 +22,7 @@ def test_a_changed_file_is_found_and_named(aipc, filled_store: Path) -> None:
     assert outcome.status == 1
     lines = outcome.stdout.splitlines()
     assert lines[:2] == [f"{CHECKPOINT}: sound", f"{ARTIFACT}: damaged"]
-    assert lines[2].startswith("  weights: ")
+    assert lines[2].startswith("  model.safetensors: ")
     assert f"aipc rm {ARTIFACT}" in outcome.stderr
 
 
