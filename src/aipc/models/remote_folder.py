@@ -80,7 +80,7 @@ def open_folder(address: str) -> RemoteFolder:
         return _shared(address)
     if scheme.lower() in {"http", "https"}:
         return _Web(address)
-    return _files_by_fsspec(address, scheme)
+    return _files_by_fsspec(address)
 
 
 class _Files:
@@ -181,19 +181,29 @@ def _shared(address: str) -> RemoteFolder:
     return _Files(address, lambda name: (root / name).open("rb"))
 
 
-def _files_by_fsspec(address: str, scheme: str) -> RemoteFolder:
+def by_fsspec(address: str, otherwise: str) -> tuple[Any, str]:
+    """The file system that fsspec has for a URL or path, and the path in it.
+
+    ``otherwise`` is what else the user may give.
+
+    Raises:
+        UsageError: it is no such address, or its protocol's package is not installed.
+    """
     from fsspec.core import url_to_fs
 
     try:
         system, root = url_to_fs(address)
     except ImportError as missing:
-        what = f"{scheme}:// needs a package of its own ({missing})"
-        fix = "install it beside aipc, or give http://, https:// or a path"
-        raise UsageError(what, fix) from missing
+        what = f"'{address}' needs a package of its own ({missing})"
+        raise UsageError(what, f"install it beside aipc, or give {otherwise}") from missing
     except ValueError as unknown:
         what = f"'{address}' is no address of a folder ({unknown})"
-        fix = "give http://, https://, a path, or a URL that fsspec knows"
-        raise UsageError(what, fix) from unknown
+        raise UsageError(what, f"give {otherwise}, or a URL that fsspec knows") from unknown
+    return system, root
+
+
+def _files_by_fsspec(address: str) -> RemoteFolder:
+    system, root = by_fsspec(address, "http://, https:// or a path")
 
     def open_file(name: str) -> Any:
         try:

@@ -90,7 +90,7 @@ def test_a_folder_that_a_node_does_not_see_is_told(tmp_path):
 
 
 def test_a_kind_of_url_that_nothing_opens_is_refused():
-    with pytest.raises(UsageError, match=r"'nothing://x' can't be opened .*--shards"):
+    with pytest.raises(UsageError, match=r"'nothing://x' is no address .*--shards"):
         AnswerShards("nothing://x")
 
 

@@ -21,13 +21,14 @@ from aipc import disk
 from aipc.batch.answers import LineAnswer
 from aipc.batch.partial import KEPT
 from aipc.batch.run_key import RunKey
-from aipc.errors import BatchError, UsageError
+from aipc.errors import BatchError
+from aipc.models.remote_folder import by_fsspec
 from aipc.records import drafted, replace_bytes
 
 _KEY, _STOP = "run.json", "stop"
 _NAME = re.compile(r"[0-9a-f]{32}\.jsonl")
 _OWN = re.compile(f"{re.escape(_KEY)}|{_STOP}|{_NAME.pattern}")
-_WHERE = "give --shards a folder that all nodes share, or a URL that fsspec opens"
+_SHARED = "a folder that all nodes share"
 
 
 class AnswerShards:
@@ -37,15 +38,11 @@ class AnswerShards:
         """``address`` is a folder or a URL; a relative folder is this process's.
 
         Raises:
-            UsageError: a URL of a kind that nothing here opens.
+            UsageError: a URL of a kind that nothing here opens, or its package is missing.
         """
-        from fsspec.core import url_to_fs
         from fsspec.implementations.local import LocalFileSystem
 
-        try:
-            self._files, self._root = url_to_fs(address)
-        except (ImportError, ValueError) as error:
-            raise UsageError(f"'{address}' can't be opened ({error})", _WHERE) from error
+        self._files, self._root = by_fsspec(address, f"--shards {_SHARED}")
         self._is_local = isinstance(self._files, LocalFileSystem)
         self.address = self._root if self._is_local else address
 
@@ -81,7 +78,7 @@ class AnswerShards:
         if found != key.line():
             raise BatchError(
                 f"'{self.address}' is not the driver's folder of that name",
-                _WHERE,
+                f"give --shards {_SHARED}, or a URL that fsspec knows",
             )
 
     def write(self, answers: Iterable[LineAnswer]) -> str:
