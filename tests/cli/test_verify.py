@@ -51,7 +51,7 @@ def test_an_unknown_name(aipc) -> None:
 def test_what_is_too_broken_to_be_listed_is_found_too(aipc, filled_store: Path) -> None:
     """`aipc models` shows only what is whole; who verifies wants to hear of the rest."""
     artifact = filled_store / "artifacts" / ARTIFACT
-    (artifact / "weights").write_bytes(b"w")
+    (artifact / "model.safetensors").write_bytes(b"w")
     (filled_store / "checkpoints" / CHECKPOINT / "aipc.json").write_text("{")
     outcome = aipc("verify")
     assert outcome.status == 1
