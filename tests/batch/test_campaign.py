@@ -19,7 +19,7 @@ import processes
 import pytest
 from batch_files import line
 
-from aipc.batch.partial import errors_path, partial_path
+from aipc.batch.output import errors_path, partial_path
 
 MODEL = "smollm2-135m"
 COUNT = 150

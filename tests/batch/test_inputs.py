@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import io
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from batch_files import line, lines
 
-from aipc.batch.inputs import check_name, checked
+from aipc.batch.inputs import checked
 from aipc.batch.options import BatchOptions
 from aipc.errors import UsageError
 
@@ -93,23 +92,3 @@ def test_options_have_to_fit_the_input(tmp_path, out, name, options, model, memb
         checked(source, out, BatchOptions(**options), model, members=members),
     ):
         pass
-
-
-@pytest.mark.parametrize("name", ["", ".", "..", "-", "folder", "/dev/null"])
-def test_an_output_is_a_file_of_its_own(tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(UsageError, match="name a file"):
-        check_name(Path(name), None)
-
-
-@pytest.mark.parametrize(
-    "name", ["out", "out.partial", "out.errors.jsonl", ".out.requests.jsonl", ".out.lock"]
-)
-def test_no_output_replaces_its_input(tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
-    source = tmp_path / name
-    source.write_text(lines(1))
-    with pytest.raises(UsageError, match="would replace the input"):
-        check_name(Path("out"), source)
-    check_name(Path("other"), source)

@@ -9,21 +9,14 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 from batch_files import line, lines
 
 from aipc.batch.answers import LineAnswer, failed_answer, new_answer, refused_answer
 from aipc.batch.lines import Fault, check_input
-from aipc.batch.partial import (
-    PartialFile,
-    check_begun,
-    check_output,
-    claimed,
-    errors_path,
-    partial_path,
-)
+from aipc.batch.output import claimed, errors_path, partial_path
+from aipc.batch.partial import PartialFile
 from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError
 from aipc.wire.errors import HTTPError
@@ -165,19 +158,6 @@ def test_another_run_is_refused_with_what_differs_and_what_to_do(out, entries):
     assert partial_path(out).read_bytes() == before
 
 
-def test_another_run_is_refused_before_its_artifacts_are_known(out, entries):
-    check_begun(out, KEY)
-    begun = RunKey("ab12", "m", {"m": "h1"}, {"exact": True})
-    PartialFile(out, begun, entries).close()
-    check_begun(out, replace(begun, artifacts={}))
-    with pytest.raises(BatchError, match="option exact was true, is false"):
-        check_begun(out, RunKey("ab12", "m", {}, {"exact": False}))
-    with pytest.raises(BatchError, match="the artifact of 'm' is another"):
-        PartialFile(out, replace(begun, artifacts={"m": "h2"}), entries)
-    partial_path(out).write_bytes(begun.line()[:-9])
-    check_begun(out, KEY)
-
-
 @pytest.mark.parametrize("first", [b'{"aipc_batch": 99}\n', b"what a user keeps here\n"])
 def test_a_file_of_another_version_or_a_users_own_is_left_alone(out, entries, first):
     partial_path(out).write_bytes(first)
@@ -241,16 +221,6 @@ def test_an_answer_to_what_is_not_in_the_input_is_refused(out, entries):
     partial.close()
 
 
-def test_an_output_that_exists_is_not_replaced(out):
-    check_output(out)
-    out.write_text("kept")
-    with pytest.raises(BatchError, match="choose another name"):
-        check_output(out)
-    check_output(out, retry_failed=True)
-    partial_path(out).write_text("")
-    check_output(out)
-
-
 def test_answers_are_on_the_disk_in_groups_and_when_some_time_has_passed(
     out, tmp_path, monkeypatch
 ):
@@ -267,38 +237,6 @@ def test_answers_are_on_the_disk_in_groups_and_when_some_time_has_passed(
     partial.append(good(201))
     partial.close()
     assert len(synced) == before + 2
-
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from aipc.batch.partial import claimed
-
-with claimed(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_two_processes_do_not_write_one_output(out):
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(out)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(BatchError, match="another process writes"), claimed(out):
-            pass
-    finally:
-        holder.kill()
-        holder.communicate(timeout=30)
-    with claimed(out):
-        pass
-    assert list(out.parent.iterdir()) == []
-
-
-def test_an_output_needs_a_folder(tmp_path):
-    with pytest.raises(BatchError, match="no folder"), claimed(tmp_path / "none" / "out.jsonl"):
-        pass
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows limits no file's size")
@@ -336,7 +274,8 @@ import os, random, sys
 from pathlib import Path
 from aipc.batch.answers import new_answer, refused_answer
 from aipc.batch.lines import check_input
-from aipc.batch.partial import PartialFile, claimed
+from aipc.batch.output import claimed
+from aipc.batch.partial import PartialFile
 from aipc.batch.run_key import RunKey
 from aipc.wire.errors import HTTPError
 
@@ -419,18 +358,6 @@ def _finish(source, out):
             failed = failed_answer(custom_id, "code", "why")
             partial.append(new_answer(custom_id, {}, "req_1") if number % 10 else failed)
         partial.finish()
-
-
-def test_drafts_of_killed_processes_are_removed_and_nothing_else(tmp_path):
-    out = tmp_path / "out"
-    end = ".0123456789abcdef.part"
-    left = [f".{path.name}{end}" for path in (out, partial_path(out), errors_path(out))]
-    kept = [f".out.jsonl{end}", f".other{end}", ".out.part"]
-    for name in left + kept:
-        (tmp_path / name).touch()
-    with claimed(out):
-        pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 
 
 def test_a_batch_of_faults_alone_has_an_empty_output(tmp_path, out):

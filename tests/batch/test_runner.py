@@ -13,7 +13,7 @@ from batch_files import line, lines
 
 from aipc import batch
 from aipc.batch.options import BatchOptions
-from aipc.batch.partial import errors_path, partial_path
+from aipc.batch.output import errors_path, partial_path
 from aipc.errors import BatchError, DeviceError, UsageError
 from aipc.models.store import Store
 from aipc.pool.worker.loading import LOADER

@@ -16,32 +16,9 @@ from typing import Any
 from aipc import disk, units
 from aipc.batch.lines import CheckedInput, Fault, check_input
 from aipc.batch.options import BatchOptions
-from aipc.batch.partial import errors_path, partial_path
 from aipc.batch.prompts import LINE, TABLES, TEXT, PromptTable, write_requests
 from aipc.errors import BatchError, UsageError
 from aipc.progress import Notify, Progress, silent, unheard
-
-
-def check_name(out: Path, source: Path | None) -> None:
-    """Refuse an output that can be no file of its own beside its input.
-
-    Raises:
-        UsageError: it names none, or a folder or device, or writing it would replace ``source``.
-    """
-    fix = "name a file that does not exist"
-    if out.name in {"", ".", "..", "-"}:
-        raise UsageError(f"'{out}' is no name for the answers", fix)
-    if out.exists() and not out.is_file():
-        raise UsageError(f"'{out}' is no file: answers can't be written there", fix)
-    if source is not None and _is_written(source.resolve(), out.resolve()):
-        raise UsageError(f"writing '{out}' would replace the input, '{source}'", fix)
-
-
-def _is_written(path: Path, out: Path) -> bool:
-    """Whether it is one of the files that a run writes, or a draft of these."""
-    names = {out.name, partial_path(out).name, errors_path(out).name}
-    is_beside = path.parent == out.parent
-    return is_beside and (path.name in names or path.name.startswith(f".{out.name}."))
 
 
 @contextmanager

@@ -11,8 +11,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
 from io import FileIO
 from itertools import chain
 from pathlib import Path
@@ -24,89 +22,15 @@ from aipc import disk
 from aipc.batch.answers import LineAnswer, failed_answer
 from aipc.batch.line_index import Column, LineIndex
 from aipc.batch.lines import Fault
+from aipc.batch.output import check_key, check_output, errors_path, partial_path, writing
 from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError, quoted
-from aipc.records import drafted, replace_bytes
+from aipc.records import replace_bytes
 
 _GROUP, _GROUP_S = 64, 1.0
 """Answers, and seconds, after which they are brought to the disk."""
-KEPT = "see that there is room and permission, then run it again: answers are kept"
 _NOWHERE = -1
 _BEGIN_AGAIN = "remove '{}' to begin again"
-
-
-def partial_path(out: Path) -> Path:
-    return out.with_name(f"{out.name}.partial")
-
-
-def errors_path(out: Path) -> Path:
-    return out.with_name(f"{out.name}.errors.jsonl")
-
-
-@contextmanager
-def claimed(out: Path) -> Iterator[None]:
-    """Hold ``out`` for this process.
-
-    Raises:
-        BatchError: another process writes it, or its folder can't be written or has no locks.
-    """
-    from filelock import FileLock, Timeout
-
-    if not out.parent.is_dir():
-        raise BatchError(f"there is no folder '{out.parent}'", "make it first")
-    lock = FileLock(out.with_name(f".{out.name}.lock"))
-    with _writing(out):
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as busy:
-            fix = "wait for it to finish, or choose another name"
-            raise BatchError(f"another process writes '{out}'", fix) from busy
-        except NotImplementedError as missing:
-            fix = "choose a name on a local disk"
-            raise BatchError(f"the file system of '{out.parent}' has no locks", fix) from missing
-    try:
-        with _writing(out):
-            _remove_drafts(out)
-        yield
-    finally:
-        if os.name != "nt":  # there the release removes it; here a waiting process sees it is gone
-            Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
-
-
-def check_output(out: Path, *, retry_failed: bool = False) -> None:
-    """Refuse to replace an output, unless its failures are to be asked again.
-
-    Raises:
-        BatchError: it exists, and is of no unfinished run.
-    """
-    if out.exists() and not retry_failed and not partial_path(out).exists():
-        fix = "choose another name, or ask its failures again with --retry-failed"
-        raise BatchError(f"'{out}' exists already", fix)
-
-
-def check_begun(out: Path, key: RunKey) -> None:
-    """Refuse to go on with another run's answers, before the artifacts of ``key`` are known.
-
-    Raises:
-        BatchError: what else the key has differs from that of OUT.partial.
-    """
-    path = partial_path(out)
-    with _writing(path), suppress(FileNotFoundError), path.open("rb") as file:
-        first = file.readline()
-        before = RunKey.from_line(first)
-        if first.endswith(b"\n"):
-            _check_key(path, first, replace(key, artifacts=before.artifacts if before else {}))
-
-
-def _check_key(path: Path, line: bytes, now: RunKey) -> None:
-    before = RunKey.from_line(line)
-    fix = f"go on as it was begun, or remove '{path}' to begin again"
-    if before is None:
-        raise BatchError(f"'{path}' is of another version, or no unfinished batch", fix)
-    differences = before.differences(now)
-    if differences:
-        raise BatchError(f"'{path}' is of another run: {', '.join(differences)}", fix)
 
 
 class PartialFile:
@@ -128,7 +52,7 @@ class PartialFile:
         self._failed = np.zeros(len(entries), bool)
         self._unsynced = 0
         self._synced_at = time.monotonic()
-        with _writing(self.path):
+        with writing(self.path):
             self._begin(key)
             self._end = self._take_up(key)
             self._file = self.path.open("r+b", buffering=0)
@@ -155,7 +79,7 @@ class PartialFile:
         position = self._position(answer)
         if self._places[position] != _NOWHERE and not self._failed[position]:
             return False
-        with _writing(self.path):
+        with writing(self.path):
             self._file.seek(self._end)
             try:
                 _write_all(self._file, answer.to_line())
@@ -178,7 +102,7 @@ class PartialFile:
 
     def close(self) -> None:
         if not self._file.closed:
-            with _writing(self.path):
+            with writing(self.path):
                 self.sync()
             self._file.close()
 
@@ -195,7 +119,7 @@ class PartialFile:
         order = order[self._places[order] != _NOWHERE]
         is_failed = self._failed[order]
         errors = errors_path(self.out)
-        with _writing(self.out), self.path.open("rb") as source:
+        with writing(self.out), self.path.open("rb") as source:
             if faults or is_failed.any():
                 lines = self._lines(source, order[is_failed])
                 left_out = (_left_out(fault) for fault in faults)
@@ -203,7 +127,7 @@ class PartialFile:
             else:
                 errors.unlink(missing_ok=True)
             _replace(self.out, self._lines(source, order[~is_failed]))
-        with _writing(self.out):
+        with writing(self.out):
             self.path.unlink()
             disk.flush(self.out.parent)
 
@@ -238,7 +162,7 @@ class PartialFile:
         """
         with self.path.open("rb") as file:
             first = file.readline()
-            _check_key(self.path, first, key)
+            check_key(self.path, first, key)
             end, size = len(first), self.path.stat().st_size
             for number, raw in enumerate(file, 2):
                 try:
@@ -275,14 +199,6 @@ def _replace(path: Path, lines: Iterable[bytes]) -> None:
     disk.flush(path.parent)
 
 
-def _remove_drafts(out: Path) -> None:
-    """What killed processes left of the files that are written here."""
-    names = {out.name, partial_path(out).name, errors_path(out).name}
-    for path in out.parent.iterdir():
-        if path.name not in names and drafted(path.name) in names:
-            path.unlink(missing_ok=True)
-
-
 def _left_out(fault: Fault) -> bytes:
     """The failure of a line that could not be asked."""
     return failed_answer(fault.custom_id, "invalid_line", str(fault)).to_line()
@@ -293,7 +209,3 @@ def _write_all(file: FileIO, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
-
-
-def _writing(path: Path) -> AbstractContextManager[None]:
-    return disk.told(BatchError, f"can't write '{path}'", KEPT)

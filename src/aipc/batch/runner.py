@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aipc.batch.inputs import check_name, checked
+from aipc.batch.inputs import checked
 from aipc.batch.lines import CheckedInput
 from aipc.batch.local import LocalBatch, Watch
 from aipc.batch.models import BatchModels
 from aipc.batch.options import BatchOptions
-from aipc.batch.partial import PartialFile, check_begun, check_output, claimed, errors_path
+from aipc.batch.output import check_begun, check_name, check_output, claimed, errors_path
+from aipc.batch.partial import PartialFile
 from aipc.batch.ray.options import ClusterOptions
 from aipc.batch.run_key import RunKey
 from aipc.batch.work import BatchWork, in_order

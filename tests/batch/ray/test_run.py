@@ -8,7 +8,7 @@ import pytest
 from batch_files import line, lines
 from ray_cluster import needs_ray
 
-from aipc.batch.partial import partial_path
+from aipc.batch.output import partial_path
 from aipc.errors import BatchError, ClusterError, UsageError
 
 pytestmark = [needs_ray, pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")]

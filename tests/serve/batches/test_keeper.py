@@ -12,7 +12,8 @@ from contextlib import suppress
 import pytest
 from batches_of import CHAT, jsonl, line
 
-from aipc.batch.partial import PartialFile, partial_path
+from aipc.batch.output import partial_path
+from aipc.batch.partial import PartialFile
 from aipc.errors import BatchError
 from aipc.serve.batches import run as run_module
 from aipc.serve.batches.file_store import FileStore, StorageFull, new_record

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from aipc import disk
 from aipc.batch.answers import LineAnswer
-from aipc.batch.partial import KEPT
+from aipc.batch.output import KEPT
 from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError
 from aipc.models.remote_folder import by_fsspec

@@ -17,7 +17,8 @@ from aipc.batch.asking import answer_line
 from aipc.batch.driver import drive
 from aipc.batch.line_index import LineEntry
 from aipc.batch.lines import CheckedInput
-from aipc.batch.partial import PartialFile, claimed, errors_path, partial_path
+from aipc.batch.output import claimed, errors_path, partial_path
+from aipc.batch.partial import PartialFile
 from aipc.batch.run_key import RunKey
 from aipc.batch.work import BatchWork, in_order
 from aipc.errors import AipcError, BatchError
