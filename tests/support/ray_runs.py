@@ -10,7 +10,7 @@ from pathlib import Path
 
 import fake_session
 
-from aipc.batch import BatchOptions, local
+from aipc.batch import BatchOptions, runner
 from aipc.batch.ray.options import ClusterOptions
 from aipc.cluster import connection
 from aipc.errors import DeviceError
@@ -31,7 +31,7 @@ def run(folder: Path, name: str, address: str, *, loader=fake_session.LOADER, mo
         for one in ("device", "heeds_signals", "notify", "watch")
         if one in given
     }
-    return local.run(
+    return runner.run(
         folder / "in.jsonl",
         folder / f"{name}.jsonl",
         MODEL,
