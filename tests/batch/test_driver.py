@@ -34,11 +34,12 @@ class Answers:
         self.deadly = set(deadly)
         self.asked = Counter()
         self.under_way = set()
-        self.most = 0
+        self.most = self.deaths = self.rounds = 0
         self._death = asyncio.Event()
 
     async def __call__(self, entry):
         self.asked[entry.number] += 1
+        self.rounds += not self.under_way
         self.under_way.add(entry.number)
         self.most = max(self.most, len(self.under_way))
         death = self._death
@@ -48,6 +49,7 @@ class Answers:
             if entry.number in self.deadly:
                 self._death.set()
                 self._death = asyncio.Event()
+                self.deaths += 1
             if death.is_set():
                 raise LineInterrupted("the worker died", "ask again")
             return answer_to(entry)
@@ -78,9 +80,25 @@ def test_a_line_that_kills_the_worker_fails_and_takes_no_other_along():
     assert len(kept) == 40
     assert failed == ["id-5"]
     assert kept["id-5"].status_code == 503
-    assert "3 times" in kept["id-5"].body["error"]["message"]
-    assert answers.asked[5] == driver.MOST_DEATHS
+    assert "at last alone" in kept["id-5"].body["error"]["message"]
     assert work.counts.under_way == 0
+
+
+@pytest.mark.parametrize("deadly", [1, 77, 128])
+def test_it_is_found_by_halves(deadly):
+    answers = Answers(deadly={deadly})
+    kept, _ = driven(150, answers, in_flight=128)
+    assert [name for name, one in kept.items() if one.is_failed] == [f"id-{deadly}"]
+    assert len(kept) == 150
+    assert answers.deaths <= 2 + 8  # beside others, then as one of 64, 32 … 1
+    assert answers.rounds < 40
+
+
+def test_a_lone_line_that_kills_the_worker_is_asked_three_times():
+    answers = Answers(deadly={1})
+    kept, _ = driven(1, answers)
+    assert answers.asked[1] == 3
+    assert "3 times" in kept["id-1"].body["error"]["message"]
 
 
 def test_several_such_lines_are_told_from_the_others():
@@ -126,6 +144,37 @@ def test_a_model_that_can_not_be_had_any_more_ends_it_and_fails_no_line(monkeypa
         asyncio.run(drive(work, answer, 4))
     counts = work.counts
     assert (counts.done, counts.left, counts.under_way) == (0, 20, 0)
+
+
+def test_what_was_answered_beside_an_error_that_ends_it_is_kept():
+    async def answer(entry):
+        if entry.number == 2:
+            raise BatchError("line 2 has changed", "leave it")
+        return answer_to(entry)
+
+    kept = []
+    work = BatchWork(entries(20), keep=kept.append)
+    with pytest.raises(BatchError, match="has changed"):
+        asyncio.run(drive(work, answer, 20))
+    assert len(kept) == 19
+    assert (work.counts.left, work.counts.under_way) == (1, 0)
+
+
+def test_answers_beside_the_last_pause_are_kept_and_count(monkeypatch):
+    async def no_sleep(_):
+        pass
+
+    asked = Counter()
+
+    async def answer(entry):
+        asked[entry.number] += 1
+        if asked[entry.number] <= driver._MOST_PAUSES + (entry.number > 1):
+            raise ServerBusy("busy", "ask again")
+        return answer_to(entry)
+
+    monkeypatch.setattr(driver.asyncio, "sleep", no_sleep)
+    kept, _ = driven(8, answer)
+    assert len(kept) == 8
 
 
 def test_what_is_under_way_is_given_back_where_it_is_cancelled_or_fails():

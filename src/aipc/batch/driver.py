@@ -1,15 +1,17 @@
 """Keeps lines under way until all are answered, through the deaths of what answers them.
 
 A worker that dies takes all its answers along, and any of their lines may be the reason.  Each is
-asked again beside others; if that ends so too, alone, when the others are through.  Then who kills
-the worker is known, and it alone fails.
+asked again beside others.  If that ends so too they are suspects: when the others are through they
+are asked in two halves, one after the other, and of a half that kills the worker again the halves,
+down to the line that does it.  That one alone fails.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import chain
 
 from aipc.batch.answers import LineAnswer, refused_answer
 from aipc.batch.asking import LineInterrupted
@@ -20,9 +22,8 @@ from aipc.wire.errors import SERVER, HTTPError
 
 Answer = Callable[[LineEntry], Awaitable[LineAnswer]]
 """Asks a line; raises `LineInterrupted` and other `TryLater` as `answer_line` does."""
-MOST_DEATHS = 3
-"""Of the worker while it answers a line; then the line has failed."""
 _BESIDE_OTHERS = 2
+"""Deaths of the worker while it answers a line; then the line is a suspect."""
 _MOST_PAUSES = 10
 """In a row, with no answer between them; then there is no model to be had."""
 
@@ -46,7 +47,12 @@ class _Driver:
         self._in_flight = in_flight
         self._running: dict[asyncio.Future[LineAnswer], LineEntry] = {}
         self._deaths: Counter[int] = Counter()
-        self._suspects: deque[LineEntry] = deque()
+        self._suspects: list[LineEntry] = []
+        self._groups: list[list[LineEntry]] = []
+        """Of suspects, to be asked group by group; the last is the next."""
+        self._group: list[LineEntry] = []
+        """What is left to ask of the one that is under way, of `_group_size` lines at first."""
+        self._group_size = 0
         self._pauses = 0
 
     async def drive(self) -> None:
@@ -66,17 +72,31 @@ class _Driver:
         return bool(self._running)
 
     def _next(self) -> LineEntry | None:
-        entry = self._work.take()
-        if entry is not None or self._running or self._work.stopped or not self._suspects:
-            return entry
-        self._in_flight = 1
-        return self._suspects.popleft()
+        if not self._group:
+            if self._running and self._group_size:
+                return None  # beside a group nothing is asked
+            self._group_size = 0
+            entry = self._work.take()
+            if entry is not None or self._running:
+                return entry
+            self._begin_group()
+        return self._group.pop() if self._group and not self._work.stopped else None
+
+    def _begin_group(self) -> None:
+        """Nothing is under way; the suspects are what was left of the last group, or the first."""
+        middle = len(self._suspects) // 2
+        halves = self._suspects[middle:], self._suspects[:middle]
+        self._groups += [half for half in halves if half]
+        self._suspects = []
+        if self._groups:
+            self._group = self._groups.pop()
+            self._group_size = len(self._group)
 
     async def _collect(self) -> None:
-        """Wait for an answer, and take all that there are."""
+        """Wait for an answer, and take all that there are, before an error ends it."""
         done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         pause_s = 0.0
-        for task in done:
+        for task in sorted(done, key=lambda one: one.exception() is not None):
             entry = self._running[task]
             try:
                 answer = task.result()
@@ -100,8 +120,8 @@ class _Driver:
     def _note_death(self, entry: LineEntry, error: LineInterrupted) -> None:
         self._deaths[entry.number] += 1
         deaths = self._deaths[entry.number]
-        if deaths >= MOST_DEATHS:
-            what = f"{error.what}, {deaths} times while it answered this line"
+        if self._group_size == 1:
+            what = f"{error.what}, {deaths} times while it answered this line, at last alone"
             failed = HTTPError(503, what, kind=SERVER, code="worker_died")
             self._work.done(entry, refused_answer(entry.custom_id, failed))
         elif deaths >= _BESIDE_OTHERS:
@@ -113,6 +133,6 @@ class _Driver:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        for entry in [*self._running.values(), *self._suspects]:
+        for entry in chain(self._running.values(), self._suspects, self._group, *self._groups):
             self._work.give_back(entry)
         self._running.clear()
