@@ -103,7 +103,7 @@ def test_each_line_is_handed_out_once_and_its_answer_kept():
     taken = []
     while entry := work.take():
         taken.append(entry.number)
-        work.done(entry, answer(entry, 3))
+        work.done(answer(entry, 3))
     assert taken == [at + 1 for at in in_order(index)]
     assert [int(one.custom_id) for one in kept] == taken
     counts = work.counts
@@ -121,27 +121,43 @@ def test_a_line_given_back_is_the_next_one():
     assert work.take() == first
 
 
+def test_all_are_taken_at_once_in_order_and_none_where_it_is_stopped():
+    index = random_index(1, 50)
+    work = BatchWork(index, in_order(index))
+    first = work.take()
+    taken = work.take_all()
+    assert [one.number for one in (first, *taken)] == [at + 1 for at in in_order(index)]
+    assert [*taken[10:13]] == [taken[10], taken[11], taken[12]]
+    assert taken[-1] == [*taken][-1]
+    assert (work.take(), len(work.take_all())) == (None, 0)
+    assert (work.counts.left, work.counts.under_way) == (50, 50)
+    work = BatchWork(index)
+    work.stop("enough")
+    assert len(work.take_all()) == 0
+    assert (work.counts.left, work.counts.under_way) == (50, 0)
+
+
 def test_counts_tell_what_is_under_way_failed_and_left():
     work = BatchWork(random_index(1, 4))
     first, second = work.take(), work.take()
     assert work.counts.left_s is None
-    work.done(first, failed_answer(first.custom_id, "code", "why"))
+    work.done(failed_answer(first.custom_id, "code", "why"))
     counts = work.counts
     assert (counts.done, counts.failed, counts.left, counts.under_way) == (1, 1, 3, 1)
     assert counts.left_s == pytest.approx(3 * counts.elapsed_s)
-    work.done(second, answer(second))
+    work.done(answer(second))
     assert work.counts.left == 2
 
 
 def test_no_more_is_begun_once_so_many_tokens_are_computed():
     work = BatchWork(random_index(1, 9), options=BatchOptions(max_tokens_total=10))
     entries = [work.take() for _ in range(3)]
-    work.done(entries[0], answer(entries[0], 6))
+    work.done(answer(entries[0], 6))
     assert work.take() is not None
-    work.done(entries[1], answer(entries[1], 4))
+    work.done(answer(entries[1], 4))
     assert work.take() is None
     assert "--max-tokens-total" in work.stopped
-    work.done(entries[2], answer(entries[2], 5))
+    work.done(answer(entries[2], 5))
     assert (work.counts.done, work.counts.left, work.counts.under_way) == (3, 6, 1)
 
 
@@ -166,6 +182,6 @@ def test_what_is_done_is_not_stopped():
     index = random_index(1, 1)
     work = BatchWork(index, options=BatchOptions(max_tokens_total=1))
     entry = work.take()
-    work.done(entry, answer(entry, 5))
+    work.done(answer(entry, 5))
     assert work.take() is None
     assert not work.stopped

@@ -111,7 +111,7 @@ class _Driver:
                 pause_s = max(pause_s, float(error.retry_after_s))
             else:
                 self._pauses = 0
-                self._work.done(entry, answer)
+                self._work.done(answer)
             del self._running[task]
         if pause_s:
             self._pauses += 1
@@ -123,7 +123,7 @@ class _Driver:
         if self._group_size == 1:
             what = f"{error.what}, {deaths} times while it answered this line, at last alone"
             failed = HTTPError(503, what, kind=SERVER, code="worker_died")
-            self._work.done(entry, refused_answer(entry.custom_id, failed))
+            self._work.done(refused_answer(entry.custom_id, failed))
         elif deaths >= _BESIDE_OTHERS:
             self._suspects.append(entry)
         else:

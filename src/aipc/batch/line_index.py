@@ -165,6 +165,26 @@ class LineIndex(Sequence[LineEntry]):
         return self._ids[start : start + int(self._columns["id_length"][at])].decode()
 
 
+class SomeEntries(Sequence[LineEntry]):
+    """The entries at ``positions``, in that order; made when they are asked for as well."""
+
+    def __init__(self, entries: Sequence[LineEntry], positions: Column) -> None:
+        self._entries = entries
+        self._positions = positions
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    @overload
+    def __getitem__(self, at: int) -> LineEntry: ...
+    @overload
+    def __getitem__(self, at: slice) -> SomeEntries: ...
+    def __getitem__(self, at: int | slice) -> LineEntry | SomeEntries:
+        if isinstance(at, slice):
+            return SomeEntries(self._entries, self._positions[at])
+        return self._entries[int(self._positions[at])]
+
+
 def _hash(custom_id: bytes) -> int:
     """Of 64 bits; unlike Python's own it is the same in every process that is given an index."""
     return int.from_bytes(blake2b(custom_id, digest_size=8).digest(), "little")

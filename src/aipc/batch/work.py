@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
 from aipc.batch.answers import LineAnswer
-from aipc.batch.line_index import Column, LineEntry, LineIndex
+from aipc.batch.line_index import Column, LineEntry, LineIndex, SomeEntries
 from aipc.batch.options import BatchOptions
 
 _PREFIX_BITS = (32, 16, 0)
@@ -88,27 +87,27 @@ class BatchWork:
     def __init__(
         self,
         entries: Sequence[LineEntry],
-        order: Iterable[int] | None = None,
+        order: Column | None = None,
         options: BatchOptions | None = None,
         keep: Callable[[LineAnswer], object] = lambda _: None,
     ) -> None:
         options = options or BatchOptions()
         self.stopped = ""
         """Why no more lines are handed out while some are left; empty while they are."""
-        self._entries = entries
-        self._waiting = deque(range(len(entries)) if order is None else map(int, order))
+        self._waiting = SomeEntries(entries, np.arange(len(entries)) if order is None else order)
+        self._begun = 0
         self._given_back: list[LineEntry] = []
         self._under_way = 0
         self._keep = keep
         self._most_tokens = options.max_tokens_total
         self._until = options.until
         self._end = options.ends_at
-        self._begun = time.monotonic()
+        self._begun_s = time.monotonic()
         self._done = self._failed = self._tokens = self._generated = 0
 
     def take(self) -> LineEntry | None:
         """The next line; None when there is none, or no more are to be begun."""
-        if not (self._given_back or self._waiting):
+        if not self._count_waiting():
             return None
         self.check_limits()
         if self.stopped:
@@ -116,9 +115,21 @@ class BatchWork:
         self._under_way += 1
         if self._given_back:
             return self._given_back.pop()
-        return self._entries[self._waiting.popleft()]
+        self._begun += 1
+        return self._waiting[self._begun - 1]
 
-    def done(self, entry: LineEntry, answer: LineAnswer) -> None:  # noqa: ARG002
+    def take_all(self) -> Sequence[LineEntry]:
+        """All that `take` would hand out, before any is given back."""
+        self.check_limits()
+        if self.stopped:
+            return ()
+        taken = self._waiting[self._begun :]
+        self._begun += len(taken)
+        self._under_way += len(taken)
+        return taken
+
+    def done(self, answer: LineAnswer) -> None:
+        """Count and keep the answer to a line that was taken."""
         self._under_way -= 1
         self._done += 1
         self._failed += answer.is_failed
@@ -137,16 +148,18 @@ class BatchWork:
 
     @property
     def counts(self) -> Counts:
-        waiting = len(self._waiting) + len(self._given_back)
         return Counts(
             done=self._done,
             failed=self._failed,
-            left=waiting + self._under_way,
+            left=self._count_waiting() + self._under_way,
             under_way=self._under_way,
             tokens=self._tokens,
             generated=self._generated,
-            elapsed_s=time.monotonic() - self._begun,
+            elapsed_s=time.monotonic() - self._begun_s,
         )
+
+    def _count_waiting(self) -> int:
+        return len(self._waiting) - self._begun + len(self._given_back)
 
     def check_limits(self) -> None:
         """Stop if a limit is reached; `take` does so by itself."""

@@ -25,23 +25,24 @@ class IncomingWork(BatchWork):
         super().__init__(())
         self._in_flight = in_flight
         self._coming: deque[LineEntry] = deque()
-        self._lines: dict[int, Line] = {}
-        self._awaited: dict[int, asyncio.Future[LineAnswer]] = {}
+        self._lines: dict[str, Line] = {}
+        self._awaited: dict[str, asyncio.Future[LineAnswer]] = {}
         self._driving: asyncio.Future[None] | None = None
 
     async def answered(self, lines: Sequence[Line], ask: Ask) -> list[LineAnswer]:
-        """The answers of a block, in its order.
+        """The answers of a block, in its order; a line that is under way is not asked again.
+
+        Ray sends a block twice where it has lost sight of the first one's end.
 
         Raises:
             TryLater: what answers can't be had, try after try.
         """
-        loop = asyncio.get_running_loop()
         for line in lines:
-            entry = LineEntry(line.number, 0, 0, 0, line.custom_id, line.model, line.url)
-            self._lines[line.number] = line
-            self._awaited[line.number] = loop.create_future()
-            self._coming.append(entry)
-        awaited = [self._awaited[line.number] for line in lines]
+            if line.custom_id not in self._awaited:
+                self._lines[line.custom_id] = line
+                self._awaited[line.custom_id] = asyncio.get_running_loop().create_future()
+                self._coming.append(_entry(line))
+        awaited = [asyncio.shield(self._awaited[line.custom_id]) for line in lines]
         if self._driving is None:
             self._driving = asyncio.ensure_future(self._drive(ask))
         return await asyncio.gather(*awaited)
@@ -53,15 +54,16 @@ class IncomingWork(BatchWork):
             entry = self._coming.popleft()
         return entry
 
-    def done(self, entry: LineEntry, answer: LineAnswer) -> None:
-        super().done(entry, answer)
-        del self._lines[entry.number]
-        self._awaited.pop(entry.number).set_result(answer)
+    def done(self, answer: LineAnswer) -> None:
+        super().done(answer)
+        custom_id = answer.custom_id or ""
+        del self._lines[custom_id]
+        self._awaited.pop(custom_id).set_result(answer)
 
     async def _drive(self, ask: Ask) -> None:
         try:
             while self._coming:  # a block may come while the last answer is taken
-                await drive(self, lambda entry: ask(self._lines[entry.number]), self._in_flight)
+                await drive(self, lambda entry: ask(self._lines[entry.custom_id]), self._in_flight)
         except Exception as error:  # noqa: BLE001 - each block's waiter raises it
             for future in self._awaited.values():
                 future.set_exception(error)
@@ -69,3 +71,7 @@ class IncomingWork(BatchWork):
                 kept.clear()
         finally:
             self._driving = None
+
+
+def _entry(line: Line) -> LineEntry:
+    return LineEntry(line.number, 0, 0, 0, line.custom_id, line.model, line.url)

@@ -79,13 +79,12 @@ class ClusterBatch:
         Raises:
             ClusterError: a node can't answer, actors died too often, or no device is left.
         """
-        entries = {entry.custom_id: entry for entry in iter(work.take, None)}
         try:
-            for report in self._dataset.reports(self._lines, [*entries.values()]):
+            for report in self._dataset.reports(self._lines, work.take_all()):
                 if report is not None:
                     for answer in self._shards.read(report.shard) if report.shard else ():
                         self._artifacts.add((answer.aipc or {}).get("artifact"))
-                        work.done(entries[answer.custom_id or ""], answer)
+                        work.done(answer)
                 self._see_limits(work)
                 self._watch(work.counts)
         except KeyboardInterrupt:
