@@ -112,7 +112,9 @@ def test_another_run_does_not_go_on_with_it(run):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_a_signal_stops_it_and_what_is_answered_stays(run):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_and_what_is_answered_stays(run, number):
+    before = signal.getsignal(number)
     text = lines(50) + line("slow", "count 10000 every 0.1")
 
     sent = []
@@ -120,12 +122,12 @@ def test_a_signal_stops_it_and_what_is_answered_stays(run):
     def interrupt(counts):
         if counts.done == 50 and not sent:
             sent.append(counts)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     summary, _ = run(text, heeds_signals=True, watch=interrupt)
     assert (summary.answered, summary.left) == (50, 1)
-    assert summary.stop_signal == signal.SIGINT
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert summary.stop_signal == number
+    assert signal.getsignal(number) is before
 
 
 def test_with_exact_one_line_is_asked_at_a_time_by_pinned_numerics(run):

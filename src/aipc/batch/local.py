@@ -6,10 +6,7 @@ Models answer in worker processes, as a server's do: one that dies costs its lin
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from aipc.batch.driver import drive
 from aipc.batch.line_index import LineEntry
 from aipc.batch.lines import CheckedInput
 from aipc.batch.models import BatchModels
+from aipc.batch.stopping import stopping
 from aipc.batch.work import BatchWork, Counts
 from aipc.models.blobs import fingerprint
 from aipc.pool.options import PoolOptions
@@ -100,17 +98,17 @@ class LocalBatch:
             AipcError: as `drive`.
         """
         driving = asyncio.ensure_future(drive(work, self._ask, self._in_flight))
-        with _stopping(work, driving) if heeds_signals else _unstopped() as stop:
+        with stopping(work, heeds_signals=heeds_signals) as stopped:
             try:
-                while not (await asyncio.wait({driving}, timeout=_WATCH_S))[0]:
+                while not (await asyncio.wait({driving}, timeout=_WATCH_S))[0] and not stopped:
                     self._watch(work.counts)
             finally:
                 driving.cancel()
                 await asyncio.wait({driving})
         self._watch(work.counts)
-        if not (driving.cancelled() and stop):
+        if not (driving.cancelled() and stopped):
             driving.result()
-        return stop[0] if stop else None
+        return stopped[0] if stopped else None
 
     async def _ask(self, entry: LineEntry) -> LineAnswer:
         line = self._lines.read(entry)
@@ -135,34 +133,3 @@ def _artifact_hash(status: ModelStatus) -> str:
     return fingerprint(
         folder, tuple(sorted(file.name for file in folder.iterdir() if file.is_file()))
     )
-
-
-@contextmanager
-def _unstopped() -> Iterator[list[int]]:
-    yield []
-
-
-@contextmanager
-def _stopping(work: BatchWork, driving: asyncio.Future[None]) -> Iterator[list[int]]:
-    """Stop at the first signal, whose number is then in the list; a second acts as ever."""
-    loop, stopped = asyncio.get_running_loop(), []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before: dict[int, Any] = {}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        before.clear()
-
-    def on_signal(number: int, _: Any) -> None:
-        restore()
-        stopped.append(number)
-        work.stop(f"stopped by {signal.Signals(number).name}")
-        loop.call_soon_threadsafe(driving.cancel)
-
-    if threading.current_thread() is threading.main_thread():
-        before.update({number: signal.signal(number, on_signal) for number in numbers})
-    try:
-        yield stopped
-    finally:
-        restore()

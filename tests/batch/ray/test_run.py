@@ -47,16 +47,21 @@ def test_a_run_that_is_stopped_is_gone_on_with(run, read_answers, tmp_path):
     assert list(read_answers()) == [f"id-{n}" for n in range(480)]
 
 
-def test_ctrl_c_ends_it_and_what_was_answered_is_kept(run, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_what_was_answered_is_kept(run, tmp_path, number):
+    sent = []
+
     def interrupt(counts):
-        if counts.done:
-            signal.raise_signal(signal.SIGINT)
+        if counts.done and not sent:
+            sent.append(number)
+            signal.raise_signal(number)
 
     slow = "".join(line(f"id-{n}", "count 2 every 0.1") for n in range(480))
     how = {"heeds_signals": True, "watch": interrupt, "max_actors": 1}
     summary = run(slow, in_flight=8, more=how)
-    assert summary.stop_signal == signal.SIGINT
+    assert summary.stop_signal == number
     assert 0 < summary.answered < 480
+    assert summary.stopped == f"stopped by {number.name}"
     assert partial_path(tmp_path / "out.jsonl").exists()
 
 

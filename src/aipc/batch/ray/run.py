@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +12,7 @@ from aipc.batch.ray.actor import NodePlan
 from aipc.batch.ray.dataset import ClusterDataset
 from aipc.batch.ray.options import HERE, ClusterOptions
 from aipc.batch.ray.shards import AnswerShards
+from aipc.batch.stopping import stopping
 from aipc.batch.work import BatchWork, Counts
 from aipc.cluster.connection import connected
 from aipc.cluster.nodes import GPU, own_resources
@@ -79,19 +79,16 @@ class ClusterBatch:
         Raises:
             ClusterError: a node can't answer, actors died too often, or no device is left.
         """
-        try:
+        with stopping(work, heeds_signals=heeds_signals) as stopped:
             for report in self._dataset.reports(self._lines, work.take_all()):
+                if stopped:
+                    return stopped[0]
                 if report is not None:
                     for answer in self._shards.read(report.shard) if report.shard else ():
                         self._artifacts.add((answer.aipc or {}).get("artifact"))
                         work.done(answer)
                 self._see_limits(work)
                 self._watch(work.counts)
-        except KeyboardInterrupt:
-            if not heeds_signals:
-                raise
-            work.stop("stopped by SIGINT")
-            return signal.SIGINT
         if len(self._artifacts) > 1:
             self._notify(
                 f"the nodes have {len(self._artifacts)} different artifacts of the models, see the "
