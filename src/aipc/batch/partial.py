@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import FileIO
 from itertools import chain
 from pathlib import Path
@@ -36,17 +36,26 @@ _BEGIN_AGAIN = "remove '{}' to begin again"
 class PartialFile:
     """OUT.partial of a run, begun or gone on with; of a `claimed` output.
 
+    ``see`` is given each answer that it has already.
+
     Raises:
         BatchError: it belongs to another run, is damaged, or can't be written.
     """
 
     def __init__(
-        self, out: Path, key: RunKey, entries: LineIndex, *, retry_failed: bool = False
+        self,
+        out: Path,
+        key: RunKey,
+        entries: LineIndex,
+        *,
+        retry_failed: bool = False,
+        see: Callable[[LineAnswer], None] = lambda _: None,
     ) -> None:
         check_output(out, retry_failed=retry_failed)
         self.out = out
         self.path = partial_path(out)
         self._entries = entries
+        self._see = see
         self._places = np.full(len(entries), _NOWHERE, np.int64)
         """Where in the file each line's answer stands."""
         self._failed = np.zeros(len(entries), bool)
@@ -174,6 +183,7 @@ class PartialFile:
                     raise BatchError(what, _BEGIN_AGAIN.format(self.path)) from error
                 if not raw.endswith(b"\n"):
                     return end
+                self._see(answer)
                 position = self._position(answer)
                 if self._places[position] == _NOWHERE or self._failed[position]:
                     self._places[position] = end

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aipc.batch.answers import LineAnswer
 from aipc.batch.inputs import checked
 from aipc.batch.lines import CheckedInput
 from aipc.batch.local import LocalBatch, Watch
@@ -187,6 +188,7 @@ class _Run:
         self, address: str, options: ClusterOptions, loader: str, *, heeds_signals: bool
     ) -> BatchSummary:
         from aipc.batch.ray.actor import NodePlan
+        from aipc.batch.ray.artifacts import SeenArtifacts
         from aipc.batch.ray.run import ClusterBatch, on_cluster
 
         loading = dict(self._loading)
@@ -200,8 +202,14 @@ class _Run:
             in_flight=self._in_flight,
             loader=loader,
         )
-        with on_cluster(address, self._models.registry.store), self._kept(plan.key) as kept:
-            cluster = ClusterBatch(self._lines, kept, plan, options, self._notify, self._watch)
+        artifacts = SeenArtifacts(self._notify)
+        with (
+            on_cluster(address, self._models.registry.store),
+            self._kept(plan.key, artifacts.see) as kept,
+        ):
+            cluster = ClusterBatch(
+                self._lines, kept, plan, options, artifacts, self._notify, self._watch
+            )
             work, before = self._work(kept)
             stopped_by = cluster.answer(work, heeds_signals=heeds_signals)
             failures = kept.counts[1]
@@ -209,9 +217,11 @@ class _Run:
                 cluster.remove()
         return self._summary(work, before, failures, stopped_by)
 
-    def _kept(self, key: RunKey) -> closing[PartialFile]:
-        retry = self._options.retry_failed
-        return closing(PartialFile(self._out, key, self._lines.entries, retry_failed=retry))
+    def _kept(
+        self, key: RunKey, see: Callable[[LineAnswer], None] = lambda _: None
+    ) -> closing[PartialFile]:
+        entries, retry = self._lines.entries, self._options.retry_failed
+        return closing(PartialFile(self._out, key, entries, retry_failed=retry, see=see))
 
     def _work(self, kept: PartialFile) -> tuple[BatchWork, int]:
         """What is left to ask, and how many lines are answered already."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from aipc.batch.lines import CheckedInput
 from aipc.batch.partial import PartialFile
 from aipc.batch.ray.actor import NodePlan
+from aipc.batch.ray.artifacts import SeenArtifacts
 from aipc.batch.ray.dataset import ClusterDataset
 from aipc.batch.ray.options import HERE, ClusterOptions
 from aipc.batch.ray.shards import AnswerShards
@@ -46,7 +47,8 @@ def on_cluster(address: str, store: Store) -> Iterator[None]:
 class ClusterBatch:
     """The part of one batch that a cluster does; this process is connected to it.
 
-    ``watch`` is told how far it is, at each block's end and about once a second.
+    ``artifacts`` is shown each answer; ``watch`` is told how far it is, at each block's end and
+    about once a second.
 
     Raises:
         BatchError: the shards are another run's, or can't be read or written.
@@ -59,19 +61,20 @@ class ClusterBatch:
         kept: PartialFile,
         plan: NodePlan,
         options: ClusterOptions,
+        artifacts: SeenArtifacts,
         notify: Notify,
         watch: Callable[[Counts], None],
     ) -> None:
         self._lines = lines
-        self._notify = notify
+        self._artifacts = artifacts
         self._watch = watch
         self._shards = AnswerShards(plan.shards)
         self._shards.begin(plan.key)
         self._dataset = ClusterDataset(replace(plan, shards=self._shards.address), options, notify)
         for name in self._shards.names():  # of a run that was killed before it had read them
             for answer in self._shards.read(name):
+                artifacts.see(answer)
                 kept.append(answer)
-        self._artifacts: set[object] = set()
 
     def answer(self, work: BatchWork, *, heeds_signals: bool = False) -> int | None:
         """Have the nodes answer the lines of ``work``; the signal that stopped it, if one did.
@@ -85,15 +88,10 @@ class ClusterBatch:
                     return stopped[0]
                 if report is not None:
                     for answer in self._shards.read(report.shard) if report.shard else ():
-                        self._artifacts.add((answer.aipc or {}).get("artifact"))
+                        self._artifacts.see(answer)
                         work.done(answer)
                 self._see_limits(work)
                 self._watch(work.counts)
-        if len(self._artifacts) > 1:
-            self._notify(
-                f"the nodes have {len(self._artifacts)} different artifacts of the models, see the "
-                "answers' aipc member; --model-from gives all of them one"
-            )
         if work.counts.left and not work.stopped:
             raise ClusterError(f"{work.counts.left} lines got no answer", "run it again to go on")
         return None
