@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import stat
+import threading
 import time
 from contextlib import suppress
 
@@ -216,6 +217,32 @@ def test_what_it_keeps_is_this_users_alone(
     done = run_one(run_async, fake_pool, keeper_of, files, batch, files.content(file), look)
     assert done.status == "cancelled"
     assert [path.name for path in (tmp_path / "batches" / batch.id).iterdir()] == ["record.json"]
+
+
+def test_cancelled_while_its_answers_are_opened_it_waits_for_that(
+    run_async, fake_pool, keeper_of, files, upload, monkeypatch
+):
+    steps, kept, gate = [], [], threading.Event()
+
+    def slowly(*arguments):
+        steps.append("begins")
+        gate.wait(30.0)
+        kept.append(PartialFile(*arguments))
+        steps.append("is open")
+        return kept[-1]
+
+    async def cancel(_, keeper):
+        await until(lambda: steps)
+        await keeper.cancel(batch.id)
+        asyncio.get_running_loop().call_later(0.2, gate.set)
+
+    monkeypatch.setattr(run_module, "PartialFile", slowly)
+    file = upload(line("a"))
+    batch = batch_of(file)
+    done = run_one(run_async, fake_pool, keeper_of, files, batch, files.content(file), cancel)
+    assert done.status == "cancelled"
+    assert steps == ["begins", "is open"] * 2
+    assert all(one._file.closed for one in kept)
 
 
 def test_two_servers_never_run_one_batch(run_async, fake_pool, keeper_of, files, upload):

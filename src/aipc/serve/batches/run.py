@@ -7,10 +7,10 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aipc.batch.answers import LineAnswer, failed_answer
 from aipc.batch.asking import answer_line
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _AGAIN_S = 60.0  # after which a batch is tried again that the disk has held up
 _EXPIRED = "the batch's completion window was over before this request was answered"
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Turns:
@@ -118,8 +119,8 @@ class BatchRun:
             if answering is not None:
                 outcome = await self._outcome(answering)
                 await self._change(lambda now: _finalizing(now, outcome))
-            await asyncio.to_thread(self._collect, checked)
-        await asyncio.to_thread(self._hand_over)
+            await _in_thread(self._collect, checked)
+        await _in_thread(self._hand_over)
 
     async def _check(self) -> CheckedInput:
         path = self._folder.input(self.record.id)
@@ -155,8 +156,9 @@ class BatchRun:
     async def _answer(self, checked: CheckedInput) -> None:
         """Once it is its turn: all that has no answer yet."""
         async with self._turns.answering[self.record.model or ""]:
-            kept = await asyncio.to_thread(self._open, checked)
+            opened = ExitStack()
             try:
+                kept = await _in_thread(self._open, checked, opened)
                 self._answered, self._failed = kept.counts
                 order = in_order(checked.entries, kept.left())
                 keep = partial(self._keep, kept)
@@ -164,7 +166,7 @@ class BatchRun:
                 ask = partial(self._ask, checked)
                 await drive(work, ask, self._pool.answers_at_once)
             finally:
-                await asyncio.to_thread(kept.close)
+                await _in_thread(opened.close)
 
     async def _ask(self, checked: CheckedInput, entry: LineEntry) -> LineAnswer:
         return await answer_line(self._pool, checked.read(entry), is_background=True)
@@ -174,15 +176,18 @@ class BatchRun:
             self._answered += 1
             self._failed += answer.is_failed
 
-    def _open(self, checked: CheckedInput) -> PartialFile:
+    def _open(self, checked: CheckedInput, opened: ExitStack) -> PartialFile:
+        """The answers so far; ``opened`` closes the file, whoever still waits for it."""
         key = RunKey(checked.sha256)
-        return PartialFile(self._folder.output(self.record.id), key, checked.entries)
+        kept = PartialFile(self._folder.output(self.record.id), key, checked.entries)
+        return opened.enter_context(closing(kept))
 
     def _collect(self, checked: CheckedInput) -> None:
         """Write the answers to two files, and keep what they come to."""
         out = self._folder.output(self.record.id)
         if partial_path(out).exists() or not out.exists():
-            with closing(self._open(checked)) as kept:
+            with ExitStack() as opened:
+                kept = self._open(checked, opened)
                 if self.record.outcome == "expired":
                     for at in kept.left():
                         entry = checked.entries[int(at)]
@@ -219,7 +224,7 @@ class BatchRun:
         async with self._changing:
             new = change(self.record)
             if new is not self.record:
-                await asyncio.to_thread(self._save, new)
+                await _in_thread(self._save, new)
 
     def _save(self, record: BatchRecord) -> None:
         """What is not on the disk did not happen."""
@@ -239,3 +244,19 @@ def _cancelling(record: BatchRecord) -> BatchRecord:
 def _finalizing(record: BatchRecord, outcome: str) -> BatchRecord:
     status = record if record.status == "cancelling" else record.at("finalizing")
     return replace(status, outcome=outcome)
+
+
+async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
+    """As `asyncio.to_thread`, but cancelled it ends after the thread: no two have the files."""
+    thread = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    await _until_done(thread)
+    return thread.result()
+
+
+async def _until_done(task: asyncio.Future[Any]) -> None:
+    """Wait for it, however often this is cancelled meanwhile."""
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        await _until_done(task)
+        raise
