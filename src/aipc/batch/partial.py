@@ -27,8 +27,9 @@ from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError, quoted
 from aipc.records import replace_bytes
 
-_GROUP, _GROUP_S = 64, 1.0
-"""Answers, and seconds, after which they are brought to the disk."""
+GROUP_S = 1.0
+"""Seconds after which answers are brought to the disk."""
+_GROUP = 64  # answers, after which they are as well
 _NOWHERE = -1
 _BEGIN_AGAIN = "remove '{}' to begin again"
 
@@ -59,7 +60,7 @@ class PartialFile:
         self._places = np.full(len(entries), _NOWHERE, np.int64)
         """Where in the file each line's answer stands."""
         self._failed = np.zeros(len(entries), bool)
-        self._unsynced = 0
+        self._appended = self._synced = 0
         self._synced_at = time.monotonic()
         with writing(self.path):
             self._begin(key)
@@ -79,8 +80,10 @@ class PartialFile:
         has_answer = self._places != _NOWHERE
         return int(has_answer.sum()), int(self._failed[has_answer].sum())
 
-    def append(self, answer: LineAnswer) -> bool:
+    def append(self, answer: LineAnswer, *, syncs: bool = True) -> bool:
         """Keep an answer; False where there is one already, which stays.
+
+        Without ``syncs`` it is for the caller to `sync`.
 
         Raises:
             BatchError: the disk is full; what was kept before is still there.
@@ -97,22 +100,29 @@ class PartialFile:
                 raise
             self._places[position], self._end = self._end, self._file.tell()
             self._failed[position] = answer.is_failed
-            self._unsynced += 1
-            if self._unsynced >= _GROUP or time.monotonic() - self._synced_at >= _GROUP_S:
-                self.sync()
+        self._appended += 1
+        if syncs and (
+            self._appended - self._synced >= _GROUP or time.monotonic() - self._synced_at >= GROUP_S
+        ):
+            self.sync()
         return True
 
     def sync(self) -> None:
-        """Bring to the disk what was appended."""
-        if self._unsynced:
-            os.fsync(self._file.fileno())
-        self._unsynced = 0
+        """Bring to the disk what was appended; from any thread, while another one appends.
+
+        Raises:
+            BatchError: the disk's.
+        """
+        appended = self._appended
+        if appended != self._synced:
+            with writing(self.path):
+                os.fsync(self._file.fileno())
+        self._synced = appended
         self._synced_at = time.monotonic()
 
     def close(self) -> None:
         if not self._file.closed:
-            with writing(self.path):
-                self.sync()
+            self.sync()
             self._file.close()
 
     def finish(self, faults: Sequence[Fault] = (), *, ordered: bool = False) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 import pytest
 from batches_of import CHAT, jsonl, line
 
+from aipc.batch import partial
 from aipc.batch.output import partial_path
 from aipc.batch.partial import PartialFile
 from aipc.errors import BatchError
@@ -243,6 +244,31 @@ def test_cancelled_while_its_answers_are_opened_it_waits_for_that(
     assert done.status == "cancelled"
     assert steps == ["begins", "is open"] * 2
     assert all(one._file.closed for one in kept)
+
+
+def test_a_disk_that_takes_long_holds_up_no_stream_of_others(
+    run_async, fake_pool, keeper_of, files, upload, monkeypatch, tmp_path
+):
+    threads = []
+    original = os.fsync
+
+    def noting(number):
+        path = partial_path(tmp_path / "batches" / batch.id / "output.jsonl")
+        if path.exists() and os.path.samestat(os.fstat(number), path.stat()):
+            threads.append(threading.current_thread())
+        original(number)
+
+    async def look(_, keeper):
+        await until(lambda: threads)  # while the long one runs
+        assert threading.current_thread() not in threads
+        await keeper.cancel(batch.id)
+
+    file = upload(line("short"), line("long", "count 9999 every 0.1"))
+    batch = batch_of(file)
+    monkeypatch.setattr(os, "fsync", noting)
+    monkeypatch.setattr(partial, "_GROUP", 1)
+    done = run_one(run_async, fake_pool, keeper_of, files, batch, files.content(file), look)
+    assert (done.status, done.completed) == ("cancelled", 1)
 
 
 def test_two_servers_never_run_one_batch(run_async, fake_pool, keeper_of, files, upload):

@@ -18,7 +18,7 @@ from aipc.batch.driver import drive
 from aipc.batch.line_index import LineEntry
 from aipc.batch.lines import CheckedInput
 from aipc.batch.output import claimed, errors_path, partial_path
-from aipc.batch.partial import PartialFile
+from aipc.batch.partial import GROUP_S, PartialFile
 from aipc.batch.run_key import RunKey
 from aipc.batch.work import BatchWork, in_order
 from aipc.errors import AipcError, BatchError
@@ -164,7 +164,8 @@ class BatchRun:
                 keep = partial(self._keep, kept)
                 work = BatchWork(checked.entries, order, keep=keep)
                 ask = partial(self._ask, checked)
-                await drive(work, ask, self._pool.answers_at_once)
+                driving = asyncio.ensure_future(drive(work, ask, self._pool.answers_at_once))
+                await _synced(kept, driving)
             finally:
                 await _in_thread(opened.close)
 
@@ -172,7 +173,7 @@ class BatchRun:
         return await answer_line(self._pool, checked.read(entry), is_background=True)
 
     def _keep(self, kept: PartialFile, answer: LineAnswer) -> None:
-        if kept.append(answer):
+        if kept.append(answer, syncs=False):
             self._answered += 1
             self._failed += answer.is_failed
 
@@ -244,6 +245,17 @@ def _cancelling(record: BatchRecord) -> BatchRecord:
 def _finalizing(record: BatchRecord, outcome: str) -> BatchRecord:
     status = record if record.status == "cancelling" else record.at("finalizing")
     return replace(status, outcome=outcome)
+
+
+async def _synced(kept: PartialFile, driving: asyncio.Future[None]) -> None:
+    """Bring answers to the disk until all are there: beside the event loop, which serves others."""
+    try:
+        while not (await asyncio.wait({driving}, timeout=GROUP_S))[0]:
+            await _in_thread(kept.sync)
+    finally:
+        driving.cancel()
+        await _until_done(driving)
+    driving.result()
 
 
 async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
