@@ -60,6 +60,19 @@ def test_openais_client_uploads_finds_reads_and_deletes(files):
             gone(made.id)
 
 
+def test_a_file_that_cannot_be_removed_is_not_said_to_be_deleted(server, client):
+    url = f"/v1/files/{upload(client).json()['id']}"
+    content = folder_of(server) / f"{url[10:]}.data"
+    content.unlink()
+    content.mkdir()  # which no unlink removes
+    message = refused(client.delete(url), 500, code="storage_failed")
+    assert "can't remove" in message
+    assert str(content.parent) not in message
+    assert client.get(url).status_code == 200
+    content.rmdir()
+    assert client.delete(url).json()["deleted"]
+
+
 def test_a_list_has_pages_in_either_order(files):
     made = [files.create(file=(f"{n}", b"{}"), purpose="batch").id for n in range(5)]
     ids = [one.id for one in files.list(limit=2)]  # the client asks for page after page

@@ -162,9 +162,13 @@ class FileStore:
         return sorted(own, key=lambda record: (record.created_at, record.id), reverse=True)
 
     def delete(self, file_id: str) -> None:
-        with suppress(OSError):
-            self._about(file_id).unlink(missing_ok=True)
-            self._data(file_id).unlink(missing_ok=True)
+        """Remove its content, and then its record: what fails can be tried again.
+
+        Raises:
+            OSError: the disk's; on Windows also while it is being read.
+        """
+        self._data(file_id).unlink(missing_ok=True)
+        self._about(file_id).unlink(missing_ok=True)
 
     def tidy(self) -> None:
         """Remove what killed servers have left: uploads, and contents without a record."""
@@ -188,7 +192,8 @@ class FileStore:
         except (OSError, ValueError, Misfit):
             return None
         if record.expires_at is not None and record.expires_at <= time.time():
-            self.delete(record.id)
+            with suppress(OSError):
+                self.delete(record.id)
             return None
         return record
 

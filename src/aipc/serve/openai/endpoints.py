@@ -139,7 +139,9 @@ def _files(files: Files) -> tuple[Endpoint, ...]:
         Endpoint(
             "GET", f"{path}/content", files.content, "What it holds.", media=CONTENT, errors=(404,)
         ),
-        Endpoint("DELETE", path, files.delete, "Lets it go.", returns=DeletedFile, errors=(404,)),
+        Endpoint(
+            "DELETE", path, files.delete, "Lets it go.", returns=DeletedFile, errors=(404, 500)
+        ),
     )
 
 

@@ -100,7 +100,12 @@ class Files:
 
     async def delete(self, request: Request) -> Response:
         record = await self._find(request)
-        await run_in_threadpool(self._store.delete, record.id)
+        try:
+            await run_in_threadpool(self._store.delete, record.id)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            message = f"the server can't remove the file ({reason}); ask again, or its operator"
+            raise HTTPError(500, message, kind=SERVER, code="storage_failed") from error
         return json_response(DeletedFile(id=record.id, object="file", deleted=True))
 
     async def _find(self, request: Request) -> FileRecord:
