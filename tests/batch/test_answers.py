@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from aipc.batch.answers import LineAnswer, failed_answer, new_answer, refused_answer
+from aipc.batch.answers import LineAnswer, TokenUse, failed_answer, new_answer, refused_answer
 from aipc.wire.errors import HTTPError
 
 BODY = {"choices": [{"message": {"content": "hé\u2028llo\n"}}], "usage": {"total_tokens": 7}}
@@ -51,10 +51,22 @@ def test_what_is_no_answer_has_failed():
     assert failed_answer("a", "code", "why").is_failed
 
 
-def test_tokens_are_those_that_the_body_tells():
-    assert new_answer("a", BODY, "req_1").tokens == 7
-    assert new_answer("a", {"data": []}, "req_1").tokens == 0
-    assert failed_answer("a", "code", "why").tokens == 0
+@pytest.mark.parametrize(("prompt", "completion"), [("prompt", "completion"), ("input", "output")])
+def test_its_tokens_are_those_that_the_body_tells_by_either_name(prompt, completion):
+    usage = {
+        f"{prompt}_tokens": 7,
+        f"{prompt}_tokens_details": {"cached_tokens": 4},
+        f"{completion}_tokens": 3,
+        f"{completion}_tokens_details": {"reasoning_tokens": 2},
+    }
+    assert new_answer("a", {"usage": usage}, "req_1").use == TokenUse(7, 4, 3, 2)
+    whole = new_answer("a", {"usage": {f"{prompt}_tokens": 7}}, "req_1")
+    assert whole.use + whole.use == TokenUse(prompt=14)
+
+
+def test_without_a_usage_it_took_none():
+    assert new_answer("a", {"data": []}, "req_1").use == TokenUse()
+    assert failed_answer("a", "code", "why").use == TokenUse()
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_each_path_is_answered_as_its_own(answers):
     assert chat.body["choices"][0]["message"]["content"].strip() == "hello there"
     assert completion.body["object"] == "text_completion"
     assert response.body["object"] == "response"
-    assert [one.generated for one in (chat, completion, response)] == [2, 2, 2]
+    assert [one.use.completion for one in (chat, completion, response)] == [2, 2, 2]
     assert not any(one.is_failed for one in (chat, completion, response))
     assert json.loads(chat.to_line())["response"]["status_code"] == 200
 

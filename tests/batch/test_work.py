@@ -30,7 +30,7 @@ def key(wide, middle=0, narrow=0):
 
 
 def answer(entry, tokens=0):
-    return new_answer(entry.custom_id, {"usage": {"total_tokens": tokens}}, "req")
+    return new_answer(entry.custom_id, {"usage": {"prompt_tokens": tokens}}, "req")
 
 
 def test_models_follow_each_other_as_they_come_first_whatever_they_are_asked():

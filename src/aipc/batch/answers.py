@@ -20,6 +20,26 @@ _LINE_ENDS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}
 """Those that JSON leaves in a text, and at which `str.splitlines` and others split."""
 
 
+@dataclass(frozen=True)
+class TokenUse:
+    """Tokens of one answer, or of several together."""
+
+    prompt: int = 0
+    cached: int = 0
+    """Of the prompts'."""
+    completion: int = 0
+    thinking: int = 0
+    """Of the completions'."""
+
+    def __add__(self, other: TokenUse) -> TokenUse:
+        return TokenUse(
+            self.prompt + other.prompt,
+            self.cached + other.cached,
+            self.completion + other.completion,
+            self.thinking + other.thinking,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class LineAnswer:
     """``aipc``: node, device, driver and the artifact's hash, as far as they are known."""
@@ -37,19 +57,19 @@ class LineAnswer:
         return self.error is not None or self.status_code != OK
 
     @property
-    def tokens(self) -> int:
-        """Computed for it, the prompt's included."""
-        return int(self._usage.get("total_tokens") or 0)
-
-    @property
-    def generated(self) -> int:
-        """Tokens of the answer; by the name that its path has for them."""
-        usage = self._usage
-        return int(usage.get("completion_tokens") or usage.get("output_tokens") or 0)
-
-    @property
-    def _usage(self) -> Mapping[str, Any]:
-        return (self.body or {}).get("usage") or {}
+    def use(self) -> TokenUse:
+        """What it took; its path has the one name or the other for each number."""
+        usage = (self.body or {}).get("usage") or {}
+        old, new = ("prompt", "completion"), ("input", "output")
+        prompt, completion = new if "input_tokens" in usage else old
+        cached = usage.get(f"{prompt}_tokens_details") or {}
+        thinking = usage.get(f"{completion}_tokens_details") or {}
+        return TokenUse(
+            usage.get(f"{prompt}_tokens") or 0,
+            cached.get("cached_tokens") or 0,
+            usage.get(f"{completion}_tokens") or 0,
+            thinking.get("reasoning_tokens") or 0,
+        )
 
     def to_line(self) -> bytes:
         """JSON, with the end of the line."""

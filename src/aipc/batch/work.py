@@ -133,8 +133,9 @@ class BatchWork:
         self._under_way -= 1
         self._done += 1
         self._failed += answer.is_failed
-        self._tokens += answer.tokens
-        self._generated += answer.generated
+        use = answer.use
+        self._tokens += use.prompt + use.completion
+        self._generated += use.completion
         self._keep(answer)
 
     def give_back(self, entry: LineEntry) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aipc import disk
+from aipc.batch.answers import TokenUse
 from aipc.records import Misfit, plain, read, replace_private
 
 ENDED = ("failed", "completed", "expired", "cancelled")
@@ -36,18 +37,6 @@ class RequestFault:
     message: str
     line: int | None = None
     param: str | None = None
-
-
-@dataclass(frozen=True)
-class TokenSums:
-    """Of all answers together."""
-
-    prompt: int = 0
-    cached: int = 0
-    """Of the prompts'."""
-    completion: int = 0
-    thinking: int = 0
-    """Of the completions'."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +64,7 @@ class BatchRecord:
     errors: tuple[RequestFault, ...] = ()
     output_file_id: str | None = None
     error_file_id: str | None = None
-    usage: TokenSums | None = None
+    usage: TokenUse | None = None
     """None before its results are written."""
 
     @property

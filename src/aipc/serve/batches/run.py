@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aipc.batch.answers import LineAnswer, failed_answer
+from aipc.batch.answers import LineAnswer, TokenUse, failed_answer
 from aipc.batch.asking import answer_line
 from aipc.batch.driver import drive
 from aipc.batch.line_index import LineEntry
@@ -26,7 +27,6 @@ from aipc.pool.failures import ModelUnknown
 from aipc.serve.batches.file_store import FileStore, new_record
 from aipc.serve.batches.record import BatchFolder, BatchRecord, RequestFault
 from aipc.serve.batches.requests import Refused, check_requests
-from aipc.serve.batches.results import count_lines, sum_tokens
 from aipc.wire.errors import http_error
 from aipc.wire.schemas import new_id
 
@@ -194,7 +194,8 @@ class BatchRun:
                         entry = checked.entries[int(at)]
                         kept.append(failed_answer(entry.custom_id, "batch_expired", _EXPIRED))
                 kept.finish(ordered=True)
-        completed, failed = count_lines(out), count_lines(errors_path(out))
+        completed, use = _sum(out)
+        failed, _ = _sum(errors_path(out))
         self._save(
             replace(
                 self.record,
@@ -202,7 +203,7 @@ class BatchRun:
                 failed=failed,
                 output_file_id=new_id("file") if completed else None,
                 error_file_id=new_id("file") if failed else None,
-                usage=sum_tokens(out),
+                usage=use,
             )
         )
 
@@ -231,6 +232,17 @@ class BatchRun:
         """What is not on the disk did not happen."""
         self._folder.save(record)
         self.record = record
+
+
+def _sum(path: Path) -> tuple[int, TokenUse]:
+    """How many answers a file has, if it is there, and what they took."""
+    count, use = 0, TokenUse()
+    if path.exists():
+        with path.open("rb") as file:
+            for line in file:
+                count += 1
+                use += LineAnswer.from_line(line).use
+    return count, use
 
 
 def _in_progress(record: BatchRecord, model: str, total: int) -> BatchRecord:

@@ -8,9 +8,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from aipc.batch.answers import TokenUse
 from aipc.serve.batches.file_store import StorageFull
 from aipc.serve.batches.keeper import BatchKeeper
-from aipc.serve.batches.record import BatchRecord, TokenSums
+from aipc.serve.batches.record import BatchRecord
 from aipc.serve.http.connection import json_response
 from aipc.serve.openai.files import full_storage, page_of
 from aipc.serve.openai.stored import Owner
@@ -134,11 +135,11 @@ def _body(record: BatchRecord) -> BatchBody:
     )
 
 
-def _tokens(sums: TokenSums) -> BatchTokens:
+def _tokens(use: TokenUse) -> BatchTokens:
     return BatchTokens(
-        input_tokens=sums.prompt,
-        input_tokens_details=InputTokens(cached_tokens=sums.cached),
-        output_tokens=sums.completion,
-        output_tokens_details=OutputTokens(reasoning_tokens=sums.thinking),
-        total_tokens=sums.prompt + sums.completion,
+        input_tokens=use.prompt,
+        input_tokens_details=InputTokens(cached_tokens=use.cached),
+        output_tokens=use.completion,
+        output_tokens_details=OutputTokens(reasoning_tokens=use.thinking),
+        total_tokens=use.prompt + use.completion,
     )
