@@ -96,8 +96,9 @@ def test_lines_that_could_not_be_asked_are_failures(out, entries):
 
 
 def test_without_a_failure_there_is_no_file_of_them(out, entries):
-    errors_path(out).write_text("of an earlier run")
-    filled(out, entries, [good(at) for at in range(COUNT)]).finish()
+    filled(out, entries, [bad(0), *(good(at) for at in range(1, COUNT))]).finish()
+    assert errors_path(out).exists()
+    filled(out, entries, [good(0)], retry_failed=True).finish()
     assert sorted(path.name for path in out.parent.iterdir()) == ["in.jsonl", "out.jsonl"]
 
 
@@ -146,6 +147,23 @@ def test_only_an_output_of_this_input_is_retried(out, entries):
     with pytest.raises(BatchError, match=r"line 1 of .* is damaged"):
         PartialFile(out, KEY, entries, retry_failed=True)
     assert not partial_path(out).exists()
+
+
+def test_failures_are_asked_again_of_the_same_model_alone(out, entries):
+    model = entries[0].model
+    out.write_bytes(new_answer("id-0", {"model": model}, "req_1").to_line())
+    PartialFile(out, KEY, entries, retry_failed=True).close()
+    partial_path(out).unlink()
+    out.write_bytes(new_answer("id-0", {"model": "another"}, "req_1").to_line())
+    with pytest.raises(BatchError, match=f"answered by 'another', not by '{model}'; retry with"):
+        PartialFile(out, KEY, entries, retry_failed=True)
+
+
+def test_failures_of_an_output_that_is_gone_are_not_replaced(out, entries):
+    errors_path(out).write_text("kept\n")
+    with pytest.raises(BatchError, match=r"errors\.jsonl' is left of an earlier batch; remove it"):
+        PartialFile(out, KEY, entries)
+    assert errors_path(out).read_text() == "kept\n"
 
 
 def test_another_run_is_refused_with_what_differs_and_what_to_do(out, entries):
@@ -335,6 +353,7 @@ def test_killed_at_any_moment_it_is_gone_on_with_and_nothing_is_lost_or_doubled(
             if out.exists() and not partial_path(out).exists():
                 assert Counter(ids(out) + ids(errors_path(out))) == wanted
                 out.unlink()
+                errors_path(out).unlink()
         writers.stdin.close()
     assert states[True, False] > 5, states
 

@@ -84,11 +84,18 @@ def check_output(out: Path, *, retry_failed: bool = False) -> None:
     """Refuse to replace an output, unless its failures are to be asked again.
 
     Raises:
-        BatchError: it exists, and is of no unfinished run.
+        BatchError: it, or the file of its failures, exists and is of no unfinished run.
     """
-    if out.exists() and not retry_failed and not partial_path(out).exists():
+    errors = errors_path(out)
+    if partial_path(out).exists():
+        return
+    if out.exists() and not retry_failed:
         fix = "choose another name, or ask its failures again with --retry-failed"
         raise BatchError(f"'{out}' exists already", fix)
+    if errors.exists() and not out.exists():
+        raise BatchError(
+            f"'{errors}' is left of an earlier batch", "remove it, or choose another name"
+        )
 
 
 def check_begun(out: Path, key: RunKey) -> None:

@@ -164,14 +164,27 @@ class PartialFile:
         with self.out.open("rb") as file:
             for number, raw in enumerate(file, 1):
                 try:
-                    custom_id = LineAnswer.from_line(raw).custom_id
+                    answer = LineAnswer.from_line(raw)
                 except ValueError as error:
                     what = f"line {number} of '{self.out}' is damaged"
                     raise BatchError(what, "answer the input anew, to another name") from error
-                if self._entries.find(custom_id or "") is None:
-                    what = f"the input has no line {quoted(custom_id)}, which '{self.out}' answers"
-                    raise BatchError(what, "retry with the input that it answers")
+                self._check_earlier(answer)
                 yield raw
+
+    def _check_earlier(self, answer: LineAnswer) -> None:
+        """See that an answer is to this input, by the model that is asked now.
+
+        Raises:
+            BatchError: it is not.
+        """
+        position = self._entries.find(answer.custom_id or "")
+        if position is None:
+            what = f"the input has no line {quoted(answer.custom_id)}, which '{self.out}' answers"
+            raise BatchError(what, "retry with the input that it answers")
+        before, now = (answer.body or {}).get("model"), self._entries[position].model
+        if before not in {None, now}:
+            what = f"'{self.out}' was answered by {quoted(before)}, not by {quoted(now)}"
+            raise BatchError(what, "retry with the same model, or choose another name")
 
     def _take_up(self, key: RunKey) -> int:
         """Read what is there; returns where its last whole line ends.
