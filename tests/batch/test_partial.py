@@ -292,7 +292,7 @@ import os, random, sys
 from pathlib import Path
 from aipc.batch.answers import new_answer, refused_answer
 from aipc.batch.lines import check_input
-from aipc.batch.output import claimed
+from aipc.batch.output import claimed, errors_path, partial_path
 from aipc.batch.partial import PartialFile
 from aipc.batch.run_key import RunKey
 from aipc.wire.errors import HTTPError
@@ -307,6 +307,8 @@ def answer(entry):
 
 def write():
     with claimed(out):
+        if not (out.exists() or partial_path(out).exists()):
+            errors_path(out).unlink(missing_ok=True)
         checked = check_input(source)
         partial = PartialFile(out, RunKey(checked.sha256), checked.entries)
         left = list(partial.left())
