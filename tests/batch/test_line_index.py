@@ -5,7 +5,7 @@ import random
 import pytest
 
 from aipc.batch import line_index
-from aipc.batch.line_index import LineEntry, LineIndex
+from aipc.batch.line_index import Fault, FaultLog, LineEntry, LineIndex
 
 
 def entry(number, custom_id, model="m", url="/v1/chat/completions"):
@@ -71,3 +71,15 @@ def test_ids_that_share_a_hash_stay_apart(monkeypatch):
 def test_an_entry_takes_less_than_seventy_bytes_besides_its_id():
     index = sealed(*(entry(at + 1, f"{at:010}") for at in range(1000)))
     assert index.nbytes < 1000 * (70 + 10)
+
+
+def test_faults_are_all_kept_in_little_memory():
+    message = "it is not JSON (Expecting value: line 1 column 1 (char 0))"
+    added = [
+        Fault(number, f"id-\ud800{number}" if number % 3 else None, message, "body")
+        for number in range(25_500)
+    ]
+    log = FaultLog(added)
+    assert len(log) == len(added)
+    assert list(log) == list(log) == added
+    assert 0 < log.nbytes < 20 * len(added)

@@ -14,7 +14,8 @@ import pytest
 from batch_files import line, lines
 
 from aipc.batch.answers import LineAnswer, failed_answer, new_answer, refused_answer
-from aipc.batch.lines import Fault, check_input
+from aipc.batch.line_index import Fault, FaultLog
+from aipc.batch.lines import check_input
 from aipc.batch.output import claimed, errors_path, partial_path
 from aipc.batch.partial import PartialFile
 from aipc.batch.run_key import RunKey
@@ -89,7 +90,7 @@ def test_on_demand_the_output_is_in_the_inputs_order(out, entries):
 
 def test_lines_that_could_not_be_asked_are_failures(out, entries):
     faults = [Fault(30, "x", "stream: no"), Fault(31, None, "it is no JSON")]
-    filled(out, entries, [good(at) for at in range(COUNT)]).finish(faults)
+    filled(out, entries, [good(at) for at in range(COUNT)]).finish(FaultLog(faults))
     told = [json.loads(row) for row in errors_path(out).read_text().splitlines()]
     assert [row["custom_id"] for row in told] == ["x", None]
     assert told[1]["error"] == {"code": "invalid_line", "message": "line 31: it is no JSON"}

@@ -26,7 +26,7 @@ def asked(tmp_path):
             ]
             for entry in checked.entries
         }
-        return found, checked.faults, told
+        return found, list(checked.faults), told
 
     return ask
 
@@ -99,7 +99,7 @@ def test_a_column_has_to_be_there_once(asked, content):
 def test_a_body_has_the_members_and_the_system_text_that_all_share(tmp_path):
     (tmp_path / "in.txt").write_text("hello")
     table = PromptTable(tmp_path / "in.txt", system="Be brief.", members={"max_tokens": 8})
-    assert write_requests(table, tmp_path / "out.jsonl") == []
+    assert len(write_requests(table, tmp_path / "out.jsonl")) == 0
     body = json.loads((tmp_path / "out.jsonl").read_text())["body"]
     assert body == {
         "messages": [

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from aipc import disk, units
-from aipc.batch.lines import CheckedInput, Fault, check_input
+from aipc.batch.line_index import Fault
+from aipc.batch.lines import CheckedInput, check_input
 from aipc.batch.options import BatchOptions
 from aipc.batch.prompts import LINE, TABLES, TEXT, PromptTable, write_requests
 from aipc.errors import BatchError, UsageError
@@ -45,7 +46,7 @@ def checked(
     piped, requests = _beside(out, "stdin"), _beside(out, "requests")
     try:
         path = source or _copy_stdin(piped)
-        found: Sequence[Fault] = ()
+        found: Iterable[Fault] = ()
         if _is_prompts(path, options):
             if model is None:
                 raise UsageError("prompts don't say which model answers them", "name it with -m")

@@ -1,14 +1,21 @@
-"""Where each line of a batch's input stands, in some 60 bytes a line and its id."""
+"""What is kept in memory of a batch's input: where each line stands, or why it can't be asked.
+
+A line takes some 60 bytes and its id.
+"""
 
 from __future__ import annotations
 
+import json
+import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, overload
 
 import numpy as np
+
+from aipc.errors import quoted
 
 _CODES = {
     "number": "I",
@@ -23,6 +30,7 @@ _CODES = {
     "id_length": "H",
     "is_valid": "B",
 }
+_FAULTS_A_PACK = 1000
 Column = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -43,6 +51,57 @@ class LineEntry:
     url: str = ""
     prefix: int = 0
     expected_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a line can't be asked; ``custom_id`` and the member at fault where they are known."""
+
+    number: int
+    custom_id: str | None
+    message: str
+    param: str | None = None
+
+    def __str__(self) -> str:
+        who = "" if self.custom_id is None else f" ({quoted(self.custom_id)})"
+        return f"line {self.number}{who}: {self.message}"
+
+
+class FaultLog:
+    """Faults in the order in which they were added, packed: however many, none is lost.
+
+    A million lines of one kind of fault take a few bytes each, as other texts do no more than their
+    lines in the file.
+    """
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._packed: list[bytes] = []
+        self._last: list[Fault] = []
+        self._count = 0
+        for fault in faults:
+            self.add(fault)
+
+    def add(self, fault: Fault) -> None:
+        self._last.append(fault)
+        self._count += 1
+        if len(self._last) == _FAULTS_A_PACK:
+            rows = [(one.number, one.custom_id, one.message, one.param) for one in self._last]
+            self._packed.append(zlib.compress(json.dumps(rows).encode()))
+            self._last.clear()
+
+    @property
+    def nbytes(self) -> int:
+        """Of those that are packed."""
+        return sum(map(len, self._packed))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Fault]:
+        for pack in self._packed:
+            for row in json.loads(zlib.decompress(pack)):
+                yield Fault(*row)
+        yield from self._last
 
 
 class LineIndex(Sequence[LineEntry]):

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from heapq import merge
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from aipc import disk, units
-from aipc.batch.line_index import LineEntry, LineIndex
+from aipc.batch.line_index import Fault, FaultLog, LineEntry, LineIndex
 from aipc.errors import AipcError, BatchError, UsageError, quoted
 from aipc.generate.request import GenerationRequest
 from aipc.progress import Progress, silent
@@ -42,7 +43,7 @@ _INDEX = re.compile(r"\[\d+\]")
 _BYTES_A_TOKEN = 4
 _LIMIT, _MOST_TOKENS = 1024, 2**17
 """Of an answer that states no limit, and for one whose limit is the context."""
-_MOST_SHOWN, _MOST_KEPT, _LONGEST_MESSAGE = 20, 1000, 300
+_MOST_SHOWN, _LONGEST_MESSAGE = 20, 300
 _MEND = "mend them, or leave them out with --skip-invalid"
 
 
@@ -57,20 +58,6 @@ class Line:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Why a line can't be asked; ``custom_id`` and the member at fault where they are known."""
-
-    number: int
-    custom_id: str | None
-    message: str
-    param: str | None = None
-
-    def __str__(self) -> str:
-        who = "" if self.custom_id is None else f" ({quoted(self.custom_id)})"
-        return f"line {self.number}{who}: {self.message}"
-
-
 @dataclass(frozen=True)
 class CheckedInput:
     """A batch's input: ``entries`` of the lines that can be asked, ``faults`` of the others.
@@ -83,7 +70,7 @@ class CheckedInput:
     path: Path
     sha256: str
     entries: LineIndex
-    faults: Sequence[Fault]
+    faults: FaultLog
     model: str | None = None
     ignored: Mapping[str, int] = field(default_factory=dict)
 
@@ -109,23 +96,25 @@ def check_input(
     model: str | None = None,
     *,
     skip_invalid: bool = False,
-    found: Sequence[Fault] = (),
+    found: Iterable[Fault] = (),
     shown: Path | None = None,
     progress: Progress = silent,
 ) -> CheckedInput:
-    """Read all lines; ``found`` are faults that are known, ``shown`` is how a user calls the file.
+    """Read all lines.
+
+    ``found`` are faults that are known, by number; ``shown`` is how a user calls the file.
 
     Raises:
         UsageError: lines that can't be asked, each with its number, unless ``skip_invalid``; or
             no line at all.
         BatchError: the file can't be read.
     """
-    check = _Check(model, found, math.inf if skip_invalid else _MOST_KEPT)
+    check = _Check(model)
     with reading(path):
         sha256 = check.read_all(path, progress)
-    faults = check.end()
+    faults = check.end(found)
     if faults and not skip_invalid:
-        raise UsageError(_listed(faults, check.count, shown or path), _MEND)
+        raise UsageError(_listed(faults, shown or path), _MEND)
     if not faults and not len(check.index):
         raise UsageError(f"'{shown or path}' has no line", "give one request a line")
     return CheckedInput(path, sha256, check.index, faults, model, check.ignored)
@@ -137,14 +126,11 @@ def reading(path: Path) -> AbstractContextManager[None]:
 
 
 class _Check:
-    def __init__(self, model: str | None, found: Sequence[Fault], most_kept: float) -> None:
+    def __init__(self, model: str | None) -> None:
         self.index = LineIndex()
-        self.count = len(found)
-        """Of faults, with those that are not kept."""
         self.ignored = Counter[str]()
         self._model = model
-        self._faults = list(found)
-        self._most_kept = most_kept
+        self._faults = FaultLog()
 
     def read_all(self, path: Path, progress: Progress) -> str:
         digest = hashlib.sha256()
@@ -152,17 +138,20 @@ class _Check:
         with path.open("rb") as file:
             for number, offset, raw in raw_lines(file, digest.update):
                 if raw is None:
-                    self._fault(number, None, TOO_LONG)
+                    self._faults.add(Fault(number, None, TOO_LONG))
                 elif raw.strip():
                     self._line(number, offset, raw)
                 progress("checking the input", offset, total)
         progress("checking the input", total, total)
         return digest.hexdigest()
 
-    def end(self) -> list[Fault]:
-        for number, first, custom_id in self.index.seal():
-            self._fault(number, custom_id, f"its custom_id is that of line {first} too")
-        return sorted(self._faults, key=lambda fault: fault.number)
+    def end(self, found: Iterable[Fault]) -> FaultLog:
+        """All faults, those ``found`` before among them, by number."""
+        doubles = (
+            Fault(number, custom_id, f"its custom_id is that of line {first} too")
+            for number, first, custom_id in self.index.seal()
+        )
+        return FaultLog(merge(found, self._faults, doubles, key=lambda fault: fault.number))
 
     def _line(self, number: int, offset: int, raw: bytes) -> None:
         custom_id = None
@@ -173,7 +162,8 @@ class _Check:
             request = _Request(members, self._model)
         except (HTTPError, AipcError) as error:
             told = http_error(error)
-            self._fault(number, custom_id, told.message, told.param)
+            message = told.message[:_LONGEST_MESSAGE]
+            self._faults.add(Fault(number, custom_id, message, told.param))
         if custom_id is None:
             return
         entry = LineEntry(number, offset, len(raw), zlib.crc32(raw), custom_id)
@@ -181,13 +171,6 @@ class _Check:
             self.ignored.update({_INDEX.sub("[]", path) for path in request.ignored})
             entry = replace(entry, **request.facts)
         self.index.add(entry, is_valid=request is not None)
-
-    def _fault(
-        self, number: int, custom_id: str | None, message: str, param: str | None = None
-    ) -> None:
-        self.count += 1
-        if len(self._faults) < self._most_kept:
-            self._faults.append(Fault(number, custom_id, message[:_LONGEST_MESSAGE], param))
 
 
 def raw_lines(
@@ -283,8 +266,9 @@ def _prefix(body: bytes) -> int:
     return key
 
 
-def _listed(faults: Sequence[Fault], count: int, path: Path) -> str:
-    shown = "\n".join(f"  {fault}" for fault in faults[:_MOST_SHOWN])
-    more = count - min(len(faults), _MOST_SHOWN)
+def _listed(faults: FaultLog, path: Path) -> str:
+    count = len(faults)
+    shown = "\n".join(f"  {fault}" for fault in islice(faults, _MOST_SHOWN))
+    more = count - min(count, _MOST_SHOWN)
     rest = f"\n  and {more:,} more" if more else ""
     return f"{units.count(count, 'line')} of '{path}' can't be asked:\n{shown}{rest}\n"

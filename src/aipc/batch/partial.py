@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from io import FileIO
 from itertools import chain
 from pathlib import Path
@@ -20,8 +20,7 @@ import numpy as np
 
 from aipc import disk
 from aipc.batch.answers import LineAnswer, failed_answer
-from aipc.batch.line_index import Column, LineIndex
-from aipc.batch.lines import Fault
+from aipc.batch.line_index import Column, Fault, FaultLog, LineIndex
 from aipc.batch.output import check_key, check_output, errors_path, partial_path, writing
 from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError, quoted
@@ -125,7 +124,7 @@ class PartialFile:
             self.sync()
             self._file.close()
 
-    def finish(self, faults: Sequence[Fault] = (), *, ordered: bool = False) -> None:
+    def finish(self, faults: FaultLog | None = None, *, ordered: bool = False) -> None:
         """Write OUT and the failures, ``faults`` among them, and remove OUT.partial.
 
         Lines without an answer are in neither.
@@ -141,7 +140,7 @@ class PartialFile:
         with writing(self.out), self.path.open("rb") as source:
             if faults or is_failed.any():
                 lines = self._lines(source, order[is_failed])
-                left_out = (_left_out(fault) for fault in faults)
+                left_out = map(_left_out, faults or ())
                 _replace(errors, chain(lines, left_out))
             else:
                 errors.unlink(missing_ok=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from aipc import disk, units
-from aipc.batch.lines import MAX_LINE, TOO_LONG, Fault, raw_lines, reading
+from aipc.batch.line_index import Fault, FaultLog
+from aipc.batch.lines import MAX_LINE, TOO_LONG, raw_lines, reading
 from aipc.errors import BatchError, UsageError, quoted
 from aipc.progress import Notify, unheard
 from aipc.wire import strict_json
@@ -55,7 +56,7 @@ class _Row(NamedTuple):
 _Reader = Callable[[PromptTable, Notify], Iterator[_Row]]
 
 
-def write_requests(table: PromptTable, target: Path, notify: Notify = unheard) -> list[Fault]:
+def write_requests(table: PromptTable, target: Path, notify: Notify = unheard) -> FaultLog:
     """Write a request for each prompt; returns what is wrong with rows that have none.
 
     Raises:
@@ -77,13 +78,13 @@ def _rows(reader: _Reader, table: PromptTable, notify: Notify) -> Iterator[_Row]
         yield from reader(table, notify)
 
 
-def _write(rows: Iterable[_Row], table: PromptTable, file: BinaryIO) -> list[Fault]:
-    faults = []
+def _write(rows: Iterable[_Row], table: PromptTable, file: BinaryIO) -> FaultLog:
+    faults = FaultLog()
     written = 0
     for row in rows:
         request = _request(table, row)
         if isinstance(request, Fault):
-            faults.append(request)
+            faults.add(request)
             continue
         file.write(b"\n" * (row.line - written - 1))
         file.write(json.dumps(request, ensure_ascii=False).encode() + b"\n")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from aipc.batch.line_index import LineEntry, LineIndex
+from aipc.batch.line_index import FaultLog, LineEntry, LineIndex
 from aipc.batch.lines import CheckedInput
 from aipc.batch.ray.actor import BlockReport, LineActor, NodePlan
 from aipc.batch.ray.options import ClusterOptions
@@ -155,7 +155,7 @@ def _read_lines(block: Any, path: Path, model: str | None) -> Any:
     """
     import pyarrow as pa
 
-    checked = CheckedInput(path, "", LineIndex(), (), model)
+    checked = CheckedInput(path, "", LineIndex(), FaultLog(), model)
     lines = [checked.read(LineEntry(**row)) for row in block.to_pylist()]
     names = ("number", "custom_id", "url", "model", "body")
     return pa.table({name: [getattr(line, name) for line in lines] for name in names})
