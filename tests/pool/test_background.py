@@ -171,16 +171,26 @@ def test_an_answer_that_is_at_its_end_need_not_give_way(fake_pool, request_of, r
 def test_a_batch_unloads_no_model_that_others_used_recently(
     fake_pool, request_of, answer_of, run_async, monkeypatch
 ):
-    monkeypatch.setattr(pool_module, "_QUIET_S", 0.1)
-    monkeypatch.setattr(pool_module, "_RECENT_S", 1.5)
+    monkeypatch.setattr(pool_module, "_QUIET_S", 0.05)
+    monkeypatch.setattr(pool_module, "_RECENT_S", 600.0)
+    tries = []
 
     async def go():
         async with fake_pool(sizes={"a": GB, "b": GB}, memory_budget=1.5) as pool:
             await answer_of(pool, "hello", "a")
+            make_room = pool._has_made_room
+
+            async def noted(*arguments):
+                tries.append(await make_room(*arguments))
+                return tries[-1]
+
+            monkeypatch.setattr(pool, "_has_made_room", noted)
             batch = asyncio.create_task(text_of(in_background(pool, request_of("done"), "b")))
-            await asyncio.sleep(0.5)
+            await until(lambda: len(tries) > 3 or any(tries))  # "a" is quiet long enough then
+            assert not any(tries)
             assert status(pool, "a").state == "ready"
             assert status(pool, "b").pid is None
+            monkeypatch.setattr(pool_module, "_RECENT_S", 0.0)
             text = await batch
             return text, status(pool, "a").state
 
