@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from aipc.errors import AipcError
+from aipc.pool.background import BackgroundShare, background_of, cut_short
 from aipc.pool.claim import Claim
 from aipc.pool.failures import Draining, ServerBusy
 from aipc.pool.fair_queue import Backoff, FairQueue, PendingRequest
@@ -23,7 +24,7 @@ class ModelScheduler:
     """Queues the requests for one model on one device, and keeps its worker.
 
     Before each load ``make_room`` is awaited; ``start_worker`` is then called with the worker's
-    ``on_change``.  ``neighbors`` gives the other schedulers whose models are on the same device.
+    ``on_change``.  ``on_device`` gives all schedulers whose models are on its device, it included.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class ModelScheduler:
         *,
         make_room: Callable[[ModelScheduler], Awaitable[None]],
         start_worker: Callable[[Callable[[float | None], None]], WorkerClient],
-        neighbors: Callable[[ModelScheduler], Iterable[ModelScheduler]],
+        on_device: Callable[[ModelScheduler], Iterable[ModelScheduler]],
     ) -> None:
         self.card = card
         self.device = device
@@ -46,7 +47,10 @@ class ModelScheduler:
         self._idle_s = options.idle_s
         self._make_room = make_room
         self._start_worker = start_worker
-        self._neighbors = neighbors
+        self._on_device = on_device
+        self._share = BackgroundShare(
+            lambda: (one.claim for one in on_device(self)), options.max_beside
+        )
         self._queue = FairQueue()
         self._backoff = Backoff()
         self._worker: WorkerClient | None = None
@@ -102,7 +106,7 @@ class ModelScheduler:
             error=None if self._ready else self._backoff.error,
             waiting=len(self._queue),
             running=len(worker.running) if worker else 0,
-            background=self._background(),
+            background=len(background_of(worker)),
             tokens=self._tokens + (worker.tokens if worker else 0),
             answers=self._answers + (worker.answers if worker else 0),
             restarts=max(self._loads - 1, 0),
@@ -179,7 +183,7 @@ class ModelScheduler:
         while self._worker is not None and not self._queue.is_empty and self._has_slot():
             self._worker.start(self._queue.pop())
         if self._ready is not None and not self._retiring:
-            self._cancel_background(self._most_background())
+            cut_short(self._worker, self._most_background())
         for position, pending in enumerate(self._queue, 1):
             pending.put_position(position)
         self._note_use()
@@ -188,39 +192,21 @@ class ModelScheduler:
         """Whether the next request in the queue can be started."""
         if self._free_slots() <= 0:
             return False
-        return len(self._queue) > 0 or self._background() < self._most_background()
-
-    def _background(self) -> int:
-        running = self._worker.running.values() if self._worker else ()
-        return sum(one.is_background for one in running)
-
-    def _most_background(self) -> int:
-        """Background answers that may run: few beside others, as each slows those down."""
-        left = max(self._slots_within_reach() - len(self._queue), 0)
-        is_claimed = any(one.claim.is_held for one in (self, *self._neighbors(self)))
-        return min(left, self._options.max_beside) if is_claimed else left
+        if len(self._queue) > 0:
+            return True
+        return len(background_of(self._worker)) < self._most_background()
 
     def _share_device(self) -> None:
-        for one in (self, *self._neighbors(self)):
+        for one in self._on_device(self):
             one.share()
 
     def share(self) -> None:
         """Start or cut short background answers, as the device is claimed now."""
-        if self._ready is not None and not (self._queue.is_empty and not self._background()):
+        if self._ready is not None and (not self._queue.is_empty or background_of(self._worker)):
             self._schedule()
 
-    def _cancel_background(self, most: int = 0) -> None:
-        """Cancel background answers, the youngest first, until there are ``most``.
-
-        The worker ends each at its next token; its slot is free then.
-        """
-        if self._worker is None:
-            return
-        answers = [one for one in self._worker.running.values() if one.is_background]
-        staying = sorted((one for one in answers if not one.gives_way), key=_started_at)
-        for one in staying[most:]:
-            one.gives_way = True
-            self._worker.cancel(one)
+    def _most_background(self) -> int:
+        return self._share.most(max(self._slots_within_reach() - len(self._queue), 0))
 
     def _slots(self) -> int:
         """Answers that may run at once."""
@@ -234,9 +220,9 @@ class ModelScheduler:
 
     def _slots_within_reach(self) -> int:
         """Those that are free, or that a background answer would give up."""
-        if self._ready is None or self._worker is None or self._retiring:
+        if self._ready is None or self._retiring:
             return 0
-        return self._slots() - (len(self._worker.running) - self._background())
+        return self._free_slots() + len(background_of(self._worker))
 
     def _note_use(self) -> None:
         loop = asyncio.get_running_loop()
@@ -341,7 +327,7 @@ class ModelScheduler:
         """
         self._retiring += 1
         try:
-            self._cancel_background()
+            cut_short(self._worker)
             self._schedule()
             await self._idle.wait()
             await self.unload()
@@ -358,7 +344,7 @@ class ModelScheduler:
         self._fail_waiting(draining())
         if self._loading is not None:
             self._loading.cancel()
-        self._cancel_background()
+        cut_short(self._worker)
         self._note_use()
         try:
             await asyncio.wait_for(self._idle.wait(), drain_s)
@@ -372,7 +358,3 @@ class ModelScheduler:
 
 def draining() -> Draining:
     return Draining("the server is stopping", "ask again when it is back", retry_after_s=5)
-
-
-def _started_at(pending: PendingRequest) -> float:
-    return pending.started_at

@@ -239,7 +239,7 @@ class Pool:
             device_names[-1],
             self._options,
             make_room=self._make_room,
-            neighbors=self._neighbors,
+            on_device=self._on_device,
             start_worker=partial(
                 WorkerClient, card.name, arguments, self._loader, self._options.stuck_s
             ),
@@ -247,10 +247,11 @@ class Pool:
         self._schedulers[card.name, device_names[-1]] = new
         return new
 
-    def _neighbors(self, scheduler: ModelScheduler) -> list[ModelScheduler]:
-        others = (one for one in self._schedulers.values() if one is not scheduler)
+    def _on_device(self, scheduler: ModelScheduler) -> list[ModelScheduler]:
+        """Those whose models are where its model is; at least itself."""
         device = scheduler.runs_on
-        return [one for one in others if device is not None and one.runs_on == device]
+        shared = [one for one in self._schedulers.values() if one.runs_on == device]
+        return shared if device is not None else [scheduler]
 
     async def _make_room(self, scheduler: ModelScheduler) -> None:
         """Unload others, the least recently used first, until its model fits the budget."""
