@@ -24,7 +24,7 @@ from typing import Any
 
 from aipc import batch
 from aipc.batch.answers import new_answer
-from aipc.batch.lines import check_input
+from aipc.batch.input.lines import check_input
 from aipc.batch.output import claimed
 from aipc.batch.partial import PartialFile
 from aipc.batch.run_key import RunKey

@@ -9,7 +9,7 @@ import pytest
 from batch_files import CHAT
 
 from aipc.batch.asking import LineInterrupted, answer_line, seed_of
-from aipc.batch.lines import Line
+from aipc.batch.input.lines import Line
 
 
 def line(prompt="hello there", url=CHAT, custom_id="a", **members):

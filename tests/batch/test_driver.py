@@ -11,7 +11,7 @@ from aipc.batch import driver
 from aipc.batch.answers import new_answer
 from aipc.batch.asking import LineInterrupted
 from aipc.batch.driver import drive
-from aipc.batch.line_index import LineEntry
+from aipc.batch.input.line_index import LineEntry
 from aipc.batch.work import BatchWork
 from aipc.errors import BatchError
 from aipc.pool.failures import GaveWay, ServerBusy, WorkerDied

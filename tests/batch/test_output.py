@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from batch_files import lines
 
-from aipc.batch.lines import check_input
+from aipc.batch.input.lines import check_input
 from aipc.batch.output import (
     check_begun,
     check_name,

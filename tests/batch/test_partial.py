@@ -14,8 +14,8 @@ import pytest
 from batch_files import line, lines
 
 from aipc.batch.answers import LineAnswer, failed_answer, new_answer, refused_answer
-from aipc.batch.line_index import Fault, FaultLog
-from aipc.batch.lines import check_input
+from aipc.batch.input.line_index import Fault, FaultLog
+from aipc.batch.input.lines import check_input
 from aipc.batch.output import claimed, errors_path, partial_path
 from aipc.batch.partial import PartialFile
 from aipc.batch.run_key import RunKey
@@ -292,7 +292,7 @@ WRITE = """
 import os, random, sys
 from pathlib import Path
 from aipc.batch.answers import new_answer, refused_answer
-from aipc.batch.lines import check_input
+from aipc.batch.input.lines import check_input
 from aipc.batch.output import claimed, errors_path, partial_path
 from aipc.batch.partial import PartialFile
 from aipc.batch.run_key import RunKey

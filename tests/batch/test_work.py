@@ -8,7 +8,7 @@ import pytest
 
 from aipc.batch import work as module
 from aipc.batch.answers import failed_answer, new_answer
-from aipc.batch.line_index import LineEntry, LineIndex
+from aipc.batch.input.line_index import LineEntry, LineIndex
 from aipc.batch.options import BatchOptions
 from aipc.batch.work import BatchWork, in_order
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from aipc.batch.answers import LineAnswer, new_answer, refused_answer
-from aipc.batch.lines import Line
+from aipc.batch.input.lines import Line
 from aipc.errors import AipcError, EngineBroken
 from aipc.generate import Finished
 from aipc.generate.request import GenerationRequest

@@ -15,7 +15,7 @@ from itertools import chain
 
 from aipc.batch.answers import LineAnswer, refused_answer
 from aipc.batch.asking import LineInterrupted
-from aipc.batch.line_index import LineEntry
+from aipc.batch.input.line_index import LineEntry
 from aipc.batch.work import BatchWork
 from aipc.pool.failures import GaveWay, TryLater
 from aipc.wire.errors import SERVER, HTTPError

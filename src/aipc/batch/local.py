@@ -14,8 +14,8 @@ from aipc.artifact import manifest
 from aipc.batch.answers import LineAnswer
 from aipc.batch.asking import answer_line
 from aipc.batch.driver import drive
-from aipc.batch.line_index import LineEntry
-from aipc.batch.lines import CheckedInput
+from aipc.batch.input.line_index import LineEntry
+from aipc.batch.input.lines import CheckedInput
 from aipc.batch.models import BatchModels
 from aipc.batch.stopping import stopping
 from aipc.batch.work import BatchWork, Counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aipc.batch.lines import CheckedInput
+from aipc.batch.input.lines import CheckedInput
 from aipc.errors import AipcError, UsageError
 from aipc.models.store import Store
 from aipc.pool.model_registry import ModelCard, ModelRegistry

@@ -20,7 +20,7 @@ import numpy as np
 
 from aipc import disk
 from aipc.batch.answers import LineAnswer, failed_answer
-from aipc.batch.line_index import Column, Fault, FaultLog, LineIndex
+from aipc.batch.input.line_index import Column, Fault, FaultLog, LineIndex
 from aipc.batch.output import check_key, check_output, errors_path, partial_path, writing
 from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError, quoted

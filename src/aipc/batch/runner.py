@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from aipc.batch.answers import LineAnswer
-from aipc.batch.inputs import checked
-from aipc.batch.lines import CheckedInput
+from aipc.batch.input.lines import CheckedInput
+from aipc.batch.input.source import checked
 from aipc.batch.local import LocalBatch, Watch
 from aipc.batch.models import BatchModels
 from aipc.batch.options import BatchOptions

@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from aipc.batch.answers import LineAnswer
-from aipc.batch.line_index import Column, LineEntry, LineIndex, SomeEntries
+from aipc.batch.input.line_index import Column, LineEntry, LineIndex, SomeEntries
 from aipc.batch.options import BatchOptions
 
 _PREFIX_BITS = (32, 16, 0)

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from aipc.batch.answers import failed_answer, new_answer
-from aipc.batch.line_index import LineEntry, LineIndex
+from aipc.batch.input.line_index import LineEntry, LineIndex
 from aipc.batch.partial import PartialFile
 from aipc.batch.ray.artifacts import SeenArtifacts
 from aipc.batch.run_key import RunKey

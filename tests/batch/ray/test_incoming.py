@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from aipc.batch.answers import new_answer
-from aipc.batch.lines import Line
+from aipc.batch.input.lines import Line
 from aipc.batch.ray.incoming import IncomingWork
 from aipc.errors import BatchError
 

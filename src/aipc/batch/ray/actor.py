@@ -20,7 +20,7 @@ import aipc
 from aipc.artifact import manifest
 from aipc.batch.answers import LineAnswer
 from aipc.batch.asking import answer_line
-from aipc.batch.lines import Line
+from aipc.batch.input.lines import Line
 from aipc.batch.ray.incoming import IncomingWork
 from aipc.batch.ray.shards import AnswerShards
 from aipc.batch.run_key import RunKey

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from aipc.batch.line_index import FaultLog, LineEntry, LineIndex
-from aipc.batch.lines import CheckedInput
+from aipc.batch.input.line_index import FaultLog, LineEntry, LineIndex
+from aipc.batch.input.lines import CheckedInput
 from aipc.batch.ray.actor import BlockReport, LineActor, NodePlan
 from aipc.batch.ray.options import ClusterOptions
 from aipc.cluster.connection import one_line

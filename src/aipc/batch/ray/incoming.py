@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aipc.batch.answers import LineAnswer
 from aipc.batch.driver import drive
-from aipc.batch.line_index import LineEntry
-from aipc.batch.lines import Line
+from aipc.batch.input.line_index import LineEntry
+from aipc.batch.input.lines import Line
 from aipc.batch.work import BatchWork
 
 Ask = Callable[[Line], Awaitable[LineAnswer]]

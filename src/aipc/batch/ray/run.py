@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from aipc.batch.lines import CheckedInput
+from aipc.batch.input.lines import CheckedInput
 from aipc.batch.partial import PartialFile
 from aipc.batch.ray.actor import NodePlan
 from aipc.batch.ray.artifacts import SeenArtifacts

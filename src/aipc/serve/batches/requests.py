@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aipc.batch.lines import CheckedInput, check_input, raw_lines
+from aipc.batch.input.lines import CheckedInput, check_input, raw_lines
 from aipc.errors import UsageError
 from aipc.serve.batches.record import RequestFault
 

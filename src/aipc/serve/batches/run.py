@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aipc.batch.answers import LineAnswer, TokenUse, failed_answer
 from aipc.batch.asking import answer_line
 from aipc.batch.driver import drive
-from aipc.batch.line_index import LineEntry
-from aipc.batch.lines import CheckedInput
+from aipc.batch.input.line_index import LineEntry
+from aipc.batch.input.lines import CheckedInput
 from aipc.batch.output import claimed, errors_path, partial_path
 from aipc.batch.partial import GROUP_S, PartialFile
 from aipc.batch.run_key import RunKey

@@ -7,8 +7,8 @@ import tracemalloc
 import pytest
 from batch_files import CHAT, line, lines, text
 
-from aipc.batch import lines as module
-from aipc.batch.lines import check_input
+from aipc.batch.input import lines as module
+from aipc.batch.input.lines import check_input
 from aipc.errors import BatchError, UsageError
 
 

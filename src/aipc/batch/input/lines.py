@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from aipc import disk, units
-from aipc.batch.line_index import Fault, FaultLog, LineEntry, LineIndex
+from aipc.batch.input.line_index import Fault, FaultLog, LineEntry, LineIndex
 from aipc.errors import AipcError, BatchError, UsageError, quoted
 from aipc.generate.request import GenerationRequest
 from aipc.progress import Progress, silent

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from aipc import disk, units
-from aipc.batch.line_index import Fault, FaultLog
-from aipc.batch.lines import MAX_LINE, TOO_LONG, raw_lines, reading
+from aipc.batch.input.line_index import Fault, FaultLog
+from aipc.batch.input.lines import MAX_LINE, TOO_LONG, raw_lines, reading
 from aipc.errors import BatchError, UsageError, quoted
 from aipc.progress import Notify, unheard
 from aipc.wire import strict_json

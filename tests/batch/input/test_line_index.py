@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from aipc.batch import line_index
-from aipc.batch.line_index import Fault, FaultLog, LineEntry, LineIndex
+from aipc.batch.input import line_index
+from aipc.batch.input.line_index import Fault, FaultLog, LineEntry, LineIndex
 
 
 def entry(number, custom_id, model="m", url="/v1/chat/completions"):

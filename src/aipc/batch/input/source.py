@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from aipc import disk, units
-from aipc.batch.line_index import Fault
-from aipc.batch.lines import CheckedInput, check_input
+from aipc.batch.input.line_index import Fault
+from aipc.batch.input.lines import CheckedInput, check_input
+from aipc.batch.input.prompts import LINE, TABLES, TEXT, PromptTable, write_requests
 from aipc.batch.options import BatchOptions
-from aipc.batch.prompts import LINE, TABLES, TEXT, PromptTable, write_requests
 from aipc.errors import BatchError, UsageError
 from aipc.progress import Notify, Progress, silent, unheard
 

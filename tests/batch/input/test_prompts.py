@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from aipc.batch.lines import check_input
-from aipc.batch.prompts import PromptTable, write_requests
+from aipc.batch.input.lines import check_input
+from aipc.batch.input.prompts import PromptTable, write_requests
 from aipc.errors import BatchError, UsageError
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from batch_files import line, lines
 
-from aipc.batch.inputs import checked
+from aipc.batch.input.source import checked
 from aipc.batch.options import BatchOptions
 from aipc.errors import UsageError
 
