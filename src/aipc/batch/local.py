@@ -17,8 +17,7 @@ from aipc.batch.driver import drive
 from aipc.batch.input.line_index import LineEntry
 from aipc.batch.input.lines import CheckedInput
 from aipc.batch.models import BatchModels
-from aipc.batch.stopping import stopping
-from aipc.batch.work import BatchWork, Counts
+from aipc.batch.work import BatchWork, Counts, stopping
 from aipc.models.blobs import fingerprint
 from aipc.pool.options import PoolOptions
 from aipc.pool.pool import Pool

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +17,7 @@ from aipc.batch.answers import LineAnswer
 from aipc.batch.input.line_index import Column, LineEntry, LineIndex, SomeEntries
 from aipc.batch.options import BatchOptions
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PREFIX_BITS = (32, 16, 0)
 """At the right of a prefix's key, in which lines of a group may differ; the widest group first."""
 
@@ -172,3 +177,31 @@ class BatchWork:
 
 def _now() -> datetime:
     return datetime.now().astimezone()
+
+
+@contextmanager
+def stopping(work: BatchWork, *, heeds_signals: bool) -> Iterator[list[int]]:
+    """Stop ``work`` at the first signal, whose number is then in the list; a second acts as ever.
+
+    Where they are not to be heeded, or in another thread than the main one, which alone can do so,
+    all act as ever.
+    """
+    stopped: list[int] = []
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        before.clear()
+
+    def on_signal(number: int, _: Any) -> None:
+        restore()
+        stopped.append(number)
+        work.stop(f"stopped by {signal.Signals(number).name}")
+
+    if heeds_signals and threading.current_thread() is threading.main_thread():
+        before.update({number: signal.signal(number, on_signal) for number in _SIGNALS})
+    try:
+        yield stopped
+    finally:
+        restore()

@@ -13,8 +13,7 @@ from aipc.batch.ray.artifacts import SeenArtifacts
 from aipc.batch.ray.dataset import ClusterDataset
 from aipc.batch.ray.options import HERE, ClusterOptions
 from aipc.batch.ray.shards import AnswerShards
-from aipc.batch.stopping import stopping
-from aipc.batch.work import BatchWork, Counts
+from aipc.batch.work import BatchWork, Counts, stopping
 from aipc.cluster.connection import connected
 from aipc.cluster.nodes import GPU, own_resources
 from aipc.devices.remembered import remembered_devices
