@@ -51,3 +51,7 @@ class WorkerDied(TryLater):
 
 class GaveWay(TryLater):
     pass
+
+
+def draining() -> Draining:
+    return Draining("the server is stopping", "ask again when it is back", retry_after_s=5)

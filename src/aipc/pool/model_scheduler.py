@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from aipc.errors import AipcError
 from aipc.pool.background import BackgroundShare, background_of, cut_short
 from aipc.pool.claim import Claim
-from aipc.pool.failures import Draining, ServerBusy
+from aipc.pool.failures import ServerBusy, draining
 from aipc.pool.fair_queue import Backoff, FairQueue, PendingRequest
+from aipc.pool.idle_timer import IdleTimer
 from aipc.pool.model_registry import ModelCard
 from aipc.pool.options import PoolOptions
 from aipc.pool.status import ModelStatus, State
@@ -44,7 +44,7 @@ class ModelScheduler:
         self.claim = Claim(self._share_device)
         """That of all but background requests."""
         self._options = options
-        self._idle_s = options.idle_s
+        self._idle_timer = IdleTimer(options.idle_s, self._unload_idle)
         self._make_room = make_room
         self._start_worker = start_worker
         self._on_device = on_device
@@ -57,7 +57,6 @@ class ModelScheduler:
         self._ready: Ready | None = None
         self._loading: asyncio.Task[None] | None = None
         self._unloading: asyncio.Task[None] | None = None
-        self._idle_timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._load_waiters = 0
         self._retiring = 0
@@ -113,14 +112,9 @@ class ModelScheduler:
             memory_bytes=worker.memory if worker else None,
             notices=tuple(worker.notices) if worker else (),
             pid=worker.pid if worker else None,
-            idle_left_s=self._idle_left_s(),
+            idle_left_s=self._idle_timer.left_s,
             failures=self._backoff.failures,
         )
-
-    def _idle_left_s(self) -> float | None:
-        if self._idle_timer is None:
-            return self._idle_s
-        return max(self._idle_timer.when() - asyncio.get_running_loop().time(), 0.0)
 
     def _state(self) -> State:
         if self._ready is not None:
@@ -134,7 +128,7 @@ class ModelScheduler:
 
         It counts until the model is unloaded, instead of the options' own number.
         """
-        self._idle_s = None if math.isinf(idle_s) else idle_s
+        self._idle_timer.last(idle_s)
         self._note_use()
 
     def enqueue(self, pending: PendingRequest) -> None:
@@ -225,18 +219,15 @@ class ModelScheduler:
         return self._free_slots() + len(background_of(self._worker))
 
     def _note_use(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.last_used_at = loop.time()
+        self.last_used_at = asyncio.get_running_loop().time()
         self.claim.note(is_asked=self.is_asked)
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
+        self._idle_timer.stop()
         if not self.is_idle:
             self._idle.clear()
             return
         self._idle.set()
-        if self._ready is not None and self._idle_s is not None:
-            self._idle_timer = loop.call_later(self._idle_s, self._unload_idle)
+        if self._ready is not None:
+            self._idle_timer.start()
 
     async def load(self) -> None:
         """Load the model, if it is not loaded.
@@ -306,13 +297,12 @@ class ModelScheduler:
         await self._end(self._detach())
 
     def _unload_idle(self) -> None:
-        self._idle_timer = None
         self._unloading = asyncio.create_task(self._end(self._detach()))
 
     def _detach(self) -> WorkerClient | None:
         """Drop its worker now, so that a request that arrives meanwhile does not get it."""
         worker, self._worker, self._ready = self._worker, None, None
-        self._idle_s = self._options.idle_s
+        self._idle_timer.last()
         return worker
 
     async def _end(self, worker: WorkerClient | None) -> None:
@@ -354,7 +344,3 @@ class ModelScheduler:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), _CANCEL_S)
         await self.unload()
-
-
-def draining() -> Draining:
-    return Draining("the server is stopping", "ask again when it is back", retry_after_s=5)

@@ -13,10 +13,10 @@ from aipc.devices.system.memory import read_memory
 from aipc.generate.request import GenerationRequest
 from aipc.models.store import Store
 from aipc.pool.device_list import DeviceList, ReachableDevice
-from aipc.pool.failures import ModelTooLarge, ModelUnknown, WrongModel
+from aipc.pool.failures import ModelTooLarge, ModelUnknown, WrongModel, draining
 from aipc.pool.fair_queue import PendingRequest
 from aipc.pool.model_registry import ModelCard, ModelRegistry
-from aipc.pool.model_scheduler import ModelScheduler, draining
+from aipc.pool.model_scheduler import ModelScheduler
 from aipc.pool.options import PoolOptions
 from aipc.pool.status import ModelStatus
 from aipc.pool.worker.loading import LOADER
