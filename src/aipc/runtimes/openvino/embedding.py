@@ -15,6 +15,7 @@ from aipc.devices import kind_of, resolve_device
 from aipc.errors import DeviceError, EngineError, PromptTooLong
 from aipc.runtimes.embedder import KINDS
 from aipc.runtimes.openvino.properties import check_properties
+from aipc.runtimes.signal_stack import leave_signal_stack
 from aipc.runtimes.vendor_errors import translated
 
 _VENDORS: Mapping[Pooling, str] = {"cls": "CLS", "mean": "MEAN", "last": "LAST_TOKEN"}
@@ -78,6 +79,7 @@ class OpenVINOEmbedder:
     def close(self) -> None:
         with self._turn:
             self._pipeline = None
+        leave_signal_stack()
 
     def _check(self, texts: Sequence[str]) -> None:
         """The pipeline would cut a longer text, and say nothing."""

@@ -36,6 +36,7 @@ from aipc.runtimes.openvino.scorer import (
 from aipc.runtimes.openvino.tokenizer import masked_tokenizer
 from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, PromptLookup, read_lookup
 from aipc.runtimes.sampler import Scores
+from aipc.runtimes.signal_stack import leave_signal_stack
 from aipc.runtimes.token_queue import TokenChunk
 from aipc.runtimes.vendor_errors import translated
 from aipc.timing_spans import span
@@ -197,6 +198,7 @@ class OpenVINOEngine:
         with self._scoring:
             if self._scorer is not None:
                 self._scorer.close()
+        leave_signal_stack()
 
     def _config(self, decoding: Decoding, stop_ids: frozenset[int]) -> Any:
         config = generation_config(decoding, stop_ids)
@@ -238,6 +240,7 @@ class GraphEngine:
         for generation in list(self._started):
             generation.cancel()
         self._scorer.close()
+        leave_signal_stack()
 
 
 def _check_folder(artifact: Path) -> None:

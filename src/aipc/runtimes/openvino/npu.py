@@ -39,6 +39,7 @@ from aipc.runtimes.openvino.static_shape import (
     smallest_shape,
 )
 from aipc.runtimes.sampler import Scores
+from aipc.runtimes.signal_stack import leave_signal_stack
 from aipc.runtimes.token_queue import TokenChunk, TokenQueue
 from aipc.runtimes.vendor_errors import translated
 
@@ -242,6 +243,7 @@ class NpuEngine:
             self._pipeline = self._graph = None
             self._worker.shutdown()
             self._grammars.close()
+        leave_signal_stack()
 
     def _start_scored(
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
