@@ -151,3 +151,12 @@ def test_figures_are_told_as_far_as_there_are_any() -> None:
     some = Counts(done=20, failed=1, left=40, **counts)
     assert figures(some) == "1 failed, 20 tokens/s, 0:00:20 left"
     assert figures(Counts(done=60, failed=0, left=0, **counts)) == "20 tokens/s"
+
+
+def test_a_service_that_is_stopped_while_it_loads_ends_as_by_ctrl_c(aipc, monkeypatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(
+        "aipc.batch.runner.run", lambda *_, **__: signal.raise_signal(signal.SIGTERM)
+    )
+    assert aipc("batch", "in.jsonl", "out.jsonl").status == 130
+    assert signal.getsignal(signal.SIGTERM) is before

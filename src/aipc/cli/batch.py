@@ -88,7 +88,7 @@ def _run(
 ) -> BatchSummary:
     from aipc.batch.runner import run
 
-    with batch_display() as shown, _listing_faults():
+    with _tidying_up(), batch_display() as shown, _listing_faults():
         return run(
             None if str(source) == "-" else source,
             out,
@@ -104,6 +104,16 @@ def _run(
             cluster=flags["cluster"],
             **plain_loading({**flags, "work": "serve"}),
         )
+
+
+@contextmanager
+def _tidying_up() -> Iterator[None]:
+    """SIGTERM acts as Ctrl-C where no line is asked yet, so that no copy of the prompts is left."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
