@@ -64,12 +64,12 @@ def one_run(source: str, out: str, model: str, ray: str) -> dict[str, Any]:
     started = time.time()
     done_at = 0.0
 
-    def watch(counts: Any) -> None:
+    def show_counts(counts: Any) -> None:
         nonlocal done_at
         if not counts.left:
             done_at = done_at or time.time()
 
-    summary = batch.run(source, out, model, device="cpu", ray=ray or None, watch=watch)
+    summary = batch.run(source, out, model, device="cpu", ray=ray or None, show_counts=show_counts)
     told = next((one for one in reports if one is not None), None)
     answering = done_at - told.ready_at if told else summary.seconds
     return {

@@ -34,7 +34,7 @@ from pathlib import Path
 from defaults_tables import DEFAULT, LLAMA_CPP, WHOLE, Found, values, write
 from starts import start
 
-from aipc.cli.output import notice
+from aipc.cli.screen.output import notice
 from aipc.convert.recipe import Recipe
 from aipc.devices.system.cpu import read_cpu
 from aipc.errors import AipcError, MeasurementError

@@ -9,7 +9,7 @@ from typing import Any
 
 from starts import Start
 
-from aipc.cli.output import write_folded, write_line, write_table
+from aipc.cli.screen.output import write_folded, write_line, write_table
 from aipc.devices.system.cpu import read_cpu
 from aipc.measure.bench.result import ArtifactFacts
 from aipc.measure.bench.roofline import best_possible

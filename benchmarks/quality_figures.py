@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from quality_artifacts import AIPC
 
-from aipc.cli.option_flags import flags_of, given
+from aipc.cli.arguments.option_flags import flags_of, given
 from aipc.convert.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]

@@ -41,7 +41,7 @@ SETS = {  # the weights: what is made from them and scored
 
 def make_checkpoints(work: Path) -> None:
     if not all((work / weights).exists() for weights in SETS):
-        from aipc.models.names import CATALOGUE
+        from aipc.models.catalogue import CATALOGUE
         from aipc.models.store import Store
 
         gguf = Store().fetch(CATALOGUE.default.source)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 from aipc import batch
+from aipc.errors import AipcError
 from aipc.measure.quality.tasks import Task
 from aipc.measure.statistics import of_share
 
@@ -179,9 +181,12 @@ if __name__ == "__main__":
     parser.add_argument("--in-flight", type=int, help="requests at once")
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
     given = parser.parse_args()
-    if given.keep:
-        given.keep.mkdir(parents=True, exist_ok=True)
-        main(given.keep, given)
-    else:
-        with TemporaryDirectory() as scratch:
-            main(Path(scratch), given)
+    try:
+        if given.keep:
+            given.keep.mkdir(parents=True, exist_ok=True)
+            main(given.keep, given)
+        else:
+            with TemporaryDirectory() as scratch:
+                main(Path(scratch), given)
+    except AipcError as error:  # one line: what failed, and what to do
+        sys.exit(str(error))

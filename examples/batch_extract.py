@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from aipc import batch
+from aipc.errors import AipcError
 
 SAMPLE = """id,text
 1001,"The parcel arrived two days late, and the lamp in it was broken."
@@ -44,8 +45,11 @@ def main(model: str, table: Path, answers: Path) -> None:
     batch.run(table, answers, model, options, members=MEMBERS, system=system)
     found = {}
     for line in map(json.loads, answers.read_text("utf-8").splitlines()):
-        message = line["response"]["body"]["choices"][0]["message"]
-        found[line["custom_id"]] = json.loads(message["content"])
+        if line["response"] and line["response"]["status_code"] == 200:
+            message = line["response"]["body"]["choices"][0]["message"]
+            found[line["custom_id"]] = json.loads(message["content"])
+        else:
+            print(f"no answer for row {line['custom_id']}", file=sys.stderr)
     with table.open(encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(sys.stdout, ["id", "text", *SCHEMA["required"]])
         writer.writeheader()
@@ -60,4 +64,7 @@ if __name__ == "__main__":
     with TemporaryDirectory() as scratch:
         sample = Path(scratch) / "sample.csv"
         sample.write_text(SAMPLE, "utf-8")
-        main(given.model, given.table or sample, Path(scratch) / "answers.jsonl")
+        try:
+            main(given.model, given.table or sample, Path(scratch) / "answers.jsonl")
+        except AipcError as error:  # one line: what failed, and what to do
+            sys.exit(str(error))

@@ -8,16 +8,32 @@ AIPC_DEVICE=directml                                  any GPU on Windows; or cud
 A GPU needs a wheel of its own in place of the CPU's: `aipc doctor` gives the commands.
 """
 
+# %% [markdown]
+# What this needs is looked for before anything is fetched.
+
+# %%
+import os
+import sys
+
+from aipc.errors import DeviceError
+from aipc.runtimes.onnx.provider import check_installed, find_device, find_provider
+
+device = os.environ.get("AIPC_DEVICE", "cpu")
+try:
+    provider = find_provider(device.partition(".")[0])
+    check_installed(provider)
+    find_device(provider, device)
+except DeviceError as error:
+    sys.exit(str(error))
+
 # %%
 import json
-import os
 
 import onnxruntime_genai as og
 
 import aipc
 from aipc.session.convert import convert
 
-device = os.environ.get("AIPC_DEVICE", "cpu")
 model_id = os.environ.get("AIPC_EXAMPLE_MODEL", "smollm2-135m")
 messages = [{"role": "user", "content": "What is the capital of France?"}]
 

@@ -6,6 +6,19 @@ AIPC_EXAMPLE_MODEL=microsoft/Phi-3-mini-4k-instruct   Phi-3, in place of a small
 AIPC_DEVICE=npu                                       this computer's NPU, not an emulated one
 """
 
+# %% [markdown]
+# What this needs is looked for before anything is fetched.
+
+# %%
+import importlib.util
+import sys
+
+from aipc import remedies
+
+missing = [name for name in ("torch", "transformers") if not importlib.util.find_spec(name)]
+if missing:
+    sys.exit(f"this example needs {' and '.join(missing)}: {remedies.add_extra('transformers')}")
+
 # %%
 import os
 import warnings

@@ -6,16 +6,35 @@ AIPC_EXAMPLE_MODEL=microsoft/Phi-3-mini-4k-instruct   Phi-3, in place of a small
 AIPC_DEVICE=gpu.0                                     this computer's GPU, not its CPU
 """
 
-# %%
-import os
+# %% [markdown]
+# What this needs is looked for before anything is fetched.
 
+# %%
+import importlib.util
+import os
+import sys
+
+from aipc import remedies
+from aipc.devices import reachable_devices, resolve_device
+from aipc.errors import DeviceError
+
+missing = [name for name in ("torch", "transformers") if not importlib.util.find_spec(name)]
+if missing:
+    sys.exit(f"this example needs {' and '.join(missing)}: {remedies.add_extra('transformers')}")
+
+device = os.environ.setdefault("AIPC_DEVICE", "cpu")
+try:
+    resolve_device(device, [found.name for found in reachable_devices(["openvino"])])
+except DeviceError as error:
+    sys.exit(str(error))
+
+# %%
 from transformers import AutoConfig, AutoTokenizer
 
 from aipc.convert.recipe import Recipe
 from aipc.facade import OVModelForCausalLM
 from aipc.session.convert import convert
 
-os.environ.setdefault("AIPC_DEVICE", "cpu")
 model_id = os.environ.get("AIPC_EXAMPLE_MODEL", "smollm2-135m")
 
 # %% [markdown]

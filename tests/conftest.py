@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from linked_store import linked
 
-from aipc.models.names import CATALOGUE
+from aipc import remedies
+from aipc.installation import PIP, this_installation
+from aipc.models.catalogue import CATALOGUE
 from aipc.models.store import Store
+
+# Run in a shell's background, or by nohup, the tests' programs would not feel these signals.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def activated_environment() -> Iterator[None]:
+    """Remedies are told as for pip in an activated environment, however the tests are run."""
+    here = replace(this_installation(), tool=PIP, is_users=False, is_managed=False)
+    scripts = str(Path(sys.executable).parent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remedies, "this_installation", lambda: here)
+        patch.setenv("PATH", scripts, prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import sys
 import threading
 
@@ -114,3 +115,21 @@ def test_what_a_child_writes_to_stderr_can_be_kept(tmp_path):
             child.answer(30)
         stderr.seek(0)
         assert stderr.read() == "last words\n"
+
+
+LIMITED = """
+from aipc.child import limit_memory
+limit_memory(2**28)
+held = bytearray(2**27)
+print("has", len(held), flush=True)
+bytearray(2**28)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="no process is limited there")
+def test_a_process_gets_what_it_is_allowed_and_no_more():
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == f"has {2**27}\n"
+    assert done.stderr.endswith("MemoryError\n")

@@ -14,16 +14,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lora
+import minilm
+import numpy as np
 import pytest
+from tiny_encoder import write_reader
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-EXTRA = "transformers' models need torch: pip install 'aipc[transformers]'"
+EXTRA = "transformers' models need torch: pip install -e '.[transformers]'"
 DEMOS = {
     "npu_demo": ("torch", EXTRA),
     "directml_demo": ("onnxruntime_genai", "ONNX Runtime needs Python 3.11"),
     "openvino_demo": ("torch", EXTRA),
 }
 """The package beyond aipc's own that each needs."""
+NEEDS_TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason=EXTRA)
 EXECUTE = "from nbclient.cli import main; main()"
 
 
@@ -54,6 +59,34 @@ def run(environment, *arguments):
     return done
 
 
+def test_semantic_search(environment, small_store, tmp_path):
+    passages = tmp_path / "passages.txt"
+    passages.write_text("Rice is cooked in water.\n\nPandas are bears.\nThey live in China.\n")
+    ranker = write_reader(tmp_path / "ranker", "bert-score")
+    question = ["Where do pandas live?", passages, "--top", "1"]
+    embedder = ["--model", small_store.fetch(minilm.SOURCE)]
+    example = EXAMPLES / "semantic_search.py"
+    done = run(environment, example, *question, *embedder)
+    assert done.stdout.endswith("  Pandas are bears. They live in China.\n")
+    done = run(environment, example, *question, *embedder, "--reranker", ranker)
+    assert re.fullmatch(r"0\.\d{3}  .+\n", done.stdout)
+
+
+def test_adapters(environment, tmp_path):
+    rng, where = np.random.default_rng(0), "base_model.model.model.layers.9.mlp.up_proj"
+    values = {
+        f"{where}.lora_A.weight": rng.standard_normal((2, 576)).astype(np.float32),
+        f"{where}.lora_B.weight": rng.standard_normal((1536, 2)).astype(np.float32),
+    }
+    own = lora.write_adapter(
+        tmp_path / "own", {"peft_type": "LORA", "r": 2, "lora_alpha": 2}, values
+    )
+    model = environment["AIPC_EXAMPLE_MODEL"]
+    done = run(environment, EXAMPLES / "adapters.py", model, f"own={own}", f"none={own}:0")
+    _, plain, own_answer, none = re.split(r"-- (?:no adapter|own|none)\n", done.stdout)
+    assert plain == none != own_answer
+
+
 def test_hello(environment):
     done = run(environment, EXAMPLES / "hello.py", environment["AIPC_EXAMPLE_MODEL"])
     assert "Paris" in done.stdout
@@ -79,6 +112,21 @@ def test_batch_extract_fills_the_columns_of_every_row(environment):
         assert row["topic"] in {"delivery", "product", "order"}
 
 
+@pytest.mark.parametrize("name", ["hello", "batch_eval", "batch_extract"])
+def test_an_example_that_fails_says_why_in_one_line(name, tmp_path):
+    store = {"AIPC_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / f"{name}.py", "org/model"],
+        env=os.environ | store | {"PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith("'org/model' is not in the store")
+    assert "Traceback" not in done.stderr
+
+
 def test_a_demo_answers_as_a_script(demo, environment):
     answer = run(environment, demo.with_suffix(".py")).stdout
     assert answer.startswith("running on ")
@@ -86,7 +134,7 @@ def test_a_demo_answers_as_a_script(demo, environment):
 
 
 def test_a_demo_answers_as_a_notebook(demo, environment, tmp_path):
-    pytest.importorskip("nbclient", reason="needs nbclient and ipykernel: pip install 'aipc[dev]'")
+    pytest.importorskip("nbclient", reason="needs nbclient and ipykernel: pip install -e '.[dev]'")
     executed = tmp_path / "executed.ipynb"
     run(environment, "-c", EXECUTE, f"--output={executed}", demo.with_suffix(".ipynb"))
     answer = "".join(
@@ -97,6 +145,42 @@ def test_a_demo_answers_as_a_notebook(demo, environment, tmp_path):
     )
     assert answer.startswith("running on ")
     assert "capital of France" in answer
+
+
+@pytest.mark.parametrize(
+    ("name", "packages", "device", "told"),
+    [
+        ("npu_demo", ["torch"], "emulate", "this example needs torch: `"),
+        (
+            "npu_demo",
+            ["torch", "transformers"],
+            "npu",
+            "this example needs torch and transformers: `",
+        ),
+        ("openvino_demo", ["torch"], "cpu", "this example needs torch: `"),
+        pytest.param("openvino_demo", [], "gpu.7", "this machine has no ", marks=NEEDS_TORCH),
+        ("directml_demo", [], "cuda", "no installed package brings ONNX Runtime to cuda; `"),
+    ],
+)
+def test_a_demo_looks_for_what_it_needs_before_it_works(name, packages, device, told, tmp_path):
+    """Nothing is fetched or converted, and a missing package is no traceback."""
+    program = (
+        "import runpy, sys; "
+        f"sys.modules.update(dict.fromkeys({packages})); "
+        f"runpy.run_path({str(EXAMPLES / (name + '.py'))!r}, run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "AIPC_HOME": str(tmp_path / "home"), "AIPC_DEVICE": device},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(told)
+    assert done.stderr.count("\n") == 1
+    kept = tmp_path / "home"
+    assert not any((kept / kind).exists() for kind in ("checkpoints", "artifacts"))
 
 
 def test_the_notebooks_are_the_scripts():

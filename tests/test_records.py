@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from aipc.errors import CheckpointError
+from aipc.errors import CheckpointError, MeasurementError
 from aipc.records import (
     LIMIT,
     JsonCache,
@@ -21,6 +22,7 @@ from aipc.records import (
     read_object,
     replace_text,
     replacing,
+    write_new,
     write_object,
 )
 
@@ -197,6 +199,14 @@ def test_a_damaged_cache_is_an_empty_one(tmp_path):
         assert cache.find("a") is None
 
 
+def test_a_value_that_changed_on_the_disk_is_none(tmp_path):
+    cache = JsonCache(tmp_path)
+    cache.keep("a", {"device": "CPU", "agreed": 16})
+    file = tmp_path / f"{key_of('a')}.json"
+    file.write_text(file.read_text().replace("16", "15"))
+    assert cache.find("a") is None
+
+
 def test_a_cache_that_can_not_be_written_costs_nothing(tmp_path):
     (tmp_path / "file").write_text("")
     cache = JsonCache(tmp_path / "file")
@@ -216,3 +226,23 @@ def test_an_object_is_written_as_json_that_other_readers_take(tmp_path):
     text = (tmp_path / "config.json").read_text()
     assert "Infinity" not in text
     assert json.loads(text) == {"limit": [0.0, None], "inside": {"kept": 1e30}}
+
+
+def test_drafts_that_nobody_writes_any_more_go(tmp_path):
+    old, new = (tmp_path / f".x.json.{digit * 16}.part" for digit in "ab")
+    other = tmp_path / ".x.json.part"
+    for path in (old, new, other):
+        path.write_text("half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    replace_text(tmp_path / "y.json", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [new.name, other.name, "y.json"]
+    )
+
+
+def test_a_file_is_never_overwritten(tmp_path):
+    write_new(tmp_path / "a" / "x.md", "one\n", "another name")
+    with pytest.raises(MeasurementError, match="exists already"):
+        write_new(tmp_path / "a" / "x.md", "two\n", "another name")
+    assert (tmp_path / "a" / "x.md").read_bytes() == b"one\n"

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from held_files import SHARED, Held
 
 from aipc import session_status
 from aipc.session_status import StatusPublisher, read_statuses
@@ -140,3 +141,14 @@ def test_noting_a_token_costs_next_to_nothing(tmp_path) -> None:
     for _ in range(1000):
         publication.note()
     assert time.perf_counter() - started < 0.2
+
+
+def test_a_reader_that_has_the_file_open_does_not_end_the_display(
+    tmp_path, publication, monkeypatch
+) -> None:
+    """On Windows its file can't be replaced in that moment."""
+    monkeypatch.setattr(Path, "replace", Held(Path.replace, SHARED, times=1))
+    publication.begin()
+    assert only(tmp_path).answers == 1
+    publication.end()
+    assert only(tmp_path).answers == 0

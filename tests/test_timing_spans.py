@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from aipc.timing_spans import beside, recorded, span
+from aipc.timing_spans import beside, recorded, span, told
 
 
 def test_stages_are_kept_in_the_order_they_begin_with_their_depth():
@@ -55,3 +55,17 @@ def test_another_thread_joins_only_where_it_is_carried():
             thread.start()
             thread.join()
     assert [(one.name, one.depth) for one in stages] == [("load", 0), ("read", 1)]
+
+
+def test_who_waits_hears_the_parts_that_have_words_as_they_begin():
+    heard = []
+    with told(heard.append):
+        with span("load", "loading on CPU"):
+            assert heard == ["loading on CPU"]
+            with span("import"):
+                pass
+        with span("warm up", "arranging the weights"):
+            beside("read", lambda: span("x", "elsewhere").__enter__())()
+    with span("after", "nobody listens"):
+        pass
+    assert heard == ["loading on CPU", "arranging the weights", "elsewhere"]

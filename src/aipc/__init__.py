@@ -8,24 +8,27 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aipc.session.embed import embedder
-    from aipc.session.session import Session, load
+    from aipc.session.encoders.embed import embedder
+    from aipc.session.encoders.rerank import reranker
+    from aipc.session.loading import load
+    from aipc.session.session import Session
 
 __version__ = "0.1.0"
-__all__ = ["Session", "__version__", "embedder", "load"]
+__all__ = ["Session", "__version__", "embedder", "load", "reranker"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the session at first use: ``import aipc`` alone stays light."""
-    if name in {"Session", "load"}:
-        from aipc.session import session
-
-        return getattr(session, name)
-    if name == "embedder":
-        from aipc.session import embed
-
-        return embed.embedder
+    modules = {
+        "Session": "aipc.session.session",
+        "load": "aipc.session.loading",
+        "embedder": "aipc.session.encoders.embed",
+        "reranker": "aipc.session.encoders.rerank",
+    }
+    if name in modules:
+        return getattr(import_module(modules[name]), name)
     raise AttributeError(f"module 'aipc' has no attribute '{name}'")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +24,9 @@ Message: TypeAlias = dict[str, Any]
 
 PIECE = 1 << 16
 """Bytes to read from a pipe at once, at most."""
+_SLICE_S = 1.0
+_OOM_SCORE = 500
+"""As if it took half of the machine's memory besides (``proc_pid_oom_score_adj(5)``)."""
 _LONGEST = 1 << 28  # bytes; more is no message but noise on the pipe
 
 
@@ -79,11 +83,10 @@ class Child:
         Raises:
             ChildEnded: as for `ask`.
         """
-        try:
-            line = self._answers.get(timeout=limit_s)
-        except Empty:
+        line = self._line(limit_s)
+        if line is None:
             self.end()
-            raise ChildEnded(None) from None
+            raise ChildEnded(None)
         if not line.endswith(b"\n"):
             self._answers.put(b"")  # for a later question
             status = self._process.wait()
@@ -99,6 +102,20 @@ class Child:
             with suppress(OSError):  # what it had not read yet can't be flushed
                 cast("BinaryIO", pipe).close()
 
+    def _line(self, limit_s: float | None) -> bytes | None:
+        """The next one; None where none comes in time.
+
+        Time for which this very process stood still does not count: the child did too, most likely.
+        """
+        if limit_s is None:
+            return self._answers.get()
+        left_s = limit_s
+        while left_s > 0:
+            with suppress(Empty):
+                return self._answers.get(timeout=min(left_s, _SLICE_S))
+            left_s -= _SLICE_S
+        return None
+
     def _read(self) -> None:
         """Lines as they come, and one without an end when there are no more."""
         with suppress(ValueError):  # closed by `end`
@@ -107,13 +124,40 @@ class Child:
         self._answers.put(b"")
 
 
+def leave_no_core_file() -> None:
+    """Have this process, and those that it starts, write none when it crashes.
+
+    It would hold prompts and keys.  ``prlimit --core=unlimited --pid PID`` allows it again.
+    """
+    if sys.platform != "win32":  # whose reports hold no heap
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+
+
 def own_pipes() -> tuple[BufferedIOBase, BinaryIO]:
-    """In the child: stdin and stdout for messages alone; what a library prints goes to stderr."""
+    """In the child: stdin and stdout for messages alone; what a library prints goes to stderr.
+
+    What comes over them is for nobody else: `leave_no_core_file`.
+    """
+    leave_no_core_file()
     questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a name, no path, on Windows
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     return questions, answers
+
+
+def one_task() -> tuple[Any, Callable[[Any], None]]:
+    """In the child: the task that it is given, and what sends a message back; plain JSON data."""
+    questions, answers = own_pipes()
+
+    def tell(message: Any) -> None:
+        answers.write(encode(message))
+        answers.flush()
+
+    return json.loads(questions.readline()), tell
 
 
 def answer_lines(start: Callable[[], Callable[[Any], Any]]) -> None:
@@ -129,6 +173,37 @@ def answer_lines(start: Callable[[], Callable[[Any], Any]]) -> None:
         for line in questions:
             answers.write(encode(answer(json.loads(line))))
             answers.flush()
+
+
+def limit_memory(more: int) -> None:
+    """In the child: let it have ``more`` bytes than it has now, and no others.
+
+    A MemoryError is what Python makes of that; a library may end the process.  On Linux addresses
+    are counted, on Windows what is committed.  On macOS, whose kernel limits no process, and where
+    Windows refuses a job, nothing is limited.
+    """
+    if sys.platform == "linux":
+        import resource
+
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - pathlib is slow to import
+            limit = int(file.read().split()[0]) * resource.getpagesize() + more
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    elif sys.platform == "win32":
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        kernel.CreateJobObjectW.restype = wintypes.HANDLE
+        kernel.GetCurrentProcess.restype = wintypes.HANDLE
+        job = wintypes.HANDLE(kernel.CreateJobObjectW(None, None))
+        # a Python that has just started has some tens of millions of bytes
+        limits = _Extended(basic=_Basic(flags=_PROCESS_MEMORY), process_memory=more + 2**27)
+        kernel.SetInformationJobObject(job, _EXTENDED, ctypes.byref(limits), ctypes.sizeof(limits))
+        kernel.AssignProcessToJobObject(job, wintypes.HANDLE(kernel.GetCurrentProcess()))
+
+
+def end_first(pid: int) -> None:
+    """Where memory runs out, have Linux end a child before this process."""
+    if sys.platform == "linux":
+        with suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "wb") as file:  # noqa: PTH123
+            file.write(b"%d" % _OOM_SCORE)
 
 
 def encode(value: Any) -> bytes:
@@ -219,3 +294,35 @@ def batches(pipe: BufferedIOBase) -> Iterator[list[Message]]:
     while piece := pipe.read1(PIECE):
         if messages := splitter.feed(piece):
             yield messages
+
+
+if sys.platform == "win32":
+    import ctypes
+    from ctypes import wintypes
+
+    class _Basic(ctypes.Structure):
+        _fields_ = (
+            ("process_time", ctypes.c_int64),
+            ("job_time", ctypes.c_int64),
+            ("flags", wintypes.DWORD),
+            ("least_working_set", ctypes.c_size_t),
+            ("most_working_set", ctypes.c_size_t),
+            ("processes", wintypes.DWORD),
+            ("affinity", ctypes.c_size_t),
+            ("priority", wintypes.DWORD),
+            ("scheduling", wintypes.DWORD),
+        )
+
+    class _Extended(ctypes.Structure):
+        """JOBOBJECT_EXTENDED_LIMIT_INFORMATION of Microsoft's winnt.h."""
+
+        _fields_ = (
+            ("basic", _Basic),
+            ("io_counters", ctypes.c_uint64 * 6),
+            ("process_memory", ctypes.c_size_t),
+            ("job_memory", ctypes.c_size_t),
+            ("peak_process_memory", ctypes.c_size_t),
+            ("peak_job_memory", ctypes.c_size_t),
+        )
+
+    _EXTENDED, _PROCESS_MEMORY = 9, 0x100

@@ -12,6 +12,7 @@ AipcError                    what happened; what to do next
 ├── ConversionError          an artifact could not be written
 ├── ArtifactError            a folder that is no whole artifact, or not for this use
 ├── DeviceError              a device or runtime that this machine does not have
+│   └── NotPlaced            the model would compute elsewhere than it was set to
 ├── EngineError              the vendor's runtime failed; its own error is the cause
 │   └── EngineBroken         and can't go on: the model has to be loaded again
 ├── MeasurementError         a measurement that can't be made, read or compared
@@ -25,23 +26,41 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aipc.foreign_text import bounded, escaped
+
 FETCH_AGAIN = "fetch it again with 'aipc pull'"
 LFS_POINTER = b"version https://git-lfs"
-_LONGEST_NAME = 80
+MORE_MEMORY = "close other programs, or take a smaller model or --weight-format int4"
+_LONGEST_NAME, _LONGEST_LINE = 80, 1000
+_NO_MEMORY = (
+    *("bad_alloc", "can't alloc", "failed to allocate memory", "cannot allocate memory"),
+    *("std::length_error", "can't start new thread", "not enough memory"),
+    *("failed to map segment", "resource temporarily unavailable"),
+)
+"""How C++, OpenVINO, ONNX Runtime, Python and the systems say so; lower case."""
 
 
 class AipcError(Exception):
     """One line for a person: what happened and, after it, what to do.
 
-    ``what`` and ``fix`` are kept apart for callers that show them apart (JSON, HTTP).
+    ``what`` and ``fix`` are kept apart for callers that show them apart (JSON, HTTP).  Whatever
+    strangers' texts stand in them, a terminal and a log can show them.
     """
 
     exit_status = 1
 
     def __init__(self, what: str, fix: str = "") -> None:
-        super().__init__(f"{what}; {fix}" if fix else what)
-        self.what = what
-        self.fix = fix
+        self.what = bounded(escaped(what), _LONGEST_LINE)
+        self.fix = bounded(escaped(fix), _LONGEST_LINE)
+        super().__init__(f"{self.what}; {self.fix}" if fix else self.what)
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether something failed; not where somebody ends the work.
+
+    What a library written in Rust panics of is no `Exception`.
+    """
+    return not isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit))
 
 
 class UsageError(AipcError):
@@ -85,6 +104,10 @@ class ArtifactError(AipcError):
 
 
 class DeviceError(AipcError):
+    pass
+
+
+class NotPlaced(DeviceError):
     pass
 
 
@@ -140,7 +163,17 @@ def unreadable(path: Path, error: OSError) -> CheckpointError:
     return CheckpointError(f"can't read '{path}': {reason}", "check that it is there and readable")
 
 
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether it comes of memory that was not there, in Python's words or in a vendor's."""
+    while error is not None:
+        text = str(error).lower()
+        if isinstance(error, MemoryError) or any(word in text for word in _NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def quoted(name: object) -> str:
     """A name out of a file, safe and short enough to print."""
-    shown = ascii(name)
+    shown = " ".join(line.strip() for line in ascii(name).splitlines())  # of numpy's arrays
     return shown if len(shown) <= _LONGEST_NAME else shown[:_LONGEST_NAME] + "…'"

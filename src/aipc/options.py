@@ -122,14 +122,14 @@ def _check_kind(declared: Option, value: Any) -> None:
         raise UsageError(f"{declared.flag} takes numbers, not {value!r:.60}")
     is_wrong_bool = isinstance(value, bool) and declared.kind is not bool
     if is_wrong_bool or not isinstance(value, wanted):
-        raise UsageError(f"{declared.flag} takes {declared.kind.__name__}, not {value!r}")
+        raise UsageError(f"{declared.flag} takes {declared.kind.__name__}, not {value!r:.60}")
 
 
 def _check_bounds(declared: Option, value: Any) -> None:
     if declared.choices and value not in declared.choices:
         allowed = ", ".join(str(choice) for choice in declared.choices)
-        raise UsageError(f"{declared.flag} can't be {value!r}", f"choose one of {allowed}")
+        raise UsageError(f"{declared.flag} can't be {value!r:.60}", f"choose one of {allowed}")
     if declared.minimum is not None and not value >= declared.minimum:
-        raise UsageError(f"{declared.flag} {value!r} is below its minimum {declared.minimum}")
+        raise UsageError(f"{declared.flag} {value!r:.60} is below its minimum {declared.minimum}")
     if declared.maximum is not None and not value <= declared.maximum:
-        raise UsageError(f"{declared.flag} {value!r} is above its maximum {declared.maximum}")
+        raise UsageError(f"{declared.flag} {value!r:.60} is above its maximum {declared.maximum}")

@@ -12,6 +12,7 @@ import math
 import os
 import re
 import secrets
+import time
 import types
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
@@ -35,6 +36,7 @@ T = TypeVar("T")
 
 LIMIT = 16 * 2**20
 """Bytes; the largest index on the hub has 9 million."""
+_HOUR_S = 3600
 _DRAFT = re.compile(r"\.(.+)\.[0-9a-f]{16}\.part", re.DOTALL)
 
 
@@ -123,19 +125,36 @@ def replacing(file: Path) -> Iterator[Path]:
 
     Without an error the draft replaces ``file``; with one it is removed, and ``file`` stays as it
     is.  Several processes, threads and machines may do so at once.  A process that is killed leaves
-    its draft: `drafted` recognizes it.
+    its draft: `drafted` recognizes it, and the next one here removes it an hour later.
 
     Raises:
         OSError: the disk's.
     """
+    with _drafting(file) as draft:
+        yield draft
+        disk.rename(draft, file)
+
+
+@contextmanager
+def _drafting(file: Path) -> Iterator[Path]:
     file.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(file.parent)
     # two nodes may share a folder, and containers have the same process ids
     draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}.part")
     try:
         yield draft
-        draft.replace(file)
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # it goes later
+            draft.unlink(missing_ok=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove drafts to which nobody has written for an hour."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            is_draft = _DRAFT.fullmatch(entry.name) is not None
+            if is_draft and time.time() - entry.stat().st_mtime > _HOUR_S:
+                Path(entry.path).unlink(missing_ok=True)
 
 
 def drafted(name: str) -> str:
@@ -152,10 +171,12 @@ def replace_bytes(file: Path, pieces: Iterable[bytes], *, is_private: bool = Fal
     Raises:
         OSError: the disk's.
     """
-    with (
-        replacing(file) as draft,
-        disk.create_private(draft) if is_private else draft.open("xb") as opened,
-    ):
+    with replacing(file) as draft:
+        _write_bytes(draft, pieces, is_private=is_private)
+
+
+def _write_bytes(draft: Path, pieces: Iterable[bytes], *, is_private: bool = False) -> None:
+    with disk.create_private(draft) if is_private else draft.open("xb") as opened:
         opened.writelines(pieces)
         opened.flush()
         os.fsync(opened.fileno())
@@ -177,11 +198,54 @@ def key_of(identity: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def hashed(value: Any) -> dict[str, Any]:
+    """Plain JSON data with its hash, as `unhashed` takes it apart."""
+    return {"value": value, "hash": key_of(value)}
+
+
+def unhashed(text: str) -> Any:
+    """The value that `hashed` was given, out of JSON.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    return _with_value(text)["value"]
+
+
+def _with_value(text: str) -> dict[str, Any]:
+    """An object that has what `hashed` gave; errors are those of `unhashed`."""
+    try:
+        table: dict[str, Any] = json.loads(text)
+        is_whole = key_of(table["value"]) == table["hash"]
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError("it is no value with its hash") from error
+    if not is_whole:
+        raise ValueError("its hash is another's")
+    return table
+
+
+def with_hash(table: Mapping[str, Any]) -> dict[str, Any]:
+    """An object of plain JSON data with a member ``hash`` of all others, for `without_hash`."""
+    return {**table, "hash": key_of(table)}
+
+
+def without_hash(table: Mapping[str, Any]) -> dict[str, Any]:
+    """An object without its member ``hash``, which is that of all others; it need not be there.
+
+    Raises:
+        Misfit: it is another's: a member was changed.
+    """
+    others = {key: value for key, value in table.items() if key != "hash"}
+    if "hash" in table and table["hash"] != key_of(others):
+        raise Misfit("it was changed")
+    return others
+
+
 class JsonCache:
     """JSON values in a folder, each kept under all that it holds for (its ``identity``).
 
-    What can't be read is not there, and what can't be written is found out again the next time:
-    a full disk costs the memory of it, not the answer.
+    What can't be read, or is not what was kept, is not there; what can't be written is found out
+    again the next time: a full disk costs the memory of it, not the answer.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -190,15 +254,17 @@ class JsonCache:
     def find(self, identity: Any) -> Any:
         """The value; None where there is none."""
         try:
-            table = json.loads(self._file(identity).read_text("utf-8"))
+            table = _with_value(self._file(identity).read_text("utf-8"))
             # by the text: JSON makes tuples lists
             is_it = key_of(table["identity"]) == key_of(identity)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError):
             return None
-        return table.get("value") if is_it else None
+        return table["value"] if is_it else None
 
     def keep(self, identity: Any, value: Any) -> None:
-        text = json.dumps({"identity": identity, "value": value}, default=str) + "\n"
+        plainly = json.loads(json.dumps(value, default=str))
+        table = {"identity": identity, **hashed(plainly)}
+        text = json.dumps(table, default=str) + "\n"
         with suppress(OSError):
             replace_text(self._file(identity), text)
 
@@ -216,20 +282,31 @@ def plain(instance: Any) -> dict[str, Any]:
 
 
 def write(instance: Any, file: Path) -> None:
-    """Write a dataclass to a new file, folders included.
+    """Write a dataclass to a new file, folders included, with a hash for `without_hash`.
 
     Raises:
         MeasurementError: there is one of that name already, or the disk refuses it.
     """
-    text = json.dumps(plain(instance), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    kept = with_hash(plain(instance))
+    text = json.dumps(kept, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_new(file, text, "results are never overwritten: choose another name")
+
+
+def write_new(file: Path, text: str, if_there: str) -> None:
+    """Write a new file, folders included; ``if_there`` is what to do where there is one.
+
+    It appears whole or not at all.
+
+    Raises:
+        MeasurementError: there is one of that name already, or the disk refuses it.
+    """
     with disk.explained(file, MeasurementError, len(text)):
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with file.open("x", encoding="utf-8") as opened:
-                opened.write(text)
+            with _drafting(file) as draft:
+                _write_bytes(draft, [text.encode()])
+                disk.rename_new(draft, file)
         except FileExistsError as error:
-            fix = "results are never overwritten: choose another name"
-            raise MeasurementError(f"'{file}' exists already", fix) from error
+            raise MeasurementError(f"'{file}' exists already", if_there) from error
 
 
 def read(kind: type[T], data: Any, where: str = "") -> T:

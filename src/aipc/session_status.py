@@ -117,7 +117,7 @@ class StatusPublisher:
         }
         try:
             with replacing(self._file) as draft:
-                draft.write_text(json.dumps(status), encoding="utf-8")
+                draft.write_text(json.dumps(status), encoding="utf-8", newline="\n")
         except OSError:
             self._usable = False  # a full or read-only disk ends the display, not the answer
 

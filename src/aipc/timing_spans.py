@@ -1,8 +1,8 @@
 """Where the time goes: the stages of one piece of work, each with its wall seconds.
 
 `recorded` opens a recording, `span` names a part of the work wherever in the program it is
-done; without a recording it costs nothing.  A recording belongs to the thread that opened it:
-`beside` carries it into another.
+done; without a recording it costs nothing.  `told` has the same parts told as they begin, to a
+person who waits.  Both belong to the thread that opened them: `beside` carries them into another.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class TimingSpan:
 
 
 _recording: ContextVar[list[TimingSpan] | None] = ContextVar("recording", default=None)
+_listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
@@ -44,9 +45,24 @@ def recorded() -> Iterator[list[TimingSpan]]:
 
 
 @contextmanager
-def span(name: str) -> Iterator[None]:
-    """Time the block as a stage, its own stages included."""
-    stages = _recording.get()
+def told(listener: Callable[[str], None]) -> Iterator[None]:
+    """Within the block ``listener`` hears what is being done, in words for people."""
+    was = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(was)
+
+
+@contextmanager
+def span(name: str, doing: str = "") -> Iterator[None]:
+    """Time the block as a stage, its own stages included.
+
+    ``doing`` says what is being done to who waits; empty: not worth a word.
+    """
+    listener, stages = _listener.get(), _recording.get()
+    if doing and listener is not None:
+        listener(doing)
     if stages is None:
         yield
         return

@@ -27,6 +27,21 @@ def test_our_onnx_folder_tells_recipe_and_provider(tmp_path):
     assert found.nbytes == sum(file.stat().st_size for file in tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("facts", "activations"),
+    [
+        ({"target": "webgpu"}, "fp16"),  # made before it was stated
+        ({"target": "cpu"}, "fp32"),
+        ({"target": "webgpu", "activations": "fp32"}, "fp32"),
+        ({}, None),
+    ],
+)
+def test_an_onnx_folder_tells_what_it_computes_in(facts, activations, tmp_path):
+    (tmp_path / "genai_config.json").write_text(json.dumps({"model": {"decoder": {}}}))
+    manifest.write(tmp_path, "artifact", "x", facts)
+    assert read_artifact(tmp_path).activations == activations
+
+
 @pytest.mark.parametrize("decoder", [{}, {"session_options": {}}])
 def test_a_folder_that_names_no_provider_is_for_the_cpu(tmp_path, decoder):
     (tmp_path / "genai_config.json").write_text(json.dumps({"model": {"decoder": decoder}}))

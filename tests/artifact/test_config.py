@@ -3,6 +3,7 @@ import json
 import pytest
 
 from aipc.artifact.config import (
+    read_config,
     read_context,
     read_generation_config,
     read_stop_ids,
@@ -65,11 +66,31 @@ def test_a_builders_folder_says_the_same_in_genai_config(tmp_path):
     assert read_generation_config(tmp_path) == {"eos_token_id": 7, "top_k": 3}
 
 
-@pytest.mark.parametrize("stated", [None, 0, -1, "4096", 4096.0, True])
-def test_a_context_that_is_none(stated, tmp_path):
+def test_a_context_that_is_not_stated(tmp_path):
     assert read_context(tmp_path) is None
+    write(tmp_path, config={"max_position_embeddings": None})
+    assert read_context(tmp_path) is None
+
+
+@pytest.mark.parametrize("stated", [0, -1, "4096", 4096.0, True, 2**40, float("nan")])
+def test_a_context_that_no_model_has_is_refused_by_name(stated, tmp_path):
     write(tmp_path, config={"max_position_embeddings": stated})
-    assert read_context(tmp_path) is None
+    with pytest.raises(CheckpointError, match=r"its max_position_embeddings is .* no whole number"):
+        read_context(tmp_path)
+
+
+def test_numbers_that_no_model_has_are_refused_once_and_used_nowhere(tmp_path):
+    write(tmp_path, config={"num_hidden_layers": 10**9, "max_position_embeddings": 64})
+    assert read_config(tmp_path) == {}
+    with pytest.raises(CheckpointError, match="its num_hidden_layers is 1000000000, no whole"):
+        read_context(tmp_path)
+
+
+def test_numbers_of_genai_s_config_are_looked_through_too(tmp_path):
+    genai = {"model": {"context_length": -5, "decoder": {"head_size": 64}}}
+    (tmp_path / "genai_config.json").write_text(json.dumps(genai))
+    with pytest.raises(CheckpointError, match=r"genai_config.json' can't be right.*context_length"):
+        read_context(tmp_path)
 
 
 def test_ids_that_mean_none_are_left_out_and_all_else_stays():

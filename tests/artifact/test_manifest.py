@@ -10,6 +10,7 @@ import pytest
 from aipc.artifact import manifest
 from aipc.artifact.manifest import FileFacts
 from aipc.errors import ArtifactError
+from aipc.records import key_of
 
 FACTS = {"source": {"kind": "hub"}, "bits": 4}
 
@@ -42,7 +43,7 @@ def test_what_is_written_is_read(folder):
 
 
 def test_facts_are_replaced_and_nothing_else(folder):
-    made = manifest.write(folder, "artifact", "small", {"recipe": "int4", "quality": None})
+    made = manifest.write(folder, "artifact", "small", {"recipe": {"bits": 4}, "quality": None})
     found = manifest.add_facts(folder, {"quality": {"kl": 0.1}})
     assert (
         found
@@ -56,6 +57,16 @@ def test_facts_need_a_manifest(folder):
     with pytest.raises(ArtifactError):
         manifest.add_facts(folder, {"quality": None})
     assert not (folder / manifest.FILE).exists()
+
+
+@pytest.mark.parametrize("key", ["source", "recipe", "encodings", "notes", "runtime", "target"])
+@pytest.mark.parametrize("value", [None, 1, True, 1.5])
+def test_facts_that_are_read_have_a_type(folder, key, value):
+    manifest.write(folder, "artifact", "small", {})
+    rewrite(folder, facts={key: value})
+    with pytest.raises(ArtifactError, match=f"its fact '{key}' is of a wrong type"):
+        manifest.read(folder)
+    assert manifest.find(folder) is None
 
 
 def test_known_hashes_are_not_worked_out_again(folder):
@@ -182,6 +193,8 @@ def test_a_manifest_that_is_no_manifest(folder, text):
         {"name": 7},
         {"name": "a\u001b[31mb"},
         {"created": None},
+        {"created": "yesterday"},
+        {"facts": {"source": "org/name"}},
         {"facts": []},
         {"files": []},
         {"files": {}},
@@ -203,6 +216,18 @@ def test_a_manifest_with_a_wrong_field(folder, changes):
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_that_of_another_version_is_told_from_a_damaged_one(folder, is_whole):
+    manifest.write(folder, "artifact", "name", FACTS)
+    file = folder / "aipc.json"
+    table = {**json.loads(file.read_text()), "schema": 99}
+    del table["hash"]
+    file.write_text(json.dumps({**table, "hash": key_of(table) if is_whole else "0"}))
+    assert manifest.find(folder) is None
+    assert manifest.is_of_another_version(folder) == is_whole
+    assert manifest.is_broken(folder) != is_whole
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -210,6 +235,9 @@ def test_a_manifest_with_a_wrong_field(folder, changes):
         "a/../../b",
         "/etc/passwd",
         "C:/x",
+        "nul.json",
+        "a/CON",
+        "a./b",
         "a\\b",
         "a//b",
         "./a",
@@ -226,6 +254,23 @@ def test_a_manifest_that_points_outside_its_folder(folder, name):
     rewrite(folder, files={name: {"size": 2, "sha256": "ab" * 32}})
     with pytest.raises(ArtifactError, match="outside its folder"):
         manifest.read(folder)
+
+
+def test_two_names_that_are_one_file_on_windows(folder):
+    manifest.write(folder, "artifact", "name", FACTS)
+    one = {"size": 2, "sha256": "ab" * 32}
+    rewrite(folder, files={"Model.bin": one, "model.bin": one})
+    with pytest.raises(ArtifactError, match="lists a name twice"):
+        manifest.read(folder)
+
+
+def test_two_files_that_are_one_elsewhere_are_not_written(folder):
+    (folder / "LICENSE").write_bytes(b"1")
+    (folder / "License").write_bytes(b"2")
+    if (folder / "LICENSE").read_bytes() == b"2":
+        pytest.skip("they are one here")
+    with pytest.raises(ArtifactError, match=r"differ by case alone.*; rename or remove one"):
+        manifest.write(folder, "artifact", "name", FACTS)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there such a file can't be")

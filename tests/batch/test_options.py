@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from aipc.batch.options import BatchOptions, end_of
-from aipc.cli.option_flags import given
+from aipc.cli.arguments.option_flags import given
 from aipc.errors import UsageError
 
 NOON = datetime(2026, 11, 29, 12, 0, 30).astimezone()

@@ -124,7 +124,7 @@ def test_a_signal_stops_it_and_what_is_answered_stays(run, number):
             sent.append(counts)
             os.kill(os.getpid(), number)
 
-    summary, _ = run(text, heeds_signals=True, watch=interrupt)
+    summary, _ = run(text, heeds_signals=True, show_counts=interrupt)
     assert (summary.answered, summary.left) == (50, 1)
     assert summary.stop_signal == number
     assert signal.getsignal(number) is before
@@ -132,7 +132,7 @@ def test_a_signal_stops_it_and_what_is_answered_stays(run, number):
 
 def test_with_exact_one_line_is_asked_at_a_time_by_pinned_numerics(run):
     watched = []
-    summary, _ = run(lines(20), options=BatchOptions(exact=True), watch=watched.append)
+    summary, _ = run(lines(20), options=BatchOptions(exact=True), show_counts=watched.append)
     assert summary.answered == 20
     assert max(one.under_way for one in watched) <= 1
 

@@ -120,6 +120,22 @@ CASES = {
         **QWEN_TOKENS,
         "tie_word_embeddings": True,
     },
+    "qwen3_5_moe": {
+        "text_config": {
+            **{key: TEXT[key] for key in TEXT if key != "intermediate_size"},
+            "layer_types": ["linear_attention", "full_attention"],
+            "linear_key_head_dim": 8,
+            "linear_value_head_dim": 8,
+            "linear_num_key_heads": 2,
+            "linear_num_value_heads": 4,
+            "num_experts": 4,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 32,
+            "shared_expert_intermediate_size": 48,
+        },
+        "vision_config": {**QWEN, "out_hidden_size": 64},
+        **QWEN_TOKENS,
+    },
     "lfm2_vl": {
         "text_config": {
             **TEXT,

@@ -174,7 +174,10 @@ def test_a_stop_id_of_minus_one_is_none(folder):
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"general__type": "adapter"}, "is a LoRA adapter, no whole model; merge it with"),
+        (
+            {"general__type": "adapter"},
+            "is a LoRA adapter, no whole model; `aipc run -m BASE --adapter",
+        ),
         ({"general__type": "mmproj"}, "that reads images or sound; name the .gguf file of the"),
         ({"general__architecture": "clip"}, "that reads images or sound; name the .gguf file of"),
     ],

@@ -67,6 +67,8 @@ def test_a_text_begins_with_the_bos_token(tekken):
         {"special_tokens": [{"rank": 1, "token_str": "<s>"}]},
         {"special_tokens": [{"rank": 0, "token_str": "<s>"}, {"rank": 1, "token_str": "<s>"}]},
         {"config": None},
+        {"config": {"pattern": "x", "default_num_special_tokens": 10**12}},
+        {"config": {"pattern": "x", "default_num_special_tokens": float("inf")}},
     ],
 )
 def test_what_contradicts_itself(tekken, changes):

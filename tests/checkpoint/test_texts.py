@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import tiny
 
 from aipc.checkpoint.texts import FolderTexts
 from aipc.errors import CheckpointError, UnsupportedModel
@@ -101,6 +102,16 @@ def test_a_tokenizer_that_no_runtime_could_read_is_refused_before_converting(
 ):
     (folder / "tokenizer.json").write_text(content)
     with pytest.raises(UnsupportedModel, match=r"can't read '.*r.json': .*; fetch it again"):
+        FolderTexts(folder, CONFIG).write(tmp_path)
+
+
+@pytest.mark.parametrize("number", [2**17, 2**31, 2**32 - 1])
+def test_an_id_far_beyond_the_vocabulary_is_refused_before_converting(folder, tmp_path, number):
+    tiny.write_tokenizer(folder)
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"]["vocab"]["far"] = number
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=f"a token has the id {number:,}, and there are 261"):
         FolderTexts(folder, CONFIG).write(tmp_path)
 
 

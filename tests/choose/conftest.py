@@ -31,6 +31,8 @@ def machine():
         "cuda": device("CUDA", ("onnx",), memory_bytes=24 * 10**9),
         "directml": device("DIRECTML", ("onnx",)),
         "webgpu": device("WEBGPU", ("onnx",)),
+        "old": device("WEBGPU", ("onnx",), precisions=("fp32",)),
+        "software": device("WEBGPU", ("onnx",), precisions=("fp32",), facts={"type": "software"}),
     }
 
 

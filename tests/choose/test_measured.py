@@ -64,9 +64,18 @@ def test_a_bad_recipe_in_a_record_is_damage_too(tmp_path):
     records = Records(tmp_path)
     file = records.save(TUNED)
     table = json.loads(file.read_text())
+    del table["hash"]
     table["choice"]["setup"]["recipe"]["weight_format"] = "int3"
     file.write_text(json.dumps(table))
     with pytest.raises(ArtifactError, match="int3"):
+        records.find(TUNED.model)
+
+
+def test_a_record_that_was_changed_is_damage(tmp_path):
+    records = Records(tmp_path)
+    file = records.save(TUNED)
+    file.write_text(file.read_text().replace('"gain": ', '"gain": 1'))
+    with pytest.raises(ArtifactError, match="it was changed"):
         records.find(TUNED.model)
 
 
@@ -76,7 +85,7 @@ def test_a_record_of_earlier_recipes_is_read_and_holds_no_more(tmp_path):
     file = records.save(TUNED)
     assert records.find(TUNED.model).changes(MACHINE) == ()
     table = json.loads(file.read_text())
-    del table["revision"]
+    del table["revision"], table["hash"]
     table["choice"]["setup"]["recipe"] |= {"quantizer": "search", "calibration": "own.txt"}
     file.write_text(json.dumps(table))
     old = records.find(TUNED.model)

@@ -50,6 +50,14 @@ def test_an_nvidia_gpu_without_its_wheel_says_so(states, reached):
     assert states("cpu", *reached, adapters=[gpu])["npu", "openvino", ""].startswith("not here")
 
 
+def test_what_the_cpu_imitates_is_for_those_who_ask(states):
+    told = states("cpu", "software")
+    assert told["webgpu", "onnx", ""] == (
+        "not taken: the CPU computes it: --device webgpu asks for it"
+    )
+    assert told["cpu", "onnx", ""].startswith("taken: for onnx models")
+
+
 def test_each_kind_of_a_gpu_names_its_own_wheel(states):
     told = states("cpu", adapters=[Adapter("gpu", "amd", "Radeon")])
     assert "onnxruntime-genai-directml==" in told["directml", "onnx", ""]

@@ -133,6 +133,36 @@ def test_an_onnx_folder_goes_where_its_provider_is(provider, here, taken, onnx_a
     assert not any("made for onnx" in reason for reason in plan.why)
 
 
+def test_a_software_device_is_never_taken_by_itself(onnx_artifact, machine):
+    made, here = onnx_artifact("webgpu"), [machine["cpu"], machine["software"]]
+    plan = choose(made, here)
+    assert plan.device == "CPU"
+    assert any(reason.startswith("WEBGPU: passed over, the CPU") for reason in plan.why)
+    assert choose(made, here, device="webgpu").device == "WEBGPU"
+
+
+@pytest.mark.parametrize(
+    ("facts", "has", "taken"),
+    [
+        ({"target": "webgpu"}, "old", None),
+        ({"target": "webgpu", "activations": "fp16"}, "old", None),
+        ({"target": "webgpu", "activations": "fp32"}, "old", "WEBGPU"),
+        ({"target": "webgpu", "activations": "fp16"}, "webgpu", "WEBGPU"),
+        ({}, "old", "WEBGPU"),
+    ],
+)
+def test_a_graph_in_float16_wants_a_device_that_has_it(facts, has, taken, onnx_artifact, machine):
+    made = dataclasses.replace(onnx_artifact("webgpu"), facts=facts)
+    here = [machine["cpu"], machine[has]]
+    if taken:
+        assert choose(made, here, device="webgpu").device == taken
+        return
+    assert choose(made, here).device == choose(made, here, device="cpu").device == "CPU"
+    message = r"computes in fp16, which this device does not; .* --for webgpu --activations fp32"
+    with pytest.raises(ArtifactError, match=message):
+        choose(made, here, device="webgpu")
+
+
 def test_one_device_may_want_another_recipe_through_another_runtime(
     artifact, onnx_artifact, machine
 ):

@@ -71,7 +71,7 @@ def stand_in(stand_in_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Ca
 
     def install(**fields: Any) -> Any:
         session = stand_in_module.StandIn(**fields)
-        monkeypatch.setattr("aipc.session.session.load", session.load)
+        monkeypatch.setattr("aipc.session.loading.load", session.load)
         return session
 
     return install

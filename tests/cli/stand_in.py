@@ -11,16 +11,19 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from aipc.errors import EngineError
 from aipc.generate import RepetitionDetection, Reply, Stream, collect, stream
+from aipc.generate.request import GenerationRequest
 from aipc.generate.thinking.marks import marks_of_template
 from aipc.generate.thinking.plan import ThinkingPlan
 from aipc.runtimes.base import Decoding
-from aipc.runtimes.fake import FakeEngine
+from aipc.runtimes.fake import FakeEngine, FakeRuntime
 from aipc.runtimes.sampling import Sampling
-from aipc.timing_spans import TimingSpan
+from aipc.timing_spans import TimingSpan, span
 
 END = 0
 _THINKING = {"think", "reasoning_effort", "thinking_budget", "template_options"}
@@ -70,10 +73,16 @@ class StandIn:
     )
     loaded: dict[str, Any] = field(default_factory=dict)
     loading_s: float = 0.0
-    """That loading takes in a chat, after what receives it at once."""
+    """That loading takes in a chat's worker."""
+    preparing_s: float = 0.0
+    """That it takes before that, in the command's own process; of `aipc run` all of it."""
     refuses: str = ""
     """Why it can't be loaded then."""
     closed: bool = False
+
+    @property
+    def store(self) -> SimpleNamespace:
+        return SimpleNamespace(home=Path(os.environ["AIPC_HOME"]))
 
     def __enter__(self):
         return self
@@ -85,17 +94,12 @@ class StandIn:
         self.loaded = {"name": name, **options}
         options["notify"]("fetching the stand-in")
         options["progress"]("fetching", 5_000_000, 5_000_000)
+        with span("prepare", "looking for devices"):
+            time.sleep(self.preparing_s)
         return self
 
     def prepare_session(self, name: str | None, wanted: Any, **options: Any) -> StandIn:
         return self.load(name, wanted=wanted, **options)
-
-    def open_session(self, prepared: StandIn, *, warm: bool) -> StandIn:
-        time.sleep(prepared.loading_s)
-        if prepared.refuses:
-            raise EngineError(prepared.refuses)
-        self.loaded["warm"] = warm
-        return self
 
     def close(self) -> None:
         self.closed = True
@@ -139,12 +143,54 @@ class StandIn:
         return collect(self.stream(prompt, **options))
 
 
+class InWorker:
+    """The stand-in as a worker has a session."""
+
+    concurrent = True
+    capabilities = FakeRuntime().capabilities("cpu")
+
+    def __init__(self, stand_in: StandIn, name: str) -> None:
+        self._stand_in = stand_in
+        self.context = stand_in.context
+        self.facts = {**stand_in.facts, "model": name}
+
+    def generate(self, prompt: str, **sampling: Any) -> Reply:
+        """Its warming up, which takes no time of the tests."""
+        return collect(StandIn("ok").stream(prompt, **sampling))
+
+    def answer(self, request: GenerationRequest) -> Stream:
+        return self._stand_in.stream(
+            request.messages,
+            repetition_detection=request.repetition_detection,
+            **request.sampling,
+        )
+
+    def close(self) -> None:
+        pass
+
+
+def stand_in() -> StandIn:
+    return StandIn(**json.loads(os.environ.get("STAND_IN", "{}")))
+
+
+def load_in_worker(arguments: Mapping[str, Any], progress: Any, notify: Any) -> InWorker:
+    loaded = stand_in()
+    notify("a notice of the worker")
+    with span("load", "loading on CPU (fake)"):
+        time.sleep(loaded.loading_s)
+    if loaded.refuses or arguments["model"] == "phi-3-mini":
+        raise EngineError(loaded.refuses or "phi-3-mini is broken")
+    return InWorker(loaded, arguments["model"])
+
+
 if __name__ == "__main__":
     from aipc.cli import main
-    from aipc.session import prepare, session
+    from aipc.pool.worker import loading as in_worker
+    from aipc.session import loading, prepare
 
-    stand_in = StandIn(**json.loads(os.environ.get("STAND_IN", "{}")))
-    session.load = stand_in.load
-    session.open_session = stand_in.open_session
-    prepare.prepare_session = stand_in.prepare_session
+    loading.load = stand_in().load
+    prepare.prepare_session = stand_in().prepare_session
+    in_worker.LOADER = "stand_in:load_in_worker"
+    folder = str(Path(__file__).parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])
     main()

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from aipc.batch.runner import BatchSummary
 from aipc.batch.work import Counts
-from aipc.cli.batch_display import figures
+from aipc.cli.screen.batch_display import figures
 from aipc.errors import UsageError
 
 
@@ -153,10 +156,16 @@ def test_figures_are_told_as_far_as_there_are_any() -> None:
     assert figures(Counts(done=60, failed=0, left=0, **counts)) == "20 tokens/s"
 
 
-def test_a_service_that_is_stopped_while_it_loads_ends_as_by_ctrl_c(aipc, monkeypatch) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(
-        "aipc.batch.runner.run", lambda *_, **__: signal.raise_signal(signal.SIGTERM)
-    )
-    assert aipc("batch", "in.jsonl", "out.jsonl").status == 130
-    assert signal.getsignal(signal.SIGTERM) is before
+def test_a_service_that_is_stopped_while_it_loads_ends_as_by_ctrl_c(tmp_path) -> None:
+    program = """
+import signal
+from aipc.batch import runner
+from aipc.cli import main
+
+runner.run = lambda *_, **__: signal.raise_signal(signal.SIGTERM)
+main(["batch", "in.jsonl", "out.jsonl"])
+"""
+    environment = {**os.environ, "AIPC_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (130, b"")

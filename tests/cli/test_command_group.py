@@ -7,7 +7,7 @@ import click
 import pytest
 
 import aipc as package
-from aipc.cli.command_group import COMMANDS, Invocation, commands
+from aipc.cli.arguments.command_group import COMMANDS, Invocation, commands
 
 VENDORS = {
     "fsspec",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import lora
 import pytest
 import tiny
 
@@ -63,6 +64,13 @@ def test_without_flags_the_recipe_is_the_targets_for_a_model_of_its_size(aipc, a
 def test_what_it_is_for_sets_the_flags_not_given(aipc, asked, flags, group) -> None:
     assert aipc("convert", "old", "--asym", *flags).status == 0
     assert asked["recipe"] == Recipe("int4", group, sym=False)
+
+
+def test_what_a_graph_computes_in_is_asked_for(aipc, asked) -> None:
+    assert aipc("convert", "old", "--for", "webgpu", "--activations", "fp32").status == 0
+    assert (asked["target"], asked["activations"]) == ("webgpu", "fp32")
+    assert aipc("convert", "old", "--for", "webgpu").status == 0
+    assert asked["activations"] == ""
 
 
 @pytest.mark.parametrize("target", ["cpu", "npu", "cuda", "directml"])
@@ -142,3 +150,26 @@ def test_an_artifact_is_not_made_inside_its_checkpoint(aipc, tmp_path) -> None:
     assert outcome.status != 0
     assert "lies in the checkpoint's own folder" in outcome.stderr
     assert not (tmp_path / "model" / "made").exists()
+
+
+def test_adapters_become_a_part_of_the_models_name(aipc, asked) -> None:
+    flags = ["--adapter", "./style:0.5", "--adapter", "org/domain"]
+    assert aipc("convert", "phi-3-mini", *flags).status == 0
+    assert asked["name"] == "phi-3-mini + ./style:0.5 + org/domain"
+    assert aipc("convert", "-m", "phi-3-mini", *flags).status == 0
+    assert asked["name"] == "phi-3-mini + ./style:0.5 + org/domain"
+
+
+def test_an_adapter_is_merged_into_what_is_written(aipc, tmp_path) -> None:
+    base, own = (
+        lora.write_base(tmp_path / "base", "plain"),
+        lora.write_case(tmp_path / "own", "plain"),
+    )
+    made = aipc("convert", str(base), "--adapter", f"{own}:2", "--weight-format", "fp16")
+    assert made.status == 0, made.stderr
+    assert "merged: own, times 2" in made.stderr
+    assert "+own-" in made.stdout
+    other = aipc("convert", str(lora.write_base(tmp_path / "phi", "fused")), "--adapter", str(own))
+    assert other.status == 1
+    (line,) = other.stderr.splitlines()
+    assert line.startswith(f"aipc: '{own}' is an adapter that changes model.layers.0.")

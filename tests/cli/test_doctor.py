@@ -29,6 +29,7 @@ def test_what_fails_is_told_with_its_fix_and_ends_with_1(aipc, checks) -> None:
     assert lines[1] == "pass  python  Python 3.12.1, 64 bits"
     assert lines[3].startswith("fail  driver  Intel NPU driver 1.5.1 is older than 1.10.0: install")
     assert lines[-1] == "1 fail, 1 warn, 1 pass"
+    assert outcome.stderr == ""
 
 
 def test_a_warning_alone_ends_with_0(aipc, checks) -> None:
@@ -38,7 +39,9 @@ def test_a_warning_alone_ends_with_0(aipc, checks) -> None:
 
 def test_nothing_wrong(aipc, checks) -> None:
     checks(FINE)
-    assert aipc("doctor").stdout.splitlines()[-1] == "all 1 checks pass"
+    outcome = aipc("doctor")
+    assert outcome.stdout.splitlines()[-1] == "all 1 checks pass"
+    assert outcome.stderr == "which models fit this machine: `aipc models --available`\n"
 
 
 def test_json_is_a_list_and_the_status_the_same(aipc, checks) -> None:

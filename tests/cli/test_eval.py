@@ -14,6 +14,7 @@ from aipc.measure.quality.evaluation import SCHEMA, Evaluation
 from aipc.measure.quality.quality import Quality, TextFacts
 from aipc.measure.quality.tasks import Scores, TaskOutcome
 from aipc.measure.statistics import Interval
+from aipc.records import without_hash
 
 
 def interval(middle):
@@ -105,7 +106,7 @@ def test_one_json_object_and_a_file_hold_everything(aipc, found, tmp_path):
     told = json.loads(outcome.stdout)
     assert told["quality"]["kl"]["middle"] == 0.05
     assert told["schema"] == SCHEMA
-    assert json.loads((tmp_path / "e.json").read_text()) == told
+    assert without_hash(json.loads((tmp_path / "e.json").read_text())) == told
     assert evaluation.read(tmp_path / "e.json") == FOUND
 
 
@@ -129,6 +130,16 @@ def test_what_was_asked_for_arrives(aipc, found, stand_in, tmp_path):
 
 
 def test_what_can_not_be_meant_is_refused_before_any_work(aipc):
-    assert aipc("eval", "--window", "64", "--overlap", "64").status == 2
-    assert aipc("eval", "--tokens", "3").status == 2
-    assert "none.txt" in aipc("eval", "--text", "none.txt").stderr
+    assert aipc("eval", "tiny", "--window", "64", "--overlap", "64").status == 2
+    assert aipc("eval", "tiny", "--tokens", "3").status == 2
+    assert "none.txt" in aipc("eval", "tiny", "--text", "none.txt").stderr
+
+
+def test_an_artifact_is_not_judged_with_an_adapter(aipc, tmp_path) -> None:
+    """Its scores would be those of the artifact alone."""
+    artifact = tmp_path / "artifact"
+    artifact.mkdir()
+    (artifact / "openvino_model.xml").write_text("<net/>")
+    outcome = aipc("eval", str(artifact), "--adapter", "org/own")
+    assert outcome.status == 2
+    assert "is converted already, so no adapter can be merged into it" in outcome.stderr

@@ -8,7 +8,7 @@ import openai
 import pytest
 from served import served
 
-from aipc.cli.loop import loop_remedies
+from aipc.cli.answering.loop import loop_remedies
 from aipc.convert.recipe import Recipe
 from aipc.generate import looping_pattern
 from aipc.models.store import Store

@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from aipc.cli.option_flags import flags_of, given
+from aipc.cli.arguments.option_flags import flags_of, given
 from aipc.errors import UsageError
 from aipc.options import check, option
 

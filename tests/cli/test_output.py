@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import subprocess
 import sys
@@ -7,8 +8,8 @@ import sys
 import click
 import pytest
 
-from aipc.cli import output
-from aipc.cli.output import describe_failure
+from aipc.cli.screen import output
+from aipc.cli.screen.output import describe_failure
 from aipc.errors import DeviceError, UsageError
 
 
@@ -54,6 +55,9 @@ def test_a_terminal_gets_no_control_characters(monkeypatch: pytest.MonkeyPatch) 
     assert output.printable(text) == "a\tb[31mred2J\n"
 
 
+LESS_MEMORY = "close other programs, or take a smaller model or --weight-format int4"
+
+
 @pytest.mark.parametrize(
     ("error", "line", "status"),
     [
@@ -61,6 +65,12 @@ def test_a_terminal_gets_no_control_characters(monkeypatch: pytest.MonkeyPatch) 
         (UsageError("no such thing"), "no such thing", 2),
         (DeviceError("two\nlines", "mend\tit"), "two lines; mend it", 1),
         (click.UsageError("Missing argument."), "missing argument; see `aipc --help`", 2),
+        (RuntimeError("bad_alloc"), f"out of memory (bad_alloc); {LESS_MEMORY}", 1),
+        (
+            OSError(errno.EROFS, "Read-only", "a.json"),
+            "can't write 'a.json' (Read-only); make room, or check its owner and permissions",
+            1,
+        ),
         (KeyError("x"), "internal error: KeyError: 'x'; run again with --debug and report it", 1),
     ],
 )
@@ -69,7 +79,7 @@ def test_an_error_is_one_line(error: Exception, line: str, status: int) -> None:
 
 
 def test_wrong_usage_names_the_commands_help(aipc) -> None:
-    outcome = aipc("run", "--temprature", "1", "hello")
+    outcome = aipc("run", "--temprature-of-the-sea", "1", "hello")
     assert outcome.status == 2
     assert outcome.stdout == ""
     assert outcome.stderr.startswith("aipc: no such option")
@@ -88,7 +98,7 @@ def fail(*arguments: object, **options: object) -> None:
 
 
 def test_an_error_of_ours_has_no_traceback(aipc, monkeypatch) -> None:
-    monkeypatch.setattr("aipc.session.session.load", fail)
+    monkeypatch.setattr("aipc.session.loading.load", fail)
     outcome = aipc("run", "hello")
     assert (outcome.status, outcome.stdout) == (1, "")
     assert outcome.stderr == "aipc: no NPU; ask for cpu\n"
@@ -96,7 +106,7 @@ def test_an_error_of_ours_has_no_traceback(aipc, monkeypatch) -> None:
 
 @pytest.mark.parametrize("arguments", [("--debug", "run", "hi"), ("run", "hi", "--debug")])
 def test_debug_shows_where_and_why(aipc, monkeypatch, arguments: tuple[str, ...]) -> None:
-    monkeypatch.setattr("aipc.session.session.load", fail)
+    monkeypatch.setattr("aipc.session.loading.load", fail)
     outcome = aipc(*arguments)
     assert outcome.status == 1
     assert "Traceback" in outcome.stderr
@@ -105,7 +115,7 @@ def test_debug_shows_where_and_why(aipc, monkeypatch, arguments: tuple[str, ...]
 
 
 def test_a_defect_is_called_one(aipc, monkeypatch) -> None:
-    monkeypatch.setattr("aipc.session.session.load", lambda *a, **o: 1 / 0)
+    monkeypatch.setattr("aipc.session.loading.load", lambda *a, **o: 1 / 0)
     outcome = aipc("run", "hello")
     assert outcome.status == 1
     assert outcome.stderr.startswith("aipc: internal error: ZeroDivisionError")
@@ -115,7 +125,7 @@ def test_an_interruption_is_quiet(aipc, monkeypatch) -> None:
     def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("aipc.session.session.load", interrupt)
+    monkeypatch.setattr("aipc.session.loading.load", interrupt)
     outcome = aipc("run", "hello")
     assert (outcome.status, outcome.stdout, outcome.stderr) == (130, "", "")
 
@@ -149,7 +159,9 @@ def test_a_full_disk_is_told() -> None:
 
 
 def test_streams_take_every_character() -> None:
-    program = "from aipc.cli.output import make_streams_utf8 as f; f(); print('\\U0001f600 é')"
+    program = (
+        "from aipc.cli.screen.output import make_streams_utf8 as f; f(); print('\\U0001f600 é')"
+    )
     done = subprocess.run(
         [sys.executable, "-X", "utf8=0", "-c", program],
         capture_output=True,

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from aipc.cli.progress_bar import display
+from aipc.cli.screen.progress_bar import display
+from aipc.timing_spans import span
 
 
 def report(progress) -> None:
@@ -68,3 +69,27 @@ def test_notices_alone_load_no_rich(monkeypatch: pytest.MonkeyPatch) -> None:
     with display() as progress:
         progress.notice("hello")
     assert sys.stderr.getvalue() == "hello\n"
+
+
+def test_what_has_no_measure_is_a_line_that_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with display() as progress:
+        with span("load", "loading on CPU"):
+            assert "⠋ loading on CPU" in sys.stderr.getvalue()
+        progress("converting", 500_000, 1_000_000)
+        with span("inside", "what the bar shows anyway"):
+            pass
+        progress("converting", 1_000_000, 1_000_000)
+        progress("exporting", 0, 0)
+    text = sys.stderr.getvalue()
+    assert "1.0/1.0 MB" in text
+    assert "anyway" not in text
+    assert text.index("1.0/1.0 MB") < text.index("⠋ exporting")
+    assert text.endswith("\r\x1b[K")
+
+
+def test_a_pipe_is_not_told_what_has_no_measure(capsys: pytest.CaptureFixture[str]) -> None:
+    with display(), span("load", "loading on CPU"):
+        pass
+    assert capsys.readouterr().err == ""

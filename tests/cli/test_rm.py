@@ -7,7 +7,7 @@ ARTIFACT, CHECKPOINT = "org--tiny--main-openvino-int4", "org--tiny--main"
 
 def test_yes_removes_without_asking(aipc, filled_store: Path) -> None:
     outcome = aipc("rm", "--yes", ARTIFACT)
-    assert (outcome.status, outcome.stdout) == (0, f"removed {ARTIFACT} (1.5 MB)\n")
+    assert (outcome.status, outcome.stdout) == (0, f"removed {ARTIFACT} (artifact, 1.5 MB)\n")
     assert not (filled_store / "artifacts" / ARTIFACT).exists()
     assert (filled_store / "checkpoints" / CHECKPOINT).exists()
 
@@ -20,10 +20,10 @@ def test_without_a_terminal_yes_is_needed(aipc, filled_store: Path) -> None:
 
 
 def test_on_a_terminal_it_asks(aipc, filled_store: Path, monkeypatch) -> None:
-    monkeypatch.setattr("aipc.cli.stdin.is_terminal", lambda: True)
+    monkeypatch.setattr("aipc.cli.answering.stdin.is_terminal", lambda: True)
     outcome = aipc("rm", ARTIFACT, CHECKPOINT, stdin="n\n")
     assert outcome.status == 0
-    assert f"{ARTIFACT} (1.5 MB)" in outcome.stderr
+    assert f"{ARTIFACT} (artifact, 1.5 MB)" in outcome.stderr
     assert "nothing removed" in outcome.stderr
     assert (filled_store / "artifacts" / ARTIFACT).exists()
     assert aipc("rm", ARTIFACT, CHECKPOINT, stdin="y\n").status == 0

@@ -218,6 +218,15 @@ def test_explain_says_where_each_sampling_value_comes_from(aipc, stand_in) -> No
     )
 
 
+def test_explain_says_what_an_answer_without_thinking_is_sampled_by(aipc, stand_in) -> None:
+    qwen = {"origin": "the catalogue", "values": {"temperature": 0.6}}
+    qwen["unthinking"] = {"temperature": 0.7}
+    stand_in(facts={"model": "stand-in", "sampling_defaults": [qwen]})
+    assert "temperature 0.6 (the catalogue)" in aipc("run", "--explain", "x").stderr
+    told = aipc("run", "--explain", "--no-think", "x").stderr
+    assert "temperature 0.7 (the catalogue)" in told
+
+
 def test_json_has_the_sampling_values_and_the_seed_that_was_drawn(aipc, stand_in) -> None:
     session = stand_in(facts={"model": "stand-in", "sampling_defaults": STATED})
     told = json.loads(aipc("run", "--json", "--min-p", "0.1", "x").stdout)

@@ -48,7 +48,7 @@ def test_run_and_chat_use_the_server(server, small_aipc, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("nothing is to be loaded here")
 
-    monkeypatch.setattr("aipc.session.session.load", refuse)
+    monkeypatch.setattr("aipc.session.loading.load", refuse)
     place = ("--server-url", server.url, "--temperature", "0", "--max-new-tokens", "12")
     told = small_aipc("run", "What is the capital of France?", *place)
     assert (told.status, "Paris" in told.stdout) == (0, True)
@@ -102,6 +102,9 @@ def test_what_cannot_be_served_is_one_line(aipc, small_store):
         (("-m", "nothing-of-that-name"), "no model is called"),
         (("--allow-origin", "*"), "is no origin"),
         (("--alias", "claude-*=nothing"), "the alias 'claude-*=nothing' leads to no model"),
+        (("--adapter", "poet"), "--adapter 'poet' is no NAME=DIR; write poet=./my-lora, say"),
+        (("--adapter", "a=x", "--adapter", "a=y"), "--adapter gives a twice; give each its own"),
+        (("--adapter", "poet=nowhere"), "no adapter is called 'nowhere'"),
         (("--api-key-file", "/nowhere"), "can't read the key"),
     ):
         outcome = aipc("serve", *arguments)

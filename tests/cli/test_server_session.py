@@ -56,7 +56,7 @@ def nothing_is_loaded(monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("nothing is to be loaded here")
 
-    monkeypatch.setattr("aipc.session.session.load", refuse)
+    monkeypatch.setattr("aipc.session.loading.load", refuse)
 
 
 @pytest.mark.usefixtures("nothing_is_loaded")
@@ -118,7 +118,7 @@ def test_without_a_server_nothing_is_said_and_nothing_imported(process, tmp_path
     )
     code = (
         "import sys; import aipc.cli.run\n"
-        "from aipc.cli.server_session import find_server\n"
+        "from aipc.cli.answering.server_session import find_server\n"
         "flags = {'server': None, 'server_url': None, 'model': None}\n"
         "assert find_server(flags, print) is None\n"
         "unwanted = {'http.client', 'httpx2', 'psutil', 'aipc.serve.client', 'aipc.choose'}\n"

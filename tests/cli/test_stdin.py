@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from aipc.cli.stdin import read_message, read_prompt
+from aipc.cli.answering.stdin import read_message, read_prompt
 from aipc.errors import UsageError
 
 

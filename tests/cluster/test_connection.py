@@ -82,7 +82,7 @@ def test_what_is_no_address_is_a_wrong_usage(address):
 
 def test_without_ray_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(connection, "find_spec", lambda name: None)
-    with pytest.raises(ClusterError, match=r"not installed; pip install 'aipc\[ray\]'"):
+    with pytest.raises(ClusterError, match=r'not installed; `pip install "ray\[data,serve\]'):
         connected().__enter__()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -22,6 +23,7 @@ ARC, RTX, SAME = (
         ([CPU, NPU], {"NPU": 1}, '--resources={"NPU":1}'),
         ([CPU, ARC, SAME, NPU], {"GPU": 1, "NPU": 1}, '--num-gpus=1 --resources={"NPU":1}'),
         ([RTX, RTX], {"GPU": 2}, "--num-gpus=2"),
+        ([CPU, replace(SAME, facts={"type": "software"})], {}, ""),
     ],
 )
 def test_a_node_declares_what_ray_does_not_find_itself(devices, declared, flags):

@@ -44,10 +44,12 @@ def converted_to_onnx(convert_to_onnx_anew):
 def convert_to_onnx_anew(tmp_path_factory):
     """Convert a checkpoint folder or file for ONNX Runtime; the artifact's folder."""
 
-    def convert(source, recipe, target="cpu"):
+    def convert(source, recipe, target="cpu", activations=""):
         folder = tmp_path_factory.mktemp("artifact")
+        aim = find_target(target, "onnx")
+        aim = aim.computing_in(activations) if activations else aim
         with open_checkpoint(source) as checkpoint:
-            plan_onnx(checkpoint, recipe, find_target(target, "onnx")).write(folder)
+            plan_onnx(checkpoint, recipe, aim).write(folder)
         return folder
 
     return convert

@@ -31,7 +31,8 @@ def test_without_the_extra_an_unknown_network_says_how_to_get_it(
     monkeypatch.setattr(Export, "is_installed", classmethod(lambda _: False))
     store = Store(tmp_path / "home")
     exporter = KINDS[runtime].exporter
-    with pytest.raises(UnsupportedModel, match=rf"'gpt_neox' .* have {exporter}.*aipc\[export\]"):
+    told = rf"'gpt_neox' .* have {exporter}.*`pip install .*optimum-intel>="
+    with pytest.raises(UnsupportedModel, match=told):
         convert(str(unknown_network), Recipe("int8"), runtime=runtime, store=store)
 
 
@@ -85,6 +86,17 @@ def test_the_recipe_becomes_the_builders_flags(recipe, target, flags, tmp_path):
     command = " ".join(export.command(tmp_path))
     assert command.endswith(flags)
     assert "hf_remote" not in command
+
+
+def test_float32_activations_become_the_builders_flags(tmp_path):
+    def flags(recipe):
+        target = find_target("webgpu").computing_in("fp32")
+        command = " ".join(BuilderExport(tmp_path, recipe, target, 1).command(tmp_path))
+        return command.partition(" -e ")[2]
+
+    ours = "use_webgpu_fp32=1 is_symmetric=true"
+    assert flags(Recipe("int8")) == f"webgpu -p int8 --extra_options {ours}"
+    assert flags(Recipe("fp16")) == "webgpu -p fp32"
 
 
 def test_the_builders_result_gets_a_sane_length_and_the_models_config(unknown_network, tmp_path):

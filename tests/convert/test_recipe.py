@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from aipc.checkpoint import open_checkpoint
@@ -39,14 +41,16 @@ def test_embedding_and_head_get_four_bits_where_the_recipe_says_all_layers(netwo
     assert set(encodings.values()) == {Encoding(4, 32, sym=True)}
 
 
-def test_ratio_keeps_whole_blocks_in_eight_bits_from_the_ends_inwards(network):
-    from dataclasses import replace
+def _named_down(feed_forward, name):
+    return replace(feed_forward, down=replace(feed_forward.down, name=name))
 
+
+def test_ratio_keeps_whole_blocks_in_eight_bits_from_the_ends_inwards(network):
     six = replace(network, blocks=tuple(network.blocks[i % 2] for i in range(6)))
     six = replace(
         six,
         blocks=tuple(
-            replace(block, down=replace(block.down, name=f"block.{i}.down"))
+            replace(block, feed_forward=_named_down(block.feed_forward, f"block.{i}.down"))
             for i, block in enumerate(six.blocks)
         ),
     )

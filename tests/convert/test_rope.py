@@ -54,3 +54,17 @@ def test_a_scaling_that_transformers_would_pass_over_is_refused():
     with pytest.raises(UnsupportedModel, match='call it "rope_type"'):
         read_rope(config, 16, Thetas(1e6, 1e4))
     assert read_rope(config, 16).frequencies[0] == 1 / 8
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        {"low_freq_factor": 4.0, "high_freq_factor": 4.0},
+        {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "factor": 0.0},
+    ],
+)
+def test_frequencies_that_are_no_numbers_are_refused(scaling):
+    settings = {"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 32}
+    config = {"max_position_embeddings": 128, "rope_scaling": settings | scaling}
+    with pytest.raises(UnsupportedModel, match="'llama3' gives frequencies that are no numbers"):
+        read_rope(config, 16)

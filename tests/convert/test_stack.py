@@ -99,7 +99,19 @@ def test_a_stack_of_any_height_attends(name, runtime, tmp_path):
             assert (token,) == next_tokens(planned, size, [[1, 2, 3]])
 
 
-@pytest.mark.parametrize("name", ["gemma4", "gemma4-dense", "granite", "smollm3"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gemma4",
+        "gemma4-dense",
+        "granite",
+        "smollm3",
+        "qwen3_moe",
+        "gpt_oss",
+        "qwen2_moe",
+        "lfm2_moe",
+    ],
+)
 @pytest.mark.parametrize("recipe", RECIPES[:2], ids=lambda recipe: recipe.tag)
 def test_networks_whose_blocks_differ_have_stacks_too(name, recipe, tmp_path):
     folder = networks.Expected(name).write(tmp_path / name)

@@ -90,3 +90,31 @@ def test_a_small_network_gets_its_own_recipe():
     target = find_target("cpu")
     assert target.sized(SMALL_PARAMETERS - 1).recipe == Recipe("int8")
     assert target.sized(SMALL_PARAMETERS).recipe == Recipe("int4")
+
+
+def test_a_webgpu_graph_computes_in_float16_or_where_that_is_missing_in_float32():
+    target = find_target("webgpu")
+    assert target.fitting(("fp32", "fp16")) == target.fitting(()) == target
+    assert target.flags == "--for webgpu"
+    assert target.fitting(("fp32",)) == target.computing_in("fp32") != target
+    assert target.computing_in("fp32").flags == "--for webgpu --activations fp32"
+    assert target.computing_in("fp32").computing_in("fp16") == target
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda", "directml", "npu"])
+def test_other_targets_have_one_graph(name):
+    for target in (one for one in ALL if one.name == name):
+        assert target.fitting(("fp32", "fp16")) == target.fitting(("fp32",)) == target
+
+
+@pytest.mark.parametrize(
+    ("name", "activations", "message"),
+    [
+        ("cuda", "fp32", "no graph for the cuda with onnx .* in fp32; choose fp16"),
+        ("webgpu", "bf16", "no graph for the webgpu .* in bf16; choose fp16 or fp32"),
+        ("npu", "fp32", "no graph for the npu with openvino .*; leave them out: OpenVINO chooses"),
+    ],
+)
+def test_activations_that_no_graph_has_are_refused(name, activations, message):
+    with pytest.raises(UsageError, match=message):
+        find_target(name).computing_in(activations)

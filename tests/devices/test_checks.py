@@ -85,7 +85,7 @@ def test_a_healthy_machine_passes_everything(healthy) -> None:
     told = run_checks(healthy)
     assert {check.outcome for check in told} == {PASS}
     assert [check.name for check in told] == [
-        *("python", "processor", "memory", "disk", "power", "packages"),
+        *("python", "processor", "memory", "store", "disk", "power", "packages"),
         *("runtime openvino", "runtime onnx", "npu", "driver", "permission"),
     ]
     assert not any(check.fix for check in told)
@@ -97,6 +97,7 @@ def test_a_healthy_machine_passes_everything(healthy) -> None:
         ({"memory": Memory(8 * GB, 2 * GB)}, "memory", WARN, "close programs"),
         ({"memory": Memory(4 * GB, 4 * GB)}, "memory", WARN, "4.0 GB of 4.0 GB"),
         ({"room": 3 * GB}, "disk", WARN, "AIPC_HOME"),
+        ({"refusal": "'/home/u' is a file"}, "store", FAIL, "AIPC_HOME"),
         ({"power_profile": "power-saver"}, "power", WARN, "plug it in"),
         ({"power_profile": "battery saver"}, "power", WARN, "everything is slower"),
         ({"is_remote_desktop": True}, "session", WARN, "hides GPUs"),
@@ -138,6 +139,14 @@ def test_what_can_not_be_mended_has_no_fix(change) -> None:
     amd = Adapter("npu", "amd", "AMD NPU", module="amdxdna")
     check = found(change(adapters=(amd,), unreached=unreached([amd], [], "Linux")), "npu")
     assert (check.outcome, check.fix) == (WARN, "")
+
+
+def test_where_nothing_would_compute_that_is_what_is_wrong(change) -> None:
+    told = run_checks(change(versions={}))
+    (packages,) = [check for check in told if check.name == "packages"]
+    assert packages.outcome == FAIL
+    assert "no runtime" in packages.what
+    assert "pip install" in packages.fix
 
 
 def test_packages_that_clash_fail_once(change, monkeypatch) -> None:
@@ -189,3 +198,9 @@ def test_versions_are_compared_number_by_number(version: str, is_met: bool) -> N
 def test_nvidias_number_in_windows(version: str, is_met: bool) -> None:
     gpu = Adapter("gpu", "nvidia", "RTX")
     assert requirement(gpu, "Windows").is_met(version) is is_met
+
+
+def test_a_device_in_quarantine_is_shown(change):
+    shown = found(change(quarantined=("NPU computes x wrongly",)), "trust")
+    assert (shown.outcome, shown.what) == (WARN, "NPU computes x wrongly")
+    assert "driver" in shown.fix

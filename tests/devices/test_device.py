@@ -65,6 +65,17 @@ def test_a_missing_wheel_is_told_with_its_command(monkeypatch: pytest.MonkeyPatc
             resolve_device(name, ["CPU"])
 
 
+def test_beside_its_wheels_a_missing_gpu_is_told_with_the_driver(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cuda = {"onnxruntime-genai-cuda": "0.18.0", "onnxruntime-gpu": "1.31.1"}
+    monkeypatch.setattr("aipc.devices.wheels.installed", lambda: cuda)
+    assert "driver 580" in driver_advice("cuda", "Linux")
+    mixture = cuda | {"onnxruntime": "1.31.1"}
+    monkeypatch.setattr("aipc.devices.wheels.installed", lambda: mixture)
+    assert driver_advice("cuda", "Linux").startswith("`pip uninstall -y onnxruntime onnxruntime-")
+
+
 def test_directml_is_not_promised_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.system", lambda: "Linux")
     with pytest.raises(DeviceError) as caught:

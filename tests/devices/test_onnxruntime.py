@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
-from types import ModuleType, SimpleNamespace
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
 from aipc.devices import onnxruntime as source
 from aipc.devices.adapters import Adapter
-from aipc.devices.onnxruntime import list_accelerators, onnx_devices, onnx_kinds
+from aipc.devices.onnxruntime import (
+    list_accelerators,
+    onnx_devices,
+    onnx_kinds,
+    webgpu_devices,
+)
+from aipc.devices.webgpu import WebGPUAdapter, WebGPUFound
 
 RTX = Adapter("gpu", "nvidia", "GeForce RTX 4090", "0000:01:00.0", "0x2684", driver="580.82.07")
 ARC = Adapter("gpu", "intel", "Arc", "0000:00:02.0", "0x7d55")
@@ -21,7 +27,6 @@ class RecordedModule:
 
     providers: tuple[str, ...]
     devices: tuple[tuple[str, str, int], ...] = ()
-    registered: list[str] = field(default_factory=list)
 
     def get_available_providers(self) -> list[str]:
         return list(self.providers)
@@ -34,12 +39,6 @@ class RecordedModule:
             )
             for provider, maker, number in self.devices
         ]
-
-    def register_execution_provider_library(self, name: str, path: str) -> None:
-        self.registered.append(name)
-
-    def unregister_execution_provider_library(self, name: str) -> None:
-        self.registered.remove(name)
 
 
 CUDA = RecordedModule(("CUDAExecutionProvider", "CPUExecutionProvider"))
@@ -89,29 +88,31 @@ def test_a_provider_that_lists_its_devices_is_believed() -> None:
     assert (device.name, device.full_name) == ("DIRECTML", "Arc")
 
 
-def test_webgpus_library_is_registered_only_while_it_is_asked(monkeypatch) -> None:
-    plugin = ModuleType("onnxruntime_ep_webgpu")
-    plugin.get_library_path = lambda: "x.so"
-    monkeypatch.setitem(sys.modules, "onnxruntime_ep_webgpu", plugin)
-    module = RecordedModule(PLAIN.providers, (("WebGpuExecutionProvider", "AMD", 0x7480),))
-    (device,), problems = list_accelerators(module, ["webgpu"], [])
-    assert (device.name, device.full_name, problems) == ("WEBGPU", "AMD", ())
-    assert module.registered == []
+def test_a_webgpu_device_is_what_the_system_knows_of_it() -> None:
+    listed = WebGPUAdapter("Intel", 0x7D55, "Intel(R) Graphics", is_software=False, has_half=True)
+    (device,), problems = webgpu_devices(WebGPUFound((listed,), ()), [RTX, ARC])
+    assert (device.name, device.full_name, problems) == ("WEBGPU", "Arc", ())
+    assert (device.precisions, device.is_software) == (("fp32", "fp16"), False)
 
 
-def test_webgpu_that_can_not_be_loaded_is_told(monkeypatch) -> None:
-    plugin = ModuleType("onnxruntime_ep_webgpu")
-    plugin.get_library_path = lambda: "x.so"
-    monkeypatch.setitem(sys.modules, "onnxruntime_ep_webgpu", plugin)
-    monkeypatch.setattr(sys, "platform", "linux")
+def test_a_webgpu_device_without_half_numbers_has_float32_alone() -> None:
+    listed = WebGPUAdapter("AMD", 0x6810, "an old Radeon", is_software=False, has_half=False)
+    (device,), _ = webgpu_devices(WebGPUFound((listed,), ()), [])
+    assert (device.full_name, device.precisions) == ("an old Radeon", ("fp32",))
 
-    class Broken(RecordedModule):
-        def register_execution_provider_library(self, name: str, path: str) -> None:
-            raise RuntimeError("cannot open libvulkan.so.1")
 
-    devices, problems = list_accelerators(Broken(PLAIN.providers), ["webgpu"], [])
+def test_what_the_cpu_imitates_is_told_from_a_gpu() -> None:
+    listed = WebGPUAdapter("AMD", 0, "AMD", is_software=True, has_half=False)
+    (device,), _ = webgpu_devices(WebGPUFound((listed,), ()), [ARC])
+    assert device.full_name == "software adapter, computed by the CPU"
+    assert (device.facts["type"], device.is_software) == ("software", True)
+
+
+def test_a_plugin_that_lists_nothing_is_a_problem() -> None:
+    devices, (problem,) = webgpu_devices(WebGPUFound((), ()), [])
     assert devices == ()
-    assert problems[0].endswith("libvulkan.so.1; on Linux it needs `sudo apt install libvulkan1`")
+    assert problem.startswith("onnxruntime-ep-webgpu is installed, and ONNX Runtime finds no GPU")
+    assert webgpu_devices(WebGPUFound((), ("it broke",)), []) == ((), ("it broke",))
 
 
 def test_a_plain_wheel_is_not_loaded_and_no_gpu_is_looked_for(monkeypatch) -> None:

@@ -110,6 +110,12 @@ def test_what_a_runtime_reaches_misses_nothing(adapter: Adapter, kind: str) -> N
     assert unreached([adapter], [CPU, Device("X", kind, "X")], "Linux") == ()
 
 
+def test_what_the_cpu_imitates_hides_no_gpu_that_is_here() -> None:
+    imitated = Device("WEBGPU", "webgpu", "software", facts={"type": "software"})
+    (one,) = unreached([RADEON], [CPU, imitated], "Linux")
+    assert one.adapter == RADEON
+
+
 def test_intels_want_their_drivers() -> None:
     assert "intel-opencl-icd" in missing(ARC)
     assert "linux-npu-driver" in missing(NPU)
@@ -133,6 +139,9 @@ def test_a_wheel_is_named() -> None:
 
 
 def test_what_nothing_reaches_is_said_honestly() -> None:
-    assert missing(XDNA) == "no runtime here computes on AMD's NPUs"
+    assert missing(XDNA) == (
+        "no runtime here computes on it: "
+        "use its GPU (`--device webgpu`, in Windows also directml) or the CPU"
+    )
     assert missing(ARC, "FreeBSD") == "no runtime reaches it on FreeBSD"
     assert missing(RTX, "Darwin").startswith("its wheel: `pip") is True

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from aipc.devices.wheels import clashes, install_command, installed, wheel_for, wheel_sets
+from aipc.devices.wheels import (
+    clashes,
+    has_wheels,
+    install_command,
+    installed,
+    wheel_for,
+    wheel_sets,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,6 +29,9 @@ GOOD = {
     "openvino-tokenizers": "2026.4.1.0",
 }
 CPU = "`pip install onnxruntime-genai==0.18.0 onnxruntime==1.31.1`"
+RELEASE = (
+    "`pip install openvino-genai==2026.4.1.0 openvino-tokenizers==2026.4.1.0 openvino==2026.4.1`"
+)
 CUDA = '`pip install onnxruntime-genai-cuda==0.18.0 "onnxruntime-gpu[cuda,cudnn]==1.31.1"`'
 
 
@@ -51,12 +61,12 @@ def test_what_belongs_together_is_no_clash() -> None:
         (
             GOOD | {"openvino": "2026.3.0"},
             ("openvino-genai", "openvino"),
-            "`pip install aipc` brings the versions that belong together",
+            f"{RELEASE} brings the versions that belong together",
         ),
         (
             GOOD | {"openvino-nightly": "2024.5.0"},
             ("openvino", "openvino-nightly"),
-            "uninstall -y openvino openvino-nightly`, then `pip install aipc`",
+            "uninstall -y openvino openvino-nightly`, then `pip install openvino==2026.4.1`",
         ),
     ],
 )
@@ -74,6 +84,34 @@ def test_a_wheel_is_named_where_it_can_be_had() -> None:
     assert wheel_for("webgpu", "Darwin") == "webgpu"
     assert wheel_for("cpu", "Linux") == "onnx"
     assert wheel_for("npu", "Linux") is None
+
+
+def test_a_wheel_is_not_named_where_the_processor_has_none() -> None:
+    kinds = ("cpu", "cuda", "directml", "webgpu")
+    told = {
+        place: tuple(wheel_for(kind, *place.split()) for kind in kinds)
+        for place in ("Windows AMD64", "Windows ARM64", "Linux aarch64", "Darwin x86_64")
+    }
+    assert told == {
+        "Windows AMD64": ("onnx", "cuda", "directml", "webgpu"),
+        "Windows ARM64": ("onnx", None, "winml", "webgpu"),
+        "Linux aarch64": ("onnx", "cuda", None, "webgpu"),
+        "Darwin x86_64": (None, None, None, None),
+    }
+    assert has_wheels("openvino", "Linux", "aarch64")
+    assert not has_wheels("openvino", "Windows", "ARM64")
+
+
+def test_openvino_is_no_dependency_where_it_has_no_wheels() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")
+    wanted = [line for line in tomllib.loads(text)["project"]["dependencies"] if "openvino" in line]
+    mark = "; sys_platform != 'win32' or platform_machine != 'ARM64'"
+    assert [line.partition("==")[0] for line in wanted] == [
+        "openvino",
+        "openvino-genai",
+        "openvino-tokenizers",
+    ]
+    assert all(line.endswith(mark) for line in wanted)
 
 
 def test_what_is_in_the_way_goes_first() -> None:

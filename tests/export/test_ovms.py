@@ -11,6 +11,7 @@ import tiny
 import tiny_embedder
 import yaml
 from mediapipe_graphs import options_of, read_graph
+from tiny_encoder import write_dense
 
 import aipc
 from aipc.artifact import manifest
@@ -219,6 +220,16 @@ def test_an_embedder_that_needs_words_before_each_text_is_refused(export, tmp_pa
         export(str(folder))
     with pytest.raises(ArtifactError, match="NPU"):
         export(str(folder), target="npu")
+
+
+@pytest.mark.parametrize(("mode", "dense"), [("max_tokens", False), ("mean_tokens", True)])
+def test_modules_that_the_server_does_not_know_are_refused(export, tmp_path, mode, dense):
+    modules = ["Transformer", "Pooling", *["Dense"] * dense]
+    folder = tiny_embedder.write_embedder(tmp_path / "bert", mode, modules=modules)
+    if dense:
+        write_dense(folder / "2_Dense", tiny_embedder.WIDTH)
+    with pytest.raises(ArtifactError, match="which the server's calculator does not know"):
+        export(str(folder))
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "a b"])

@@ -114,6 +114,6 @@ def test_a_torch_module_is_no_name(loaded):
 
 def test_without_torch_the_error_names_the_extra(monkeypatch, loaded):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(DeviceError, match=r"pip install 'aipc\[transformers\]'"):
+    with pytest.raises(DeviceError, match=r'`pip install "torch>=2.6" "transformers<6,>=5.0"`'):
         NPUModelForCausalLM.from_pretrained("org/model", config=INT4)
     assert loaded == []

@@ -100,7 +100,9 @@ def test_the_openvino_program_prints_an_answer(run, phi3_checkpoint, home):
     start = OPENVINO_START.format(folder=folder) + properties + "\n"
     done = run(start + load + OPENVINO_END, "cpu")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(ANSWER) > 1
+    answer = done.stdout.partition("<|assistant|>")[2]
+    # which words come next is a near-tie, and differs between processors
+    assert re.match(r"I'm a ([\w']+[ .,]+){10}", answer), done.stdout
     assert "AIPC_DEVICE=cpu: the program asks for GPU.0" in done.stderr
     assert "trust_remote_code has no effect" in done.stderr
 

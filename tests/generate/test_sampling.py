@@ -7,7 +7,7 @@ import pytest
 from aipc.errors import CheckpointError, UsageError
 from aipc.generate.sampling import SamplingDefaults
 from aipc.generate.sampling import resolve as resolve_among
-from aipc.models.names import CATALOGUE
+from aipc.models.catalogue import CATALOGUE
 from aipc.options import from_mapping
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.sampling import Sampling, fold_seed
@@ -111,9 +111,27 @@ def test_a_catalogue_that_states_a_penalty_alone_leaves_the_rest_to_the_model():
     assert decoding == Decoding(1024, 0.6, 0.9, repetition_penalty=1.1, seed=1)
 
 
+def test_an_answer_without_thinking_is_sampled_as_is_stated_for_it():
+    card = SamplingDefaults(
+        "the catalogue", {"temperature": 0.6, "top_k": 20}, {"temperature": 0.7}
+    )
+    config = SamplingDefaults.of_config(LLAMA_3)
+    with_it = resolve_among(Sampling(seed=1), [card, config]).decoding
+    without = resolve_among(Sampling(seed=1), [card, config], thinks=False).decoding
+    assert with_it == Decoding(1024, 0.6, 0.9, 20, seed=1)
+    assert without == Decoding(1024, 0.7, 0.9, seed=1)
+
+
+def test_without_thinking_what_is_stated_of_all_answers_holds():
+    decoding = resolve_among(Sampling(seed=1), [CARD], thinks=False).decoding
+    assert (decoding.temperature, decoding.min_p) == (0.2, 0.1)
+
+
 @pytest.mark.parametrize("model", CATALOGUE.values(), ids=list(CATALOGUE))
 def test_the_catalogue_states_options_within_their_bounds(model):
     from_mapping(Sampling, model.sampling)
+    from_mapping(Sampling, model.sampling_without_thinking)
+    assert model.sampling or not model.sampling_without_thinking
 
 
 def test_a_seed_of_32_bits_is_itself_and_any_other_is_folded_to_as_many():

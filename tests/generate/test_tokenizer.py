@@ -4,9 +4,11 @@ import json
 import random
 
 import pytest
-from tokenizers import AddedToken
+from tokenizers import AddedToken, Regex, models, pre_tokenizers
+from tokenizers import Tokenizer as Backend
+from tokenizers.processors import TemplateProcessing
 
-from aipc.errors import ArtifactError, CheckpointError
+from aipc.errors import ArtifactError, CheckpointError, EngineError
 from aipc.generate.tokenizer import Tokenizer
 
 
@@ -140,3 +142,51 @@ def test_an_added_token_is_no_byte_level_spelling(byte_level_backend):
     backend.add_tokens([AddedToken("Ġ→x")])
     tokenizer = Tokenizer(backend, {})
     assert tokenizer.bytes_of(tokenizer.id_of("Ġ→x")) == "Ġ→x".encode()
+
+
+def test_a_panic_of_the_tokenizer_is_an_error_of_ours():
+    """What Rust panics with is no Exception, and no answer may be lost by it."""
+    backend = Backend(models.WordLevel({"a": 0, "?": 1}, unk_token="?"))
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"(a+)+\d"), "isolated")
+    tokenizer = Tokenizer(backend, {})
+
+    with pytest.raises(EngineError, match="tokenizer failed on this text"):
+        tokenizer.encode("a" * 40 + "!", add_special_tokens=False)
+
+
+@pytest.fixture
+def paired(byte_level_backend):
+    """A backend that frames texts and pairs of them; the tests share the other one."""
+    backend = Backend.from_str(byte_level_backend.to_str())
+    ends = [("<s>", backend.token_to_id("<s>"))]
+    backend.post_processor = TemplateProcessing("<s> $A <s>", "<s> $A <s>:0 $B:1 <s>:1", ends)
+    return backend
+
+
+@pytest.mark.parametrize("lengths", [(3, 40), (40, 3), (40, 40), (3, 3), (19, 40), (0, 40)])
+def test_whole_texts_and_pairs_are_cut_as_transformers_cuts_them(paired, lengths):
+    from transformers import PreTrainedTokenizerFast
+
+    longest = 20
+    names = ["input_ids", "token_type_ids"]
+    theirs = PreTrainedTokenizerFast(tokenizer_object=paired, model_input_names=names)
+    first, second = ("e " * count for count in lengths)
+    for texts in ((first,), (first, second)):
+        whole = theirs(*texts, truncation=False)["input_ids"]
+        cut = theirs(*texts, truncation="longest_first", max_length=longest)
+        ours = Tokenizer(paired, {}).encode_whole(*([text] for text in texts), longest=longest)[0]
+        assert list(ours.ids) == cut["input_ids"]
+        assert list(ours.types) == cut["token_type_ids"]
+        assert ours.cut == len(whole) - len(ours.ids)
+
+
+def test_a_config_that_asks_for_no_token_leaves_the_frame_of_the_file(paired):
+    plain, asked = (
+        Tokenizer(paired, config).encode_whole(["the"])[0]
+        for config in ({}, {"add_bos_token": False})
+    )
+    assert plain == asked
+    config = {"add_eos_token": True, "eos_token": "</s>"}
+    (framed,) = Tokenizer(paired, config).encode_whole(["the"], longest=2)
+    assert framed.ids[-1] == paired.token_to_id("</s>")
+    assert (len(framed.ids), framed.cut > 0) == (2, len(plain.ids) > 3)

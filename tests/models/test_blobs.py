@@ -13,6 +13,7 @@ from aipc.artifact import manifest
 from aipc.errors import ArtifactError
 from aipc.models import blobs
 from aipc.models.blobs import Blobs
+from aipc.models.store import Store
 
 BLOB = "model.blob"
 ABOUT = {"model": "a" * 64, "driver": "1.2.3"}
@@ -187,11 +188,13 @@ def test_the_cache_is_listed_and_emptied(cache, folder):
     assert blobs.list_blobs(folder) == []
 
 
-def test_where_bytes_are_not_hashed_sizes_are_compared(folder):
-    cache = Blobs(folder, ABOUT, hashed=False)
+@pytest.mark.parametrize("damage", [flipped, truncated])
+def test_where_bytes_are_read_once_a_change_is_found_all_the_same(folder, tmp_path, damage):
+    cache = Blobs(folder, ABOUT, verified=Store(tmp_path).verified)
     make(cache)
-    flipped(cache.find(CONFIGURATION))
-    truncated(cache.find(CONFIGURATION))
+    found = cache.find(CONFIGURATION)
+    assert found is not None
+    damage(found)
     assert cache.find(CONFIGURATION) is None
 
 

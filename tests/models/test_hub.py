@@ -6,7 +6,7 @@ from aipc.artifact import manifest
 from aipc.errors import AccessDenied, DownloadFailed, ModelNotFound, UnsafeModel
 from aipc.models import hub as client_hub
 from aipc.models.hub import Listing, choose
-from aipc.models.source import HubSource
+from aipc.models.source import HubAdapterSource, HubSource
 from aipc.models.transfer import RemoteFile
 
 SOURCE = HubSource("org/model")
@@ -48,11 +48,53 @@ def test_named_chat_templates_come_in_their_folder(store, hub, repo):
     assert manifest.verify(folder) == []
 
 
+def test_what_sentence_transformers_says_of_the_model_comes_too(store, repo):
+    settings = {
+        "modules.json",
+        "1_Pooling/config.json",
+        "2_Dense/config.json",
+        "2_Dense/model.safetensors",
+        "config_sentence_transformers.json",
+        "sentence_bert_config.json",
+    }
+    others = {
+        "2_Dense/pytorch_model.bin",
+        "1_Pooling/run.py",
+        "onnx/config.json",
+        "sentence_bert_config.py",
+    }
+    repo.files |= dict.fromkeys(settings | others, b"{}")
+    folder = store.fetch(SOURCE)
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert files == WANTED | settings | {"aipc.json"}
+
+
 def test_an_adapters_repository_says_what_it_is(store, hub, make_repo):
     files = {"adapter_config.json": b"{}", "adapter_model.safetensors": b"x"}
     hub.repos["org/model"] = make_repo(files)
     with pytest.raises(ModelNotFound, match=r"'org/model' is a LoRA adapter, no whole model;"):
         store.fetch(SOURCE)
+
+
+def test_an_adapter_is_fetched_without_what_it_needs_not(store, hub, make_repo):
+    files = {"adapter_config.json": b"{}", "adapter_model.safetensors": b"x"}
+    hub.repos["org/model"] = make_repo(files | {"README.md": b"r", "optimizer.bin": b"o"})
+    folder = store.fetch(HubAdapterSource("org/model"))
+    assert {path.name for path in folder.iterdir()} == {*files, "aipc.json"}
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "line"),
+    [
+        (["adapter_config.json", "adapter_model.bin"], UnsafeModel, "weights only as a pickle"),
+        (["config.json", "model.safetensors"], ModelNotFound, "'org/model' is no adapter"),
+        (["adapter_config.json", "../adapter_model.safetensors"], UnsafeModel, "outside the repo"),
+    ],
+)
+def test_a_repository_that_holds_no_adapter(files, kind, line, store, hub, make_repo):
+    hub.repos["org/model"] = make_repo(dict.fromkeys(files, b"{}"))
+    with pytest.raises(kind, match=line):
+        store.fetch(HubAdapterSource("org/model"))
 
 
 @pytest.mark.parametrize("has_other", [True, False])

@@ -21,7 +21,7 @@ def folder_of(tmp_path, *names):
 @pytest.mark.parametrize(
     ("names", "what", "fix"),
     [
-        (["adapter_config.json", "adapter_model.bin"], "a LoRA adapter, no whole", "with peft"),
+        (["adapter_config.json", "adapter_model.bin"], "a LoRA adapter, no whole", "--adapter /"),
         (["config.json", "adapters.safetensors"], "adapter of mlx-lm", "mlx_lm.fuse"),
         (["model_index.json", "unet/config.json"], "Diffusers pipeline", "aipc runs text"),
         (["params.json", "consolidated.safetensors"], "its maker's own format", "config.json and"),
@@ -41,13 +41,21 @@ def test_each_says_what_it_is_and_what_to_do(tmp_path, names, what, fix):
         resolve(str(folder))
 
 
-def test_an_adapter_names_its_base_and_the_command_that_merges_it(tmp_path):
+def test_an_adapter_names_its_base_and_the_command_that_takes_it(tmp_path):
     folder = folder_of(tmp_path, "adapter_model.safetensors")
     (folder / "adapter_config.json").write_text(json.dumps(ADAPTER))
     with pytest.raises(ModelNotFound) as refused:
         resolve(str(folder))
-    assert refused.value.what.endswith("is a LoRA adapter of org/base, no whole model")
-    assert f"AutoPeftModelForCausalLM as M; M.from_pretrained('{folder}')" in refused.value.fix
+    assert refused.value.what == f"'{folder}' is an adapter for org/base, no whole model"
+    assert refused.value.fix == f"aipc run -m org/base --adapter {folder}"
+
+
+def test_another_kind_of_adapter_has_to_be_merged(tmp_path):
+    folder = folder_of(tmp_path, "adapter_model.safetensors")
+    stated = ADAPTER | {"peft_type": "IA3"}
+    (folder / "adapter_config.json").write_text(json.dumps(stated))
+    with pytest.raises(ModelNotFound, match=r"of the kind 'IA3', no whole model; merge it into"):
+        resolve(str(folder))
 
 
 def test_a_training_runs_folder_names_its_newest_checkpoint(tmp_path):

@@ -81,6 +81,7 @@ def assert_nothing_made(store, partial=False):
 def rewrite(folder, change):
     file = folder / manifest.FILE
     table = json.loads(file.read_text("utf-8"))
+    table.pop("hash", None)
     change(table)
     file.write_text(json.dumps(table), "utf-8")
 
@@ -198,7 +199,7 @@ def test_a_name_that_leaves_the_folder_is_refused(server, folder, store, tmp_pat
 @pytest.mark.parametrize(
     "name",
     [
-        *("model.pt", "other.bin", "evil.PKL", "openvino_model.BIN"),
+        *("model.pt", "other.bin", "evil.PKL", "other.BIN"),
         *("modeling.py", "a.dll", "libx.so.1", "x.pyd", "run.sh", "run.bat", "a.json.exe"),
         *("LICENSE.sh", "LICENSE-a.so.1", "README.py", "noname", ".hidden", "x.data"),
     ],
@@ -209,6 +210,18 @@ def test_what_is_neither_weights_nor_text_is_refused_unread(theirs, server, stor
     with pytest.raises(UnsafeModel, match="is of no kind"):
         fetch(server.url, store)
     assert server.asked(name) == []
+    assert_nothing_made(store)
+
+
+def test_weights_in_two_spellings_are_refused_unread(theirs, server, store):
+    """On Windows and macOS the one would take the other's place."""
+    shutil.rmtree(theirs / "artifacts")
+    folder = make(theirs / "artifacts" / KEY)
+    facts = json.loads((folder / "aipc.json").read_bytes())["files"]["openvino_model.bin"]
+    rewrite(folder, lambda table: table["files"].update({"openvino_model.BIN": facts}))
+    with pytest.raises(ArtifactError, match="lists a name twice"):
+        fetch(server.url, store)
+    assert not any(server.asked(f"openvino_model.{end}") for end in ("bin", "BIN"))
     assert_nothing_made(store)
 
 

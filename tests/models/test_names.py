@@ -6,13 +6,22 @@ from pathlib import Path
 import pytest
 
 from aipc.artifact import manifest
-from aipc.errors import ArtifactError, ModelNotFound, UnsafeModel
-from aipc.models.names import CATALOGUE, resolve, resolve_remote, suggestion
+from aipc.errors import ArtifactError, ModelNotFound, UnsafeModel, UsageError
+from aipc.models.catalogue import CATALOGUE, KINDS, model_name
+from aipc.models.names import (
+    resolve,
+    resolve_adapter,
+    resolve_remote,
+    suggestion,
+    with_adapters,
+)
 from aipc.models.source import (
     COMMIT,
+    AdaptedSource,
     ArtifactSource,
     FolderSource,
     GgufSource,
+    HubAdapterSource,
     HubSource,
     WheelSource,
     describe,
@@ -128,7 +137,14 @@ def test_a_remote_name_means_nothing_on_this_computer(tmp_path):
             resolve_remote(name)
 
 
-@pytest.mark.parametrize("name", ["./org/model", "../model", "~/none/here", "/none/here", "m.gguf"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("./org/model", "../model", "~/none/here", "/none/here", "m.gguf"),
+        *("C:\\models\\phi3", "c:/models/phi3", "D:phi3"),
+        *("\\\\host\\share\\phi3", ".\\phi3"),
+    ],
+)
 def test_a_path_that_is_meant_has_to_exist(name):
     with pytest.raises(ModelNotFound, match="on this computer"):
         resolve(name)
@@ -247,7 +263,7 @@ def test_every_model_says_what_it_is(name):
     assert model.what
     assert model.licence
     assert model.nbytes > 10_000_000
-    assert model.context >= 2048
+    assert model.context >= (2048 if model.kind == KINDS[0] else 256)
 
 
 def test_no_two_names_lead_to_one_source():
@@ -259,7 +275,8 @@ def test_no_two_names_lead_to_one_source():
     [
         ("phi3-mini", "phi-3-mini"),
         ("Phi-4-mini-instruct", "phi-4-mini"),
-        ("smolm2", "smollm2-135m"),
+        ("smolm2", "smollm2-1.7b"),
+        ("qwen3:32b", "qwen3-8b"),
     ],
 )
 def test_near_names(typed, meant):
@@ -267,5 +284,92 @@ def test_near_names(typed, meant):
     assert f"'{meant}'" in suggestion(typed)
 
 
-def test_far_names_get_the_whole_list():
-    assert suggestion("zzzzzz") == f"short names: {', '.join(CATALOGUE)}"
+@pytest.mark.parametrize(
+    ("name", "strength"), [("own", 1.0), ("own:0.5", 0.5), ("./own:-1", -1.0), ("~/own:2", 2.0)]
+)
+def test_an_adapters_folder(name, strength, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "own").mkdir()
+    adapter = resolve_adapter(name)
+    assert (adapter.source, adapter.strength) == (FolderSource(tmp_path / "own"), strength)
+    assert adapter.label == "own"
+
+
+def test_an_adapter_in_a_gguf_file(tmp_path):
+    (tmp_path / "own.gguf").write_bytes(b"GGUF")
+    adapter = resolve_adapter(f"{tmp_path / 'own.gguf'}:0.5")
+    assert (adapter.source, adapter.strength) == (GgufSource(tmp_path / "own.gguf"), 0.5)
+    assert adapter.label == "own.gguf"
+
+
+def test_an_adapters_folder_with_a_colon_and_a_number(tmp_path):
+    (tmp_path / "own:2").mkdir()
+    adapter = resolve_adapter("./own:2")
+    assert (adapter.source, adapter.strength) == (FolderSource(tmp_path / "own:2"), 1.0)
+
+
+def test_an_adapter_of_the_hub():
+    adapter = resolve_adapter("org/own@v1:0.25")
+    assert (adapter.source, adapter.strength) == (HubAdapterSource("org/own", "v1"), 0.25)
+
+
+@pytest.mark.parametrize("name", ["./none", "./none:0.5", "none", "org/none:x", "", "a/b/c"])
+def test_no_adapter(name):
+    with pytest.raises(ModelNotFound):
+        resolve_adapter(name)
+
+
+@pytest.mark.parametrize("scale", ["nan", "inf", "101", "-1e9"])
+def test_a_scale_that_is_none(scale):
+    with pytest.raises(UsageError, match="an adapter's scale can't be"):
+        resolve_adapter(f"org/own:{scale}")
+
+
+def test_a_model_with_adapters_has_one_name_from_end_to_end(tmp_path):
+    checkpoint(tmp_path / "base")
+    (tmp_path / "own").mkdir()
+    source = resolve(with_adapters("./base", ["own", "org/other:0.5"]))
+    assert isinstance(source, AdaptedSource)
+    assert source.base == FolderSource(tmp_path / "base")
+    assert [one.label for one in source.adapters] == ["own", "other"]
+    assert resolve(model_name(source)) == source
+    assert source.name.startswith(f"{source.base.name}+own+other-")
+
+
+def test_a_folder_with_a_plus_in_its_name(tmp_path):
+    checkpoint(tmp_path / "this + that")
+    assert resolve("./this + that") == FolderSource(tmp_path / "this + that")
+
+
+def test_what_has_no_near_name_is_told_how_to_name_any_model():
+    assert suggestion("zzzzzz").startswith("`aipc models --available`")
+    for name in ("zzzzzz", "smolm2"):
+        assert suggestion(name).endswith("org/name, such as Qwen/Qwen3-8B")
+
+
+def test_the_example_is_a_model_of_the_catalogue():
+    example = HubSource("Qwen/Qwen3-8B")
+    assert CATALOGUE.of_source(describe(example)) is CATALOGUE["qwen3-8b"]
+
+
+@pytest.mark.parametrize("typed", ["qwen3:8b", "Qwen3", "QWEN3-8B", " qwen3-8b "])
+def test_a_model_goes_by_what_others_call_it_in_any_case(typed):
+    assert resolve(typed) == CATALOGUE["qwen3-8b"].source
+
+
+def test_the_last_part_of_a_hub_id_is_a_name():
+    assert resolve("phi-3-Mini-4k-instruct") == CATALOGUE["phi-3-mini"].source
+
+
+def test_a_hub_id_may_be_in_any_case():
+    assert resolve("qwen/QWEN3-8b") == HubSource("Qwen/Qwen3-8B")
+    assert resolve(f"qwen/qwen3-8b@{'a' * 40}") == HubSource("Qwen/Qwen3-8B", "a" * 40)
+    assert resolve("Org/Unknown") == HubSource("Org/Unknown")
+
+
+def test_a_folder_goes_before_what_others_call_a_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "qwen3").mkdir()
+    (tmp_path / "qwen3" / "config.json").write_text("{}")
+    assert resolve("qwen3") == FolderSource(tmp_path / "qwen3")

@@ -17,14 +17,9 @@ from aipc.models.source import (
 WHEEL = WheelSource("dist", "1.0", "ab" * 32, 10, "dist/model.gguf", 20)
 
 
-def test_a_commit_is_shortened_in_names_and_labels():
+def test_a_commit_is_shortened_in_names():
     source = HubSource("org/model", "0123456789abcdef" * 2 + "01234567")
     assert source.name == "org--model--0123456789ab"
-    assert source.label == "org/model@0123456789ab"
-
-
-def test_the_usual_branch_is_not_mentioned():
-    assert HubSource("org/model").label == "org/model"
 
 
 def test_revisions_that_a_file_system_would_confuse_get_different_names():

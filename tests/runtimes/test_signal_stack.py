@@ -9,7 +9,7 @@ CLOSE_AND_SIGNAL = """
 import signal, sys
 from pathlib import Path
 from aipc.models.store import Store
-from aipc.session.session import load
+from aipc.session.loading import load
 
 with load(device="cpu", runtime="openvino", store=Store(Path(sys.argv[1]))) as session:
     session.generate("Hi", max_new_tokens=2)

@@ -49,6 +49,25 @@ def test_a_request_has_its_bounds_and_required_members(document):
     assert (temperature["minimum"], temperature["maximum"]) == (0.0, 2.0)
 
 
+def test_bounds_are_in_json_schema_s_words(document):
+    schemas = document["components"]["schemas"]
+    assert {"ge", "le", "gt", "lt"}.isdisjoint(keywords(schemas))
+    logprobs = schemas["OllamaChatRequest"]["properties"]["top_logprobs"]["anyOf"][0]
+    assert logprobs == {"type": "integer", "minimum": 0, "maximum": 20}
+    top_k = schemas["ChatRequest"]["properties"]["top_k"]["anyOf"][0]
+    assert top_k["minimum"] == -1
+
+
+def keywords(value):
+    if isinstance(value, dict):
+        yield from value
+        for inner in value.values():
+            yield from keywords(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from keywords(inner)
+
+
 def test_answers_are_as_the_document_has_them(client):
     user = {"role": "user", "content": "count 3"}
     for path, body, kind in (

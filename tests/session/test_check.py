@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from aipc.artifact import manifest
-from aipc.convert import weights_file
+from aipc.convert import row_chunks, weights_file
 from aipc.convert.export import Export
 from aipc.convert.quality import ConversionQuality
 from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Quantized
@@ -63,13 +63,14 @@ def scales_without_signs(quantized, _encoding):
 @pytest.fixture
 def plant(monkeypatch):
     """Break what every quantizer finds, on its way into the file."""
-    pack = weights_file._pack
+    pack = row_chunks.pack
 
     def broken(change):
         def pack_changed(found, encoding, packing):
             return pack(change(found, encoding), encoding, packing)
 
-        monkeypatch.setattr(weights_file, "_pack", pack_changed)
+        for module in (row_chunks, weights_file):
+            monkeypatch.setattr(module, "pack", pack_changed)
 
     return broken
 

@@ -10,6 +10,7 @@ from aipc.errors import DeviceError, PromptTooLong, UsageError
 from aipc.models.store import Store
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.fake import FakeEngine, FakeRuntime
+from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.session import place as module
 from aipc.session.place import Placement, SessionOptions
 
@@ -119,6 +120,48 @@ def test_overflow_goes_where_it_may_and_says_so(place, runtime):
     assert placed.told == ["the prompt's 5 tokens are too many: answering on CPU"]
 
 
+def test_what_only_the_npu_heeds_is_said_to_be_idle_where_auto_takes_another(place):
+    placed = place(device="auto", npu=NpuOptions(max_prompt_len=2048))
+    placed.open()
+    assert placed.told == ["--max-prompt-len is for the NPU: no effect on GPU"]
+
+
+def test_all_that_is_idle_is_said_in_one_line(place):
+    placed = place(devices=(CPU,), npu=NpuOptions(prefill_hint="static"), overflow="cpu")
+    placed.open()
+    assert placed.told == ["--prefill-hint, --overflow are for the NPU: no effect on CPU"]
+
+
+def test_nothing_is_said_of_options_that_nobody_gave(place):
+    placed = place(device="auto")
+    placed.open()
+    assert placed.told == []
+
+
 def test_overflow_to_nowhere_is_refused():
     with pytest.raises(UsageError, match="no overflow to 'moon'"):
         SessionOptions(overflow="moon")
+
+
+@pytest.mark.parametrize("canary", [True, False])
+def test_a_device_in_quarantine_is_passed_over_and_refused_by_name(place, runtime, canary):
+    seen = place(device="gpu")
+    check = seen.live_check("a model")
+    check._on_wrong("5 nats short")
+    assert seen.told == [f"{seen._quarantine.find().words}; it is not used for this model any more"]
+    freely = place(canary=canary)
+    assert freely.plan.device == ("CPU" if canary else "GPU")
+    assert any("GPU computes a model wrongly" in why for why in freely.facts["why"]) == canary
+    asked = place(device="gpu", canary=canary)
+    if canary:
+        with pytest.raises(DeviceError, match="GPU computes a model wrongly: 5 nats short"):
+            asked.check(asked.open(), encode)
+    else:
+        asked.check(asked.open(), encode)
+    place(devices=(CPU, dataclasses.replace(GPU, driver="2")), device="gpu")._quarantine.check()
+
+
+def test_only_an_accelerator_is_watched_and_not_where_that_is_not_wanted(place):
+    assert place(device="cpu").live_check("a model") is None
+    assert place(device="gpu", watch=False).live_check("a model") is None
+    assert place(device="gpu").live_check("a model") is not None

@@ -16,7 +16,7 @@ from aipc.devices import Device
 from aipc.errors import UsageError
 from aipc.generate import SamplingDefaults
 from aipc.models import names
-from aipc.models.names import CATALOGUE
+from aipc.models.catalogue import CATALOGUE
 from aipc.models.source import ArtifactSource, HubSource, describe
 from aipc.models.store import Store
 from aipc.session import prepare
@@ -133,7 +133,7 @@ def test_a_record_of_earlier_recipes_is_told_and_not_used(model, store, keep):
     keep()
     (file,) = store.tuned.glob("*.json")
     table = json.loads(file.read_text())
-    del table["revision"]
+    del table["revision"], table["hash"]  # neither was there then
     file.write_text(json.dumps(table))
     _, facts, _ = prepared(model, store)
     assert facts["tuned"] is None
@@ -168,9 +168,16 @@ def test_the_catalogues_sampling_is_found_by_the_name_and_by_an_artifacts_folder
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     manifest.write(folder, "artifact", "made", {"source": describe(known.source)})
-    stated = (SamplingDefaults("the catalogue", known.sampling),)
+    stated = (SamplingDefaults("the catalogue", known.sampling, {}),)
     for source in (known.source, ArtifactSource(folder)):
         assert PreparedModel(source, folder, None, None).sampling == stated
+
+
+def test_what_is_stated_for_answers_without_thinking_comes_along(tmp_path):
+    known = CATALOGUE["qwen3-8b"]
+    (stated,) = PreparedModel(known.source, tmp_path, None, None).sampling
+    assert stated.values["temperature"] == 0.6
+    assert stated.unthinking["temperature"] == 0.7
 
 
 def test_of_other_models_the_catalogue_says_nothing(tmp_path):

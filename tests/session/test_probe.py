@@ -15,7 +15,7 @@ from aipc.choose.probe.probe import BUSY_LASTS_S, Probe, Probed, ProbeResult, sh
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
 from aipc.errors import AipcError, UsageError
-from aipc.models.names import CATALOGUE
+from aipc.models.catalogue import CATALOGUE
 from aipc.models.store import Store
 from aipc.session import prepare
 from aipc.session.place import SessionOptions

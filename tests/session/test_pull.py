@@ -14,7 +14,7 @@ from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.devices import Device
 from aipc.errors import DownloadFailed, ModelNotFound, UsageError
-from aipc.models.names import CATALOGUE
+from aipc.models.catalogue import CATALOGUE
 from aipc.models.source import HubSource, describe
 from aipc.models.store import Store
 from aipc.session import prepare, pull

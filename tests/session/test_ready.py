@@ -23,8 +23,8 @@ from aipc.models.store import Store
 from aipc.runtimes.blob_cache import READY
 from aipc.runtimes.onnx import ready_weights
 from aipc.session import ready
+from aipc.session.loading import load
 from aipc.session.ready import make_later, make_ready
-from aipc.session.session import load
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import thinking_templates as templates
 import aipc
 from aipc.convert.recipe import Recipe
 from aipc.errors import GenerationError, UsageError
-from aipc.generate import ChatTemplate, TextPipeline, collect
+from aipc.generate import ChatTemplate, SamplingDefaults, TextPipeline, collect
 from aipc.generate.structured.constraint import constrain
 from aipc.measure.quality.divergence import continued
 from aipc.runtimes.base import Capabilities
@@ -346,6 +346,28 @@ def test_a_model_without_a_template_can_be_offered_no_tools(text_side, scripted)
         session.stream([{"role": "user", "content": "x"}], tools=[NOW])
     with pytest.raises(UsageError, match="can't offer tools"):
         session.stream("x", tools=[NOW])
+
+
+@pytest.mark.parametrize(
+    ("options", "temperature"),
+    [
+        ({}, 0.6),
+        ({"think": True}, 0.6),
+        ({"think": False}, 0.7),
+        ({"reasoning_effort": "none"}, 0.7),
+        ({"think": False, "temperature": 0.1}, 0.1),
+    ],
+)
+def test_an_answer_without_thinking_is_sampled_as_is_stated_for_it(
+    text_side, scripted, options, temperature
+):
+    stated = SamplingDefaults("the catalogue", {"temperature": 0.6}, {"temperature": 0.7})
+    template = ChatTemplate(templates.QWEN_3, {})
+    text = replace(text_side, template=template, defaults=(stated,))
+    session = Session(FakeEngine([1]), scripted("x").capabilities, text, {})
+    session.generate(QUESTION, **options)
+    (asked,) = engine_of(session).requests
+    assert asked.decoding.temperature == temperature
 
 
 @pytest.fixture

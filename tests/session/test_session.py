@@ -21,7 +21,7 @@ from aipc.generate import Finished, GenerationRequest, collect, encode_prompt
 from aipc.models.store import Store
 from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.session.convert import convert
-from aipc.session.session import is_artifact
+from aipc.session.loading import is_artifact
 
 QUESTION = "What is the capital of France?"
 

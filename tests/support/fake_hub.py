@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -24,7 +25,8 @@ class Repo:
     """One repository, and how it misbehaves.
 
     ``sent`` replaces what is sent of a file, ``cuts`` ends answers after so many bytes each,
-    ``pauses`` stops one after so many until the hub is released, ``statuses`` come first.
+    ``pauses`` stops one after so many until the hub is released, ``statuses`` come first,
+    ``bytes_per_s`` bounds its speed.
     """
 
     files: dict[str, bytes]
@@ -38,6 +40,7 @@ class Repo:
     stalls: bool = False
     ranges: bool = True
     elsewhere: str = ""
+    bytes_per_s: int = 0
 
     def siblings(self) -> list[dict[str, Any]]:
         return [self._sibling(name, content) for name, content in self.files.items()]
@@ -181,7 +184,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.released.wait(30)
             self.close_connection = True
             return
-        self.wfile.write(body)
+        self._write(body, repo.bytes_per_s if repo else 0)
+
+    def _write(self, body: bytes, bytes_per_s: int) -> None:
+        piece = bytes_per_s // 50 or len(body)
+        with suppress(BrokenPipeError, ConnectionResetError):  # its client was killed
+            for start in range(0, len(body), max(piece, 1)):
+                self.wfile.write(body[start : start + piece])
+                if bytes_per_s:
+                    time.sleep(0.02)
 
 
 @contextmanager

@@ -6,12 +6,17 @@
     die / die after N   the process ends as a crash does, at once or after N tokens
     hang                no token ever, and deaf to cancel
     break               EngineBroken, after one token
+    poison              fail, and so does every later answer of this process
+    panic [now]         what a library in Rust panics with, after one token or at once
+    stall               no token ever, but it obeys cancel
+    end                 no `Finished`, after one token
     fail                EngineError with a vendor's error as its cause, after one token
     refuse [after S]    UsageError before the first token, at once or after S seconds
     call                a tool call
     think WORDS         thinks these words, a token each, then answers "so"
     recall              the conversation, a token a message: "user:hello assistant:hi "…
     mode                what the request says of thinking: "True low 5 {'a': 1} "
+    adapter             the adapter that was chosen, in brackets
     fit N               PromptTooLong where the conversation has more than N messages
     misfit              "misfit", which a check of the finished answer finds not to fit
     print               a word on the process's standard output
@@ -98,10 +103,14 @@ class FakeStream:
                 others = (_alternatives(piece, options),) if options.get("top_logprobs") else ()
                 yield Text(piece, (self._count,), *told, top_logprobs=others)
                 self._count += 1
+        if text != "end":
+            yield self._finished(text, reason, stop)
+
+    def _finished(self, text: str, reason: str, stop: str | None) -> Finished:
         total = time.perf_counter() - self._started
         usage = Usage(self.prompt_tokens, self._count, self._thought)
         misfit = "it is no JSON" if text == "misfit" else ""
-        yield Finished(reason, usage, Timings(0.0, 1.0, total), stop, misfit)
+        return Finished(reason, usage, Timings(0.0, 1.0, total), stop, misfit)
 
     def _think(self, words: list[str]) -> Iterator[Thinking]:
         for word in words:
@@ -154,6 +163,7 @@ class FakeSession:
             "device": "CPU" if device == "auto" else device.upper(),
             "artifact": str(Path(arguments["home"]) / arguments["model"]),
         }
+        self._is_poisoned = False
         self._gate = threading.Semaphore(64 if self.concurrent else 1)
 
     def one_more(self) -> _OneMore:
@@ -173,6 +183,8 @@ class FakeSession:
             f"{request.think} {request.reasoning_effort} {request.thinking_budget} "
             f"{dict(request.template_options)}"
         )
+        if _text_of(prompt) == "adapter":
+            prompt = f"[{request.adapter}]"
         return self.stream(prompt, **options)
 
     def count(self, request: GenerationRequest) -> int:
@@ -180,12 +192,17 @@ class FakeSession:
 
     def stream(self, prompt: Any, **options: Any) -> FakeStream:
         text = _text_of(prompt)
+        self._is_poisoned = self._is_poisoned or text == "poison"
+        if self._is_poisoned:
+            raise EngineError("the fake failed", "ask again") from RuntimeError("sticky")
         if text == "recall":
             text = " ".join(f"{one['role']}:{one.get('content', '')}" for one in prompt)
         if text == "mode":
             text = options["mode"]
         if text.startswith("fit ") and len(prompt) > int(text.split()[1]):
             raise PromptTooLong("the fake's context is full", "ask with less")
+        if text == "panic now":
+            raise Panic("index out of bounds")
         if text.startswith("refuse"):
             time.sleep(float(text.removeprefix("refuse").removeprefix(" after ") or 0))
             raise UsageError("the fake refuses", "ask it otherwise")
@@ -197,6 +214,17 @@ class FakeSession:
 
     def close(self) -> None:
         pass
+
+
+class Panic(BaseException):
+    """As pyo3's PanicException, which is no `Exception` either."""
+
+
+_FAILURES = {
+    "fail": EngineError("the fake failed", "ask again"),
+    "break": EngineBroken("the fake failed", "ask again"),
+    "panic": Panic("index out of bounds"),
+}
 
 
 class _OneMore:
@@ -229,10 +257,10 @@ def _script(text: str) -> tuple[Iterator[str], float]:
         os.write(1, b"printed by a library\n")
     if verb == "die":
         return _dying(int(rest[1]) if rest else 0), 0.0
-    if verb == "hang":
-        return _hanging(), 0.0
-    if verb in {"fail", "break"}:
-        return _failing(EngineBroken if verb == "break" else EngineError), 0.0
+    if verb in {"hang", "stall"}:
+        return (_hanging(), 0.0) if verb == "hang" else (repeat("", 1), 3600.0)
+    if verb in _FAILURES:
+        return _failing(_FAILURES[verb]), 0.0
     return iter([f"{word} " for word in text.split()]), 0.0
 
 
@@ -249,9 +277,9 @@ def _hanging() -> Iterator[str]:
     yield ""
 
 
-def _failing(kind: type[EngineError]) -> Iterator[str]:
+def _failing(error: BaseException) -> Iterator[str]:
     yield "0 "
-    raise kind("the fake failed", "ask again") from RuntimeError("vendor's own words")
+    raise error from RuntimeError("vendor's own words")
 
 
 def load(arguments: dict[str, Any], progress: Any, notify: Any) -> FakeSession:

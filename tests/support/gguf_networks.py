@@ -11,11 +11,15 @@ import numpy as np
 ARCHITECTURES = {
     "gemma3_text": "gemma3",
     "gemma4_text": "gemma4",
+    "gpt_oss": "gpt-oss",
+    "mixtral": "llama",
+    "qwen2_moe": "qwen2moe",
+    "qwen3_moe": "qwen3moe",
     "ministral3": "mistral3",
     "olmo3": "olmo2",
 }
 """By model_type; else they are called the same, and Mistral is a llama."""
-PERMUTED = {"llama", "mistral3", "granite", "smollm3"}
+PERMUTED = {"llama", "mistral3", "granite", "granitemoe", "smollm3"}
 KEYS = {
     "num_hidden_layers": "block_count",
     "max_position_embeddings": "context_length",
@@ -32,6 +36,11 @@ KEYS = {
     "attention_multiplier": "attention.scale",
     "residual_multiplier": "residual_scale",
     "logits_scaling": "logit_scale",
+    "num_local_experts": "expert_count",
+    "num_experts": "expert_count",
+    "num_experts_per_tok": "expert_used_count",
+    "moe_intermediate_size": "expert_feed_forward_length",
+    "shared_expert_intermediate_size": "expert_shared_feed_forward_length",
 }
 ROPE_KEYS = {
     "rope_theta": "rope.freq_base",
@@ -45,8 +54,35 @@ ROPE_KEYS = {
 }
 
 
-def write_gguf(path, config, tensors):
-    from gguf import MODEL_ARCH, GGUFWriter, get_tensor_name_map
+def plain(name, weights):
+    """What a file stores of a tensor: its name, and float weights or, with a type, blocks."""
+    yield name, weights, None
+
+
+def one_by_one(name, weights):
+    """As files were written until April 2024, an expert a tensor."""
+    if "_exps." not in name:
+        yield name, weights, None
+        return
+    for index, one in enumerate(weights):
+        yield name.replace("_exps.", f".{index}."), one, None
+
+
+def experts_in_mxfp4(name, weights):
+    """As ggml-org publishes gpt-oss; the other matrices in 8 bits."""
+    from gguf import GGMLQuantizationType, quants
+
+    kind = GGMLQuantizationType.Q8_0
+    if "_exps.weight" in name:
+        kind = GGMLQuantizationType.MXFP4
+    elif weights.ndim < 2 or "_exps." in name or "_inp." in name:
+        yield name, weights, None
+        return
+    yield name, quants.quantize(weights, kind), kind
+
+
+def write_gguf(path, config, tensors, store=plain):
+    from gguf import MODEL_ARCH_NAMES, GGUFWriter, get_tensor_name_map
 
     kind = config["model_type"]
     architecture = "llama" if kind == "mistral" else ARCHITECTURES.get(kind, kind)
@@ -58,16 +94,47 @@ def write_gguf(path, config, tensors):
         add(f"{architecture}.{key}", value)
     if architecture == "gemma4":
         add_gemma4(writer, config)
-    names = get_tensor_name_map(MODEL_ARCH[architecture.upper()], config["num_hidden_layers"])
-    for name, weights in tensors.items():
-        suffixed = f"{name}.weight" if name.endswith("layer_scalar") else name
+    arch = next(one for one, called in MODEL_ARCH_NAMES.items() if called == architecture)
+    names = get_tensor_name_map(arch, config["num_hidden_layers"])
+    if kind == "phimoe":
+        for name in ("long", "short"):
+            factors = np.array(config["rope_parameters"][f"{name}_factor"], np.float32)
+            writer.add_tensor(f"rope_factors_{name}.weight", factors)
+    for name, weights in unstacked(kind, tensors):
+        suffixed = f"{name}.weight" if name.endswith(("layer_scalar", "sinks")) else name
         stored = names.get_name(suffixed, try_suffixes=(".weight", ".bias"))
-        writer.add_tensor(stored, as_stored(architecture, config, name, weights))
+        whole = as_stored(architecture, config, name, weights)
+        for own, values, raw_dtype in store(stored, whole):
+            writer.add_tensor(own, values, raw_dtype=raw_dtype)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def unstacked(kind, tensors):
+    """Gates and ups apart, all by rows, a matrix of one row as a vector."""
+    for given, stored in tensors.items():
+        name = given.replace(".block_sparse_moe.", ".mlp.")
+        stem, _, part = name.rpartition(".")
+        if not stem.endswith(".experts"):
+            is_row = name.endswith("shared_expert_gate.weight")
+            yield name.replace(".mlp.router.", ".mlp.gate."), stored[0] if is_row else stored
+            continue
+        part, bias = part.removesuffix("_bias"), part.endswith("_bias")
+        ending = "bias" if bias else "weight"
+        is_turned = kind == "gpt_oss" and not bias
+        weights = np.ascontiguousarray(stored.transpose(0, 2, 1)) if is_turned else stored
+        if part == "down_proj":
+            yield f"{stem}.down_proj.{ending}", weights
+            continue
+        half = weights.shape[1] // 2
+        is_alternate = kind == "gpt_oss"
+        gate, up = (weights[:, 0::2], weights[:, 1::2]) if is_alternate else (
+            weights[:, :half], weights[:, half:])  # fmt: skip
+        yield f"{stem}.gate_proj.{ending}", np.ascontiguousarray(gate)
+        yield f"{stem}.up_proj.{ending}", np.ascontiguousarray(up)
 
 
 def keys(config):

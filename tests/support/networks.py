@@ -12,12 +12,18 @@ import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import tiny
 
 FOLDER = Path(__file__).parent.parent / "convert" / "networks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
+MIXTURES = [
+    name
+    for name in NAMES
+    if "moe" in name or name.startswith(("mixtral", "gpt_oss", "granite4-experts"))
+]
 NOT_FOR_ONNX = {"gemma4", "gemma4-dense"}
 HYBRID = [name for name in NAMES if name.startswith(("lfm2", "qwen3_5"))]
 """Those in which some blocks do not attend."""
@@ -49,18 +55,27 @@ def draw(name, shape, drawn):
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What transformers says, in float32."""
+class Stated:
+    """A network by what the file NAME.json in ``folder`` states of it."""
 
     name: str
+    folder: ClassVar[Path] = FOLDER
 
     @cached_property
     def _stated(self):
-        return json.loads((FOLDER / f"{self.name}.json").read_text("utf-8"))
+        return json.loads((self.folder / f"{self.name}.json").read_text("utf-8"))
 
     @property
     def config(self):
         return self._stated["config"]
+
+    def write(self, folder):
+        """The checkpoint, as a folder."""
+        return tiny.write_checkpoint(folder, self.config, self.tensors())
+
+
+class Expected(Stated):
+    """What transformers says, in float32."""
 
     @property
     def answers(self):
@@ -76,7 +91,3 @@ class Expected:
     def tensors(self):
         shapes, drawn = self._stated["shapes"], self._stated["drawn"]
         return {name: draw(name, shape, drawn) for name, shape in shapes.items()}
-
-    def write(self, folder):
-        """The checkpoint, as a folder."""
-        return tiny.write_checkpoint(folder, self.config, self.tensors())

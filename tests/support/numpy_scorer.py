@@ -12,6 +12,10 @@ from aipc.convert.quantizers.activations import logits, matrix_inputs, read_matr
 def scores(path, ids):
     """Of the next token at each position of ``ids``, float32 [tokens, vocabulary]."""
     with open_checkpoint(path) as checkpoint:
-        network = read_network(checkpoint)
-        *_, (head, inputs) = matrix_inputs(checkpoint, network, np.array([ids]))
-        return logits(network, inputs @ read_matrix(checkpoint, head).T)
+        return network_scores(checkpoint, read_network(checkpoint), ids)
+
+
+def network_scores(weights, network, ids):
+    """The same of a network with these weights."""
+    *_, (head, inputs) = matrix_inputs(weights, network, np.array([ids]))
+    return logits(weights, network, inputs @ read_matrix(weights, head).T)

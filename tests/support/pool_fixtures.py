@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import fake_session
@@ -31,11 +32,11 @@ class FakeDevices:
 
 
 class FakeRegistry:
-    """Models of the given names and sizes."""
+    """Models of the given names and sizes; MODEL:NAME is an adapter of one."""
 
     def __init__(self, home: Path, names: Mapping[str, int]) -> None:
         self.store = Store(home)
-        for name, nbytes in names.items():
+        for name, nbytes in ((one, names[one]) for one in names if ":" not in one):
             (home / name).mkdir(parents=True, exist_ok=True)
             with (home / name / "weights").open("wb") as weights:
                 weights.truncate(nbytes)  # as large as that, and nothing in it
@@ -43,6 +44,10 @@ class FakeRegistry:
             name: ModelCard(name, name, HubSource(f"org/{name}"), f"the fake {name}", nbytes, 0)
             for name, nbytes in names.items()
         }
+        for name, card in self._cards.items():
+            base, colon, adapter = name.partition(":")
+            if colon:
+                self._cards[name] = replace(card, base=base, adapter=adapter)
 
     def cards(self) -> Mapping[str, ModelCard]:
         return self._cards

@@ -28,7 +28,7 @@ def run(folder: Path, name: str, address: str, *, loader=fake_session.LOADER, mo
     given = dict(more or {})
     loading = {
         one: given.pop(one)
-        for one in ("device", "heeds_signals", "notify", "watch")
+        for one in ("device", "heeds_signals", "notify", "show_counts")
         if one in given
     }
     return runner.run(

@@ -8,16 +8,18 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 READY_S = 120
 
 
 class Served:
-    """The process, and what it has written so far."""
+    """The process, and what it has written so far; ``limit`` is called in it before it begins."""
 
-    def __init__(self, store, *arguments: str, **environment: str) -> None:
+    def __init__(
+        self, store, *arguments: str, limit: Callable[[], None] | None = None, **environment: str
+    ) -> None:
         command = [sys.executable, "-m", "aipc", "serve", "--port", "0", *arguments]
         self.process = subprocess.Popen(
             command,
@@ -25,6 +27,7 @@ class Served:
             stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, "AIPC_HOME": str(store.home), **environment},
+            preexec_fn=limit,  # noqa: PLW1509 - it only sets limits
         )
         self.servers = store.servers
         self.lines: list[str] = []
@@ -64,8 +67,9 @@ EXACT = (
 
 
 @contextmanager
-def served(store, *arguments: str, **environment: str) -> Iterator[Served]:
-    running = Served(store, *arguments, **environment)
+def served(store, *arguments: str, **more) -> Iterator[Served]:
+    """``more``: environment variables, and ``limit`` as `Served` has it."""
+    running = Served(store, *arguments, **more)
     try:
         yield running
     finally:

@@ -24,7 +24,13 @@ def write_embedder(folder, pooling=None, *, modules=("Transformer", "Pooling", "
         modes = {"cls_token": False, "mean_tokens": False} | {pooling: True}
         stated = {f"pooling_mode_{name}": on for name, on in modes.items()}
         _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": WIDTH} | stated)
-        kinds = [{"type": f"sentence_transformers.models.{name}"} for name in modules]
+        kinds = [
+            {
+                "type": f"sentence_transformers.models.{name}",
+                "path": f"{at}_{name}" if at > 1 else "",
+            }
+            for at, name in enumerate(modules)
+        ]
         _write(folder / "modules.json", kinds)
     return folder
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aipc import disk
 from aipc.artifact import manifest
 from aipc.artifact.files import GENAI_CONFIG, OPENVINO_CONFIG, runtime_of
-from aipc.artifact.providers import PROVIDERS, normal_name
-from aipc.artifact.sentence_model import makes_embeddings
+from aipc.artifact.links import refuse_links
+from aipc.artifact.providers import GRAPH_FORMS, PROVIDERS, normal_name
+from aipc.artifact.sentence_model import Task, task_of
 from aipc.errors import ArtifactError
 
 
@@ -30,9 +32,9 @@ class Artifact:
     """ONNX Runtime's execution provider that the folder names; empty: none, the CPU's."""
 
     @property
-    def is_embedder(self) -> bool:
-        """Whether it makes vectors of texts and generates none: `aipc.embedder` opens it."""
-        return self.target == "openvino" and makes_embeddings(self.path)
+    def task(self) -> Task | None:
+        """What it makes of texts where it writes none: `aipc.embedder` or `reranker` opens it."""
+        return task_of(self.path)
 
     @property
     def parameters(self) -> int | None:
@@ -48,6 +50,15 @@ class Artifact:
         return frozenset(one.kind for one in PROVIDERS if self.provider in one.takes)
 
     @property
+    def activations(self) -> str | None:
+        """What its graph computes in, "fp16" or "fp32"; None where nothing states it."""
+        stated = self.facts.get("activations")
+        if stated is None and self.target == "onnx":  # artifacts older than that fact
+            form = GRAPH_FORMS.get(str(self.facts.get("target")))
+            return form.activations[0] if form else None
+        return stated if isinstance(stated, str) else None
+
+    @property
     def nbytes(self) -> int:
         """Its files together, which is near enough what its weights take in memory."""
         return sum(file.stat().st_size for file in self.path.glob("*") if file.is_file())
@@ -57,17 +68,19 @@ def read_artifact(folder: Path) -> Artifact:
     """The artifact in ``folder``.
 
     Raises:
-        ArtifactError: it holds nothing that a runtime here opens.
+        ArtifactError: it holds nothing that a runtime here opens, or links that lead out of it.
     """
     target = runtime_of(folder)
     if target is None:
         what = f"'{folder}' holds no model that a runtime here opens"
         raise ArtifactError(what, "convert it first")
+    with disk.told(ArtifactError, f"can't look into '{folder}'", "check who may read it"):
+        refuse_links(folder, ArtifactError)
     made = manifest.find(folder)
     facts = {} if made is None else made.facts
     stated = facts.get("recipe", {}).get("weight_format")
     weights = str(stated) if stated else _optimum_weights(folder)
-    provider = _provider(folder) if target == "onnx" else ""
+    provider = _provider(folder) if (folder / GENAI_CONFIG).is_file() else ""
     return Artifact(folder, target, weights, facts, provider)
 
 
@@ -76,7 +89,7 @@ def _optimum_weights(folder: Path) -> str | None:
     try:
         config = json.loads((folder / OPENVINO_CONFIG).read_text("utf-8"))
         bits = (config.get("quantization_config") or {}).get("bits")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
     return f"int{bits}" if bits in {4, 8} else None
 
@@ -91,7 +104,7 @@ def _provider(folder: Path) -> str:
         config = json.loads((folder / GENAI_CONFIG).read_text("utf-8"))
         listed = config["model"]["decoder"].get("session_options", {}).get("provider_options", [])
         named = [name for entry in listed for name in entry]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ArtifactError(
             f"'{folder / GENAI_CONFIG}' can't be read: {error}", "convert the model again"
         ) from error

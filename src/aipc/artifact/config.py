@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aipc.artifact.bounds import RANGES, find_misstated
 from aipc.artifact.files import CONFIG, GENAI_CONFIG, GENERATION_CONFIG
-from aipc.errors import misstated, quoted
+from aipc.errors import CheckpointError, misstated, quoted
 from aipc.records import read_object
 
 _TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
@@ -17,12 +17,16 @@ _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json; empty where a vendor's folder lacks it, whose graph then holds what it needs."""
+    """config.json; empty where a vendor's folder lacks it, whose graph then holds what it needs.
+
+    Empty too where it is damaged, or states what no model can have: `read_context`, which every
+    session asks first, says so.
+    """
     try:
-        config = json.loads((folder / CONFIG).read_text("utf-8"))
-    except (OSError, ValueError):
+        config = read_object(folder / CONFIG)
+    except CheckpointError:
         return {}
-    return config if isinstance(config, dict) else {}
+    return {} if find_misstated(config) else config
 
 
 def read_generation_config(folder: Path) -> Mapping[str, Any]:
@@ -61,7 +65,7 @@ def check_stated(path: Path, content: Mapping[str, Any]) -> None:
     for key in _SAMPLING:
         value = content.get(key)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (is_number and math.isfinite(value)):
+        if value is not None and not (is_number and abs(value) < math.inf):
             raise misstated(path, f"its {key} is {quoted(value)}", "correct that, or remove it")
 
 
@@ -85,8 +89,10 @@ def read_context(folder: Path) -> int | None:
     """The model's longest sequence in tokens, prompt and answer together; None where unstated.
 
     Raises:
-        CheckpointError: unreadable, or no JSON object.
+        CheckpointError: unreadable, no JSON object, or with a number that no model can have.
     """
+    if (folder / CONFIG).is_file():
+        _check_numbers(folder / CONFIG, read_object(folder / CONFIG))
     stated = _size(folder, "max_position_embeddings", "context_length")
     return None if stated is None else max(stated, stretched_context(read_config(folder)))
 
@@ -127,10 +133,19 @@ def _size(folder: Path, key: str, genai_key: str) -> int | None:
     return stated if type(stated) is int and stated > 0 else None
 
 
+def _check_numbers(path: Path, content: Mapping[str, Any]) -> None:
+    if found := find_misstated(content):
+        what = f"its {found.key} is {quoted(found.value)}{found.why}"
+        raise misstated(path, what, "correct that, or convert the model again")
+
+
 def _genai(folder: Path, section: str) -> Mapping[str, Any]:
     path = folder / GENAI_CONFIG
     stated = read_object(path).get(section) if path.is_file() else None
-    return stated if isinstance(stated, dict) else {}
+    if not isinstance(stated, dict):
+        return {}
+    _check_numbers(path, stated)
+    return stated
 
 
 def _ids(path: Path, content: Mapping[str, Any]) -> set[int]:
@@ -143,7 +158,7 @@ def _ids(path: Path, content: Mapping[str, Any]) -> set[int]:
 
 
 def _is_id(token: Any) -> bool:
-    return type(token) is int and token >= 0
+    return type(token) is int and 0 <= token < RANGES["vocab_size"].most
 
 
 def _is_absent(token: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 CONFIG = "config.json"
@@ -13,6 +14,7 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 CHAT_TEMPLATE = "chat_template.jinja"
 ADAPTER = "adapter_config.json"
 """peft's: what an adapter changes, and of which model."""
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 OPENVINO_MODEL = "openvino_model.xml"
 OPENVINO_WEIGHTS = "openvino_model.bin"
@@ -26,6 +28,8 @@ ONNX_WEIGHTS = "model.onnx.data"
 GENAI_CONFIG = "genai_config.json"
 """ONNX Runtime GenAI's; its model builder writes the contents of the first two files into it."""
 
+_OUTPUTS = ("last_hidden_state", "logits")
+_KEPT = (b"past_key_values", b"present.")
 RUNTIME_FILES = {"openvino": OPENVINO_MODEL, "onnx": GENAI_CONFIG}
 """Runtime → the file by which a folder of its own is recognized."""
 _GGUF_PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.ASCII | re.IGNORECASE)
@@ -34,9 +38,29 @@ _PROJECTOR = "mmproj"  # what turns images into tokens, beside a multimodal mode
 
 def runtime_of(folder: Path) -> str | None:
     """The runtime that a folder was made for; None where no runtime opens it."""
-    return next(
-        (runtime for runtime, file in RUNTIME_FILES.items() if (folder / file).is_file()), None
-    )
+    for runtime, file in RUNTIME_FILES.items():
+        if (folder / file).is_file():
+            return runtime
+    return "onnx" if whole_text_output(folder) else None
+
+
+def whole_text_output(folder: Path) -> str:
+    """What the ONNX graph in ``folder`` gives of whole texts: "last_hidden_state" or "logits".
+
+    Empty where it keeps something from one token to the next, or there is none.
+    """
+    file = folder / ONNX_MODEL
+    if not file.is_file() or not file.stat().st_size or (folder / GENAI_CONFIG).is_file():
+        return ""
+    with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as view:
+        if any(view.find(name) >= 0 for name in _KEPT):
+            return ""
+        return next((one for one in _OUTPUTS if view.find(_field(one)) >= 0), "")
+
+
+def _field(name: str) -> bytes:
+    """As protobuf writes the first field of a message, where ONNX has a value's name."""
+    return bytes([0x0A, len(name)]) + name.encode()
 
 
 def gguf_parts(name: str) -> tuple[str, ...]:

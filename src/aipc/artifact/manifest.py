@@ -1,9 +1,10 @@
 """aipc.json: what a whole checkpoint, artifact or blob folder holds.
 
     {"schema": 1, "kind": "artifact", "name": "…", "created": "2026-11-22T10:00:00+00:00",
-     "facts": {…}, "files": {"config.json": {"size": 967, "sha256": "…"}, …}}
+     "facts": {…}, "files": {"config.json": {"size": 967, "sha256": "…"}, …}, "hash": "…"}
 
-It is written last.  A folder without a valid one does not exist for the store.
+It is written last; ``hash`` is of all the rest.  A folder without a valid one does not exist for
+the store.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast, get_args
 
+from aipc import disk
 from aipc.errors import ArtifactError
 from aipc.progress import Meter, Progress, silent
-from aipc.records import replace_text
+from aipc.records import Misfit, replace_text, with_hash, without_hash
 
 Advance = Callable[[int], None]
 """Called with the bytes read since the last call."""
@@ -32,6 +35,11 @@ FILE = "aipc.json"
 SCHEMA = 1
 Kind = Literal["checkpoint", "artifact", "blob"]
 LONGEST = 8 << 20  # bytes; a manifest of a thousand files takes about 100 kB
+_FACTS: Mapping[str, type] = {
+    **dict.fromkeys(("source", "recipe", "encodings"), dict),
+    **dict.fromkeys(("runtime", "target", "model_type", "commit"), str),
+    "notes": list,
+}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -59,6 +67,10 @@ def _digest(algorithm: Any, path: Path, advance: Advance | None) -> str:
                 advance(count)
     digest: str = algorithm.hexdigest()
     return digest
+
+
+class OfAnotherVersion(ArtifactError):
+    """A whole manifest of another schema, which an older or a newer aipc reads."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +129,29 @@ def parse(data: bytes, folder: str) -> Manifest:
     """
     try:
         _expect(len(data) <= LONGEST, f"it is longer than {LONGEST} bytes")
-        return _parse(json.loads(data.decode("utf-8")))
+        table = json.loads(data.decode("utf-8"))
+        if _is_of_another_version(table):
+            what = f"another version of aipc made '{folder}'"
+            raise OfAnotherVersion(what, "use it with that one, or make it again")
+        return _parse(table)
     except (ValueError, RecursionError) as error:
         raise _unusable(folder, error) from error
+
+
+def is_of_another_version(folder: Path) -> bool:
+    """Whether an older or a newer aipc made the folder: it is for that one to judge."""
+    try:
+        read(folder)
+    except OfAnotherVersion:
+        return True
+    except ArtifactError:
+        pass
+    return False
+
+
+def is_broken(folder: Path) -> bool:
+    """Whether it is nothing whole, by this version of aipc or another one."""
+    return find(folder) is None and not is_of_another_version(folder)
 
 
 def find(folder: Path) -> Manifest | None:
@@ -162,10 +194,13 @@ def write(
             )
     if not names:
         raise ArtifactError(f"'{folder}' is empty")
+    if _are_one(names):
+        what = f"'{folder}' holds files whose names differ by case alone, one on other systems"
+        raise ArtifactError(what, "rename or remove one")
     unknown = [present for present in names if present not in known]
     files = {**known, **_measure(folder, unknown, f"checking {name}", progress)}
     manifest = Manifest(kind, name, dict(facts), {present: files[present] for present in names})
-    (folder / FILE).write_text(_text(manifest), encoding="utf-8")
+    (folder / FILE).write_bytes(_text(manifest).encode())
     return manifest
 
 
@@ -182,8 +217,10 @@ def add_facts(folder: Path, facts: Mapping[str, Any]) -> Manifest:
     return manifest
 
 
-def verify(folder: Path, progress: Progress = silent) -> list[str]:
+def verify(folder: Path, progress: Progress = silent, called: str = "") -> list[str]:
     """Read every byte again; one line for each file that differs from the manifest.
+
+    ``called`` is what people call it, where that is not the manifest's name.
 
     Raises:
         ArtifactError: there is no usable manifest to compare with.
@@ -191,7 +228,7 @@ def verify(folder: Path, progress: Progress = silent) -> list[str]:
     manifest = read(folder)
     misfits = {name: _misfit(folder, name, facts) for name, facts in manifest.files.items()}
     sound = [name for name, misfit in misfits.items() if misfit is None]
-    measured = _measure(folder, sound, f"checking {manifest.name}", progress)
+    measured = _measure(folder, sound, f"checking {called or manifest.name}", progress)
     problems = [f"{name}: {misfit}" for name, misfit in misfits.items() if misfit is not None]
     problems += [
         f"{name}: its contents changed (sha256 {measured[name].sha256[:12]}…, "
@@ -203,8 +240,22 @@ def verify(folder: Path, progress: Progress = silent) -> list[str]:
     return problems + [f"{name}: not in the manifest" for name in unknown]
 
 
+def problems(folder: Path, progress: Progress = silent, called: str = "") -> list[str]:
+    """As `verify`; without a usable manifest, that alone.
+
+    Raises:
+        OfAnotherVersion: another version of aipc made it.
+    """
+    try:
+        return verify(folder, progress, called)
+    except OfAnotherVersion:
+        raise
+    except ArtifactError as error:
+        return [error.what]
+
+
 def _text(manifest: Manifest) -> str:
-    return json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(with_hash(asdict(manifest)), indent=2, ensure_ascii=False) + "\n"
 
 
 def _present(folder: Path) -> list[str]:
@@ -257,8 +308,14 @@ def _is_safe(name: str) -> bool:
         and name == "/".join(parts)
         and not name.startswith("/")
         and ".." not in parts
+        and all(map(disk.is_portable, parts))
         and name != FILE
     )
+
+
+def _are_one(names: Collection[str]) -> bool:
+    """Whether some of them are one file on Windows and macOS, where it would never be whole."""
+    return len({name.casefold() for name in names}) != len(names)
 
 
 def _load(path: Path) -> bytes:
@@ -277,10 +334,32 @@ def _parse(table: Any) -> Manifest:
     for key, wanted in (("name", str), ("created", str), ("facts", dict), ("files", dict)):
         _expect(isinstance(table.get(key), wanted), f"its '{key}' is missing or of a wrong type")
     _expect(table["name"].isprintable(), "its name is not printable")
+    datetime.fromisoformat(table["created"])
+    _check_facts(table["facts"])
     files = {name: _parse_file(name, facts) for name, facts in table["files"].items()}
     _expect(bool(files), "it lists no files")
+    _expect(not _are_one(files), "it lists a name twice")
+    without_hash(table)  # earlier versions had none
     kind = cast("Kind", table["kind"])
     return Manifest(kind, table["name"], table["facts"], files, table["created"])
+
+
+def _is_of_another_version(table: Any) -> bool:
+    """Whether it is whole, and of a schema that is not this one's."""
+    schema = table.get("schema") if isinstance(table, dict) else None
+    if type(schema) is not int or schema == SCHEMA:
+        return False
+    with suppress(Misfit):
+        return "hash" in table and bool(without_hash(table))
+    return False
+
+
+def _check_facts(facts: Mapping[str, Any]) -> None:
+    """Facts are free, but those that are read have a type."""
+    for key, wanted in _FACTS.items():
+        _expect(
+            isinstance(facts.get(key, wanted()), wanted), f"its fact '{key}' is of a wrong type"
+        )
 
 
 def _parse_file(name: str, facts: Any) -> FileFacts:

@@ -17,7 +17,7 @@ def rope_switch(config: Mapping[str, Any]) -> int | None:
     None where its embedding has no such switch.
     """
     scaling = rope_settings(config)
-    if scaling.get("rope_type", scaling.get("type")) not in {"longrope", "su"}:
+    if scaling.get("rope_type", scaling.get("type")) not in ("longrope", "su"):
         return None
     names = "original_max_position_embeddings"
     switch = config.get(names) or scaling.get(names)

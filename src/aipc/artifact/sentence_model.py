@@ -1,95 +1,202 @@
-"""A folder with a model that makes one vector of a text: how it is recognized, its settings.
+"""A model that reads texts and writes none: what it gives of them, and how its files say so.
 
-The files are those of sentence-transformers, beside the graph that optimum-intel writes for the
-task feature-extraction.
+The files are sentence-transformers', beside a checkpoint's weights or an artifact's graph
+(https://sbert.net/docs/package_reference/sentence_transformer).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from aipc.artifact.files import CONFIG, OPENVINO_MODEL, TOKENIZER_CONFIG
-from aipc.errors import ArtifactError
-
-Pooling: TypeAlias = Literal["cls", "mean", "last"]
-
-POOLING = "1_Pooling/config.json"
-_OUTPUT = b'"last_hidden_state"'
-_SCORES = b'"logits"'
-_MODES: Mapping[str, Pooling] = {"cls_token": "cls", "mean_tokens": "mean", "lasttoken": "last"}
-_LENGTHS = (
-    ("sentence_bert_config.json", "max_seq_length"),
-    (TOKENIZER_CONFIG, "model_max_length"),
-    (CONFIG, "max_position_embeddings"),
+from aipc.artifact.config import read_config
+from aipc.artifact.files import CONFIG, OPENVINO_MODEL, TOKENIZER_CONFIG, whole_text_output
+from aipc.artifact.sentence_modules import (
+    Modules,
+    module_files,
+    part_of,
+    read_modules,
+    read_object,
+    token_scores,
 )
+from aipc.errors import ArtifactError, UsageError, quoted
+
+Task: TypeAlias = Literal["embeddings", "scores"]
+"""What a model makes of texts: vectors of each, or a score of a query and a document."""
+
+PROMPTS = "config_sentence_transformers.json"
+CLASSIFIER = "ForSequenceClassification"
+"""What the names of transformers' classes end in that give a text, or a pair of them, scores."""
+_OUTPUT = b'"last_hidden_state"'
+_LOGITS = b'"logits"'
+_STATE = b'"beam_idx"'
+_LENGTHS = "sentence_*_config.json"
+_EMBEDS = "SentenceTransformer"
 _UNSTATED = 1_000_000  # what transformers writes for "no limit" is far beyond
+_COUNTED_FROM_PADDING = frozenset({"roberta", "xlm-roberta", "camembert"})
+_QUERY = ("query",)
+_DOCUMENT = ("document", "passage", "corpus")
+"""Names of prompts that sentence-transformers takes for a text of the kind, the best first."""
 
 
-def makes_embeddings(folder: Path) -> bool:
-    """Whether the graph in ``folder`` gives hidden states, and no scores of a next token."""
+def task_of(folder: Path) -> Task | None:
+    """What the graph in ``folder`` makes of texts; None: it writes text, or is none."""
     graph = folder / OPENVINO_MODEL
-    if not graph.is_file():
-        return False
+    output = _openvino_output(graph) if graph.is_file() else whole_text_output(folder)
+    if output == "logits":
+        scores = is_classifier(read_config(folder)) or token_scores(folder) is not None
+        return "scores" if scores else None
+    return "embeddings" if output else None
+
+
+def _openvino_output(graph: Path) -> str:
+    """As `whole_text_output` of an ONNX graph."""
     text = graph.read_bytes()
-    return _OUTPUT in text and _SCORES not in text
+    if _LOGITS not in text:
+        return "last_hidden_state" if _OUTPUT in text else ""
+    return "" if _STATE in text else "logits"
+
+
+def is_classifier(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json is of a network whose head gives a text scores."""
+    stated = config.get("architectures")
+    names = stated if isinstance(stated, list) else ()
+    return any(str(name).endswith(CLASSIFIER) for name in names)
+
+
+def first_position(config: Mapping[str, Any]) -> int:
+    """The row of the first token's position: RoBERTa's kin count from behind the padding's id.
+
+    Raises:
+        ArtifactError: it is no id.
+    """
+    padding = config.get("pad_token_id", 1)
+    if str(config.get("model_type")) not in _COUNTED_FROM_PADDING:
+        return 0
+    if type(padding) is not int:
+        what = f"pad_token_id is {quoted(padding)} in the model's {CONFIG}"
+        raise ArtifactError(what, "take the model's own file")
+    return padding + 1
+
+
+def settings_files(folder: Path) -> list[Path]:
+    """Of sentence-transformers in ``folder``: modules, their settings and weights, prompts."""
+    lengths = sorted(folder.glob(_LENGTHS))
+    return [*module_files(folder), *(one for one in (folder / PROMPTS, *lengths) if one.is_file())]
 
 
 @dataclass(frozen=True)
 class SentenceModel:
-    """How the vectors of a text's tokens become one."""
+    """How the vectors of a text's tokens become one, and what stands before a text."""
 
-    pooling: Pooling
-    """The first token's vector, the mean of all, or the last token's."""
-    normalized: bool
-    """Whether its length is made 1."""
+    modules: Modules
     longest: int | None
     """Tokens of a text; None where no file states it."""
-    prefix: str = ""
-    """The text that the model needs before each text."""
-    note: str = ""
-    """A warning for the user about these; may be empty."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """By their names, as "query": what the model needs before a text of that kind."""
+    default_prompt: str = ""
+    """The name of the one before texts of which nothing is said; empty: none."""
+    lowercase: bool = False
+    """Whether texts are put in small letters before the tokenizer gets them."""
+
+    @property
+    def prefix(self) -> str:
+        """What stands before a text of which nothing is said."""
+        return self.prompts.get(self.default_prompt, "")
+
+    def prompt(self, name: str | None) -> str:
+        """What stands before a text of that kind.
+
+        "query" and "document" are understood of every model, as sentence-transformers does: the
+        second is also called "passage" or "corpus", and a model without one takes texts as they
+        are.  None is the default.
+
+        Raises:
+            UsageError: any other name that the model does not state.
+        """
+        if name is None:
+            return self.prefix
+        if name in self.prompts:
+            return self.prompts[name]
+        for kind in (_QUERY, _DOCUMENT):
+            if name in kind:
+                return next((self.prompts[each] for each in kind if each in self.prompts), "")
+        known = ", ".join(self.prompts) or "none"
+        raise UsageError(f"the model has no prompt {quoted(name)}", f"it has: {known}")
 
 
 def read_sentence_model(folder: Path) -> SentenceModel:
-    """By the files of ``folder``; without them the mean, of length 1, and a note of that.
+    """By the files of ``folder``; without them as `read_modules` has it.
 
     Raises:
-        ArtifactError: a file is damaged, or names a pooling that is not known here.
+        ArtifactError: a file is damaged, or asks for what is not known here.
     """
-    stated = _read(folder / POOLING)
-    modules = _read(folder / "modules.json")
-    lengths = [(_read(folder / file) or {}).get(name) for file, name in _LENGTHS]
-    config = _read(folder / "config_sentence_transformers.json") or {}
-    default = config.get("default_prompt_name")
-    note = f"'{folder.name}' has no {POOLING}: the mean of a text's tokens is taken"
+    stated = read_object(folder / PROMPTS)
+    if stated.get("model_type", _EMBEDS) != _EMBEDS:
+        raise ArtifactError(
+            f"'{folder}' is a {quoted(stated['model_type'])} of sentence-transformers, which is not"
+            " known here",
+            "take one that makes a vector of each text, or scores by a classifier",
+        )
     return SentenceModel(
-        _pooling(stated, folder) if stated else "mean",
-        not modules or any(each["type"].endswith(".Normalize") for each in modules),
-        min((one for one in lengths if one is not None and one < _UNSTATED), default=None),
-        str(config["prompts"][default]) if default else "",
-        "" if stated else note,
+        read_modules(folder),
+        longest_text(folder),
+        {str(name): str(text) for name, text in part_of(stated, "prompts").items()},
+        str(stated.get("default_prompt_name") or ""),
+        bool(_read_settings(folder).get("do_lower_case")),
     )
 
 
-def _pooling(stated: Mapping[str, Any], folder: Path) -> Pooling:
-    mark = "pooling_mode_"
-    modes = [name.removeprefix(mark) for name, on in stated.items() if name[:13] == mark and on]
-    if len(modes) != 1 or modes[0] not in _MODES:
+def longest_text(folder: Path) -> int | None:
+    """Tokens of a text, or of a pair of them, by the files of ``folder``; None: none states it."""
+    config = read_object(folder / CONFIG)
+    positions = config.get("max_position_embeddings")
+    lengths = [
+        _read_settings(folder).get("max_seq_length"),
+        read_object(folder / TOKENIZER_CONFIG).get("model_max_length"),
+        positions - first_position(config) if isinstance(positions, int) else None,
+    ]
+    known = [int(one) for one in lengths if isinstance(one, int | float) and 0 < one < _UNSTATED]
+    return min(known, default=None)
+
+
+def keeps_logits(folder: Path) -> bool:
+    """Whether scores are given as the network has them, and not through a sigmoid.
+
+    As sentence-transformers' CrossEncoder reads its own file, or config.json.
+
+    Raises:
+        ArtifactError: it asks for another function.
+    """
+    config = read_object(folder / CONFIG)
+    stated = read_object(folder / PROMPTS).get("activation_fn")
+    older = part_of(config, "sentence_transformers").get("activation_fn")
+    oldest = config.get("sbert_ce_default_activation_function")
+    name = str(stated or older or oldest or "Sigmoid")
+    kind = name.rpartition(".")[2]
+    if kind not in {"Sigmoid", "Identity"}:
         raise ArtifactError(
-            f"'{folder / POOLING}' asks for {' and '.join(modes) or 'no pooling'}",
-            f"one of {', '.join(_MODES)} can be had here",
+            f"'{folder}' asks for scores through {quoted(name)}",
+            "Sigmoid and Identity are known here",
         )
-    return _MODES[modes[0]]
+    return kind == "Identity"
 
 
-def _read(file: Path) -> Any:
-    if not file.is_file():
-        return None
-    try:
-        return json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise ArtifactError(f"'{file}' is damaged: {error}", "export the model again") from error
+def pair_settings(folder: Path) -> tuple[str, bool]:
+    """What stands before a query and a document as the system's message; "" for nothing.
+
+    And whether the model's turn begins behind them.
+    """
+    prompts = read_object(folder / PROMPTS)
+    name = str(prompts.get("default_prompt_name") or "")
+    system = part_of(prompts, "prompts").get(name, "")
+    given = part_of(part_of(_read_settings(folder), "processing_kwargs"), "chat_template")
+    return str(system), bool(given.get("add_generation_prompt"))
+
+
+def _read_settings(folder: Path) -> Mapping[str, Any]:
+    """The transformer module's own: sentence_bert_config.json, by one of several names."""
+    found = sorted(folder.glob(_LENGTHS))
+    return read_object(found[0]) if found else {}

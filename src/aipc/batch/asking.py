@@ -14,7 +14,7 @@ from aipc.batch.input.lines import Line
 from aipc.errors import AipcError, EngineBroken
 from aipc.generate import Finished
 from aipc.generate.request import GenerationRequest
-from aipc.pool.failures import Draining, TryLater, WorkerDied
+from aipc.pool.failures import Draining, NoProgress, TryLater, WorkerDied
 from aipc.pool.worker.messages import ServerEvent
 from aipc.wire.errors import HTTPError, http_error, new_request_id
 from aipc.wire.exchange import IndexedEvent, events_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class LineInterrupted(TryLater):
-    """The worker died, or its engine broke, while it answered the line, which may be why."""
+    """The worker died, was stuck or broken while it answered the line, which may be why."""
 
 
 async def answer_line(
@@ -78,7 +78,7 @@ class _Asking:
                     if isinstance(event, Finished) and event.reason == "cancelled":
                         raise Draining("the answer was ended by the server", "ask again")
                     yield event
-        except WorkerDied as error:
+        except (NoProgress, WorkerDied) as error:
             if stream.number is None:
                 raise
             raise LineInterrupted(error.what, error.fix) from error

@@ -25,7 +25,7 @@ from aipc.pool.status import ModelStatus
 from aipc.progress import Notify
 
 _WATCH_S = 0.5
-Watch = Callable[[Counts], None]
+ShowCounts = Callable[[Counts], None]
 """Told how far the batch is, twice a second."""
 
 
@@ -39,7 +39,7 @@ class LocalBatch:
         in_flight: lines under way at once.
         loader: as `Pool` has it.
         notify: called with one line for each thing that a user should know.
-        watch: called with how far it is.
+        show_counts: called with how far it is.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class LocalBatch:
         in_flight: int,
         loader: str,
         notify: Notify,
-        watch: Watch,
+        show_counts: ShowCounts,
     ) -> None:
         self._lines = lines
         self._models = models
         self._in_flight = in_flight
         self._notify = notify
-        self._watch = watch
+        self._show_counts = show_counts
         loading = dict(loading)
         self._pool = Pool(
             models.registry,
@@ -100,11 +100,11 @@ class LocalBatch:
         with stopping(work, heeds_signals=heeds_signals) as stopped:
             try:
                 while not (await asyncio.wait({driving}, timeout=_WATCH_S))[0] and not stopped:
-                    self._watch(work.counts)
+                    self._show_counts(work.counts)
             finally:
                 driving.cancel()
                 await asyncio.wait({driving})
-        self._watch(work.counts)
+        self._show_counts(work.counts)
         if not (driving.cancelled() and stopped):
             driving.result()
         return stopped[0] if stopped else None

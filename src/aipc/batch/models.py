@@ -8,7 +8,7 @@ from aipc.batch.input.lines import CheckedInput
 from aipc.errors import AipcError, UsageError
 from aipc.models.store import Store
 from aipc.pool.model_registry import ModelCard, ModelRegistry
-from aipc.wire.openai.urls import EMBEDDINGS
+from aipc.wire.openai.urls import EMBEDDINGS, RERANK
 
 
 class BatchModels:
@@ -37,6 +37,7 @@ class BatchModels:
 
 
 def _check_kind(card: ModelCard, url: str) -> None:
-    if card.embeds != (url == EMBEDDINGS):
-        what = "makes embeddings and writes no text" if card.embeds else "makes no embeddings"
+    wanted = {EMBEDDINGS: "embeddings", RERANK: "scores"}.get(url)
+    if card.is_here and card.task != wanted:
+        what = f"makes no {wanted}" if wanted else f"makes {card.task} and writes no text"
         raise UsageError(f"'{card.name}' {what}, and lines ask it by {url}", "name another model")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
@@ -75,8 +75,10 @@ def claimed(out: Path) -> Iterator[None]:
             _remove_drafts(out)
         yield
     finally:
-        if os.name != "nt":  # there the release removes it; here a waiting process sees it is gone
-            Path(lock.lock_file).unlink(missing_ok=True)
+        # on Windows the release removes it; here a waiting process sees it is gone
+        if sys.platform != "win32":
+            with suppress(OSError):
+                Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 

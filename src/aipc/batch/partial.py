@@ -1,15 +1,17 @@
 """The answers of a batch while it is unfinished: OUT.partial, from which it is gone on with.
 
-Its first line tells the run that it belongs to; each further line is an answer, whole, written at
-once and brought to the disk in groups.  Whenever the process is killed, what is lost are answers
-that were not finished.  At the end the answers are copied to OUT and the failures to
-OUT.errors.jsonl, which appear in one step each, the failures first.
+Its first line tells the run that it belongs to; each further line is an answer, whole, behind its
+checksum (CRC-32, hexadecimal), written at once and brought to the disk in groups.  Whenever the
+process is killed, what is lost are answers that were not finished.  At the end the answers are
+copied to OUT and the failures to OUT.errors.jsonl, which appear in one step each, the failures
+first.
 """
 
 from __future__ import annotations
 
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from io import FileIO
 from itertools import chain
@@ -93,7 +95,7 @@ class PartialFile:
         with writing(self.path):
             self._file.seek(self._end)
             try:
-                _write_all(self._file, answer.to_line())
+                _write_all(self._file, _checked(answer.to_line()))
             except OSError:
                 self._file.truncate(self._end)
                 raise
@@ -156,7 +158,7 @@ class PartialFile:
                 if file.readline().endswith(b"\n"):
                     return
         earlier = self._earlier_answers() if self.out.exists() else ()
-        _replace(self.path, chain([key.line()], earlier))
+        _replace(self.path, chain([key.line()], map(_checked, earlier)))
 
     def _earlier_answers(self) -> Iterator[bytes]:
         """The lines of an output whose failures are asked again."""
@@ -197,7 +199,7 @@ class PartialFile:
             end, size = len(first), self.path.stat().st_size
             for number, raw in enumerate(file, 2):
                 try:
-                    answer = LineAnswer.from_line(raw)
+                    answer = LineAnswer.from_line(_unchecked(raw))
                 except ValueError as error:
                     if end + len(raw) == size:
                         return end
@@ -223,7 +225,23 @@ class PartialFile:
     def _lines(self, source: BinaryIO, positions: Column) -> Iterator[bytes]:
         for position in positions:
             source.seek(self._places[position])
-            yield source.readline()
+            yield _unchecked(source.readline())
+
+
+def _checked(line: bytes) -> bytes:
+    return b"%08x %s" % (zlib.crc32(line), line)
+
+
+def _unchecked(raw: bytes) -> bytes:
+    """The line of a `_checked` one.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    checksum, _, line = raw.partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(line):
+        raise ValueError("its checksum is another's")
+    return line
 
 
 def _replace(path: Path, lines: Iterable[bytes]) -> None:

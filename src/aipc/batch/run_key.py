@@ -9,7 +9,7 @@ from typing import Any
 
 from aipc.errors import quoted
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)

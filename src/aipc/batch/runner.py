@@ -12,7 +12,7 @@ from typing import Any
 from aipc.batch.answers import LineAnswer
 from aipc.batch.input.lines import CheckedInput
 from aipc.batch.input.source import checked
-from aipc.batch.local import LocalBatch, Watch
+from aipc.batch.local import LocalBatch, ShowCounts
 from aipc.batch.models import BatchModels
 from aipc.batch.options import BatchOptions
 from aipc.batch.output import check_begun, check_name, check_output, claimed, errors_path
@@ -76,7 +76,7 @@ def run(
     loader: str = LOADER,
     progress: Progress = silent,
     notify: Notify = unheard,
-    watch: Watch = lambda _: None,
+    show_counts: ShowCounts = lambda _: None,
     heeds_signals: bool = False,
     ray: str | None = None,
     cluster: ClusterOptions | None = None,
@@ -99,7 +99,7 @@ def run(
         loader: as `Pool` has it; for tests.
         progress: called while the input is checked.
         notify: called with one line for each thing that a user should know.
-        watch: called with how far it is.
+        show_counts: called with how far it is.
         heeds_signals: SIGINT and SIGTERM stop it cleanly; in the main thread alone.
         ray: where the lines are answered: HOST:PORT of a Ray cluster's head, "auto" for a cluster
             of which this machine is a node, or "here", which starts Ray; None: without Ray.
@@ -132,7 +132,7 @@ def run(
         )
         with reading as lines:
             models = BatchModels(lines, chosen, store)
-            one = _Run(lines, out, options, models, loading, notify, watch)
+            one = _Run(lines, out, options, models, loading, notify, show_counts)
             check_begun(out, one.key({}))
             if ray is not None:
                 spread = cluster or ClusterOptions()
@@ -151,7 +151,7 @@ class _Run:
         models: BatchModels,
         loading: Mapping[str, Any],
         notify: Notify,
-        watch: Watch,
+        show_counts: ShowCounts,
     ) -> None:
         self._lines = lines
         self._out = out
@@ -159,7 +159,7 @@ class _Run:
         self._models = models
         self._loading = {**loading, "exact": True} if options.exact else dict(loading)
         self._notify = notify
-        self._watch = watch
+        self._show_counts = show_counts
         self._in_flight = 1 if options.exact else options.in_flight or IN_FLIGHT
 
     async def run_here(self, loader: str, *, heeds_signals: bool) -> BatchSummary:
@@ -170,7 +170,7 @@ class _Run:
             self._in_flight,
             loader,
             self._notify,
-            self._watch,
+            self._show_counts,
         )
         async with aclosing(here):
             with self._kept(self.key(await here.load())) as kept:
@@ -208,7 +208,7 @@ class _Run:
             self._kept(plan.key, artifacts.see) as kept,
         ):
             cluster = ClusterBatch(
-                self._lines, kept, plan, options, artifacts, self._notify, self._watch
+                self._lines, kept, plan, options, artifacts, self._notify, self._show_counts
             )
             work, before = self._work(kept)
             stopped_by = cluster.answer(work, heeds_signals=heeds_signals)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, final
 
 from aipc.artifact.config import check_stated, without_absent_ids
 from aipc.artifact.files import ADAPTER, CONFIG, GENERATION_CONFIG
+from aipc.artifact.links import refuse_links
+from aipc.checkpoint.adapters.merged import MergedAdapter, merge
+from aipc.checkpoint.experts import unstack_experts
 from aipc.checkpoint.folder import find_gguf, open_weights
 from aipc.checkpoint.gguf.config import make_config
+from aipc.checkpoint.gguf.experts import GgufExperts
 from aipc.checkpoint.gguf.metadata import Metadata
+from aipc.checkpoint.gguf.networks import expert_count
 from aipc.checkpoint.gguf.parts import open_gguf
 from aipc.checkpoint.gguf.tokenizer import GgufTexts
 from aipc.checkpoint.gguf.weights import GgufWeights
 from aipc.checkpoint.quantized.settings import QUANTIZATION_KEYS
 from aipc.checkpoint.quantized.weights import read_quantized
 from aipc.checkpoint.tensors import Floats, Grid, GridCodes, TensorFile, TensorInfo, find_tensor
-from aipc.checkpoint.text_network import find_text_network, settle_head
+from aipc.checkpoint.text_network import HEAD, SCORE, Renamed, find_text_network, settle_head
 from aipc.checkpoint.texts import FolderTexts
 from aipc.errors import CheckpointError, UnsupportedModel, unreadable
 from aipc.records import read_object
@@ -43,18 +48,21 @@ class Checkpoint:
         weights: TensorFile,
         texts: _Texts,
         notes: tuple[str, ...] = (),
+        adapters: tuple[MergedAdapter, ...] = (),
     ) -> None:
         self.path = path
         self.config = config
         """The text network's config.json; for a GGUF file, made from its metadata."""
-        self.notes = notes
+        self.notes = (*notes, *(one.note for one in adapters))
         """What of the files was left out or settled in opening them, a line each."""
+        self.adapters = adapters
+        """What is merged into the weights as they are read."""
         self._weights = weights
         self._texts = texts
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that the checkpoint is read from; their hashes are its provenance."""
+        """Every file that it is read from, but for adapters'; their hashes are its provenance."""
         return (*self._texts.paths, *self._weights.paths)
 
     @property
@@ -101,6 +109,13 @@ class Checkpoint:
         folder.mkdir(parents=True, exist_ok=True)
         self._texts.write(folder)
 
+    def headless(self) -> Checkpoint:
+        """The same network up to its hidden states: nothing that makes tokens or scores of them."""
+        config = {**self.config, "tie_word_embeddings": True, "architectures": []}
+        kept = {name: name for name in self.tensors if name not in {HEAD, SCORE}}
+        weights = Renamed(self._weights, kept)
+        return Checkpoint(self.path, config, weights, self._texts, self.notes)
+
     def __enter__(self) -> Checkpoint:
         return self
 
@@ -108,31 +123,35 @@ class Checkpoint:
         """Does nothing, as no file stays open between reads."""
 
 
-def open_checkpoint(path: Path) -> Checkpoint:
+def open_checkpoint(path: Path, adapters: Sequence[MergedAdapter] = ()) -> Checkpoint:
     """Open a folder with config.json and safetensors, a folder with one GGUF model, or its file.
 
+    ``adapters`` are merged into its weights as those are read, in their order.
+
     Raises:
-        CheckpointError: missing, damaged, cut short, or several GGUF models to choose from.
+        CheckpointError: missing, damaged, cut short, with links that lead out of the folder,
+            several GGUF models to choose from, or an adapter of another network.
         UnsupportedModel: an unknown GGUF architecture, tensor or type.
         UnsafeModel: the only weights are pickles.
     """
     try:
         if path.is_file() and path.suffix.lower() == ".gguf":
-            return _open_gguf(path)
+            return _open_gguf(path, adapters)
         if not path.is_dir():
             raise CheckpointError(
                 f"'{path}' is neither a folder nor a .gguf file",
                 "name a checkpoint folder, or fetch a model with 'aipc pull'",
             )
+        refuse_links(path, CheckpointError)
         if gguf := find_gguf(path):
-            return _open_gguf(gguf)
-        return _open_folder(path)
+            return _open_gguf(gguf, adapters)
+        return _open_folder(path, adapters)
     except OSError as error:  # a folder without permission, a name that is too long
         raise unreadable(path, error) from error
 
 
-def _open_folder(path: Path) -> Checkpoint:
-    stored = open_weights(path)
+def _open_folder(path: Path, adapters: Sequence[MergedAdapter]) -> Checkpoint:
+    found = open_weights(path)
     if not (path / CONFIG).is_file():
         raise CheckpointError(
             f"'{path}' has weights but no {CONFIG}", "put the model's config.json beside them"
@@ -142,20 +161,25 @@ def _open_folder(path: Path) -> Checkpoint:
     generation = path / GENERATION_CONFIG
     check_stated(generation, read_object(generation) if generation.is_file() else {})
     config = without_absent_ids(config)
+    stored = unstack_experts(found, config)
     network = find_text_network(path, config, read_quantized(stored, config, path))
     settled, note = settle_head(network.config, network.weights)
     plain = {key: value for key, value in settled.items() if key not in QUANTIZATION_KEYS}
     ignored = _ADAPTER_IGNORED if (path / ADAPTER).is_file() else ""
     notes = (*network.notes, *filter(None, (note, ignored)))
-    return Checkpoint(path, plain, network.weights, FolderTexts(path, plain), notes)
+    plain, weights = merge(path, plain, network.weights, adapters)
+    return Checkpoint(path, plain, weights, FolderTexts(path, plain), notes, tuple(adapters))
 
 
-def _open_gguf(path: Path) -> Checkpoint:
+def _open_gguf(path: Path, adapters: Sequence[MergedAdapter]) -> Checkpoint:
     file = open_gguf(path)
     _refuse_part(file.metadata)
-    weights = GgufWeights(file)
-    config = make_config(file, weights.tensors)
-    return Checkpoint(path, config, weights, GgufTexts(file.metadata, config))
+    stored: TensorFile = GgufWeights(file)
+    if experts := expert_count(file.metadata):
+        stored = GgufExperts(stored, experts)
+    config, weights = merge(path, make_config(file, stored.tensors), stored, adapters)
+    texts = GgufTexts(file.metadata, config)
+    return Checkpoint(path, config, weights, texts, adapters=tuple(adapters))
 
 
 def _refuse_part(metadata: Metadata) -> None:
@@ -164,7 +188,7 @@ def _refuse_part(metadata: Metadata) -> None:
     if kind == "adapter":
         raise UnsupportedModel(
             f"'{metadata.path}' is a LoRA adapter, no whole model",
-            "merge it with llama.cpp's llama-export-lora -m BASE --lora ADAPTER -o MERGED",
+            f"`aipc run -m BASE --adapter '{metadata.path}'`, with its base",
         )
     if kind == "mmproj" or metadata.architecture == "clip":
         raise UnsupportedModel(

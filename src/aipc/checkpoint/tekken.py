@@ -7,11 +7,11 @@ Format: ``Tekkenizer`` of the package mistral-common; read as transformers 5 rea
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aipc.artifact.bounds import RANGES
 from aipc.checkpoint.gguf.byte_level import BYTE_LETTERS, PreTokenizer, build_split_bpe
 from aipc.errors import CheckpointError, UnsupportedModel, damaged
 from aipc.records import read_object
@@ -42,7 +42,7 @@ def build_tekken(path: Path) -> Tokenizer:
         special = _special(content)
         ranks = _ranks(content, len(special))
         pattern = str(content["config"]["pattern"])
-    except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise damaged(path, "it is no vocabulary") from error
     ids = {_letters(token): len(special) + rank for token, rank in ranks.items()}
     if set(special) & ids.keys() or len(set(special)) < len(special):
@@ -64,6 +64,8 @@ def _special(content: Mapping[str, Any]) -> list[str]:
     if [rank for rank, _ in stated] != list(range(len(stated))):
         raise ValueError("special tokens without a rank")
     count = int(content["config"].get("default_num_special_tokens") or len(stated))
+    if not RANGES["vocab_size"].holds(max(count, 1)):
+        raise ValueError("more special tokens than a vocabulary has")
     filled = (f"<SPECIAL_{rank}>" for rank in range(len(stated), count))
     return [*(token for _, token in stated), *filled]
 

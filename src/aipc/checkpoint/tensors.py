@@ -39,6 +39,12 @@ def to_float32(raw: Bytes, dtype: str) -> Floats:
         return raw.view(_NUMPY[dtype]).astype(np.float32)
 
 
+def floats_of(stored: npt.NDArray[Any], dtype: str) -> Floats:
+    """Values as `StoredTensors.stored` gives them, of any shape and order, as float32."""
+    raw = np.ascontiguousarray(stored).reshape(-1).view(np.uint8)
+    return to_float32(raw, dtype).reshape(stored.shape)
+
+
 @cache
 def byte_values(dtype: str) -> Floats:
     """The number that each byte means in one of `BYTE_FLOATS`, float32 [256]."""

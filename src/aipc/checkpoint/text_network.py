@@ -19,6 +19,8 @@ from aipc.tables import read_table
 
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
+SCORE = "score.weight"
+"""What a network that was made to judge texts has in place of a head."""
 _TABLE = read_table(__package__, "text_networks.toml")
 _PARTS = (
     *("embed_tokens", "layers", "norm"),

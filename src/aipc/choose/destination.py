@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aipc.choose.order import rank
-from aipc.choose.plan import check_emulation, check_installed
+from aipc.choose.plan import check_emulation, check_installed, target_for
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import Target, find_target
 from aipc.devices import Device, kind_of, resolve_device
@@ -39,8 +39,8 @@ def choose_target(
     target = find_target(kind_of(wanted), runtime)
     reachable = [device for device in devices if target.runtime in device.runtimes]
     check_installed(reachable, target.runtime, target.name)
-    resolve_device(wanted, [device.name for device in reachable])
-    return target
+    name = resolve_device(wanted, [device.name for device in reachable])
+    return target_for(next(one for one in reachable if one.name == name), target.runtime)
 
 
 def _best(devices: Sequence[Device], runtime: str, recipe: Recipe | None) -> Target:
@@ -56,7 +56,9 @@ def _best(devices: Sequence[Device], runtime: str, recipe: Recipe | None) -> Tar
 
     ranked = rank(devices, against)
     if not ranked or not ranked[-1].taken:
-        raise DeviceError(
-            "no device of this machine can run a model", "`aipc devices --explain` shows why"
-        )
-    return find_target(ranked[-1].kind, ranked[-1].runtime)
+        fix = "`aipc devices --explain` shows why"
+        if all(device.kind != "cpu" for device in devices):  # its library could not be loaded
+            fix = f"without the CPU among them memory may be short: close other programs; {fix}"
+        raise DeviceError("no device of this machine can run a model", fix)
+    taken = next(device for device in devices if device.name == ranked[-1].device)
+    return target_for(taken, ranked[-1].runtime)

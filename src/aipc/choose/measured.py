@@ -22,7 +22,7 @@ from aipc.devices import Device
 from aipc.devices.system.cpu import read_cpu
 from aipc.devices.wheels import installed
 from aipc.errors import AipcError, ArtifactError, ModelNotFound
-from aipc.records import replace_text
+from aipc.records import replace_text, with_hash, without_hash
 
 SCHEMA = 1
 
@@ -206,7 +206,8 @@ class Records:
     def save(self, tuned: Tuned) -> Path:
         """Keep it, in place of an older one of the model; it appears whole or not at all."""
         file = self._file(tuned.model)
-        text = json.dumps({"schema": SCHEMA, **asdict(tuned)}, indent=1, allow_nan=False) + "\n"
+        content = {"schema": SCHEMA, **with_hash(asdict(tuned))}
+        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
         with disk.explained(file, ArtifactError, len(text)):
             replace_text(file, text)
         return file
@@ -254,6 +255,7 @@ def _read(file: Path) -> Tuned:
 def _tuned(table: dict[str, Any]) -> Tuned:
     if table.pop("schema") != SCHEMA:
         raise ValueError("its schema is another version's")
+    table = without_hash(table)
     made = {
         "work": Work(**table["work"]),
         "machine": Fingerprint(**table["machine"]),

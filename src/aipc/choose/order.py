@@ -10,7 +10,7 @@ from functools import cache
 from aipc.devices import Device
 from aipc.devices.adapters import Adapter
 from aipc.devices.reach import kinds_of, what_is_missing
-from aipc.devices.wheels import install_command, wheel_for
+from aipc.devices.wheels import has_wheels, install_command, wheel_for
 from aipc.runtimes.registry import RUNTIMES
 from aipc.tables import read_table
 
@@ -33,6 +33,7 @@ class OrderEntry:
     why: str
     but: str
     source: str
+    read: str
 
     def holds(self, device: Device) -> bool:
         fits = device.kind == self.kind and self.runtime in device.runtimes
@@ -65,12 +66,19 @@ def rank(
     """
     ranked = []
     for entry, device in _candidates(devices):
-        against = objection(device, entry.runtime)
+        against = _imitated(device) or objection(device, entry.runtime)
         why = against or f"{entry.why}; nothing was measured here: `aipc tune` does"
         ranked.append(RankedDevice(entry.kind, entry.runtime, device.name, not against, why))
         if not against:
             break
     return tuple(ranked)
+
+
+def _imitated(device: Device) -> str:
+    """The CPU is faster than what the CPU imitates."""
+    if not device.is_software:
+        return ""
+    return f"the CPU computes it: --device {device.name.lower()} asks for it"
 
 
 def _candidates(devices: Sequence[Device]) -> Iterator[tuple[OrderEntry, Device]]:
@@ -87,7 +95,7 @@ def _candidates(devices: Sequence[Device]) -> Iterator[tuple[OrderEntry, Device]
 class Explanation:
     """``devices`` are those of this machine in this entry; none: ``state`` is what is missing.
 
-    ``state`` begins with "taken", "next", "not reached" or "not here".
+    ``state`` begins with "taken", "next", "not taken", "not reached" or "not here".
     """
 
     place: OrderEntry
@@ -112,7 +120,11 @@ def explain(devices: Sequence[Device], adapters: Sequence[Adapter] = ()) -> tupl
             if entry.holds(device) and (device.name, entry.runtime) not in listed
         ]
         listed |= {(device.name, entry.runtime) for device in here}
-        state = _state(entry, taken) if here else _missing(entry, adapters)
+        imitated = [_imitated(device) for device in here]
+        if here and all(imitated):
+            state = f"not taken: {imitated[0]}"
+        else:
+            state = _state(entry, taken) if here else _missing(entry, adapters)
         explanations.append(Explanation(entry, tuple(device.full_name for device in here), state))
     return tuple(explanations)
 
@@ -128,7 +140,8 @@ def _state(entry: OrderEntry, taken: set[str]) -> str:
 
 
 def _missing(entry: OrderEntry, adapters: Sequence[Adapter]) -> str:
-    if entry.runtime == "onnx" and wheel_for(entry.kind) is None:
+    exists = wheel_for(entry.kind) if entry.runtime == "onnx" else has_wheels("openvino")
+    if not exists:
         return "not here: no wheel brings it to this operating system"
     if entry.type:
         return f"not here: no {entry.type} GPU of Intel's that OpenVINO reaches"

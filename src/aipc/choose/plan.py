@@ -15,7 +15,7 @@ from aipc.choose.order import rank
 from aipc.convert import targets
 from aipc.convert.recipe import recorded_recipe
 from aipc.devices import Device, resolve_device
-from aipc.devices.device import plain_name
+from aipc.devices.device import check_hardware, plain_name
 from aipc.devices.wheels import install_command, wheel_for
 from aipc.errors import ArtifactError, DeviceError, UsageError
 from aipc.runtimes.registry import RUNTIMES
@@ -136,11 +136,17 @@ def check_installed(reachable: Sequence[Device], runtime: str, kind: str = "cpu"
     """Refuse ONNX Runtime where no device is reached by it; it was meant for ``kind``.
 
     Raises:
-        DeviceError: it is not installed.
+        DeviceError: it is not installed, or could not help, for want of the hardware.
     """
     if not reachable and runtime == "onnx":
+        check_hardware(kind)
         extra = wheel_for(kind) or "onnx"
         raise DeviceError("ONNX Runtime GenAI is not installed here", install_command(extra))
+
+
+def target_for(device: Device, runtime: str) -> targets.Target:
+    """What a model is converted for, to run on this very device through the runtime."""
+    return targets.find_target(device.kind, runtime).fitting(device.precisions)
 
 
 def objection(artifact: Artifact, device: Device, runtime: str) -> str:
@@ -150,10 +156,16 @@ def objection(artifact: Artifact, device: Device, runtime: str) -> str:
         return f"the runtime {runtime} can't generate on the {device.kind.upper()} here yet"
     if artifact.kinds is not None and device.kind not in artifact.kinds:
         return f"'{artifact.path.name}' was made for {artifact.provider or 'the CPU'}"
-    misfit = _misfit(artifact, device, runtime)
+    misfit = _misfit(artifact, device, runtime) or _lacking(artifact, device)
     if misfit:
         return f"the {device.kind.upper()} can't run '{artifact.path.name}': {misfit}"
     return ""
+
+
+def _lacking(artifact: Artifact, device: Device) -> str:
+    if device.computes_in(artifact.activations):
+        return ""
+    return f"it computes in {artifact.activations}, which this device does not"
 
 
 def _runtime(artifact: Artifact, requested: str) -> str:
@@ -176,7 +188,8 @@ def _requested(
         kinds = " or ".join(sorted(RUNTIMES.get(runtime).kinds))
         raise DeviceError(against, f"ask for {kinds}")
     if against:
-        raise ArtifactError(against, f"convert the model again with --for {found.kind}")
+        flags = target_for(found, runtime).flags
+        raise ArtifactError(against, f"convert the model again with {flags}")
     return found, [f"{found.name}: {why}"]
 
 
@@ -216,7 +229,13 @@ def _misfit(artifact: Artifact, device: Device, runtime: str) -> str:
     stated = artifact.facts.get("recipe")
     named = (target for target in targets.ALL if target.name == device.kind)
     target = next((one for one in named if one.runtime == runtime), None)
-    return target.misfit(recorded_recipe(stated)) if stated and target else ""
+    try:
+        return target.misfit(recorded_recipe(stated)) if stated and target else ""
+    except (UsageError, TypeError) as error:
+        raise ArtifactError(
+            f"'{artifact.path}' was made by a recipe that is none here ({error})",
+            "convert the model again",
+        ) from error
 
 
 def rule_properties(

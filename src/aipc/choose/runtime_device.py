@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from aipc.artifact.artifact import Artifact
 from aipc.choose.order import order
-from aipc.choose.plan import objection, rule_properties
+from aipc.choose.plan import objection, rule_properties, target_for
 from aipc.choose.setup import Setup
 from aipc.convert.recipe import Recipe
-from aipc.convert.targets import Target, find_target
+from aipc.convert.targets import Target
 from aipc.devices import Device
 from aipc.runtimes.registry import RUNTIMES
 
@@ -52,12 +52,13 @@ def runtime_devices(
 ) -> tuple[RuntimeDevice, ...]:
     """Every device through every runtime that can run the model, in the default order.
 
-    ``device`` is a vendor's name or "auto"; both narrow the choice.  An ``artifact`` runs as it is.
+    ``device`` is a vendor's name or "auto", which no software device is; both narrow the choice.
+    An ``artifact`` runs as it is.
     """
     found: dict[tuple[str, str], RuntimeDevice] = {}
     for name, one in _reached(devices, device, runtime):
         if artifact is None:
-            entry = RuntimeDevice(one, name, find_target(one.kind, name))
+            entry = RuntimeDevice(one, name, target_for(one, name))
         elif name == artifact.target and not objection(artifact, one, name):
             entry = RuntimeDevice(one, name, None, artifact.weights, artifact.parameters)
         else:
@@ -71,6 +72,7 @@ def _reached(devices: Sequence[Device], device: str, runtime: str) -> Iterator[t
     for entry in order():
         generates = entry.kind in RUNTIMES.get(entry.runtime).kinds
         for one in devices:
-            is_requested = device in {"auto", one.name} and runtime in {"auto", entry.runtime}
+            is_meant = device == one.name or (device == "auto" and not one.is_software)
+            is_requested = is_meant and runtime in {"auto", entry.runtime}
             if is_requested and generates and entry.holds(one):
                 yield entry.runtime, one

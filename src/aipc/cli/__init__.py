@@ -7,6 +7,7 @@ vendor package is loaded before a command needs it.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -14,14 +15,20 @@ from typing import NoReturn
 import click
 
 from aipc import telemetry
-from aipc.cli.command_group import Invocation, commands
-from aipc.cli.output import flush, make_streams_utf8, report_failure
+from aipc.child import leave_no_core_file
+from aipc.cli.arguments.command_group import Invocation, commands
+from aipc.cli.screen.output import flush, make_streams_utf8, report_failure
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C."""
     telemetry.switch_off()
+    leave_no_core_file()
     make_streams_utf8()
+    if arguments is None and "_AIPC_COMPLETE" in os.environ:
+        from aipc.cli.completion import answer_shell
+
+        sys.exit(answer_shell())
     status = run_command(list(sys.argv[1:] if arguments is None else arguments))
     # Looking through all of it for garbage as the interpreter ends took 0.08 s after a session.
     gc.freeze()

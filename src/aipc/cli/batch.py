@@ -15,10 +15,12 @@ import click
 from aipc import units
 from aipc.batch.options import BatchOptions
 from aipc.batch.ray.options import HERE, ClusterOptions
-from aipc.cli.batch_display import batch_display
-from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import STOPPED, notice, write_json
-from aipc.cli.session_flags import MODEL_HELP, loading_flags, plain_loading, sampling_of
+from aipc.cli.arguments.command import SectionedCommand, section
+from aipc.cli.arguments.model_parameter import adapter_flag, model_option
+from aipc.cli.arguments.option_flags import flags_of, given
+from aipc.cli.arguments.session_flags import loading_flags, plain_loading, sampling_of
+from aipc.cli.screen.batch_display import batch_display
+from aipc.cli.screen.output import STOPPED, notice, write_json
 from aipc.errors import UsageError
 from aipc.options import describe
 from aipc.runtimes.sampling import Sampling
@@ -27,18 +29,14 @@ if TYPE_CHECKING:
     from aipc.batch.runner import BatchSummary
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path, allow_dash=True))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
-@click.option(
-    "-m",
-    "--model",
-    metavar="MODEL",
-    help=f"Answers every line, whatever the line names. {MODEL_HELP}",
-)
-@flags_of(BatchOptions)
+@model_option
+@adapter_flag
+@section("Batch", flags_of(BatchOptions))
 @click.option("--system", metavar="TEXT", help="Of prompts: a system message before each.")
-@flags_of(Sampling)
+@section("Sampling", flags_of(Sampling))
 @loading_flags
 @click.option(
     "--ray",
@@ -48,7 +46,7 @@ if TYPE_CHECKING:
     help="Answered by a Ray cluster: HOST:PORT of its head, or auto on a node of one; without an "
     "address Ray is started here. Behind IN and OUT.",
 )
-@flags_of(ClusterOptions)
+@section("Batch", flags_of(ClusterOptions))
 @click.option("--json", "wants_json", is_flag=True, help="What became of it, as JSON on stdout.")
 def batch(
     source: Path, out: Path, model: str | None, system: str | None, wants_json: bool, **flags: Any
@@ -60,7 +58,8 @@ def batch(
     --prompt-column IN is a table of prompts: .jsonl, .csv or .parquet; sampling flags and --system
     are for prompts. "-" reads from stdin.
 
-    Every line is checked before the first is asked. Stopped or killed at any moment, the same
+    MODEL answers every line, whatever the line names. Every line is checked before the first is
+    asked. Stopped or killed at any moment, the same
     command goes on where it was. Exit status: 0 all answered, 1 some failed or are left, 2 lines
     that can't be asked, 130 stopped by Ctrl-C.
     """
@@ -98,7 +97,7 @@ def _run(
             system=system or "",
             progress=shown.progress,
             notify=shown.notice,
-            watch=shown.watch,
+            show_counts=shown.show_counts,
             heeds_signals=True,
             ray=flags["ray"],
             cluster=flags["cluster"],

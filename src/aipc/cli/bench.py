@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import notice, write_json, write_line
-from aipc.cli.progress_bar import display
-from aipc.cli.session_flags import loading_flags, session_options
+from aipc.cli.arguments.command import SectionedCommand, section
+from aipc.cli.arguments.exclusions import refuse_beside
+from aipc.cli.arguments.model_parameter import adapter_flag, model_parameter
+from aipc.cli.arguments.option_flags import flags_of, given
+from aipc.cli.arguments.session_flags import loading_flags, session_options
+from aipc.cli.screen.output import notice, write_json, write_line
+from aipc.cli.screen.progress_bar import display
 from aipc.convert.recipe import Recipe
 from aipc.errors import MeasurementError, UsageError
 from aipc.measure.bench.options import BenchOptions
@@ -48,8 +51,9 @@ def _lengths_flag(flag: str, name: str, default: str, what: str) -> Callable[[F]
     )
 
 
-@click.command()
-@click.argument("model", required=False)
+@click.command(cls=SectionedCommand)
+@model_parameter()
+@adapter_flag
 @_lengths_flag("--prompt", "prompts", "32,256", "Prompt lengths in tokens.")
 @_lengths_flag(
     "--tokens", "outputs", "64", "Answer lengths in tokens; nothing ends an answer early."
@@ -60,7 +64,7 @@ def _lengths_flag(flag: str, name: str, default: str, what: str) -> Callable[[F]
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Cut the prompts from this file; without it they are random token ids.",
 )
-@flags_of(BenchOptions)
+@section("Measurement", flags_of(BenchOptions))
 @click.option(
     "--peer",
     "peers",
@@ -119,10 +123,13 @@ def bench(
     quoted as ratios with intervals. The raw samples go into a result file.
     """
     if compare is not None:
+        refuse_beside("--compare", {"compare", "wants_json"})
         _compare(*compare, wants_json=wants_json)
     elif "list" in flags["peers"]:
+        refuse_beside("--peer list", {"peers"})
         _list_peers()
     elif installs:
+        refuse_beside("--install-peer", {"installs"})
         _install(installs)
     elif fleet is not None:
         _measure_fleet(_plan(model, flags), fleet, output, wants_json=wants_json)
@@ -137,6 +144,12 @@ def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
     if flags["emulate"]:
         raise UsageError("an emulated NPU has no speed worth measuring", "leave out --emulate")
     text: Path | None = flags["text"]
+    peers, pythons = tuple(map(read_spec, flags["peers"])), dict(map(read_python, flags["pythons"]))
+    for name in pythons:
+        if name not in {peer.name for peer in peers}:
+            raise UsageError(
+                f"--peer-python names {name}, which is not measured", f"add --peer {name}"
+            )
     return BenchPlan(
         model=model,
         wanted=session_options(flags),
@@ -145,8 +158,8 @@ def _plan(model: str | None, flags: dict[str, Any]) -> BenchPlan:
         outputs=flags["outputs"],
         batches=flags["batches"],
         text=None if text is None else text.read_text("utf-8", errors="replace"),
-        peers=tuple(map(read_spec, flags["peers"])),
-        pythons=dict(map(read_python, flags["pythons"])),
+        peers=peers,
+        pythons=pythons,
         options=given(BenchOptions, flags) or BenchOptions(),
     )
 
@@ -180,7 +193,7 @@ def _measure_fleet(plan: BenchPlan, address: str, output: Path | None, *, wants_
         failures = [{"node": node, "error": str(error)} for node, error in found.failures]
         write_json({"files": [str(file) for file in found.files], "failures": failures})
     elif found.files:
-        from aipc.cli.bench_tables import write_fleet
+        from aipc.cli.screen.bench_tables import write_fleet
 
         write_fleet([result.read(file) for file in found.files])
     if found.files:
@@ -199,7 +212,7 @@ def _show(found: Result, *, wants_json: bool) -> None:
 
         write_json(plain(found))
         return
-    from aipc.cli.bench_tables import write_result
+    from aipc.cli.screen.bench_tables import write_result
 
     write_result(found)
 
@@ -213,7 +226,7 @@ def _compare(first: Path, second: Path, *, wants_json: bool) -> None:
     if wants_json:
         write_json(plain(found))
         return
-    from aipc.cli.bench_tables import write_ratios
+    from aipc.cli.screen.bench_tables import write_ratios
 
     for note in found.notes:
         notice(f"note: {note}")
@@ -222,7 +235,7 @@ def _compare(first: Path, second: Path, *, wants_json: bool) -> None:
 
 
 def _list_peers() -> None:
-    from aipc.cli.output import write_table
+    from aipc.cli.screen.output import write_table
     from aipc.measure.peers.peers import peers
 
     rows = [

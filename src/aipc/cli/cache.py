@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import local_date, notice, write_json, write_line, write_table
-from aipc.cli.progress_bar import display
+from aipc.cli.arguments.command import section
+from aipc.cli.arguments.command_group import CommandGroup
+from aipc.cli.arguments.model_parameter import model_parameter
+from aipc.cli.arguments.option_flags import flags_of, given
+from aipc.cli.screen.output import local_date, notice, write_json, write_line, write_table
+from aipc.cli.screen.progress_bar import display
 from aipc.errors import UsageError
 from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.units import amount
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 _json = click.option("--json", "wants_json", is_flag=True, help="JSON, with every fact.")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def cache() -> None:
     """List, make and remove models compiled for the NPU, and weights kept ready for the CPU.
 
@@ -51,7 +54,7 @@ def list_(wants_json: bool) -> None:
 
 
 @cache.command()
-@click.argument("model")
+@model_parameter(is_required=True)
 @click.option(
     "--device",
     type=click.Choice(["npu", "cpu"]),
@@ -60,7 +63,7 @@ def list_(wants_json: bool) -> None:
     help="cpu: keep the weights ready for ONNX Runtime.",
 )
 @click.option("--emulate", is_flag=True, help="For the NPU's pipeline on the CPU.")
-@flags_of(NpuOptions)
+@section("NPU", flags_of(NpuOptions))
 def prebuild(model: str, device: str, emulate: bool, **flags: Any) -> None:
     """Make now what a load would wait for: MODEL compiled, or its weights arranged."""
     if device == "npu":
@@ -81,16 +84,16 @@ def _arrange(model: str) -> None:
     with display() as progress:
         prepared = prepare_session(model, wanted, progress=progress, notify=progress.notice)
         made = make_ready(prepared.folder, Store(), progress)
-    write_line(f"{'ready' if made else 'ready already'} for the CPU: {prepared.source.label}")
+    write_line(f"{'ready' if made else 'ready already'} for the CPU: {prepared.facts['model']}")
 
 
 def _compile(model: str, emulate: bool, flags: Mapping[str, Any]) -> None:
-    from aipc.session import session
+    from aipc.session import loading
 
     options = given(NpuOptions, flags) or NpuOptions()
     with (
         display() as progress,
-        session.load(
+        loading.load(
             model,
             device="npu",
             emulate=emulate,

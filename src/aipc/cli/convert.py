@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import notice, notice_folded, write_json, write_line
-from aipc.cli.progress_bar import display
-from aipc.convert.quality import FIGURES_PARAMETERS, ConversionQuality
+from aipc.cli.arguments.command import SectionedCommand
+from aipc.cli.arguments.model_parameter import adapter_flag, model_parameter
+from aipc.cli.arguments.option_flags import given
+from aipc.cli.arguments.session_flags import recipe_flags
+from aipc.cli.screen.output import notice, notice_folded, write_json, write_line
+from aipc.cli.screen.progress_bar import display
+from aipc.convert.quality import FIGURES_PARAMETERS, ConversionQuality, stated_reading
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.units import amount, nats
@@ -20,9 +23,10 @@ if TYPE_CHECKING:
     from aipc.session.convert import Converted
 
 
-@click.command()
-@click.argument("model")
-@flags_of(Recipe)
+@click.command(cls=SectionedCommand)
+@model_parameter(is_required=True)
+@adapter_flag
+@recipe_flags
 @click.option(
     "-o",
     "--output",
@@ -47,10 +51,16 @@ if TYPE_CHECKING:
     "Runtime; it has cpu as well). It sets the flags not given.",
 )
 @click.option(
+    "--activations",
+    type=click.Choice(["fp16", "fp32"]),
+    help="What it computes in, with --for webgpu: fp16, or fp32 for devices that lack it (as "
+    "`aipc devices` lists them). Left out: fp16.",
+)
+@click.option(
     "--check",
     is_flag=True,
-    help="Compare its next tokens with the float model's, on a text of a few hundred; what is "
-    "broken is not kept.",
+    help="Compare its next tokens with the float model's, on a text of a few hundred (of a model "
+    "that writes none its vectors or scores); what is broken is not kept.",
 )
 @click.option("--json", "wants_json", is_flag=True, help="One JSON object: path, size, facts.")
 def convert(
@@ -58,14 +68,12 @@ def convert(
     output: Path | None,
     runtime: str,
     target: str,
+    activations: str | None,
     check: bool,
     wants_json: bool,
     **flags: Any,
 ) -> None:
-    """Make an artifact from MODEL and print its path.
-
-    MODEL is a short name, a hub id (org/name[@revision]), a checkpoint folder or a .gguf file.
-    """
+    """Make an artifact from MODEL and print its path."""
     own = find_target(target, runtime).recipe
     is_own_format = flags["weight_format"] in {None, own.weight_format}
     recipe = given(Recipe, flags, own if is_own_format else None)
@@ -79,6 +87,7 @@ def convert(
             target=target,
             output=output,
             runtime=runtime,
+            activations=activations or "",
             check=TextCheck() if check else None,
             progress=progress,
             notify=progress.notice,
@@ -96,8 +105,10 @@ def convert(
 
 
 def _quality_lines(made: Converted) -> Iterator[str]:
-    quality = made.quality
-    if quality is not None:
+    quality, reading = made.quality, stated_reading(made.facts)
+    if reading is not None:
+        yield f"quality: {reading} (measured on {reading.texts} texts)"
+    elif quality is not None:
         yield _quality_line(quality)
     elif "quality" in made.facts:
         yield "quality: nobody has measured this recipe; --check measures it on this model"

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.output import columns, notice, write_folded, write_json, write_line, write_table
+from aipc.cli.arguments.command import SectionedCommand
+from aipc.cli.arguments.exclusions import refuse_beside
+from aipc.cli.screen.output import (
+    columns,
+    notice,
+    write_folded,
+    write_json,
+    write_line,
+    write_table,
+)
+from aipc.errors import ArtifactError
 from aipc.units import amount
 
 if TYPE_CHECKING:
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
 _LABEL = 9  # columns that the longest label and its space take
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.option("--explain", "wants_reasons", is_flag=True, help="What --device auto takes, and why.")
 @click.option("--json", "wants_json", is_flag=True, help="One JSON object with every fact.")
 @click.option("--ray", "wants_ray", is_flag=True, help="Flags that declare them to `ray start`.")
@@ -34,6 +44,8 @@ def devices(wants_reasons: bool, wants_json: bool, wants_ray: bool) -> None:
     """
     from aipc.devices.machine import this_machine
 
+    if wants_ray:
+        refuse_beside("--ray", {"wants_ray"})
     machine = this_machine()
     if wants_ray:
         from aipc.cluster.nodes import start_flags
@@ -47,12 +59,22 @@ def devices(wants_reasons: bool, wants_json: bool, wants_ray: bool) -> None:
         _write_reasons(machine)
     else:
         _write_machine(machine)
-    for problem in machine.problems:
+    for problem in (*machine.problems, *_store_problems()):
         notice(f"problem: {problem}")
+
+
+def _store_problems() -> Iterator[str]:
+    from aipc.models.store import Store, default_home
+
+    try:
+        Store(default_home()).check_writable()
+    except ArtifactError as error:
+        yield str(error)
 
 
 def _facts(machine: Machine, *, wants_reasons: bool) -> dict[str, Any]:
     facts = dataclasses.asdict(machine)
+    facts["problems"] = [*facts["problems"], *_store_problems()]
     if wants_reasons:
         from aipc.choose.order import explain
 
@@ -99,17 +121,24 @@ def _machine_lines(machine: Machine) -> list[str]:
     cores = "" if cpu.physical_cores is None else f"{cpu.physical_cores} cores, "
     free = f", {amount(memory.available)} available"
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    return [
+    lines = (
         f"processor  {cpu.name}: {cores}{cpu.usable_threads} threads",
         f"           {' '.join(cpu.features) or 'no matrix instructions known'}",
         f"memory     {amount(memory.total)}{free}",
         f"system     {machine.system}, Python {machine.python}",
-        *textwrap.wrap(
-            f"versions   {versions or 'no runtime installed'}",
+        f"versions   {versions or 'no runtime installed'}",
+    )
+    return [
+        part
+        for line in lines
+        for part in textwrap.wrap(
+            line,
             columns(),
             subsequent_indent=" " * 11,
             break_on_hyphens=False,
-        ),
+            break_long_words=False,
+            drop_whitespace=True,
+        )
     ]
 
 
@@ -140,9 +169,9 @@ def _write_tuned(machine: Machine) -> None:
 
 def _tuned() -> Sequence[Tuned]:
     from aipc.choose.measured import Records
-    from aipc.models.store import Store
+    from aipc.models.store import Store, default_home
 
-    found, wrong = Records(Store().tuned).all()
+    found, wrong = Records(Store(default_home()).tuned).all()
     for error in wrong:
         notice(f"problem: {error}")
     return found

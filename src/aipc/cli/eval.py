@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import notice, write_json, write_line
-from aipc.cli.progress_bar import display
-from aipc.cli.session_flags import MODEL_HELP, loading_flags, open_session
+from aipc.cli.arguments.command import SectionedCommand, section
+from aipc.cli.arguments.model_parameter import adapter_flag, model_parameter
+from aipc.cli.arguments.option_flags import flags_of, given
+from aipc.cli.arguments.session_flags import loading_flags, open_session
+from aipc.cli.screen.output import notice, write_json, write_line
+from aipc.cli.screen.progress_bar import display
 from aipc.measure.quality.passages import Cut, read_passages
 
 if TYPE_CHECKING:
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
 _LABEL = 16  # columns that the longest label and its space take
 
 
-@click.command(epilog=f"MODEL: {MODEL_HELP}")
-@click.argument("model", required=False)
+@click.command(cls=SectionedCommand)
+@model_parameter(is_required=True)
+@adapter_flag
 @click.option(
     "--against",
     metavar="MODEL",
@@ -34,7 +37,7 @@ _LABEL = 16  # columns that the longest label and its space take
 @click.option(
     "--text", metavar="FILE", default="builtin", help="Judge on this text, not on the builtin one."
 )
-@flags_of(Cut)
+@section("Measurement", flags_of(Cut))
 @click.option("--tasks/--no-tasks", default=True, help="Have it answer questions too.")
 @loading_flags
 @click.option("--json", "wants_json", is_flag=True, help="One JSON object with every figure.")
@@ -46,7 +49,7 @@ _LABEL = 16  # columns that the longest label and its space take
     help="Keep the result in a new JSON file.",
 )
 def eval(  # noqa: A001 - the command's name
-    model: str | None,
+    model: str,
     against: str | None,
     text: str,
     tasks: bool,
@@ -62,8 +65,11 @@ def eval(  # noqa: A001 - the command's name
     cut = given(Cut, flags, Cut())
     from aipc.measure.quality import evaluation
     from aipc.measure.quality.quality import EvaluationText
+    from aipc.models import names
     from aipc.models.store import Store
 
+    if names.split(model)[1]:
+        names.resolve(model)  # refuses an adapter beside an artifact, whose scores have none
     exam = EvaluationText(read_passages(text), cut or Cut())
     with display() as progress:
         found = evaluation.evaluate(

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import notice, notice_folded, write_json, write_line
-from aipc.cli.progress_bar import display
+from aipc.cli.arguments.command import SectionedCommand, section
+from aipc.cli.arguments.model_parameter import model_parameter
+from aipc.cli.arguments.option_flags import flags_of, given
+from aipc.cli.arguments.session_flags import recipe_flags
+from aipc.cli.screen.output import notice, notice_folded, write_json, write_line
+from aipc.cli.screen.progress_bar import display
 from aipc.convert.recipe import Recipe
 from aipc.export.options import ServingOptions
 
@@ -20,8 +23,8 @@ _DEVICES = {"gpu": "--device /dev/dri ", "npu": "--device /dev/accel "}
 """What the container has to be given, by the device."""
 
 
-@click.command()
-@click.argument("model")
+@click.command(cls=SectionedCommand)
+@model_parameter(is_required=True)
 @click.option(
     "--ovms",
     "root",
@@ -45,12 +48,11 @@ _DEVICES = {"gpu": "--device /dev/dri ", "npu": "--device /dev/accel "}
     help="Where a cluster finds DIR: pvc://CLAIM[/PATH], s3://BUCKET …; for KServe's manifest.",
 )
 @click.option("--json", "wants_json", is_flag=True, help="One JSON object: paths, version, why.")
-@flags_of(ServingOptions)
-@flags_of(Recipe)
+@section("Serving", flags_of(ServingOptions))
+@recipe_flags
 def export(model: str, root: Path, wants_json: bool, **flags: Any) -> None:
     """Write MODEL as OpenVINO Model Server and KServe take it, and print the folder.
 
-    MODEL is a short name, a hub id, a checkpoint folder, a .gguf file or an artifact folder.
     Weights are hard links to those in the store where both are on one disk.
     """
     recipe, options = given(Recipe, flags), given(ServingOptions, flags)

@@ -7,17 +7,20 @@ from typing import Any
 
 import click
 
-from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import write_line
-from aipc.cli.progress_bar import display
+from aipc.cli.arguments.command import SectionedCommand
+from aipc.cli.arguments.model_parameter import model_parameter
+from aipc.cli.arguments.option_flags import given
+from aipc.cli.arguments.session_flags import recipe_flags
+from aipc.cli.screen.output import write_line
+from aipc.cli.screen.progress_bar import display
 from aipc.convert.recipe import Recipe
 from aipc.errors import UsageError
 
 _OF_A_MIRROR = {"target": "--for", "runtime": "--runtime", "sha256": "--sha256"}
 
 
-@click.command()
-@click.argument("model")
+@click.command(cls=SectionedCommand)
+@model_parameter(is_required=True)
 @click.option(
     "--from",
     "address",
@@ -36,7 +39,7 @@ _OF_A_MIRROR = {"target": "--for", "runtime": "--runtime", "sha256": "--sha256"}
 @click.option(
     "--runtime", default="", metavar="NAME", help="The runtime that opens it: openvino or onnx."
 )
-@flags_of(Recipe)
+@recipe_flags
 def pull(model: str, address: str | None, **flags: Any) -> None:
     """Fetch MODEL into the store, if it is not there yet, and print its path.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.answer import (
+from aipc.cli.answering.answer import (
     as_json,
     read_sampling,
     show,
@@ -18,12 +18,20 @@ from aipc.cli.answer import (
     timing_facts,
     warn_if_cut,
 )
-from aipc.cli.loop import loop_flag, loop_of, loop_options, loop_remedies, warn_if_looped
-from aipc.cli.output import notice, write_json
-from aipc.cli.server_session import find_server, keep_warm_flag, server_flags
-from aipc.cli.session_flags import make_ready_later, open_session, sampling_of, session_flags
-from aipc.cli.stdin import check_text, read_prompt
-from aipc.cli.thinking import thinking_flags, thinking_options
+from aipc.cli.answering.loop import loop_flag, loop_of, loop_options, loop_remedies, warn_if_looped
+from aipc.cli.answering.server_session import find_server, keep_warm_flag, server_flags
+from aipc.cli.answering.stdin import check_text, read_prompt
+from aipc.cli.answering.thinking import thinking_flags, thinking_options
+from aipc.cli.arguments.command import SectionedCommand, section
+from aipc.cli.arguments.model_parameter import adapter_flag, model_option
+from aipc.cli.arguments.prompt_argument import read_argument
+from aipc.cli.arguments.session_flags import (
+    make_ready_later,
+    open_session,
+    sampling_of,
+    session_flags,
+)
+from aipc.cli.screen.output import notice, write_json
 from aipc.errors import GenerationError, UsageError
 from aipc.runtimes.base import MOST_ALTERNATIVES
 
@@ -87,17 +95,22 @@ def _content(name: str) -> str:
         ) from error
 
 
-@click.command()
-@click.argument("prompt", required=False)
+@click.command(cls=SectionedCommand)
+@click.argument("words", nargs=-1, metavar="[PROMPT]")
+@model_option
+@adapter_flag
 @session_flags
 @loop_flag
 @thinking_flags
 @server_flags
 @keep_warm_flag
-@click.option("--system", metavar="TEXT", help="Instructions that come before the prompt.")
-@click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
-@schema_flag
-@click.option("--ignore-eos", is_flag=True, help="Go on past the end, to --max-new-tokens.")
+@section(
+    "Answer",
+    click.option("--system", metavar="TEXT", help="Instructions that come before the prompt."),
+    click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable."),
+    schema_flag,
+    click.option("--ignore-eos", is_flag=True, help="Go on past the end, to --max-new-tokens."),
+)
 @click.option(
     "--top-logprobs",
     type=click.IntRange(1, MOST_ALTERNATIVES),
@@ -110,7 +123,7 @@ def _content(name: str) -> str:
     "--json", "wants_json", is_flag=True, help="One JSON object: text, tokens, timings, facts."
 )
 def run(
-    prompt: str | None,
+    words: tuple[str, ...],
     system: str | None,
     stop: tuple[str, ...],
     schema: str | None,
@@ -128,6 +141,7 @@ def run(
     -m the default model answers; it is fetched and converted at its first use. Sampling options
     left out are as the model's makers state them; --explain says where each comes from.
     """
+    prompt = read_argument(words, flags["model"])
     options = sampling_of(flags)
     if top_logprobs is not None and not wants_json:
         raise UsageError("--top-logprobs is told with --json alone", "add --json")
@@ -146,7 +160,8 @@ def run(
     server = find_server(flags, notice, stop, tells_tokens=top_logprobs is not None)
     with server or _load(question, flags) as session:
         is_cold = "server" not in session.facts
-        sampling = read_sampling(options, session.facts) if wants_reasons or wants_json else None
+        tells = wants_reasons or wants_json
+        sampling = read_sampling(options, session.facts, form) if tells else None
         if sampling is not None and sampling.decoding.temperature:
             options["seed"] = sampling.decoding.seed  # the one that is stated
         if wants_reasons:

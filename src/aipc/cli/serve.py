@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.command_group import Invocation
-from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import notice
-from aipc.cli.session_flags import MODEL_HELP, device_flags, plain_loading
+from aipc.cli.arguments.command import SectionedCommand, section
+from aipc.cli.arguments.command_group import Invocation
+from aipc.cli.arguments.model_parameter import MODEL_HELP, models_parameter
+from aipc.cli.arguments.option_flags import flags_of, given
+from aipc.cli.arguments.session_flags import device_flags, plain_loading
+from aipc.cli.screen.output import notice
+from aipc.errors import UsageError
 from aipc.pool.options import PoolOptions
 from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
+from aipc.serve.http.client_limits import ClientLimits
+
+if TYPE_CHECKING:
+    from aipc.pool.model_registry import ModelRegistry
 
 
-@click.command()
-@click.option(
-    "-m",
-    "--model",
-    "models",
-    multiple=True,
-    metavar="MODEL",
-    help=f"{MODEL_HELP} Repeat it for more; the first, or the default model, is loaded at once.",
+@click.command(cls=SectionedCommand)
+@models_parameter(
+    what=f"{MODEL_HELP} Repeat it for more; the first, or the default model, is loaded at once."
 )
 @click.option(
     "--alias",
@@ -33,7 +37,15 @@ from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
     metavar="NAME=MODEL",
     help="Another name for a model here, such as 'claude-*=MODEL'; repeatable.",
 )
-@flags_of(Binding)
+@click.option(
+    "--adapter",
+    "adapters",
+    multiple=True,
+    metavar="NAME=DIR[:SCALE]",
+    help="A LoRA adapter of the first model, not merged: requests choose it as MODEL:NAME; "
+    "repeatable.",
+)
+@section("Serving", flags_of(Binding))
 @click.option(
     "--allow-host",
     "allowed_hosts",
@@ -55,61 +67,86 @@ from aipc.serve.http.binding import KEY_VARIABLE, Binding, read_key
     metavar="FILE",
     help=f"The key that clients have to show; without it {KEY_VARIABLE} is taken, if it is set.",
 )
-@flags_of(PoolOptions)
+@section("Serving", flags_of(ClientLimits))
+@section("Serving", flags_of(PoolOptions))
 @device_flags
-def serve(
-    models: tuple[str, ...],
-    aliases: tuple[str, ...],
-    allowed_hosts: tuple[str, ...],
-    allowed_origins: tuple[str, ...],
-    api_key_file: Path | None,
-    **flags: Any,
-) -> None:
+def serve(models: tuple[str, ...], aliases: tuple[str, ...], **flags: Any) -> None:
     """Answer OpenAI's, Anthropic's and Ollama's API, and people in a browser, from models here.
 
     Requests may name the models given here and those whole in the store; each is loaded when it
     is first requested, and the one unused for longest goes when memory is short. Ctrl-C,
     SIGTERM or SIGHUP lets answers under way end, a second Ctrl-C does not.
     """
-    binding = Binding(
-        **_given(Binding, flags),
-        allowed_hosts=allowed_hosts,
-        allowed_origins=allowed_origins,
-        api_key=read_key(api_key_file),
-    )
-    options = given(PoolOptions, flags) or PoolOptions()
-    _serve(models, aliases, binding, options, plain_loading(flags))
-
-
-def _serve(
-    models: tuple[str, ...],
-    aliases: tuple[str, ...],
-    binding: Binding,
-    options: PoolOptions,
-    loading: dict[str, Any],
-) -> None:
+    wanted = read_options(models, aliases, flags)
     from aipc.devices.counters.monitor import Monitor
     from aipc.devices.counters.watch import find_counters
-    from aipc.models.names import CATALOGUE
-    from aipc.models.store import Store
-    from aipc.pool.model_registry import ModelRegistry
     from aipc.pool.pool import Pool
     from aipc.serve import server
     from aipc.serve.announcement import announced
     from aipc.serve.http.listening import listen
 
-    store = Store()
-    registry = ModelRegistry(models or (CATALOGUE.default.name,), store, aliases)
-    loading["work"] = "serve"
-    pool = Pool(registry, options, device=loading.pop("device"), loading=loading)
+    store, loading = wanted.registry.store, {**wanted.loading, "work": "serve"}
+    pool = Pool(wanted.registry, wanted.pool, device=loading.pop("device"), loading=loading)
     monitor = Monitor(find_counters(), store.running)
-    listeners, binding = listen(binding)
+    listeners, binding = listen(wanted.binding)
     debug = click.get_current_context().ensure_object(Invocation).debug
     server.log_to(logging.StreamHandler(), debug=debug)
     first = pool.models()[0].name
     _greet(binding, first)
     with announced(store.servers, binding, notice):
         server.serve(pool, monitor, listeners, binding, first=first, notify=notice)
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """All that `aipc serve` is told on its line; ``loading`` is how each model is loaded."""
+
+    binding: Binding
+    pool: PoolOptions
+    loading: Mapping[str, Any]
+    registry: ModelRegistry
+
+
+def read_options(
+    models: tuple[str, ...], aliases: tuple[str, ...], flags: Mapping[str, Any]
+) -> ServeOptions:
+    """Check everything that can be checked before the server listens; nothing is fetched.
+
+    Raises:
+        UsageError: options that are refused, alone or together, or a key that can't be used.
+        ModelError: there is no such model.
+    """
+    from aipc.models.catalogue import CATALOGUE
+    from aipc.models.store import Store
+    from aipc.pool.model_registry import ModelRegistry
+
+    return ServeOptions(
+        Binding(
+            **_given(Binding, flags),
+            limits=given(ClientLimits, flags) or ClientLimits(),
+            api_key=read_key(flags["api_key_file"]),
+        ),
+        given(PoolOptions, flags) or PoolOptions(),
+        plain_loading(flags),
+        ModelRegistry(
+            models or (CATALOGUE.default.name,),
+            Store(),
+            aliases,
+            adapters=_by_name(flags["adapters"]),
+        ),
+    )
+
+
+def _by_name(adapters: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in adapters:
+        name, equals, adapter = one.partition("=")
+        if not (name and equals and adapter):
+            raise UsageError(f"--adapter '{one}' is no NAME=DIR", "write poet=./my-lora, say")
+        if name in found:
+            raise UsageError(f"--adapter gives {name} twice", "give each its own name")
+        found[name] = adapter
+    return found
 
 
 def _greet(binding: Binding, model: str) -> None:
@@ -120,7 +157,7 @@ def _greet(binding: Binding, model: str) -> None:
     notice(f"key    {key}")
 
 
-def _given(cls: type, flags: dict[str, Any]) -> dict[str, Any]:
+def _given(cls: type, flags: Mapping[str, Any]) -> dict[str, Any]:
     """The options of ``cls`` that were given: another of its fields decides what is allowed."""
     names = {field.name for field in dataclasses.fields(cls)}
     return {name: value for name, value in flags.items() if name in names and value is not None}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.output import write_json, write_line, write_table
+from aipc.cli.arguments.command import SectionedCommand
+from aipc.cli.screen.output import fitting, write_json, write_line, write_table
 from aipc.units import amount
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _ABSENT = "-"
 _FIRST_S = 0.5
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.option(
     "--interval",
     type=click.FloatRange(0.1, 3600),
@@ -85,10 +86,11 @@ def _show_live(snapshots: Iterator[Snapshot]) -> None:
         drawn = []
         for columns, rows in _tables(snapshot):
             table = Table(box=None, pad_edge=False)
-            for column in columns:
+            kept = fitting(columns, rows)
+            for column in (columns[at] for at in kept):
                 table.add_column(column, justify="right" if column in _RIGHT else "left")
             for row in rows:
-                table.add_row(*row)
+                table.add_row(*(row[at] for at in kept))
             drawn.append(table)
         return Group(*drawn)
 

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aipc.cli.option_flags import flags_of, given
-from aipc.cli.output import notice, write_folded, write_json, write_line, write_table
-from aipc.cli.progress_bar import display
+from aipc.cli.arguments.command import SectionedCommand, section
+from aipc.cli.arguments.exclusions import refuse_beside
+from aipc.cli.arguments.model_parameter import adapter_flag, model_parameter
+from aipc.cli.arguments.option_flags import flags_of, given
+from aipc.cli.screen.output import notice, write_folded, write_json, write_line, write_table
+from aipc.cli.screen.progress_bar import display
 from aipc.devices.device import NAMES
 from aipc.errors import UsageError
 from aipc.measure.tune.goal import GOALS, TuneOptions
@@ -37,7 +40,10 @@ def write_tuning(tuning: Tuning) -> None:
     write_line()
     write_folded(f"chosen for {tuned.goal}: {tuned.setup}")
     write_folded(f"{outcome.verdict}; measured in {outcome.seconds:.0f} s")
-    write_folded(f"The same without tuning: {tuned.setup.flags}")
+    if tuning.is_kept:
+        write_folded(f"The same without tuning: {tuned.setup.flags}")
+    else:
+        write_folded("nothing was compared, and nothing is kept; a longer --budget compares more")
 
 
 def _by_reason(skipped: Sequence[Skipped]) -> dict[str, list[Setup]]:
@@ -82,8 +88,9 @@ def _trial_row(trial: Trial, tuned: Tuned) -> tuple[str, ...]:
     )
 
 
-@click.command()
-@click.argument("model", required=False)
+@click.command(cls=SectionedCommand)
+@model_parameter()
+@adapter_flag
 @click.option(
     "--for",
     "goal",
@@ -93,7 +100,7 @@ def _trial_row(trial: Trial, tuned: Tuned) -> tuple[str, ...]:
     help="What the choice is made for: the time of one answer, eight answers at once, energy a "
     "token, or the least loss of quality at about the default's speed.",
 )
-@flags_of(TuneOptions)
+@section("Measurement", flags_of(TuneOptions))
 @click.option("--device", default="auto", metavar="NAME", help=f"One of {', '.join(NAMES)}.")
 @click.option("--runtime", default="auto", metavar="NAME", help="auto, openvino or onnx.")
 @click.option("--list", "wants_list", is_flag=True, help="Show what was tuned on this computer.")
@@ -116,11 +123,13 @@ def tune(
     """
     options = given(TuneOptions, flags)
     if wants_list:
+        refuse_beside("--list", {"wants_list", "wants_json"})
         _list(wants_json=wants_json)
         return
     if model is None:
-        raise UsageError("no model was named", "write `aipc tune MODEL`, or --list")
+        raise UsageError("no model was named", "write `aipc tune MODEL`, or `aipc tune --list`")
     if forget:
+        refuse_beside("--forget", {"forget", "model", "model_argument"})
         _forget(model)
         return
     from aipc.measure.tune.tune import tune as measure
@@ -194,4 +203,5 @@ def _facts(tuning: Tuning) -> dict[str, Any]:
         "verdict": outcome.verdict,
         "skipped": [asdict(one) for one in outcome.skipped],
         "seconds": outcome.seconds,
+        "kept": tuning.is_kept,
     }

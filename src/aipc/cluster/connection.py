@@ -16,10 +16,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from aipc import telemetry
+from aipc import remedies, telemetry
 from aipc.errors import ClusterError, UsageError
 
-INSTALL = "pip install 'aipc[ray]'"
 _REACH_S = 5.0
 _CLIENT = "ray://"
 _QUIET = {
@@ -80,7 +79,7 @@ def connected(
 
 def _check_installed() -> None:
     if find_spec("ray") is None:
-        raise ClusterError("Ray is not installed", INSTALL)
+        raise ClusterError("Ray is not installed", remedies.add_extra("ray"))
 
 
 def prepare(address: str | None) -> None:

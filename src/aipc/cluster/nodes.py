@@ -87,7 +87,7 @@ def needs(kind: str, cores: int = 1) -> dict[str, Any]:
 
 def own_resources(devices: Iterable[Device]) -> dict[str, int]:
     """What a node with these devices should declare besides its cores, by Ray's names."""
-    kinds = [device.kind for device in devices]
+    kinds = [device.kind for device in devices if not device.is_software]
     gpus = next((kinds.count(kind) for kind in _GPU_KINDS if kind in kinds), 0)
     counts = {GPU: gpus, NPU: kinds.count("npu")}
     return {name: count for name, count in counts.items() if count}

@@ -14,7 +14,8 @@ import numpy as np
 
 from aipc.checkpoint import Checkpoint
 from aipc.checkpoint.tensors import FLOATS, Grid, GridCodes
-from aipc.convert.network import Matrix, Network
+from aipc.convert.network import Network
+from aipc.convert.parts import Matrix
 from aipc.convert.quantizers.rtn import Quantized, float16_scale
 from aipc.convert.recipe import GROUP_SIZES, WHOLE_ROW, Encoding
 from aipc.convert.targets import Target

@@ -1,6 +1,6 @@
 """Networks that have no graph here: the vendor's own exporter, in a child process.
 
-Exporters need torch, so they are an extra (``pip install 'aipc[export]'``).  They
+Exporters need torch, so they are an extra, "export" (docs/install.md).  They
 refuse a checkpoint that needs code of its own, so that none is ever run.
 """
 
@@ -60,6 +60,11 @@ class Export(ABC):
         """About the size of the artifact on the disk."""
         weights = sum(file.stat().st_size for file in self.source.glob("*.safetensors"))
         return int(weights * SHARES[self.recipe.weight_format])
+
+    @property
+    def room(self) -> int:
+        """As `ConversionPlan.room`; nobody knows what the exporter writes on its way."""
+        return self.nbytes
 
     @property
     def facts(self) -> Mapping[str, Any]:

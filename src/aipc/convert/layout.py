@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from aipc.convert.network import Matrix, Network, Vector
+from aipc.convert.network import Layered
+from aipc.convert.parts import Matrix, Vector
 from aipc.convert.quantizers.rtn import Quantized
 from aipc.convert.recipe import Encoding
 from aipc.convert.rope import RopeTable
@@ -129,7 +130,7 @@ class _Allocator:
 
 
 def lay_out(
-    network: Network,
+    network: Layered,
     encodings: Mapping[str, Encoding],
     packing: Packing,
     tables: Sequence[RopeTable] = (),

@@ -2,52 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
+from aipc.convert.feed_forward import Experts, FeedForward
+from aipc.convert.parts import Compound, Matrix, Vector
 from aipc.convert.rope import Rope
 
 UNIT_EPSILON = 1e-6
 """Added to the square of the length by which `GatedDelta` divides queries and keys."""
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """Weights [rows, columns] of one product: checkpoint tensors stacked in order."""
-
-    name: str
-    tensors: tuple[str, ...]
-    rows: int
-    columns: int
-
-    @property
-    def weights(self) -> int:
-        return self.rows * self.columns
-
-
-@dataclass(frozen=True)
-class Vector:
-    """A norm weight, a bias or taps, in float: checkpoint tensors joined in order.
-
-    ``offset`` is added to the checkpoint's values (some networks store norm weights less 1).
-    Each of the ``length`` entries is a number, or of the shape ``entry``.
-    """
-
-    name: str
-    tensors: tuple[str, ...]
-    length: int
-    offset: float = 0.0
-    entry: tuple[int, ...] = ()
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (self.length, *self.entry)
-
-    @property
-    def weights(self) -> int:
-        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -62,7 +26,8 @@ class Attention:
     values are normed by the head, without a weight, where ``norms_values``.  A block that
     ``shares`` has queries alone and takes the keys and values of the block of that index.  Where it
     is ``gated``, each query head is followed by a gate as wide, whose sigmoid multiplies what the
-    head attends to (Qwen3.5).
+    head attends to (Qwen3.5).  Each head's ``sinks`` entry is one more score in its softmax, not
+    multiplied by ``scale``, whose share goes to no token (gpt-oss).
     """
 
     heads: int
@@ -81,6 +46,7 @@ class Attention:
     norms_values: bool = False
     shares: int | None = None
     gated: bool = False
+    sinks: Vector | None = None
 
     @property
     def query_rows(self) -> int:
@@ -160,8 +126,8 @@ class TokenGate:
 
 
 @dataclass(frozen=True)
-class Block:
-    """One layer: norm, mixer, norm; norm, gated feed-forward, norm; what it makes of the token.
+class Block(Compound):
+    """One layer: norm, mixer, norm; norm, feed-forward, norm; what it makes of the token.
 
     Each norm and bias is None where a network has none.  All is multiplied by ``scale``, one
     number, in the end.
@@ -171,35 +137,34 @@ class Block:
     mixer: Mixer
     mixer_out_norm: Vector | None
     feed_forward_norm: Vector | None
-    gate_up: Matrix
-    gate_up_bias: Vector | None
-    down: Matrix
-    down_bias: Vector | None
+    feed_forward: FeedForward | Experts
     feed_forward_out_norm: Vector | None
     token_gate: TokenGate | None = None
     scale: Vector | None = None
 
-    @property
-    def matrices(self) -> tuple[Matrix, ...]:
-        """In the order of use."""
-        return tuple(_parts(self, Matrix))
+
+class Layered(Protocol):
+    """What every network is to those who store its weights."""
 
     @property
-    def vectors(self) -> tuple[Vector, ...]:
-        """In the order of use."""
-        return tuple(_parts(self, Vector))
+    def blocks(self) -> Sequence[WithMatrices]: ...
+
+    @property
+    def lookups(self) -> tuple[Matrix, ...]: ...
+
+    @property
+    def exact(self) -> tuple[Matrix, ...]: ...
+
+    def matrices(self) -> Iterator[Matrix]: ...
+
+    def vectors(self) -> Iterator[Vector]: ...
 
 
-_Part = TypeVar("_Part", Matrix, Vector)
+class WithMatrices(Protocol):
+    """A block of a `Layered` network."""
 
-
-def _parts(whole: Any, kind: type[_Part]) -> Iterator[_Part]:
-    for field in fields(whole):
-        part = getattr(whole, field.name)
-        if isinstance(part, kind):
-            yield part
-        elif is_dataclass(part):
-            yield from _parts(part, kind)
+    @property
+    def matrices(self) -> tuple[Matrix, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -223,7 +188,8 @@ class Network:
     ``head`` is the embedding matrix itself where the network ties them.  ``activation`` of the
     gate is "silu" or "gelu_tanh".  Embeddings are multiplied by ``embedding_scale``, what a
     block's attention and feed-forward add by ``residual_scale``, logits by ``logits_scale``;
-    logits are bent as scores are where there is a ``logits_softcap``.
+    logits are bent as scores are where there is a ``logits_softcap``.  ``head_bias`` is added
+    to the product with the head before all that.
     """
 
     model_type: str
@@ -241,6 +207,9 @@ class Network:
     logits_scale: float = 1.0
     logits_softcap: float | None = None
     token_inputs: TokenInputs | None = None
+    head_bias: Vector | None = None
+    causal: bool = True
+    """Whether tokens attend to none behind them; a `Attention.window` is to either side if not."""
 
     @property
     def tied(self) -> bool:
@@ -251,6 +220,19 @@ class Network:
         """Those of the blocks that attend, in their order."""
         mixers = (block.mixer for block in self.blocks)
         return tuple(mixer for mixer in mixers if isinstance(mixer, Attention))
+
+    @property
+    def mixtures(self) -> tuple[Experts, ...]:
+        """Those of the blocks that have experts, in their order."""
+        found = (block.feed_forward for block in self.blocks)
+        return tuple(one for one in found if isinstance(one, Experts))
+
+    @property
+    def exact(self) -> tuple[Matrix, ...]:
+        """Matrices that keep 16 bits: an expert chosen or weighed wrongly is a large error."""
+        shared = (one.shared.gate for one in self.mixtures if one.shared is not None)
+        gates = (gate for gate in shared if gate is not None)
+        return (*(one.router.matrix for one in self.mixtures), *gates)
 
     @property
     def is_hybrid(self) -> bool:
@@ -300,3 +282,7 @@ class Network:
         for block in self.blocks:
             yield from block.vectors
         yield self.final_norm
+        if self.final_norm.bias is not None:
+            yield self.final_norm.bias
+        if self.head_bias is not None:
+            yield self.head_bias

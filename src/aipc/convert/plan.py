@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aipc.artifact.files import TOKENIZER
@@ -28,7 +28,7 @@ from aipc.convert.quantizers.calibrated import (
 )
 from aipc.convert.quantizers.calibration import CALIBRATION_TOKENS, Calibration, read_calibration
 from aipc.convert.quantizers.search import release
-from aipc.convert.recipe import WHOLE_ROW, Encoding, Recipe, assign
+from aipc.convert.recipe import GROUP_SIZES, WHOLE_ROW, Encoding, Recipe, assign
 from aipc.convert.targets import Target
 from aipc.convert.weights_file import (
     Lookup,
@@ -37,7 +37,8 @@ from aipc.convert.weights_file import (
     write_searched,
     write_weights,
 )
-from aipc.errors import UsageError
+from aipc.disk import scratch
+from aipc.errors import ConversionError, UnsupportedModel, UsageError
 from aipc.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -61,9 +62,15 @@ class ConversionPlan(ABC):
     of_source: tuple[str, ...] = ()
     """What of the checkpoint's own codes is kept, and what is rounded a second time."""
 
+    writes_text: ClassVar[bool] = True
     packages: ClassVar[tuple[str, ...]]
     """Packages whose versions the manifest records."""
     weights_file: ClassVar[str]
+    steps_per_token: ClassVar[int]
+    """Work of `write_text` for each token of the vocabulary: entries put into a dictionary in the
+    same time (measured beside one another, as are those of a block)."""
+    steps_per_block: ClassVar[int]
+    """Work of `write_graph` for each of the network's blocks."""
 
     @classmethod
     def plan(
@@ -80,7 +87,13 @@ class ConversionPlan(ABC):
                 network.
             ConversionError: a package that is not installed, a network that the target can't run.
         """
-        network = read_network(checkpoint)
+        check_openvino(recipe, target)
+        network = cls.arrange(read_network(checkpoint))
+        if cls.writes_text and not network.causal:
+            raise UnsupportedModel(
+                f"'{checkpoint.path}' reads texts from both ends, and can't write any",
+                "it makes embeddings where sentence-transformers' modules.json is beside it",
+            )
         cls.check(network, target)
         check_vectors(checkpoint, network.vectors())
         if recipe.embedding != Recipe.embedding and not network.lookups:
@@ -90,9 +103,9 @@ class ConversionPlan(ABC):
                 "leave it out, or give --all-layers for both",
             )
         calibration = _calibration(checkpoint, recipe) if recipe.is_calibrated else None
-        encodings = dict(cls.fit(network, assign(network, recipe, target.groups)))
+        encodings = dict(cls.fit(network, assign(network, recipe, target.groups), target))
         grids = read_grids(checkpoint, network) if recipe.carries else {}
-        carried = cls.fit(network, encodings | carry(network, grids, encodings, target))
+        carried = cls.fit(network, encodings | carry(network, grids, encodings, target), target)
         carried = {name: encoding for name, encoding in carried.items() if encoding.carried}
         if recipe.quantizer != "rtn" and recipe.ratio < 1:
             progress("measuring which matrices need 8 bits", 0, 0)
@@ -102,11 +115,16 @@ class ConversionPlan(ABC):
                 windows = calibration.ids[:SENSITIVITY_WINDOWS]
             errors = measure_quantization_error(checkpoint, network, all_in_four | carried, windows)
             kept = choose_eight_bits(errors, recipe.ratio)
-            encodings = dict(cls.fit(network, assign(network, recipe, target.groups, kept)))
-        encodings |= carried
+            encodings = dict(cls.fit(network, assign(network, recipe, target.groups, kept), target))
+        encodings = dict(cls.fit(network, encodings | carried, target))
         layout = cls.lay_out(network, encodings, target)
         notes = tuple(describe(checkpoint, network, grids, encodings))
         return cls(checkpoint, network, recipe, target, encodings, layout, calibration, notes)
+
+    @classmethod
+    def arrange(cls, network: Network) -> Network:
+        """The same network with matrices joined as the format has them."""
+        return network
 
     @classmethod
     @abstractmethod
@@ -114,9 +132,11 @@ class ConversionPlan(ABC):
         """Raise ConversionError for a network that the target can't run."""
 
     @classmethod
-    def fit(cls, network: Network, encodings: Mapping[str, Encoding]) -> Mapping[str, Encoding]:
+    def fit(
+        cls, network: Network, encodings: Mapping[str, Encoding], target: Target
+    ) -> Mapping[str, Encoding]:
         """The nearest encodings that the format has."""
-        del network
+        del network, target
         return encodings
 
     @classmethod
@@ -159,6 +179,11 @@ class ConversionPlan(ABC):
         return self.layout.nbytes + TEXT_FILES_BYTES
 
     @property
+    def room(self) -> int:
+        """Bytes that the disk needs while it is written, an upper bound."""
+        return self.nbytes
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Where the artifact differs from the checkpoint's files or the recipe, and why."""
         whole = (f"16 bits for matrices {one} wide, which no block divides" for one in self._wide)
@@ -186,11 +211,12 @@ class ConversionPlan(ABC):
 
     @property
     def _wide(self) -> list[int]:
-        """Widths of the matrices that have 16 bits though the recipe has fewer."""
+        """Widths of the matrices that have 16 bits, since none of the recipe's blocks fits."""
         if self.recipe.weight_format == "fp16":
             return []
-        stored = self.layout.matrices.values()
-        return sorted({one.matrix.columns for one in stored if one.encoding.bits == 16})
+        whole = (one for one in self.layout.matrices.values() if one.encoding.bits == 16)
+        widths = {one.matrix.columns for one in whole}
+        return sorted(width for width in widths if width % GROUP_SIZES[0])
 
     @property
     def _has_whole_rows(self) -> bool:
@@ -255,11 +281,28 @@ def _calibration(checkpoint: Checkpoint, recipe: Recipe) -> Calibration:
     """The recipe's calibration text in tokens of the checkpoint's own tokenizer."""
     from tokenizers import Tokenizer
 
-    with TemporaryDirectory() as scratch:
-        checkpoint.write_text_files(Path(scratch))
-        tokenizer = Tokenizer.from_file(str(Path(scratch, TOKENIZER)))
+    with scratch(ConversionError) as folder:
+        checkpoint.write_text_files(folder)
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
     return read_calibration(
         recipe.calibration,
         lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
         CALIBRATION_TOKENS,
     )
+
+
+def check_openvino(recipe: Recipe, target: Target) -> None:
+    """Refuse what needs OpenVINO where it is not installed: Windows on Arm has no wheel of it."""
+    if find_spec("openvino") is not None:
+        return
+    if target.runtime == "openvino":
+        raise ConversionError(
+            "OpenVINO is not installed here, so nothing can be converted for it",
+            "`aipc convert MODEL --runtime onnx --quantizer rtn` needs none",
+        )
+    if recipe.is_searched or recipe.is_calibrated:
+        raise ConversionError(
+            f"OpenVINO is not installed here, and --quantizer {recipe.quantizer} searches with it",
+            "`aipc convert MODEL --runtime onnx --quantizer rtn` needs none, or convert elsewhere "
+            "and copy the folder",
+        )

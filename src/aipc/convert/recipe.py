@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aipc.errors import UsageError
-from aipc.options import check, option
+from aipc.options import check, describe, option
 
 if TYPE_CHECKING:
-    from aipc.convert.network import Network
+    from aipc.convert.network import Layered
 
-REVISION = 4
+REVISION = 5
 """Part of an artifact's name in the store: raised when the same recipe gives other bytes."""
 GROUP_SIZES = (32, 64, 128)
 WHOLE_ROW = -1
@@ -76,24 +76,37 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check(self)
-        for name in _MEANINGLESS[self.weight_format]:
-            if getattr(self, name) != getattr(Recipe, name):
-                raise UsageError(
-                    f"--{name.replace('_', '-')} means nothing with --weight-format "
-                    f"{self.weight_format}",
-                    "leave it out, or choose int4",
-                )
-        if self.all_layers and self.embedding != Recipe.embedding:
-            raise UsageError(
-                f"--embedding {self.embedding} means nothing with --all-layers",
-                "leave one of them out: the second gives the embedding the blocks' format",
-            )
+        names = (one.name for one in describe(Recipe) if one.name != "quantizer")
+        self.refuse_idle([name for name in names if getattr(self, name) != getattr(Recipe, name)])
         if self.is_calibrated and self.weight_format != "int4":
             raise UsageError(
                 f"--quantizer {self.quantizer} is for --weight-format int4",
                 f"leave it out: {self.weight_format} loses next to nothing without it",
             )
-        if not self.is_calibrated and self.calibration != BUILTIN:
+
+    def refuse_idle(self, given: Collection[str]) -> None:
+        """Refuse what has no effect here of the options ``given``, also as it is by default.
+
+        Raises:
+            UsageError: naming the first of them.
+        """
+        for name in _MEANINGLESS[self.weight_format]:
+            says_no = getattr(self, name) is getattr(Recipe, name) is False
+            if name in given and not says_no:
+                raise UsageError(
+                    f"--{name.replace('_', '-')} means nothing with --weight-format "
+                    f"{self.weight_format}",
+                    "leave it out, or choose int4",
+                )
+        if self.all_layers and "embedding" in given:
+            raise UsageError(
+                f"--embedding {self.embedding} means nothing with --all-layers",
+                "leave one of them out: the second gives the embedding the blocks' format",
+            )
+        if self.weight_format == "fp16" and "quantizer" in given:
+            what = f"--quantizer {self.quantizer} means nothing with --weight-format fp16"
+            raise UsageError(what, "leave it out: nothing is quantized")
+        if not self.is_calibrated and "calibration" in given:
             raise UsageError(
                 f"--calibration means nothing with --quantizer {self.quantizer}",
                 "choose awq or gptq",
@@ -184,7 +197,7 @@ class Encoding:
 
 
 def assign(
-    network: Network,
+    network: Layered,
     recipe: Recipe,
     groups: Sequence[int] = (),
     in_eight_bits: Collection[str] | None = None,
@@ -193,15 +206,17 @@ def assign(
 
     Embedding and head, which every token passes, keep 8 bits in an int4 recipe without
     ``all_layers`` or ``embedding`` (as in NNCF's and llama.cpp's defaults); so do the blocks'
-    matrices named in ``in_eight_bits``, by default those of `outer_matrices`.
+    matrices named in ``in_eight_bits``, by default those of `outer_matrices`.  Routers keep 16
+    bits: they are small, and an expert chosen wrongly is a large error (llama.cpp keeps them too).
     """
     if recipe.weight_format == "fp16":
         return {matrix.name: Encoding(16) for matrix in network.matrices()}
     encodings = {
         matrix.name: Encoding(8, matrix.columns, recipe.sym) for matrix in network.matrices()
     }
+    exact = {matrix.name: Encoding(16) for matrix in network.exact}
     if recipe.weight_format == "int8":
-        return encodings
+        return encodings | exact
     kept = outer_matrices(network, recipe.ratio) if in_eight_bits is None else in_eight_bits
     in_blocks = (matrix for block in network.blocks for matrix in block.matrices)
     for matrix in network.matrices() if recipe.all_layers else in_blocks:
@@ -213,7 +228,7 @@ def assign(
         for matrix in network.lookups:
             group = dividing_group(matrix.columns, EMBEDDING_GROUP)
             encodings[matrix.name] = Encoding(4, group, recipe.sym)
-    return encodings
+    return encodings | exact
 
 
 def dividing_group(width: int, group_size: int, groups: Sequence[int] = ()) -> int:
@@ -225,7 +240,7 @@ def dividing_group(width: int, group_size: int, groups: Sequence[int] = ()) -> i
     return max(fitting, default=width)
 
 
-def outer_matrices(network: Network, ratio: float) -> frozenset[str]:
+def outer_matrices(network: Layered, ratio: float) -> frozenset[str]:
     """The matrices that keep 8 bits where quantization errors were not measured.
 
     Whole blocks, those nearest to either end of the network first, until no more than the share

@@ -30,7 +30,8 @@ class Rope:
 
     ``frequencies`` are the ``dimensions / 2`` inverse frequencies in radians a position.
     A sequence of more than ``switch`` tokens uses ``long_frequencies`` for all its positions.
-    Cosine and sine are multiplied by ``magnitude``, queries at position ``p`` moreover by
+    Cosine and sine are multiplied by ``magnitude``, with the long ones by ``long_magnitude`` unless
+    that is None (PhiMoE), queries at position ``p`` moreover by
     ``1 + growth * log(1 + p // growth_step)`` (Ministral 3).
     """
 
@@ -41,6 +42,14 @@ class Rope:
     magnitude: float = 1.0
     growth: float = 0.0
     growth_step: int = 1
+    long_magnitude: float | None = None
+
+    def within(self, tokens: int) -> tuple[Frequencies, float]:
+        """The frequencies and the magnitude of a sequence of so many."""
+        if self.long_frequencies is None or self.switch is None or tokens <= self.switch:
+            return self.frequencies, self.magnitude
+        long = self.long_magnitude
+        return self.long_frequencies, self.magnitude if long is None else long
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,13 @@ def read_rope(
             f"the config has the rotary scaling '{kind}'", f"known: {', '.join(_SCALINGS)}"
         )
     try:
-        return _growing(scaling(base, parameters, config), parameters)
+        with np.errstate(all="raise", under="ignore"):
+            return _growing(scaling(base, parameters, config), parameters)
+    except ArithmeticError as error:
+        raise UnsupportedModel(
+            f"the config's rotary scaling '{kind}' gives frequencies that are no numbers",
+            "correct it in config.json: the model's page has the right one",
+        ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise UnsupportedModel(f"the config's rotary scaling '{kind}' is incomplete") from error
 
@@ -185,12 +200,15 @@ def _longrope(base: _Floats, parameters: _Config, config: _Config) -> Rope:
             "state it in config.json beside max_position_embeddings",
         )
     switch = int(_original(parameters, config) or config["max_position_embeddings"])
+    magnitude = _longrope_magnitude(parameters, config, switch)
+    short, long = (parameters.get(f"{kind}_mscale") for kind in ("short", "long"))
     return Rope(
         dimensions=2 * base.size,
         frequencies=_stretched(base, parameters["short_factor"]),
         long_frequencies=_stretched(base, parameters["long_factor"]),
         switch=switch,
-        magnitude=_longrope_magnitude(parameters, config, switch),
+        magnitude=magnitude if short is None else float(short),
+        long_magnitude=None if long is None else float(long),
     )
 
 
@@ -247,25 +265,27 @@ def table_names(index: int) -> tuple[str, str]:
 
 def _tables(index: int, rope: Rope, context: int) -> Iterator[RopeTable]:
     if rope.long_frequencies is None or rope.switch is None:
-        pieces = [(rope.frequencies, context)]
+        pieces = [(*rope.within(0), context)]
     else:
-        pieces = [(rope.frequencies, rope.switch), (rope.long_frequencies, context)]
+        pieces = [(*rope.within(0), rope.switch), (*rope.within(rope.switch + 1), context)]
     for name, function in zip(table_names(index), (np.cos, np.sin), strict=True):
         yield _table(name, function, rope, pieces)
 
 
 def _table(
-    name: str, function: np.ufunc, rope: Rope, pieces: list[tuple[Frequencies, int]]
+    name: str, function: np.ufunc, rope: Rope, pieces: list[tuple[Frequencies, float, int]]
 ) -> RopeTable:
+    """``pieces`` are frequencies, magnitude and rows of those one after the other."""
     first, last = np.array(pieces[0][0]), np.array(pieces[-1][0])
-    switch = pieces[0][1] if len(pieces) > 1 else 0
+    magnitudes = pieces[0][1], pieces[-1][1]
+    switch = pieces[0][2] if len(pieces) > 1 else 0
 
     def values(start: int, stop: int) -> _Table:
         rows = np.arange(start, stop)
         is_short = (rows < switch)[:, None]
         frequencies = np.where(is_short, first[None, :], last[None, :])
         angles = np.where(is_short, rows[:, None], rows[:, None] - switch) * frequencies
-        table: _Table = (function(angles) * rope.magnitude).astype(np.float32)
+        table: _Table = (function(angles) * np.where(is_short, *magnitudes)).astype(np.float32)
         return table
 
-    return RopeTable(name, sum(rows for _, rows in pieces), rope.dimensions // 2, values)
+    return RopeTable(name, sum(rows for *_, rows in pieces), rope.dimensions // 2, values)

@@ -11,34 +11,32 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import islice
+from math import prod
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from aipc.artifact.files import CONFIG
 from aipc.checkpoint.tensors import GridCodes, TensorInfo
+from aipc.convert.feed_forward import Experts, FeedForward, Router, SharedExpert
 from aipc.convert.layout import Packing, StoredMatrix
-from aipc.convert.network import (
-    Attention,
-    Block,
-    Matrix,
-    Mixer,
-    Network,
-    TokenGate,
-    TokenInputs,
-)
+from aipc.convert.network import Attention, Block, Mixer, Network, TokenGate, TokenInputs
+from aipc.convert.parts import Matrix
 from aipc.convert.plan import ConversionPlan
-from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
+from aipc.convert.quantizers.activations import logits, matrix_inputs, read_matrix
 from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, dequantize
 from aipc.convert.recipe import Encoding
-from aipc.convert.weights_file import CHUNK_WEIGHTS, Encoded, write_encoded
+from aipc.convert.row_chunks import CHUNK_WEIGHTS, Encoded
+from aipc.convert.weights_file import write_encoded
 from aipc.records import write_object
 
 CONTEXT = 1024
 """Tokens; more would make tables of rotary embedding larger than the blocks."""
-_Part = TypeVar("_Part", bound="Block | Mixer | TokenGate")
+_Whole: TypeAlias = Mixer | FeedForward | Experts | Router | SharedExpert | TokenGate
+_Part = TypeVar("_Part", bound="Block | _Whole")
 _FACTORS = (0.8, 1.0, 1.25, 0.9, 1.1)
 """Of the scales of one piece and the next, so that not all pieces are alike."""
 
@@ -73,7 +71,8 @@ def next_tokens(
     ids = np.array(prompts, np.int64)
     *_, (head, inputs) = matrix_inputs(weights, network, ids)
     last = inputs.reshape(*ids.shape, -1)[:, -1]
-    return tuple(int(one) for one in (last @ read_matrix(weights, head).T).argmax(axis=1))
+    scores = logits(weights, network, last @ read_matrix(weights, head).T)
+    return tuple(int(one) for one in scores.argmax(axis=1))
 
 
 def _config(plan: ConversionPlan, network: Network) -> dict[str, Any]:
@@ -95,6 +94,7 @@ def _cut(network: Network, size: StackSize) -> Network:
         context=min(network.context, CONTEXT),
         embedding=embedding,
         head=embedding if network.tied else _own(network.head, size.rows),
+        head_bias=None,
         token_inputs=_of_blocks(network.token_inputs, len(blocks), size.rows),
     )
 
@@ -126,17 +126,23 @@ def _encodings(plan: ConversionPlan, network: Network) -> dict[str, Encoding]:
 def _own_matrices(part: _Part) -> _Part:
     """The part with matrices of its own, those of the parts inside it too."""
     inside = ((field.name, getattr(part, field.name)) for field in fields(part))
-    own: dict[str, Any] = {
-        name: _own(one) if isinstance(one, Matrix) else _own_matrices(one)
-        for name, one in inside
-        if isinstance(one, Matrix | Mixer | TokenGate)
-    }
+    own: dict[str, Any] = {}
+    for name, one in inside:
+        if isinstance(one, Matrix):
+            own[name] = _own(one)
+        elif isinstance(one, _Whole):
+            own[name] = _own_matrices(one)
+        elif name == "gate_up":
+            own[name] = tuple(map(_own, one))
     return replace(part, **own)
 
 
 def _own(matrix: Matrix, rows: int | None = None) -> Matrix:
-    """One tensor of its own name, in place of the checkpoint's."""
-    return replace(matrix, tensors=(matrix.name,), rows=rows or matrix.rows)
+    """One tensor of its own name, or one an expert, in place of the checkpoint's."""
+    tensors = tuple(f"{matrix.name}.{expert}" for expert in range(matrix.experts))
+    if matrix.experts == 1:
+        tensors = (matrix.name,)
+    return replace(matrix, tensors=tensors, rows=rows or matrix.rows, alternate=False)
 
 
 class _Noise:
@@ -163,14 +169,15 @@ class _Noise:
             height = min(self.height, self.rows - start)
             yield height, self._piece(number, height)
 
-    def weights(self) -> Floats:
-        """All rows, float32."""
-        return np.concatenate(
-            [
-                self.floats[:height].astype(np.float32) if piece is None else dequantize(piece)
-                for height, piece in self.pieces()
-            ]
-        )
+    def weights(self, start: int, stop: int) -> Floats:
+        """Rows [start, stop), float32."""
+        first = start // self.height
+        pieces = islice(self.pieces(), first, -(-stop // self.height))
+        found = [
+            self.floats[:height].astype(np.float32) if piece is None else dequantize(piece)
+            for height, piece in pieces
+        ]
+        return np.concatenate(found)[start - first * self.height :][: stop - start]
 
     def _piece(self, number: int, height: int) -> Quantized | None:
         if self.quantized is None:
@@ -211,18 +218,28 @@ class _StackWeights:
 
     def __init__(self, plan: ConversionPlan, network: Network) -> None:
         self._plan = plan
-        self._matrices = {matrix.name: matrix for matrix in network.matrices()}
+        self._matrices = {
+            tensor: (matrix, expert)
+            for matrix in network.matrices()
+            for expert, tensor in enumerate(matrix.tensors)
+        }
         self._encodings = _encodings(plan, network)
+        shapes = {
+            name: (matrix.expert_rows, matrix.columns)
+            for name, (matrix, _) in self._matrices.items()
+        }
         made = {
-            name: TensorInfo(name, "F32", (matrix.rows, matrix.columns), 4 * matrix.weights)
-            for name, matrix in self._matrices.items()
+            name: TensorInfo(name, "F32", shape, 4 * prod(shape)) for name, shape in shapes.items()
         }
         self.tensors: Mapping[str, TensorInfo] = {**plan.checkpoint.tensors, **made}
 
     def rows(self, name: str, start: int = 0, stop: int | None = None) -> Floats:
         if name not in self._matrices:
             return self._plan.checkpoint.rows(name, start, stop)
-        return _Noise(self._matrices[name], self._encodings[name]).weights()[start:stop]
+        matrix, expert = self._matrices[name]
+        rows, before = matrix.expert_rows, expert * matrix.expert_rows
+        noise = _Noise(matrix, self._encodings[matrix.name])
+        return noise.weights(before + start, before + min(rows if stop is None else stop, rows))
 
     def codes(self, name: str, start: int, stop: int) -> GridCodes:
         """Never asked for, as nothing of a stack is quantized."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from aipc.artifact.providers import GRAPH_FORMS
 from aipc.convert.recipe import EMBEDDING_GROUP, Recipe
 from aipc.errors import UsageError
 from aipc.tables import read_table
@@ -25,6 +26,43 @@ class Target:
     sym: tuple[bool, ...]
     ratios: tuple[float, ...]
     source: str
+    activations: str = ""
+    """What its graph computes in, "fp32", where that is not the usual."""
+
+    def computing_in(self, activations: str) -> Target:
+        """The same with a graph that computes in these, "fp16" or "fp32".
+
+        Raises:
+            UsageError: it has no such graph.
+        """
+        usual, *others = self._activations or ("",)
+        if activations == usual:
+            return replace(self, activations="")
+        if activations in others:
+            return replace(self, activations=activations)
+        raise UsageError(
+            f"no graph for the {self.name} with {self.runtime} has activations in {activations}",
+            f"choose {' or '.join(filter(None, (usual, *others)))}"
+            if usual
+            else "leave them out: OpenVINO chooses them when it loads a model",
+        )
+
+    def fitting(self, precisions: Collection[str]) -> Target:
+        """The same with the first of its graphs that a device of these number formats computes."""
+        able = [one for one in self._activations if one in precisions]
+        return self.computing_in(able[0]) if able else self
+
+    @property
+    def _activations(self) -> tuple[str, ...]:
+        form = GRAPH_FORMS.get(self.name) if self.runtime == "onnx" else None
+        return form.activations if form else ()
+
+    @property
+    def flags(self) -> str:
+        """What `aipc convert` takes for it."""
+        return f"--for {self.name}" + (
+            f" --activations {self.activations}" * bool(self.activations)
+        )
 
     def sized(self, parameters: int) -> Target:
         """The same with the default recipe for a network of so many parameters."""

@@ -11,7 +11,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,40 +19,19 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from aipc.checkpoint import Weights
-from aipc.convert.carried import quantized as carried
 from aipc.convert.layout import Array, Layout, Packing, StoredMatrix, StoredTable
-from aipc.convert.network import Matrix, Vector
-from aipc.convert.quantizers.activations import Forward
+from aipc.convert.parts import Matrix, Vector
 from aipc.convert.quantizers.attention import read_vector
-from aipc.convert.quantizers.rtn import (
-    Floats,
-    Quantized,
-    asymmetric,
-    dequantize,
-    naming,
-    symmetric,
-)
-from aipc.convert.quantizers.search import importance_of, searched
+from aipc.convert.quantizers.feed_forward import Forward
+from aipc.convert.quantizers.rtn import Floats, Quantized, naming
+from aipc.convert.quantizers.search import importance_of
 from aipc.convert.recipe import Encoding
+from aipc.convert.row_chunks import CHUNK_WEIGHTS, Encoded, Inputs, chunks, encode, pack
 from aipc.errors import CheckpointError
 from aipc.progress import Progress, silent
 
 Lookup = Callable[[Matrix], Quantized | None]
 """A matrix's codes where a quantizer has made them; None where it is rounded to nearest."""
-
-CHUNK_WEIGHTS = 2**19  # measured: chunks that fit the second-level cache quantize fastest
-
-
-@dataclass(frozen=True)
-class RowChunk:
-    """Rows [start, stop) of one checkpoint tensor."""
-
-    tensor: str
-    start: int
-    stop: int
-
-    def weights(self, columns: int) -> int:
-        return (self.stop - self.start) * columns
 
 
 def round_all(matrix: Matrix) -> None:
@@ -69,20 +47,27 @@ def write_weights(
 ) -> None:
     """Write every array of ``layout`` to ``path``.
 
-    ``lookup`` is called with each matrix once, in the file's order.
+    ``lookup`` is called with each matrix once, in the file's order; with each expert's, if it has
+    several.
 
     Raises:
         ConversionError: a weight that has no finite value in the format.
         OSError: the disk is full.
         CheckpointError: a checkpoint that changed or can't be read to its end.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    # rounding multiplies nothing, but for adapters that are merged as rows are read: a product that
+    # spreads over all cores in each of as many threads is slower than none
+    limit = 1 if lookup is round_all else None
+    with ThreadPoolExecutor(os.cpu_count()) as pool, threadpool_limits(limit, "blas"):
 
-        def encode_matrix(stored: StoredMatrix, packing: Packing) -> Iterable[Encoded]:
-            found = lookup(stored.matrix)
-            if found is None:
-                return _encode_in_order(pool, checkpoint, stored, packing)
-            return [_pack(found, stored.encoding, packing)]
+        def encode_matrix(stored: StoredMatrix, packing: Packing) -> Iterator[Encoded]:
+            whole = [stored.matrix]
+            for matrix in whole if lookup is round_all else stored.matrix.each_expert:
+                found = lookup(matrix)
+                if found is None:
+                    yield from _encode_in_order(pool, checkpoint, matrix, stored.encoding, packing)
+                else:
+                    yield pack(found, stored.encoding, packing)
 
         write_encoded(checkpoint, layout, path, encode_matrix, progress)
 
@@ -99,19 +84,23 @@ def write_searched(
     upcoming: tuple[Matrix, Floats] | None = next(steps)
 
     def encode_matrix(stored: StoredMatrix, packing: Packing) -> Iterator[Encoded]:
+        for matrix in stored.matrix.each_expert:
+            yield from encode_expert(matrix, stored.encoding, packing)
+
+    def encode_expert(matrix: Matrix, encoding: Encoding, packing: Packing) -> Iterator[Encoded]:
         nonlocal upcoming
-        if upcoming is None or upcoming[0] != stored.matrix:
-            yield from _encode_in_order(pool, checkpoint, stored, packing)
+        if upcoming is None or upcoming[0] != matrix:
+            yield from _encode_in_order(pool, checkpoint, matrix, encoding, packing)
             return
-        with naming(stored.matrix.tensors[0], stored.encoding.bits):
+        with naming(matrix.tensors[0], encoding.bits):
             products, inputs = [], Inputs(upcoming[1], importance_of(upcoming[1]))
-        for encoded in _encode_in_order(pool, checkpoint, stored, packing, inputs):
+        for encoded in _encode_in_order(pool, checkpoint, matrix, encoding, packing, inputs):
             if encoded.product is not None:
                 products.append(encoded.product)
             yield encoded
         upcoming = _sent(steps, np.concatenate(products, axis=1))
 
-    # a product that spreads over all cores in each of as many threads is slower than none
+    # as in `write_weights`
     with ThreadPoolExecutor(os.cpu_count()) as pool, threadpool_limits(1, "blas"):
         write_encoded(checkpoint, layout, path, encode_matrix, progress)
 
@@ -157,7 +146,10 @@ def _write_matrix(
     _pad_to(file, stored.weight.offset)
     scales, zeros = [], []
     for encoded in parts:
-        file.write(encoded.packed.data)
+        packed = encoded.packed
+        if stored.weight.element == "f32":  # numbers of 16 bits, for who can't read them in 16
+            packed = packed.astype(np.float32)
+        file.write(packed.data)
         if encoded.quantized is not None:
             scales.append(encoded.quantized.scale)
             zeros.append(encoded.quantized.zero)
@@ -180,97 +172,20 @@ def _narrow(array: Array, values: Floats) -> npt.NDArray[Any]:
     return values.astype(np.float16) if array.element == "f16" else values
 
 
-def chunks(checkpoint: Weights, matrix: Matrix) -> Iterator[RowChunk]:
-    """Row ranges of about CHUNK_WEIGHTS; their even height keeps packed rows on whole bytes."""
-    height = max(2, CHUNK_WEIGHTS // matrix.columns // 2 * 2)
-    for tensor in matrix.tensors:
-        rows = checkpoint.tensors[tensor].shape[0]
-        for start in range(0, rows, height):
-            yield RowChunk(tensor, start, min(start + height, rows))
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What reaches a matrix: float32 [tokens, columns], and the mean square of each column."""
-
-    values: Floats
-    importance: Floats
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Rows as stored; ``quantized`` is None where weights stay float16.
-
-    ``product`` is [tokens, rows], of the float weights with the matrix's inputs, where it has some.
-    """
-
-    packed: npt.NDArray[Any]
-    quantized: Quantized | None
-    product: Floats | None = None
-
-
-def encode(
-    checkpoint: Weights,
-    chunk: RowChunk,
-    encoding: Encoding,
-    packing: Packing,
-    inputs: Inputs | None = None,
-) -> Encoded:
-    """Read a chunk and encode it as stored, its scales searched where there are ``inputs``.
-
-    Raises:
-        ConversionError: a weight that the format can't hold.
-    """
-    if encoding.carried:
-        return _carried(checkpoint, chunk, encoding, packing, inputs)
-    rows = checkpoint.rows(chunk.tensor, chunk.start, chunk.stop)
-    with naming(chunk.tensor, encoding.bits):
-        encoded = _encoded(rows, encoding, packing, inputs)
-    return encoded if inputs is None else replace(encoded, product=inputs.values @ rows.T)
-
-
-def _carried(
-    checkpoint: Weights,
-    chunk: RowChunk,
-    encoding: Encoding,
-    packing: Packing,
-    inputs: Inputs | None,
-) -> Encoded:
-    codes = checkpoint.codes(chunk.tensor, chunk.start, chunk.stop)
-    with naming(chunk.tensor, encoding.bits):
-        found = carried(codes, encoding, chunk.tensor)
-    product = None if inputs is None else inputs.values @ dequantize(found).T
-    return replace(_pack(found, encoding, packing), product=product)
-
-
-def _encoded(rows: Floats, encoding: Encoding, packing: Packing, inputs: Inputs | None) -> Encoded:
-    bits, group, sym = encoding.bits, encoding.group, encoding.sym
-    if bits == 16:
-        with np.errstate(over="raise", invalid="raise"):
-            return Encoded(rows.astype(np.float16), None)
-    if inputs is not None:
-        return _pack(searched(rows, bits, group, inputs.importance, sym), encoding, packing)
-    method = symmetric if sym else asymmetric
-    return _pack(method(rows, bits, group), encoding, packing)
-
-
-def _pack(quantized: Quantized, encoding: Encoding, packing: Packing) -> Encoded:
-    return Encoded(packing.codes(quantized, encoding), quantized)
-
-
 def _encode_in_order(
     pool: ThreadPoolExecutor,
     checkpoint: Weights,
-    stored: StoredMatrix,
+    matrix: Matrix,
+    encoding: Encoding,
     packing: Packing,
     inputs: Inputs | None = None,
 ) -> Iterator[Encoded]:
     """The matrix's chunks, encoded on every core, in their order."""
     waiting: deque[Future[Encoded]] = deque()
-    for chunk in chunks(checkpoint, stored.matrix):
+    for chunk in chunks(checkpoint, matrix):
         if len(waiting) == in_flight():
             yield waiting.popleft().result()
-        waiting.append(pool.submit(encode, checkpoint, chunk, stored.encoding, packing, inputs))
+        waiting.append(pool.submit(encode, checkpoint, chunk, encoding, packing, inputs))
     while waiting:
         yield waiting.popleft().result()
 

@@ -3,9 +3,13 @@
 Their makers are those of makers.toml.  Linux: ``/sys/bus/pci/devices/SLOT`` holds, as the kernel's
 documents describe (ABI/testing/sysfs-bus-pci), the files class, vendor and device, the link
 driver, and the folders drm and accel with the names of its nodes; NVIDIA's driver has /proc.
+A GPU on no bus, as in Arm's systems, is known by its node's device in /sys/class/drm, whose uevent
+has what the device tree calls it (OF_COMPATIBLE_0).
 Windows: one registry key an installed driver; keys and values are those of Microsoft's pages
 "System-Defined Device Setup Classes" (Display, ComputeAccelerator) and "Registering hardware
-information" (HardwareInformation.qwMemorySize).
+information" (HardwareInformation.qwMemorySize).  A device on no bus is ACPI's there and its vendor
+four letters, VEN_QCOM&DEV_0C36 or QCOM0C36: Microsoft's page "Device management namespace objects
+in ACPI 5.0".
 """
 
 from __future__ import annotations
@@ -15,13 +19,12 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from aipc.devices.makers import Maker, makers, npus
 from aipc.devices.nvml import Nvml, open_nvml
 from aipc.devices.system.files import read_number, read_text
-from aipc.tables import read_table
 
 _PCI_NAMES = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")
 ROOT = Path("/")
@@ -33,6 +36,11 @@ _CLASSES = {
 }
 _CONTROL = r"SYSTEM\CurrentControlSet\Control\Class"
 _MATCHING = re.compile(r"ven_([0-9a-f]{4})&dev_([0-9a-f]{4})", re.IGNORECASE)
+_ACPI = re.compile(r"^acpi\\(?:ven_)?([a-z]{4})(?:&dev_)?([0-9a-f]{4})", re.IGNORECASE)
+_CARVE_OUT = 2**29
+"""Bytes. Windows calls "dedicated" what firmware sets aside of the machine's memory for a GPU that
+shares it: 128 MiB of Intel's (issue 364 of lablup/all-smi), up to 512 MiB of AMD's by default."""
+_COMPATIBLE = re.compile(r"^OF_COMPATIBLE_0=(\w+),([\w-]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -56,31 +64,6 @@ class Adapter:
     """Linux: the file through which programs reach it."""
     may_open: bool = True
     """Whether this user may open ``node``."""
-
-
-@dataclass(frozen=True)
-class Maker:
-    """``gpu`` and ``npu`` are the kinds of device through which a runtime reaches theirs."""
-
-    vendor: str
-    name: str
-    label: str
-    gpu: list[str]
-    npu: list[str]
-
-
-@cache
-def makers() -> Mapping[str, Maker]:
-    """By PCI vendor, as Linux writes it: "0x8086"."""
-    entries = read_table(__package__, "makers.toml")["maker"]
-    return {entry["vendor"]: Maker(**entry) for entry in entries}
-
-
-@cache
-def npus() -> Mapping[tuple[str, str], str]:
-    """(PCI vendor, PCI device) → name, of NPUs that are known by their numbers."""
-    entries = read_table(__package__, "makers.toml")["npu"]
-    return {(entry["vendor"], entry["device"]): entry["name"] for entry in entries}
 
 
 def read_adapters() -> tuple[Adapter, ...]:
@@ -113,7 +96,7 @@ def pci_name(vendor: str, device: str, root: Path) -> str:
     """What to call a device: from the system's own list of PCI names, where it has one."""
     known = npus().get((vendor, device))
     if known:
-        return known
+        return known.name
     label = makers()[vendor].label
     for file in _PCI_NAMES:
         if (root / file).is_file():
@@ -142,7 +125,25 @@ def read_linux_adapters(root: Path = ROOT) -> tuple[Adapter, ...]:
         kind = _kind(folder, vendor)
         if kind and vendor in makers():
             found[folder.name] = _adapter(kind, vendor, folder, root)
-    return tuple(found[slot] for slot in sorted(found))
+    return (*(found[slot] for slot in sorted(found)), *_without_bus(root))
+
+
+def _without_bus(root: Path) -> Iterator[Adapter]:
+    """GPUs that the device tree names, each by the node through which programs reach it."""
+    for entry in sorted((root / "sys/class/drm").glob("renderD*")):
+        named = _COMPATIBLE.search(read_text(entry / "device/uevent") or "")
+        maker = makers().get(named[1]) if named else None
+        if named is None or maker is None:
+            continue
+        node = root / "dev/dri" / entry.name
+        yield Adapter(
+            kind="gpu",
+            maker=maker.name,
+            name=f"{maker.label} GPU ({named[2].partition('-')[0]})",
+            module=_module(entry / "device"),
+            node=f"/dev/dri/{entry.name}",
+            may_open=os.access(node, os.R_OK | os.W_OK),
+        )
 
 
 def _kind(folder: Path, vendor: str) -> str:
@@ -235,10 +236,10 @@ def read_windows_adapters() -> tuple[Adapter, ...]:
 
 def adapter_of(kind: str, values: Mapping[str, Any]) -> Adapter | None:
     """From the values of one driver's key; None for a device that no maker here made."""
-    match = _MATCHING.search(str(values.get("MatchingDeviceId", "")))
-    maker = match and makers().get(f"0x{match[1].lower()}")
-    if not match or not maker:
+    found = identified(str(values.get("MatchingDeviceId", "")))
+    if found is None:
         return None
+    maker, device = found
     size = values.get("HardwareInformation.qwMemorySize")
     if isinstance(size, bytes):  # drivers write it as a number or as its bytes
         size = int.from_bytes(size, "little")
@@ -246,7 +247,22 @@ def adapter_of(kind: str, values: Mapping[str, Any]) -> Adapter | None:
         kind=kind,
         maker=maker.name,
         name=str(values.get("DriverDesc", maker.label)),
-        device_id=f"0x{match[2].lower()}",
+        device_id=device,
         driver=values.get("DriverVersion"),
-        memory_bytes=size if isinstance(size, int) and size > 0 else None,
+        memory_bytes=size if isinstance(size, int) and size > _CARVE_OUT else None,
     )
+
+
+def identified(identity: str) -> tuple[Maker, str] | None:
+    r"""(maker, device number) by the identity that a driver matched.
+
+    On PCI "PCI\VEN_8086&DEV_64A0&…"; of a Snapdragon, which has its GPU and NPU elsewhere,
+    "ACPI\VEN_QCOM&DEV_0C36&…" or "ACPI\QCOM0C36".
+    """
+    match = _MATCHING.search(identity)
+    if match:
+        maker = makers().get(f"0x{match[1].lower()}")
+    else:
+        match = _ACPI.search(identity)
+        maker = makers().get(match[1].lower()) if match else None
+    return (maker, f"0x{match[2].lower()}") if match and maker else None

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from aipc import remedies
 from aipc.devices.adapters import Adapter
 from aipc.devices.machine import Machine, Surroundings
-from aipc.devices.wheels import clashes
+from aipc.devices.wheels import clashes, install_command, wheel_for
 from aipc.tables import read_table
 
 PASS, WARN, FAIL = "pass", "warn", "fail"
@@ -34,6 +35,7 @@ class Requirement:
     what: str
     fix: str
     source: str
+    read: str
 
     def is_met(self, version: str) -> bool:
         return _numbers(version) >= _numbers(self.minimum)
@@ -82,6 +84,10 @@ class CheckContext:
     room: int
     """Free bytes where the store is."""
     system: str = platform.system()
+    refusal: str = ""
+    """Why nothing can be written to the store; empty: it can."""
+    quarantined: tuple[str, ...] = ()
+    """What devices were seen to compute wrongly, a line each."""
 
 
 def run_checks(context: CheckContext) -> tuple[Check, ...]:
@@ -113,9 +119,12 @@ def _packages(context: CheckContext) -> Iterator[Check]:
     found = clashes()
     for clash in found:
         yield Check("packages", FAIL, clash.what, clash.fix)
-    if not found:
+    if not versions:
+        fix = install_command(wheel_for("cpu") or "onnx")
+        yield Check("packages", FAIL, "no runtime is installed, which would compute", fix)
+    elif not found:
         listed = ", ".join(f"{name} {version}" for name, version in versions.items())
-        yield Check("packages", PASS, listed or "no runtime installed")
+        yield Check("packages", PASS, listed)
 
 
 def _runtimes(context: CheckContext) -> Iterator[Check]:
@@ -186,7 +195,7 @@ def _permissions(context: CheckContext) -> Iterator[Check]:
                 "permission",
                 FAIL,
                 f"you may not open {adapter.node}, which is {adapter.name}'s",
-                "`sudo usermod -aG render $USER`, then log in again",
+                f"{remedies.command('render-group')}, then log in again",
             )
     if nodes and all(adapter.may_open for adapter in nodes):
         yield Check("permission", PASS, "you may open every device's file")
@@ -219,7 +228,7 @@ def _vulkan(context: CheckContext) -> Iterator[Check]:
             "vulkan",
             FAIL,
             "WebGPU is installed and there is no Vulkan loader",
-            "`sudo apt install libvulkan1 mesa-vulkan-drivers`",
+            remedies.command("vulkan") or "install the Vulkan loader, libvulkan.so.1",
         )
 
 
@@ -238,14 +247,29 @@ def _memory(context: CheckContext) -> Iterator[Check]:
     what = f"{left / 1e9:.1f} GB of {memory.total / 1e9:.1f} GB available"
     if left < MEMORY:
         wanted = f"Phi-3-mini in int4 needs {MEMORY / 1e9:.0f} GB"
-        fix = f"{wanted}: close programs, or take a smaller model"
+        fix = f"{wanted}: close programs, or take a smaller one (`aipc models --available`)"
         yield Check("memory", WARN, what, fix)
     else:
         yield Check("memory", PASS, what)
 
 
+def _store(context: CheckContext) -> Iterator[Check]:
+    if context.refusal:
+        fix = "set AIPC_HOME to a folder that you may write to"
+        what = f"nothing can be written to {context.store} ({context.refusal})"
+        yield Check("store", FAIL, what, fix)
+    else:
+        yield Check("store", PASS, f"models are kept in {context.store}")
+
+
+def _trust(context: CheckContext) -> Iterator[Check]:
+    for words in context.quarantined:
+        fix = "it is not used for that model until its driver is another: update the driver"
+        yield Check("trust", WARN, words, fix)
+
+
 def _disk(context: CheckContext) -> Iterator[Check]:
-    what = f"{context.room / 1e9:.1f} GB free for {context.store}"
+    what = f"{context.room / 1e9:.1f} GB free where models are kept"
     if context.room < ROOM:
         fix = f"Phi-3-mini needs {ROOM / 1e9:.0f} GB: free some, or set AIPC_HOME to a larger disk"
         yield Check("disk", WARN, what, fix)
@@ -257,11 +281,13 @@ _CHECKS: tuple[Callable[[CheckContext], Iterator[Check]], ...] = (
     _python,
     _processor,
     _memory,
+    _store,
     _disk,
     _power,
     _hiding,
     _packages,
     _runtimes,
+    _trust,
     _problems,
     _adapters,
     _drivers,

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aipc.devices.wheels import install_command, wheel_for
+from aipc.devices.adapters import read_adapters
+from aipc.devices.makers import kinds_of_maker, why_no_runtime
+from aipc.devices.wheels import install_command, is_whole, wheel_for
 from aipc.errors import DeviceError, UsageError
 
 NAMES = ("auto", "npu", "gpu", "gpu.0", "cpu", "cuda", "directml", "webgpu")
@@ -19,6 +21,8 @@ _DRIVERS = {
     ("npu", "Windows"): "'Intel NPU Driver' from intel.com or Windows Update",
     ("gpu", "Linux"): "Intel's compute runtime, the package intel-opencl-icd",
     ("gpu", "Windows"): "Intel's graphics driver from intel.com or Windows Update",
+    ("cuda", "Linux"): "NVIDIA's driver 580 or newer",
+    ("cuda", "Windows"): "NVIDIA's newest driver from nvidia.com",
 }
 _HARDWARE = {
     "npu": "an Intel Core Ultra processor",
@@ -27,6 +31,8 @@ _HARDWARE = {
     "directml": "a GPU with DirectX 12",
     "webgpu": "a GPU",
 }
+SOFTWARE = "software"
+"""The fact "type" of a GPU that the CPU imitates."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,18 @@ class Device:
     """The runtimes that can address it, as in ``--runtime``."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What else the runtime reports, ready for JSON: architecture, capabilities …"""
+
+    @property
+    def is_software(self) -> bool:
+        """Whether it is no device of its own, but computed by the CPU."""
+        return bool(self.facts.get("type") == SOFTWARE)
+
+    def computes_in(self, precision: str | None) -> bool:
+        """Whether a graph of that number format runs; one that is not known may.
+
+        The CPU computes every graph: its runtimes cast what they have no kernels for.
+        """
+        return self.kind == "cpu" or not self.precisions or precision in {None, *self.precisions}
 
 
 def kind_of(name: str) -> str:
@@ -88,16 +106,35 @@ def driver_advice(kind: str, system: str | None = None) -> str:
     """What to install for a device of this kind, on this operating system; may be empty."""
     system = system or platform.system()
     wheels = wheel_for(kind, system)
-    if wheels and kind != "cpu":
+    if wheels and kind != "cpu" and not is_whole(wheels):
         return install_command(wheels)
     driver = _DRIVERS.get((kind, system))
     return f"install {driver}" if driver else ""
+
+
+def check_hardware(kind: str) -> None:
+    """Refuse CUDA where no NVIDIA GPU is, before anybody installs its wheels in vain.
+
+    Raises:
+        DeviceError: this machine has none.
+    """
+    if kind != "cuda" or any(adapter.maker == "nvidia" for adapter in read_adapters()):
+        return
+    fix = "ask for another device (`aipc devices` shows what is here)"
+    advice = driver_advice(kind)
+    raise DeviceError(
+        "this machine has no NVIDIA GPU, which CUDA is for",
+        f"{fix}; on one that has, {advice}" if advice else fix,
+    )
 
 
 def _find(name: str, available: Sequence[str]) -> str:
     kind = kind_of(name)
     siblings = [device for device in available if kind_of(device) == kind]
     if not siblings:
+        check_hardware(kind)
+        if kind == "npu":
+            _refuse_other_makers()
         what = f"this machine has no {kind.upper()} that the runtime can reach"
         advice = driver_advice(kind)
         fix = f"ask for {' or '.join(sorted({kind_of(device) for device in available}))}"
@@ -116,3 +153,15 @@ def _find(name: str, available: Sequence[str]) -> str:
         f"this machine has no {name.upper()}, only {' and '.join(siblings)}",
         f"ask for {' or '.join(device.lower() for device in siblings)}",
     )
+
+
+def _refuse_other_makers() -> None:
+    """Say of an NPU that is here and that no runtime reaches, why.
+
+    Raises:
+        DeviceError: there is one.
+    """
+    for adapter in read_adapters():
+        if adapter.kind == "npu" and not kinds_of_maker(adapter.maker, "npu"):
+            why = why_no_runtime(adapter.maker, adapter.device_id)
+            raise DeviceError(f"{adapter.name} is here, and {why}", "`aipc devices` shows the rest")

@@ -7,15 +7,15 @@ Runtime GenAI return True on every machine and are not used.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from aipc.devices.adapters import Adapter, read_adapters
-from aipc.devices.device import Device
+from aipc.devices.device import SOFTWARE, Device
 from aipc.devices.openvino import reason
 from aipc.devices.system.cpu import read_cpu
+from aipc.devices.webgpu import WebGPUAdapter, WebGPUFound, name_of, read_webgpu
 from aipc.devices.wheels import installed, wheel_sets
 
 PROVIDERS = {
@@ -29,13 +29,15 @@ PRECISIONS = {
     "directml": ("fp32", "fp16", "int8"),
     "webgpu": ("fp32", "fp16"),
 }
-"""Those that the provider has kernels for, by onnxruntime.ai's pages on execution providers."""
+"""Those that the provider has kernels for, by onnxruntime.ai's pages on execution providers; of
+WebGPU's devices each is asked whether it has fp16."""
 
 _ABSENT = {
     "cuda": "no NVIDIA GPU here",
     "directml": "no GPU with DirectX 12 here",
     "webgpu": "no GPU here through Vulkan, Direct3D 12 or Metal",
 }
+_SOFTWARE_NAME = "software adapter, computed by the CPU"
 
 Found = tuple[tuple[Device, ...], tuple[str, ...]]
 
@@ -56,28 +58,53 @@ def onnx_devices(adapters: Callable[[], Sequence[Adapter]] = read_adapters) -> F
     if not kinds:
         return (), ()
     cpu = Device("CPU", "cpu", read_cpu().name, precisions=PRECISIONS["cpu"], runtimes=("onnx",))
-    wanted = [kind for kind in kinds if kind != "cpu"]
-    if not wanted:
+    if kinds == ("cpu",):
         return (cpu,), ()
-    try:
-        import onnxruntime
-    except ImportError as error:
-        return (), (f"ONNX Runtime can't be loaded: {reason(error)}",)
-    devices, problems = list_accelerators(onnxruntime, wanted, adapters())
-    return (cpu, *devices), problems
+    here, devices, problems = adapters(), [cpu], list[str]()
+    built_in = [kind for kind in kinds if kind not in {"cpu", "webgpu"}]
+    if built_in:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            return (), (f"ONNX Runtime can't be loaded: {reason(error)}",)
+        found, issues = list_accelerators(onnxruntime, built_in, here)
+        devices += found
+        problems += issues
+    if "webgpu" in kinds:
+        found, issues = webgpu_devices(read_webgpu(), here)
+        devices += found
+        problems += issues
+    return tuple(devices), tuple(problems)
+
+
+def webgpu_devices(listed: WebGPUFound, adapters: Sequence[Adapter]) -> Found:
+    """(devices, problems) of what the plugin for WebGPU lists."""
+    if not listed.adapters and not listed.problems:
+        return (), (_nothing("webgpu", ()),)
+    known = [_known(one.vendor, one.device_id, one.name, adapters) for one in listed.adapters]
+    numbered = _numbered("webgpu", known)
+    pairs = zip(numbered, listed.adapters, strict=True)
+    return tuple(_as_tried(device, one) for device, one in pairs), listed.problems
+
+
+def _as_tried(device: Device, one: WebGPUAdapter) -> Device:
+    precisions = tuple(p for p in device.precisions if one.has_half or p != "fp16")
+    if not one.is_software:
+        return replace(device, precisions=precisions)
+    facts = {**device.facts, "type": SOFTWARE}
+    return replace(device, full_name=_SOFTWARE_NAME, precisions=precisions, facts=facts)
 
 
 def list_accelerators(module: Any, kinds: Iterable[str], adapters: Sequence[Adapter]) -> Found:
     """(devices, problems) of these kinds, by the package ``module``, ONNX Runtime."""
     devices: list[Device] = []
     problems: list[str] = []
-    with _plugins(module, kinds, problems):
-        listed = list(module.get_ep_devices())
+    providers, listed = module.get_available_providers(), module.get_ep_devices()
     for kind in kinds:
-        found = _of_kind(kind, module.get_available_providers(), listed, adapters)
+        found = _of_kind(kind, providers, listed, adapters)
         devices += _numbered(kind, found)
         if not found:
-            problems.append(_nothing(kind, module.get_available_providers()))
+            problems.append(_nothing(kind, providers))
     return tuple(devices), tuple(problems)
 
 
@@ -87,7 +114,8 @@ def _of_kind(
     """The GPUs that this provider drives."""
     own = [entry for entry in listed if entry.ep_name == PROVIDERS[kind]]
     if own:
-        return [_adapter(entry.device, adapters) for entry in own]
+        found = (entry.device for entry in own)
+        return [_known(one.vendor, one.device_id, name_of(one), adapters) for one in found]
     if PROVIDERS[kind] not in providers:
         return []
     # A provider that is built in and lists no devices of its own takes the machine's.
@@ -95,14 +123,13 @@ def _of_kind(
     return [adapter for adapter in adapters if adapter.kind == "gpu" and adapter.maker in makers]
 
 
-def _adapter(device: Any, adapters: Sequence[Adapter]) -> Adapter:
+def _known(vendor: str, device_id: int, name: str, adapters: Sequence[Adapter]) -> Adapter:
     """What the system knows of a device, found by its maker's number."""
-    number = f"0x{device.device_id:04x}"
-    name = str(device.metadata.get("Description") or device.vendor or "GPU")
+    number = f"0x{device_id:04x}"
     for adapter in adapters:
         if adapter.device_id == number:
             return adapter
-    return Adapter("gpu", str(device.vendor).lower(), name, device_id=number)
+    return Adapter("gpu", str(vendor).lower(), name, device_id=number)
 
 
 def _numbered(kind: str, adapters: Sequence[Adapter]) -> Iterator[Device]:
@@ -127,26 +154,3 @@ def _nothing(kind: str, providers: Sequence[str]) -> str:
         f"{wheel.packages[0]} is installed, and the ONNX Runtime that is loaded has no "
         f"{PROVIDERS[kind]}: it offers {', '.join(providers)}; `aipc doctor` shows what clashes"
     )
-
-
-@contextmanager
-def _plugins(module: Any, kinds: Iterable[str], problems: list[str]) -> Iterator[None]:
-    """WebGPU's provider is a library of its own, registered while its devices are listed."""
-    if "webgpu" not in kinds:
-        yield
-        return
-    import onnxruntime_ep_webgpu as plugin
-
-    name = "aipc.devices.webgpu"
-    try:
-        module.register_execution_provider_library(name, plugin.get_library_path())
-    except RuntimeError as error:
-        is_linux = sys.platform == "linux"
-        advice = "; on Linux it needs `sudo apt install libvulkan1`" if is_linux else ""
-        problems.append(f"the WebGPU provider can't be loaded: {reason(error)}{advice}")
-        yield
-        return
-    try:
-        yield
-    finally:
-        module.unregister_execution_provider_library(name)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
+from aipc import remedies
 from aipc.devices.device import Device, kind_of
+from aipc.devices.wheels import has_wheels
 from aipc.errors import DeviceError
 
 PRECISIONS = ("FP32", "BF16", "FP16", "FP8E4M3", "FP8E5M2", "INT8", "INT4")
@@ -39,7 +42,9 @@ def open_core() -> Core:
 
         return cast("Core", openvino.Core())
     except (ImportError, RuntimeError) as error:
-        fix = "install it again: pip install --force-reinstall openvino"
+        fix = f"install it again: {remedies.reinstall_own('openvino')}"
+        if not has_wheels("openvino"):
+            fix = f"{platform.system()} on {platform.machine()} has none: take --runtime onnx"
         raise DeviceError(f"OpenVINO can't be loaded: {reason(error)}", fix) from error
 
 

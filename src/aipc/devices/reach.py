@@ -7,21 +7,16 @@ import platform
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from aipc.devices.adapters import Adapter, makers, read_adapters
+from aipc import remedies
+from aipc.devices.adapters import Adapter, read_adapters
 from aipc.devices.device import Device, driver_advice
+from aipc.devices.makers import kinds_of_maker, why_no_runtime
 from aipc.devices.onnxruntime import onnx_devices, onnx_kinds
 from aipc.devices.openvino import list_devices, open_core
-from aipc.devices.wheels import install_command, wheel_for
+from aipc.devices.wheels import has_wheels, install_command, wheel_for
 from aipc.errors import AipcError, DeviceError
 
 RUNTIMES = ("openvino", "onnx")
-
-_NO_MODULE = {
-    "intel": "Linux has no driver loaded for it: install a newer kernel and linux-firmware",
-    "nvidia": "NVIDIA's driver is not loaded: `sudo apt install nvidia-driver-580` or newer",
-    "amd": "Linux has no driver loaded for it: install a newer kernel and linux-firmware",
-}
-_RENDER_GROUP = "you may not open {node}: `sudo usermod -aG render $USER`, then log in again"
 
 
 def reachable_devices(runtimes: Collection[str] = RUNTIMES) -> tuple[Device, ...]:
@@ -42,10 +37,13 @@ def reachable_devices(runtimes: Collection[str] = RUNTIMES) -> tuple[Device, ...
 def ask_runtimes(
     runtimes: Collection[str] = RUNTIMES, adapters: Callable[[], Sequence[Adapter]] = read_adapters
 ) -> tuple[tuple[Device, ...], tuple[str | AipcError, ...]]:
-    """(devices, problems): a runtime that fails does not hide the other's devices."""
+    """(devices, problems): a runtime that fails does not hide the other's devices.
+
+    OpenVINO's absence is none where it has no wheels and the other runtime is asked too.
+    """
     devices: list[Device] = []
     problems: list[str | AipcError] = []
-    if "openvino" in runtimes:
+    if "openvino" in runtimes and (has_wheels("openvino") or "onnx" not in runtimes):
         try:
             found, issues = list_devices(open_core())
         except DeviceError as error:
@@ -91,7 +89,7 @@ def unreached(
 
     ``system`` is a name as `platform.system` returns it; this machine's when left out.
     """
-    here = {device.kind for device in devices}
+    here = {device.kind for device in devices if not device.is_software}
     return tuple(
         Unreached(adapter, what_is_missing(adapter, system or platform.system()))
         for adapter in adapters
@@ -103,13 +101,12 @@ def what_is_missing(adapter: Adapter, system: str, kind: str | None = None) -> s
     """What to fix first so that a runtime reaches ``adapter``, as ``kind`` if that is given."""
     kinds = kinds_of(adapter) if kind is None else [kind]
     if not kinds:
-        labels = {maker.name: maker.label for maker in makers().values()}
-        label = labels.get(adapter.maker, adapter.maker)
-        return f"no runtime here computes on {label}'s {adapter.kind.upper()}s"
+        return why_no_runtime(adapter.maker, adapter.device_id)
     if not adapter.may_open:
-        return _RENDER_GROUP.format(node=adapter.node)
+        group = remedies.command("render-group")
+        return f"you may not open {adapter.node}: {group}, then log in again"
     if system == "Linux" and adapter.module in {None, "nouveau", "vfio-pci"}:
-        return _NO_MODULE.get(adapter.maker, "Linux has no driver loaded for it")
+        return _no_module(adapter.maker)
     unreachable = f"no runtime reaches it on {system}"
     if kinds[0] in {"gpu", "npu"}:
         return driver_advice(kinds[0], system) or unreachable
@@ -117,9 +114,14 @@ def what_is_missing(adapter: Adapter, system: str, kind: str | None = None) -> s
     return f"its wheel: {install_command(wheels)}" if wheels else unreachable
 
 
+def _no_module(maker: str) -> str:
+    if maker == "nvidia":
+        driver = remedies.command("nvidia-driver") or "install driver 580"
+        return f"NVIDIA's driver is not loaded: {driver} or newer"
+    newer = ": install a newer kernel and linux-firmware" if maker in {"intel", "amd"} else ""
+    return f"Linux has no driver loaded for it{newer}"
+
+
 def kinds_of(adapter: Adapter) -> list[str]:
     """The kinds of device through which a runtime here could reach it."""
-    for maker in makers().values():
-        if maker.name == adapter.maker:
-            return maker.gpu if adapter.kind == "gpu" else maker.npu
-    return []
+    return kinds_of_maker(adapter.maker, adapter.kind)

@@ -24,7 +24,10 @@ from aipc.records import JsonCache, Misfit, plain, read
 
 _LIBRARIES = Path("/etc/ld.so.cache")
 """Written anew whenever a package with libraries comes or goes: Linux, `man ldconfig`."""
-_VARIABLES = ("DNNL_", "LD_", "LIBOV_", "NEO", "ONEAPI_", "ONEDNN_", "OPENVINO_", "OV_", "ZE_")
+_VARIABLES = (
+    *("DNNL_", "LD_", "LIBOV_", "NEO", "ONEAPI_", "ONEDNN_", "OPENVINO_", "OV_", "ZE_"),
+    *("ORT_", "VK_"),
+)
 
 
 def remembered_devices(folder: Path) -> tuple[Device, ...]:

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from aipc import remedies
 from aipc.devices.system.files import read_text
 from aipc.tables import read_table
 
@@ -43,6 +44,7 @@ class WheelSet:
     name: str
     kinds: tuple[str, ...]
     systems: tuple[str, ...]
+    not_on: tuple[str, ...]
     pins: tuple[str, ...]
     source: str
 
@@ -74,6 +76,7 @@ def wheel_sets() -> tuple[WheelSet, ...]:
             entry["name"],
             kinds=tuple(entry["kinds"]),
             systems=tuple(entry["systems"]),
+            not_on=tuple(entry.get("not_on", ())),
             pins=tuple(entry["pins"]),
             source=entry["source"],
         )
@@ -81,16 +84,30 @@ def wheel_sets() -> tuple[WheelSet, ...]:
     )
 
 
-def wheel_for(kind: str, system: str | None = None) -> str | None:
+def wheel_for(kind: str, system: str | None = None, machine: str | None = None) -> str | None:
     """The set that brings ONNX Runtime to devices of this kind; None where there is none.
 
-    ``system`` is a name as `platform.system` returns it; this machine's when left out.
+    ``system`` and ``machine`` are names as `platform.system` and `platform.machine` return them;
+    this machine's when left out.  Of another system the processor has to be told, else its most
+    common one is meant.
     """
-    system = system or platform.system()
+    system, place = system or platform.system(), _place(system, machine)
     for one in wheel_sets():
-        if one.kinds[-1] == kind and system in one.systems:
+        if one.kinds[-1] == kind and system in one.systems and place not in one.not_on:
             return one.name
     return None
+
+
+def has_wheels(module: str, system: str | None = None, machine: str | None = None) -> bool:
+    """Whether a module of wheels.toml exists here, or there, told as `wheel_for` is."""
+    entry = next(entry for entry in _table()["module"] if entry["name"] == module)
+    return _place(system, machine) not in entry.get("not_on", ())
+
+
+def _place(system: str | None, machine: str | None) -> str:
+    if machine is None and system in {None, platform.system()}:
+        machine = platform.machine()
+    return f"{system or platform.system()} {machine}"
 
 
 def install_command(name: str, found: Mapping[str, str] | None = None) -> str:
@@ -101,7 +118,14 @@ def install_command(name: str, found: Mapping[str, str] | None = None) -> str:
     # Whole, and asked for all the same: it does not load.
     if set(shared) <= set(wanted.packages) and not set(wanted.packages) <= set(here):
         return _OLD_PYTHON + _install(wanted, here)
-    return _OLD_PYTHON + _reinstall(shared, _install(wanted, {}))
+    return _OLD_PYTHON + remedies.replace(shared, wanted.pins)
+
+
+def is_whole(name: str, found: Mapping[str, str] | None = None) -> bool:
+    """Whether this set is here, and nothing that it can't be beside."""
+    here = installed() if found is None else found
+    wanted = next(one for one in wheel_sets() if one.name == name)
+    return set(_shared(wanted, here)) <= set(wanted.packages) <= set(here)
 
 
 def _doubles(found: Mapping[str, str]) -> Iterator[Clash]:
@@ -131,15 +155,17 @@ def _unpaired(found: Mapping[str, str]) -> Iterator[Clash]:
 
 def _misfits(found: Mapping[str, str]) -> Iterator[Clash]:
     """Pairs of different releases: OpenVINO 2026.4.1 and GenAI 2026.4.1.0 are one release."""
-    for pair in _table()["pair"]:
+    pairs = [pair for pair in _table()["pair"] if pair.get("same_release")]
+    one_release = dict.fromkeys(pair[part] for pair in pairs for part in ("needs", "package"))
+    for pair in pairs:
         package, needs = pair["package"], pair["needs"]
-        if not pair.get("same_release") or package not in found or needs not in found:
+        if package not in found or needs not in found:
             continue
         if found[package].split(".")[:3] != found[needs].split(".")[:3]:
             yield Clash(
                 (package, needs),
                 f"{package} {found[package]} does not belong to {needs} {found[needs]}",
-                "`pip install aipc` brings the versions that belong together",
+                f"{remedies.put_own(*one_release)} brings the versions that belong together",
             )
 
 
@@ -167,22 +193,19 @@ def _has_files(folder: Path, module: str) -> bool:
 
 
 def _mend(packages: list[str], found: Mapping[str, str]) -> str:
+    """Removing one package takes the files that it shares with another: all go, then come back."""
     wanted = _set_of(packages)
     if wanted is None:
-        return _reinstall(packages, "`pip install aipc`")
-    return _reinstall(_shared(wanted, found), _install(wanted, {}))
-
-
-def _reinstall(packages: list[str], install: str) -> str:
-    """Removing one package takes the files that it shares with another: all go, then come back."""
-    return f"`pip uninstall -y {' '.join(packages)}`, then {install}"
+        return remedies.reinstall_own(*packages)
+    return remedies.replace(_shared(wanted, found), wanted.pins)
 
 
 def _install(wanted: WheelSet, found: Mapping[str, str]) -> str:
-    """By its pins: `pip install "aipc[…]"` would bring the default set's wheels back beside it."""
+    """What is more than the default set stays; what takes its place goes at the next upgrade."""
     missing = [pin for pin in wanted.pins if _package(pin) not in found]
-    quoted = [f'"{pin}"' if set(pin) & set("<>[") else pin for pin in missing]
-    return f"`pip install {' '.join(quoted)}`"
+    default = wheel_sets()[0].pins
+    is_more = set(default) <= set(wanted.pins) and not set(default) & set(missing)
+    return remedies.add(missing) if is_more else remedies.put(missing)
 
 
 def _set_of(packages: list[str]) -> WheelSet | None:

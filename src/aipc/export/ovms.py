@@ -24,7 +24,7 @@ from aipc.export.settings import (
     text_settings,
 )
 from aipc.models import names
-from aipc.models.names import CATALOGUE
+from aipc.models.catalogue import CATALOGUE
 from aipc.models.source import ArtifactSource, HubSource, Source
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
@@ -74,7 +74,7 @@ def export_ovms(
     telemetry.switch_off()
     store, options = store or Store(), options or ServingOptions()
     meant_for = find_target(target, RUNTIME)
-    source = names.resolve(model)
+    source = names.resolve(model, store)
     served = name or _name(model, source)
     if not _NAME.fullmatch(served):
         raise UsageError(f"'{served}' can't be a model's name there", "give another with --name")
@@ -88,7 +88,12 @@ def export_ovms(
         made = prepare(source, recipe, store, target=meant_for, progress=progress, notify=notify)
         folder = made.path
     artifact = _checked(read_artifact(folder))
-    if artifact.is_embedder:
+    if artifact.task == "scores":
+        raise ArtifactError(
+            f"'{artifact.path}' scores texts, which is not exported here",
+            "serve it with `aipc serve`: /v1/rerank",
+        )
+    if artifact.task == "embeddings":
         settings = embedding_settings(artifact, target)
         text = graph.embedding_graph(settings.options)
     else:
@@ -133,7 +138,7 @@ def _checked(artifact: Artifact) -> Artifact:
     if artifact.target != RUNTIME:
         what = f"'{artifact.path}' was made for {artifact.target}, which this server does not open"
         raise ArtifactError(what, f"convert its checkpoint with --runtime {RUNTIME}")
-    needed = [OPENVINO_TOKENIZER, *(() if artifact.is_embedder else (OPENVINO_DETOKENIZER,))]
+    needed = [OPENVINO_TOKENIZER, *(() if artifact.task else (OPENVINO_DETOKENIZER,))]
     missing = [name for name in needed if not (artifact.path / name).is_file()]
     if missing:
         what = f"'{artifact.path}' has no {missing[0]}, which the server reads texts by"

@@ -24,7 +24,7 @@ from aipc.runtimes.openvino.recipe import check_npu_recipe, has_fused_attention
 from aipc.runtimes.prompt_lookup import PROPERTIES, SWITCH, read_lookup
 
 RUNTIME = "openvino"
-_POOLINGS = {"cls": "CLS", "mean": "MEAN", "last": "LAST"}
+_POOLINGS: Mapping[str, str] = {"cls": "CLS", "mean": "MEAN", "lasttoken": "LAST"}
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,15 @@ def embedding_settings(artifact: Artifact, kind: str) -> GraphSettings:
             f"'{artifact.path.name}' wants '{model.prefix}' before each text, which no option of "
         )
         raise ArtifactError(f"{what}the server adds", "serve it with `aipc serve`")
+    modules = model.modules
+    pooling = _POOLINGS.get(str(modules.pooling))
+    if pooling is None or modules.dense:
+        lacks = "Dense modules" if modules.dense else f"the pooling {modules.pooling}"
+        what = f"'{artifact.path.name}' has {lacks}, which the server's calculator does not know"
+        raise ArtifactError(what, "serve it with `aipc serve`")
     options = {
-        "normalize_embeddings": model.normalized,
-        "pooling": _POOLINGS[model.pooling],
+        "normalize_embeddings": modules.normalized,
+        "pooling": pooling,
         "target_device": kind.upper(),
     }
-    return GraphSettings(options, (model.note,) if model.note else ())
+    return GraphSettings(options, (modules.note,) if modules.note else ())

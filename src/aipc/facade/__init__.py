@@ -6,7 +6,7 @@ from intel_npu_acceleration_library.compiler …     from aipc.facade.dtypes …
 from optimum.intel[.openvino] import X             from aipc.facade import X
 
 What they give works in ``transformers.pipeline("text-generation", …)``, which needs torch:
-``pip install "aipc[transformers]"``.  docs/facade.md says what each option means here.
+the extra "transformers" (docs/install.md).  docs/facade.md says what each option means here.
 """
 
 from aipc.facade.dtypes import NPUDtype, float16, int4, int8

@@ -13,13 +13,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from aipc import remedies
 from aipc.errors import UsageError
-from aipc.session.session import is_artifact
+from aipc.foreign_text import one_line
+from aipc.session.loading import is_artifact
 
 _DTYPE = (
     "how weights are stored is CompilerConfig's dtype, or OVModelForCausalLM's quantization_config"
 )
 _QUANTIZE = "say quantization_config={'bits': 4, 'sym': True, 'group_size': 128}"
+_TOKENS = {"token", "use_auth_token"}
 _INSTEAD = {
     "cache_dir": "AIPC_HOME says where models are kept",
     "device_map": "say device='npu', 'gpu.0' or 'cpu'",
@@ -30,9 +33,7 @@ _INSTEAD = {
     "local_files_only": "HF_HUB_OFFLINE=1 keeps to what is on the disk",
     "low_cpu_mem_usage": "leave it out: weights are never held in memory as a whole",
     "subfolder": "name the folder itself",
-    "token": "log in with `hf auth login`, or set HF_TOKEN",
     "torch_dtype": _DTYPE,
-    "use_auth_token": "log in with `hf auth login`, or set HF_TOKEN",
 }
 
 
@@ -46,7 +47,11 @@ def refuse_others(others: Mapping[str, Any], known: Iterable[str]) -> None:
     for name in others:
         near = difflib.get_close_matches(name, known, n=1)
         meant = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-        fix = _INSTEAD.get(name, meant)
+        fix = (
+            f"log in with {remedies.command('hub-login')}, or set HF_TOKEN"
+            if name in _TOKENS
+            else _INSTEAD.get(name, meant)
+        )
         raise UsageError(f"from_pretrained does not take '{name}' here", fix)
 
 
@@ -106,4 +111,4 @@ def is_converted(name: str, *, export: bool | None) -> bool:
 @cache
 def notice(text: str) -> None:
     """Tell the user one thing, once in the life of the process."""
-    logging.getLogger("aipc").warning(text)
+    logging.getLogger("aipc").warning("%s", one_line(text))

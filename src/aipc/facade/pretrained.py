@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aipc import remedies
 from aipc.artifact.files import GENERATION_CONFIG
 from aipc.convert.recipe import Recipe
 from aipc.errors import ArtifactError, DeviceError
-from aipc.session.session import Session, load
+from aipc.session.loading import load
+from aipc.session.session import Session
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig
@@ -90,7 +92,7 @@ def _require_torch() -> None:
     except ImportError as error:
         raise DeviceError(
             f"this class needs transformers and torch, and {error.name} is not installed",
-            "pip install 'aipc[transformers]', or use aipc.load, which needs no torch",
+            f"{remedies.add_extra('transformers')}, or use aipc.load, which needs no torch",
         ) from error
 
 

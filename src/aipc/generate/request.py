@@ -36,7 +36,13 @@ class GenerationRequest:
     tell_prompt: bool = False
     """Have the server tell the prompt's tokens before the answer as well."""
     texts: Sequence[str] = ()
-    """Texts to embed, by a model that does that."""
+    """Texts to embed or, with a ``query``, to score by it, by a model that does that."""
+    query: str | None = None
+    """What the ``texts`` are to answer."""
+    prompt_name: str | None = None
+    """The kind that texts to embed are of, such as "query"; None is the model's default."""
+    truncate: bool = False
+    """Leave out the end of texts that are too long, and tell of which."""
     dimensions: int | None = None
     """Numbers in each vector; None leaves it to the model."""
     sampling: Mapping[str, Any] = field(default_factory=dict)
@@ -65,5 +71,7 @@ class GenerationRequest:
     """Nobody reads it while it is made: its events may be few and late."""
     repetition_detection: Mapping[str, int] | None = None
     """Fields of `aipc.generate.RepetitionDetection`: a loop ends the answer; None: it goes on."""
+    adapter: str = ""
+    """The name of one of the adapters that the model was loaded with."""
     client: str = field(default="", repr=False)
     """Whose it is: turns go round among clients.  It never leaves the server's process."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aipc.artifact.files import GENERATION_CONFIG
@@ -38,6 +38,9 @@ class SamplingDefaults:
     values: Mapping[str, Any]
     """Fields of `Sampling`, not checked, and ``do_sample``; without that one a temperature above 0
     has tokens sampled."""
+    unthinking: Mapping[str, Any] = field(default_factory=dict)
+    """The same for answers that are to come without thinking; empty where nothing else is stated
+    of them."""
 
     @classmethod
     def of_config(cls, config: Mapping[str, Any]) -> SamplingDefaults:
@@ -47,6 +50,10 @@ class SamplingDefaults:
         """
         stated = {name: config[name] for name in _CONFIG if config.get(name) is not None}
         return cls(GENERATION_CONFIG, {"do_sample": False, **stated})
+
+    def answering(self, *, thinks: bool) -> SamplingDefaults:
+        """Those of answers that come with thinking or, where the model thinks, without it."""
+        return self if thinks or not self.unthinking else replace(self, values=self.unthinking)
 
     @property
     def samples(self) -> bool | None:
@@ -79,17 +86,21 @@ class ResolvedSampling:
         return ", ".join(values if self.decoding.temperature else ["greedy", *values])
 
 
-def resolve(requested: Sampling, defaults: Sequence[SamplingDefaults]) -> ResolvedSampling:
+def resolve(
+    requested: Sampling, defaults: Sequence[SamplingDefaults], *, thinks: bool = True
+) -> ResolvedSampling:
     """Answer every question that ``requested`` leaves open.
 
     A value requested comes first, then the first of ``defaults`` that has one, then the neutral
     one.  A temperature requested decides: 0 is greedy.  Without one it is greedy unless the
     defaults sample, or a top_p, top_k or min_p that is not off is requested, which would mean
     nothing.  A sampled decoding without a seed gets a random one, so that it can be stated.
+    ``thinks`` is False where the request forbids thinking.
 
     Raises:
         CheckpointError: a value of the model's that is needed is out of bounds.
     """
+    defaults = [one.answering(thinks=thinks) for one in defaults]
     is_sampled = _is_sampled(requested, defaults)
     names = (*SAMPLED, *_PENALTIES) if is_sampled else _PENALTIES
     found = {name: _choose(name, requested, defaults) for name in names}

@@ -11,6 +11,7 @@ from typing import Any
 
 from aipc.errors import GenerationError
 from aipc.generate.conversation import THINKING_KEYS, Message, alternating, plain
+from aipc.generate.sandbox.process import TEMPLATES, TemplateFailed, TemplateRefused
 from aipc.generate.structured.tool_format import ToolFormat, format_of
 from aipc.generate.thinking.marks import ThinkingMarks, marks_of_template
 
@@ -39,8 +40,9 @@ class ChatTemplate:
         self._source = f"{source}\n{tool_use or ''}"
         self.marks: ThinkingMarks | None = marks_of_template(self._source)
         """What stands around thinking; None where the template shows that it does not think."""
-        self._template = _compile(source)
-        self._tool_use = self._template if tool_use is None else _compile(tool_use)
+        self._plain, self._tool_use = source, shown
+        for each in {source, shown}:
+            _check(each)
         self._reads_types = "type" in source
         self._special_tokens = dict(special_tokens)
 
@@ -60,9 +62,9 @@ class ChatTemplate:
     @cached_property
     def variables(self) -> frozenset[str]:
         """What it reads that it does not set itself."""
-        from aipc.generate import sandbox
+        from aipc.generate.sandbox import dialect
 
-        return sandbox.variables_of(self._source)
+        return dialect.variables_of(self._source)
 
     @cached_property
     def thinking_key(self) -> str | None:
@@ -93,9 +95,9 @@ class ChatTemplate:
         turns = plain(messages)
         try:
             return self._render_in_order(turns, list(tools), options, add_generation_prompt)
-        except Exception as error:  # a template can fail in every way that Python can
+        except TemplateFailed as error:
             raise GenerationError(
-                f"the model's chat template refuses this conversation: {_reason(error)}",
+                f"the model's chat template refuses this conversation: {error}",
                 "change the messages' roles or their order, or choose another model",
             ) from error
 
@@ -107,16 +109,14 @@ class ChatTemplate:
         add_generation_prompt: bool,
     ) -> str:
         """Where the template refuses the order of the roles, in the order that all take."""
-        from jinja2 import TemplateError
-
         more = {"add_generation_prompt": add_generation_prompt}
         try:
             return self._render(self._formed(turns), tools, options, **more)
-        except TemplateError:
+        except TemplateRefused:
             for has_system in (True, False):
                 other = alternating(turns, has_system=has_system)
                 if other != turns:
-                    with suppress(TemplateError):
+                    with suppress(TemplateRefused):
                         return self._render(self._formed(other), tools, options, **more)
             raise
 
@@ -165,8 +165,6 @@ class ChatTemplate:
         *,
         add_generation_prompt: bool = True,
     ) -> str:
-        from aipc.generate import sandbox
-
         variables = {
             **options,
             **self._special_tokens,
@@ -175,7 +173,7 @@ class ChatTemplate:
             "documents": None,
             "add_generation_prompt": add_generation_prompt,
         }
-        return sandbox.render(self._tool_use if tools else self._template, variables)
+        return TEMPLATES.render(self._tool_use if tools else self._plain, variables)
 
     @cached_property
     def _takes_parts(self) -> bool:
@@ -189,7 +187,7 @@ class ChatTemplate:
     def _shows(self, turn: dict[str, Any]) -> bool:
         try:
             return _PROBE in self._render([turn], [])
-        except Exception:  # noqa: BLE001 - a template can fail in every way that Python can
+        except TemplateFailed:
             return False
 
 
@@ -200,25 +198,16 @@ def _in_parts(turn: dict[str, Any]) -> dict[str, Any]:
     return {**turn, "content": [{"type": "text", "text": content}]}
 
 
-def _compile(source: str) -> Any:
-    from jinja2 import TemplateError
-
-    from aipc.generate import sandbox
-
+def _check(source: str) -> None:
     if len(source) > MAX_SOURCE:
         raise GenerationError(
             f"the model's chat template has {len(source):,} characters, "
             f"more than the {MAX_SOURCE:,} that are allowed",
             "choose another model",
         )
-
     try:
-        return sandbox.compile_template(source)
-    except (TemplateError, RecursionError) as error:
+        TEMPLATES.check(source)
+    except TemplateFailed as error:
         raise GenerationError(
-            f"the model's chat template is not valid: {_reason(error)}", "choose another model"
+            f"the model's chat template is not valid: {error}", "choose another model"
         ) from error
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -9,7 +9,9 @@ from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
 from aipc.artifact.files import TOKENIZER, TOKENIZER_CONFIG
-from aipc.errors import ArtifactError
+from aipc.errors import ArtifactError, damaged, is_failure
+from aipc.runtimes.encoders.encoder import EncodedText
+from aipc.runtimes.vendor_errors import translated
 
 if TYPE_CHECKING:
     import tokenizers
@@ -131,15 +133,67 @@ class Tokenizer:
         around it: right for plain text, wrong for what a chat template has rendered,
         which holds its own.  As in transformers 5, an explicit ``add_bos_token`` or
         ``add_eos_token`` in tokenizer_config.json overrules tokenizer.json.
+
+        Raises:
+            EngineError: it fails on this text, as one does whose expressions search for too long.
         """
-        if not add_special_tokens or self._frame is None:
-            return list(self._backend.encode(text, add_special_tokens=add_special_tokens).ids)
-        before, after = self._frame
-        return [*before, *self._backend.encode(text, add_special_tokens=False).ids, *after]
+        is_framed = add_special_tokens and self._frame is not None
+        with translated("the model's tokenizer failed on this text"):
+            ids = self._backend.encode(text, add_special_tokens=add_special_tokens != is_framed).ids
+        before, after = self._frame if is_framed and self._frame else ((), ())
+        return [*before, *ids, *after]
+
+    def encode_whole(
+        self, texts: Sequence[str], seconds: Sequence[str] | None = None, longest: int | None = None
+    ) -> list[EncodedText]:
+        """Texts as an encoder reads them, or pairs of them and their ``seconds``.
+
+        Of those with more than ``longest`` tokens the end is left out, in a pair that of the longer
+        text first, as transformers does.
+
+        Raises:
+            EngineError: it fails on one of them.
+        """
+        with translated("the model's tokenizer failed on this text"):
+            whole = self._backend.encode_batch(texts, add_special_tokens=False)
+            others = self._backend.encode_batch(seconds or (), add_special_tokens=False)
+        if seconds is None:
+            return [self._framed(one, None, longest) for one in whole]
+        return [self._framed(*pair, longest) for pair in zip(whole, others, strict=True)]
+
+    def _framed(
+        self, first: tokenizers.Encoding, second: tokenizers.Encoding | None, longest: int | None
+    ) -> EncodedText:
+        before, after = self._frame or ((), ())
+        added = self._backend.num_special_tokens_to_add(second is not None)
+        is_own = second is None and bool(before or after)
+        room = None if longest is None else longest - (len(before + after) if is_own else added)
+        tokens = len(first.ids) + (0 if second is None else len(second.ids))
+        cut = 0 if room is None else max(tokens - room, 0)
+        if cut and room is not None:
+            kept = _shares(len(first.ids), 0 if second is None else len(second.ids), room)
+            for one, count in zip((first, second), kept, strict=True):
+                if one is not None:
+                    one.truncate(count)
+        if is_own:
+            ids = [*before, *first.ids, *after]
+            return EncodedText(ids, [0] * len(ids), cut)
+        done = self._backend.post_process(first, second, add_special_tokens=True)
+        return EncodedText(done.ids, done.type_ids, cut)
+
+    def without_end(self, text: str, tokens: int) -> str:
+        """The text without its last ``tokens`` tokens, as it is split by itself."""
+        offsets = self._backend.encode(text, add_special_tokens=False).offsets
+        return text[: offsets[-tokens][0]] if tokens < len(offsets) else ""
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of ``tokens`` without special tokens; ids outside the vocabulary give none."""
-        return self._backend.decode(tokens, skip_special_tokens=True)
+        """The text of ``tokens`` without special tokens; ids outside the vocabulary give none.
+
+        Raises:
+            EngineError: the tokenizer fails on them.
+        """
+        with translated("the model's tokenizer failed on the answer"):
+            return self._backend.decode(tokens, skip_special_tokens=True)
 
     def bytes_of(self, token: int) -> bytes:
         """What one token writes, be it part of a character; special tokens write nothing."""
@@ -187,6 +241,14 @@ class Tokenizer:
         return number
 
 
+def _shares(first: int, second: int, room: int) -> tuple[int, int]:
+    """How many tokens of each text are kept where both have to fit."""
+    half = room // 2
+    if first <= half:
+        return first, room - first
+    return (room - second, second) if second <= half else (half, room - half)
+
+
 def _special_tokens(config: Mapping[str, Any]) -> Mapping[str, str]:
     """The named ones ("bos_token" …): a string, or a mapping as AddedToken is written."""
     named = {name: value for name, value in config.items() if name.endswith("_token")}
@@ -200,13 +262,13 @@ def _special_tokens(config: Mapping[str, Any]) -> Mapping[str, str]:
 def _read_backend(path: Path) -> tokenizers.Tokenizer:
     from tokenizers import Tokenizer as Backend
 
-    from aipc.errors import damaged
-
     if not path.is_file():
         raise ArtifactError(f"'{path.parent}' has no {path.name}", "convert the model again")
     try:
         return Backend.from_file(str(path))
-    except Exception as error:  # the binding raises nothing narrower
+    except BaseException as error:  # the binding raises nothing narrower
+        if not is_failure(error):
+            raise
         raise damaged(path, str(error)) from error
 
 

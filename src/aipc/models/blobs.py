@@ -6,15 +6,16 @@ KEY is a hash of the identity: everything that the compiled bytes depend on, the
 hash, the device, its driver, the runtime's version and the configuration.  The identity is in the
 manifest too and is compared in full.  An NPU's blob is used only if every byte of it has the hash
 that was taken when it was made: it goes to a vendor's loader that trusts what it reads.  Weights
-kept ready for the CPU are as large as the model, which isn't read through at each load either:
-their sizes are compared, and what the runtime computes with them (`aipc.runtimes.onnx`).
+kept ready for the CPU are as large as the model, and as the model's files they are read whole only
+where they are not as they were left; moreover what the runtime computes with them is compared
+(`aipc.runtimes.onnx`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,9 @@ from typing import Any
 
 from aipc import disk
 from aipc.artifact import manifest
-from aipc.errors import ArtifactError
+from aipc.errors import AipcError, ArtifactError
 from aipc.models import staging
+from aipc.models.verified import VerifiedFiles
 from aipc.progress import Notify, Progress, silent, unheard
 
 _ROOM_LEFT = 1 << 20  # bytes; the vendor writes on when a disk is full, without an error
@@ -44,8 +46,9 @@ class Blobs:
     """The cache as one model on one device sees it.
 
     ``about`` is the part of the identity that all of its blobs share: the model's hash and its
-    path, the driver.  ``hashed``: whether every byte is read and compared before a blob is used.
-    ``notify`` gets a line when a kept blob turns out to be damaged.
+    path, the driver.  ``verified`` gives the files of a blob's folder that are read once, as they
+    stand; without it every byte is read and compared before each use.  ``notify`` gets a line
+    when a kept blob turns out to be damaged.
     """
 
     def __init__(
@@ -53,13 +56,13 @@ class Blobs:
         folder: Path,
         about: Mapping[str, Any],
         *,
-        hashed: bool = True,
+        verified: Callable[[Path], VerifiedFiles] | None = None,
         progress: Progress = silent,
         notify: Notify = unheard,
     ) -> None:
         self._folder = folder
         self._about = about
-        self._hashed = hashed
+        self._verified = verified
         self._progress = progress
         self._notify = notify
 
@@ -93,11 +96,18 @@ class Blobs:
             if folder is None:
                 yield None
                 return
-            yield folder
+            try:
+                yield folder
+            except AipcError:
+                # what a vendor says of a full disk names no disk
+                disk.require(folder, _ROOM_LEFT, "the compiled model", ArtifactError)
+                raise
             if not any(file.stat().st_size for file in folder.iterdir()):
                 raise ArtifactError("the compiler left no blob")
             disk.require(folder, _ROOM_LEFT, "the compiled model", ArtifactError)
             manifest.write(folder, "blob", final.name, identity)
+        if self._verified is not None:
+            self._verified(final).note()
 
     def discard(self, configuration: Mapping[str, Any]) -> None:
         """Forget one that can't be used after all."""
@@ -108,11 +118,16 @@ class Blobs:
         try:
             if manifest.read(path).facts != identity:
                 return "it was made for something else"
-            if self._hashed:
+            if self._verified is None:
                 return next(iter(manifest.verify(path, self._progress)), None)
-        except (ArtifactError, OSError) as error:
+            if manifest.find(path) is None:
+                return "files are missing or cut"
+            self._verified(path).check()
+        except ArtifactError as error:
+            return error.what
+        except OSError as error:
             return str(error)
-        return None if manifest.find(path) else "files are missing or cut"
+        return None
 
     def _identity(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
         identity: dict[str, Any] = json.loads(json.dumps({**self._about, **configuration}))
@@ -129,6 +144,12 @@ def list_blobs(folder: Path) -> list[Blob]:
     return sorted(found, key=lambda blob: (blob.created, blob.name))
 
 
+def verify_blobs(folder: Path, progress: Progress = silent) -> dict[str, list[str]]:
+    """Read every byte again; by each blob's name a line for each thing that changed."""
+    own = [path for path in _blob_folders(folder) if not manifest.is_of_another_version(path)]
+    return {path.name: manifest.problems(path, progress) for path in sorted(own)}
+
+
 def remove_blob(folder: Path, name: str) -> None:
     """Remove one.
 
@@ -140,7 +161,7 @@ def remove_blob(folder: Path, name: str) -> None:
 
 def tidy_blobs(folder: Path) -> list[str]:
     """Remove what is not whole and not being made; returns the names concerned."""
-    broken = {path for path in _blob_folders(folder) if manifest.find(path) is None}
+    broken = {path for path in _blob_folders(folder) if manifest.is_broken(path)}
     return staging.tidy_all(broken | staging.leftovers(folder))
 
 

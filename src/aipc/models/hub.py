@@ -13,8 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from aipc import disk
-from aipc.artifact.files import CONFIG, RUNTIME_FILES, TOKENIZER, gguf_models
+from aipc import disk, remedies
+from aipc.artifact.files import (
+    ADAPTER,
+    ADAPTER_WEIGHTS,
+    CONFIG,
+    RUNTIME_FILES,
+    TOKENIZER,
+    gguf_models,
+)
 from aipc.artifact.manifest import FileFacts
 from aipc.errors import (
     AccessDenied,
@@ -25,9 +32,9 @@ from aipc.errors import (
     UnsafeModel,
 )
 from aipc.models import transfer
+from aipc.models.catalogue import model_name, suggestion
 from aipc.models.lookalikes import lookalike
-from aipc.models.names import PICKLES, suggestion
-from aipc.models.source import COMMIT, HubSource
+from aipc.models.source import COMMIT, PICKLES, HubAdapterSource, HubSource
 from aipc.models.transfer import RemoteFile
 from aipc.progress import Meter, Progress, silent
 
@@ -39,6 +46,8 @@ _TEXT = re.compile(
     r"|tokenizer[a-z_]*\.json|tokenizer\.model|special_tokens_map\.json|added_tokens\.json"
     r"|vocab\.json|merges\.txt|tekken\.json"
     r"|chat_template[\w.-]*\.(jinja|json)|additional_chat_templates/\w[\w.-]*\.jinja"
+    r"|modules\.json|config_sentence_transformers\.json|sentence_\w[\w-]*_config\.json"
+    r"|\d+_\w+/config\.json|\d+_Dense\w*/model\.safetensors"
     r"|LICEN[SC]E[\w.-]*",
     re.ASCII,
 )
@@ -62,20 +71,16 @@ class Listing:
 
 
 def choose(repo: str, files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
-    """The files of a checkpoint: safetensors or one GGUF model, config, tokenizer, licence.
+    """The files of a checkpoint: safetensors or one GGUF model, configs, tokenizer, licence.
 
-    Only plain names at the top of the repository are taken, and chat templates in their folder;
-    never pickles, never code.
+    Only plain names at the top of the repository are taken, chat templates in their folder, and the
+    settings and weights of sentence-transformers' modules in theirs; never pickles, never code.
 
     Raises:
         UnsafeModel: the weights are there only as pickles, or a name leaves the repository.
         ModelNotFound: there are no weights, or several GGUF models to choose from.
     """
-    for file in files:
-        parts = re.split(r"[/\\]", file.name)
-        if not parts[0] or ".." in parts:
-            what = f"the hub lists a file outside the repository '{repo}': {file.name!r}"
-            raise UnsafeModel(what, "nothing was downloaded; check HF_ENDPOINT")
+    _check_inside(repo, files)
     names = {file.name for file in files}
     weights = _weights(repo, names)
     if weights[0].endswith(".safetensors") and CONFIG not in names:
@@ -84,6 +89,32 @@ def choose(repo: str, files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
     if TOKENIZER in names:
         wanted.discard(_TEKKEN)
     return tuple(sorted((file for file in files if file.name in wanted), key=lambda f: f.name))
+
+
+def choose_adapter(repo: str, files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
+    """The files of an adapter: its numbers, and what they are of.
+
+    Raises:
+        UnsafeModel: its weights are there only as a pickle, or a name leaves the repository.
+        ModelNotFound: it is no adapter.
+    """
+    _check_inside(repo, files)
+    names = {file.name for file in files}
+    if ADAPTER not in names:
+        what = f"'{repo}' is no adapter: it has no {ADAPTER}"
+        raise ModelNotFound(what, "name an adapter's repository, or its folder")
+    if ADAPTER_WEIGHTS not in names:
+        what = f"'{repo}' has its adapter's weights only as a pickle, or none"
+        raise UnsafeModel(what, f"take a repository with {ADAPTER_WEIGHTS}")
+    return tuple(file for file in files if file.name in {ADAPTER, ADAPTER_WEIGHTS})
+
+
+def _check_inside(repo: str, files: Sequence[RemoteFile]) -> None:
+    for file in files:
+        parts = re.split(r"[/\\]", file.name)
+        if not parts[0] or ".." in parts:
+            what = f"the hub lists a file outside the repository '{repo}': {file.name!r}"
+            raise UnsafeModel(what, "nothing was downloaded; check HF_ENDPOINT")
 
 
 def _weights(repo: str, names: set[str]) -> list[str]:
@@ -115,7 +146,8 @@ def _no_weights(repo: str, names: set[str]) -> ModelError:
     suffixes = Counter(PurePosixPath(name).suffix.lower() for name in sorted(names))
     found = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(6) if suffix)
     if names & set(RUNTIME_FILES.values()):
-        fix = "download it with `hf download` and give the folder that holds its files"
+        download = remedies.command("hub-download")
+        fix = f"download it with {download} and give the folder that holds its files"
         return ModelNotFound(f"'{repo}' holds a converted model, no safetensors", fix)
     what, fix = lookalike(repo, {name.split("/")[0] for name in names})
     if what:
@@ -138,17 +170,18 @@ def look_up(source: HubSource) -> Listing:
         DownloadFailed: offline, no answer, or an answer that is no hub's.
     """
     if transfer.is_offline():
-        what = f"'{source.label}' is not in the store, and HF_HUB_OFFLINE forbids to fetch it"
+        what = f"'{model_name(source)}' is not in the store, and HF_HUB_OFFLINE forbids to fetch it"
         raise DownloadFailed(what, "unset HF_HUB_OFFLINE and run the command again")
     commit, files = _request(source)
     is_pinned = COMMIT.fullmatch(source.revision) is not None
     if not COMMIT.fullmatch(commit) or (is_pinned and source.revision != commit):
-        what = f"the hub answers for '{source.label}' with commit {commit[:60]!r}"
+        what = f"the hub answers for '{model_name(source)}' with commit {commit[:60]!r}"
         raise DownloadFailed(what, "check HF_ENDPOINT")
-    chosen = choose(source.repo, files)
+    choice = choose_adapter if isinstance(source, HubAdapterSource) else choose
+    chosen = choice(source.repo, files)
     for file in chosen:
         if file.nbytes < 0 or not file.stated:
-            what = f"the hub states no size or no hash for '{file.name}' of '{source.label}'"
+            what = f"the hub states no size or no hash for '{file.name}' of '{model_name(source)}'"
             raise DownloadFailed(what, "what can't be checked is not fetched; check HF_ENDPOINT")
     return Listing(source.repo, commit, chosen)
 
@@ -166,8 +199,8 @@ def download(
         AccessDenied: the hub lists the files, but refuses them to this user.
     """
     missing = listing.nbytes - sum(transfer.size(path) for path in _files(folder))
-    disk.require(folder, missing, f"downloading {source.label}", DownloadFailed)
-    meter = Meter(progress, f"downloading {source.label}", listing.nbytes)
+    disk.require(folder, missing, f"downloading {model_name(source)}", DownloadFailed)
+    meter = Meter(progress, f"downloading {model_name(source)}", listing.nbytes)
     with _explained(source):
         facts = {file.name: _fetch(listing, file, folder, meter) for file in listing.files}
     for path in _files(folder):
@@ -211,7 +244,7 @@ def _fetch(listing: Listing, file: RemoteFile, folder: Path, meter: Meter) -> Fi
         partial.unlink()
         what = f"'{file.name}' arrived damaged: its hash is not the one that the hub states"
         raise DownloadFailed(what, "it was removed; run the command again")
-    partial.replace(target)
+    disk.rename(partial, target)
     return facts
 
 
@@ -240,12 +273,12 @@ def _translate(source: HubSource, error: Exception) -> AipcError:
         return _denied(source, code, status)
     if status == 404:
         return _not_found(source, code)
-    return DownloadFailed(f"the hub answers {status} for '{source.label}'", _AGAIN)
+    return DownloadFailed(f"the hub answers {status} for '{model_name(source)}'", _AGAIN)
 
 
 def _denied(source: HubSource, code: str, status: int) -> AccessDenied:
     page = f"{transfer.endpoint()}/{source.repo}"
-    log_in = "log in with `hf auth login` or set HF_TOKEN"
+    log_in = f"log in with {remedies.command('hub-login')} or set HF_TOKEN"
     if code == "GatedRepo":
         return AccessDenied(
             f"'{source.repo}' is gated", f"accept its licence at {page}, then {log_in}"
@@ -264,5 +297,7 @@ def _not_found(source: HubSource, code: str) -> ModelNotFound:
         page = f"{transfer.endpoint()}/{source.repo}/tree/main"
         return ModelNotFound(f"'{source.repo}' has no revision '{source.revision}'", f"see {page}")
     if code == "EntryNotFound":
-        return ModelNotFound(f"'{source.label}' lacks a file that the hub lists", "run it again")
+        return ModelNotFound(
+            f"'{model_name(source)}' lacks a file that the hub lists", "run it again"
+        )
     return ModelNotFound(f"the hub has no '{source.repo}'", suggestion(source.repo))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from aipc.artifact.files import ADAPTER
-from aipc.errors import AipcError
+from aipc.errors import AipcError, quoted
 from aipc.records import read_object
 
 _WEIGHTS = re.compile(r"model.*\.safetensors(?:\.index\.json)?|.*\.gguf", re.IGNORECASE)
@@ -33,22 +33,20 @@ def lookalike(label: str, names: Collection[str], folder: Path | None = None) ->
         found = sorted(name for name in names if fits(name))
         if found:
             what, fix = explain(found, folder)
-            return f"'{label}' {what}", fix
+            return f"'{label}' {what}", fix.replace("{}", label)
     return "", ""
 
 
 def _adapter(found: list[str], folder: Path | None) -> Explanation:
     stated = _object(folder / found[0]) if folder else {}
-    base = str(stated.get("base_model_name_or_path") or "its base model")[:120]
-    kind = "LoRA adapter" if stated.get("peft_type", "LORA") == "LORA" else "adapter"
-    if folder is None or "base_model_name_or_path" not in stated:
-        return f"is a {kind}, no whole model", "merge it into its base with peft, or take the base"
-    script = (
-        "from peft import AutoPeftModelForCausalLM as M;"
-        f" M.from_pretrained({str(folder)!r}).merge_and_unload().save_pretrained('merged')"
-    )
-    fix = f"merge it: python -c \"{script}\", put {base}'s tokenizer into 'merged', and name that"
-    return f"is a {kind} of {base}, no whole model", fix
+    base = stated.get("base_model_name_or_path")
+    if stated.get("peft_type", "LORA") != "LORA":
+        kind = f"is an adapter of the kind {str(stated['peft_type'])[:40]!r}, no whole model"
+        return kind, "merge it into its base with peft, model.merge_and_unload(), and name that"
+    if not base:
+        return "is a LoRA adapter, no whole model", "aipc run -m BASE --adapter {}, with its base"
+    shown = quoted(base)[1:-1]
+    return f"is an adapter for {shown}, no whole model", f"aipc run -m {shown} --adapter {{}}"
 
 
 def _cached(found: list[str], folder: Path | None) -> Explanation:

@@ -85,6 +85,8 @@ def fetch(
             _check_same(final, found)
         else:
             found.copy(folder, progress)
+    if folder is not None:
+        store.verified(final).note()
     return final
 
 
@@ -143,7 +145,7 @@ class _Offer:
             partial.unlink()
             what = f"'{file.name}' of '{self.label}' is not what its {manifest.FILE} states"
             raise DownloadFailed(f"{what} (another SHA-256); it was not kept", _MEND)
-        partial.replace(target)
+        disk.rename(partial, target)
 
     def _download(self, file: RemoteFile, partial: Path, meter: Meter) -> None:
         what = f"'{file.name}' of '{self.label}' has not the {file.nbytes} bytes that are stated"

@@ -1,143 +1,165 @@
-"""What a name means: short name, path or hub id, in this order.
+r"""What a name means: short name, path, what the store has or hub id, in this order.
 
     phi-3-mini                   a short name of the catalogue (a folder of that name: ./phi-3-mini)
-    ./dir  ../dir  ~/dir  /dir   always a path, which has to exist
+    phi3:mini  llama3.2          what other programs call one of them, if no path is called so
+    ./dir  ../dir  ~/dir  /dir  C:\dir  \\host\dir
+                                 always a path, which has to exist
     dir/model  model.gguf        a path if it exists
+    phi-3-mini-openvino-int4-…   what `aipc models` lists, or the name of its folder in the store
     org/name  org/name@revision  otherwise a repository of the hub
+    NAME + ADAPTER               a model with an adapter: a folder or a repository, with :SCALE
+                                 after it where it is not to change the model as it was trained to
 
 A folder is an artifact if aipc or a vendor made it one, else a checkpoint.  The short names are
-those of catalogue.toml.
+those of catalogue.toml; they, their aliases and its hub ids may be written in any case.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from aipc.artifact import manifest
-from aipc.artifact.files import CONFIG, runtime_of
-from aipc.errors import ArtifactError, ModelNotFound, UnsafeModel
+from aipc.artifact.files import ADAPTER, CONFIG, runtime_of
+from aipc.errors import ArtifactError, ModelNotFound, UnsafeModel, UsageError
+from aipc.models.catalogue import ADAPTED, CATALOGUE, meant_key, shown_key, suggestion
 from aipc.models.lookalikes import lookalike
 from aipc.models.source import (
+    PICKLES,
+    AdaptedSource,
+    AdapterSource,
     ArtifactSource,
+    CheckpointSource,
     FolderSource,
     GgufSource,
+    HubAdapterSource,
     HubSource,
     Source,
     WheelSource,
-    describe,
 )
-from aipc.tables import read_table
+from aipc.models.store import Store, is_key
 
-_TABLE = read_table(__package__, "catalogue.toml")
-PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _HUB_ID = re.compile(
     rf"(?P<repo>{_PART}/{_PART})(?:@(?P<revision>[A-Za-z0-9][\w./-]{{0,199}}))?", re.ASCII
 )
 _ODD = ("..", "--", "//", "/.", "./")
 """Sequences that the hub forbids, or that could leave a folder."""
-_IDENTITY = ("kind", "repo", "distribution", "member")
-"""Facts of a source that tell one model from another; the others tell its versions."""
-_EXPLICIT = ("./", "../", "~", "/", ".\\", "..\\")
+_EXPLICIT = ("./", "../", "~", "/", ".\\", "..\\", "\\")
+_MOST_STRENGTH = 100
+_DRIVE = re.compile(r"[A-Za-z]:")
 
 
-@dataclass(frozen=True)
-class Model:
-    """One short name: ``nbytes`` is its download, ``context`` its longest text in tokens.
-
-    ``parameters`` are those of its network; ``gated`` models can be fetched only by hub users who
-    accepted their licence; ``sampling`` is what their makers state elsewhere than in their files,
-    as `aipc.runtimes.sampling.Sampling` names it.
-    """
-
-    name: str
-    what: str
-    source: HubSource | WheelSource
-    licence: str
-    parameters: int
-    nbytes: int
-    context: int
-    gated: bool = False
-    sampling: Mapping[str, float] = field(default_factory=dict)
-
-
-class ModelCatalogue(Mapping[str, Model]):
-    """Short names in the file's order, each with its model; ``default`` is one of them."""
-
-    def __init__(self, models: tuple[Model, ...], default: str) -> None:
-        self._models = {model.name: model for model in models}
-        self.default = self._models[default]
-
-    def __getitem__(self, name: str) -> Model:
-        return self._models[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._models)
-
-    def __len__(self) -> int:
-        return len(self._models)
-
-    def find(self, source: Source) -> Model | None:
-        """The model of exactly that source, revision included."""
-        return next((model for model in self._models.values() if model.source == source), None)
-
-    def of_source(self, facts: Mapping[str, Any]) -> Model | None:
-        """The model that a manifest's source is, at whatever revision; None: it is not here.
-
-        ``facts`` are those of `aipc.models.source.describe`.
-        """
-        for model in self._models.values():
-            known = describe(model.source)
-            if all(facts.get(key) == known[key] for key in _IDENTITY if key in known):
-                return model
-        return None
-
-    def near(self, name: str) -> list[str]:
-        """Up to three short names that look like ``name``, a short name or a hub id."""
-        looks = {short: short for short in self._models}
-        looks |= {
-            model.source.repo.lower(): short
-            for short, model in self._models.items()
-            if isinstance(model.source, HubSource)
-        }
-        close = difflib.get_close_matches(name.lower(), looks, n=3, cutoff=0.5)
-        return list(dict.fromkeys(looks[look] for look in close))
-
-
-def suggestion(name: str) -> str:
-    """What to try instead of an unknown name, for the end of an error."""
-    near = CATALOGUE.near(name)
-    if near:
-        return f"did you mean {' or '.join(repr(short) for short in near)}?"
-    return f"short names: {', '.join(CATALOGUE)}"
-
-
-def _model(entry: dict[str, Any]) -> Model:
-    rest = {key: value for key, value in entry.items() if key not in {"hub", "wheel"}}
-    if "hub" in entry:
-        return Model(source=HubSource(**entry["hub"]), **rest)
-    return Model(source=WheelSource(**entry["wheel"]), **rest)
-
-
-CATALOGUE = ModelCatalogue(tuple(map(_model, _TABLE["model"])), _TABLE["default"])
-
-
-def resolve(name: str) -> Source:
+def resolve(name: str, store: Store | None = None) -> Source:
     """Where the model of that name comes from; nothing is fetched.
+
+    ``store`` is the one whose artifacts have names too; without it, the user's.
 
     Raises:
         ModelNotFound: no such short name or path, or no name of any known form.
         ArtifactError: the folder is an artifact of ours that is damaged or cut short.
         UnsafeModel: the path is a pickle.
+        UsageError: an adapter's scale that is none.
     """
     name = name.strip()
+    base, adapters = split(name)
+    return _adapted(_resolve(base, store), adapters) if adapters else _resolve(base, store)
+
+
+def _adapted(base: CheckpointSource | ArtifactSource, adapters: str) -> AdaptedSource:
+    if isinstance(base, ArtifactSource):
+        raise UsageError(
+            f"'{base.path}' is converted already, so no adapter can be merged into it",
+            "name the checkpoint that it was made from",
+        )
+    return AdaptedSource(base, tuple(resolve_adapters(adapters)))
+
+
+def with_adapters(name: str, adapters: Sequence[str]) -> str:
+    """The name of a model with adapters, each DIR or org/name, with :SCALE or without."""
+    return ADAPTED.join([name, *adapters])
+
+
+def split(name: str) -> tuple[str, str]:
+    """The name of a model, and those of its adapters, as they stand; "" where it has none."""
+    base, _, adapters = name.partition(ADAPTED)
+    return (name, "") if _exists(name.strip()) else (base.strip(), adapters.strip())
+
+
+def check(name: str) -> None:
+    """Refuse a name that no model can be loaded by; an artifact's may have adapters here.
+
+    Raises:
+        AipcError: as `resolve` and `resolve_adapter`.
+    """
+    base, adapters = split(name)
+    resolve(base)
+    if adapters:
+        resolve_adapters(adapters)
+
+
+def resolve_adapters(names: str) -> list[AdapterSource]:
+    """Those of several names with the sign between them; errors are of `resolve_adapter`."""
+    return [resolve_adapter(name) for name in names.split(ADAPTED)]
+
+
+def resolve_adapter(name: str) -> AdapterSource:
+    """The adapter of a name, PATH[:SCALE] or org/name[@revision][:SCALE]; nothing is fetched.
+
+    Raises:
+        ModelNotFound: no such folder or GGUF file, or no name of any known form.
+        UsageError: a scale that is none.
+    """
+    name, strength = name.strip(), 1.0
+    if not _exists(name):
+        name, strength = _scaled(name)
+    path = _path(name)
+    if path is not None:
+        if path.is_dir():
+            return AdapterSource(FolderSource(path), strength)
+        if path.suffix.lower() == ".gguf":
+            return AdapterSource(GgufSource(path), strength)
+        fix = f"give the folder that holds {ADAPTER}, or a GGUF file"
+        raise ModelNotFound(f"'{path}' is no adapter's folder", fix)
+    found = _hub_id(name)
+    if found is None:
+        fix = "give its folder, or the hub id, org/name"
+        raise ModelNotFound(f"no adapter is called '{name}'", fix)
+    return AdapterSource(HubAdapterSource(*found), strength)
+
+
+def _scaled(name: str) -> tuple[str, float]:
+    """The adapter's own name, and the number after its last colon."""
+    own, colon, stated = name.rpartition(":")
+    try:
+        strength = float(stated) if colon else 1.0
+    except ValueError:
+        return name, 1.0
+    if not colon:
+        return name, 1.0
+    if not -_MOST_STRENGTH <= strength <= _MOST_STRENGTH:
+        raise UsageError(
+            f"an adapter's scale can't be {stated}",
+            f"it is -{_MOST_STRENGTH} to {_MOST_STRENGTH}; 1 is as it was trained",
+        )
+    return own, strength
+
+
+def _exists(name: str) -> bool:
+    try:
+        return Path(name).expanduser().exists()
+    except (OSError, RuntimeError):  # too long, no such user
+        return False
+
+
+def _resolve(name: str, store: Store | None) -> CheckpointSource | ArtifactSource:
     path = None if name in CATALOGUE else _path(name)
-    return resolve_remote(name) if path is None else _local(path)
+    if path is not None:
+        return _local(path)
+    return _stored(name, store or Store()) or resolve_remote(name)
 
 
 def resolve_remote(name: str) -> HubSource | WheelSource:
@@ -146,22 +168,72 @@ def resolve_remote(name: str) -> HubSource | WheelSource:
     Raises:
         ModelNotFound: no such short name, and no hub id.
     """
-    if name in CATALOGUE:
-        return CATALOGUE[name].source
+    known = CATALOGUE.named(name)
+    if known is not None:
+        return known.source
     if "://" in name:
         raise ModelNotFound(f"'{name}' is an address, not a name", "give the hub id, org/name")
+    found = _hub_id(name)
+    if found is not None:
+        return HubSource(*found)
+    raise ModelNotFound(f"no model is called '{name}'", suggestion(name))
+
+
+def _hub_id(name: str) -> tuple[str, str] | None:
+    """Repository and revision."""
     match = _HUB_ID.fullmatch(name)
     is_odd = any(odd in name for odd in _ODD) or name[-1:] in {"/", "."}
-    if match and not is_odd:
-        return HubSource(match["repo"], match["revision"] or "main")
-    raise ModelNotFound(f"no model is called '{name}'", suggestion(name))
+    if match is None or is_odd:
+        return None
+    return CATALOGUE.spelled(match["repo"]), match["revision"] or "main"
+
+
+def stored_keys(name: str, store: Store) -> list[str]:
+    """The keys in the store of what a name means there, whole or not.
+
+    A model's name means its checkpoint and all that was made of it; the name of one of them, as
+    `aipc models` lists it, or of its folder, means that one alone.
+
+    Raises:
+        ModelNotFound: the store has nothing of that name.
+    """
+    keys = store.names(unfinished=True)
+    if name in keys:
+        return [name]
+    with suppress(ModelNotFound):
+        family = resolve_remote(name).name
+        made = (f"{family}-", f"{family}+")  # of it alone, of it with adapters
+        if found := [key for key in keys if key == family or key.startswith(made)]:
+            return found
+    if (key := meant_key(name)) in keys:
+        return [key]
+    shown = [shown_key(key) for key in keys]
+    near = difflib.get_close_matches(name.lower(), shown, n=2, cutoff=0.5)
+    fix = f"did you mean {' or '.join(map(repr, near))}?" if near else "`aipc models` shows it"
+    raise ModelNotFound(f"the store has no '{name}'", fix if keys else "it is empty")
+
+
+def is_stored(name: str) -> bool:
+    """Whether the user's store has a model, or an artifact, of that name."""
+    try:
+        return bool(stored_keys(name, Store()))
+    except ModelNotFound:
+        return False
+
+
+def _stored(name: str, store: Store) -> ArtifactSource | None:
+    """The artifact of the store that a name of `aipc models` means, in the name's own words."""
+    if CATALOGUE.named(name) is not None or not is_key(name):
+        return None
+    path = store.artifact_path(meant_key(name))
+    return ArtifactSource(path, shown_key(path.name)) if manifest.find(path) is not None else None
 
 
 def _path(name: str) -> Path | None:
     """The path that a name means, if it means one."""
     if not name.isprintable() or not name:
         return None
-    is_explicit = name in {".", ".."} or name.startswith(_EXPLICIT) or Path(name).is_absolute()
+    is_explicit = name in {".", ".."} or name.startswith(_EXPLICIT) or bool(_DRIVE.match(name))
     try:
         path = Path(name).expanduser()
         if path.exists():
@@ -173,7 +245,7 @@ def _path(name: str) -> Path | None:
     return None
 
 
-def _local(path: Path) -> Source:
+def _local(path: Path) -> CheckpointSource | ArtifactSource:
     if path.is_dir():
         return _folder(path)
     if path.suffix.lower() == ".gguf":
@@ -185,7 +257,7 @@ def _local(path: Path) -> Source:
     raise ModelNotFound(f"'{path}' is no model file", fix)
 
 
-def _folder(path: Path) -> Source:
+def _folder(path: Path) -> FolderSource | ArtifactSource:
     if (path / manifest.FILE).exists():
         return _own_folder(path)
     if runtime_of(path) is not None:
@@ -208,7 +280,7 @@ def _names(folder: Path) -> list[str]:
         raise ModelNotFound(what, "check who may read it") from error
 
 
-def _own_folder(path: Path) -> Source:
+def _own_folder(path: Path) -> FolderSource | ArtifactSource:
     if manifest.read(path).kind == "checkpoint":
         return FolderSource(path)
     if manifest.find(path) is None:

@@ -7,6 +7,7 @@ does, a company's own among them; huggingface_hub's session, which sends its tok
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -24,6 +25,7 @@ from aipc.models.transfer import PASSING
 SILENCE_S = 30.0
 """After which an attempt is given up."""
 _CHUNK = 1 << 20
+_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 class Interrupted(Exception):
@@ -112,7 +114,7 @@ class _Web:
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
         if not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
-            what = f"'{address}' is no address of a folder"
+            what = f"'{without_logins(address)}' is no address of a folder"
             raise UsageError(what, "give http://HOST[:PORT]/FOLDER, without a login or a query")
         self.address = address
         self._opener = build_opener(_SameHost)
@@ -194,10 +196,10 @@ def by_fsspec(address: str, otherwise: str) -> tuple[Any, str]:
     try:
         system, root = url_to_fs(address)
     except ImportError as missing:
-        what = f"'{address}' needs a package of its own ({missing})"
+        what = f"'{without_logins(address)}' needs a package of its own ({missing})"
         raise UsageError(what, f"install it beside aipc, or give {otherwise}") from missing
     except ValueError as unknown:
-        what = f"'{address}' is no address of a folder ({unknown})"
+        what = without_logins(f"'{address}' is no address of a folder ({unknown})")
         raise UsageError(what, f"give {otherwise}, or a URL that fsspec knows") from unknown
     return system, root
 
@@ -211,12 +213,17 @@ def _files_by_fsspec(address: str) -> RemoteFolder:
         except OSError:
             raise
         except Exception as error:  # what the protocol's package has of its own
-            what = f"'{address}' can't be opened ({type(error).__name__}: {error})"
+            what = f"'{without_logins(address)}' can't be opened ({type(error).__name__}: {error})"
             raise DownloadFailed(
                 what, "check the address and what the package is set to"
             ) from error
 
-    return _Files(address, open_file)
+    return _Files(without_logins(address), open_file)
+
+
+def without_logins(text: str) -> str:
+    """A text for people, in whose URLs nobody's name and password stand."""
+    return _LOGIN.sub("", text)
 
 
 def _reason(error: Exception) -> str:

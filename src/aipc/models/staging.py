@@ -22,6 +22,7 @@ from aipc import disk
 from aipc.artifact import manifest
 from aipc.errors import AipcError, ArtifactError, ConversionError
 from aipc.progress import Progress, silent
+from aipc.records import key_of, read_object, write_object
 
 
 class BusyError(ArtifactError):
@@ -63,7 +64,7 @@ def staged(
     """
     final = final.absolute()
     with disk.explained(final.parent, error, needed):
-        final.parent.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(final.parent, error)
         with locked(final, progress=progress):
             _remove(_hidden(final, "discarded"))
             if manifest.find(final) is not None:
@@ -82,11 +83,15 @@ def locked(final: Path, *, wait: bool = True, progress: Progress = silent) -> It
 
     Raises:
         BusyError: another process holds it, and ``wait`` is off.
-        ArtifactError: the file system knows no locks.
+        ArtifactError: the file system knows no locks, or something else is in the lock's place.
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(_hidden(final, "lock"))
+    path = _hidden(final, "lock")
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+        what = f"'{path}' is no file, and aipc keeps others out by one of that name"
+        raise ArtifactError(what, "remove it")
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout as busy:
@@ -111,8 +116,9 @@ def remove(final: Path) -> None:
 
     Raises:
         BusyError: another process is making or removing it.
+        ArtifactError: the disk forbids it, or on Windows another program has it open.
     """
-    with locked(final, wait=False):
+    with disk.explained(final, ArtifactError), locked(final, wait=False):
         _move_aside(final)
         _remove(_hidden(final, "discarded"))
         _remove(_hidden(final, "partial"))
@@ -132,12 +138,63 @@ def tidy(final: Path) -> None:
 
     Raises:
         BusyError: another process is making or removing it.
+        ArtifactError: the disk forbids it, or on Windows another program has it open.
     """
-    with locked(final, wait=False):
+    with disk.explained(final, ArtifactError), locked(final, wait=False):
         if manifest.find(final) is None:
             _move_aside(final)
         _remove(_hidden(final, "partial"))
         _remove(_hidden(final, "discarded"))
+
+
+def tidy_leftovers(final: Path) -> None:
+    """Remove what was left of making a folder anywhere; the folder itself is left as it is.
+
+    Raises:
+        BusyError: another process is making it.
+        ArtifactError: the disk forbids it.
+    """
+    with disk.explained(final, ArtifactError), locked(final, wait=False):
+        _remove(_hidden(final, "partial"))
+        _remove(_hidden(final, "discarded"))
+
+
+class Outputs:
+    """Folders outside the store that are being made: noted, so that what a kill leaves is found.
+
+    ``notes`` is the folder in which each has a file, while it is made.
+    """
+
+    def __init__(self, notes: Path) -> None:
+        self._notes = notes
+
+    @contextmanager
+    def noted(self, final: Path) -> Iterator[None]:
+        """Within the block ``final`` is being made."""
+        final = final.absolute()
+        note = self._notes / f"{key_of(str(final))}.json"
+        with suppress(OSError):  # a full disk is told of where it matters
+            self._notes.mkdir(parents=True, exist_ok=True)
+            write_object(note, {"output": str(final)})
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # why is told where it matters; `tidy` removes it later
+                note.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what killed processes left beside their outputs; those at work are left alone."""
+        for note in sorted(self._notes.glob("*.json")) if self._notes.is_dir() else ():
+            with suppress(AipcError, OSError):
+                output = read_object(note).get("output")
+                if isinstance(output, str) and note.stem == key_of(output):
+                    _tidy_output(Path(output))
+                note.unlink(missing_ok=True)
+
+
+def _tidy_output(final: Path) -> None:
+    if any(os.path.lexists(_hidden(final, role)) for role in ("partial", "discarded")):
+        tidy_leftovers(final)
 
 
 def tidy_all(finals: Iterable[Path]) -> list[str]:
@@ -172,7 +229,7 @@ def _settle(folder: Path, final: Path) -> None:
         raise ArtifactError(f"'{final.name}' was left without a manifest of its files")
     _flush_tree(folder)
     _move_aside(final)
-    folder.rename(final)
+    disk.rename(folder, final)
     disk.flush(final.parent)
     _remove(_hidden(final, "discarded"))
 
@@ -192,14 +249,14 @@ def _move_aside(final: Path) -> None:
     discarded = _hidden(final, "discarded")
     _remove(discarded)
     if os.path.lexists(final):
-        final.rename(discarded)
+        disk.rename(final, discarded)
 
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        disk.patiently(lambda: shutil.rmtree(path))
     elif os.path.lexists(path):
-        path.unlink()
+        disk.patiently(path.unlink)
 
 
 def _hidden(final: Path, role: str) -> Path:

@@ -2,11 +2,12 @@
 
 AipcError
 ├── ModelUnknown      no model of that name may be requested
-├── WrongModel        an embedder for a request for text, or the reverse
+├── WrongModel        a model for another task than the request's
 ├── ModelTooLarge     it alone takes more memory than the budget
 ├── ServerBusy        too many requests wait already; try again later
 ├── Draining          the server is stopping
 ├── WorkerDied        the model's process ended, was stuck, or does not start
+├── NoProgress        the answer made no token for too long and was ended
 └── GaveWay           a background answer was ended for an interactive request; ask it again
 """
 
@@ -46,6 +47,10 @@ class Draining(TryLater):
 
 
 class WorkerDied(TryLater):
+    pass
+
+
+class NoProgress(TryLater):
     pass
 
 

@@ -208,9 +208,10 @@ class ModelScheduler:
         return 1 if is_single else self._options.max_running
 
     def _free_slots(self) -> int:
-        if self._ready is None or self._worker is None or self._retiring:
+        worker = self._worker
+        if self._ready is None or worker is None or worker.is_dying or self._retiring:
             return 0
-        return self._slots() - len(self._worker.running)
+        return self._slots() - len(worker.running)
 
     def _slots_within_reach(self) -> int:
         """Those that are free, or that a background answer would give up."""

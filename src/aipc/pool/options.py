@@ -25,7 +25,10 @@ class PoolOptions:
         3600.0, "seconds to fetch, convert, compile and load a model", minimum=1.0
     )
     stuck_s: float = option(
-        900.0, "seconds without a token before a busy model counts as stuck", minimum=1.0
+        900.0,
+        "seconds without a token after which an answer is ended, and its worker if that is deaf; "
+        "as many again for each 1,000 tokens of a prompt",
+        minimum=1.0,
     )
     idle_s: float | None = option(
         None, "seconds after which an unused model is unloaded; without it never", minimum=0.0

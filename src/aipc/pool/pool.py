@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from aipc.artifact.sentence_model import Task
 from aipc.devices import resolve_device
 from aipc.devices.device import plain_name
-from aipc.devices.system.memory import read_memory
+from aipc.devices.system.memory import SHARE_FOR_MODELS, read_memory
 from aipc.generate.request import GenerationRequest
 from aipc.models.store import Store
 from aipc.pool.device_list import DeviceList, ReachableDevice
@@ -23,7 +25,7 @@ from aipc.pool.worker.loading import LOADER
 from aipc.pool.worker_client import WorkerClient
 from aipc.units import amount
 
-_SHARE = 0.7  # of the machine's memory: the rest is for other programs
+_ASKED: Mapping[Task, str] = {"embeddings": "/v1/embeddings", "scores": "/v1/rerank"}
 _GB = 1e9
 _RECENT_S = 300.0
 """Since its last interactive request, for which no batch has a model unloaded."""
@@ -67,7 +69,7 @@ class Pool:
         self._schedulers: dict[tuple[str, str], ModelScheduler] = {}
         self._memory_lock = asyncio.Lock()
         self._is_closing = False
-        share = _SHARE * read_memory().total
+        share = SHARE_FOR_MODELS * read_memory().total
         budget = self._options.memory_budget
         self.budget = int(budget * _GB if budget is not None else share)
         """Bytes that all workers together may take."""
@@ -144,7 +146,7 @@ class Pool:
 
         Raises:
             ModelUnknown: no such model.
-            WrongModel: an embedder for a request for text, or the reverse.
+            WrongModel: a model for another task than the request's.
             DeviceError: this machine has no such device.
             UsageError: an invalid device name, value or combination of options.
             ServerBusy: too many requests wait for this model already.
@@ -158,7 +160,9 @@ class Pool:
         async def enqueue(pending: PendingRequest) -> None:
             card = await self.card(model)
             _check_kind(card, request)
-            scheduler = self._scheduler(card, await self._device_names(device))
+            if card.adapter:
+                pending.request = replace(request, adapter=card.adapter)
+            scheduler = await self._scheduler_of(card, device)
             if keep_s is not None:
                 scheduler.keep(keep_s)
             scheduler.enqueue(pending)
@@ -173,7 +177,7 @@ class Pool:
         Raises:
             AipcError: as `answer`, as far as loading goes.
         """
-        scheduler = self._scheduler(await self.card(model), await self._device_names(device))
+        scheduler = await self._scheduler_of(await self.card(model), device)
         await scheduler.load()
         if keep_s is not None:
             scheduler.keep(keep_s)
@@ -185,7 +189,7 @@ class Pool:
         Raises:
             ModelUnknown: no such model.
         """
-        name = (await self.card(model)).name
+        name = (await self.card(model)).loaded_name
         loaded = [one for one in self._schedulers.values() if one.card.name == name]
         await asyncio.gather(*(one.retire() for one in loaded))
 
@@ -221,6 +225,11 @@ class Pool:
         reachable = [one.device.upper() for one in await self.devices()]  # as runtimes write them
         return name, resolve_device(name, reachable).lower()
 
+    async def _scheduler_of(self, card: ModelCard, device: str | None) -> ModelScheduler:
+        """Of the model itself where the card is that of one of its adapters."""
+        loaded = await self.card(card.base) if card.base else card
+        return self._scheduler(loaded, await self._device_names(device))
+
     def _scheduler(self, card: ModelCard, device_names: tuple[str, ...]) -> ModelScheduler:
         """The existing one under any of the device's names, or a new one under the last."""
         if self._is_closing:
@@ -234,6 +243,8 @@ class Pool:
             "home": str(self._registry.store.home),
             **self.loading,
         }
+        if card.adapters:
+            arguments["adapters"] = dict(card.adapters)
         new = ModelScheduler(
             card,
             device_names[-1],
@@ -299,12 +310,18 @@ def _age(at: float) -> float:
 
 
 def _check_kind(card: ModelCard, request: GenerationRequest) -> None:
-    if request.texts and not card.embeds:
+    """What is asked of a model that is not here yet, it refuses itself."""
+    wanted: Task | None = None
+    if request.texts:
+        wanted = "embeddings" if request.query is None else "scores"
+    if card.task == wanted or not card.is_here:
+        return
+    if card.task is None:
         raise WrongModel(
-            f"'{card.name}' writes text and makes no embeddings",
-            "GET /v1/models lists those that `can` make embeddings, if there are any",
+            f"'{card.name}' writes text and makes no {wanted}",
+            f"GET /v1/models lists those that `can` make {wanted}, if there are any",
         )
-    if card.embeds and not request.texts:
-        raise WrongModel(
-            f"'{card.name}' makes embeddings and writes no text", "ask /v1/embeddings of it"
-        )
+    lacks = "writes no text" if wanted is None else f"no {wanted}"
+    raise WrongModel(
+        f"'{card.name}' makes {card.task} and {lacks}", f"ask {_ASKED[card.task]} of it"
+    )

@@ -6,15 +6,16 @@ import asyncio
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from aipc.child import Message
 from aipc.errors import AipcError, EngineBroken
 from aipc.generate import Text
-from aipc.pool.failures import WorkerDied
+from aipc.pool.failures import NoProgress, WorkerDied
 from aipc.pool.fair_queue import PendingRequest
-from aipc.pool.worker.messages import error_from_data, event_from_data, request_to_data
+from aipc.pool.watchdog import Watchdog
+from aipc.pool.worker.messages import Begun, error_from_data, event_from_data, request_to_data
 from aipc.pool.worker_process import WorkerProcess
 
 _GRACE_S = 4.0  # a worker ends itself after 3 at the latest
@@ -26,7 +27,7 @@ class Ready:
     """What a worker reports of its model once it has produced a token."""
 
     context: int | None
-    """Tokens of a prompt and its answer together; None where an embedder has none."""
+    """Tokens of a prompt and its answer together; None where it is not stated."""
     concurrent: bool
     """Whether it can run several answers at once."""
     constraints: tuple[str, ...]
@@ -34,6 +35,12 @@ class Ready:
     logprobs: bool
     facts: Mapping[str, Any]
     """As `aipc.session.session.Session.facts`; has paths of this machine."""
+
+    @classmethod
+    def told(cls, message: Mapping[str, Any]) -> Ready:
+        """What a worker's message has of it."""
+        found = {one.name: message[one.name] for one in fields(cls)}
+        return cls(**found | {"constraints": tuple(message["constraints"])})
 
 
 class WorkerClient:
@@ -52,12 +59,9 @@ class WorkerClient:
         on_change: Callable[[float | None], None],
     ) -> None:
         self._name = name
-        self._stuck_s = stuck_s
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
-        self._stuck_timer: asyncio.TimerHandle | None = None
-        self._last_progress_at = 0.0
-        self._is_stuck = False
+        self._watchdog = Watchdog(stuck_s, self._end_stuck, self._end_deaf)
         self._ready: asyncio.Future[Ready] = self._loop.create_future()
         self.running: dict[int, PendingRequest] = {}
         self.has_ended = False
@@ -78,6 +82,11 @@ class WorkerClient:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def is_dying(self) -> bool:
+        """Whether it was killed, so that it answers nothing more."""
+        return self.error is not None
 
     @property
     def footprint(self) -> int:
@@ -103,7 +112,7 @@ class WorkerClient:
         pending.number, pending.started_at = self._numbers, self._loop.time()
         self.running[pending.number] = pending
         self._process.send({"id": pending.number, "request": request_to_data(pending.request)})
-        self._note_progress()
+        self._watchdog.start(pending.number)
 
     def cancel(self, pending: PendingRequest) -> None:
         """End its answer at the next token, if it is running."""
@@ -120,21 +129,30 @@ class WorkerClient:
         await self._process.end(_GRACE_S)
 
     def _on_messages(self, messages: list[Message]) -> None:
-        for message in messages:
-            if "id" in message:
-                self._on_answer(message)
-            else:
-                self._on_report(message)
+        try:
+            for message in messages:
+                if "id" in message:
+                    self._on_answer(message)
+                else:
+                    self._on_report(message)
+        except (LookupError, TypeError, ValueError):  # the rest would be lost, ends of answers too
+            self._kill(f"the worker of '{self._name}' sent what can't be read")
 
     def _on_answer(self, message: Message) -> None:
         pending = self.running[message["id"]]
-        self._note_progress()
         if "event" in message:
             event = event_from_data(message["event"])
+            if isinstance(event, Begun):
+                self._watchdog.expect(message["id"], event.prompt_tokens)
+                if pending.request.tell_prompt:
+                    pending.put(event)
+                return
             self.tokens += len(event.tokens) if isinstance(event, Text) else 0
+            self._watchdog.note(message["id"])
             pending.put(event)
             return
         del self.running[message["id"]]
+        self._watchdog.end(message["id"])
         if "finished" in message:
             pending.put(event_from_data(message["finished"]))
             self.answers += 1
@@ -142,11 +160,9 @@ class WorkerClient:
             self._on_change(None if pending.is_background else took_s)
         else:
             error = error_from_data(message["failed"])
-            pending.fail(error)
             if isinstance(error, EngineBroken):
-                what = f"the engine of '{self._name}' could not go on"
-                self.error = WorkerDied(what, "ask again: it is started anew")
-                self._process.kill()
+                self._kill(f"the engine of '{self._name}' could not go on")
+            pending.fail(error)
             self._on_change(None)
 
     def _on_report(self, message: Message) -> None:
@@ -163,13 +179,11 @@ class WorkerClient:
             ready, self.doing = message["ready"], ""
             self.memory, self._weights = ready.pop("memory"), ready.pop("weights")
             if not self._ready.done():
-                constraints = tuple(ready.pop("constraints"))
-                self._ready.set_result(Ready(**ready, constraints=constraints))
+                self._ready.set_result(Ready.told(ready))
 
     def _on_end(self, status: int) -> None:
         self.has_ended = True
-        if self._stuck_timer is not None:
-            self._stuck_timer.cancel()
+        self._watchdog.stop()
         error = self.error or self._death(status)
         if not self._is_ending:
             self.error = error
@@ -184,28 +198,25 @@ class WorkerClient:
     def _death(self, status: int) -> WorkerDied:
         if self._is_ending:
             return WorkerDied(f"'{self._name}' was unloaded", "ask again")
-        reason = f"made no token in {self._stuck_s:.0f} s" if self._is_stuck else _reason(status)
-        return WorkerDied(f"the worker of '{self._name}' {reason}", "ask again: it is started anew")
+        what = f"the worker of '{self._name}' {death_reason(status)}"
+        return WorkerDied(what, "ask again: it is started anew")
 
-    def _note_progress(self) -> None:
-        self._last_progress_at = self._loop.time()
-        if self._stuck_timer is None:
-            self._stuck_timer = self._loop.call_later(self._stuck_s, self._check_stuck)
-
-    def _check_stuck(self) -> None:
-        """Kill a worker that made no token for ``stuck_s`` s; else check again when that is due."""
-        self._stuck_timer = None
-        left = self._last_progress_at + self._stuck_s - self._loop.time()
-        if not self.running:
-            return
-        if left > 0:
-            self._stuck_timer = self._loop.call_later(left, self._check_stuck)
-            return
-        self._is_stuck = True
+    def _kill(self, what: str) -> None:
+        self.error = WorkerDied(what, "ask again: it is started anew")
         self._process.kill()
 
+    def _end_stuck(self, number: int) -> None:
+        pending = self.running[number]
+        after_s = self._watchdog.patience_s(number)
+        pending.fail(NoProgress(f"the answer made no token in {after_s:.0f} s", "ask again"))
+        self.cancel(pending)
 
-def _reason(status: int) -> str:
+    def _end_deaf(self) -> None:
+        self._kill(f"the worker of '{self._name}' made no token, and ends no answer")
+
+
+def death_reason(status: int) -> str:
+    """Of a process's exit status, as `subprocess.Popen.returncode` has it."""
     if status >= 0:
         return f"ended with status {status}"
     name = next((one.name for one in signal.Signals if one == -status), f"signal {-status}")

@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
-from aipc.child import PIECE, Message, Outbox, Splitter, safe_environment
+from aipc.child import PIECE, Message, Outbox, Splitter, end_first, safe_environment
 from aipc.pool.failures import WorkerDied
 
+_LAST_S = 5.0
+"""Until a worker that has closed its stdout is killed; it ends itself after 3 at the latest."""
+_POLL_S = 0.01
 _COMMAND = (sys.executable, "-m", "aipc.pool.worker.worker")
 
 
@@ -39,7 +42,7 @@ class WorkerProcess:
         self._on_messages = on_messages
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._ended.add_done_callback(lambda status: on_end(status.result()))
-        self._process = _start()
+        self._process = start_worker()
         self._outbox = Outbox(cast("BinaryIO", self._process.stdin), "requests")
         self._outbox.put({"arguments": dict(arguments), "loader": loader})
         self._splitter = Splitter()
@@ -72,7 +75,7 @@ class WorkerProcess:
         Windows' loop can't watch a pipe, so a thread reads there.
         """
         if sys.platform == "win32":
-            self._in_thread(self._read)
+            threading.Thread(target=self._read, name="worker", daemon=True).start()
         else:
             os.set_blocking(self._stdout.fileno(), False)
             self._loop.add_reader(self._stdout.fileno(), self._read_available)
@@ -83,17 +86,31 @@ class WorkerProcess:
             self._split(piece)
         else:
             self._loop.remove_reader(self._stdout.fileno())
-            self._in_thread(self._wait)
+            self._outbox.close()  # a worker that can tell nothing any more is to end
+            self._wait_on_loop(self._loop.time() + _LAST_S)
+
+    def _wait_on_loop(self, until: float) -> None:
+        """A thread might not start where the worker has ended for want of memory."""
+        status = self._process.poll()
+        if status is None:
+            if self._loop.time() > until:
+                self.kill()
+            self._loop.call_later(_POLL_S, self._wait_on_loop, until)
+            return
+        self._stdout.close()
+        self._ended.set_result(status)
 
     def _read(self) -> None:
+        """In a thread of its own, to the worker's end."""
         while piece := os.read(self._stdout.fileno(), PIECE):
             self._on_loop(self._split, piece)
-        self._wait()
-
-    def _wait(self) -> None:
-        status = self._process.wait()
-        self._stdout.close()
         self._outbox.close()
+        try:
+            status = self._process.wait(_LAST_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            status = self._process.wait()
+        self._stdout.close()
         self._on_loop(self._ended.set_result, status)
 
     def _split(self, piece: bytes) -> None:
@@ -104,19 +121,23 @@ class WorkerProcess:
         else:
             self._on_messages(messages)
 
-    def _in_thread(self, work: Callable[[], None]) -> None:
-        threading.Thread(target=work, name="worker", daemon=True).start()
-
     def _on_loop(self, call: Callable[[Any], None], value: Any) -> None:
         with suppress(RuntimeError):  # the loop is closed: the server has ended
             self._loop.call_soon_threadsafe(call, value)
 
 
-def _start() -> subprocess.Popen[bytes]:
+def start_worker() -> subprocess.Popen[bytes]:
+    """The process, which waits for its first message.
+
+    Raises:
+        WorkerDied: the system starts no process.
+    """
     pipe = subprocess.PIPE
     try:
-        return subprocess.Popen(_COMMAND, stdin=pipe, stdout=pipe, env=safe_environment())
+        process = subprocess.Popen(_COMMAND, stdin=pipe, stdout=pipe, env=safe_environment())
     except OSError as error:
         raise WorkerDied(
             f"no worker can be started ({error.strerror})", "end other programs, and ask again"
         ) from error
+    end_first(process.pid)
+    return process

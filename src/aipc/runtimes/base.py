@@ -7,11 +7,12 @@ strings live above this line (aipc.generate), vendor packages below it (one file
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from aipc.artifact.lora import Factors
 from aipc.errors import UsageError
 from aipc.options import describe
 from aipc.runtimes.grammars.grammar import ContextFreeGrammar
@@ -75,6 +76,8 @@ class Decoding:
     """How many of each `Generation.top_logprobs` are wanted; goes with ``logprobs``."""
     whole: bool = False
     """Nobody looks at the tokens as they come: they may be given many at a time."""
+    adapter: str = ""
+    """The name of one of the adapters that the engine was opened with; "": none."""
 
 
 Alternatives = tuple[tuple[int, float], ...]
@@ -82,6 +85,8 @@ Alternatives = tuple[tuple[int, float], ...]
 MOST_ALTERNATIVES = 20
 
 
+MERGE_ADAPTER = "merge it: aipc convert MODEL --adapter DIR, with the checkpoint as MODEL"
+"""What to do where an adapter can't be taken at run time."""
 SAMPLING = frozenset(declared.name for declared in describe(Sampling))
 """Names of all options of `Sampling`."""
 
@@ -104,6 +109,20 @@ class Capabilities:
     """Whether it gives the probability of each token that it chose, and of its alternatives."""
     logits: bool = False
     """Whether it gives the scores of all tokens at every position of a text."""
+    adapters: bool = False
+    """Whether it takes LoRA adapters while it runs, another one for each request."""
+
+    def check_adapters(self) -> None:
+        """Refuse adapters, before anything is loaded, where this runtime takes none.
+
+        Raises:
+            UsageError: saying so.
+        """
+        if not self.adapters:
+            raise UsageError(
+                f"the runtime '{self.runtime}' takes no adapters on this device while it runs",
+                MERGE_ADAPTER,
+            )
 
     def check_decoding(self, requested: Decoding) -> None:
         """Refuse, before any work, what this runtime has not: no option is dropped silently.
@@ -151,6 +170,17 @@ class Capabilities:
                     f"the runtime '{self.runtime}' does not honor {declared.flag} on this device",
                     f"leave it at {neutral}, or choose another with --runtime or --device",
                 )
+
+
+def check_adapter(name: str, loaded: Collection[str]) -> None:
+    """Refuse an adapter that an engine was not opened with.
+
+    Raises:
+        UsageError: naming those that it was.
+    """
+    if name and name not in loaded:
+        fix = f"choose one of {', '.join(loaded)}" if loaded else "load the model with it"
+        raise UsageError(f"no adapter is called '{name}' here", fix)
 
 
 class Generation(Protocol):
@@ -227,7 +257,7 @@ class Engine(Protocol):
 
         Raises:
             UsageError: for a constraint that is no valid schema or expression, or can't be
-                enforced with this artifact or these properties.
+                enforced with this artifact or these properties; for an unknown adapter.
             EngineError: for an empty prompt, a second generation where only one can run,
                 a closed engine, or a request that the vendor's runtime refuses.
         """
@@ -283,8 +313,17 @@ class Runtime(Protocol):
     def capabilities(self, kind: str) -> Capabilities:
         """What it can do on one of its ``kinds``; loads no vendor package."""
 
-    def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> Engine:
+    def open(
+        self,
+        artifact: Path,
+        device: str,
+        properties: Mapping[str, str],
+        adapters: Mapping[str, Factors] | None = None,
+    ) -> Engine:
         """Load the artifact folder on ``device`` ("cpu", "gpu.0"), with vendor properties.
+
+        ``adapters`` can be chosen by their names (`Decoding.adapter`), where
+        `Capabilities.adapters` is true.
 
         Raises:
             ArtifactError: the folder is not one that this runtime opens.

@@ -15,8 +15,9 @@ from itertools import chain, cycle, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aipc.artifact.lora import Factors
 from aipc.errors import ArtifactError, DeviceError, EngineError, UsageError
-from aipc.runtimes.base import Alternatives, Capabilities, Decoding
+from aipc.runtimes.base import Alternatives, Capabilities, Decoding, check_adapter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,6 +148,8 @@ class FakeEngine:
     """Raise EngineError after this many tokens."""
     constraints: frozenset[str] = frozenset()
     device: str = "CPU"
+    adapters: tuple[str, ...] = ()
+    """Names of those that it was opened with; each has answers of its own."""
     requests: list[FakeRequest] = field(default_factory=list)
     generations: list[FakeGeneration] = field(default_factory=list)
     closed: bool = False
@@ -190,6 +193,7 @@ class FakeEngine:
         if not request.prompt:
             raise EngineError("the prompt has no tokens", "give at least one")
         _capabilities(self.concurrent, self.constraints).check_decoding(request.decoding)
+        check_adapter(request.decoding.adapter, self.adapters)
         if not self.concurrent and not all(running.ended for running in self.generations):
             raise EngineError(
                 "this engine runs one generation at a time", "wait for the first or cancel it"
@@ -213,7 +217,8 @@ class FakeEngine:
 
     def _drawn(self, request: FakeRequest) -> Iterator[int]:
         seed = request.decoding.seed if request.decoding.temperature > 0 else "greedy"
-        source = random.Random(f"{seed} {request.prompt}")  # noqa: S311 - must be repeatable
+        asked = f"{seed} {request.prompt}{request.decoding.adapter}"
+        source = random.Random(asked)  # noqa: S311 - must be repeatable
         while True:
             yield source.randrange(self.vocabulary)
 
@@ -237,7 +242,13 @@ class FakeRuntime:
     def capabilities(self, kind: str) -> Capabilities:  # noqa: ARG002 - it has one kind only
         return _capabilities(self.concurrent, self.constraints)
 
-    def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> FakeEngine:
+    def open(
+        self,
+        artifact: Path,
+        device: str,
+        properties: Mapping[str, str],
+        adapters: Mapping[str, Factors] | None = None,
+    ) -> FakeEngine:
         if not artifact.is_dir():
             raise ArtifactError(f"{artifact} is no folder", "name an artifact folder")
         if device.lower() not in self.kinds:
@@ -252,6 +263,7 @@ class FakeRuntime:
             self.concurrent,
             constraints=self.constraints,
             device=device.upper(),
+            adapters=tuple(adapters or ()),
         )
         self.engines.append(engine)
         return engine
@@ -269,4 +281,5 @@ def _capabilities(concurrent: bool, constraints: frozenset[str]) -> Capabilities
         constraints=constraints,
         logprobs=True,
         logits=True,
+        adapters=True,
     )

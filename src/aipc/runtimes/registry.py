@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from typing import cast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
 
+from aipc.artifact.sentence_modules import Pooling
 from aipc.errors import UsageError
 from aipc.runtimes.base import Runtime
+from aipc.runtimes.encoders.encoder import Encoder
 
 
 class Registry:
@@ -31,8 +35,7 @@ class Registry:
 
     def get(self, name: str) -> Runtime:
         self.check(name)
-        module, _, attribute = self._modules[name].partition(":")
-        return cast("Runtime", getattr(importlib.import_module(module), attribute)())
+        return cast("Runtime", _imported(self._modules[name])())
 
 
 RUNTIMES = Registry(
@@ -42,3 +45,24 @@ RUNTIMES = Registry(
     },
     {"openvino": "OpenVINO", "onnx": "ONNX Runtime"},
 )
+_ENCODERS = {
+    "openvino": "aipc.runtimes.encoders.openvino:OpenVINOEncoder",
+    "onnx": "aipc.runtimes.encoders.onnx:ONNXEncoder",
+}
+
+
+def open_encoder(
+    runtime: str,
+    artifact: Path,
+    device: str,
+    properties: Mapping[str, str],
+    pooling: Pooling | None = None,
+) -> Encoder:
+    """Load a model that reads whole texts; arguments and errors are those of ``runtime``'s own."""
+    made = _imported(_ENCODERS[runtime])(artifact, device, properties, pooling)
+    return cast("Encoder", made)
+
+
+def _imported(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)

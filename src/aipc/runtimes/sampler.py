@@ -31,7 +31,7 @@ class Sampler:
 
     def choose(self, scores: Scores) -> int:
         """The next token, an index of ``scores`` (logits [vocabulary], float32, left unchanged)."""
-        scores = self._penalized(scores)
+        scores = self.penalized(scores)
         token = int(scores.argmax()) if self._decoding.temperature == 0 else self._draw(scores)
         self.note(token)
         return token
@@ -47,7 +47,7 @@ class Sampler:
         Sampled with noise in place of a draw (Gumbel-max: Maddison et al. 2014, A* Sampling,
         section 2).  What top_k, top_p and min_p take away comes after all that they keep.
         """
-        scores = self._penalized(scores)
+        scores = self.penalized(scores)
         if self._decoding.temperature == 0:
             return scores
         kept, _ = self._kept(scores)
@@ -56,7 +56,8 @@ class Sampler:
         ranked[kept] += _BEHIND
         return (ranked + self._random.gumbel(size=scores.size)).astype(np.float32)
 
-    def _penalized(self, scores: Scores) -> Scores:
+    def penalized(self, scores: Scores) -> Scores:
+        """``scores`` with biases and penalties, before temperature and draw."""
         repetition = np.float32(self._decoding.repetition_penalty)
         presence, frequency = self._decoding.presence_penalty, self._decoding.frequency_penalty
         if repetition == 1.0 and presence == frequency == 0.0 and not self._biases:

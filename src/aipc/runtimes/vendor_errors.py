@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aipc.errors import AipcError, EngineBroken, EngineError
+from aipc.errors import AipcError, EngineBroken, EngineError, is_failure, is_out_of_memory
 
 _SOURCE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")
 
@@ -22,17 +22,20 @@ def translated(what: str) -> Iterator[None]:
         yield
     except AipcError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         reason = reason_line(error)
         raise EngineError(f"{what}: {reason}", "run with --debug for all of it") from error
 
 
-def reason_line(error: Exception) -> str:
+def reason_line(error: BaseException) -> str:
     """The reason in a vendor's error, without where in its sources."""
+    if is_out_of_memory(error):
+        return "no memory left"
     lines = [_SOURCE.sub("", line.strip()) for line in str(error).splitlines() if line.strip()]
     reasons = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
-    nothing = "no memory left" if isinstance(error, MemoryError) else "no reason given"
-    return (reasons or lines or [nothing])[0][:200]
+    return (reasons or lines or ["no reason given"])[0][:200]
 
 
 def again(error: AipcError) -> EngineError:

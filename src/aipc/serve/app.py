@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Container
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aipc.errors import is_failure
 from aipc.serve.announcement import PROOF
 from aipc.serve.anthropic.errors import anthropic_error, is_anthropic
 from aipc.serve.api.dispatch import TOKENS
@@ -58,7 +60,7 @@ class Application:
         async def describe(_: Request) -> Response:
             return JSONResponse(openapi)
 
-        described = Endpoint("GET", "/openapi.json", describe, "This document.")
+        described = Endpoint("GET", "/openapi.json", describe, "This document.", is_polled=True)
         routes = [endpoint.route() for endpoint in (*self.endpoints, described)]
         router = Router([*routes, Mount(_PAGE, PageFiles())], redirect_slashes=False)
         public = {one.path for one in self.endpoints if one.is_public}
@@ -142,8 +144,12 @@ class _ErrorResponses:
         scope["app"] = self  # with an app set, Starlette's router raises its 404 and 405
         try:
             await self._app(scope, receive, send)
-        except ClientLeft:
+        except (ClientLeft, ClientDisconnect):
             await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - the one place where a request's errors end
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # the one place where a request's errors end
+            if not is_failure(error):
+                raise
             shape = self._error_shape(scope)
             await error_response(error, shape)(scope, receive, send)

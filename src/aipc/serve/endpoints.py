@@ -50,7 +50,7 @@ def list_endpoints(
         *(openai.batch_endpoints(batches, owner) if batches is not None else ()),
         *anthropic.endpoints(dispatcher),
         *ollama.endpoints(pool, dispatcher, binding),
-        *_health(ServerHealth(pool, metrics, monitor)),
+        *_health(ServerHealth(pool, metrics, monitor, binding)),
         *_own(OwnPrograms(pool, binding)),
         Endpoint(
             "GET",

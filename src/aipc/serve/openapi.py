@@ -7,13 +7,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic.json_schema import (
+    GenerateJsonSchema,
+    JsonSchemaMode,
+    JsonSchemaValue,
+    models_json_schema,
+)
 
 import aipc
 from aipc.serve.api.endpoint import EVENTS, JSON, Endpoint
 from aipc.serve.http.form import FORM
 
 _REF = "#/components/schemas/{model}"
+_BOUNDS = {
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+}
 _PARAMETER = {"type": "string", "minLength": 1}
 _ALWAYS = {
     400: "the request can't be meant so",
@@ -119,6 +130,14 @@ def _schemas(endpoints: Iterable[Endpoint]) -> Mapping[str, Any]:
             for model in (endpoint.body, endpoint.returns, endpoint.chunk, endpoint.error_body)
             if model is not None and (model, "validation") not in models
         ]
-    _, schemas = models_json_schema(models, ref_template=_REF)
+    _, schemas = models_json_schema(models, ref_template=_REF, schema_generator=_BodySchemas)
     definitions: Mapping[str, Any] = schemas["$defs"]
     return definitions
+
+
+class _BodySchemas(GenerateJsonSchema):
+    """With JSON Schema's words for bounds; of what is converted first, pydantic has its own."""
+
+    def generate_inner(self, schema: Any) -> JsonSchemaValue:
+        found = super().generate_inner(schema)
+        return {_BOUNDS.get(word, word): value for word, value in found.items()}

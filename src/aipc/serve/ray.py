@@ -25,7 +25,7 @@ from aipc.cluster.nodes import needs, own_resources
 from aipc.devices import reachable_devices, resolve_device
 from aipc.devices.device import plain_name
 from aipc.errors import AipcError, UsageError
-from aipc.models.names import CATALOGUE
+from aipc.models.catalogue import CATALOGUE
 from aipc.options import check, describe, from_mapping, option
 from aipc.pool.failures import WorkerDied
 from aipc.pool.fair_queue import FAILURES

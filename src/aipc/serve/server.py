@@ -9,16 +9,20 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
 from aipc.errors import AipcError
+from aipc.foreign_text import escaped, one_line
 from aipc.progress import Notify
 from aipc.serve.app import Application
 from aipc.serve.http.binding import Binding
 from aipc.serve.http.client_connection import ClientConnection
+from aipc.serve.http.connections import Connections, most_connections
+from aipc.serve.http.guard import MAX_HEADER_BYTES
 
 if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
@@ -30,6 +34,9 @@ _MARGIN_S = 5
 _PROGRESS_EVERY_S = 10
 _KEEP_ALIVE_S = 75
 _LOOK_AGAIN_S = 0.5
+_AT_ONCE, _QUEUED = 32, 2048
+"""Connections that are taken in one turn of the loop, and that wait with the system: of a flood,
+none is to be let go for another before what it asks was read."""
 
 
 def serve(
@@ -58,9 +65,11 @@ class Server(uvicorn.Server):
         self._exit_idle_s = binding.exit_idle_s
         self._notify = notify
         self.app = Application(pool, binding, monitor)
+        connections = Connections(most_connections(binding.limits.max_connections))
         config = uvicorn.Config(
             self.app,
-            http=ClientConnection,
+            http=cast("Any", partial(ClientConnection, binding.limits, connections)),
+            h11_max_incomplete_event_size=2 * MAX_HEADER_BYTES,
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -69,6 +78,7 @@ class Server(uvicorn.Server):
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
+            backlog=_AT_ONCE,
             timeout_graceful_shutdown=math.ceil(binding.drain_s) + _MARGIN_S,
         )
         super().__init__(config)
@@ -87,6 +97,11 @@ class Server(uvicorn.Server):
                 task.cancel()
             await self.app.batches.close()
             await self._pool.close()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_QUEUED)  # asyncio has one number for both
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         running = sum(one.running - one.background for one in self._pool.statuses())
@@ -159,13 +174,24 @@ def _signals() -> list[int]:
     return signals
 
 
+class _Formatter(logging.Formatter):
+    """Clients and models write some of what is logged: a message of theirs is one line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escaped(super().format(record))
+
+
 def log_to(handler: logging.Handler, *, debug: bool = False) -> None:
     """Send the requests' lines, and uvicorn's warnings, to a handler.
 
     With ``debug`` those of the paths too that programs ask again and again.
     """
     own = logging.DEBUG if debug else logging.INFO
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     for name, level in (("aipc.serve", own), ("uvicorn.error", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers = [handler]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aipc.convert.quality import ConversionQuality, greatest_loss, rounded_as
+from aipc.convert.quality import ConversionQuality, ReadingQuality, greatest_loss, rounded_as
 from aipc.convert.recipe import Recipe
 from aipc.errors import ConversionError, UnsupportedModel
 from aipc.progress import Progress
@@ -28,7 +28,7 @@ class ConversionCheck(Protocol):
 
     def __call__(
         self, checkpoint: Checkpoint, artifact: Path, progress: Progress
-    ) -> ConversionQuality:
+    ) -> ConversionQuality | ReadingQuality:
         """Measure it.
 
         Raises:
@@ -43,7 +43,7 @@ def judge(
     checkpoint: Checkpoint,
     artifact: Path,
     progress: Progress,
-) -> ConversionQuality:
+) -> ConversionQuality | ReadingQuality:
     """What the artifact of these ``facts`` keeps of the float model.
 
     Raises:
@@ -55,16 +55,23 @@ def judge(
         found = check(checkpoint, artifact, progress)
     except UnsupportedModel as unknown:
         raise uncheckable(unknown) from unknown
+    other = {"int4": "int8", "int8": "fp16"}.get(recipe.weight_format)
+    advice = (
+        f"try --weight-format {other}, and report this recipe"
+        if other
+        else "report this model: 16 bits lose nothing by themselves"
+    )
+    if isinstance(found, ReadingQuality):
+        if found.is_broken(recipe):
+            raise BrokenArtifact(f"the artifact is broken: {found}", advice)
+        return found
     judged = rounded_as(recipe, facts.get("encodings", {}).values())
     most = greatest_loss(judged or Recipe("int8"))
     if not found.kl <= most:
-        other = {"int4": "int8", "int8": "fp16"}.get(recipe.weight_format)
         raise BrokenArtifact(
             f"the artifact is broken: its next tokens lie {found.kl:.2g} nats from the float "
             f"model's, and those of sound ones of its recipe {most:.2g} at most",
-            f"try --weight-format {other}, and report this recipe"
-            if other
-            else "report this model: 16 bits lose nothing by themselves",
+            advice,
         )
     return found
 

@@ -6,37 +6,53 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aipc import records, telemetry
+from aipc import records, remedies, telemetry
 from aipc.artifact import manifest
-from aipc.convert.quality import ConversionQuality, better_recipes, stated_quality
+from aipc.convert.quality import (
+    ConversionQuality,
+    better_recipes,
+    stated_quality,
+    stated_reading,
+)
 from aipc.convert.recipe import BUILTIN, REVISION, Recipe
 from aipc.convert.targets import TARGETS, Target, check_recipe, find_target
 from aipc.disk import explained, free
 from aipc.errors import ArtifactError, ConversionError, UnsupportedModel, UsageError
+from aipc.foreign_text import one_line
 from aipc.models import names
-from aipc.models.names import CATALOGUE
-from aipc.models.source import ArtifactSource, FolderSource, Source, describe
+from aipc.models.catalogue import CATALOGUE, model_name
+from aipc.models.source import (
+    ArtifactSource,
+    FolderSource,
+    Source,
+    describe,
+    without_adapters,
+)
 from aipc.models.staging import staged
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
 from aipc.session.check import BrokenArtifact, ConversionCheck, judge, uncheckable
+from aipc.session.checkpoints import checkpoint_files, open_source
 from aipc.session.parameters import checkpoint_parameters, count_parameters
 from aipc.timing_spans import span
 from aipc.units import amount
 
 if TYPE_CHECKING:
     from aipc.checkpoint import Checkpoint
+    from aipc.convert.encoders.plan import EncoderPlan
     from aipc.convert.export import Export
+    from aipc.convert.forecast import AnyPlan
     from aipc.convert.plan import ConversionPlan
 
 
 def log(message: str) -> None:
     """The `Notify` of programs that give none of their own."""
-    logging.getLogger("aipc").warning(message)
+    logging.getLogger("aipc").warning("%s", one_line(message))
 
 
 @dataclass(frozen=True)
@@ -67,6 +83,7 @@ def convert(
     target: str = "cpu",
     output: Path | None = None,
     runtime: str = "auto",
+    activations: str = "",
     check: ConversionCheck | None = None,
     store: Store | None = None,
     progress: Progress = silent,
@@ -75,7 +92,8 @@ def convert(
     """Make an artifact, in ``output`` or in the store; fetch the checkpoint where it is missing.
 
     Without a ``recipe`` the target's own for a network of its size is taken; "auto" is the target's
-    first runtime.  With a ``check`` the artifact is judged before it is kept, or where it is if it
+    first runtime; ``activations`` are what its graph computes in, "fp16" or "fp32", and empty the
+    target's usual.  With a ``check`` the artifact is judged before it is kept, or where it is if it
     was kept already.
 
     Raises:
@@ -84,8 +102,10 @@ def convert(
     """
     telemetry.switch_off()
     meant_for = find_target(target, runtime)
+    if activations:
+        meant_for = meant_for.computing_in(activations)
     store = store or Store()
-    source = names.resolve(name)
+    source = names.resolve(name, store)
     announce(name, source, store, notify)
     if isinstance(source, ArtifactSource):
         raise ArtifactError(
@@ -107,9 +127,10 @@ def announce(name: str | None, source: Source, store: Store, notify: Notify) -> 
     """Say what is about to be downloaded; and what the default is, to who named no model."""
     if store.holds(source):
         return
+    store.check_writable()
     model = CATALOGUE.find(source)
-    size = f"{model.what}, {amount(model.nbytes)}, {model.licence}; " if model else ""
-    notify(f"fetching {source.label} ({size}once)")
+    size = f"{model.what}, {amount(model.nbytes)}, {model.terms}; " if model else ""
+    notify(f"fetching {model_name(source)} ({size}once)")
     if name is None:
         notify("no model was named: this is the small default; for Phi-3 add -m phi-3-mini")
 
@@ -139,13 +160,16 @@ def prepare(
     final = output or store.artifact_path(order.key)
     started = time.perf_counter()
     found = manifest.find(final)
+    if found is None or output is not None:
+        store.outputs.tidy()
     made = found or _make(order, final, store, progress, notify)
     quality = stated_quality(made.facts)
     if made.name != order.key:
         raise ConversionError(
             f"'{final}' holds another artifact, {made.name}", "choose a new folder, or remove it"
         )
-    if check is not None and not (quality and quality.measured):
+    is_measured = bool(quality and quality.measured) or stated_reading(made.facts) is not None
+    if check is not None and not is_measured:
         made = _check_kept(order, check, final, store, progress)
     return Converted(
         path=final,
@@ -183,11 +207,34 @@ def plan_conversion(
         AipcError: as `ConversionPlan.plan`.
     """
     from aipc.convert.onnx.plan import plan_onnx
+    from aipc.convert.openvino.headless import HeadlessPlan
     from aipc.convert.openvino.plan import plan_openvino
 
+    if reads_whole_texts(checkpoint):
+        return HeadlessPlan.plan(checkpoint, recipe, target, progress)
     if target.runtime == "onnx":
         return plan_onnx(checkpoint, recipe, target, progress)
     return plan_openvino(checkpoint, recipe, target, progress)
+
+
+def plan_encoder(checkpoint: Checkpoint, recipe: Recipe, target: Target) -> EncoderPlan:
+    """As `plan_conversion`, of a network that writes no text.
+
+    Raises:
+        AipcError: as `EncoderPlan.plan`.
+    """
+    from aipc.convert.onnx.encoder_plan import ONNXEncoderPlan
+    from aipc.convert.openvino.encoder_plan import OpenVINOEncoderPlan
+
+    kind = ONNXEncoderPlan if target.runtime == "onnx" else OpenVINOEncoderPlan
+    return kind.plan(checkpoint, recipe, target)
+
+
+def reads_whole_texts(checkpoint: Checkpoint) -> bool:
+    """Whether it makes vectors or scores of texts, and writes none."""
+    from aipc.convert.encoders.kinds import checkpoint_task
+
+    return checkpoint_task(checkpoint.path, checkpoint.config) is not None
 
 
 class _Order:
@@ -202,6 +249,8 @@ class _Order:
         self.recipe = recipe
         self.target = target
         meant_for = f"-{target.name}" if target.is_strict else ""
+        if target.activations:
+            meant_for += f"-{target.activations}"
         made_from = f"{recipe.tag}{_text_tag(recipe)}"
         self.key = f"{source.name}-{target.runtime}{meant_for}-{made_from}-{REVISION}"
 
@@ -222,23 +271,29 @@ def _text_tag(recipe: Recipe) -> str:
 def _make(
     order: _Order, final: Path, store: Store, progress: Progress, notify: Notify
 ) -> manifest.Manifest:
-    from aipc.checkpoint import open_checkpoint
-
     identity = order.source.name
     with span("fetch"):
-        fetched = store.fetch(order.source, progress)
-    with span("convert"), open_checkpoint(fetched) as checkpoint:
+        checkpoint = open_source(order.source, store, progress)
+    files = checkpoint_files(checkpoint, store)
+    with span("convert"), checkpoint:
         work = _work(order, checkpoint, final.parent, progress, notify)
         owned = final == store.artifact_path(order.key)
-        with staged(final, owned=owned, needed=work.nbytes, progress=progress) as folder:
+        with (
+            nullcontext() if owned else store.outputs.noted(final),
+            ThreadPoolExecutor(1) as pool,
+            staged(final, owned=owned, needed=work.room, progress=progress) as folder,
+        ):
             if folder is not None:
+                checking = pool.submit(files.check_large)
                 work.write(folder, progress)
+                checking.result()
                 _check_unchanged(order.source, identity)
                 facts = {"source": _provenance(order.source, checkpoint), **work.facts}
                 if order.check is not None:
                     quality = judge(order.check, order.recipe, facts, checkpoint, folder, progress)
                     facts["quality"] = records.plain(quality)
                 manifest.write(folder, "artifact", order.key, facts, progress=progress)
+        store.verified(final).note()
     return manifest.read(final)
 
 
@@ -246,10 +301,8 @@ def _check_kept(
     order: _Order, check: ConversionCheck, final: Path, store: Store, progress: Progress
 ) -> manifest.Manifest:
     """Judge an artifact that was made without a check; what is found is kept with it."""
-    from aipc.checkpoint import open_checkpoint
-
     kept = manifest.read(final)
-    with open_checkpoint(store.fetch(order.source, progress)) as checkpoint:
+    with open_source(order.source, store, progress) as checkpoint:
         try:
             quality = judge(check, order.recipe, kept.facts, checkpoint, final, progress)
         except BrokenArtifact as broken:
@@ -260,12 +313,18 @@ def _check_kept(
 
 def _work(
     order: _Order, checkpoint: Checkpoint, parent: Path, progress: Progress, notify: Notify
-) -> ConversionPlan | Export:
+) -> AnyPlan | Export:
     """Our own conversion, or the exporter's for a network that has no graph here."""
+    from aipc.convert.encoders.kinds import is_encoder
+
+    conversion: AnyPlan
     try:
-        conversion = plan_conversion(checkpoint, order.recipe, order.target, progress)
+        if is_encoder(checkpoint.config):
+            conversion = plan_encoder(checkpoint, order.recipe, order.target)
+        else:
+            conversion = plan_conversion(checkpoint, order.recipe, order.target, progress)
     except UnsupportedModel as unknown:
-        if not checkpoint.path.is_dir():
+        if not checkpoint.path.is_dir() or checkpoint.adapters or reads_whole_texts(checkpoint):
             raise
         if order.check is not None:
             raise uncheckable(unknown) from unknown
@@ -282,7 +341,7 @@ def _export(
 
     kind = BuilderExport if order.target.runtime == "onnx" else OptimumExport
     if not kind.is_installed():
-        extra = f"or have {kind.exporter} try it: pip install 'aipc[export]' (torch, 2 GB)"
+        extra = f"or have {kind.exporter} try it: {remedies.add_extra('export')} (torch, 2 GB)"
         raise UnsupportedModel(unknown.what, f"{unknown.fix}, {extra}") from unknown
     misfit = kind.misfit(order.recipe)
     if misfit:
@@ -296,6 +355,7 @@ def _export(
 
 def _check_outside(output: Path, source: Source) -> None:
     """What is written into a checkpoint's folder changes the checkpoint while it is read."""
+    source = without_adapters(source)
     inside = isinstance(source, FolderSource) and source.path.resolve() in output.resolve().parents
     if inside:
         raise UsageError(
@@ -304,20 +364,28 @@ def _check_outside(output: Path, source: Source) -> None:
 
 
 def _foretell(
-    conversion: ConversionPlan, check: ConversionCheck | None, parent: Path, notify: Notify
+    conversion: AnyPlan,
+    check: ConversionCheck | None,
+    parent: Path,
+    notify: Notify,
 ) -> None:
     """Say what it will take; refuse what can't fit, with the recipe that would."""
     from aipc.convert.forecast import forecast, smaller_recipe
 
     room = free(parent)
-    if conversion.nbytes > room:
+    if conversion.room > room:
         smaller = smaller_recipe(conversion, room)
         advice = f", or take {smaller.flags}, which fits" if smaller else ""
         raise ConversionError(
-            f"the artifact needs {amount(conversion.nbytes)}, '{parent}' has {amount(room)}",
+            f"writing the artifact needs {amount(conversion.room)}, '{parent}' has {amount(room)}",
             f"free some, or write it elsewhere with -o DIR{advice}",
         )
-    coming = forecast(conversion, checked_tokens=0 if check is None else check.tokens)
+    unknown = set(conversion.checkpoint.files) - _known_hashes(conversion.checkpoint).keys()
+    coming = forecast(
+        conversion,
+        checked_tokens=0 if check is None else check.tokens,
+        hashed_bytes=sum(file.stat().st_size for file in unknown),
+    )
     notify(
         f"converting to {conversion.recipe.tag}: {amount(coming.nbytes)} on disk, about "
         f"{amount(coming.memory)} of memory and {coming.seconds:.0f} s"
@@ -328,20 +396,29 @@ def _check_unchanged(source: Source, identity: str) -> None:
     """A local source's name is made of its files' sizes and times."""
     if source.name != identity:
         raise ConversionError(
-            f"{source.label} was changed while it was being read", "convert it again"
+            f"{model_name(source)} was changed while it was being read", "convert it again"
         )
 
 
 def _provenance(source: Source, checkpoint: Checkpoint) -> dict[str, Any]:
     """The source and the SHA-256 of every file that it was read from."""
-    folder = checkpoint.path if checkpoint.path.is_dir() else checkpoint.path.parent
-    kept = manifest.find(folder)
-    known = {} if kept is None else {name: file.sha256 for name, file in kept.files.items()}
+    known = _known_hashes(checkpoint)
 
     def sha256(file: Path) -> str:
-        return known.get(file.name) or manifest.sha256(file)
+        return known.get(file) or manifest.sha256(file)
 
     with ThreadPoolExecutor() as pool:
         hashes = list(pool.map(sha256, checkpoint.files))
     names = [file.name for file in checkpoint.files]
-    return {**describe(source), "files": dict(zip(names, hashes, strict=True))}
+    about = {**describe(source), "files": dict(zip(names, hashes, strict=True))}
+    for one, told in zip(checkpoint.adapters, about.get("adapters", ()), strict=True):
+        told["files"] = {file.name: manifest.sha256(file) for file in one.adapter.paths}
+    return about
+
+
+def _known_hashes(checkpoint: Checkpoint) -> dict[Path, str]:
+    """Those of its files that a manifest beside them has."""
+    folder = checkpoint.path if checkpoint.path.is_dir() else checkpoint.path.parent
+    kept = manifest.find(folder)
+    names = {} if kept is None else {name: file.sha256 for name, file in kept.files.items()}
+    return {file: names[file.name] for file in checkpoint.files if file.name in names}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aipc.devices.counters.counter import Counter
 from aipc.devices.counters.watch import Seen, find_counters, watch
 from aipc.runtimes.base import Alternatives, Decoding, Engine, Generation
+from aipc.session.live.check import MOST, LiveCheck
 from aipc.session_status import StatusPublisher
 
 if TYPE_CHECKING:
@@ -24,8 +25,16 @@ class ObservedEngine:
     ``kind`` is the kind of device that computes: "npu", "gpu", "cpu" …
     """
 
-    def __init__(self, engine: Engine, kind: str, publication: StatusPublisher) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        kind: str,
+        publication: StatusPublisher,
+        check: LiveCheck | None = None,
+    ) -> None:
+        """``check`` is offered the answers."""
         self._engine = engine
+        self._check = check
         self._kind = kind
         self._publication = publication
         self._lock = threading.Lock()
@@ -43,7 +52,8 @@ class ObservedEngine:
 
         ``seen`` is empty where no counter reports it.
         """
-        return {**self._engine.facts, "seen": self._seen.facts}
+        checked = {} if self._check is None else {"live_check": self._check.facts}
+        return {**self._engine.facts, "seen": self._seen.facts, **checked}
 
     def start(
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
@@ -55,12 +65,19 @@ class ObservedEngine:
         except BaseException:
             self.end()
             raise
-        return _Observed(generation, self, self._publication)
+        return _Observed(generation, self, self._publication, self._sampled(prompt, decoding))
+
+    def _sampled(self, prompt: Sequence[int], decoding: Decoding) -> _Sampled | None:
+        if self._check is None or not self._check.wants(prompt, decoding):
+            return None
+        return _Sampled(self._check, prompt, decoding)
 
     def scores(self, ids: Sequence[int]) -> Iterator[npt.NDArray[np.float32]]:
         return self._engine.scores(ids)
 
     def close(self) -> None:
+        if self._check is not None:
+            self._check.close()
         self._publication.close()
         self._engine.close()
 
@@ -71,8 +88,12 @@ class ObservedEngine:
             self._answers -= 1
             if not self._answers:
                 self._watching.close()
+        if self._check is not None:
+            self._check.end()
 
     def _begin(self) -> None:
+        if self._check is not None:
+            self._check.begin()
         with self._lock:
             self._publication.begin()
             self._answers += 1
@@ -84,12 +105,34 @@ class ObservedEngine:
         return find_counters()
 
 
+class _Sampled:
+    """The first tokens of one answer, for the check."""
+
+    def __init__(self, check: LiveCheck, prompt: Sequence[int], decoding: Decoding) -> None:
+        self._check = check
+        self._prompt = prompt
+        self._decoding = decoding
+        self._tokens: list[int] = []
+
+    def note(self, token: int) -> None:
+        if len(self._tokens) < MOST:
+            self._tokens.append(token)
+
+    def end(self) -> None:
+        self._check.offer(self._prompt, self._tokens, self._decoding)
+
+
 class _Observed:
     """A generation whose tokens are counted and whose end is reported, once."""
 
     def __init__(
-        self, generation: Generation, engine: ObservedEngine, publication: StatusPublisher
+        self,
+        generation: Generation,
+        engine: ObservedEngine,
+        publication: StatusPublisher,
+        sampled: _Sampled | None,
     ) -> None:
+        self._sampled = sampled
         self._generation = generation
         self._engine = engine
         self._publication = publication
@@ -106,6 +149,8 @@ class _Observed:
             self._end()
             raise
         self._publication.note()
+        if self._sampled is not None:
+            self._sampled.note(token)
         return token
 
     @property
@@ -127,5 +172,8 @@ class _Observed:
     def _end(self) -> None:
         with self._lock:
             was_over, self._is_over = self._is_over, True
-        if not was_over:
-            self._engine.end()
+        if was_over:
+            return
+        if self._sampled is not None:
+            self._sampled.end()
+        self._engine.end()

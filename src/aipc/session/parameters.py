@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from aipc.errors import UnsupportedModel
-from aipc.models.names import CATALOGUE
+from aipc.models.catalogue import CATALOGUE
 from aipc.models.source import Source
 from aipc.models.store import Store
 from aipc.progress import Progress
+from aipc.session.checkpoints import open_source
 
 if TYPE_CHECKING:
     from aipc.checkpoint import Checkpoint
@@ -24,15 +25,13 @@ def count_parameters(
     ``announce`` is called before a checkpoint that the store lacks is fetched.
 
     Raises:
-        AipcError: as `Store.fetch` and `open_checkpoint`.
+        AipcError: as `open_source`.
     """
     known = next(_known(source, store), None)
     if known is not None:
         return known
-    from aipc.checkpoint import open_checkpoint
-
     announce()
-    with open_checkpoint(store.fetch(source, progress)) as checkpoint:
+    with open_source(source, store, progress) as checkpoint:
         return checkpoint_parameters(checkpoint)
 
 
@@ -44,9 +43,13 @@ def checkpoint_parameters(checkpoint: Checkpoint) -> int:
     Raises:
         CheckpointError: as `read_network`.
     """
+    from aipc.convert.encoders.kinds import is_encoder
+    from aipc.convert.encoders.reader import read_encoder
     from aipc.convert.families.network_reader import read_network
 
     try:
+        if is_encoder(checkpoint.config):
+            return read_encoder(checkpoint).parameters
         return read_network(checkpoint).parameters
     except UnsupportedModel:
         return sum(math.prod(tensor.shape) for tensor in checkpoint.tensors.values())

@@ -9,20 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 from aipc import telemetry
 from aipc.artifact import manifest
+from aipc.artifact.sentence_model import task_of
 from aipc.choose import read_artifact
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import Target
 from aipc.devices import Device, reachable_devices
-from aipc.devices.device import plain_name
+from aipc.devices.device import kind_of, plain_name
 from aipc.devices.remembered import remembered_devices
 from aipc.errors import ArtifactError, UsageError
 from aipc.generate import SamplingDefaults
 from aipc.models import names
-from aipc.models.names import CATALOGUE
-from aipc.models.source import ArtifactSource, Source, describe
+from aipc.models.catalogue import CATALOGUE, model_name
+from aipc.models.source import (
+    AdaptedSource,
+    ArtifactSource,
+    CheckpointSource,
+    Source,
+    describe,
+)
 from aipc.models.store import Store, StoredModel
 from aipc.progress import Notify, Progress, silent
+from aipc.runtimes.registry import RUNTIMES
+from aipc.session.checkpoints import fetch_adapter, open_source
 from aipc.session.convert import announce, find_artifact, log, prepare
+from aipc.session.encoders.reader import refuse_reader, source_task
 from aipc.session.kept import kept_artifact
 from aipc.session.place import Placement, SessionOptions
 from aipc.session.probe import probed_choice
@@ -35,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PreparedModel:
-    """A whole artifact and its placement; `aipc.session.session.open_session` loads it."""
+    """A whole artifact and its placement; `aipc.session.loading.open_session` loads it."""
 
     source: Source
     folder: Path
@@ -52,13 +62,14 @@ class PreparedModel:
         model = CATALOGUE.of_source(source)
         if model is None or not model.sampling:
             return ()
-        return (SamplingDefaults("the catalogue", model.sampling),)
+        stated = model.sampling, model.sampling_without_thinking
+        return (SamplingDefaults("the catalogue", *stated),)
 
     @property
     def facts(self) -> dict[str, Any]:
         """What is known of the session before it is loaded, ready for JSON."""
         return {
-            "model": self.source.label,
+            "model": model_name(self.source),
             "artifact": str(self.folder),
             "runtime": self.placement.plan.runtime,
             "device": self.placement.plan.device,
@@ -87,9 +98,14 @@ def prepare_session(
     telemetry.switch_off()
     store = store or Store()
     with span("resolve the name"):
-        source = names.resolve(name or CATALOGUE.default.name)
-    with span("look for devices"):
+        source, wanted = _resolved(name or CATALOGUE.default.name, wanted, store)
+        refuse_reader(name or model_name(source), source_task(source, store))
+    with span("look for devices", "looking for devices"):
         devices = _devices(source, wanted.runtime, store)
+    for given in wanted.adapters.values():
+        _check_adapters(source, given, store, progress)
+    if wanted.adapters and wanted.device == "auto":
+        devices = tuple(filter(_takes_adapters, devices))
     recalled = _recall(source, wanted, recipe, devices, store)
     probed = None
     if isinstance(source, ArtifactSource):
@@ -106,6 +122,7 @@ def prepare_session(
             announce(name, source, store, notify)
         if kept is None or _is_made(source, recipe, target, kept, store):
             folder = _made(source, recipe, target, store, progress, notify)
+            refuse_reader(model_name(source), task_of(folder))
         else:
             folder, probed = kept.path, None
             why = f"{kept.name}: taken as it is, because the checkpoint is not here"
@@ -123,6 +140,34 @@ def prepare_session(
             note=recalled.note,
         )
     return PreparedModel(source, folder, placement, store)
+
+
+def _resolved(name: str, wanted: SessionOptions, store: Store) -> tuple[Source, SessionOptions]:
+    """The source; adapters beside an artifact are for its requests, as it can't be converted."""
+    base, adapters = names.split(name)
+    source = names.resolve(base, store)
+    if adapters and isinstance(source, ArtifactSource):
+        wanted = replace(wanted, adapters={**wanted.adapters, adapters: adapters}, adapter=adapters)
+    elif adapters:
+        source = names.resolve(name, store)
+    return source, wanted
+
+
+def _check_adapters(source: Source, given: str, store: Store, progress: Progress) -> None:
+    """Refuse what can't be read, or is of another network, before anything is converted."""
+    adapters = names.resolve_adapters(given)
+    if isinstance(source, CheckpointSource) and store.holds(source):
+        open_source(AdaptedSource(source, tuple(adapters)), store, progress)
+        return
+    for adapter in adapters:
+        fetch_adapter(adapter, store, progress)
+
+
+def _takes_adapters(device: Device) -> bool:
+    return any(
+        RUNTIMES.get(runtime).capabilities(kind_of(device.name)).adapters
+        for runtime in device.runtimes
+    )
 
 
 def _devices(source: Source, runtime: str, store: Store) -> tuple[Device, ...]:
@@ -180,13 +225,13 @@ def _target(
     chosen = tuned.setup if tuned else probed
     if chosen:
         wanted = replace(wanted, device=chosen.device.lower(), runtime=chosen.runtime)
-    return wanted.target(devices, recipe), recipe
+    target = wanted.target(devices, recipe)
+    if wanted.adapters:
+        RUNTIMES.get(target.runtime).capabilities(target.name).check_adapters()
+    return target, recipe
 
 
 def _own_folder(source: ArtifactSource, recipe: Recipe | None) -> Path:
-    if read_artifact(source.path).is_embedder:
-        what = f"'{source.path}' makes embeddings and writes no text"
-        raise ArtifactError(what, "use aipc.embedder, or /v1/embeddings of `aipc serve`")
     if recipe is not None:
         raise UsageError(
             f"'{source.path}' is converted already, so a recipe can't apply",

@@ -17,6 +17,7 @@ from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress
 from aipc.records import JsonCache, Misfit, plain, read
+from aipc.session.checkpoints import open_source
 from aipc.session.convert import announce, plan_conversion
 from aipc.session.kept import kept_artifact, requested_places
 from aipc.session.parameters import count_parameters
@@ -129,10 +130,9 @@ class _Meeting:
 
     def measured(self, progress: Progress, notify: Notify) -> ProbeResult | None:
         """Measured now, or before for another model of this shape; None for an unknown network."""
-        from aipc.checkpoint import open_checkpoint
         from aipc.choose.probe.probe import shape
 
-        with open_checkpoint(self._store.fetch(self._source, progress)) as checkpoint:
+        with open_source(self._source, self._store, progress) as checkpoint:
             candidates = list(self._candidates(checkpoint))
             if len(candidates) < 2:
                 return None

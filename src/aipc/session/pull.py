@@ -12,7 +12,7 @@ from aipc.convert.targets import Target, find_target
 from aipc.devices.remembered import remembered_devices
 from aipc.errors import ModelNotFound
 from aipc.models import mirror, names
-from aipc.models.names import CATALOGUE
+from aipc.models.catalogue import CATALOGUE, meant_key, suggestion
 from aipc.models.source import HubSource, WheelSource
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
@@ -30,7 +30,7 @@ def pull(
     """
     telemetry.switch_off()
     store = store or Store()
-    source = names.resolve(name)
+    source = names.resolve(name, store)
     announce(name, source, store, notify)
     return store.fetch(source, progress)
 
@@ -66,9 +66,9 @@ def pull_from(
     source = _source(name)
     if source is None:
         try:
-            return mirror.fetch(address, [name], store, sha256=sha256, progress=progress)
+            return mirror.fetch(address, [meant_key(name)], store, sha256=sha256, progress=progress)
         except ModelNotFound as missing:
-            raise ModelNotFound(missing.what, names.suggestion(name)) from missing
+            raise ModelNotFound(missing.what, suggestion(name)) from missing
     wanted = [
         artifact_key(source, one, meant_for)
         for meant_for in _targets(target, runtime, recipe, store)
@@ -86,7 +86,7 @@ def pull_from(
 
 def _source(name: str) -> HubSource | WheelSource | None:
     """None where it is no model's name, and so a folder's."""
-    if name in CATALOGUE or "/" in name:
+    if CATALOGUE.named(name) is not None or "/" in name:
         return names.resolve_remote(name)
     return None
 

@@ -1,15 +1,12 @@
-"""The last step from a name to answers: the model loaded, and asked through one class."""
+"""A model that is loaded, and asked through one class."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from aipc.convert.recipe import Recipe
+from aipc.errors import UsageError
 from aipc.generate import (
     Answerer,
     GenerationRequest,
@@ -22,41 +19,37 @@ from aipc.generate import (
     resolve,
     stream,
 )
-from aipc.models import names
-from aipc.models.source import ArtifactSource
-from aipc.models.store import Store
+from aipc.generate.thinking.mode import forbids_thinking
 from aipc.options import from_mapping
-from aipc.progress import Notify, Progress, silent
 from aipc.runtimes.base import Capabilities, Decoding, Engine
-from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.runtimes.sampling import Sampling
-from aipc.session.convert import log
-from aipc.session.observe import ObservedEngine
-from aipc.session.place import Placement, SessionOptions
-from aipc.session.prepare import PreparedModel, prepare_session
-from aipc.session_status import StatusPublisher
-from aipc.timing_spans import TimingSpan, beside, recorded, span
-
-WARM_TOKENS = 12
+from aipc.timing_spans import TimingSpan
 
 
 class Session(Answerer):
-    """A model on a device, ready to answer; made by `load`, a context manager.
+    """A model on a device, ready to answer; made by `loading.load`, a context manager.
 
     Several threads may stream from one session at once where its engine allows it.
     """
 
     def __init__(
-        self, engine: Engine, able: Capabilities, text: TextPipeline, facts: Mapping[str, Any]
+        self,
+        engine: Engine,
+        able: Capabilities,
+        text: TextPipeline,
+        facts: Mapping[str, Any],
+        adapter: str = "",
     ) -> None:
+        """``adapter`` is that of requests which name none."""
         self._engine = engine
+        self._adapter = adapter
         self._able = able
         self._text = text
         self._facts = facts
         self.context = text.context
         """Tokens that a prompt and its answer may have together."""
         self.stages: tuple[TimingSpan, ...] = ()
-        """Where the time of `load` went."""
+        """Where the time of loading went."""
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -108,6 +101,7 @@ class Session(Answerer):
         reasoning_effort: str | None = None,
         thinking_budget: int | None = None,
         template_options: Mapping[str, Any] | None = None,
+        adapter: str = "",
         **sampling: Any,
     ) -> Stream:
         """Answer as an iterator of events: `Thinking`, `Text` and `ToolCall`, then a `Finished`.
@@ -137,6 +131,7 @@ class Session(Answerer):
                 minimal, low, medium, high or xhigh.
             thinking_budget: most tokens of thinking, after which its end is forced.
             template_options: more variables of the model's chat template.
+            adapter: the name of one of the ``adapters`` that the model was loaded with.
             sampling: fields of `Sampling`: max_new_tokens, temperature, top_p, top_k, min_p,
                 repetition_penalty, presence_penalty, frequency_penalty, logit_bias (token ids to
                 what is added to their scores), seed; what is left out is as the model's
@@ -169,12 +164,14 @@ class Session(Answerer):
                 reasoning_effort=reasoning_effort,
                 thinking_budget=thinking_budget,
                 template_options=template_options or {},
+                adapter=adapter,
             )
         )
 
     def answer(self, request: GenerationRequest) -> Stream:
         """As `stream`, which makes such a request of its arguments; errors are the same."""
-        decoding = self._decoding(request.sampling)
+        thinks = not forbids_thinking(request)
+        decoding = self._decoding(request.sampling, request.adapter, thinks=thinks)
         prepared = self._text.prepare(request)
         decoding = replace(
             decoding,
@@ -185,6 +182,11 @@ class Session(Answerer):
         self._able.check_decoding(decoding)
         if request.echo and decoding.logprobs:
             self._able.check_logits()
+            if decoding.adapter:
+                raise UsageError(
+                    "an adapter's probabilities of a prompt are told by no runtime",
+                    "leave out echo, or merge the adapter: aipc convert MODEL --adapter DIR",
+                )
         asked = request.repetition_detection
         return self._stream(
             prepared.tokens,
@@ -222,11 +224,14 @@ class Session(Answerer):
         ends = self._text.stop_ids if stop_ids is None else stop_ids
         return self._stream(prompt, self._decoding(sampling), stop, ends)
 
-    def _decoding(self, sampling: Mapping[str, Any]) -> Decoding:
-        decoding = resolve(from_mapping(Sampling, sampling), self._text.defaults).decoding
+    def _decoding(
+        self, sampling: Mapping[str, Any], adapter: str = "", *, thinks: bool = True
+    ) -> Decoding:
+        asked = from_mapping(Sampling, sampling)
+        decoding = resolve(asked, self._text.defaults, thinks=thinks).decoding
         self._able.check_decoding(decoding)
         self._text.check_bias(decoding.logit_bias)
-        return decoding
+        return replace(decoding, adapter=adapter or self._adapter)
 
     def _stream(
         self,
@@ -256,126 +261,3 @@ def _request(prompt: Prompt, **fields: Any) -> GenerationRequest:
     if isinstance(prompt, str):
         return GenerationRequest(prompt=prompt, **fields)
     return GenerationRequest(messages=prompt, **fields)
-
-
-def load(
-    name: str | None = None,
-    *,
-    device: str = "auto",
-    runtime: str = "auto",
-    recipe: Recipe | None = None,
-    properties: Mapping[str, str] | None = None,
-    npu: NpuOptions | None = None,
-    emulate: bool = False,
-    overflow: str | None = None,
-    canary: bool = True,
-    probe: bool = True,
-    work: str = "chat",
-    exact: bool = False,
-    store: Store | None = None,
-    progress: Progress = silent,
-    notify: Notify = log,
-) -> Session:
-    """Fetch, convert, place and load a model, each step only where it was not done before.
-
-    Args:
-        name: short name, hub id (org/name[@revision]), checkpoint folder, .gguf file or
-            artifact folder; None is the catalogue's small default.
-        device: auto, npu, gpu, gpu.N, cpu, cuda, cuda.N, directml, directml.N or webgpu.
-        runtime: auto, openvino or onnx.
-        recipe: how to quantize; None is the device's own.  Not for an artifact folder.
-        properties: the runtime's own, such as {"NUM_STREAMS": "1"}.
-        npu: the NPU's static shapes; what is left out is sized from the requests.
-        emulate: run the NPU's pipeline on the CPU; goes with ``device="npu"``.
-        overflow: cpu or gpu takes prompts too long for the NPU, with a notice; None: an error.
-        canary: before a model is first used on an accelerator, have the CPU judge some tokens.
-        probe: where nothing was tuned, measure what is fastest here: seconds, once for a model.
-        work: what for: run (one short answer), chat, serve or document (a long text).
-        exact: round least, so that near-ties fall alike whatever was computed before; slower.
-        store: where models are kept; None is the user's own.
-        progress: called during long work.
-        notify: called with one line for each thing: what a user should know.
-
-    Raises:
-        AipcError: what failed and what to do; the tree is in `aipc.errors`.
-    """
-    wanted = SessionOptions(
-        device,
-        runtime,
-        properties or {},
-        emulate,
-        overflow,
-        canary,
-        probe,
-        work,
-        npu or NpuOptions(),
-        exact,
-    )
-    with recorded() as stages:
-        prepared = prepare_session(
-            name, wanted, recipe=recipe, store=store, progress=progress, notify=notify
-        )
-        session = open_session(prepared)
-    session.stages = tuple(stages)
-    return session
-
-
-def open_session(prepared: PreparedModel, *, warm: bool = False) -> Session:
-    """Load what `prepare_session` made ready.
-
-    ``warm`` has it answer a few tokens before anybody asks, so that what a runtime does once, at
-    its first inference, is done: OpenVINO rearranges int4 weights then, for seconds.
-
-    Raises:
-        AipcError: as `load`.
-    """
-    placement, started = prepared.placement, time.perf_counter()
-    with span("load"):
-        engine, text = _open(placement, prepared.folder)
-    if warm:
-        with span("warm up"):
-            _warm_up(engine, text)
-    text = replace(text, defaults=(*prepared.sampling, *text.defaults))
-    facts = {
-        **prepared.facts,
-        "sampling_defaults": [asdict(one) for one in text.defaults],
-        "load_s": time.perf_counter() - started,
-    }
-    runtime, label = placement.plan.runtime, prepared.source.label
-    publication = StatusPublisher(prepared.store.running, label, runtime, engine.device)
-    observed = ObservedEngine(engine, placement.computing, publication)
-    text = replace(text, context=placement.context(text.context))
-    return Session(observed, placement.capabilities, text, facts)
-
-
-def _warm_up(engine: Engine, text: TextPipeline) -> None:
-    """Compute a prompt, and a token after it: the two have kernels of their own.
-
-    Shorter than any block of a prefix cache, so that none is left in it.
-    """
-    prompt = text.tokenizer.encode("Hello. " * WARM_TOKENS, add_special_tokens=False)[:WARM_TOKENS]
-    for _ in engine.start(prompt, Decoding(2), frozenset()):
-        pass
-
-
-def _open(placement: Placement, folder: Path) -> tuple[Engine, TextPipeline]:
-    with ThreadPoolExecutor(1) as pool:  # the text side is read while the weights are loaded
-        reading = pool.submit(beside("tokenizer, at the same time", TextPipeline.read), folder)
-        with span("read and compile"):
-            engine = placement.open()
-        try:
-            text = reading.result()
-            placement.check(engine, text.encode)
-        except BaseException:
-            engine.close()
-            raise
-    return engine, text
-
-
-def is_artifact(name: str) -> bool:
-    """Whether ``name`` is a folder that is converted already, to which no recipe can apply.
-
-    Raises:
-        ModelError: it leads to no usable model.
-    """
-    return isinstance(names.resolve(name), ArtifactSource)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import traceback
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from aipc.pool.failures import (
     Draining,
     ModelTooLarge,
     ModelUnknown,
+    NoProgress,
     ServerBusy,
     TryLater,
     WorkerDied,
@@ -43,8 +45,11 @@ _TABLE: tuple[tuple[type[AipcError], int, str, str | None], ...] = (
     (ServerBusy, 429, BUSY, "server_busy"),
     (Draining, 503, SERVER, "server_stopping"),
     (WorkerDied, 503, SERVER, "worker_died"),
+    (NoProgress, 503, SERVER, "no_progress"),
     (AipcError, 500, SERVER, "engine_error"),
 )
+_QUOTED_PATH = re.compile(r"'(?:[A-Za-z]:[\\/]|/|\\\\)(?:[^'\n]*[\\/])?(?=[^'\\/\n]+')")
+"""Up to the last name of it."""
 _log = logging.getLogger(__name__)
 
 
@@ -84,7 +89,7 @@ def openai_error(error: HTTPError) -> dict[str, Any]:
     return {"error": {**members, "param": error.param, "code": error.code}}
 
 
-def http_error(error: Exception) -> HTTPError:
+def http_error(error: BaseException) -> HTTPError:
     """Any error as the client gets it; an unforeseen one has no details."""
     if isinstance(error, HTTPError):
         return error
@@ -97,8 +102,13 @@ def http_error(error: Exception) -> HTTPError:
     return HTTPError(500, "internal error; the server's log says where", kind=SERVER)
 
 
+def public_text(error: AipcError) -> str:
+    """An error's text without the folders of this machine, which may be a person's name."""
+    return str(error) if isinstance(error, ModelUnknown) else _QUOTED_PATH.sub("'", str(error))
+
+
 def _known(error: AipcError) -> HTTPError:
     status, kind, code = next(row[1:] for row in _TABLE if isinstance(error, row[0]))
     headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TryLater) else None
     param = "model" if code in {"model_not_found", "model_not_supported"} else None
-    return HTTPError(status, str(error), kind=kind, code=code, param=param, headers=headers)
+    return HTTPError(status, public_text(error), kind=kind, code=code, param=param, headers=headers)

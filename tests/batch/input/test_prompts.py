@@ -145,7 +145,7 @@ def test_parquet_is_read_by_its_columns(asked, tmp_path):
 
 def test_parquet_without_its_package_says_what_to_install(asked, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(UsageError, match=r"pip install 'aipc\[parquet\]'"):
+    with pytest.raises(UsageError, match='`pip install "pyarrow>=18"`'):
         asked("in.parquet", "")
 
 

@@ -57,7 +57,7 @@ def test_a_signal_ends_it_and_what_was_answered_is_kept(run, tmp_path, number):
             signal.raise_signal(number)
 
     slow = "".join(line(f"id-{n}", "count 2 every 0.1") for n in range(480))
-    how = {"heeds_signals": True, "watch": interrupt, "max_actors": 1}
+    how = {"heeds_signals": True, "show_counts": interrupt, "max_actors": 1}
     summary = run(slow, in_flight=8, more=how)
     assert summary.stop_signal == number
     assert 0 < summary.answered < 480

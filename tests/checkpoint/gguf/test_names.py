@@ -44,7 +44,7 @@ def test_names_are_translated(architecture, stored, name):
 @pytest.mark.parametrize(
     "stored",
     [
-        "blk.0.ffn_gate_exps.weight",
+        "blk.0.ffn_gate_shexp.weight",
         "blk.0.attn_qkv.weight",
         "blk.x.attn_q.weight",
         "blk.00.attn_q.weight",
@@ -66,10 +66,11 @@ def test_an_unknown_architecture_is_named_with_the_known_ones():
 
 def test_the_tables_agree_with_the_gguf_package():
     """Each name of ours is one that gguf maps the Hugging Face name to."""
-    from gguf import MODEL_ARCH, get_tensor_name_map
+    from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
 
+    theirs_by_name = {name: arch for arch, name in MODEL_ARCH_NAMES.items()}
     for name, architecture in ARCHITECTURES.items():
-        theirs = get_tensor_name_map(MODEL_ARCH[name.upper()], 3)
+        theirs = get_tensor_name_map(theirs_by_name[name], 3)
         for module in architecture.block:
             stored = f"blk.2.{module}.weight"
             ours = translate(FILE, architecture, stored)

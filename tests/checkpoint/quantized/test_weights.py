@@ -162,6 +162,22 @@ def test_scales_of_activations_are_left_out(write):
     assert list(open_checkpoint(write("fp8-tensor", change)).tensors) == [WEIGHT]
 
 
+def test_fp8_as_ministral_3_has_it_is_read(write):
+    """One bfloat16 scale a tensor, named as those of blocks, and one of activations beside it."""
+
+    def change(case):
+        _, _, stored = case.tensors.pop("layer.weight_scale")
+        scale = (np.frombuffer(stored, "<u4") >> 16).astype("<u2")
+        case.tensors["layer.weight_scale_inv"] = ("BF16", [], scale.tobytes())
+        case.tensors["layer.activation_scale"] = ("BF16", [], scale.tobytes())
+        case.settings |= {"activation_scheme": "static", "weight_block_size": None}
+
+    checkpoint = open_checkpoint(write("fp8-tensor", change))
+    assert list(checkpoint.tensors) == [WEIGHT]
+    known = read_cases()["fp8-tensor"].decoded.astype(np.float32)
+    np.testing.assert_allclose(checkpoint.rows(WEIGHT), known, rtol=2**-7)
+
+
 def test_an_artifact_says_nothing_of_how_weights_were_quantized_before(write, tmp_path_factory):
     folder, target = write("gptq-v2"), tmp_path_factory.mktemp("artifact")
     tiny.write_tokenizer(folder)

@@ -110,8 +110,8 @@ def test_what_the_graph_would_compute_wrongly_is_refused_by_name(tmp_path, chang
 @pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "rms_norm_eps", "vocab_size"])
 @pytest.mark.parametrize("value", [None, "many", 0])
 def test_a_config_that_lacks_or_garbles_a_size_is_one_clear_error(tmp_path, key, value):
-    if (key, value) in {("rms_norm_eps", 0), ("num_hidden_layers", 0)}:
-        pytest.skip("a number like any other, checked against the tensors")
+    if (key, value) == ("rms_norm_eps", 0):
+        pytest.skip("a number like any other")
     with pytest.raises((CheckpointError, UnsupportedModel)):
         described(tmp_path, tiny.LLAMA | {key: value}, tiny.random_tensors(tiny.LLAMA))
 

@@ -10,10 +10,10 @@ from aipc.errors import UnsupportedModel
 @pytest.mark.parametrize(
     ("model_type", "what"),
     [
-        ("mixtral", "a mixture of experts"),
-        ("qwen3_moe", "a mixture of experts"),
+        ("deepseek_v3", "a mixture of experts"),
+        ("qwen3_next", "a mixture of experts"),
         ("mamba2", "a recurrent network"),
-        ("bert", "an encoder, which makes embeddings"),
+        ("deberta-v2", "an encoder of a kind that is not built here"),
         ("t5", "an encoder with a decoder"),
         ("gpt2", "a decoder without rotary embeddings"),
     ],

@@ -66,6 +66,13 @@ def test_a_context_stretched_beyond_all_networks(tmp_path):
         ("mlp_bias", "yes"),
         ("rope_scaling", "linear"),
         ("rope_parameters", [1]),
+        ("rms_norm_eps", 10**400),
+        ("rms_norm_eps", 1e30),
+        ("rope_theta", 1e308),
+        ("rope_theta", 10**400),
+        ("num_hidden_layers", []),
+        ("num_hidden_layers", {}),
+        ("head_dim", [16]),
     ],
 )
 def test_what_no_network_has_is_refused_by_its_name(tmp_path, key, value):
@@ -89,6 +96,12 @@ def test_what_no_network_has_is_refused_by_its_name(tmp_path, key, value):
 def test_rotary_numbers_are_looked_through(tmp_path, settings):
     key = "rope_parameters" if "full_attention" in settings else "rope_scaling"
     assert f"its config has {key}." in refusal(tmp_path, {key: settings}).what
+
+
+@pytest.mark.parametrize("value", [10**9, -1, NAN, "x", True, 10**400])
+def test_what_layers_have_of_their_own_is_looked_through(tmp_path, value):
+    change = {"per_layer_config": {"1": {"head_dim": value}}}
+    assert "per_layer_config.1.head_dim = " in refusal(tmp_path, change).what
 
 
 def test_the_first_layer_that_is_missing_is_named_before_any_is_built(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import networks
 import onnxruntime_genai
 import pytest
 import tiny
@@ -45,6 +46,15 @@ def test_only_the_length_differs_from_the_builders(provider, smollm_gguf, tmp_pa
     ends = [set(config["model"].pop("eos_token_id")) for config in (ours, theirs)]
     assert ends[0] == ends[1] == {0, 2}
     assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("gpt_oss", "gptoss"), ("phimoe", "phimoe"), ("mixtral", "decoder")]
+)
+def test_mixtures_have_genais_own_names_or_none(name, kind, tmp_path):
+    source = networks.Expected(name).write(tmp_path / "source")
+    (tmp_path / "made").mkdir()
+    assert written(source, tmp_path / "made")["model"]["type"] == kind
 
 
 def test_a_small_context_and_the_models_own_sampling_are_kept(tmp_path):

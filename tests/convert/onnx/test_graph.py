@@ -47,6 +47,20 @@ def test_logits_of_a_whole_sequence_and_of_two_pieces(network, target, converted
     assert relative_error(pieces, wanted) < allowed
 
 
+def test_webgpus_graph_in_float32_has_no_float16_left(network, converted_to_onnx):
+    folder, config, tensors = network
+    ids = np.random.default_rng(1).integers(0, 256, 11)
+    for recipe in (FP16, Recipe("int8", quantizer="rtn")):
+        made = converted_to_onnx(folder, recipe, "webgpu", "fp32")
+        graph = onnx.load(made / "model.onnx", load_external_data=False).graph
+        values = [*graph.input, *graph.output]
+        types = {tensor.data_type for tensor in graph.initializer}
+        types |= {value.type.tensor_type.elem_type for value in values}
+        assert onnx.TensorProto.FLOAT16 not in types
+    exact = Scorer(converted_to_onnx(folder, FP16, "webgpu", "fp32")).logits(ids)
+    assert relative_error(exact, reference.logits(config, tensors, ids)) < PRECISION["f32"]
+
+
 def test_64_greedy_tokens_are_identical(network, converted_to_onnx):
     folder, config, tensors = network
     if "original_max_position_embeddings" in config:
@@ -95,7 +109,11 @@ RECIPES = [
     ],
 )
 def test_quantized_weights_are_the_quantizers_own(name, recipe, tiny_checkpoint, converted_to_onnx):
-    """Against the reference on the weights of the codes, to float32's precision."""
+    """Against the reference on the weights of the codes, to float32's precision.
+
+    A small network's codes of 8 bits are in blocks of 16, and its queries, keys and values keep
+    16 bits.
+    """
     folder, config, tensors = tiny_checkpoint(name)
     ids = np.random.default_rng(5).integers(0, 256, 9)
     wanted = reference.logits(config, rounded(tensors, recipe), ids)
@@ -105,7 +123,10 @@ def test_quantized_weights_are_the_quantizers_own(name, recipe, tiny_checkpoint,
     assert relative_error(Scorer(artifact, exact=False).logits(ids), wanted) < 5e-2
 
 
-def rounded(tensors, recipe):
+QUERY_KEY_VALUE = ("q_proj", "k_proj", "v_proj", "qkv_proj")
+
+
+def rounded(tensors, recipe, eight_bit_block=16):
     method = symmetric if recipe.sym else asymmetric
 
     def one(name, values):
@@ -116,8 +137,10 @@ def rounded(tensors, recipe):
             "lm_head": False,
         }
         own = next((four for part, four in in_four.items() if part in name), True)
+        if recipe.weight_format == "int8" and any(part in name for part in QUERY_KEY_VALUE):
+            return values.astype(np.float16).astype(np.float32)
         in_eight = recipe.weight_format == "int8" or not (own or recipe.all_layers)
-        return dequantize(method(values, 8 if in_eight else 4, 32))
+        return dequantize(method(values, 8, eight_bit_block) if in_eight else method(values, 4, 32))
 
     return {name: one(name, values) for name, values in tensors.items()}
 
@@ -126,7 +149,7 @@ def test_float16_providers_run_quantized_weights_too(tiny_checkpoint, converted_
     folder, config, tensors = tiny_checkpoint("phi3")
     ids = np.random.default_rng(6).integers(0, 256, 9)
     recipe = Recipe("int4", group_size=32, sym=False, quantizer="rtn")
-    wanted = reference.logits(config, rounded(tensors, recipe), ids)
+    wanted = reference.logits(config, rounded(tensors, recipe, eight_bit_block=32), ids)
     for target in ("cuda", "directml", "webgpu"):
         got = Scorer(converted_to_onnx(folder, recipe, target)).logits(ids)
         assert relative_error(got, wanted) < PRECISION["f16"]
@@ -202,7 +225,7 @@ def test_tied_embeddings_lie_in_the_file_once(tiny_checkpoint, converted_to_onnx
         if one.name.startswith("embedding")
     }
     assert offsets["embedding"] == offsets["embedding.flat"]
-    wanted = {"embedding.flat": [260, 64], "embedding": [260, 2, 32]}
+    wanted = {"embedding.flat": [260, 64], "embedding": [260, 4, 16]}
     dims = {one.name: list(one.dims) for one in graph.initializer}
     assert {name: dims[name] for name in wanted} == wanted
     assert config["tie_word_embeddings"]

@@ -136,6 +136,20 @@ def test_searched_codes_are_those_of_the_other_writer(tiny_checkpoint, tmp_path)
     assert (nibbles["onnx"] == nibbles["openvino"] ^ 0x88).all()
 
 
+def test_where_openvino_has_no_wheels_only_what_needs_it_is_refused(tiny_checkpoint, monkeypatch):
+    from aipc.convert.openvino.plan import plan_openvino
+
+    monkeypatch.setattr("aipc.convert.plan.find_spec", lambda name: None)
+    folder, _, _ = tiny_checkpoint("qwen2")
+    with open_checkpoint(folder) as checkpoint:
+        with pytest.raises(ConversionError, match=r"searches with it.*--quantizer rtn"):
+            plan_onnx(checkpoint, Recipe("int4", group_size=32))
+        with pytest.raises(ConversionError, match="--runtime onnx"):
+            plan_openvino(checkpoint, Recipe("fp16"))
+        assert plan_onnx(checkpoint, Recipe("fp16")).network
+        assert plan_onnx(checkpoint, Recipe("int4", group_size=32, quantizer="rtn")).network
+
+
 @pytest.mark.parametrize("name", ["qwen2", "gemma"])
 def test_folded_networks_give_the_references_logits(
     name, tiny_checkpoint, convert_to_onnx_anew, scales_at_random
@@ -162,7 +176,7 @@ def test_the_plan_knows_the_size_before_and_tells_what_differs(smollm_gguf, conv
         "group size 64 for matrices 576 wide, which 128 does not divide",
     )
     assert conversion.facts["runtime"] == "onnx"
-    assert conversion.facts["encodings"]["embedding"] == asdict(Encoding(8, 32, carried=True))
+    assert conversion.facts["encodings"]["embedding"] == asdict(Encoding(8, 16, carried=True))
 
 
 @pytest.mark.parametrize("recipe", [Recipe("int4", 32), Recipe("int8")], ids=lambda r: r.tag)
@@ -172,7 +186,10 @@ def test_what_no_block_divides_is_told_to_stay_in_float(recipe, tmp_path):
     with open_checkpoint(folder) as checkpoint:
         conversion = plan_onnx(checkpoint, recipe)
         floats = plan_onnx(checkpoint, Recipe("fp16"))
-    assert conversion.notes == ("16 bits for matrices 90 wide, which no block divides",)
+    told = ("16 bits for matrices 90 wide, which no block divides",)
+    if recipe.weight_format == "int8":
+        told += ("16 bits for query, key and value: a small model needs it",)
+    assert conversion.notes == told
     assert floats.notes == ()
 
 
@@ -202,7 +219,7 @@ def test_a_missing_package_is_said_in_one_line(tiny_checkpoint, monkeypatch):
     monkeypatch.setattr("aipc.convert.onnx.plan.find_spec", lambda _: None)
     with (
         open_checkpoint(tiny_checkpoint("phi3")[0]) as checkpoint,
-        pytest.raises(ConversionError, match="needs the package onnx; `pip install onnx`"),
+        pytest.raises(ConversionError, match=r'needs the package onnx; `pip install "onnx>=1.19"`'),
     ):
         plan_onnx(checkpoint, Recipe("int8"))
 

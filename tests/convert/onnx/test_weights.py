@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from aipc.convert.network import Matrix
 from aipc.convert.onnx.weights import ONNXPacking, blocked
+from aipc.convert.parts import Matrix
 from aipc.convert.quantizers.rtn import asymmetric, symmetric
 from aipc.convert.recipe import Encoding
 
@@ -60,8 +62,80 @@ def test_scales_have_the_providers_type(element, kind):
     ],
 )
 def test_whole_rows_become_blocks_of_a_power_of_two(columns, encoding, wanted):
-    class OneMatrix:
-        def matrices(self):
-            return [Matrix("m", ("t",), 8, columns)]
+    found = blocked(Products(columns, 10**9), {"m": encoding}, rounds_activations=True)
+    assert found == {"m": wanted}
 
-    assert blocked(OneMatrix(), {"m": encoding}) == {"m": wanted}
+
+@pytest.mark.parametrize(
+    ("name", "columns", "encoding", "wanted"),
+    [
+        ("m", 576, Encoding(8, 576), Encoding(8, 16)),
+        ("m", 80, Encoding(8, 80), Encoding(8, 16)),
+        ("m", 72, Encoding(8, 72), Encoding(16)),
+        ("m", 576, Encoding(4, 64), Encoding(4, 64)),
+        ("qkv", 576, Encoding(8, 576), Encoding(16)),
+        ("qkv", 576, Encoding(8, 32, carried=True), Encoding(16)),
+        ("qkv", 576, Encoding(4, 64), Encoding(4, 64)),
+    ],
+)
+def test_a_small_network_keeps_more_where_activations_are_rounded(name, columns, encoding, wanted):
+    found = blocked(Products(columns, 10**8, name), {name: encoding}, rounds_activations=True)
+    assert found == {name: wanted}
+
+
+def test_a_small_network_has_ordinary_blocks_where_activations_are_kept():
+    found = blocked(
+        Products(576, 10**8, "qkv"), {"qkv": Encoding(8, 576)}, rounds_activations=False
+    )
+    assert found == {"qkv": Encoding(8, 32)}
+
+
+@pytest.mark.parametrize(
+    ("gate_up", "down", "wanted"),
+    [
+        (Encoding(4, 128), Encoding(4, 128), (Encoding(4, 64), Encoding(4, 64))),
+        (Encoding(4, 32), Encoding(4, 64), (Encoding(4, 32), Encoding(4, 32))),
+        (
+            Encoding(4, 128, carried=True),
+            Encoding(8, 192, sym=False),
+            (Encoding(8, 32), Encoding(8, 32, sym=False)),
+        ),
+        (Encoding(4, 64, carried=True), Encoding(16), (Encoding(16), Encoding(16))),
+        (
+            Encoding(4, 64, carried=True),
+            Encoding(4, 64),
+            (Encoding(4, 64, carried=True), Encoding(4, 64)),
+        ),
+    ],
+)
+def test_both_products_of_experts_have_the_same_bits_and_blocks(gate_up, down, wanted):
+    experts = SimpleNamespace(
+        gate_up=(Matrix("gate_up", ("a", "b"), 768, 256, experts=2),),
+        down=Matrix("down", ("c", "d"), 512, 192, experts=2),
+    )
+    network = SimpleNamespace(
+        parameters=10**9,
+        mixtures=(experts,),
+        matrices=lambda: [*experts.gate_up, experts.down],
+    )
+    encodings = {"gate_up": gate_up, "down": down}
+    found = blocked(network, encodings, rounds_activations=True)
+    assert (found["gate_up"], found["down"]) == wanted
+
+
+class Products:
+    """A network of one matrix, named qkv where it makes queries, keys and values."""
+
+    mixtures = ()
+
+    def __init__(self, columns, parameters, name="m"):
+        self.parameters = parameters
+        self._matrix = Matrix(name, ("t",), 8, columns)
+
+    def matrices(self):
+        return [self._matrix]
+
+    @property
+    def attentions(self):
+        attention = SimpleNamespace(query_key_value=self._matrix)
+        return (attention,) if self._matrix.name == "qkv" else ()

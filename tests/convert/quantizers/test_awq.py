@@ -68,7 +68,7 @@ def test_a_power_pays_where_channels_differ_and_only_there(sym):
 def test_only_what_can_be_folded_and_has_four_bits_gets_a_scale(opened):
     checkpoint, network = opened
     encodings = every(network, Encoding(4, 32))
-    kept = network.blocks[1].gate_up
+    kept = network.blocks[1].feed_forward.gate_up
     encodings[kept.name] = Encoding(8, kept.columns)
     scales = choose_scales(checkpoint, network, encodings, IDS)
     able = {matrix.name: matrix for block in network.blocks for matrix in foldable(block)}
@@ -106,7 +106,7 @@ def test_folded_matrices_lose_less_on_text_they_were_not_chosen_on(opened, sym):
 
 def test_a_bad_weight_is_named(opened):
     checkpoint, network = opened
-    matrix = network.blocks[1].down
+    matrix = network.blocks[1].feed_forward.down
     bad = np.full((matrix.rows, matrix.columns), 1e7, np.float32)
     replaced = Replaced(checkpoint, network, {matrix.name: bad})
     with pytest.raises(ConversionError, match=r"layers\.1\.mlp\.down_proj.*4-bit"):
@@ -161,14 +161,18 @@ def test_a_matrix_without_a_scale_still_makes_what_the_next_expects(tiny_checkpo
     """Gate and up that keep their columns, before a folded down."""
     with open_checkpoint(tiny_checkpoint("phi3")[0]) as checkpoint:
         network = read_network(checkpoint)
-        scales = random_scales(network, lambda block: [block.down])
+        scales = random_scales(network, lambda block: [block.feed_forward.down])
         folded, block = Folded(checkpoint, network, scales), network.blocks[0]
-        before, after = (read_matrix(weights, block.gate_up) for weights in (checkpoint, folded))
+        before, after = (
+            read_matrix(weights, block.feed_forward.gate_up) for weights in (checkpoint, folded)
+        )
         weight = read_vector(folded, block.feed_forward_norm)
         assert np.array_equal(weight, read_vector(checkpoint, block.feed_forward_norm))
-    inner = block.down.columns
+    inner = block.feed_forward.down.columns
     assert np.array_equal(after[:inner], before[:inner])
-    assert np.allclose(after[inner:] * scales[block.down.name][:, None], before[inner:])
+    assert np.allclose(
+        after[inner:] * scales[block.feed_forward.down.name][:, None], before[inner:]
+    )
 
 
 @pytest.mark.parametrize("name", ["phi3", "llama-gqa"])
@@ -176,7 +180,7 @@ def test_some_rows_are_those_of_the_whole(name, tiny_checkpoint):
     with open_checkpoint(tiny_checkpoint(name)[0]) as checkpoint:
         network = read_network(checkpoint)
         folded = Folded(checkpoint, network, random_scales(network))
-        matrix = network.blocks[0].gate_up
+        matrix = network.blocks[0].feed_forward.gate_up
         whole, inner = read_matrix(folded, matrix), matrix.rows // 2
         for start, stop in [(0, 3), (inner - 2, inner + 5), (inner + 1, matrix.rows)]:
             assert np.array_equal(read_matrix(folded, matrix, start, stop), whole[start:stop])

@@ -6,7 +6,7 @@ from replaced import Replaced
 
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.families.network_reader import read_network
-from aipc.convert.network import Matrix
+from aipc.convert.parts import Matrix
 from aipc.convert.quantizers.activations import matrix_inputs, read_matrix
 from aipc.convert.quantizers.calibrated import (
     PREPARE,
@@ -44,7 +44,7 @@ def logits_with(checkpoint, network, weights):
 def test_every_calibrated_matrix_comes_once_and_in_order(opened):
     checkpoint, network = opened
     encodings = every(network, Encoding(4, 32))
-    encodings[network.blocks[1].down.name] = Encoding(16)
+    encodings[network.blocks[1].feed_forward.down.name] = Encoding(16)
     found = list(quantize_calibrated(checkpoint, network, encodings, IDS, PREPARE["awq"]))
     blocks = [m for block in network.blocks for m in block.matrices]
     assert [matrix for matrix, _ in found] == [*blocks[:-1], network.head]

@@ -21,7 +21,7 @@ from aipc.devices.counters.windows import (
     luid_without_graphics,
 )
 
-ARC = Adapter("gpu", "intel", "Intel(R) Arc(TM) Graphics", memory_bytes=2**27)
+ARC = Adapter("gpu", "intel", "Intel(R) Arc(TM) Graphics", memory_bytes=2**33)
 BOOST = Adapter("npu", "intel", "Intel(R) AI Boost")
 GPU_LUID, NPU_LUID = 0xC4F1, 0x1_0000_D0A2
 ENGINES = {
@@ -80,9 +80,9 @@ def test_an_npu_that_directx_does_not_know_is_found_by_what_it_lacks() -> None:
 
 def test_adapters_are_found_by_the_name_that_directx_keeps() -> None:
     keys = [
-        ("{1}", {"AdapterLuid": GPU_LUID, "Description": ARC.name}),
-        ("{2}", {"AdapterLuid": 7, "Description": "Microsoft Basic Render Driver"}),
-        ("{3}", {"Description": BOOST.name}),
+        {"AdapterLuid": GPU_LUID, "Description": ARC.name},
+        {"AdapterLuid": 7, "Description": "Microsoft Basic Render Driver"},
+        {"Description": BOOST.name},
     ]
     assert adapters_by_luid(keys, [ARC, BOOST]) == {GPU_LUID: ARC}
 

@@ -7,7 +7,7 @@ from aipc.errors import UsageError
 from aipc.generate.prompt import write_prompt
 from aipc.generate.request import GenerationRequest
 from aipc.generate.template import ChatTemplate
-from aipc.generate.thinking.mode import choose_mode, refuse_thinking
+from aipc.generate.thinking.mode import choose_mode, forbids_thinking, refuse_thinking
 
 ASKED = [{"role": "user", "content": "Why?"}]
 
@@ -210,3 +210,21 @@ def test_a_template_that_reads_none_of_it_gets_none():
     source = "{% for m in messages %}{{ m | tojson }}{% endfor %}"
     assert "Hm." not in prompt_of(source, messages=HISTORY)
     assert "So." in prompt_of(source, messages=HISTORY)
+
+
+@pytest.mark.parametrize(
+    ("fields", "forbids"),
+    [
+        ({}, False),
+        ({"think": True}, False),
+        ({"think": False}, True),
+        ({"reasoning_effort": "none"}, True),
+        ({"reasoning_effort": "low"}, False),
+        ({"thinking_budget": 0}, True),
+        ({"thinking_budget": 9}, False),
+        ({"template_options": {"enable_thinking": False}}, True),
+        ({"template_options": {"enable_thinking": 0}}, False),
+    ],
+)
+def test_whether_a_request_forbids_thinking(fields, forbids):
+    assert forbids_thinking(GenerationRequest(prompt="Why?", **fields)) is forbids

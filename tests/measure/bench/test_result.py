@@ -28,6 +28,16 @@ def test_a_result_reads_back_as_it_was_written(example, tmp_path):
     assert result.read(file) == example
 
 
+def test_a_figure_that_changed_afterwards_is_found(example, tmp_path):
+    file = tmp_path / "result.json"
+    result.write(example, file)
+    seen = str(example.participants[0].samples[0].seconds)
+    text = file.read_text("utf-8")
+    file.write_text(text.replace(seen, f"1{seen}", 1), "utf-8")
+    with pytest.raises(MeasurementError, match="it was changed"):
+        result.read(file)
+
+
 def test_energy_that_nobody_counted_is_null_and_not_zero(example, tmp_path):
     file = tmp_path / "result.json"
     result.write(example, file)

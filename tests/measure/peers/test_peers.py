@@ -11,6 +11,7 @@ from aipc.measure.peers.peers import (
     find_interpreter,
     find_peer,
     install,
+    link_cuda_libraries,
     packages_folder,
     peers,
     read_python,
@@ -105,24 +106,27 @@ def test_without_node_its_peer_says_what_to_install(tmp_path, monkeypatch):
 
 def test_the_binaries_are_of_the_same_release_as_what_loads_them():
     for peer in peers().values():
-        versions = {name.rpartition("@")[2] for name in peer.binaries.values()}
+        names = [*peer.binaries.values(), *peer.cuda.values()]
+        versions = {name.rpartition("@")[2] for name in names}
         assert versions == ({peer.packages[0].rpartition("@")[2]} if peer.binaries else set())
 
 
 NODE_LLAMA_CPP = """
 export async function getLlama(options) {
     options.logger("warn", "a vendor's chatter");
+    const visible = process.env.CUDA_VISIBLE_DEVICES;
     const evaluate = async function* (prompt) {
         if (prompt[0] === 13) throw new Error("13 brings\\nbad luck");
         for (let at = 0; at < 9; at++) yield at;
     };
     const sequence = { evaluate, clearHistory: async () => {} };
     const createContext = async () => ({ getSequence: () => sequence });
-    const loadModel = async ({ modelPath }) => {
+    const loadModel = async ({ modelPath, gpuLayers }) => {
+        if (modelPath === "layers.gguf") throw new Error(`${gpuLayers} layers on ${visible}`);
         if (modelPath !== "model.gguf") throw new Error(`no ${modelPath}`);
         return { createContext };
     };
-    return { loadModel, llamaCppRelease: { release: "b1" } };
+    return { loadModel, gpu: options.gpu, llamaCppRelease: { release: "b1" } };
 }
 """
 
@@ -138,8 +142,9 @@ def llama_cpp(tmp_path):
     (home / "dist" / "index.js").write_text(NODE_LLAMA_CPP, encoding="utf-8")
     made = []
 
-    def runner(artifact):
+    def runner(artifact, device="CPU"):
         options = {"artifact": artifact, "threads": 2, "tokens": 99, "packages": str(tmp_path)}
+        options["device"] = device
         peer = find_peer("llama_cpp")
         made.append(ParticipantProcess("llama_cpp", shutil.which("node"), peer.script, options))
         return made[-1]
@@ -153,7 +158,7 @@ def test_a_script_of_node_answers_as_those_of_python_do(llama_cpp):
     runner = llama_cpp("model.gguf")
     loaded = runner.load()
     assert loaded.facts["versions"] == {"node_llama_cpp": "3.0.0", "llama_cpp": "b1"}
-    assert loaded.facts["properties"] == {"threads": 2}
+    assert (loaded.facts["device"], loaded.facts["properties"]) == ("CPU", {"threads": 2})
     assert 0 < loaded.seconds < 100
     assert loaded.peak_memory_bytes > 10_000_000
     run = runner.run([[1, 2]], 3)
@@ -171,3 +176,27 @@ def test_a_script_of_node_answers_as_those_of_python_do(llama_cpp):
 def test_a_script_of_node_says_why_it_could_not_load(llama_cpp):
     with pytest.raises(MeasurementError, match=r"llama_cpp failed: Error: no other\.gguf"):
         llama_cpp("other.gguf").load()
+
+
+def test_a_script_of_node_takes_the_gpu_that_was_asked_for_and_all_of_the_model_there(llama_cpp):
+    assert llama_cpp("model.gguf", "CUDA").load().facts["device"] == "CUDA"
+    with pytest.raises(MeasurementError, match=r"max layers on 1$"):
+        llama_cpp("layers.gguf", "CUDA.1").load()
+
+
+def test_the_libraries_of_cuda_are_put_beside_the_binaries_that_need_them(tmp_path, monkeypatch):
+    libraries = tmp_path / "site" / "nvidia" / "cu13" / "lib"
+    libraries.mkdir(parents=True)
+    for name in ("libcudart.so.13", "libcublas.so.13", "libnvrtc.so.13"):
+        (libraries / name).touch()
+    packages = tmp_path / "node_modules" / "@node-llama-cpp"
+    for name in ("linux-x64-cuda", "linux-x64"):
+        (packages / name / "bins" / name).mkdir(parents=True)
+    (packages / "linux-x64-cuda" / "bins" / "linux-x64-cuda" / "libggml-cuda.so").touch()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    link_cuda_libraries(tmp_path)
+    link_cuda_libraries(tmp_path)
+    assert {link.name: link.resolve().parent for link in packages.glob("*/bins/*/libcu*")} == {
+        "libcudart.so.13": libraries,
+        "libcublas.so.13": libraries,
+    }

@@ -15,7 +15,7 @@ from aipc.errors import MeasurementError
 from aipc.measure.quality.passages import Cut, Passage, read_passages
 from aipc.measure.quality.quality import EvaluationText, Quality, measure_kl, measure_quality
 from aipc.measure.quality.reference import Subject, find_reference
-from aipc.models.names import CATALOGUE
+from aipc.models.catalogue import CATALOGUE
 from aipc.models.store import Store
 from aipc.runtimes.openvino.scorer import EXACT
 from aipc.session.convert import convert, prepare

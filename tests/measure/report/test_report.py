@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import struct
 import sys
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -68,8 +70,17 @@ def test_pictures_become_files(report, tmp_path):
         "limit.svg",
     ]
     assert all("<title" in file.read_text("utf-8") for file in svgs)
-    [first, *_] = write_pictures(report, tmp_path / "png", "png")
-    assert first.read_bytes().startswith(b"\x89PNG")
+    pngs = [file.read_bytes() for file in write_pictures(report, tmp_path / "png", "png")]
+    assert all(png.startswith(b"\x89PNG") for png in pngs)
+    assert {struct.unpack(">II", png[16:24]) for png in pngs} == {(1536, 864)}
+
+
+def test_a_picture_that_stands_alone_says_of_what_where_and_when(report, tmp_path):
+    [found] = {one.result.machine.processor for one in report.chapters[0].section.benchmarks}
+    for file in write_pictures(report, tmp_path, "svg"):
+        shown = [element.text for element in ET.parse(file).iter() if element.tag.endswith("text")]
+        title = ET.parse(file).find("{*}title").text
+        assert shown[:2] == [title, f"smollm2-135m on {found}, 2026-11-22; measured by aipc"]
 
 
 def test_pictures_of_other_work_have_other_names(report_files, changed_result):
@@ -114,7 +125,7 @@ def test_what_was_tuned_has_a_chapter(tmp_path):
 
 def test_without_matplotlib_it_says_what_to_install(report, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MeasurementError, match=r"pip install 'aipc\[report\]'"):
+    with pytest.raises(MeasurementError, match=r'`pip install "matplotlib>=3.9"`'):
         write_page(report, tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tiny_encoder import write_reader
 
 from aipc.choose.measured import Records
 from aipc.choose.runtime_device import runtime_devices
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
-from aipc.errors import MeasurementError, UsageError
+from aipc.errors import ArtifactError, MeasurementError, UsageError
 from aipc.measure.tune import tune as module
 from aipc.measure.tune.bench import ProcessBench
 from aipc.measure.tune.candidates import recipes
@@ -29,9 +30,16 @@ def artifact(smollm_gguf, small_store):
     return convert(str(smollm_gguf), Recipe("int4"), store=small_store).path
 
 
+def test_a_model_that_writes_no_text_is_refused_before_anything_is_measured(tmp_path):
+    folder = write_reader(tmp_path / "e5", "bert", modules=["Pooling"])
+    with pytest.raises(ArtifactError, match="makes embeddings and writes no text; use `aipc embed"):
+        tune(str(folder), "latency", SHORT, store=Store(tmp_path / "home"), notify=str)
+
+
 def test_what_is_measured_is_kept_and_used(artifact, tmp_path):
     store, told = Store(tmp_path), []
-    tuning = tune(str(artifact), "latency", SHORT, store=store, notify=told.append)
+    options = TuneOptions(budget="60s", prompt=16, tokens=8)  # on a busy machine a load takes 10
+    tuning = tune(str(artifact), "latency", options, store=store, notify=told.append)
     outcome, tuned = tuning.outcome, tuning.tuned
     assert Records(store.tuned).find(names.resolve(str(artifact)).name) == tuned
     assert tuned.choice in outcome.trials
@@ -43,6 +51,15 @@ def test_what_is_measured_is_kept_and_used(artifact, tmp_path):
     session = prepare_session(str(artifact), SessionOptions(), store=store)
     assert session.placement.plan.properties == tuned.setup.properties
     assert "measured here on" in session.facts["why"][0]
+
+
+def test_where_nothing_was_compared_nothing_is_kept(artifact, tmp_path):
+    store = Store(tmp_path)
+    options = TuneOptions(budget="1s", prompt=16, tokens=8)
+    tuning = tune(str(artifact), "latency", options, store=store, notify=lambda _: None)
+    assert tuning.outcome.trials == (tuning.outcome.default,)
+    assert not tuning.is_kept
+    assert not list(store.tuned.glob("*"))
 
 
 def test_a_setup_that_can_not_be_loaded_is_one_line(artifact, tmp_path):

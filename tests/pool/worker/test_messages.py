@@ -86,6 +86,13 @@ def test_the_vendors_words_come_along():
     assert str(back.__cause__) == "RuntimeError: oneDNN said no"
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("std::bad_alloc")])
+def test_memory_that_is_not_there_is_named(error):
+    told = messages.error_from_data(messages.error_to_data(error))
+    assert str(told).startswith("out of memory (")
+    assert told.fix
+
+
 def test_a_kind_of_error_that_is_not_in_the_tree_is_told_as_the_nearest_that_is():
     class Longer(PromptTooLong):
         pass

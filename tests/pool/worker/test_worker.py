@@ -15,7 +15,7 @@ import pytest
 
 from aipc.child import Outbox, batches
 from aipc.generate import Text, Thinking, ToolCall
-from aipc.pool.worker.worker import RunningAnswers, joined
+from aipc.pool.worker.answers import RunningAnswers, joined
 
 PARENT = """
 import os, subprocess, sys, time
@@ -167,6 +167,7 @@ def test_an_answer_that_nobody_reads_while_it_is_made_comes_in_few_events(worker
     messages = []
     while not messages or "finished" not in messages[-1]:
         messages += [one for one in [next(worker.messages)] if "id" in one]
-    texts = [one["event"]["text"] for one in messages[:-1]]
+    assert messages[0] == {"id": 1, "event": {"begun": 2}}
+    texts = [one["event"]["text"] for one in messages[1:-1]]
     assert "".join(texts) == "".join(f"{at} " for at in range(200))
     assert len(texts) == 2

@@ -49,9 +49,9 @@ def calls(monkeypatch):
         decoder = engine._batch._decoder
         compute = decoder.compute
 
-        def watched(cache, first, tokens, lengths):
+        def watched(cache, first, tokens, lengths, adapters):
             seen.append([len(each) for each in tokens])
-            return compute(cache, first, tokens, lengths)
+            return compute(cache, first, tokens, lengths, adapters)
 
         monkeypatch.setattr(decoder, "compute", watched)
         return seen
@@ -174,10 +174,10 @@ def test_what_fails_ends_its_own_request_alone(opened, monkeypatch):
     begun = next(kept)
     compute = engine._batch._decoder.compute
 
-    def failing(cache, first, tokens, lengths):
+    def failing(cache, first, tokens, lengths, adapters):
         if 99 in tokens[0]:
             raise RuntimeError("no such kernel")
-        return compute(cache, first, tokens, lengths)
+        return compute(cache, first, tokens, lengths, adapters)
 
     monkeypatch.setattr(engine._batch._decoder, "compute", failing)
     with pytest.raises(EngineError, match="failed while generating: no such kernel"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import reference
 
+from aipc.convert.targets import find_target
 from aipc.devices.onnxruntime import onnx_devices
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.onnx.provider import find_provider
@@ -20,7 +21,8 @@ NONE = pytest.param(None, marks=pytest.mark.skip("ONNX Runtime reaches no accele
 
 @pytest.fixture(params=DEVICES or [NONE], ids=lambda device: device and device.name)
 def opened(request, tiny_onnx):
-    folder, config, tensors = tiny_onnx("llama-gqa", request.param.kind)
+    target = find_target(request.param.kind, "onnx").fitting(request.param.precisions)
+    folder, config, tensors = tiny_onnx("llama-gqa", target.name, target.activations)
     engine = ONNXRuntime().open(folder, request.param.name.lower(), {})
     yield engine, request.param, config, tensors
     engine.close()

@@ -7,9 +7,14 @@ import json
 import threading
 from types import SimpleNamespace
 
+import networks
 import pytest
 from reference import greedy
 
+from aipc.checkpoint import open_checkpoint
+from aipc.convert.onnx.plan import plan_onnx
+from aipc.convert.recipe import Recipe
+from aipc.devices import Device
 from aipc.errors import AipcError, ArtifactError, DeviceError, EngineError, UsageError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.onnx import engine as adapter
@@ -271,11 +276,37 @@ def test_a_model_that_computes_elsewhere_is_no_silent_run(
 ):
     loaded = SimpleNamespace(device_type=device_type)
     monkeypatch.setattr(runtime, "check_installed", lambda provider: None)
-    monkeypatch.setattr(runtime, "device_name", lambda provider, device: "CUDA")
+    monkeypatch.setattr(
+        runtime, "find_device", lambda provider, device: Device("CUDA", "cuda", "RTX")
+    )
     monkeypatch.setattr(adapter, "_load", lambda *args: loaded)
     monkeypatch.setattr(adapter, "read_placement", lambda model: placement)
     with pytest.raises(DeviceError, match="CUDA was requested and ONNX Runtime took CPU"):
         ONNXRuntime().open(tiny_onnx("llama-gqa", "cuda")[0], "cuda", {})
+
+
+@pytest.mark.parametrize(("facts", "piece"), [({}, 256), ({"type": "software"}, 31)])
+def test_a_software_device_computes_prompts_in_pieces_that_its_kernels_get_right(
+    facts, piece, tiny_onnx, monkeypatch
+):
+    device = Device("WEBGPU", "webgpu", "a GPU", facts=facts)
+    monkeypatch.setattr(runtime, "check_installed", lambda provider: None)
+    monkeypatch.setattr(runtime, "find_device", lambda provider, name: device)
+    monkeypatch.setattr(runtime, "ONNXEngine", lambda folder, provider, *rest: provider)
+    opened = ONNXRuntime().open(tiny_onnx("llama-gqa", "webgpu")[0], "webgpu", {})
+    assert (opened.name, opened.piece) == ("WebGPU", piece)
+
+
+@pytest.mark.parametrize(("name", "piece"), [("qwen3_moe", 128), ("qwen3-window", 64)])
+def test_a_mixture_s_prompts_are_computed_in_larger_pieces(name, piece, tmp_path, monkeypatch):
+    source = networks.Expected(name).write(tmp_path / "checkpoint")
+    folder = tmp_path / "artifact"
+    folder.mkdir()
+    with open_checkpoint(source) as checkpoint:
+        plan_onnx(checkpoint, Recipe("int8", quantizer="rtn")).write(folder)
+    monkeypatch.setattr(runtime, "BatchEngine", lambda folder, graph, provider, *rest: provider)
+    monkeypatch.setattr(runtime, "ONNXEngine", lambda folder, provider, *rest: provider)
+    assert ONNXRuntime().open(folder, "cpu", {}).piece == piece
 
 
 def test_an_artifact_for_another_provider_is_refused(tiny_onnx, monkeypatch):

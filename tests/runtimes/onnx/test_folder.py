@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from aipc.artifact.onnx_file import External, read_references
+from aipc.devices import Device
 from aipc.errors import ArtifactError
 from aipc.runtimes.onnx.folder import open_folder
 from aipc.runtimes.onnx.provider import find_provider
@@ -35,6 +38,21 @@ def refer(folder, key, value):
     tensor = next(t for t in model.graph.initializer if t.external_data)
     next(entry for entry in tensor.external_data if entry.key == key).value = value
     (folder / "model.onnx").write_bytes(model.SerializeToString())
+
+
+def test_the_whole_artifact_is_read_as_the_onnx_package_reads_it(tiny_onnx):
+    file = tiny_onnx("phi3-longrope")[0] / "model.onnx"
+    model = onnx.load(file, load_external_data=False)
+    found = read_references(file)
+    entries = [
+        {entry.key: entry.value for entry in tensor.external_data}
+        for tensor in model.graph.initializer
+    ]
+    assert found.external == {
+        External(e["location"], int(e["offset"]), int(e["length"])) for e in entries if e
+    }
+    assert found.operators >= {node.op_type for node in model.graph.node}
+    assert set(found.input_types) == {value.name for value in model.graph.input}
 
 
 def test_what_is_needed_to_run_is_read(folder, tiny_onnx):
@@ -70,6 +88,17 @@ def test_a_folder_runs_where_it_was_made_for_and_on_the_cpu(target, kind, runs, 
         return
     with pytest.raises(ArtifactError, match=f"convert the model with --for {kind}"):
         found.check_provider(find_provider(kind))
+
+
+def test_a_graph_in_float16_is_refused_where_that_is_missing(tiny_onnx):
+    half = open_folder(tiny_onnx("llama-gqa", "webgpu")[0])
+    old = Device("WEBGPU", "webgpu", "an old GPU", precisions=("fp32",))
+    message = "computes in fp16, which WEBGPU does not; .* --for webgpu --activations fp32"
+    with pytest.raises(ArtifactError, match=message):
+        half.check_device(old)
+    half.check_device(replace(old, precisions=("fp32", "fp16")))
+    half.check_device(Device("CPU", "cpu", "a CPU", precisions=("fp32",)))
+    open_folder(tiny_onnx("llama-gqa", "webgpu", "fp32")[0]).check_device(old)
 
 
 @pytest.mark.parametrize(

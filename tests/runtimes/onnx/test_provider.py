@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -12,7 +14,7 @@ from aipc.runtimes.onnx import provider
 from aipc.runtimes.onnx.provider import (
     check_installed,
     configure,
-    device_name,
+    find_device,
     find_provider,
     read_properties,
 )
@@ -129,16 +131,16 @@ def test_a_plugin_that_is_missing_is_named(install, monkeypatch):
 def test_devices_are_those_that_onnx_runtime_finds(monkeypatch):
     gpus = [Device(f"CUDA.{at}", "cuda", "a GPU", runtimes=("onnx",)) for at in range(2)]
     monkeypatch.setattr(provider, "onnx_devices", lambda: (gpus, ()))
-    assert device_name(find_provider("cuda"), "cuda.1") == "CUDA.1"
-    assert device_name(find_provider("cpu"), "cpu") == "CPU"
+    assert find_device(find_provider("cuda"), "cuda.1").name == "CUDA.1"
+    assert find_device(find_provider("cpu"), "cpu").name == "CPU"
     with pytest.raises(DeviceError, match=r"CUDA\.2"):
-        device_name(find_provider("cuda"), "cuda.2")
+        find_device(find_provider("cuda"), "cuda.2")
 
 
 def test_no_device_is_told_with_what_onnx_runtime_says(monkeypatch):
     monkeypatch.setattr(provider, "onnx_devices", lambda: ((), ("the driver is too old",)))
     with pytest.raises(DeviceError, match=r"^the driver is too old; `aipc doctor`"):
-        device_name(find_provider("cuda"), "cuda")
+        find_device(find_provider("cuda"), "cuda")
 
 
 def test_a_config_is_told_the_provider_its_number_and_its_options():
@@ -150,6 +152,39 @@ def test_a_config_is_told_the_provider_its_number_and_its_options():
     assert config.told == ["clear"]
 
 
+def test_the_libraries_of_cuda_are_loaded_before_its_provider(monkeypatch):
+    config = Config()
+    preload = lambda directory: config.told.append(f"libraries{directory}")  # noqa: E731
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(preload_dlls=preload))
+    configure(config, find_provider("cpu"), "CPU", {})
+    configure(config, find_provider("cuda"), "CUDA", {})
+    assert config.told == ["clear", "clear", "libraries", "cuda"]
+
+
+def test_a_library_of_cuda_that_is_missing_is_told_with_what_brings_it(monkeypatch, capsys):
+    def preload(directory):
+        sys.stdout.write("Failed to load libcublasLt.so.13: no such file\n")
+        sys.stdout.write("Please follow https://onnxruntime.ai\n")
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(preload_dlls=preload))
+    with pytest.raises(DeviceError, match=r"Failed to load libcublasLt\.so\.13: no such") as caught:
+        configure(Config(), find_provider("cuda"), "CUDA", {})
+    assert "onnxruntime-gpu[cuda,cudnn]==" in caught.value.fix
+    assert capsys.readouterr().out == ""
+
+
+def test_a_plugin_is_registered_once_for_all_models_of_a_process(monkeypatch):
+    plugin = ModuleType("onnxruntime_ep_stand_in")
+    plugin.get_ep_name, plugin.get_library_path = (lambda: "StandIn"), (lambda: "x.so")
+    genai, registered = ModuleType("onnxruntime_genai"), []
+    genai.register_execution_provider_library = lambda *library: registered.append(library)
+    monkeypatch.setitem(sys.modules, plugin.__name__, plugin)
+    monkeypatch.setitem(sys.modules, genai.__name__, genai)
+    for _ in range(2):
+        configure(Config(), replace(find_provider("webgpu"), plugin=plugin.__name__), "WEBGPU", {})
+    assert registered == [("StandIn", "x.so")]
+
+
 def test_a_number_is_refused_where_it_would_be_dropped():
     with pytest.raises(DeviceError, match="WebGPU can't choose among devices; ask for webgpu"):
         configure(Config(), replace(find_provider("webgpu"), plugin=""), "WEBGPU.1", {})
@@ -157,6 +192,12 @@ def test_a_number_is_refused_where_it_would_be_dropped():
 
 def test_every_provider_states_where_its_entry_stands():
     assert all(provider.source and provider.piece > 0 for provider in PROVIDERS)
+
+
+def test_mixtures_have_pieces_of_their_own_where_they_are_stated():
+    cpu, cuda = find_provider("cpu"), find_provider("cuda")
+    assert (cpu.piece, cpu.for_mixtures.piece) == (64, 128)
+    assert cuda.for_mixtures.piece == cuda.piece
 
 
 def test_properties_are_sorted_and_typed():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("onnxruntime_genai", reason="pip install 'aipc[onnx]'")
@@ -19,8 +21,9 @@ from aipc.checkpoint import open_checkpoint
 from aipc.convert.onnx.plan import plan_onnx
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
-from aipc.errors import ArtifactError
+from aipc.errors import ArtifactError, UsageError
 from aipc.models.blobs import Blobs, list_blobs
+from aipc.models.store import Store
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.blob_cache import READY
 from aipc.runtimes.onnx import ready_weights
@@ -46,7 +49,7 @@ def artifact(tiny_checkpoint, tmp_path_factory):
 
 @pytest.fixture
 def blobs(tmp_path):
-    return Blobs(tmp_path / "cache", ABOUT, hashed=False)
+    return Blobs(tmp_path / "cache", ABOUT, verified=Store(tmp_path).verified)
 
 
 @pytest.fixture
@@ -57,11 +60,12 @@ def kept(artifact, blobs):
     return source, blobs.find(ready_weights.made_for())
 
 
-def answer(artifact, blobs, properties=None):
+def answer(artifact, blobs, properties=None, adapters=None, adapter=""):
     """(tokens, the fact, notices) of a load."""
     told: list[str] = []
-    with contextlib.closing(open_on_cpu(artifact, properties or {}, blobs, told.append)) as engine:
-        tokens = list(engine.start(PROMPT, Decoding(12), frozenset()))
+    opened = open_on_cpu(artifact, properties or {}, blobs, told.append, adapters)
+    with contextlib.closing(opened) as engine:
+        tokens = list(engine.start(PROMPT, Decoding(12, adapter=adapter), frozenset()))
         return tokens, engine.facts.get(READY), told
 
 
@@ -86,6 +90,36 @@ def test_they_are_made_once_and_answer_alike(name, weights, artifact, blobs):
     assert answer(source, blobs) == (plain, True, [])
 
 
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [("llama-gqa", "int4"), ("llama-gqa", "int8"), ("llama-gqa", "fp16"), ("qwen2", "int4")],
+)
+def test_adapters_are_put_on_them(name, weights, artifact, blobs):
+    """Also on products that have a bias, and on whole matrices, which are saved turned."""
+    source, rng = artifact(name, weights), np.random.default_rng(1)
+    shapes = {"block.0.query_key_value": (128, 64), "block.1.down": (64, 96), "head": (260, 64)}
+    adapters = {
+        "own": {
+            matrix: tuple(
+                (0.3 * rng.standard_normal(shape)).astype(np.float32)
+                for shape in ((4, columns), (rows, 4))
+            )
+            for matrix, (rows, columns) in shapes.items()
+        }
+    }
+    plain, _, _ = answer(source, blobs)
+    changed, _, _ = answer(source, blobs, None, adapters, "own")
+    ReadyWeights(source, blobs).make()
+    assert answer(source, blobs, None, adapters, "own") == (changed, True, [])
+    assert answer(source, blobs, None, adapters) == (plain, True, []) != (changed, True, [])
+
+
+def test_what_a_user_mistook_is_not_their_fault(kept, blobs):
+    with pytest.raises(UsageError, match="did you mean intra_op_num_threads"):
+        answer(kept[0], blobs, {"intra_op_threads": "1"})
+    assert answer(kept[0], blobs)[1:] == (True, [])
+
+
 def test_a_weight_is_on_the_disk_in_one_form_alone(kept):
     source, folder = kept
     plain, ready = ((at / ONNX_WEIGHTS).stat().st_size for at in (source, folder))
@@ -105,7 +139,7 @@ def test_they_hold_for_one_processor_and_one_version(kept, blobs, monkeypatch):
 
 
 def test_another_model_has_none(kept, tmp_path):
-    other = Blobs(tmp_path / "cache", ABOUT | {"model": "two"}, hashed=False)
+    other = Blobs(tmp_path / "cache", ABOUT | {"model": "two"}, verified=Store(tmp_path).verified)
     assert answer(kept[0], other)[1:] == (False, [])
 
 
@@ -134,13 +168,14 @@ def torn_graph(folder):
 
 
 def made_by_other_kernels(folder):
-    """As where the processor is not what its name says: no hash is found."""
-    content = (folder / ONNX_MODEL).read_bytes()
+    """As where the processor is not what its name says: the file is as it was made."""
+    content, made = (folder / ONNX_MODEL).read_bytes(), (folder / ONNX_MODEL).stat().st_mtime_ns
     other, found = re.subn(
         rb"(?<=MatMulNBits\+)\d", lambda digit: b"%d" % (9 - int(digit[0])), content
     )
     assert found
     (folder / ONNX_MODEL).write_bytes(other)
+    os.utime(folder / ONNX_MODEL, ns=(made, made))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +186,9 @@ def test_damaged_ones_are_removed_and_told_and_the_artifact_answers(damage, kept
     plain = answer(source, None)[0]
     damage(folder)
     told: list[str] = []
-    watched = Blobs(tmp_path / "cache", ABOUT, hashed=False, notify=told.append)
+    watched = Blobs(
+        tmp_path / "cache", ABOUT, verified=Store(tmp_path).verified, notify=told.append
+    )
     tokens, is_ready, notices = answer(source, watched)
     assert (tokens, is_ready) == (plain, False)
     assert len(told + notices) == 1
@@ -192,9 +229,12 @@ MAKE = """
 import sys
 from pathlib import Path
 from aipc.models.blobs import Blobs
+from aipc.models.store import Store
 from aipc.runtimes.onnx.ready_weights import ReadyWeights
 about = {"model": "one", "artifact": "somewhere"}
-print(ReadyWeights(Path(sys.argv[1]), Blobs(Path(sys.argv[2]), about, hashed=False)).make())
+folder = Path(sys.argv[2])
+blobs = Blobs(folder, about, verified=Store(folder.parent).verified)
+print(ReadyWeights(Path(sys.argv[1]), blobs).make())
 """
 
 

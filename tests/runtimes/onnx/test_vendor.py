@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from aipc.session.session import load
+from aipc.session.loading import load
 
 pytest.importorskip("onnxruntime_genai", reason="ONNX Runtime needs Python 3.11")
 

@@ -74,16 +74,16 @@ class Pipeline:
 def start():
     with contextlib.ExitStack() as stack:
 
-        def make(pipeline, room=None, prepare=None):
-            batch = Batch(pipeline, room, prepare)
+        def make(pipeline, room=None, prepare=None, adapters=None):
+            batch = Batch(pipeline, room, prepare, adapters)
             stack.callback(batch.close)
             return batch
 
         yield make
 
 
-def ask(batch, tokens, length=10):
-    request = BatchRequest("a prompt", tokens, length)
+def ask(batch, tokens, length=10, adapter=""):
+    request = BatchRequest("a prompt", tokens, length, adapter=adapter)
     batch.add(request)
     return request
 
@@ -275,3 +275,50 @@ def test_a_long_prompt_lets_others_have_their_tokens_between_its_pieces(tiny_art
     engine.close()
     assert counting.steps == 4
     assert PROMPT_CHUNK <= 512
+
+
+class Adapters:
+    """Notes each change, and that the pipeline had no requests then."""
+
+    def __init__(self):
+        self.current, self.changes = None, []
+
+    def is_current(self, name):
+        return name == self.current
+
+    def switch(self, pipeline, name):
+        if name != self.current:
+            assert not pipeline.has_non_finished_requests()
+            self.changes.append(name)
+        self.current = name
+
+
+def test_requests_of_one_adapter_run_together_and_others_wait_in_turn(start):
+    pipeline, adapters = Pipeline(), Adapters()
+    batch = start(pipeline, adapters=adapters)
+    first = ask(batch, 200, adapter="a")
+    first.read()
+    others = [ask(batch, 3, adapter=name) for name in ("a", "", "a", "", "b", "b")]
+    for request in (*others, first):
+        read(request)
+    assert adapters.changes == ["a", "", "a", "", "b"]
+    assert pipeline.most_at_once == 2
+
+
+def test_a_cancelled_request_keeps_no_other_adapter_waiting(start):
+    pipeline, adapters = Pipeline(), Adapters()
+    batch = start(pipeline, adapters=adapters)
+    first = ask(batch, 10**9, adapter="a")
+    first.read()
+    second = ask(batch, 3, adapter="b")
+    first.cancel()
+    assert read(second) == [3, 2, 1]
+    assert adapters.changes == ["a", "b"]
+
+
+def test_nothing_is_changed_for_who_asks_on(start):
+    adapters = Adapters()
+    batch = start(Pipeline(), adapters=adapters)
+    for _ in range(3):
+        assert read(ask(batch, 2, adapter="a")) == [2, 1]
+    assert adapters.changes == ["a"]

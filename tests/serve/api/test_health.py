@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from aipc.devices.quarantine import Quarantine
 from aipc.pool.status import ModelStatus
 from aipc.serve.api.health import _best_states
 
@@ -9,14 +10,25 @@ from aipc.serve.api.health import _best_states
 def test_it_lives_at_once_and_is_ready_when_tokens_have_come(serve_fakes):
     with serve_fakes("slow").client() as client:
         assert client.get("/health").json() == {"status": "alive"}
-        assert client.get("/health/ready").json() == {"status": "idle", "models": {}}
+        assert client.get("/health/ready").json() == {
+            "status": "idle",
+            "models": {},
+            "quarantined": [],
+        }
         body = {"model": "slow", "prompt": "x", "stream": True}
         with client.stream("POST", "/v1/completions", json=body) as response:
             states = [client.get("/health/ready")]
             response.read()
         states.append(client.get("/health/ready"))
     assert [state.status_code for state in states] == [503, 200]
-    assert states[1].json() == {"status": "ready", "models": {"slow": "ready"}}
+    ready = {"status": "ready", "models": {"slow": "ready"}, "quarantined": []}
+    assert states[1].json() == ready
+
+
+def test_a_device_that_computes_a_model_wrongly_is_told_of(server, client):
+    Quarantine(server.pool.store.quarantine, {}).put("fake", "NPU", "5.0 nats short")
+    (told,) = client.get("/health/ready").json()["quarantined"]
+    assert "NPU computes fake wrongly: 5.0 nats short" in told
 
 
 def test_the_machine_tells_its_memory_and_the_models(client):
@@ -24,6 +36,7 @@ def test_the_machine_tells_its_memory_and_the_models(client):
     assert body["memory"]["total"] > 0
     assert body["models"][0]["model"] == "fake"
     assert [place["device"] for place in body["places"]] == ["cpu", "gpu.1"]
+    assert body["allows"] == []
 
 
 def test_figures_are_prometheus_own_format(client):

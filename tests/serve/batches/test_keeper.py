@@ -37,8 +37,7 @@ def upload(files):
         with files.begin(len(content)) as draft:
             draft.write(content)
             record = new_record("me", "in.jsonl", "batch", draft.nbytes, None)
-            files.keep(draft, record)
-        return record
+            return files.keep(draft, record)
 
     return uploaded
 

@@ -54,7 +54,7 @@ def test_without_a_text_the_model_is_loaded(embedding_client):
 def test_what_can_not_be_had_is_refused(embedding_client):
     for body in (
         {"input": "hello", "dimensions": WIDTH + 1},
-        {"input": "word " * 100},
+        {"input": "word " * 100, "truncate": False},
         {"input": [1, 2]},
     ):
         response = embedding_client.post("/api/embed", json={"model": "tiny-e5", **body})
@@ -62,6 +62,16 @@ def test_what_can_not_be_had_is_refused(embedding_client):
         assert set(response.json()) == {"error"}
     response = embedding_client.post("/api/generate", json={"model": "tiny-e5", "prompt": "x"})
     assert response.status_code == 400
+
+
+def test_a_text_too_long_is_cut_and_named(embedding_client):
+    body = {"model": "tiny-e5", "input": ["short", "word " * 100]}
+    response = embedding_client.post("/api/embed", json=body)
+    assert response.status_code == 200
+    assert response.headers["x-aipc-ignored"] == "end of input[1]"
+    older = {"model": "tiny-e5", "prompt": "word " * 100}
+    response = embedding_client.post("/api/embeddings", json=older)
+    assert response.headers["x-aipc-ignored"] == "end of prompt"
 
 
 def test_it_is_said_which_models_make_embeddings(embedding_client):

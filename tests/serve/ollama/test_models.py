@@ -8,7 +8,7 @@ import pytest
 from running_server import RunningServer
 
 from aipc.artifact import manifest
-from aipc.models.names import CATALOGUE
+from aipc.models.catalogue import CATALOGUE
 from aipc.models.source import ArtifactSource, describe
 from aipc.models.store import Store
 from aipc.pool.model_registry import ModelCard, ModelRegistry

@@ -11,7 +11,13 @@ import openai
 import pytest
 
 from aipc.serve.batches import file_store
-from aipc.serve.batches.file_store import FileStore, FileTooLarge, StorageFull, new_record
+from aipc.serve.batches.file_store import (
+    FileDamaged,
+    FileStore,
+    FileTooLarge,
+    StorageFull,
+    new_record,
+)
 from aipc.serve.openai import files as files_module
 
 LINES = b'{"custom_id": "a"}\n' * 500_000  # 9.5 MB, more than any other path takes
@@ -252,8 +258,23 @@ def keep(store, content=b"x", lasts_s=None):
     with store.begin(len(content)) as draft:
         draft.write(content)
         record = new_record("me", "name", "batch", draft.nbytes, lasts_s)
-        store.keep(draft, record)
-    return record
+        return store.keep(draft, record)
+
+
+@pytest.mark.parametrize("suffix", [".data", ".json"])
+def test_a_damaged_file_is_found_and_never_given(store, suffix):
+    record = keep(store, b"content")
+    assert store.verify() == {record.id: []}
+    damaged = store.content(record).with_suffix(suffix)
+    data = damaged.read_bytes()
+    damaged.write_bytes(data[:-5] + b"?" + data[-4:])
+    assert len(store.verify()[record.id]) == 1
+    found = store.find("me", record.id)
+    if suffix == ".json":
+        assert found is None
+    else:
+        with pytest.raises(FileDamaged):
+            store.content(found)
 
 
 def test_what_has_expired_is_gone_from_the_disk(store, tmp_path):

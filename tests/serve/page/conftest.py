@@ -68,7 +68,7 @@ def machine_body():
     facts = Snapshot(0.0, (npu, Reading("cpu", "Some CPU")), memory, ()).facts
     names = {"npu": "Intel AI Boost", "cpu": "Some CPU"}
     places = [{"device": one, "name": name, "runtimes": []} for one, name in names.items()]
-    return MachineBody(**facts, places=places, models=[]).model_dump(mode="json")
+    return MachineBody(**facts, places=places, models=[], allows=[]).model_dump(mode="json")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import re
 import pytest
 from page_steps import answered, ask, expect, reload, said
 
-from aipc.errors import UsageError
 from aipc.generate import Thinking
 from aipc.pool.failures import ServerBusy, WorkerDied
 from aipc.pool.worker.messages import Waiting
@@ -161,28 +160,6 @@ def test_a_question_is_edited(page, served) -> None:
     assert said(served) == ["Is it so?"]
 
 
-def test_options_are_sent_only_where_they_are_set(page, served) -> None:
-    served.script = ["Ja."]
-    page.wait_for_selector("#device option[value=npu]", state="attached")
-    page.select_option("#model", "large")
-    page.select_option("#device", "npu")
-    page.click("text=Settings")
-    page.fill("[name=system]", "Answer in German.")
-    page.fill("[name=temperature]", "0.5")
-    page.fill("[name=max_tokens]", "20")
-    page.keyboard.press("Escape")
-    ask(page)
-    answered(page)
-    model, device, request = served.asked[0]
-    assert (model, device) == ("large", "npu")
-    assert request.messages[0] == {"role": "system", "content": "Answer in German."}
-    assert request.sampling == {"temperature": 0.5, "max_new_tokens": 20}
-    reload(page)
-    page.wait_for_selector("#device option[value=npu]", state="attached")
-    expect(page.locator("#model")).to_have_value("large")
-    assert page.input_value("[name=system]") == "Answer in German."
-
-
 def test_an_error_is_one_plain_line_and_can_be_tried_again(page, served) -> None:
     served.script = [ServerBusy("128 requests wait already", "ask again in 2 s")]
     ask(page)
@@ -205,34 +182,6 @@ def test_an_unreachable_server_is_said(page, served, context) -> None:
     context.set_offline(True)
     ask(page)
     page.wait_for_selector("#failure :text('be reached')")
-
-
-def test_a_schema_the_server_refuses_is_shown(page, served) -> None:
-    served.script = [UsageError("the schema nests deeper than 16 levels", "make it flatter")]
-    page.click("text=Settings")
-    page.fill("[name=schema]", '{"type": "object"}')
-    ask(page)
-    page.wait_for_selector("#failure :text('deeper than 16 levels')")
-    assert served.asked[0][2].schema == {"type": "object"}
-
-
-def test_a_schema_that_is_no_json_is_never_sent(page, served) -> None:
-    page.click("text=Settings")
-    page.fill("[name=schema]", '{"type": ')
-    assert "not JSON" in page.locator("#schema-told").inner_text()
-    assert page.get_attribute("[name=schema]", "aria-invalid") == "true"
-    ask(page)
-    assert served.asked == []
-    assert page.input_value("#question") == "Why?"
-
-
-def test_an_answer_to_a_schema_is_shown_as_json(page, served) -> None:
-    served.script = ['{"answer":', " 42}"]
-    page.click("text=Settings")
-    page.fill("[name=schema]", '{"type": "object"}')
-    ask(page)
-    answered(page)
-    assert page.locator("#log pre").inner_text() == '{"answer": 42}'
 
 
 def test_the_key_is_asked_for_once_and_kept_in_the_tab(context, locked, key, served) -> None:

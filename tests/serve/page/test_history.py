@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from page_steps import answered, ask, reload, said
+from page_steps import answered, ask, expect, reload, said
 
 
 def test_a_reload_keeps_the_conversation(page, served) -> None:
@@ -103,3 +103,96 @@ def test_export(page, served) -> None:
     assert text == "# How/is it?\n\n## Question\n\nHow/is it?\n\n## Answer of tiny\n\nIt is `so`.\n"
     messages = json.loads(Path(data.value.path()).read_text("utf-8"))["messages"]
     assert [message["content"] for message in messages] == ["How/is it?", "It is `so`."]
+
+
+def test_conversations_are_found_by_their_titles_and_texts(page, served) -> None:
+    served.script = ["It is Galdhøpiggen."]
+    ask(page, "What is highest?")
+    answered(page)
+    served.script = ["Blue."]
+    page.click("#new")
+    ask(page, "Which color?")
+    answered(page)
+    titles = page.locator("#past .open")
+    page.fill("#search", "galdHØ")
+    assert titles.all_inner_texts() == ["What is highest?"]
+    page.fill("#search", "color")
+    assert titles.all_inner_texts() == ["Which color?"]
+    page.fill("#search", "nowhere")
+    assert page.locator("#past-none").inner_text() == "Nothing found."
+    page.fill("#search", "")
+    assert titles.count() == 2
+
+
+def test_a_conversation_is_renamed_with_the_keyboard_too(page, served) -> None:
+    served.script = ["Yes."]
+    for text in ("The first?", "The second?"):
+        page.click("#new")
+        ask(page, text)
+        answered(page)
+    titles = page.locator("#past .open")
+    page.click("[aria-label='Rename “The first?”']")
+    page.keyboard.type("Oslo")
+    page.keyboard.press("Enter")
+    assert titles.all_inner_texts() == ["The second?", "Oslo"]
+    assert page.evaluate("document.activeElement.innerText") == "Oslo"
+    titles.first.press("F2")
+    page.keyboard.type("Bergen")
+    page.keyboard.press("Escape")
+    assert titles.all_inner_texts() == ["The second?", "Oslo"]
+    titles.first.press("F2")
+    page.keyboard.type("<b>Bergen")
+    page.click("#question")
+    assert page.title() == "<b>Bergen · aipc"
+    reload(page)
+    assert titles.all_inner_texts() == ["<b>Bergen", "Oslo"]
+    titles.first.press("F2")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Enter")
+    assert titles.all_inner_texts() == ["The second?", "Oslo"]
+
+
+def test_an_exported_conversation_is_imported(page, served, tmp_path) -> None:
+    served.script = ["It is `so`."]
+    page.click("text=Settings")
+    page.fill("[name=system]", "Be brief.")
+    page.keyboard.press("Escape")
+    ask(page, "How is it?")
+    answered(page)
+    page.click("text=Export")
+    with page.expect_download() as data:
+        page.click("#export-json")
+    exported = tmp_path / "exported.json"
+    data.value.save_as(exported)
+    page.click("[aria-label='Delete “How is it?”']")
+    take(page, exported)
+    assert answered(page) == "It is so."
+    assert page.locator(".answer .figures").inner_text().startswith("41.3 tokens/s")
+    assert page.input_value("[name=system]") == "Be brief."
+    take(page, exported)
+    expect(page.locator("#past .open")).to_have_text(["How is it?", "How is it?"])
+
+
+def take(page, file: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.click("#import")
+    chooser.value.set_files(file)
+
+
+def test_a_file_that_is_no_conversation_is_refused_and_a_false_part_left_out(
+    page, served, tmp_path
+) -> None:
+    file = tmp_path / "other.json"
+    for text in ("{", "[]", "null", '{"messages": []}', '{"messages": [{"role": "system"}]}'):
+        file.write_text(text)
+        take(page, file)
+        page.wait_for_selector("#status:has-text('“other.json” is no conversation')")
+        page.click("#new")
+        assert page.locator("#past .open").count() == 0
+    question = {"role": "user", "content": "<b>Why?</b>"}
+    answer = {"role": "assistant", "content": "So.", "figures": {"rate": "x"}, "model": {}}
+    messages = [question, answer]
+    file.write_text(json.dumps({"title": 5, "settings": "x", "id": "..", "messages": messages}))
+    take(page, file)
+    assert answered(page) == "So."
+    assert page.locator("#past .open").all_inner_texts() == ["<b>Why?</b>"]

@@ -99,6 +99,10 @@ PAIRS = [
     ("on-accent", "accent"),
     ("alarm", "paper"),
     ("alarm", "raised"),
+    ("word", "raised"),
+    ("text", "raised"),
+    ("figure", "raised"),
+    ("name", "raised"),
 ]
 
 
@@ -152,6 +156,7 @@ def test_it_fits_every_screen(browser, server, served, tmp_path, theme, width) -
     page = browser.new_page(color_scheme=theme, viewport={"width": width, "height": 800})
     page.goto(server.url)
     page.wait_for_selector("#devices .device", state="attached")
+    page.wait_for_selector("#model option", state="attached")
     ask(page, "z" * 300)
     answered(page)
     page.screenshot(path=tmp_path / f"{theme}-{width}.png")

@@ -12,6 +12,11 @@ TABLE = (
     "</table></div>"
 )
 LINK = '<a href="{}" rel="noopener noreferrer" target="_blank">{}</a>'
+LISTING = (
+    '<figure class="listing"><figcaption><span>{}</span>'
+    '<button type="button" class="quiet">Copy code</button></figcaption>'
+    "<pre><code>{}</code></pre></figure>"
+)
 README = Path(__file__).parents[3] / "README.md"
 
 
@@ -75,6 +80,16 @@ def test_nothing_in_an_answer_or_in_history_runs(page, served) -> None:
             TABLE,
         ),
         ("&lt;", "<p>&amp;lt;</p>"),
+        ("```\n<i>\n```", LISTING.format("text", "&lt;i&gt;")),
+        (
+            "```py\nx = '<b>'  # <i>\n```",
+            LISTING.format(
+                "py",
+                "x = <span class=\"hl-string\">'&lt;b&gt;'</span>  "
+                '<span class="hl-comment"># &lt;i&gt;</span>',
+            ),
+        ),
+        ("~~~constructor\nx = 1", LISTING.format("constructor", "x = 1")),
         ("", ""),
     ],
 )
@@ -123,8 +138,15 @@ def test_only_the_last_block_is_made_anew(blank) -> None:
         "https://" * 2500,
         "![](" * 5000,
         "a_" * 10_000,
+        "```python\n" + "f'{" * 6000,
+        "```js\n" + "`${" * 6000,
+        "```html\n" + "<a " * 6000,
+        "```css\n" + "a:(" * 6000,
+        "```md\n" + "[*_" * 6000,
+        "```cpp\n" + "a<(" * 6000,
+        "```bash\n" + '"$(' * 6000,
     ],
-    ids=lambda text: text[:4],
+    ids=lambda text: text[:6],
 )
 def test_no_text_is_slow_to_render(blank, text) -> None:
     took = blank.evaluate(

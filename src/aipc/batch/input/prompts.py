@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from aipc import disk, units
+from aipc import disk, remedies, units
 from aipc.batch.input.line_index import Fault, FaultLog
 from aipc.batch.input.lines import MAX_LINE, TOO_LONG, raw_lines, reading
 from aipc.errors import BatchError, UsageError, quoted
@@ -180,7 +180,7 @@ def _parquet_rows(table: PromptTable, notify: Notify) -> Iterator[_Row]:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise UsageError(
-            "reading Parquet needs pyarrow, which is not installed", "pip install 'aipc[parquet]'"
+            "reading Parquet needs pyarrow, which is not installed", remedies.add_extra("parquet")
         ) from error
     wanted = [name for name in (table.column, table.ids) if name is not None]
     try:

@@ -46,8 +46,8 @@ def on_cluster(address: str, store: Store) -> Iterator[None]:
 class ClusterBatch:
     """The part of one batch that a cluster does; this process is connected to it.
 
-    ``artifacts`` is shown each answer; ``watch`` is told how far it is, at each block's end and
-    about once a second.
+    ``artifacts`` is shown each answer; ``show_counts`` is told how far it is, at each block's
+    end and about once a second.
 
     Raises:
         BatchError: the shards are another run's, or can't be read or written.
@@ -62,11 +62,11 @@ class ClusterBatch:
         options: ClusterOptions,
         artifacts: SeenArtifacts,
         notify: Notify,
-        watch: Callable[[Counts], None],
+        show_counts: Callable[[Counts], None],
     ) -> None:
         self._lines = lines
         self._artifacts = artifacts
-        self._watch = watch
+        self._show_counts = show_counts
         self._shards = AnswerShards(plan.shards)
         self._shards.begin(plan.key)
         self._dataset = ClusterDataset(replace(plan, shards=self._shards.address), options, notify)
@@ -90,7 +90,7 @@ class ClusterBatch:
                         self._artifacts.see(answer)
                         work.done(answer)
                 self._see_limits(work)
-                self._watch(work.counts)
+                self._show_counts(work.counts)
         if work.counts.left and not work.stopped:
             raise ClusterError(f"{work.counts.left} lines got no answer", "run it again to go on")
         return None

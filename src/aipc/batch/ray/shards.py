@@ -22,7 +22,7 @@ from aipc.batch.answers import LineAnswer
 from aipc.batch.output import KEPT
 from aipc.batch.run_key import RunKey
 from aipc.errors import BatchError
-from aipc.models.remote_folder import by_fsspec
+from aipc.models.remote_folder import by_fsspec, without_logins
 from aipc.records import drafted, replace_bytes
 
 _KEY, _STOP = "run.json", "stop"
@@ -45,6 +45,7 @@ class AnswerShards:
         self._files, self._root = by_fsspec(address, f"--shards {_SHARED}")
         self._is_local = isinstance(self._files, LocalFileSystem)
         self.address = self._root if self._is_local else address
+        self._shown = without_logins(self.address)
 
     def begin(self, key: RunKey) -> None:
         """Take the folder for this run, or find it taken by it.
@@ -56,13 +57,13 @@ class AnswerShards:
             found = self._get(_KEY)
             if found is None:
                 self._put(_KEY, key.line())
-        fix = f"go on as it was begun, or remove '{self.address}' to begin again"
+        fix = f"go on as it was begun, or remove '{self._shown}' to begin again"
         before = key if found is None else RunKey.from_line(found)
         if before is None:
-            raise BatchError(f"'{self.address}' is of another version", fix)
+            raise BatchError(f"'{self._shown}' is of another version", fix)
         if before != key:
             told = ", ".join(before.differences(key))
-            raise BatchError(f"'{self.address}' is of another run: {told}", fix)
+            raise BatchError(f"'{self._shown}' is of another run: {told}", fix)
         with self._using():
             if self._files.exists(self._path(_STOP)):
                 self._files.rm(self._path(_STOP))
@@ -77,7 +78,7 @@ class AnswerShards:
             found = self._get(_KEY)
         if found != key.line():
             raise BatchError(
-                f"'{self.address}' is not the driver's folder of that name",
+                f"'{self._shown}' is not the driver's folder of that name",
                 f"give --shards {_SHARED}, or a URL that fsspec knows",
             )
 
@@ -162,7 +163,7 @@ class AnswerShards:
         replace_bytes(Path(self._path(name)), [data])
 
     def _using(self) -> AbstractContextManager[None]:
-        return disk.told(BatchError, f"can't use '{self.address}'", KEPT)
+        return disk.told(BatchError, f"can't use '{self._shown}'", KEPT)
 
 
 def _end(count: int) -> bytes:

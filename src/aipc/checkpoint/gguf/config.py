@@ -58,6 +58,7 @@ def make_config(file: GgufTensors, tensors: Mapping[str, TensorInfo]) -> dict[st
         **({"sliding_window": window} if window else {}),
         "attention_bias": _has_attention_bias(architecture, tensors),
         "mlp_bias": "model.layers.0.mlp.down_proj.bias" in tensors,
+        **({"lm_head_bias": True} if "lm_head.bias" in tensors else {}),
         "tie_word_embeddings": "lm_head.weight" not in tensors,
         **own,
         **token_ids(metadata),

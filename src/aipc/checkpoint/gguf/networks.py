@@ -20,6 +20,7 @@ _Fields = dict[str, Any]
 _Sizes = Mapping[str, int]
 _GELU = "gelu_pytorch_tanh"
 _FULL, _LOCAL = "full_attention", "sliding_attention"
+_EXPERT_WIDTH = "{arch}.expert_feed_forward_length"
 _WINDOW = "{arch}.attention.sliding_window"
 
 
@@ -150,12 +151,88 @@ def _olmo2(metadata: Metadata, sizes: _Sizes) -> _Fields:
     }
 
 
+def _llama(metadata: Metadata, sizes: _Sizes) -> _Fields:
+    """Mixtral is stored as a Llama with experts."""
+    if not expert_count(metadata):
+        return {}
+    return {
+        "model_type": "mixtral",
+        "architectures": ["MixtralForCausalLM"],
+        **_local_experts(metadata, sizes),
+    }
+
+
+def _qwen3moe(metadata: Metadata, sizes: _Sizes) -> _Fields:
+    """llama.cpp has the weights of active experts add up to 1, without a key."""
+    return {
+        "model_type": "qwen3_moe",
+        "num_experts": expert_count(metadata),
+        "num_experts_per_tok": metadata.size("{arch}.expert_used_count"),
+        "moe_intermediate_size": metadata.size(_EXPERT_WIDTH, sizes["intermediate_size"]),
+        "norm_topk_prob": True,
+    }
+
+
+def _qwen2moe(metadata: Metadata, sizes: _Sizes) -> _Fields:
+    width = metadata.size("{arch}.expert_shared_feed_forward_length", sizes["intermediate_size"])
+    return {
+        **_qwen3moe(metadata, sizes),
+        "model_type": "qwen2_moe",
+        "shared_expert_intermediate_size": width,
+        "norm_topk_prob": False,
+    }
+
+
+def _olmoe(metadata: Metadata, sizes: _Sizes) -> _Fields:
+    """llama.cpp leaves the weights of active experts as they are, without a key."""
+    experts = _local_experts(metadata, sizes)
+    count = experts.pop("num_local_experts")
+    return {"model_type": "olmoe", "num_experts": count, "norm_topk_prob": False, **experts}
+
+
+def _granitemoe(metadata: Metadata, sizes: _Sizes) -> _Fields:
+    own = {"model_type": "granitemoe", **_local_experts(metadata, sizes)}
+    return {**_granite(metadata, sizes), **own}
+
+
+def _gpt_oss(metadata: Metadata, sizes: _Sizes) -> _Fields:
+    return {
+        "model_type": "gpt_oss",
+        "layer_types": _layer_types(metadata, sizes, period=2),
+        **_local_experts(metadata, sizes),
+    }
+
+
+def _phimoe(metadata: Metadata, sizes: _Sizes) -> _Fields:
+    return {"model_type": "phimoe", **_local_experts(metadata, sizes)}
+
+
+def _local_experts(metadata: Metadata, sizes: _Sizes) -> _Fields:
+    return {
+        "num_local_experts": expert_count(metadata),
+        "num_experts_per_tok": metadata.size("{arch}.expert_used_count"),
+        "intermediate_size": metadata.size(_EXPERT_WIDTH, sizes["intermediate_size"]),
+    }
+
+
+def expert_count(metadata: Metadata) -> int:
+    """0 where there are none."""
+    return metadata.integer("{arch}.expert_count", 0)
+
+
 _NETWORKS: dict[str, Callable[[Metadata, _Sizes], _Fields]] = {
+    "llama": _llama,
     "mistral3": _mistral3,
+    "qwen2moe": _qwen2moe,
+    "qwen3moe": _qwen3moe,
+    "gpt-oss": _gpt_oss,
+    "phimoe": _phimoe,
+    "olmoe": _olmoe,
     "gemma": lambda _, __: {"hidden_act": _GELU},
     "gemma2": _gemma2,
     "gemma3": _gemma3,
     "granite": _granite,
+    "granitemoe": _granitemoe,
     "smollm3": _smollm3,
     "olmo2": _olmo2,
 }

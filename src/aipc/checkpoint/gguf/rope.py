@@ -24,6 +24,8 @@ _LLAMA3 = {
 """What every Llama 3.1, 3.2 and 3.3 has in its config.json; the GGUF keeps only the result."""
 _STILL = 1e29
 """A divisor that stops a frequency: Gemma 4's file has 1e30 for what does not turn."""
+_PHIMOE_MAGNITUDE = 1.243163121016122
+"""Of Phi-3.5-MoE's config.json; no key of its files has it."""
 _CONTEXT = "{arch}.context_length"
 _SCALING = "{arch}.rope.scaling."
 _YARN = {
@@ -74,6 +76,8 @@ def _long_rope(file: GgufTensors, rotated: int) -> dict[str, Any]:
     }
     if f"{_SCALING}attn_factor" in file.metadata:
         scaling["attention_factor"] = file.metadata.number(f"{_SCALING}attn_factor")
+    if file.metadata.architecture == "phimoe":
+        scaling |= dict.fromkeys(("short_mscale", "long_mscale"), _PHIMOE_MAGNITUDE)
     return {"original_max_position_embeddings": original, "rope_scaling": scaling}
 
 
@@ -113,6 +117,8 @@ def _yarn(metadata: Metadata, factor: float) -> dict[str, Any]:
         usual = 1 + 0.1 * math.log(max(factor, 1))
         magnitude = metadata.number(f"{_SCALING}attn_factor")
         scaling["attention_factor"] = scaling.get("attention_factor", usual) * magnitude
+    if metadata.architecture == "gpt-oss":  # as in its config.json; no key says so
+        scaling["truncate"] = False
     if f"{_SCALING}yarn_log_multiplier" in metadata:
         multiplier = metadata.share(f"{_SCALING}yarn_log_multiplier")
         scaling |= {"mscale": 1.0, "mscale_all_dim": multiplier}

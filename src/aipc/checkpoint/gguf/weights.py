@@ -224,7 +224,12 @@ def _info(path: Path, tensor: GgufTensor) -> TensorInfo:
     if not 0 < items <= _MOST_ITEMS or tensor.axes[0] % block:
         raise damaged(path, f"tensor {quoted(tensor.name)} is {kind.name} {tensor.axes}")
     nbytes = items // block * block_bytes
-    return TensorInfo(tensor.name, kind.name, tuple(reversed(tensor.axes)), nbytes)
+    shape = tuple(reversed(tensor.axes))
+    if len(shape) == 3 and "_exps." in tensor.name:  # experts' rows, one after the other
+        shape = (shape[0] * shape[1], shape[2])
+    if len(shape) == 1 and "_inp_shexp." in tensor.name:  # a matrix of one row
+        shape = (1, *shape)
+    return TensorInfo(tensor.name, kind.name, shape, nbytes)
 
 
 def _check_readable(path: Path, info: TensorInfo) -> None:

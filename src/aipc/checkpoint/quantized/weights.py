@@ -49,7 +49,7 @@ _PACKED = (
 )
 _OF_ACTIVATIONS = (
     *(".input_scale", ".input_zero_point", ".input_global_scale", ".output_scale"),
-    *(".k_scale", ".v_scale", ".q_scale", ".input_scale_ub"),
+    *(".k_scale", ".v_scale", ".q_scale", ".input_scale_ub", ".activation_scale"),
 )
 """Of what flows through a layer, which is quantized at other places here or not at all."""
 

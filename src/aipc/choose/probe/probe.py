@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from aipc import disk
 from aipc.child import Child, ChildEnded, safe_environment
 from aipc.choose.probe.prediction import Prediction, StackSizes, predict, stack_sizes
 from aipc.choose.probe.times import SHORT, SHORTS, DeviceTimes, StackTask, prompts
@@ -149,8 +149,8 @@ class Probe:
         setup, sizes = candidate.setup, stack_sizes(candidate.plan.network)
         unmeasured = Probed(setup.runtime, setup.device)
         until = self._clock() + limit_s
-        with TemporaryDirectory(dir=self._scratch) as folder:
-            stacks = _write(candidate.plan, sizes, Path(folder))
+        with disk.scratch(parent=self._scratch) as folder:
+            stacks = _write(candidate.plan, sizes, folder)
             nbytes = sum(file.stat().st_size for file in Path(stacks[1]).iterdir())
             task = StackTask(
                 setup.runtime, setup.device, setup.properties, stacks, sizes.small.rows

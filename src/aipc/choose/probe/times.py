@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aipc.devices.system.memory import peak_memory
 from aipc.records import plain, read
@@ -141,26 +140,19 @@ def _answer(engine: Engine, prompt: Sequence[int], tokens: int) -> tuple[float, 
 
 def main() -> None:
     """Answer one task."""
-    import json
-
     from aipc import telemetry
-    from aipc.child import encode, own_pipes
+    from aipc.child import one_task
     from aipc.errors import AipcError
 
     telemetry.switch_off()
-    questions, answers = own_pipes()
-
-    def send(message: dict[str, Any]) -> None:
-        answers.write(encode(message))
-        answers.flush()
-
-    task = read(StackTask, json.loads(questions.readline()))
+    told, tell = one_task()
+    task = read(StackTask, told)
     try:
-        times = time_stacks(task, lambda stage: send({"stage": stage}))
+        times = time_stacks(task, lambda stage: tell({"stage": stage}))
     except AipcError as error:
-        send({"error": error.what})
+        tell({"error": error.what})
     else:
-        send({"times": plain(times)})
+        tell({"times": plain(times)})
 
 
 if __name__ == "__main__":

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aipc.artifact.kv_cache import CONVOLUTION, DELTA
+from aipc.convert.families.family import Family, Mixture, SharedNames
 from aipc.convert.families.layers import LayerSettings
-from aipc.convert.families.table import Family
-from aipc.convert.network import (
-    Attention,
-    Block,
-    GatedDelta,
-    Matrix,
-    Mixer,
-    ShortConvolution,
-    TokenGate,
-    Vector,
-)
+from aipc.convert.feed_forward import ClampedGate, Experts, FeedForward, Router, SharedExpert
+from aipc.convert.network import Attention, Block, GatedDelta, Mixer, ShortConvolution, TokenGate
+from aipc.convert.parts import Matrix, Vector
 
 
 def token_width(config: Mapping[str, Any], family: Family) -> int:
@@ -48,23 +41,30 @@ class Parts:
     index: int
 
     def block(self, layer: LayerSettings) -> Block:
-        family, norms = self.family, self.family.norms
-        hidden, intermediate = int(self.config["hidden_size"]), layer.intermediate
-        both, down = 2 * intermediate, (family.down,)
+        norms, hidden = self.family.norms, int(self.config["hidden_size"])
         return Block(
             mixer_norm=self._norm("attention_norm", norms.attention, hidden),
             mixer=self._mixer(layer),
             mixer_out_norm=self._norm("attention_out_norm", norms.attention_out, hidden),
             feed_forward_norm=self._norm("feed_forward_norm", norms.feed_forward, hidden),
-            gate_up=self.matrix("gate_up", family.gate_up, both, hidden),
-            gate_up_bias=self.bias("gate_up_bias", family.gate_up, both, has=self._has("mlp")),
-            down=self.matrix("down", down, hidden, intermediate),
-            down_bias=self.bias("down_bias", down, hidden, has=self._has("mlp")),
+            feed_forward=self._feed_forward(layer),
             feed_forward_out_norm=self._norm(
                 "feed_forward_out_norm", norms.feed_forward_out, hidden
             ),
             token_gate=self._token_gate(hidden),
             scale=self._scale(),
+        )
+
+    def _feed_forward(self, layer: LayerSettings) -> FeedForward | Experts:
+        if self.family.mixture is not None and layer.has_experts:
+            return experts(self, self.family.mixture)
+        gate_up, down, has = self.family.gate_up, (self.family.down,), self._has("mlp")
+        hidden, both = int(self.config["hidden_size"]), 2 * layer.intermediate
+        return FeedForward(
+            gate_up=self.matrix("gate_up", gate_up, both, hidden),
+            gate_up_bias=self.bias("gate_up_bias", gate_up, both, has=has),
+            down=self.matrix("down", down, hidden, layer.intermediate),
+            down_bias=self.bias("down_bias", down, hidden, has=has),
         )
 
     def _token_gate(self, hidden: int) -> TokenGate | None:
@@ -100,7 +100,7 @@ class Parts:
             parts, joint = parts[:1], query
         elif layer.values_are_keys:
             parts = (*parts[:2], parts[1])
-        has_bias = self._has("attention")
+        has_bias, of_keys = self._has("attention"), bool(config.get("qkv_bias", True))
         of_query, of_key = family.head_norms
         key_norm = self._head_norm("key_norm", of_key, layer, key)
         return Attention(
@@ -112,7 +112,7 @@ class Parts:
             rope=layer.rope,
             softcap=softcap(config, "attn_logit_softcapping") if family.caps_scores else None,
             query_key_value=self.matrix("query_key_value", parts, joint, hidden),
-            bias=self.bias("bias", parts, joint, has=family.has_bias or has_bias),
+            bias=self.bias("bias", parts, joint, has=(family.has_bias and of_keys) or has_bias),
             query_norm=self._head_norm("query_norm", of_query, layer, query),
             key_norm=key_norm if layer.shares is None else None,
             out=self.matrix("attention_out", out, hidden, query),
@@ -120,6 +120,9 @@ class Parts:
             norms_values=family.norms_values,
             shares=layer.shares,
             gated=family.gated,
+            sinks=self.vector("sinks", ("self_attn.sinks",), heads, kind="")
+            if family.has_sinks
+            else None,
         )
 
     def _has(self, part: str) -> bool:
@@ -133,7 +136,12 @@ class Parts:
         return self._norm(name, part, length)
 
     def _norm(self, name: str, part: str, length: int) -> Vector | None:
-        return self.vector(name, (part,), length, self.family.norm_offset) if part else None
+        if not part:
+            return None
+        weight = self.vector(name, (part,), length, self.family.norm_offset)
+        if not self.family.layer_norms:
+            return weight
+        return replace(weight, bias=self.bias(f"{name}_bias", (part,), length, has=True))
 
     def bias(self, name: str, parts: tuple[str, ...], length: int, *, has: bool) -> Vector | None:
         return self.vector(name, parts, length, kind=".bias") if has else None
@@ -155,6 +163,70 @@ class Parts:
 
     def _tensors(self, parts: tuple[str, ...], kind: str) -> tuple[str, ...]:
         return tuple(f"model.layers.{self.index}.{part}{kind}" for part in parts)
+
+
+def experts(parts: Parts, mixture: Mixture) -> Experts:
+    config, hidden = parts.config, int(parts.config["hidden_size"])
+    count, active = int(config["num_experts"]), int(config["num_experts_per_tok"])
+    width = int(config["moe_intermediate_size"])
+    if min(count, active, width) < 1 or active > count:
+        raise ValueError(f"sizes: {active} of {count} experts, {width} wide")
+    by_config = mixture.scores + ("_active" if config.get("norm_topk_prob") else "")
+    is_ranked = mixture.scores == "sigmoid" and bool(config.get("use_expert_bias"))
+    is_clamped = mixture.alpha is not None
+
+    def matrix(name: str, part: str, rows: int, columns: int) -> Matrix:
+        each = tuple(f"mlp.experts.{expert}.{part}" for expert in range(count))
+        return replace(
+            parts.matrix(name, each, count * rows, columns), experts=count, active=active
+        )
+
+    def bias(name: str, part: str, rows: int) -> Vector | None:
+        if not is_clamped:
+            return None
+        return parts.vector(name, (f"mlp.experts.{part}",), count, kind="_bias", entry=(rows,))
+
+    router = Router(
+        matrix=parts.matrix("router", ("mlp.router",), count, hidden),
+        bias=parts.bias("router_bias", ("mlp.router",), count, has=is_clamped),
+        active=active,
+        weighting=mixture.weighting or by_config,
+        jitter=float(config.get("router_jitter_noise") or 0),
+        choice_bias=parts.vector("choice_bias", ("mlp.router.choice_bias",), count, kind="")
+        if is_ranked
+        else None,
+        scale=float(config.get("routed_scaling_factor") or 1),
+    )
+    found = Experts(
+        router=router,
+        gate_up=(
+            matrix("gate", "gate_proj", width, hidden),
+            matrix("up", "up_proj", width, hidden),
+        ),
+        gate_up_bias=bias("gate_up_bias", "gate_up_proj", 2 * width),
+        down=matrix("down", "down_proj", hidden, width),
+        down_bias=bias("down_bias", "down_proj", hidden),
+        shared=None if mixture.shared is None else _shared_expert(parts, mixture.shared),
+    )
+    if mixture.alpha is None:
+        return found
+    clamped = ClampedGate(mixture.alpha, float(config["swiglu_limit"]))
+    return replace(found.joined, clamped=clamped)
+
+
+def _shared_expert(parts: Parts, names: SharedNames) -> SharedExpert | None:
+    hidden = int(parts.config["hidden_size"])
+    width = int(parts.config.get("shared_expert_intermediate_size") or 0)
+    if not width:
+        return None
+    forward = FeedForward(
+        gate_up=parts.matrix("shared_gate_up", names.gate_up, 2 * width, hidden),
+        gate_up_bias=None,
+        down=parts.matrix("shared_down", (names.down,), hidden, width),
+        down_bias=None,
+    )
+    gate = parts.matrix("shared_gate", (names.gate,), 1, hidden) if names.gate else None
+    return SharedExpert(forward, gate)
 
 
 def short_convolution(parts: Parts) -> ShortConvolution:

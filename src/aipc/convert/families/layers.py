@@ -8,7 +8,7 @@ from typing import Any
 
 from aipc.artifact.config import stretched_context
 from aipc.artifact.kv_cache import layer_types
-from aipc.convert.families.table import Family
+from aipc.convert.families.family import LOOKS_AHEAD, Family
 from aipc.convert.rope import Rope, read_rope
 from aipc.errors import UnsupportedModel, quoted
 
@@ -33,13 +33,14 @@ class LayerSettings:
     kv_heads: int
     head_dim: int
     intermediate: int
+    has_experts: bool = False
     shares: int | None = None
     values_are_keys: bool = False
 
 
 def read_layers(config: Mapping[str, Any], family: Family) -> list[LayerSettings]:
     types = _layer_types(config, family)
-    windows = {"sliding_attention": _window(config)}
+    windows = {"sliding_attention": _window(config, family)}
     turns = _turns(config, family, len(types))
     layers = []
     for index, (kind, turned) in enumerate(zip(types, turns, strict=True)):
@@ -53,9 +54,19 @@ def read_layers(config: Mapping[str, Any], family: Family) -> list[LayerSettings
                 kv_heads=int(own.get("num_key_value_heads") or own["num_attention_heads"]),
                 head_dim=head_dim,
                 intermediate=int(own["intermediate_size"]),
+                has_experts=family.mixture is not None and _has_experts(config, index),
             )
         )
     return _sharing(config, types, layers) if family.differs_by_type else layers
+
+
+def _has_experts(config: Mapping[str, Any], index: int) -> bool:
+    if config.get("num_experts") == 0:
+        return False
+    dense = config.get("mlp_only_layers") or ()
+    if not isinstance(dense, list | tuple):
+        raise TypeError(f"mlp_only_layers {quoted(dense)}")
+    return index not in dense and (index + 1) % int(config.get("decoder_sparse_step") or 1) == 0
 
 
 def _rope(config: Mapping[str, Any], family: Family, head_dim: int, kind: str) -> Rope:
@@ -152,9 +163,16 @@ def _known_types(stated: list[str], known: set[str], layers: int) -> list[str]:
     return list(stated)
 
 
-def _window(config: Mapping[str, Any]) -> int | None:
-    window = config.get("sliding_window")
-    return int(window) if window and int(window) < context_length(config) else None
+def looks_ahead(config: Mapping[str, Any], family: Family) -> bool:
+    """Whether a token attends to those behind it as well."""
+    return family.may_look_ahead and config.get(LOOKS_AHEAD) is True
+
+
+def _window(config: Mapping[str, Any], family: Family) -> int | None:
+    window = int(config.get("sliding_window") or 0)
+    if looks_ahead(config, family):  # half of it to each side, the token itself in both
+        window = window and window // 2 + 1
+    return window if 0 < window < context_length(config) else None
 
 
 def _turns(config: Mapping[str, Any], family: Family, layers: int) -> list[bool]:

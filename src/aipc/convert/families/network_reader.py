@@ -11,13 +11,16 @@ from typing import Any
 from aipc.checkpoint import Checkpoint
 from aipc.checkpoint.text_network import EMBEDDING, HEAD
 from aipc.convert.families.blocks import Parts, softcap, token_width
-from aipc.convert.families.layers import context_length, read_layers
+from aipc.convert.families.family import Family
+from aipc.convert.families.layers import context_length, looks_ahead, read_layers
 from aipc.convert.families.other_networks import refuse_other_tasks, unknown_network
-from aipc.convert.families.sizes import check_layers, check_sizes
-from aipc.convert.families.table import FAMILIES, Family, find_family
-from aipc.convert.network import Attention, Matrix, Network, TokenInputs, Vector
+from aipc.convert.families.sizes import check_layers, check_numbers, check_sizes
+from aipc.convert.families.table import FAMILIES, find_family
+from aipc.convert.network import Attention, Layered, Network, TokenInputs
+from aipc.convert.parts import Matrix, Vector
 from aipc.errors import CheckpointError, UnsupportedModel
 
+HEAD_BIAS = "lm_head.bias"
 _ONE_MODEL = "take config.json and weights of the same model"
 _WITHOUT_HEAD = (
     'set "tie_word_embeddings": true in config.json if its head is its embedding; without a head it'
@@ -36,19 +39,38 @@ def read_network(checkpoint: Checkpoint) -> Network:
     if str(config.get("model_type")) not in FAMILIES:
         raise unknown_network(checkpoint.path, config, FAMILIES)
     refuse_other_tasks(checkpoint.path, config)
-    with _named_garble(checkpoint.path):
+    check_numbers(checkpoint.path, config)
+    with named_garble(checkpoint.path):
         config = FAMILIES[str(config["model_type"])].read_config(config)
     check_sizes(checkpoint.path, config)
     check_layers(checkpoint.path, config, checkpoint.tensors)
     family = find_family(config)
-    with _named_garble(checkpoint.path):
+    with named_garble(checkpoint.path):
         network = _describe(config, family)
     _check_tensors(network, checkpoint)
     return network
 
 
+def describe_network(config: Mapping[str, Any]) -> Network:
+    """The network of a model that is not here, by what is known of its config.json.
+
+    ``config`` is of one of `FAMILIES`, and has at least the sizes.
+
+    Raises:
+        UnsupportedModel: an option of the family that is not known.
+        KeyError: another network, or a size that is missing.
+    """
+    config = FAMILIES[str(config["model_type"])].read_config(config)
+    return _describe(config, find_family(config))
+
+
 @contextmanager
-def _named_garble(path: Path) -> Iterator[None]:
+def named_garble(path: Path) -> Iterator[None]:
+    """Name the config where what it says can't be read.
+
+    Raises:
+        CheckpointError: in place of what Python raises.
+    """
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -76,16 +98,24 @@ def _describe(config: Mapping[str, Any], family: Family) -> Network:
             Parts(config, family, index).block(layer)
             for index, layer in enumerate(read_layers(config, family))
         ),
-        final_norm=Vector(
-            "final_norm", (f"{family.final_norm}.weight",), hidden, family.norm_offset
-        ),
+        final_norm=_final_norm(family, hidden),
         head=embedding if tied else Matrix("head", (HEAD,), embedding.rows, hidden),
         embedding_scale=_embedding_scale(config, family),
         residual_scale=_multiplier(config, family, "residual_multiplier"),
         logits_scale=1 / _multiplier(config, family, "logits_scaling"),
         logits_softcap=softcap(config, "final_logit_softcapping") if family.caps_logits else None,
         token_inputs=_token_inputs(config, family),
+        head_bias=Vector("head_bias", (HEAD_BIAS,), embedding.rows)
+        if config.get("lm_head_bias")
+        else None,
+        causal=not looks_ahead(config, family),
     )
+
+
+def _final_norm(family: Family, hidden: int) -> Vector:
+    name = family.final_norm
+    bias = Vector("final_norm_bias", (f"{name}.bias",), hidden) if family.layer_norms else None
+    return Vector("final_norm", (f"{name}.weight",), hidden, family.norm_offset, bias=bias)
 
 
 def _token_inputs(config: Mapping[str, Any], family: Family) -> TokenInputs | None:
@@ -116,13 +146,7 @@ def _multiplier(config: Mapping[str, Any], family: Family, key: str) -> float:
 
 
 def _check_tensors(network: Network, checkpoint: Checkpoint) -> None:
-    expected: set[str] = set()
-    for matrix in network.matrices():
-        _check_shapes(checkpoint, matrix.tensors, (matrix.rows, matrix.columns))
-        expected.update(matrix.tensors)
-    for vector in network.vectors():
-        _check_shapes(checkpoint, vector.tensors, vector.shape)
-        expected.update(vector.tensors)
+    expected = check_all_shapes(checkpoint, network)
     if network.tied:
         expected.add(HEAD)
     expected.update(_of_sharing_layers(network))
@@ -150,8 +174,24 @@ def _of_sharing_layers(network: Network) -> Iterator[str]:
                 yield f"model.layers.{index}.self_attn.{part}.weight"
 
 
-def _check_shapes(checkpoint: Checkpoint, names: tuple[str, ...], wanted: tuple[int, ...]) -> None:
-    """Check that the tensors, stacked along their first axis, have the wanted shape."""
+def check_all_shapes(checkpoint: Checkpoint, network: Layered) -> set[str]:
+    """`check_shapes` of every matrix and vector; gives the names of their tensors."""
+    names: set[str] = set()
+    for matrix in network.matrices():
+        check_shapes(checkpoint, matrix.tensors, (matrix.rows, matrix.columns))
+        names.update(matrix.tensors)
+    for vector in network.vectors():
+        check_shapes(checkpoint, vector.tensors, vector.shape)
+        names.update(vector.tensors)
+    return names
+
+
+def check_shapes(checkpoint: Checkpoint, names: tuple[str, ...], wanted: tuple[int, ...]) -> None:
+    """Check that the tensors, stacked along their first axis, have the wanted shape.
+
+    Raises:
+        CheckpointError: one is missing, or of another shape.
+    """
     rows = 0
     for name in names:
         info = checkpoint.tensors.get(name)

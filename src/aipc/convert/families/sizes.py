@@ -2,70 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from aipc.artifact.bounds import RANGES, find_misstated
 from aipc.artifact.config import stretched_context
 from aipc.errors import CheckpointError, misstated, quoted
 
-_MOST = {
-    "hidden_size": 2**17,
-    "intermediate_size": 2**20,
-    "num_hidden_layers": 2**11,
-    "num_attention_heads": 2**12,
-    "num_key_value_heads": 2**12,
-    "head_dim": 2**12,
-    "vocab_size": 2**22,
-    "max_position_embeddings": 2**24,
-    "sliding_window": 2**31,
-    "original_max_position_embeddings": 2**24,
-    "sliding_window_pattern": 2**11,
-    "no_rope_layer_interval": 2**11,
-    "max_window_layers": 2**11,
-    "global_head_dim": 2**12,
-    "num_global_key_value_heads": 2**12,
-    "num_kv_shared_layers": 2**11,
-    "hidden_size_per_layer_input": 2**14,
-    "vocab_size_per_layer_input": 2**22,
-    "shared_intermediate_size": 2**20,
-}
-"""Some ten times what the largest known network has."""
-_REQUIRED = frozenset(
-    {
-        *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
-        *("vocab_size", "max_position_embeddings"),
-    }
+_REQUIRED = (
+    *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
+    *("vocab_size", "max_position_embeddings"),
 )
-_MAY_BE_NONE = frozenset(
-    {
-        *("sliding_window", "max_window_layers", "num_kv_shared_layers"),
-        "hidden_size_per_layer_input",
-    }
+_FLAGS = (
+    *("tie_word_embeddings", "attention_bias", "mlp_bias", "use_sliding_window"),
+    *("norm_topk_prob", "lm_head_bias", "qkv_bias", "use_expert_bias"),
 )
-"""Of these 0 says that there is none."""
-_NUMBERS = (
-    *("rms_norm_eps", "rope_theta", "rope_local_base_freq", "partial_rotary_factor"),
-    *("query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"),
-    *("embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling"),
-)
-_FLAGS = ("tie_word_embeddings", "attention_bias", "mlp_bias", "use_sliding_window")
-_DIVISORS = frozenset(
-    {
-        *("factor", "long_factor", "short_factor"),
-        *("rope_theta", "rope_local_base_freq", "partial_rotary_factor"),
-        *("query_pre_attn_scalar", "logits_scaling"),
-    }
-)
-_WORDS = frozenset({"rope_type", "type"})
-_LARGEST = {"partial_rotary_factor": 1, "factor": 2**12}
 _LAYER = re.compile(r"model\.layers\.(\d{1,9})\.", re.ASCII)
 
 
-def check_sizes(path: Path, config: Mapping[str, Any]) -> None:
-    """Refuse sizes and rotary settings that no network can have.
+def check_numbers(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a number that no network can have, wherever in the config it stands.
 
     Args:
         path: the checkpoint, for the message.
@@ -74,37 +32,29 @@ def check_sizes(path: Path, config: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: naming the first that is wrong.
     """
-    _check_counts(path, config)
-    for key in _FLAGS:
-        if not isinstance(config.get(key), bool | None):
-            raise _wrong(path, key, config[key], ", not true or false")
-    for key in _NUMBERS:
-        if config.get(key) is not None:
-            _check_number(path, key, config[key])
     for key in ("rope_scaling", "rope_parameters"):
         if not isinstance(config.get(key), Mapping | None):
             raise _wrong(path, key, config[key], ", no rotary settings")
-        for name, value in _flat(config.get(key)):
-            check = _check_count if name in _MOST else _check_number
-            check(path, f"{key}.{name}", value)
-    context, most = stretched_context(config), _MOST["max_position_embeddings"]
+    for key in _FLAGS:
+        if not isinstance(config.get(key), bool | None):
+            raise _wrong(path, key, config[key], ", not true or false")
+    if found := find_misstated(config):
+        raise _wrong(path, found.key, found.value, found.why)
+
+
+def check_sizes(path: Path, config: Mapping[str, Any]) -> None:
+    """`check_numbers`, and that every size is there which a network needs.
+
+    Raises:
+        CheckpointError: naming the first that is wrong or missing.
+    """
+    check_numbers(path, config)
+    for key in RANGES:
+        if isinstance(config.get(key), list) or (key in _REQUIRED and config.get(key) is None):
+            raise _wrong(path, key, config.get(key), f", no {RANGES[key]}")
+    context, most = stretched_context(config), RANGES["max_position_embeddings"].most
     if context > most:
         raise _wrong(path, "a context stretched by YaRN", context, f", more than {most:,}")
-
-
-def _check_counts(path: Path, config: Mapping[str, Any]) -> None:
-    for key in _MOST:
-        value = config.get(key)
-        is_none = value is None or (key in _MAY_BE_NONE and value == 0)
-        if is_none and key not in _REQUIRED:
-            continue
-        _check_count(path, key, value)
-
-
-def _check_count(path: Path, key: str, value: Any) -> None:
-    most = _MOST[key.rpartition(".")[2]]
-    if type(value) is not int or not 1 <= value <= most:
-        raise _wrong(path, key, value, f", no whole number from 1 to {most:,}")
 
 
 def check_layers(path: Path, config: Mapping[str, Any], tensors: Iterable[str]) -> None:
@@ -128,26 +78,6 @@ def check_layers(path: Path, config: Mapping[str, Any], tensors: Iterable[str]) 
             f" model.layers.{missing} is missing",
             "take config.json and weights of the same model",
         )
-
-
-def _check_number(path: Path, key: str, value: Any) -> None:
-    name = key.rpartition(".")[2]
-    is_number = type(value) in (int, float) and math.isfinite(value)
-    is_zero = name in _DIVISORS and value == 0
-    if not is_number or value < 0 or is_zero or value > _LARGEST.get(name, math.inf):
-        raise _wrong(path, key, value)
-
-
-def _flat(settings: Any) -> Iterator[tuple[str, Any]]:
-    """Every number of rotary settings by the name of its member; kinds and flags are none."""
-    members = settings.items() if isinstance(settings, Mapping) else ()
-    for name, value in members:
-        if isinstance(value, Mapping):
-            yield from _flat(value)
-        elif isinstance(value, list):
-            yield from ((name, each) for each in value)
-        elif value is not None and not isinstance(value, bool) and name not in _WORDS:
-            yield name, value
 
 
 def _wrong(path: Path, key: str, value: Any, why: str = "") -> CheckpointError:

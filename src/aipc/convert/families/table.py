@@ -1,104 +1,46 @@
-"""The known network families: how each differs from llama."""
+"""The known network families: how each differs from llama, in a few words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aipc.artifact.kv_cache import CONVOLUTION, DELTA
-from aipc.convert.families.configs import granite4_config, lfm2_config, plain, qwen3_5_config
-from aipc.convert.rope import LLAMA_THETAS, Thetas
+from aipc.convert.families.configs import (
+    gpt_oss_config,
+    granite4_config,
+    granite_moe_config,
+    lfm2_config,
+    lfm2_moe_config,
+    mixtral_config,
+    olmoe_config,
+    phimoe_config,
+    qwen2_moe_config,
+    qwen3_5_config,
+    qwen3_5_moe_config,
+    qwen3_moe_config,
+)
+from aipc.convert.families.family import (
+    LOOKS_AHEAD,
+    Family,
+    Mixture,
+    Norms,
+    SharedNames,
+    Windows,
+)
+from aipc.convert.rope import Thetas
 from aipc.errors import UnsupportedModel
 
-_SEPARATE = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
-_GATE_UP = ("mlp.gate_proj", "mlp.up_proj")
 UNSUPPORTED = {  # config key -> the only values that the graph computes correctly
-    "use_bidirectional_attention": (False, None, "vision"),  # of images, which are left out
+    LOOKS_AHEAD: (False, None, "vision"),  # of images, which are left out
     "enable_moe_block": (False, None),
     "num_local_experts": (0, None),
+    "n_shared_experts": (0, None),
+    "num_shared_experts": (0, None),
+    "shared_expert_intermediate_size": (0, None),
+    "clip_qkv": (None,),
 }
-
-
-@dataclass(frozen=True)
-class Norms:
-    """The names of a block's norms over the hidden states; "" where it has none."""
-
-    attention: str = "input_layernorm"
-    attention_out: str = ""
-    feed_forward: str = "post_attention_layernorm"
-    feed_forward_out: str = ""
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Which layers have the config's ``sliding_window``, unless its ``layer_types`` say so.
-
-    All have it, or all but every ``full_every``-th.
-    """
-
-    full_every: int = 0
-    needs_leave: bool = False
-    """Only where ``use_sliding_window``, and from layer ``max_window_layers`` on."""
-    reads_types: bool = True
-
-
-@dataclass(frozen=True)
-class Family:
-    """How a network differs from llama; the defaults are llama's."""
-
-    query_key_value: tuple[str, ...] = _SEPARATE
-    gate_up: tuple[str, ...] = _GATE_UP
-    out: str = "self_attn.o_proj"
-    down: str = "mlp.down_proj"
-    final_norm: str = "model.norm"
-    head_norms: tuple[str, str] = ("self_attn.q_norm", "self_attn.k_norm")
-    read_config: Callable[[Mapping[str, Any]], Mapping[str, Any]] = plain
-    """Gives what the config says in llama's terms."""
-    mixers: frozenset[str] = frozenset()
-    """What some of the config's ``layer_types`` have in place of attention."""
-    gated: bool = False
-    """`Attention.gated`."""
-    norms: Norms = Norms()
-    windows: Windows | None = None
-    has_bias: bool = False
-    """Query, key and value have a bias whatever the config says."""
-    reads_bias: bool = False
-    """The config's ``attention_bias`` and ``mlp_bias`` count."""
-    norms_heads: bool = False
-    """Query and key are normed, each head by itself."""
-    norms_values: bool = False
-    """Values are normed too, without a weight."""
-    norms_width: bool = False
-    """Query and key are normed, all heads together."""
-    norm_offset: float = 0.0
-    """Norm weights are stored less this."""
-    scales_embedding: bool = False
-    """Embeddings are multiplied by the square root of the hidden size."""
-    has_multipliers: bool = False
-    """The config's ``embedding_multiplier``, ``attention_multiplier`` … count."""
-    query_width: int | None = None
-    """Scores are divided by the root of the config's ``query_pre_attn_scalar``, else of this."""
-    differs_by_type: bool = False
-    """Layers that attend to all have sizes of their own; the last ones share keys and values; each
-    adds what it makes of the token (Gemma 4)."""
-    caps_scores: bool = False
-    """The config's ``attn_logit_softcapping`` counts."""
-    caps_logits: bool = False
-    """The config's ``final_logit_softcapping`` counts."""
-    thetas: Thetas = LLAMA_THETAS
-    states_rope: bool = False
-    """Layers have a rotary embedding only where ``position_embedding_type`` is "rope"."""
-    rotates_part: bool = False
-    """The config's ``partial_rotary_factor`` counts."""
-    skips_rope: bool = False
-    """The config's ``no_rope_layers``, or every fourth layer, have no rotary embedding."""
-    is_tied: bool = False
-    """Head and embedding share a matrix where the config does not state it."""
-    activation: str = "silu"
-    activation_names: tuple[Any, ...] = ("silu",)
-    """The allowed ``hidden_act`` or ``hidden_activation`` of a config."""
-
 
 _GELU = ("gelu_pytorch_tanh", "gelu")
 _FOUR_NORMS = Norms(
@@ -128,6 +70,7 @@ _GEMMA3 = replace(
     norms_heads=True,
     thetas=Thetas(1e6, 1e4),
     caps_scores=False,
+    may_look_ahead=True,
 )
 _GEMMA4 = replace(
     _GEMMA3,
@@ -136,6 +79,7 @@ _GEMMA4 = replace(
     norms_values=True,
     query_width=1,
     differs_by_type=True,
+    may_look_ahead=False,
 )
 _MISTRAL = Family(windows=Windows(reads_types=False))
 _OLMO2 = Family(
@@ -144,7 +88,40 @@ _OLMO2 = Family(
     norms_width=True,
 )
 _GRANITE = Family(reads_bias=True, has_multipliers=True)
+_GRANITE_SHARED = SharedNames(("shared_mlp.input_linear",), "shared_mlp.output_linear")
+_GRANITE_MOE = replace(
+    _GRANITE,
+    read_config=granite_moe_config,
+    mixture=Mixture("softmax_active", shared=_GRANITE_SHARED),
+)
+_LFM2 = Family(
+    gate_up=("feed_forward.w1", "feed_forward.w3"),
+    out="self_attn.out_proj",
+    down="feed_forward.w2",
+    final_norm="model.embedding_norm",
+    head_norms=("self_attn.q_layernorm", "self_attn.k_layernorm"),
+    read_config=lfm2_config,
+    mixers=frozenset({CONVOLUTION}),
+    norms=Norms("operator_norm", feed_forward="ffn_norm"),
+    norms_heads=True,
+    thetas=Thetas(1e6),
+)
+_QWEN3_5 = Family(
+    read_config=qwen3_5_config,
+    mixers=frozenset({DELTA}),
+    gated=True,
+    rotates_part=True,
+    reads_bias=True,
+    norms_heads=True,
+    norm_offset=1.0,
+)
+_QWEN_SHARED = SharedNames(
+    ("mlp.shared_expert.gate_proj", "mlp.shared_expert.up_proj"),
+    "mlp.shared_expert.down_proj",
+    "mlp.shared_expert_gate",
+)
 _QWEN_WINDOWS = Windows(needs_leave=True)
+_QWEN3_MOE_WINDOWS = Windows(needs_leave=True, reads_types=False)
 
 FAMILIES = {
     "llama": Family(reads_bias=True),
@@ -171,33 +148,63 @@ FAMILIES = {
         is_tied=True,
     ),
     "granite": _GRANITE,
+    "granitemoe": _GRANITE_MOE,
+    "granitemoeshared": _GRANITE_MOE,
     "granitemoehybrid": replace(
-        _GRANITE,
-        gate_up=("shared_mlp.input_linear",),
-        down="shared_mlp.output_linear",
+        _GRANITE_MOE,
+        gate_up=_GRANITE_SHARED.gate_up,
+        down=_GRANITE_SHARED.down,
         read_config=granite4_config,
         states_rope=True,
     ),
-    "lfm2": Family(
-        gate_up=("feed_forward.w1", "feed_forward.w3"),
-        out="self_attn.out_proj",
-        down="feed_forward.w2",
-        final_norm="model.embedding_norm",
-        head_norms=("self_attn.q_layernorm", "self_attn.k_layernorm"),
-        read_config=lfm2_config,
-        mixers=frozenset({CONVOLUTION}),
-        norms=Norms("operator_norm", feed_forward="ffn_norm"),
+    "lfm2": _LFM2,
+    "lfm2_moe": replace(_LFM2, read_config=lfm2_moe_config, mixture=Mixture(scores="sigmoid")),
+    "qwen3_5_text": _QWEN3_5,
+    "qwen3_5_moe_text": replace(
+        _QWEN3_5,
+        read_config=qwen3_5_moe_config,
+        mixture=Mixture("softmax_active", shared=_QWEN_SHARED),
+    ),
+    "qwen2_moe": Family(
+        read_config=qwen2_moe_config,
+        mixture=Mixture(shared=_QWEN_SHARED),
+        has_bias=True,
+        windows=_QWEN_WINDOWS,
+    ),
+    "qwen3_moe": Family(
+        read_config=qwen3_moe_config,
+        mixture=Mixture(),
         norms_heads=True,
+        reads_bias=True,
+        windows=_QWEN3_MOE_WINDOWS,
+    ),
+    "mixtral": replace(
+        _MISTRAL,
+        read_config=mixtral_config,
+        mixture=Mixture("softmax_active"),
         thetas=Thetas(1e6),
     ),
-    "qwen3_5_text": Family(
-        read_config=qwen3_5_config,
-        mixers=frozenset({DELTA}),
-        gated=True,
-        rotates_part=True,
+    "gpt_oss": Family(
+        read_config=gpt_oss_config,
+        mixture=Mixture("softmax_active", alpha=1.702),
+        has_sinks=True,
+        windows=Windows(full_every=2),
         reads_bias=True,
-        norms_heads=True,
-        norm_offset=1.0,
+        thetas=Thetas(1.5e5),
+    ),
+    "phimoe": Family(
+        read_config=phimoe_config,
+        mixture=Mixture("sparsemixer"),
+        layer_norms=True,
+        windows=Windows(reads_types=False),
+        reads_bias=True,
+        thetas=Thetas(1e6),
+    ),
+    "olmoe": Family(
+        read_config=olmoe_config,
+        mixture=Mixture(),
+        reads_bias=True,
+        norms_width=True,
     ),
     "olmo2": _OLMO2,
     "olmo3": replace(_OLMO2, windows=Windows(full_every=4), thetas=Thetas(5e5, 5e5)),
@@ -213,6 +220,12 @@ def find_family(config: Mapping[str, Any]) -> Family:
     model_type = str(config["model_type"])
     family = FAMILIES[model_type]
     allowed = dict(UNSUPPORTED)
+    if family.mixture is not None:
+        del allowed["num_local_experts"]
+        if family.mixture.shared is not None:
+            del allowed["shared_expert_intermediate_size"]
+    if family.may_look_ahead:
+        del allowed[LOOKS_AHEAD]
     if not family.reads_bias:
         allowed |= dict.fromkeys(("attention_bias", "mlp_bias"), (False, None))
     for key in ("hidden_act", "hidden_activation"):

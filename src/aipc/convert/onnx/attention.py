@@ -94,11 +94,14 @@ class ONNXAttention:
         else:
             queries, gate = self._parts(value, one, rotation)
         past = [PAST.format(index, kind) for kind in ("key", "value")]
-        tables = [rotation.cosine, rotation.sine] if rotation and turns_inside else []
+        tables = [rotation.cosine, rotation.sine] if rotation and turns_inside else ["", ""]
+        sinks = (
+            [] if one.sinks is None else ["", "", self._operators.weights.vector(one.sinks.name)]
+        )
         more: dict[str, Any] = {} if one.softcap is None else {"softcap": one.softcap}
         attended = self._nodes.add(
             "GroupQueryAttention",
-            [*queries, *past, self._last, self._total, *tables],
+            _without_end([*queries, *past, self._last, self._total, *tables, *sinks]),
             f"block.{index}.attention",
             domain=MICROSOFT,
             more=tuple(PRESENT.format(index, kind) for kind in ("key", "value")),
@@ -162,3 +165,10 @@ class ONNXAttention:
             num_heads=count if is_partial else 0,
             rotary_embedding_dim=dimensions if is_partial else 0,
         )
+
+
+def _without_end(inputs: list[str]) -> list[str]:
+    """Without those left out after the last."""
+    while not inputs[-1]:
+        inputs = inputs[:-1]
+    return inputs

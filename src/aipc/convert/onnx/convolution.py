@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from aipc.convert.network import ShortConvolution, Vector
+from aipc.convert.network import ShortConvolution
 from aipc.convert.onnx.nodes import MICROSOFT
 from aipc.convert.onnx.operators import Operators
+from aipc.convert.parts import Vector
 
 PAST_TOKENS, PRESENT_TOKENS = "past.{}.conv", "present.{}.conv"
 

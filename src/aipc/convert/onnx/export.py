@@ -44,10 +44,11 @@ class BuilderExport(Export):
                 shutil.copyfile(self.source / name, folder / name)
 
     def _flags(self) -> list[str]:
-        recipe, is_cpu = self.recipe, self.target.name == "cpu"
-        if recipe.weight_format == "fp16":
-            return ["-p", "fp32" if is_cpu else "fp16"]  # the builder has no float16 for the CPU
-        options = ["--extra_options", f"is_symmetric={str(recipe.sym).lower()}"]
+        recipe, is_float = self.recipe, self.target.activations == "fp32"
+        if recipe.weight_format == "fp16":  # the builder has no float16 for the CPU
+            return ["-p", "fp32" if is_float or self.target.name == "cpu" else "fp16"]
+        own = ["use_webgpu_fp32=1"] if is_float else []
+        options = ["--extra_options", *own, f"is_symmetric={str(recipe.sym).lower()}"]
         if recipe.weight_format == "int4":
             options.append(f"block_size={recipe.group_size}")
         return ["-p", recipe.weight_format, *options]

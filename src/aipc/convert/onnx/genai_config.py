@@ -38,8 +38,8 @@ BEAMS = {
     "num_return_sequences": 1,
 }
 GENAI_TYPES = frozenset(
-    {"gemma", "gemma2", "gemma3_text", "granite", "lfm2", "llama", "mistral", "phi3", "qwen2"}
-    | {"qwen3", "qwen3_5_text", "smollm3"}
+    {"gemma", "gemma2", "gemma3_text", "gptoss", "granite", "lfm2", "llama", "mistral", "phi3"}
+    | {"phimoe", "qwen2", "qwen3", "qwen3_5_text", "smollm3"}
 )
 """The names of networks that GenAI 0.18 knows; "decoder" stands for any other."""
 _LAYER_TYPES = {Attention: "full_attention", ShortConvolution: CONVOLUTION, GatedDelta: DELTA}
@@ -59,7 +59,7 @@ def write_genai_config(folder: Path, model: str, network: Network, form: GraphFo
         "search": _search(read_generation_config(folder), network),
     }
     text = json.dumps(content, indent=2) + "\n"
-    (folder / GENAI_CONFIG).write_text(text, encoding="utf-8")
+    (folder / GENAI_CONFIG).write_text(text, encoding="utf-8", newline="\n")
 
 
 def cap_length(path: Path) -> None:
@@ -67,7 +67,7 @@ def cap_length(path: Path) -> None:
     content = json.loads(path.read_text("utf-8"))
     search = content["search"]
     search["max_length"] = min(search["max_length"], MAX_LENGTH)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 def adapt_tokenizer(folder: Path) -> None:
@@ -88,13 +88,14 @@ def adapt_tokenizer(folder: Path) -> None:
         adapted += [{**step, "pattern": {"Regex": pattern}} for pattern in patterns] or [step]
     if adapted != steps:
         pre_tokenizer["pretokenizers"] = adapted
-        path.write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
+        path.write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8", newline="\n")
 
 
 def _model(folder: Path, model: str, network: Network, form: GraphForm) -> dict[str, Any]:
     config = {**read_object(folder / CONFIG), **read_generation_config(folder)}
     # GenAI refuses ids outside the vocabulary, which some configs inherit
     stops = sorted(stop for stop in read_stop_ids(folder) if stop < network.embedding.rows)
+    kind = network.model_type.replace("gpt_oss", "gptoss")
     named = {name: config.get(name) for name in ("bos_token_id", "pad_token_id")}
     if named["pad_token_id"] is None and stops:
         named["pad_token_id"] = stops[0]  # GenAI needs one, to fill batches with
@@ -103,7 +104,7 @@ def _model(folder: Path, model: str, network: Network, form: GraphForm) -> dict[
         "context_length": network.context,
         "decoder": _decoder(model, network, form),
         "eos_token_id": stops,
-        "type": network.model_type if network.model_type in GENAI_TYPES else "decoder",
+        "type": kind if kind in GENAI_TYPES else "decoder",
         "vocab_size": network.embedding.rows,
     }
 

@@ -7,65 +7,40 @@ from dataclasses import dataclass
 from typing import Any
 
 from aipc.artifact.providers import GraphForm
-from aipc.convert.network import (
-    Attention,
-    Block,
-    GatedDelta,
-    Mixer,
-    Network,
-    ShortConvolution,
-    Vector,
-)
+from aipc.convert.feed_forward import Experts, FeedForward, SharedExpert
+from aipc.convert.network import Attention, GatedDelta, Mixer, Network, ShortConvolution
 from aipc.convert.onnx.attention import PAST, PRESENT, ONNXAttention
 from aipc.convert.onnx.convolution import PAST_TOKENS, PRESENT_TOKENS, add_convolution
 from aipc.convert.onnx.delta import PAST_MEMORY, PRESENT_MEMORY, add_delta
+from aipc.convert.onnx.experts import add_experts
 from aipc.convert.onnx.nodes import MICROSOFT, Nodes
-from aipc.convert.onnx.operators import Operators
+from aipc.convert.onnx.operators import Operators, Value, as_model
 from aipc.convert.onnx.weights import ExternalWeights
-
-IR_VERSION = 10
-OPSET = 21
+from aipc.convert.parts import Vector
 
 
 def build_graph(network: Network, weights: ExternalWeights, form: GraphForm) -> Any:
     """A ``ModelProto``: ids and cache in, logits [batch, tokens, vocabulary] and cache out."""
-    from onnx import helper
-
     decoder = _Decoder(network, weights, form, Nodes(form.element))
     decoder.build()
-    inputs, outputs = _signature(network, form)
-    graph = helper.make_graph(
-        decoder.nodes.nodes,
-        network.model_type,
-        inputs,
-        outputs,
-        [*decoder.nodes.constants, *weights.initializers],
-    )
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
-    return helper.make_model(
-        graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="aipc"
-    )
+    return as_model(network.model_type, decoder.nodes, weights, *_signature(network, form))
 
 
-def _signature(network: Network, form: GraphForm) -> tuple[list[Any], list[Any]]:
+def _signature(network: Network, form: GraphForm) -> tuple[list[Value], list[Value]]:
     """Inputs and outputs with the names that GenAI's decoder expects."""
-    from onnx import TensorProto, helper
+    element = form.element
 
-    element = TensorProto.FLOAT if form.element == "f32" else TensorProto.FLOAT16
+    def ids(name: str, length: str) -> Value:
+        return name, "i64", ["batch", length]
 
-    def ids(name: str, length: str) -> Any:
-        return helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", length])
-
-    def cache(names: Iterator[tuple[str, list[Any]]]) -> list[Any]:
-        return [helper.make_tensor_value_info(name, element, shape) for name, shape in names]
+    def cache(*, is_past: bool) -> list[Value]:
+        return [(name, element, shape) for name, shape in _cache(network, is_past=is_past)]
 
     inputs = [ids("input_ids", "tokens"), ids("attention_mask", "total")]
     if not form.turns_inside:
         inputs.append(ids("position_ids", "tokens"))
-    shape = ["batch", "tokens", network.head.rows]
-    logits = helper.make_tensor_value_info("logits", element, shape)
-    past, present = _cache(network, is_past=True), _cache(network, is_past=False)
-    return inputs + cache(past), [logits, *cache(present)]
+    logits = "logits", element, ["batch", "tokens", network.head.rows]
+    return inputs + cache(is_past=True), [logits, *cache(is_past=False)]
 
 
 def _cache(network: Network, *, is_past: bool) -> Iterator[tuple[str, list[Any]]]:
@@ -108,7 +83,9 @@ class _Decoder:
             update = self._mix(attention, normed, block.mixer, index)
             update = self._update(update, block.mixer_out_norm)
             normed, residual = self._norm(residual, update, block.feed_forward_norm)
-            update = self._update(self._feed_forward(normed, block), block.feed_forward_out_norm)
+            update = self._update(
+                self._feed_forward(normed, block.feed_forward), block.feed_forward_out_norm
+            )
         normed, _ = self._norm(residual, update, network.final_norm)
         self._logits(normed)
 
@@ -121,24 +98,7 @@ class _Decoder:
 
     def _embed(self) -> str:
         network, nodes = self.network, self.nodes
-        stored = self.weights.stored(network.embedding)
-        if stored.scale is None:
-            table = self.weights.array(stored.weight)
-            embedded = nodes.add("Gather", [table, "input_ids"], "embedded", axis=0)
-            embedded = nodes.as_activation(embedded)
-        else:
-            zero = [] if stored.zero is None else [self.weights.array(stored.zero)]
-            embedded = nodes.add(
-                "GatherBlockQuantized",
-                [self.weights.flat(stored.weight), "input_ids",
-                 self.weights.array(stored.scale), *zero],
-                "embedded",
-                domain=MICROSOFT,
-                bits=stored.encoding.bits,
-                block_size=stored.encoding.group,
-                gather_axis=0,
-                quantize_axis=1,
-            )  # fmt: skip
+        embedded = self.operators.rows(network.embedding, "input_ids", "embedded")
         if network.embedding_scale == 1.0:
             return embedded
         scale = nodes.real(network.embedding_scale)
@@ -150,14 +110,16 @@ class _Decoder:
         if vector is None:
             total = nodes.add("Add", [residual, update], f"{update}.sum") if update else residual
             return total, total
-        weight = self.weights.vector(vector.name)
         if not update:
             return self.operators.norm(residual, vector), residual
+        weights = [self.weights.vector(vector.name)]
+        if vector.bias is not None:
+            weights.append(self.weights.vector(vector.bias.name))
         is_last = vector is self.network.final_norm
         total = "" if is_last else f"{vector.name}.sum"
         normed = nodes.add(
-            "SkipSimplifiedLayerNormalization",
-            [residual, update, weight],
+            f"Skip{'Simplified' if vector.bias is None else ''}LayerNormalization",
+            [residual, update, *weights],
             f"{vector.name}.normed",
             domain=MICROSOFT,
             more=() if is_last else ("", "", total),
@@ -177,26 +139,33 @@ class _Decoder:
     def _logits(self, value: str) -> None:
         network, nodes = self.network, self.nodes
         cap, scale = network.logits_softcap, network.logits_scale
-        steps: list[tuple[str, float | None]] = []
+        steps: list[tuple[str, list[str]]] = []
+        if network.head_bias is not None:
+            steps.append(("Add", [self.weights.vector(network.head_bias.name)]))
         if scale != 1.0:
-            steps.append(("Mul", scale))
+            steps.append(("Mul", [nodes.real(scale)]))
         if cap is not None:
-            steps += [("Mul", 1 / cap), ("Tanh", None), ("Mul", cap)]
+            steps += [("Mul", [nodes.real(1 / cap)]), ("Tanh", []), ("Mul", [nodes.real(cap)])]
         last = self.operators.product(value, network.head, "logits.product" if steps else "logits")
         for number, (kind, by) in enumerate(steps, 1):
             name = "logits" if number == len(steps) else f"logits.{number}"
-            last = nodes.add(kind, [last] if by is None else [last, nodes.real(by)], name)
+            last = nodes.add(kind, [last, *by], name)
 
-    def _feed_forward(self, value: str, block: Block) -> str:
-        width, bias = block.down.columns, block.gate_up_bias
-        gate = self.operators.product(value, block.gate_up, rows=range(width), bias=bias)
-        up = self.operators.product(value, block.gate_up, rows=range(width, 2 * width), bias=bias)
-        active = self._activate(gate)
-        gated = self.nodes.add("Mul", [active, up], f"{block.gate_up.name}.gated")
-        return self.operators.product(gated, block.down, bias=block.down_bias)
+    def _feed_forward(self, value: str, one: FeedForward | Experts) -> str:
+        if isinstance(one, Experts):
+            update = add_experts(self.operators, value, one)
+            return update if one.shared is None else self._add_shared(value, one.shared, update)
+        width, bias = one.down.columns, one.gate_up_bias
+        gate = self.operators.product(value, one.gate_up, rows=range(width), bias=bias)
+        up = self.operators.product(value, one.gate_up, rows=range(width, 2 * width), bias=bias)
+        active = self.operators.activated(gate, self.network.activation)
+        gated = self.nodes.add("Mul", [active, up], f"{one.gate_up.name}.gated")
+        return self.operators.product(gated, one.down, bias=one.down_bias)
 
-    def _activate(self, gate: str) -> str:
-        if self.network.activation == "gelu_tanh":
-            return self.nodes.add("Gelu", [gate], f"{gate}.active", approximate="tanh")
-        share = self.nodes.add("Sigmoid", [gate], f"{gate}.share")
-        return self.nodes.add("Mul", [gate, share], f"{gate}.active")
+    def _add_shared(self, value: str, one: SharedExpert, update: str) -> str:
+        nodes, made = self.nodes, self._feed_forward(value, one.feed_forward)
+        if one.gate is not None:
+            gate = self.operators.product(value, one.gate)
+            share = nodes.add("Sigmoid", [gate], f"{gate}.share")
+            made = nodes.add("Mul", [made, share], f"{made}.weighed")
+        return nodes.add("Add", [update, made], f"{made}.sum")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 MICROSOFT = "com.microsoft"
-ELEMENTS = {"f32": "FLOAT", "f16": "FLOAT16", "i32": "INT32", "i64": "INT64"}
+ELEMENTS = {"f32": "FLOAT", "f16": "FLOAT16", "i32": "INT32", "i64": "INT64", "bool": "BOOL"}
 
 
 class Nodes:
@@ -45,9 +45,9 @@ class Nodes:
         to = getattr(TensorProto, ELEMENTS[element])
         return self.add("Cast", [value], f"{value}.{element}", to=to)
 
-    def as_activation(self, value: str) -> str:
-        """A stored float16 value in the type of activations."""
-        return value if self._element == "f16" else self.cast(value, self._element)
+    def as_activation(self, value: str, stored: str) -> str:
+        """A value that is stored in the type ``stored``, in that of activations."""
+        return value if self._element == stored else self.cast(value, self._element)
 
     def from_float32(self, value: str) -> str:
         """In the type of activations."""

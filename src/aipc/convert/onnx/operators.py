@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+from aipc.artifact.lora import PRODUCT
 from aipc.artifact.providers import GraphForm
-from aipc.convert.network import Matrix, Vector
-from aipc.convert.onnx.nodes import MICROSOFT, Nodes
+from aipc.convert.onnx.nodes import ELEMENTS, MICROSOFT, Nodes
 from aipc.convert.onnx.weights import ExternalWeights
+from aipc.convert.parts import Matrix, Vector
+
+IR_VERSION = 10
+OPSET = 21
+Value: TypeAlias = tuple[str, str, list[Any]]
+"""Of an input or output its name, element type ("f32", "i64" …) and shape."""
+
+
+def as_model(
+    name: str,
+    nodes: Nodes,
+    weights: ExternalWeights,
+    inputs: Sequence[Value],
+    outputs: Sequence[Value],
+) -> Any:
+    """A ``ModelProto`` of all these."""
+    from onnx import TensorProto, helper
+
+    def told(value: Value) -> Any:
+        title, element, shape = value
+        return helper.make_tensor_value_info(title, getattr(TensorProto, ELEMENTS[element]), shape)
+
+    graph = helper.make_graph(
+        nodes.nodes,
+        name,
+        list(map(told, inputs)),
+        list(map(told, outputs)),
+        [*nodes.constants, *weights.initializers],
+    )
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+    return helper.make_model(
+        graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="aipc"
+    )
 
 
 @dataclass(frozen=True)
@@ -22,9 +56,12 @@ class Operators:
 
     def norm(self, value: str, vector: Vector, name: str = "") -> str:
         """Over the last axis."""
+        weights, bias = [self.weights.vector(vector.name)], vector.bias
+        if bias is not None:
+            weights.append(self.weights.vector(bias.name))
         return self.nodes.add(
-            "SimplifiedLayerNormalization",
-            [value, self.weights.vector(vector.name)],
+            "SimplifiedLayerNormalization" if bias is None else "LayerNormalization",
+            [value, *weights],
             name or f"{vector.name}.normed",
             axis=-1,
             epsilon=self.epsilon,
@@ -56,14 +93,42 @@ class Operators:
         part = self.weights.vector(bias.name, rows)
         return self.nodes.add("Add", [product, part], f"{part}.sum")
 
+    def rows(self, matrix: Matrix, indices: str, name: str) -> str:
+        """Some rows of a matrix, in the type of activations: [*indices, columns]."""
+        stored, weights = self.weights.stored(matrix), self.weights
+        if stored.scale is None:
+            table = weights.array(stored.weight)
+            found = self.nodes.add("Gather", [table, indices], name, axis=0)
+            return self.nodes.as_activation(found, self.form.whole)
+        zero = [] if stored.zero is None else [weights.array(stored.zero)]
+        return self.nodes.add(
+            "GatherBlockQuantized",
+            [weights.flat(stored.weight), indices, weights.array(stored.scale), *zero],
+            name,
+            domain=MICROSOFT,
+            bits=stored.encoding.bits,
+            block_size=stored.encoding.group,
+            gather_axis=0,
+            quantize_axis=1,
+        )
+
+    def activated(self, value: str, activation: str) -> str:
+        """``activation`` is silu, gelu, gelu_tanh, relu or tanh."""
+        nodes, name = self.nodes, f"{value}.active"
+        if activation == "silu":
+            return nodes.add("Mul", [value, nodes.add("Sigmoid", [value], f"{value}.share")], name)
+        if activation.startswith("gelu"):
+            way = "tanh" if activation == "gelu_tanh" else "none"
+            return nodes.add("Gelu", [value], name, approximate=way)
+        return nodes.add({"relu": "Relu", "tanh": "Tanh"}[activation], [value], name)
+
     def _multiply(self, value: str, matrix: Matrix, name: str, rows: range | None) -> str:
         stored, weights = self.weights.stored(matrix), self.weights
-        name = name or f"{matrix.name}.product" + (f".{rows.start}" if rows else "")
+        name = name or PRODUCT.format(matrix.name) + (f".{rows.start}" if rows else "")
         codes = weights.array(stored.weight, rows)
         if stored.scale is None:
-            transposed = self.nodes.add(
-                "Transpose", [self.nodes.as_activation(codes)], f"{name}.matrix", perm=[1, 0]
-            )
+            whole = self.nodes.as_activation(codes, self.form.whole)
+            transposed = self.nodes.add("Transpose", [whole], f"{name}.matrix", perm=[1, 0])
             return self.nodes.add("MatMul", [value, transposed], name)
         zero = [] if stored.zero is None else [weights.array(stored.zero, rows)]
         level = self.form.accuracy_level

@@ -7,7 +7,8 @@ value of one stacked matrix) is an initializer that points into the middle of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,46 +16,80 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.convert.layout import Array, ArrayType, Layout, MatrixTypes, StoredMatrix
-from aipc.convert.network import Matrix, Network
+from aipc.convert.network import Network
+from aipc.convert.parts import Matrix
 from aipc.convert.quantizers.rtn import Quantized, pack_nibbles
 from aipc.convert.recipe import GROUP_SIZES, Encoding, dividing_group
+from aipc.convert.targets import SMALL_PARAMETERS
 
 EIGHT_BIT_BLOCK = 32
 """On the CPU activations are rounded to 8 bits in the same blocks: next tokens of the small model
 agree with float's at 95.1% of 2,048 positions with 32, in 93.7% with 128, which decodes in three
 quarters of the time (the exact product, without an accuracy level, takes fifty times as long)."""
+SMALL_BLOCK = 16
+"""The same of a small network on the CPU, whose answers stand on near-ties (docs/quality.md)."""
 DATA_TYPES = {"f32": "FLOAT", "f16": "FLOAT16", "u8": "UINT8"}
 
 
-def blocked(network: Network, encodings: Mapping[str, Encoding]) -> dict[str, Encoding]:
+def blocked(
+    network: Network, encodings: Mapping[str, Encoding], *, rounds_activations: bool
+) -> dict[str, Encoding]:
     """The nearest encodings that MatMulNBits supports: blocks of 16 weights or a power of two more.
 
     A whole row of 8 bits becomes blocks of at most EIGHT_BIT_BLOCK; where none divides a
-    matrix's width, it keeps 16 bits.
+    matrix's width, it keeps 16 bits.  Both matrices of a block's experts have the same bits and
+    blocks: those of the one with more bits.  Where the product ``rounds_activations``, a small
+    network has blocks of SMALL_BLOCK, and `exact_matrices` keep 16 bits.
     """
+    is_careful = rounds_activations and network.parameters < SMALL_PARAMETERS
+    exact = exact_matrices(network) if is_careful else frozenset()
+    sizes = (SMALL_BLOCK, *GROUP_SIZES) if is_careful else GROUP_SIZES
+    eight_bit_block = SMALL_BLOCK if is_careful else EIGHT_BIT_BLOCK
     found = dict(encodings)
-    for matrix in network.matrices():
-        encoding = encodings[matrix.name]
-        if encoding.bits < 16:
-            limit = EIGHT_BIT_BLOCK if encoding.bits == 8 else encoding.group
-            group = dividing_group(matrix.columns, limit)
-            fits = group in GROUP_SIZES
-            found[matrix.name] = replace(encoding, group=group) if fits else Encoding(16)
+    for matrices in _alike(network):
+        given = {one.name: encodings[one.name] for one in matrices}
+        bits = max(one.bits for one in given.values())
+        if bits == 16:
+            found |= dict.fromkeys(given, Encoding(16))
+            continue
+        limit = min(one.group for one in given.values() if one.bits == bits)
+        width = math.gcd(*(one.columns for one in matrices))
+        group = dividing_group(width, eight_bit_block if bits == 8 else limit, sizes)
+        fits = group in sizes and not (bits == 8 and exact.intersection(given))
+        for name, one in given.items():
+            kept = one.carried and one.bits == bits
+            fitted = replace(one, bits=bits, group=group, carried=kept)
+            found[name] = fitted if fits else Encoding(16)
     return found
+
+
+def _alike(network: Network) -> Iterator[tuple[Matrix, ...]]:
+    """Every matrix, those together that need the same bits and blocks: QMoE has them but once."""
+    of_experts = [(*one.gate_up, one.down) for one in network.mixtures]
+    others = set(network.matrices()).difference(*of_experts)
+    yield from of_experts
+    yield from ((one,) for one in network.matrices() if one in others)
+
+
+def exact_matrices(network: Network) -> frozenset[str]:
+    """Those of query, key and value, which lose most where activations are rounded."""
+    return frozenset(one.query_key_value.name for one in network.attentions)
 
 
 class ONNXPacking:
     """MatMulNBits' layout: unsigned codes [rows, blocks, bytes of one], zero points packed by row.
 
-    ``element`` is the provider's, the type of scales, norms and tables.
+    ``element`` is the provider's, the type of scales, norms and tables; ``whole`` that of matrices
+    which are not quantized.
     """
 
-    def __init__(self, element: str) -> None:
+    def __init__(self, element: str, whole: str = "f16") -> None:
         self.vector = element
+        self._whole = whole
 
     def types(self, matrix: Matrix, encoding: Encoding) -> MatrixTypes:
         if encoding.bits == 16:
-            return MatrixTypes(ArrayType("f16", (matrix.rows, matrix.columns)))
+            return MatrixTypes(ArrayType(self._whole, (matrix.rows, matrix.columns)))
         blocks = matrix.columns // encoding.group
         zeros = (blocks * encoding.bits + 7) // 8
         return MatrixTypes(
@@ -107,15 +142,25 @@ class ExternalWeights:
         rows = rows or every
         name = array.name if rows == every else f"{array.name}.{rows.start}"
         row = array.nbytes // len(every)
-        shape = (len(rows), *array.shape[1:])
-        return self._point(name, array, shape, array.offset + rows.start * row)
+        shape, start = (len(rows), *array.shape[1:]), array.offset + rows.start * row
+        return self._point(name, array, shape, start, len(rows) * row)
 
     def flat(self, array: Array) -> str:
         """The same bytes [rows, bytes of a row], as GatherBlockQuantized takes them."""
-        shape = (array.shape[0], array.nbytes // array.shape[0])
-        return self._point(f"{array.name}.flat", array, shape, array.offset)
+        return self._reshaped(array, "flat", array.shape[0])
 
-    def _point(self, name: str, array: Array, shape: tuple[int, ...], offset: int) -> str:
+    def by_expert(self, array: Array, experts: int) -> str:
+        """The same [experts, rows of one, what a row has], as MoE and QMoE take a matrix."""
+        return self._reshaped(array, "experts", experts, array.shape[0] // experts)
+
+    def _reshaped(self, array: Array, end: str, *shape: int) -> str:
+        """The whole array in one dimension more than ``shape``, as long as it takes."""
+        shape = (*shape, math.prod(array.shape) // math.prod(shape))
+        return self._point(f"{array.name}.{end}", array, shape, array.offset, array.nbytes)
+
+    def _point(
+        self, name: str, array: Array, shape: tuple[int, ...], offset: int, length: int
+    ) -> str:
         from onnx import TensorProto
 
         if name in self._made:
@@ -123,7 +168,6 @@ class ExternalWeights:
         tensor = TensorProto(name=name, dims=shape)
         tensor.data_type = getattr(TensorProto, DATA_TYPES[array.element])
         tensor.data_location = TensorProto.EXTERNAL
-        length = array.nbytes // array.shape[0] * shape[0]
         for key, value in (("location", self._location), ("offset", offset), ("length", length)):
             tensor.external_data.add(key=key, value=str(value))
         self._made[name] = tensor

@@ -10,8 +10,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from openvino import opset15 as ops
+from openvino.utils.node_factory import NodeFactory
+from openvino.utils.types import as_nodes
 
-from aipc.convert.network import Attention, Vector
+from aipc.convert.network import Attention
 from aipc.convert.openvino.operators import (
     GraphInputs,
     bend,
@@ -23,6 +25,7 @@ from aipc.convert.openvino.operators import (
     unit_norm,
 )
 from aipc.convert.openvino.weights import PlaceholderWeights
+from aipc.convert.parts import Vector
 from aipc.convert.rope import Rope
 
 MASKED = -65504.0  # the least float16: finite, so that a row with nothing to attend to stays finite
@@ -40,9 +43,9 @@ def rotation(inputs: GraphInputs, rope: Rope) -> Rotation:
     positions = ops.convert(ops.unsqueeze(inputs.position_ids, integer(-1)), "f32")
     angles = ops.multiply(positions, _frequencies(inputs, rope))
     angles = ops.unsqueeze(ops.concat([angles, angles], axis=-1), integer(1))
-    magnitude = np.float32(rope.magnitude)
+    magnitude = _by_length(inputs, rope, np.float32(rope.magnitude), rope.long_magnitude)
     cosine, sine = ops.cos(angles), ops.sin(angles)
-    if rope.magnitude != 1.0:
+    if rope.magnitude != 1.0 or rope.long_magnitude is not None:
         cosine, sine = ops.multiply(cosine, magnitude), ops.multiply(sine, magnitude)
     return Rotation(cosine, sine, rope.dimensions, _growth(positions, rope))
 
@@ -57,16 +60,24 @@ def _growth(positions: Any, rope: Rope) -> Any:
 
 
 def _frequencies(inputs: GraphInputs, rope: Rope) -> Any:
-    """The inverse frequencies: the long ones once a position is past the switch."""
-    short = ops.constant(np.array(rope.frequencies, np.float32).reshape(1, 1, -1))
-    if rope.long_frequencies is None or rope.switch is None:
-        return short
-    long = ops.constant(np.array(rope.long_frequencies, np.float32).reshape(1, 1, -1))
+    """The inverse frequencies."""
+    short = np.array(rope.frequencies, np.float32).reshape(1, 1, -1)
+    if rope.long_frequencies is None:
+        return ops.constant(short)
+    long = np.array(rope.long_frequencies, np.float32).reshape(1, 1, -1)
+    return _by_length(inputs, rope, short, long)
+
+
+def _by_length(inputs: GraphInputs, rope: Rope, short: Any, long: Any) -> Any:
+    """The long one, if there is one, once a position is past the switch."""
+    if long is None or rope.switch is None:
+        return ops.constant(short)
     last = ops.reduce_max(inputs.position_ids, integers(0, 1), keep_dims=False)
-    return ops.select(ops.greater_equal(last, integer(rope.switch)), long, short)
+    is_long = ops.greater_equal(last, integer(rope.switch))
+    return ops.select(is_long, ops.constant(np.float32(long)), ops.constant(short))
 
 
-def _rotate(value: Any, rotation: Rotation | None, head_dim: int) -> Any:
+def rotate(value: Any, rotation: Rotation | None, head_dim: int) -> Any:
     """Rotate the first ``dimensions`` of each head; the rest stays as it is."""
     if rotation is None:
         return value
@@ -119,6 +130,21 @@ def _window_mask(inputs: GraphInputs, causal: Any, present: Any, window: int, to
     return ops.slice(mask, integers(0), ops.unsqueeze(total, integer(0)), integers(1), integers(3))
 
 
+def two_sided_mask(inputs: GraphInputs, window: int | None) -> Any:
+    """f32 [batch, 1, 1 or tokens, tokens]: 0 where a token is attended to, MASKED elsewhere.
+
+    A token attends to those fewer than ``window`` positions from it, on either side; None: to all.
+    """
+    allowed = ops.not_equal(inputs.attention_mask, integer(0))
+    allowed = ops.unsqueeze(allowed, integers(1, 2))
+    if window is not None:
+        at = inputs.position_ids
+        apart = ops.subtract(ops.unsqueeze(at, integer(2)), ops.unsqueeze(at, integer(1)))
+        near = ops.less(ops.abs(apart), integer(window))
+        allowed = ops.logical_and(allowed, ops.unsqueeze(near, integer(1)))
+    return ops.select(allowed, np.float32(0), np.float32(MASKED))
+
+
 KeysValues: TypeAlias = tuple[Any, Any]
 """Of a block, past and new, a head for every query head: f32 [batch, heads, tokens, head_dim]."""
 
@@ -141,11 +167,11 @@ class OpenVINOAttention:
     def build(self, value: Any, rotation: Rotation | None, mask: Any) -> Any:
         one = self.mixer
         (query, *new), gate = self._split(value)
-        query = _rotate(query, rotation, one.head_dim)
+        query = rotate(query, rotation, one.head_dim)
         if rotation is not None and rotation.growth is not None:
             query = ops.multiply(query, rotation.growth)
         if one.shares is None:
-            key = self._append_to_state(_rotate(new[0], rotation, one.head_dim), "key")
+            key = self._append_to_state(rotate(new[0], rotation, one.head_dim), "key")
             new_value = self._append_to_state(new[1], "value")
             self.kept[self.index] = self._repeat(key), self._repeat(new_value)
         key, new_value = self.kept[self.index if one.shares is None else one.shares]
@@ -166,6 +192,14 @@ class OpenVINOAttention:
             )
             weights = ops.softmax(ops.add(bend(scores, one.softcap), mask), -1)
             return ops.matmul(weights, value, transpose_a=False, transpose_b=False)
+        if one.sinks is not None:
+            shape = integers(1, -1, 1, 1)
+            sinks = self.weights.vector(one.sinks.name)
+            sinks = ops.reshape(sinks, shape, special_zero=False).output(0)
+            inputs = [query, key, value, mask, ops.constant(scale), sinks]
+            # the Python function of this operator knows no sinks
+            make = NodeFactory("opset13").create
+            return make("ScaledDotProductAttention", as_nodes(*inputs), {"causal": False})
         if one.scale == one.head_dim**-0.5:
             return ops.scaled_dot_product_attention(query, key, value, mask)
         return ops.scaled_dot_product_attention(query, key, value, mask, scale)
@@ -219,6 +253,8 @@ class OpenVINOAttention:
     def _append_to_state(self, new: Any, kind: str) -> Any:
         """Append to the state; f32 [batch, kv heads, past + tokens, head_dim]."""
         one = self.mixer
+        if self.inputs.beam_idx is None:
+            return new
         name = f"past_key_values.{self.index}.{kind}present.{self.index}.{kind}"
         past, variable = state(name, (one.kv_heads, -1, one.head_dim), self.inputs)
         past = ops.gather(past, self.inputs.beam_idx, integer(0))

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from openvino import opset15 as ops
 
-from aipc.convert.network import ShortConvolution, Vector
+from aipc.convert.network import ShortConvolution
 from aipc.convert.openvino.operators import GraphInputs, fixed_state, integer, integers, product
 from aipc.convert.openvino.weights import PlaceholderWeights
+from aipc.convert.parts import Vector
 
 _END = np.iinfo(np.int64).max
 

@@ -13,24 +13,48 @@ import numpy as np
 import openvino as ov
 from openvino import opset15 as ops
 
-from aipc.convert.network import Attention, Block, Mixer, Network, ShortConvolution, Vector
+from aipc.convert.feed_forward import Experts, FeedForward
+from aipc.convert.network import Attention, Mixer, Network, ShortConvolution
 from aipc.convert.openvino.attention import (
     KeysValues,
     OpenVINOAttention,
     attention_mask,
     rotation,
+    two_sided_mask,
 )
 from aipc.convert.openvino.convolution import OpenVINOConvolution
 from aipc.convert.openvino.delta import OpenVINODelta
-from aipc.convert.openvino.operators import GraphInputs, bend, integer, integers, norm, product
+from aipc.convert.openvino.experts import mixture
+from aipc.convert.openvino.operators import (
+    ACTIVATIONS,
+    GraphInputs,
+    bend,
+    integer,
+    integers,
+    norm,
+    parameter,
+    product,
+)
 from aipc.convert.openvino.weights import PlaceholderWeights
-
-_ACTIVATIONS = {"silu": ops.swish, "gelu_tanh": lambda value: ops.gelu(value, "TANH")}
+from aipc.convert.parts import Vector
 
 
 def build_graph(network: Network, weights: PlaceholderWeights) -> Any:
     """An ``ov.Model``: token ids in, logits f32 [batch, tokens, vocabulary] out."""
     inputs = _inputs()
+    hidden, states = hidden_states(network, weights, inputs)
+    logits = _logits(hidden, network, weights)
+    logits.output(0).get_tensor().set_names({"logits"})
+    parameters = [inputs.input_ids, inputs.attention_mask, inputs.position_ids, inputs.beam_idx]
+    model = ov.Model([ops.result(logits)], states, parameters, network.model_type)
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def hidden_states(
+    network: Network, weights: PlaceholderWeights, inputs: GraphInputs
+) -> tuple[Any, list[Any]]:
+    """f32 [batch, tokens, hidden] after the last norm, and the assignments to what blocks keep."""
     mixers = _Mixers(network, weights, inputs)
     hidden = _embed(inputs, network, weights)
 
@@ -41,7 +65,8 @@ def build_graph(network: Network, weights: PlaceholderWeights) -> Any:
     for index, block in enumerate(network.blocks):
         update = mixers.build(normed(hidden, block.mixer_norm), block.mixer, index)
         hidden = _add(hidden, normed(update, block.mixer_out_norm), network)
-        update = _feed_forward(normed(hidden, block.feed_forward_norm), block, network, weights)
+        update = normed(hidden, block.feed_forward_norm)
+        update = _feed_forward(update, block.feed_forward, network, weights)
         hidden = _add(hidden, normed(update, block.feed_forward_out_norm), network)
         if block.token_gate is not None:
             gate = _activate(product(hidden, block.token_gate.gate, weights), network)
@@ -50,13 +75,7 @@ def build_graph(network: Network, weights: PlaceholderWeights) -> Any:
             hidden = ops.add(hidden, normed(update, block.token_gate.out_norm))
         if block.scale is not None:
             hidden = ops.multiply(hidden, weights.vector(block.scale.name))
-    hidden = normed(hidden, network.final_norm)
-    logits = _logits(hidden, network, weights)
-    logits.output(0).get_tensor().set_names({"logits"})
-    parameters = [inputs.input_ids, inputs.attention_mask, inputs.position_ids, inputs.beam_idx]
-    model = ov.Model([ops.result(logits)], mixers.states, parameters, network.model_type)
-    model.validate_nodes_and_infer_types()
-    return model
+    return normed(hidden, network.final_norm), mixers.states
 
 
 class _Mixers:
@@ -65,7 +84,8 @@ class _Mixers:
     def __init__(self, network: Network, weights: PlaceholderWeights, inputs: GraphInputs) -> None:
         self._epsilon = network.norm_epsilon
         self._weights, self._inputs = weights, inputs
-        self._masks = {one.window: attention_mask(inputs, one.window) for one in network.attentions}
+        mask = attention_mask if network.causal else two_sided_mask
+        self._masks = {one.window: mask(inputs, one.window) for one in network.attentions}
         self._rotations = {rope: rotation(inputs, rope) for rope in network.ropes}
         self._kept: dict[int, KeysValues] = {}
         self.states: list[Any] = []
@@ -89,15 +109,10 @@ class _Mixers:
 
 
 def _inputs() -> GraphInputs:
-    def parameter(name: str, shape: list[int], kind: Any) -> Any:
-        node = ops.parameter(shape, kind, name=name)
-        node.output(0).get_tensor().set_names({name})
-        return node
-
     return GraphInputs(
-        input_ids=parameter("input_ids", [-1, -1], np.int64),
-        attention_mask=parameter("attention_mask", [-1, -1], np.int64),
-        position_ids=parameter("position_ids", [-1, -1], np.int64),
+        input_ids=parameter("input_ids", [-1, -1]),
+        attention_mask=parameter("attention_mask", [-1, -1]),
+        position_ids=parameter("position_ids", [-1, -1]),
         beam_idx=parameter("beam_idx", [-1], np.int32),
     )
 
@@ -131,7 +146,7 @@ def _token_inputs(
 
 
 def _activate(gate: Any, network: Network) -> Any:
-    return _ACTIVATIONS[network.activation](gate)
+    return ACTIVATIONS[network.activation](gate)
 
 
 def _add(hidden: Any, update: Any, network: Network) -> Any:
@@ -141,16 +156,26 @@ def _add(hidden: Any, update: Any, network: Network) -> Any:
 
 
 def _logits(hidden: Any, network: Network, weights: PlaceholderWeights) -> Any:
-    logits = product(hidden, network.head, weights)
+    logits = product(hidden, network.head, weights, network.head_bias)
     if network.logits_scale != 1.0:
         logits = ops.multiply(logits, np.float32(network.logits_scale))
     cap = network.logits_softcap
     return logits if cap is None else bend(logits, cap)
 
 
-def _feed_forward(value: Any, block: Block, network: Network, weights: PlaceholderWeights) -> Any:
-    both = product(value, block.gate_up, weights, block.gate_up_bias)
-    halves = ops.variadic_split(both, integer(2), integers(block.down.columns, block.down.columns))
+def _feed_forward(
+    value: Any, one: FeedForward | Experts, network: Network, weights: PlaceholderWeights
+) -> Any:
+    if isinstance(one, Experts):
+        update = mixture(value, one, network, weights)
+        if one.shared is None:
+            return update
+        made = _feed_forward(value, one.shared.feed_forward, network, weights)
+        if one.shared.gate is not None:
+            made = ops.multiply(made, ops.sigmoid(product(value, one.shared.gate, weights)))
+        return ops.add(update, made)
+    both = product(value, one.gate_up, weights, one.gate_up_bias)
+    halves = ops.variadic_split(both, integer(2), integers(one.down.columns, one.down.columns))
     gate = _activate(halves.output(0), network)
     gated = ops.multiply(gate, halves.output(1))
-    return product(gated, block.down, weights, block.down_bias)
+    return product(gated, one.down, weights, one.down_bias)

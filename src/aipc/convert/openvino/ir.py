@@ -7,13 +7,15 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from aipc.artifact.files import OPENVINO_MODEL, OPENVINO_WEIGHTS
 from aipc.convert.layout import Layout
+from aipc.convert.openvino.weights import PlaceholderWeights
 from aipc.errors import ConversionError
 
 _NEARLY_NOTHING = 2**20  # bytes free on a disk that is full
@@ -52,18 +54,36 @@ def check_whole(xml: Path) -> None:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Raise the system's error where the disk is full: OpenVINO's stream errors name no cause."""
+def explained(path: Path, needed: int = _NEARLY_NOTHING) -> Iterator[None]:
+    """Raise the system's error where the disk is full: OpenVINO's stream errors name no cause.
+
+    ``needed`` bytes are what OpenVINO writes here at most.
+    """
     try:
         yield
     except RuntimeError as error:
-        if shutil.disk_usage(path.parent).free < _NEARLY_NOTHING:
+        if shutil.disk_usage(path.parent).free < needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise _failed(path, str(error).splitlines()[-1]) from error
 
 
 def _failed(path: Path, reason: str) -> ConversionError:
     return ConversionError(f"OpenVINO could not write '{path.name}' ({reason})", "try again")
+
+
+def draft_bytes(layout: Layout) -> int:
+    """What `write_xml` writes on its way, and removes: of placeholders of one size the first."""
+    return sum({array.nbytes for array in layout.arrays()})
+
+
+def write_graph(build: Callable[[PlaceholderWeights], Any], layout: Layout, folder: Path) -> None:
+    """Write what ``build`` makes on placeholders into ``folder``, which holds the weights.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    placeholders = PlaceholderWeights(layout)  # holds the memory of the graph's constants
+    write_xml(build(placeholders), layout, folder / OPENVINO_MODEL, folder / OPENVINO_WEIGHTS)
 
 
 def write_xml(model: Any, layout: Layout, xml: Path, weights: Path) -> None:
@@ -79,7 +99,7 @@ def write_xml(model: Any, layout: Layout, xml: Path, weights: Path) -> None:
 
     with tempfile.TemporaryDirectory(dir=xml.parent) as scratch:
         draft, constants = Path(scratch, "draft.xml"), Path(scratch, "draft.bin")
-        with explained(xml):
+        with explained(xml, _NEARLY_NOTHING + draft_bytes(layout)):
             ov.serialize(model, draft, constants)
         tree = ET.parse(draft)  # noqa: S314 - OpenVINO wrote it just now
         for layer in tree.iter("layer"):  # numbered from 0, so that the same graph is the same file

@@ -5,6 +5,7 @@ This module loads OpenVINO: import it at use.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +13,35 @@ import numpy as np
 import openvino as ov
 from openvino import opset15 as ops
 from openvino.op.util import Variable, VariableInfo
+from openvino.utils.node_factory import NodeFactory
+from openvino.utils.types import as_nodes
 
-from aipc.convert.network import Matrix, Vector
+from aipc.artifact.lora import PRODUCT
 from aipc.convert.openvino.weights import PlaceholderWeights
+from aipc.convert.parts import Matrix, Vector
 
 
 @dataclass(frozen=True)
 class GraphInputs:
+    """Without a ``beam_idx`` a graph keeps nothing from one call to the next."""
+
     input_ids: Any  # i64 [batch, tokens]
     attention_mask: Any  # i64 [batch, past + tokens]
     position_ids: Any  # i64 [batch, tokens]
     beam_idx: Any  # i32 [batch]
+
+
+def parameter(name: str, shape: list[int], kind: Any = np.int64) -> Any:
+    """An input of that name; an axis of -1 is of any size."""
+    node = ops.parameter(shape, kind, name=name)
+    node.output(0).get_tensor().set_names({name})
+    return node
+
+
+def counted_positions(attention_mask: Any) -> Any:
+    """i64 [batch, tokens]: how many tokens lie before each, padding on either side left out."""
+    counted = ops.cum_sum(attention_mask, integer(1))
+    return ops.maximum(ops.subtract(counted, integer(1)), integer(0))
 
 
 def integer(value: int) -> Any:
@@ -39,19 +58,34 @@ def bend(scores: Any, cap: float) -> Any:
     return ops.multiply(ops.tanh(ops.multiply(scores, np.float32(1 / cap))), np.float32(cap))
 
 
+def _silu(value: Any) -> Any:
+    """Without the beta that the Python function always adds: experts are recognized so alone."""
+    return NodeFactory("opset4").create("Swish", as_nodes(value), {})
+
+
+ACTIVATIONS: Mapping[str, Callable[[Any], Any]] = {
+    "silu": _silu,
+    "gelu_tanh": lambda value: ops.gelu(value, "TANH"),
+}
+
+
 def product(
     value: Any, matrix: Matrix, weights: PlaceholderWeights, bias: Vector | None = None
 ) -> Any:
     node = ops.matmul(value, weights.matrix(matrix.name), transpose_a=False, transpose_b=True)
-    node.set_friendly_name(f"{matrix.name}.product")
+    node.set_friendly_name(PRODUCT.format(matrix.name))
     return node if bias is None else ops.add(node, weights.vector(bias.name))
 
 
 def norm(value: Any, weight: Vector | None, epsilon: float, weights: PlaceholderWeights) -> Any:
-    """Root mean square norm, in the form that OpenVINO's RMSFusion recognizes."""
+    """Root mean square norm, in the form that OpenVINO's RMSFusion recognizes; or a layer norm."""
     if weight is None:
         return value
-    return ops.multiply(unit_norm(value, epsilon), weights.vector(weight.name))
+    if weight.bias is None:
+        return ops.multiply(unit_norm(value, epsilon), weights.vector(weight.name))
+    normed = ops.mvn(value, integers(-1), True, epsilon, "inside_sqrt")
+    normed = ops.multiply(normed, weights.vector(weight.name))
+    return ops.add(normed, weights.vector(weight.bias.name))
 
 
 def unit_norm(value: Any, epsilon: float) -> Any:

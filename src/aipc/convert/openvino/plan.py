@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from aipc.artifact.files import OPENVINO_MODEL, OPENVINO_WEIGHTS
+from aipc.artifact.files import OPENVINO_WEIGHTS
 from aipc.checkpoint import Checkpoint
 from aipc.convert.layout import Layout, lay_out
 from aipc.convert.network import Network
-from aipc.convert.openvino.ir import write_xml
+from aipc.convert.openvino.ir import draft_bytes, write_graph
 from aipc.convert.openvino.tokenizer import write_tokenizer
-from aipc.convert.openvino.weights import OpenVINOPacking, PlaceholderWeights
+from aipc.convert.openvino.weights import OpenVINOPacking
 from aipc.convert.plan import ConversionPlan
 from aipc.convert.recipe import Encoding, Recipe
 from aipc.convert.targets import TARGETS, Target
@@ -22,6 +23,8 @@ from aipc.progress import Progress, silent
 class OpenVINOPlan(ConversionPlan):
     packages = ("openvino", "openvino-tokenizers")
     weights_file = OPENVINO_WEIGHTS
+    steps_per_token = 240
+    steps_per_block = 200_000
 
     @classmethod
     def check(cls, network: Network, target: Target) -> None:
@@ -29,6 +32,13 @@ class OpenVINOPlan(ConversionPlan):
             raise ConversionError(
                 "some of its blocks convolve or remember, which GenAI's pipeline for the NPU "
                 "computes wrongly",
+                "convert it for cpu or gpu",
+            )
+
+        if target.name == "npu" and network.mixtures:
+            raise ConversionError(
+                "it is a mixture of experts, which nobody saw GenAI's pipeline for the NPU compute "
+                "by the active ones alone",
                 "convert it for cpu or gpu",
             )
 
@@ -41,12 +51,14 @@ class OpenVINOPlan(ConversionPlan):
         self.checkpoint.write_text_files(folder)
         write_tokenizer(folder)
 
+    @property
+    def room(self) -> int:
+        return self.nbytes + draft_bytes(self.layout)
+
     def write_graph(self, folder: Path) -> None:
         from aipc.convert.openvino.graph import build_graph
 
-        placeholders = PlaceholderWeights(self.layout)  # holds the memory of the graph's constants
-        graph = build_graph(self.network, placeholders)
-        write_xml(graph, self.layout, folder / OPENVINO_MODEL, folder / OPENVINO_WEIGHTS)
+        write_graph(partial(build_graph, self.network), self.layout, folder)
 
 
 def plan_openvino(

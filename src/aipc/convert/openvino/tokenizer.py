@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,21 +17,24 @@ from aipc.artifact.files import (
     TOKENIZER_CONFIG,
 )
 from aipc.convert.openvino.ir import save
-from aipc.errors import ConversionError
+from aipc.disk import scratch_of_libraries
+from aipc.errors import AipcError, ConversionError
 from aipc.records import read_object
 
 _UNLIMITED = int(1e30)  # transformers' own word for "no longest text"
 _PARSER = "openvino_tokenizers.hf_parser"
 
 
-def write_tokenizer(folder: Path) -> None:
+def write_tokenizer(folder: Path, whole_texts: WholeTexts | None = None) -> None:
     """Convert the ``tokenizer.json`` in ``folder``; write both models beside it.
 
     Raises:
         ConversionError: when OpenVINO Tokenizers can't convert this tokenizer.
     """
     try:
-        both = _convert(FastTokenizer(folder))
+        both = _convert(FastTokenizer(folder, whole_texts))
+    except AipcError:
+        raise
     except Exception as error:  # the converter raises errors of any kind
         raise ConversionError(
             "OpenVINO Tokenizers can't convert this model's tokenizer",
@@ -38,6 +42,16 @@ def write_tokenizer(folder: Path) -> None:
         ) from error
     for model, name in zip(both, (OPENVINO_TOKENIZER, OPENVINO_DETOKENIZER), strict=True):
         save(model, folder / name)
+
+
+@dataclass(frozen=True)
+class WholeTexts:
+    """Of a network that reads whole texts: what else its tokenizer has to give."""
+
+    longest: int
+    """Tokens after which the vendor's own tools cut a text."""
+    has_types: bool
+    """Whether the network is told which of a pair's texts each token is of."""
 
 
 class FastTokenizer:
@@ -48,14 +62,18 @@ class FastTokenizer:
     """
 
     is_fast = True
-    model_input_names = ("input_ids", "attention_mask")
-    model_max_length = _UNLIMITED
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, whole_texts: WholeTexts | None = None) -> None:
         from tokenizers import AddedToken, Tokenizer, processors
 
         config = read_object(folder / TOKENIZER_CONFIG)
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        self.model_input_names: tuple[str, ...] = ("input_ids", "attention_mask")
+        self.model_max_length = _UNLIMITED
+        if whole_texts is not None:
+            self.model_max_length = whole_texts.longest
+            if whole_texts.has_types:
+                self.model_input_names = ("input_ids", "token_type_ids", "attention_mask")
         padding = self._tokenizer.padding or {}
         self.padding_side = padding.get("direction", "right")
         self.truncation_side = (self._tokenizer.truncation or {}).get("direction", "right")
@@ -117,11 +135,12 @@ def _convert(tokenizer: FastTokenizer) -> tuple[Any, Any]:
     from openvino_tokenizers import utils
 
     wanted = utils.TokenzierConversionParams(with_detokenizer=True)
-    both = _parser().convert_fast_tokenizer(tokenizer, wanted)
-    for model in both:
-        utils.update_rt_info_with_params(model, tokenizer, wanted)
-        utils.update_rt_info_with_environment(model)
-        utils.update_rt_info_with_processor_template(model, tokenizer)
+    with scratch_of_libraries(ConversionError):
+        both = _parser().convert_fast_tokenizer(tokenizer, wanted)
+        for model in both:
+            utils.update_rt_info_with_params(model, tokenizer, wanted)
+            utils.update_rt_info_with_environment(model)
+            utils.update_rt_info_with_processor_template(model, tokenizer)
     encode, decode = both
     ids = ov.Type.i64
     return utils.change_outputs_type(encode, ids), utils.change_inputs_type(decode, ids)

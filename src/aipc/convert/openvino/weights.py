@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aipc.convert.layout import Array, ArrayType, Layout, MatrixTypes, StoredMatrix
-from aipc.convert.network import Matrix
+from aipc.convert.parts import Matrix
 from aipc.convert.quantizers.rtn import Quantized, pack_nibbles
 from aipc.convert.recipe import Encoding
 
@@ -21,17 +21,20 @@ _NUMPY = {"f32": "f4", "f16": "f2", "i8": "i1", "u8": "u1", "i4": "u1", "u4": "u
 
 
 class OpenVINOPacking:
-    """Codes [rows, groups, group] in OpenVINO's own element types, float16 scales."""
+    """Codes [rows, groups, group] in OpenVINO's own element types, float16 scales.
+
+    Of several experts there is an axis more in front.
+    """
 
     vector = "f32"
 
     def types(self, matrix: Matrix, encoding: Encoding) -> MatrixTypes:
-        rows, columns = matrix.rows, matrix.columns
+        rows, columns = _rows(matrix), matrix.columns
         if encoding.bits == 16:
-            return MatrixTypes(ArrayType("f16", (rows, columns)))
+            return MatrixTypes(ArrayType("f16", (*rows, columns)))
         groups = columns // encoding.group
-        codes = (rows, columns) if groups == 1 else (rows, groups, encoding.group)
-        scales = (rows, 1) if groups == 1 else (rows, groups, 1)
+        codes = (*rows, columns) if groups == 1 else (*rows, groups, encoding.group)
+        scales = (*rows, 1) if groups == 1 else (*rows, groups, 1)
         sign = "i" if encoding.sym else "u"
         return MatrixTypes(
             ArrayType(f"{sign}{encoding.bits}", codes),
@@ -49,6 +52,12 @@ class OpenVINOPacking:
         return pack_nibbles(zero) if encoding.bits == 4 else zero
 
 
+def _rows(matrix: Matrix) -> tuple[int, ...]:
+    if matrix.experts == 1:
+        return (matrix.rows,)
+    return matrix.experts, matrix.expert_rows
+
+
 class PlaceholderWeights:
     """The float32 value of each stored matrix and vector, as outputs of a graph."""
 
@@ -63,6 +72,8 @@ class PlaceholderWeights:
 
     def matrix(self, name: str) -> Any:
         """An OpenVINO output, f32 [rows, columns], decompressed where it is stored in fewer bits.
+
+        Of several experts [experts, rows of each, columns].
 
         A name always has the same output, so that tied matrices share one constant.
         """
@@ -79,8 +90,9 @@ class PlaceholderWeights:
             if stored.zero is not None:
                 weight = ops.subtract(weight, ops.convert(self._constant(stored.zero), "f16"))
             weight = ops.multiply(weight, self._constant(stored.scale))
-        if len(stored.weight.shape) == 3:
-            shape = np.array([stored.matrix.rows, stored.matrix.columns], np.int64)
+        whole = (*_rows(stored.matrix), stored.matrix.columns)
+        if len(stored.weight.shape) > len(whole):
+            shape = np.array(whole, np.int64)
             weight = ops.reshape(weight, shape, special_zero=False)
         return ops.convert(weight, "f32").output(0)
 

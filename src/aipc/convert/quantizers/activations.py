@@ -7,24 +7,24 @@ any rotary switch that matters here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from aipc.checkpoint import Weights
-from aipc.convert.network import (
-    Attention,
-    Block,
-    Matrix,
-    Mixer,
-    Network,
-    ShortConvolution,
-    Vector,
+from aipc.convert.network import Attention, Block, Mixer, Network, ShortConvolution
+from aipc.convert.parts import Matrix, Vector
+from aipc.convert.quantizers.attention import (
+    CausalAttention,
+    bend,
+    biased,
+    normalized,
+    read_vector,
 )
-from aipc.convert.quantizers.attention import CausalAttention, bend, norm, read_vector, silu
+from aipc.convert.quantizers.feed_forward import ACTIVATIONS, Forward, feed_forward
 from aipc.convert.quantizers.recurrent import DeltaRule, GatedConvolution
 from aipc.convert.quantizers.rtn import Floats
 
@@ -37,15 +37,32 @@ eight times as many tokens no better (docs/convert.md)."""
 def read_matrix(
     checkpoint: Weights, matrix: Matrix, start: int = 0, stop: int | None = None
 ) -> Floats:
-    """Rows [start, stop), float32, of a matrix stacked from its tensors."""
+    """Rows [start, stop), float32, of a matrix stacked from its tensors.
+
+    Of tensors that alternate both bounds are even.
+    """
     stop, found, first = matrix.rows if stop is None else stop, [], 0
-    for tensor in matrix.tensors:
-        height = checkpoint.tensors[tensor].shape[0]
-        low, high = max(start - first, 0), min(stop - first, height)
+    together = 2 if matrix.alternate else 1
+    for index in range(0, len(matrix.tensors), together):
+        tensors = matrix.tensors[index : index + together]
+        height = together * checkpoint.tensors[tensors[0]].shape[0]
+        low, high = (max(start - first, 0), min(stop - first, height))
         if low < high:
-            found.append(checkpoint.rows(tensor, low, high))
+            low, high = low // together, high // together
+            found.append(in_turn([checkpoint.rows(tensor, low, high) for tensor in tensors]))
         first += height
     return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+_Number = TypeVar("_Number", bound=np.generic)
+
+
+def in_turn(parts: Sequence[npt.NDArray[_Number]]) -> npt.NDArray[_Number]:
+    """The rows of several arrays of one shape: the first of each, the second of each ..."""
+    if len(parts) == 1:
+        return parts[0]
+    joined = np.stack(parts, axis=1)
+    return joined.reshape(-1, *joined.shape[2:])
 
 
 def row_ranges(rows: int, columns: int, weights: int) -> Iterator[tuple[int, int]]:
@@ -54,17 +71,14 @@ def row_ranges(rows: int, columns: int, weights: int) -> Iterator[tuple[int, int
     return ((start, min(start + height, rows)) for start in range(0, rows, height))
 
 
-Forward: TypeAlias = Generator[tuple[Matrix, Floats], Floats, None]
-"""Yields a matrix and its inputs [tokens, columns], is sent their product [tokens, rows]."""
-
-
 def matrix_inputs(
     checkpoint: Weights, network: Network, ids: npt.NDArray[np.int64]
 ) -> Iterator[tuple[Matrix, Floats]]:
     """Each matrix of the blocks, then the head, with its inputs float32 [tokens, columns].
 
-    Matrices come in the order of use; ``ids`` are [windows, tokens].  The inputs are those of the
-    float network, not of one whose earlier matrices are quantized.
+    Of a matrix of several experts each expert's rows by themselves, with the inputs that the router
+    gives it.  Matrices come in the order of use; ``ids`` are [windows, tokens].
+    The inputs are those of the float network, not of one whose earlier matrices are quantized.
 
     Raises:
         CheckpointError: a checkpoint that can't be read on.
@@ -88,8 +102,7 @@ def forward(checkpoint: Weights, network: Network, ids: npt.NDArray[np.int64]) -
     for index, block in enumerate(network.blocks):
         state = _State(hidden, of_tokens[index], kept, index, ids.shape[1])
         yield from _block_forward(checkpoint, network, block, state)
-    weight = read_vector(checkpoint, network.final_norm)
-    yield network.head, norm(hidden, weight, network.norm_epsilon)
+    yield network.head, normalized(checkpoint, hidden, network.final_norm, network.norm_epsilon)
 
 
 def random_tokens(network: Network) -> npt.NDArray[np.int64]:
@@ -119,8 +132,7 @@ def _token_inputs(
         return [None] * count
     projected = (yield one.projection, hidden) / np.float32(np.sqrt(network.hidden))
     shape = len(hidden), count, one.width
-    weight = read_vector(checkpoint, one.norm)
-    normed = norm(projected.reshape(shape), weight, network.norm_epsilon)
+    normed = normalized(checkpoint, projected.reshape(shape), one.norm, network.norm_epsilon)
     looked_up = _look_up(checkpoint, one.embedding, ids).reshape(shape)
     both = (normed + looked_up * np.float32(np.sqrt(one.width))) / np.float32(np.sqrt(2))
     return list(both.transpose(1, 0, 2))
@@ -145,12 +157,7 @@ def _block_forward(checkpoint: Weights, network: Network, block: Block, state: _
     hidden = state.hidden
 
     def normed(values: Floats, vector: Vector | None) -> Floats:
-        if vector is None:
-            return values
-        return norm(values, read_vector(checkpoint, vector), network.norm_epsilon)
-
-    def biased(values: Floats, vector: Vector | None) -> Floats:
-        return values if vector is None else values + read_vector(checkpoint, vector)
+        return normalized(checkpoint, values, vector, network.norm_epsilon)
 
     scale = np.float32(network.residual_scale)
     mixer = block.mixer
@@ -161,18 +168,15 @@ def _block_forward(checkpoint: Weights, network: Network, block: Block, state: _
     windows = np.split(joint, len(joint) // state.window)
     mixed = np.concatenate([mix(one) for one in windows])
     del joint, windows
-    update = biased((yield mixer.out, mixed), mixer.out_bias)
+    update = biased(checkpoint, (yield mixer.out, mixed), mixer.out_bias)
     del mixed
     hidden += normed(update, block.mixer_out_norm) * scale
-    both = yield block.gate_up, normed(hidden, block.feed_forward_norm)
-    gate, up = np.split(biased(both, block.gate_up_bias), 2, axis=1)
-    gated = _ACTIVATIONS[network.activation](gate)
-    gated *= up
-    del both, gate, up
-    update = biased((yield block.down, gated), block.down_bias)
+    inputs = normed(hidden, block.feed_forward_norm)
+    update = yield from feed_forward(checkpoint, network, block.feed_forward, inputs)
+    del inputs
     hidden += normed(update, block.feed_forward_out_norm) * scale
     if block.token_gate is not None and state.of_token is not None:
-        gate = _ACTIVATIONS[network.activation]((yield block.token_gate.gate, hidden))
+        gate = ACTIVATIONS[network.activation]((yield block.token_gate.gate, hidden))
         update = yield block.token_gate.out, gate * state.of_token
         hidden += normed(update, block.token_gate.out_norm)
     if block.scale is not None:
@@ -213,17 +217,8 @@ def mean_square(inputs: Floats) -> Floats:
     return total / np.float32(len(inputs))
 
 
-def _gelu_tanh(values: Floats) -> Floats:
-    inner = np.float32(np.sqrt(2 / np.pi)) * (values + np.float32(0.044715) * values**3)
-    active: Floats = values * np.float32(0.5) * (1 + np.tanh(inner))
-    return active
-
-
-_ACTIVATIONS = {"silu": silu, "gelu_tanh": _gelu_tanh}
-
-
-def logits(network: Network, product: Floats) -> Floats:
+def logits(checkpoint: Weights, network: Network, product: Floats) -> Floats:
     """The scores of the next token from the product of the head."""
-    product = product * np.float32(network.logits_scale)
+    product = biased(checkpoint, product, network.head_bias) * np.float32(network.logits_scale)
     cap = network.logits_softcap
     return product if cap is None else bend(product, cap)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from aipc.checkpoint import Weights
-from aipc.convert.network import Attention, Network, Vector
+from aipc.convert.network import Attention, Network
+from aipc.convert.parts import Vector
 from aipc.convert.quantizers.rtn import Floats
 from aipc.convert.rope import Rope
 
@@ -23,6 +24,23 @@ def norm(hidden: Floats, weight: Floats, epsilon: float) -> Floats:
     square = np.square(hidden).mean(axis=-1, keepdims=True)
     normed: Floats = hidden / np.sqrt(square + np.float32(epsilon)) * weight
     return normed
+
+
+def normalized(
+    checkpoint: Weights, values: Floats, weight: Vector | None, epsilon: float
+) -> Floats:
+    """Values after a norm, or a layer norm, as the weight says; as they are without one."""
+    if weight is None:
+        return values
+    if weight.bias is None:
+        return norm(values, read_vector(checkpoint, weight), epsilon)
+    values = values - values.mean(axis=-1, keepdims=True)
+    normed = norm(values, read_vector(checkpoint, weight), epsilon)
+    return normed + read_vector(checkpoint, weight.bias)
+
+
+def biased(checkpoint: Weights, values: Floats, bias: Vector | None) -> Floats:
+    return values if bias is None else values + read_vector(checkpoint, bias)
 
 
 def sigmoid(values: Floats) -> Floats:
@@ -43,7 +61,7 @@ def bend(scores: Floats, cap: float) -> Floats:
 
 
 class CausalAttention:
-    """One block's causal attention over windows of ``tokens`` tokens."""
+    """One block's attention over windows of ``tokens`` tokens."""
 
     def __init__(self, checkpoint: Weights, network: Network, one: Attention, tokens: int) -> None:
         source = one if one.shares is None else network.blocks[one.shares].mixer
@@ -56,11 +74,14 @@ class CausalAttention:
             for vector in (one.bias, one.query_norm, one.key_norm)
         )
         self._value_norm = np.ones(one.head_dim, np.float32) if one.norms_values else None
+        sinks = None if one.sinks is None else read_vector(checkpoint, one.sinks)
+        self._sinks = None if sinks is None else sinks[:, None, None]
         rope = one.rope
         self._rotation = None if rope is None else _rotation(rope, tokens)
         self._growth = None if rope is None else _growth(rope, tokens)
         distance = np.arange(tokens)[:, None] - np.arange(tokens)[None, :]
-        self._masked = (distance < 0) | (distance >= (one.window or tokens))
+        ahead = distance < 0 if network.causal else False
+        self._masked = ahead | (np.abs(distance) >= (one.window or tokens))
 
     def __call__(self, joint: Floats) -> Floats:
         """float32 [tokens, heads * head_dim] of a window's joint query, key and value."""
@@ -70,13 +91,24 @@ class CausalAttention:
         if self._attention.softcap is not None:
             scores = bend(scores, self._attention.softcap)
         scores[:, self._masked] = -np.inf
-        scores -= scores.max(axis=-1, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=-1, keepdims=True)
+        scores = self._shares(scores)
         attended: Floats = (scores @ value).transpose(1, 0, 2)
         if gate is not None:
             attended = attended * sigmoid(gate)
         return attended.reshape(len(joint), -1)
+
+    def _shares(self, scores: Floats) -> Floats:
+        """Softmax of scores [heads, tokens, tokens], which are overwritten."""
+        greatest = scores.max(axis=-1, keepdims=True)
+        if self._sinks is not None:
+            greatest = np.maximum(greatest, self._sinks)
+        scores -= greatest
+        np.exp(scores, out=scores)
+        total = scores.sum(axis=-1, keepdims=True)
+        if self._sinks is not None:
+            total = total + np.exp(self._sinks - greatest)
+        scores /= total
+        return scores
 
     def _split(self, joint: Floats) -> tuple[Floats, Floats | None, Floats, Floats]:
         """Query, gate [tokens, heads, head_dim] or None, key and value.
@@ -120,9 +152,9 @@ class CausalAttention:
 
 def _rotation(rope: Rope, tokens: int) -> tuple[Floats, Floats]:
     """Cosine and sine, each float32 [tokens, dimensions]."""
-    frequencies = np.array(rope.frequencies * 2)
-    angles = np.arange(tokens)[:, None] * frequencies[None, :]
-    cosine, sine = np.cos(angles) * rope.magnitude, np.sin(angles) * rope.magnitude
+    frequencies, magnitude = rope.within(tokens)
+    angles = np.arange(tokens)[:, None] * np.array(frequencies * 2)[None, :]
+    cosine, sine = np.cos(angles) * magnitude, np.sin(angles) * magnitude
     return cosine.astype(np.float32), sine.astype(np.float32)
 
 

@@ -18,7 +18,9 @@ from threadpoolctl import threadpool_limits
 
 from aipc.checkpoint import TensorInfo, Weights
 from aipc.checkpoint.tensors import GridCodes
-from aipc.convert.network import Block, Matrix, Network, Vector
+from aipc.convert.feed_forward import FeedForward
+from aipc.convert.network import Block, Network
+from aipc.convert.parts import Matrix, Vector
 from aipc.convert.quantizers.activations import (
     matrix_inputs,
     read_matrix,
@@ -146,14 +148,20 @@ class Folded:
 
     def _fold(self, block: Block, matrix: Matrix, scale: Floats) -> None:
         self._factors |= dict.fromkeys(matrix.tensors, scale)
-        if matrix is block.down:
-            gate = np.ones(block.gate_up.rows - len(scale), np.float32)
-            self._divide(block.gate_up, np.concatenate([gate, scale]))
-            self._divide(block.gate_up_bias, np.concatenate([gate, scale]))
-        elif matrix is block.gate_up:
-            self._divide(block.feed_forward_norm, scale)
-        else:
+        if matrix is block.mixer.projection:
             self._divide(block.mixer_norm, scale)
+        elif isinstance(block.feed_forward, FeedForward):
+            self._fold_feed_forward(block, block.feed_forward, matrix, scale)
+
+    def _fold_feed_forward(
+        self, block: Block, one: FeedForward, matrix: Matrix, scale: Floats
+    ) -> None:
+        if matrix is one.gate_up:
+            self._divide(block.feed_forward_norm, scale)
+            return
+        gate = np.ones(one.gate_up.rows - len(scale), np.float32)
+        self._divide(one.gate_up, np.concatenate([gate, scale]))
+        self._divide(one.gate_up_bias, np.concatenate([gate, scale]))
 
     def _divide(self, whole: Matrix | Vector | None, divisor: Floats) -> None:
         """Cut a divisor [rows] up among the tensors that a matrix or vector is stacked from."""
@@ -171,10 +179,12 @@ class Folded:
 def foldable(block: Block) -> Iterator[Matrix]:
     """The block's matrices whose inputs can be divided where they are made.
 
-    Attention's output can't where query heads share a value head, nor hidden states without a norm.
+    Attention's output can't where query heads share a value head, nor hidden states without a norm,
+    nor what several experts and their router have in common.
     """
-    if block.mixer_norm is not None:
+    if block.mixer_norm is not None and block.mixer_norm.bias is None:
         yield block.mixer.projection
-    if block.feed_forward_norm is not None:
-        yield block.gate_up
-    yield block.down
+    if isinstance(block.feed_forward, FeedForward):
+        if block.feed_forward_norm is not None:
+            yield block.feed_forward.gate_up
+        yield block.feed_forward.down

@@ -7,6 +7,7 @@ divergence is no worse, and the order of the matrices does not matter).
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +16,8 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from aipc.checkpoint import Weights
-from aipc.convert.network import Matrix, Network
+from aipc.convert.network import Network
+from aipc.convert.parts import Matrix
 from aipc.convert.quantizers.activations import (
     forward,
     matrix_inputs,
@@ -66,6 +68,8 @@ def quantize_calibrated(
     prepare: Prepare,
 ) -> Iterator[tuple[Matrix, Quantized]]:
     """The matrices of the blocks and the head that have 4 bits, in the network's order.
+
+    Of several experts each one's rows by themselves, as `activations.forward` gives them.
 
     The embedding is not among them: its rows are looked up, never multiplied.  In memory at once:
     the codes of two matrices, what ``prepare`` makes for them, and what `activations.forward` holds
@@ -180,17 +184,19 @@ def measure_quantization_error(
 ) -> dict[Matrix, float]:
     """The `quantization_error` of each block matrix of fewer than 16 bits in ``encodings``.
 
-    With the scales of plain rounding: only the ranking is used, and it is fast.  Raises the errors
-    of `quantize_calibrated`.
+    With the scales of plain rounding: only the ranking is used, and it is fast.  Of several experts
+    their mean.  Raises the errors of `quantize_calibrated`.
     """
-    errors: dict[Matrix, float] = {}
+    errors: dict[str, list[float]] = defaultdict(list)
     for matrix, inputs in matrix_inputs(checkpoint, network, ids):
         encoding = encodings[matrix.name]
         if encoding.bits < 16 and matrix is not network.head and not encoding.carried:
             with naming(matrix.tensors[0], encoding.bits):
                 parts = _rounded(checkpoint, matrix, encoding)
-                errors[matrix] = quantization_error(parts, importance_of(inputs))
-    return errors
+                error = quantization_error(parts, importance_of(inputs))
+                errors[matrix.name].append(error)
+    whole = {matrix.name: matrix for matrix in network.matrices()}
+    return {whole[name]: sum(found) / len(found) for name, found in errors.items()}
 
 
 def _rounded(

@@ -12,13 +12,20 @@ and 1.8e11 multiplications), and a weight takes 2 rank multiplications instead o
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aipc.convert.quantizers.rtn import Floats, Quantized, code_range, reciprocal
+from aipc.convert.quantizers.rtn import (
+    Floats,
+    InfiniteInputs,
+    Quantized,
+    code_range,
+    reciprocal,
+)
 from aipc.convert.quantizers.search import importance_of, searched
 
 RANK = 512  # on the small real model as good as no limit (KL divergence, 2,048 tokens)
@@ -84,11 +91,17 @@ def _largest_directions(inputs: Floats) -> Floats:
 def _cholesky(moment: npt.NDArray[Any], precision: float) -> npt.NDArray[np.floating[Any]]:
     """Lower float64 factor of a matrix that may be singular, as of tokens that are repeated.
 
-    It may be all zeros too, as what a matrix of zeros makes.
+    It may be all zeros too, as what a matrix of zeros makes.  ``precision`` is that of the moment,
+    relative to its trace; where many tokens are alike, float32 sums are less precise.
     """
     wide = moment.astype(np.float64)
-    wide[np.diag_indices(len(wide))] += max(precision * np.trace(wide), np.finfo(np.float64).tiny)
-    return np.linalg.cholesky(wide)
+    diagonal = np.diag_indices(len(wide))
+    damping = max(precision * np.trace(wide), np.finfo(np.float64).tiny)
+    for times in (1, 99, 9900):  # 1, 100 and 10,000 in all
+        wide[diagonal] += times * damping
+        with suppress(np.linalg.LinAlgError):
+            return np.linalg.cholesky(wide)
+    raise InfiniteInputs
 
 
 def factorize(factor: Floats, rest: Floats) -> tuple[Floats, Floats]:

@@ -15,17 +15,24 @@ from typing import Any
 
 from aipc.devices.adapters import Adapter
 from aipc.devices.counters.counter import Counter, Reading, share
+from aipc.devices.makers import makers
 from aipc.devices.system.windows import registry_keys
 
 _DOUBLE = 0x200  # PDH_FMT_DOUBLE
 _MORE_DATA = 0x800007D2  # PDH_MORE_DATA
+_VALID = (0, 1)  # PDH_CSTATUS_VALID_DATA, PDH_CSTATUS_NEW_DATA
+_TRIES = 5  # processes come between asking for the size and for the values
+_PLAUSIBLE = 150.0
+"""Percent of one engine for one process.  More was never computed: drivers report it when they
+account late (1,413 on an Arc 130V) or when their counter runs backwards (279,947, the same)."""
 
 BUSY = r"\GPU Engine(*)\Utilization Percentage"
 OWN_MEMORY = r"\GPU Adapter Memory(*)\Dedicated Usage"
 SHARED_MEMORY = r"\GPU Adapter Memory(*)\Shared Usage"
 _LUID = re.compile(r"luid_0x([0-9A-Fa-f]{8})_0x([0-9A-Fa-f]{8})")
-_GRAPHICS = "engtype_3D"
+_GRAPHICS = "engtype_3d"
 _ENGINE = re.compile(r"_phys_\d+_eng_\d+")
+_MICROSOFT = 0x1414
 Sample = Mapping[str, Mapping[str, float]]
 
 
@@ -61,15 +68,22 @@ class Query:
         return counter
 
     def _values(self, counter: Any) -> Iterator[tuple[str, float]]:
+        """Of each instance that has a valid value."""
         size, count = ctypes.c_uint32(0), ctypes.c_uint32(0)
-        read = self._pdh.PdhGetFormattedCounterArrayW
-        status = read(counter, _DOUBLE, ctypes.byref(size), ctypes.byref(count), None)
-        if status & 0xFFFFFFFF != _MORE_DATA:
+        buffer = None
+        for _ in range(_TRIES):
+            status = self._pdh.PdhGetFormattedCounterArrayW(
+                counter, _DOUBLE, ctypes.byref(size), ctypes.byref(count), buffer
+            )
+            if status & 0xFFFFFFFF != _MORE_DATA:
+                break
+            buffer = ctypes.create_string_buffer(size.value)
+        if status or buffer is None:
             return
-        buffer = ctypes.create_string_buffer(size.value)
-        if not read(counter, _DOUBLE, ctypes.byref(size), ctypes.byref(count), buffer):
-            items = ctypes.cast(buffer, ctypes.POINTER(Item))
-            yield from ((items[at].name, items[at].value) for at in range(count.value))
+        items = ctypes.cast(buffer, ctypes.POINTER(Item))
+        for item in items[: count.value]:
+            if item.status in _VALID and item.name:
+                yield item.name, item.value
 
 
 def _library() -> Any:
@@ -141,10 +155,12 @@ def windows_counters(adapters: Sequence[Adapter]) -> tuple[Counter, ...]:
     except OSError:
         return ()
     samples = Samples(query.sample)
-    numbered = adapters_by_luid(registry_keys(r"SOFTWARE\Microsoft\DirectX"), adapters)
+    keys = [values for _, values in registry_keys(r"SOFTWARE\Microsoft\DirectX")]
+    numbered = adapters_by_luid(keys, adapters)
+    others = {*numbered, *_luids_of_software(keys)}
     of_adapters = [AdapterCounter(luid, one, samples) for luid, one in numbered.items()]
     of_npus = [
-        AdapterCounter(None, one, samples, numbered)
+        AdapterCounter(None, one, samples, others)
         for one in adapters
         if one.kind == "npu" and one not in numbered.values()
     ]
@@ -152,16 +168,44 @@ def windows_counters(adapters: Sequence[Adapter]) -> tuple[Counter, ...]:
 
 
 def adapters_by_luid(
-    keys: Iterable[tuple[str, Mapping[str, Any]]], adapters: Sequence[Adapter]
+    keys: Iterable[Mapping[str, Any]], adapters: Sequence[Adapter]
 ) -> Mapping[int, Adapter]:
-    """Windows keeps (AdapterLuid, Description) of each adapter that DirectX knows."""
-    by_name = {adapter.name: adapter for adapter in adapters}
-    found = {}
-    for _, values in keys:
-        luid, name = values.get("AdapterLuid"), values.get("Description")
-        if isinstance(luid, int) and name in by_name:
-            found[luid] = by_name[name]
+    """Windows keeps what DirectX knows of an adapter, also of ones that it knew before.
+
+    A key has AdapterLuid, Description, VendorId, DeviceId, and LastSeen (100 ns since 1601): the
+    number is another one after each start, and the newest is the one that holds.
+    """
+    found, left = {}, list(adapters)
+    for values in sorted(keys, key=_last_seen, reverse=True):
+        luid = values.get("AdapterLuid")
+        adapter = next((one for one in left if _is_of(values, one)), None)
+        if isinstance(luid, int) and adapter is not None:
+            found[luid] = adapter
+            left.remove(adapter)
     return found
+
+
+def _last_seen(values: Mapping[str, Any]) -> int:
+    seen = values.get("LastSeen")
+    return seen if isinstance(seen, int) else 0
+
+
+def _is_of(values: Mapping[str, Any], adapter: Adapter) -> bool:
+    if values.get("Description") == adapter.name:
+        return True
+    vendor, device = values.get("VendorId"), values.get("DeviceId")
+    if not isinstance(vendor, int) or not isinstance(device, int):
+        return False
+    maker = makers().get(f"0x{vendor:04x}")
+    is_made = maker is not None and maker.name == adapter.maker
+    return is_made and f"0x{device:04x}" == adapter.device_id
+
+
+def _luids_of_software(keys: Iterable[Mapping[str, Any]]) -> Iterator[int]:
+    """Those of Windows' own renderer, which is no device."""
+    for values in keys:
+        if values.get("VendorId") == _MICROSOFT and isinstance(values.get("AdapterLuid"), int):
+            yield values["AdapterLuid"]
 
 
 def luid_of(instance: str) -> int | None:
@@ -173,15 +217,20 @@ def luid_of(instance: str) -> int | None:
 def luid_without_graphics(instances: Mapping[str, float], others: Collection[int]) -> int | None:
     """The number of the only adapter, besides ``others``, that has engines and none for 3D."""
     seen = {luid_of(name) for name in instances} - {None, *others}
-    seen -= {luid_of(name) for name in instances if name.endswith(_GRAPHICS)}
+    seen -= {luid_of(name) for name in instances if name.lower().endswith(_GRAPHICS)}
     return seen.pop() if len(seen) == 1 else None
 
 
 def busiest_engine(instances: Mapping[str, float], luid: int) -> float | None:
-    """The share of time of an adapter's busiest engine, all processes together: 0 to 1."""
+    """The share of time of an adapter's busiest engine, all processes together: 0 to 1.
+
+    None where it reports none, or one that can't be.
+    """
     engines: dict[str, float] = defaultdict(float)
     for name, percent in instances.items():
         engine = _ENGINE.search(name)
         if engine and luid_of(name) == luid:
+            if not 0 <= percent <= _PLAUSIBLE:
+                return None
             engines[engine[0]] += percent
     return share(max(engines.values()) / 100) if engines else None

@@ -70,7 +70,7 @@ def _name_and_features() -> tuple[str, tuple[str, ...]]:
         import subprocess
 
         command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.check_output(command, text=True).strip(), ()
+        return subprocess.check_output(command, encoding="utf-8").strip(), ()
     return read_cpuinfo()
 
 

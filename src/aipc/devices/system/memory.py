@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 from aipc.devices.system.files import read_number
 
 ROOT = Path("/")
+SHARE_FOR_MODELS = 0.7
+"""Of a machine's memory; the rest is for other programs."""
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,11 @@ def check_options(options: Mapping[str, Any]) -> None:
         )
 
 
+def forbids_thinking(request: GenerationRequest) -> bool:
+    """Whether the request says, by whatever member, that nothing is to be thought."""
+    return _wanted(request, request.template_options) == {False}
+
+
 def refuse_thinking(request: GenerationRequest) -> None:
     """For text that no template goes around, where nothing could have a model think.
 
@@ -149,21 +154,26 @@ def refuse_thinking(request: GenerationRequest) -> None:
 def _stated(
     request: GenerationRequest, given: Mapping[str, Any], template: ChatTemplate
 ) -> bool | None:
-    effort, budget = request.reasoning_effort, request.thinking_budget
-    _check_amounts(effort, budget)
+    _check_amounts(request.reasoning_effort, request.thinking_budget)
     if request.think and template.marks is None:
         raise UsageError(
             "the model does not think: its chat template has no marks of it",
             "leave think out, or choose a model that thinks",
         )
-    wanted = [request.think, *(given.get(name) for name in _SWITCHES)]
-    wanted += [False if effort == "none" or budget == 0 else None]
-    stated = {one for one in wanted if isinstance(one, bool)}
+    stated = _wanted(request, given)
     if len(stated) > 1:
         raise UsageError(
             "the request both asks for thinking and forbids it", "leave one of its options out"
         )
     return stated.pop() if stated else None
+
+
+def _wanted(request: GenerationRequest, given: Mapping[str, Any]) -> set[bool]:
+    """What each of its members says that says anything."""
+    is_nothing = request.reasoning_effort == "none" or request.thinking_budget == 0
+    wanted = [request.think, *(given.get(name) for name in _SWITCHES)]
+    wanted += [False if is_nothing else None]
+    return {one for one in wanted if isinstance(one, bool)}
 
 
 def _is_asked(request: GenerationRequest, template: ChatTemplate) -> bool:

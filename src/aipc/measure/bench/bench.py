@@ -69,7 +69,7 @@ def measure(
         schema=SCHEMA,
         created=datetime.now(timezone.utc).isoformat("T", "seconds"),
         aipc=aipc.__version__,
-        model=prepared.source.label,
+        model=prepared.facts["model"],
         machine=machine_facts(),
         workload=bench_plan.workload,
         limits=better(limits, measure_limits(plan.device)),

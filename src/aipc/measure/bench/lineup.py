@@ -59,7 +59,8 @@ class ModelFormats:
         found = self._prepared.store.fetch(source, self._report[0])
         if format == "gguf" and found.suffix != ".gguf":
             raise MeasurementError(
-                f"{source.label} has no GGUF file", "give one with --peer NAME=FILE"
+                f"{self._prepared.facts['model']} has no GGUF file",
+                "give one with --peer NAME=FILE",
             )
         return found
 

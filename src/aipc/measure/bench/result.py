@@ -223,6 +223,7 @@ def parse(table: Any) -> Result:
     """
     if not isinstance(table, dict) or type(table.get("schema")) is not int:
         raise records.Misfit("it has no schema number")
+    table = records.without_hash(table)
     while table["schema"] in UPGRADES:
         table = UPGRADES[table["schema"]](table)
     if table["schema"] != SCHEMA:

@@ -1,7 +1,8 @@
 """The roofline: what a network asks of a machine, and the best that its limits allow for that.
 
 A network asks for bytes a step and operations a prompt's token; tables of embeddings are left out,
-of which a step reads one row, unless the head is the same table.  Scales and zero points count.
+of which a step reads one row, unless the head is the same table.  Scales and zero points count; of
+a mixture's experts, as many as are active for a token.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _TABLES = frozenset({EMBEDDING, "model.embed_tokens_per_layer.weight"})
 """Of which a step reads one row, unless the first is the head too."""
 _UNFOLDED = {"Convert", "Subtract", "Multiply", "Reshape", "Transpose"}
 """Operations by which OpenVINO's graphs make a weight of its codes."""
+_MIXTURES = {"MoE": (2, 4), "QMoE": (2, 5)}
+"""ONNX Runtime's operators of experts: places of gates and ups, and of what leads back."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def read_needs(artifact: Path, properties: Mapping[str, str]) -> Needs:
         CheckpointError: a checkpoint or GGUF file that can't be read.
     """
     if (artifact / OPENVINO_MODEL).exists():
-        weights, operations = _openvino(artifact / OPENVINO_MODEL)
+        weights, operations = _openvino(artifact / OPENVINO_MODEL, read_config(artifact))
         return _needs("openvino", weights, operations, read_config(artifact), properties)
     if (artifact / ONNX_MODEL).exists():
         weights, operations = _onnx(artifact / ONNX_MODEL, read_config(artifact))
@@ -70,10 +73,13 @@ def read_needs(artifact: Path, properties: Mapping[str, str]) -> Needs:
     with open_checkpoint(artifact) as opened:
         tables = _TABLES if HEAD in opened.tensors else _TABLES - {EMBEDDING}
         tensors = opened.tensors.values()
-        weights = sum(one.nbytes for one in tensors if one.name not in tables)
-        matrices = [one.shape for one in tensors if ".layers." in one.name]
-        operations = _operations(shape for shape in matrices if len(shape) == 2)
-        return _needs(kind, weights, operations, opened.config, properties)
+        share = _active_share(opened.config)
+        shares = {one.name: share if ".experts." in one.name else 1.0 for one in tensors}
+        read = (one for one in tensors if one.name not in tables)
+        weights = round(sum(shares[one.name] * one.nbytes for one in read))
+        in_layers = (one for one in tensors if ".layers." in one.name and len(one.shape) == 2)
+        computed = (shares[one.name] * _operations([one.shape]) for one in in_layers)
+        return _needs(kind, weights, round(sum(computed)), opened.config, properties)
 
 
 def _needs(
@@ -92,14 +98,22 @@ def _operations(shapes: Iterable[tuple[int, ...]]) -> int:
     return 2 * sum(prod(shape) for shape in shapes)
 
 
-def _openvino(path: Path) -> tuple[int, int]:
+def _active_share(config: Mapping[str, Any]) -> float:
+    """Of a mixture's experts; 1 where there are none."""
+    experts = config.get("num_experts") or config.get("num_local_experts")
+    active = config.get("num_experts_per_tok")
+    return active / experts if experts and active else 1.0
+
+
+def _openvino(path: Path, config: Mapping[str, Any]) -> tuple[int, int]:
     """(bytes, operations), from the graph."""
     import openvino
 
     model = openvino.Core().read_model(path)
     vocabulary = model.output("logits").get_partial_shape()[2]
     fixed: set[str] = set()
-    weights, matrices = 0, []
+    read: dict[str, float] = {}
+    matrices = []
     for node in model.get_ordered_ops():
         kind, name = node.get_type_name(), node.get_friendly_name()
         sources = [one.get_source_output().get_node() for one in node.inputs()]
@@ -107,11 +121,26 @@ def _openvino(path: Path) -> tuple[int, int]:
         if kind == "Constant" or (kind in _UNFOLDED and len(own) == len(sources)):
             fixed.add(name)
         if kind == "Constant" and not _is_table(node):
-            weights += node.get_byte_size()
+            read[name] = node.get_byte_size()
         if kind == "MatMul":
-            matrices += [tuple(source.get_output_shape(0)) for source in own]
-    blocks = [shape for shape in matrices if vocabulary.to_string() not in map(str, shape)]
-    return weights, _operations(blocks)
+            matrices += own
+    shapes = [tuple(one.get_output_shape(0)) for one in matrices]
+    share, blocks = _active_share(config), 0.0
+    for matrix, shape in zip(matrices, shapes, strict=True):
+        is_of_experts = len(shape) == 3
+        if vocabulary.to_string() not in map(str, shape):
+            blocks += _operations([shape]) * (share if is_of_experts else 1.0)
+        for name in _constants(matrix) if is_of_experts else ():
+            read[name] *= share
+    return round(sum(read.values())), round(blocks)
+
+
+def _constants(matrix: Any) -> set[str]:
+    """Names of those that it is made of."""
+    if matrix.get_type_name() == "Constant":
+        return {matrix.get_friendly_name()}
+    sources = (one.get_source_output().get_node() for one in matrix.inputs())
+    return set().union(*map(_constants, sources))
 
 
 def _is_table(constant: Any) -> bool:
@@ -142,17 +171,50 @@ def _onnx(path: Path, config: Mapping[str, Any]) -> tuple[int, int]:
     packed = (node for node in graph.node if node.op_type == "MatMulNBits")
     sizes = [{one.name: one.i for one in node.attribute} for node in packed]
     shapes = [(one["K"], one["N"]) for one in sizes]
-    widened = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast"}
+    made_of = {
+        node.output[0]: node.input[0]
+        for node in graph.node
+        if node.op_type in {"Cast", "Transpose"}
+    }
     inputs = {
-        widened.get(name, name)
+        _origin(name, made_of)
         for node in graph.node
         if node.op_type == "MatMul"
         for name in node.input
     }
     shapes += [tuple(one.dims) for one in graph.initializer if one.name in inputs]
     blocks = [shape for shape in shapes if config.get("vocab_size") not in shape]
-    nbytes = 0
+    shares, of_experts = _mixtures(graph, made_of)
+    blocks += of_experts
+    nbytes = 0.0
     for one in read:
         outside = {entry.key: entry.value for entry in one.external_data}
-        nbytes += int(outside.get("length", len(one.raw_data)))
-    return nbytes, _operations(blocks)
+        stored = int(outside.get("length", len(one.raw_data)))
+        # ONNX Runtime widens halves as it loads, and reads float32 from then on
+        stored = 2 * stored if readers[one.name] == {"Cast"} else stored
+        nbytes += shares.get(one.name, 1) * stored
+    return round(nbytes), _operations(blocks)
+
+
+def _mixtures(
+    graph: Any, made_of: Mapping[str, str]
+) -> tuple[dict[str, float], list[tuple[int, int]]]:
+    """The share of each tensor of experts that a token reads, and the shapes of its matrices."""
+    kept = {one.name: tuple(one.dims) for one in graph.initializer}
+    shares: dict[str, float] = {}
+    shapes: list[tuple[int, int]] = []
+    for node in graph.node:
+        if node.op_type in _MIXTURES:
+            active = next(one.i for one in node.attribute if one.name == "k")
+            tensors = [_origin(name, made_of) for name in node.input]
+            shares |= {name: active / kept[name][0] for name in tensors if name in kept}
+            both, hidden = (kept[tensors[place]][1] for place in _MIXTURES[node.op_type])
+            shapes += active * [(both, hidden), (hidden, both // 2)]
+    return shares, shapes
+
+
+def _origin(name: str, made_of: Mapping[str, str]) -> str:
+    """The tensor that this one is cast or transposed from."""
+    while name in made_of:
+        name = made_of[name]
+    return name

@@ -12,21 +12,29 @@ import { pathToFileURL } from "node:url";
 const started = performance.now();
 const options = JSON.parse(process.argv[2]);
 
+// Named "CUDA" or "CUDA.1"; llama.cpp takes all that it sees.
+const [kind, number] = options.device.toLowerCase().split(".");
+const onGpu = kind === "cuda";
+if (onGpu) process.env.CUDA_VISIBLE_DEVICES = number ?? "0";
+
 async function load() {
     const home = join(options.packages, "node_modules", "node-llama-cpp");
     const { getLlama } = await import(pathToFileURL(join(home, "dist", "index.js")));
     const threads = options.threads ? { threads: options.threads } : {};
     const llama = await getLlama({
-        gpu: false,
+        gpu: onGpu && "cuda",
         build: "never",
         skipDownload: true,
         logger: (level, message) => process.stderr.write(`${level}: ${message}\n`),
         ...(options.threads ? { maxThreads: options.threads } : {}),
     });
-    const model = await llama.loadModel({ modelPath: options.artifact });
+    const model = await llama.loadModel({
+        modelPath: options.artifact,
+        ...(onGpu ? { gpuLayers: "max" } : {}),
+    });
     const context = await model.createContext({ contextSize: options.tokens + 1, ...threads });
     const facts = {
-        device: "CPU",
+        device: llama.gpu === "cuda" ? "CUDA" : "CPU",
         runtime: "llama.cpp",
         properties: threads,
         versions: {

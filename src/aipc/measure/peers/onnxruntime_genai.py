@@ -11,6 +11,9 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     import onnxruntime_genai
 
     config = onnxruntime_genai.Config(options["artifact"])
+    kind, _, number = options["device"].lower().partition(".")
+    if kind == "cuda":
+        _prepare_cuda(config, number or "0")
     session = {name: _number(value) for name, value in options["properties"].items()}
     if options["threads"]:
         session.setdefault("intra_op_num_threads", options["threads"])
@@ -23,6 +26,14 @@ def load(options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         "versions": {"onnxruntime_genai": onnxruntime_genai.__version__},
     }
     return facts, lambda prompts, tokens: answer(model, prompts, tokens)
+
+
+def _prepare_cuda(config: Any, number: str) -> None:
+    """The folder names the provider; its libraries lie in NVIDIA's wheels."""
+    import onnxruntime
+
+    onnxruntime.preload_dlls(directory="")
+    config.set_provider_option("cuda", "device_id", number)
 
 
 def answer(model: Any, prompts: list[list[int]], tokens: int) -> list[list[float]]:

@@ -17,9 +17,11 @@ import venv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from aipc.devices.nvml import open_nvml
 from aipc.errors import MeasurementError, UsageError
 from aipc.models.store import Store
 from aipc.progress import Notify
@@ -28,6 +30,7 @@ from aipc.tables import read_table
 DEFAULTS = "defaults"
 
 _MARKER = "complete"
+_CUDA_BINARIES = "node_modules/@node-llama-cpp/*/bins/*/*ggml-cuda.*"
 _SCRIPTS = {"python": ".py", "node": ".mjs"}
 
 
@@ -48,6 +51,8 @@ class Peer:
     """What runs its script: "python" or "node"."""
     binaries: Mapping[str, str] = field(default_factory=dict)
     """Node.js' platform and architecture → the npm package that has its binaries."""
+    cuda: Mapping[str, str] = field(default_factory=dict)
+    """The same of those for NVIDIA's GPUs."""
 
     @property
     def script(self) -> Path:
@@ -151,22 +156,31 @@ def packages_folder(peer: Peer, store: Store) -> Path:
     return store.home / "peers" / peer.name
 
 
-def install(peer: Peer, store: Store, notify: Notify) -> None:
+def install(peer: Peer, store: Store, notify: Notify, *, cuda: bool | None = None) -> None:
     """Make the peer's environment where it is missing.
+
+    Args:
+        peer: one of `peers`.
+        store: where the environments lie.
+        notify: is told what is under way.
+        cuda: whether binaries for NVIDIA's GPUs are wanted; None: where its driver is.
 
     Raises:
         MeasurementError: pip or npm failed, its last line; or there is no Node.js.
     """
     home = packages_folder(peer, store)
-    if not peer.packages or _is_complete(peer, home):
+    wants_cuda = bool(peer.cuda) and (open_nvml() is not None if cuda is None else cuda)
+    lacks_cuda = wants_cuda and not any(home.glob(_CUDA_BINARIES))
+    if not peer.packages or (_is_complete(peer, home) and not lacks_cuda):
         notify(f"{peer.name} is here already")
         return
     notify(f"installing {', '.join(peer.packages)} in '{home}' ({peer.costs})")
     if peer.program == "node":
-        _install_by_npm(peer, home)
+        _install_by_npm(peer, home, cuda=wants_cuda)
+        link_cuda_libraries(home)
     else:
         _install_by_pip(peer, home)
-    (home / _MARKER).write_text(_recorded(peer), encoding="utf-8")
+    (home / _MARKER).write_text(_recorded(peer), encoding="utf-8", newline="\n")
 
 
 def _install_by_pip(peer: Peer, home: Path) -> None:
@@ -178,8 +192,24 @@ def _install_by_pip(peer: Peer, home: Path) -> None:
         _run(peer, [*pip, "uninstall", "-y", *peer.unwanted])
 
 
-def _install_by_npm(peer: Peer, home: Path) -> None:
-    """Only the processor's binaries: npm by itself would fetch those for every GPU too."""
+def link_cuda_libraries(home: Path) -> None:
+    """Put CUDA's libraries out of NVIDIA's wheels beside llama.cpp's, which looks for them there.
+
+    ``home`` is the peer's environment; without such wheels or binaries nothing is done.
+    """
+    nvidia = find_spec("nvidia")
+    places = [] if nvidia is None else nvidia.submodule_search_locations or []
+    pattern = "cu[0-9]*/lib/libcu*.so.*"
+    libraries = [library for place in places for library in Path(place).glob(pattern)]
+    for binary in home.glob(_CUDA_BINARIES):
+        for library in libraries:
+            link = binary.with_name(library.name)
+            link.unlink(missing_ok=True)
+            link.symlink_to(library)
+
+
+def _install_by_npm(peer: Peer, home: Path, *, cuda: bool) -> None:
+    """Only this machine's binaries: npm by itself would fetch those for every GPU too."""
     where = _run(peer, [_find(peer, "node"), "-p", "process.platform + '-' + process.arch"]).strip()
     if where not in peer.binaries:
         raise MeasurementError(f"{peer.name} has no binaries for {where}", "leave the peer out")
@@ -188,6 +218,8 @@ def _install_by_npm(peer: Peer, home: Path) -> None:
     quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
     npm = [_find(peer, "npm"), "install", "--prefix", str(home), *quiet]
     packages = [*peer.packages, peer.binaries[where]]
+    if cuda and where in peer.cuda:
+        packages.append(peer.cuda[where])
     _run(peer, [*npm, "--ignore-scripts", "--omit=optional", *packages])
 
 
@@ -203,7 +235,7 @@ def _find(peer: Peer, program: str) -> str:
 
 def _run(peer: Peer, command: list[str]) -> str:
     """What it writes to stdout."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         raise MeasurementError(
             f"{peer.name} could not be installed: {_reason(done.stderr)}",

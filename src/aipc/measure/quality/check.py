@@ -20,7 +20,7 @@ import numpy.typing as npt
 from aipc.checkpoint import Checkpoint
 from aipc.convert.families.network_reader import read_network
 from aipc.convert.network import Network
-from aipc.convert.quality import ConversionQuality
+from aipc.convert.quality import ConversionQuality, ReadingQuality
 from aipc.convert.quantizers.activations import (
     READ_WEIGHTS,
     logits,
@@ -31,7 +31,9 @@ from aipc.convert.quantizers.activations import (
 from aipc.measure.quality.divergence import compare, log_softmax
 from aipc.measure.quality.passages import Cut, Window, cut_passages, read_passages
 from aipc.measure.quality.reference import Subject
+from aipc.measure.quality.vectors import check_reader
 from aipc.progress import Progress, silent
+from aipc.session.convert import reads_whole_texts
 
 HEAD_POSITIONS = 128
 """Positions whose scores are computed at once: 100 MB where a vocabulary has 200,000 entries."""
@@ -50,14 +52,18 @@ class TextCheck:
 
     def __call__(
         self, checkpoint: Checkpoint, artifact: Path, progress: Progress = silent
-    ) -> ConversionQuality:
+    ) -> ConversionQuality | ReadingQuality:
         """Mean divergence and agreement of the next token, at every judged position.
+
+        Of a model that writes no text as `check_reader`.
 
         Raises:
             UnsupportedModel: a network that can't be computed here.
             MeasurementError: the artifact's scores are no numbers.
             AipcError: it can't be loaded or run.
         """
+        if reads_whole_texts(checkpoint):
+            return check_reader(checkpoint, artifact, progress)
         network, subject = read_network(checkpoint), Subject.pinned(artifact)
         windows = self._windows(subject, network.context)
         progress("running the float network on a text", 0, 0)
@@ -108,6 +114,6 @@ def float_logprobs(
             some @ read_matrix(checkpoint, head, *rows).T
             for rows in row_ranges(head.rows, head.columns, READ_WEIGHTS)
         ]
-        bent = logits(network, np.concatenate(scores, axis=1))
+        bent = logits(checkpoint, network, np.concatenate(scores, axis=1))
         logprobs[start : start + len(some)] = log_softmax(bent)
     return logprobs

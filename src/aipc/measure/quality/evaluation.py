@@ -138,10 +138,11 @@ def read(file: Path) -> Evaluation:
         table = json.loads(file.read_text("utf-8"))
         if not isinstance(table, dict) or table.get("schema") not in _READ:
             raise records.Misfit(f"it has no schema {' or '.join(map(str, _READ))}")
+        table = records.without_hash(table)
         return records.read(Evaluation, {**table, "schema": SCHEMA})
     except OSError as error:
         raise MeasurementError(f"'{file}' can't be read ({error.strerror})", "check it") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         fix = "give a file that `aipc eval -o` wrote"
         raise MeasurementError(f"'{file}' is no usable evaluation: {error}", fix) from error
 

@@ -3,7 +3,7 @@
     python -m aipc.measure.quality.lm_eval run --model aipc --model_args model=NAME --tasks TASKS
 
 takes everything that ``lm_eval`` takes.  A Python program imports this module, and the harness
-then knows the model.  ``pip install 'aipc[eval]'`` brings the harness.
+then knows the model.  The extra "eval" (docs/install.md) brings the harness.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aipc.generate import GREEDY, SAMPLED, TextPipeline
 from aipc.measure.quality.divergence import continued
 from aipc.measure.quality.reference import Subject
 from aipc.runtimes.base import Scorer
-from aipc.session import session
+from aipc.session import loading
 from aipc.session.place import SessionOptions
 from aipc.session.prepare import prepare_session
 from aipc.session.session import Session
@@ -156,7 +156,7 @@ class AipcLM(TemplateLM):  # type: ignore[misc]  # the harness has no types
 
     @cached_property
     def _session(self) -> Session:
-        return session.open_session(self._prepared)
+        return loading.open_session(self._prepared)
 
     @cached_property
     def _scorer(self) -> Scorer:

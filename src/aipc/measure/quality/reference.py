@@ -33,10 +33,15 @@ from aipc.measure.quality.divergence import judged, log_softmax
 from aipc.measure.quality.passages import Window
 from aipc.models import names
 from aipc.models.blobs import fingerprint
+from aipc.models.catalogue import model_name
 from aipc.models.source import (
+    AdaptedSource,
+    AdapterSource,
     ArtifactSource,
+    CheckpointSource,
     FolderSource,
     GgufSource,
+    HubAdapterSource,
     HubSource,
     Source,
     WheelSource,
@@ -148,10 +153,10 @@ def find_reference(
         MeasurementError: nobody knows the checkpoint, or it is not there or another by now.
         AipcError: it can't be fetched or converted.
     """
-    source = names.resolve(named) if named else _origin(artifact)
+    source = names.resolve(named, store) if named else _origin(artifact)
     if isinstance(source, ArtifactSource):
         return Subject.pinned(source.path)
-    announce(source.label, source, store, notify)
+    announce(model_name(source), source, store, notify)
     made = prepare(source, FLOAT, store, progress=progress, notify=notify)
     if not named:
         _check_same_weights(artifact, made.path)
@@ -160,23 +165,41 @@ def find_reference(
 
 def _origin(artifact: Path) -> Source:
     stated = dict(read_artifact(artifact).facts.get("source", {}))
-    kind = stated.pop("kind", None)
-    stated.pop("files", None)
+    adapters = stated.pop("adapters", ())
     try:
-        if kind in _LOCAL:
-            path = Path(stated["path"])
-            if not path.exists():
-                raise MeasurementError(
-                    f"the float model of '{artifact.name}', '{path}', is not there any more", _FIX
-                )
-            return _LOCAL[kind](path)
-        if kind == "hub":
-            return HubSource(**stated)
-        if kind == "wheel":
-            return WheelSource(**stated)
+        base = _checkpoint(artifact, stated)
+        if not adapters:
+            return base
+        return AdaptedSource(base, tuple(_adapter(artifact, dict(one)) for one in adapters))
     except (TypeError, KeyError) as error:
         raise _unknown(artifact) from error
+
+
+def _checkpoint(artifact: Path, stated: dict[str, Any]) -> CheckpointSource:
+    kind = stated.pop("kind", None)
+    stated.pop("files", None)
+    if kind in _LOCAL:
+        return _LOCAL[kind](_still_there(artifact, stated))
+    if kind == "hub":
+        return HubSource(**stated)
+    if kind == "wheel":
+        return WheelSource(**stated)
     raise _unknown(artifact)
+
+
+def _adapter(artifact: Path, stated: dict[str, Any]) -> AdapterSource:
+    if stated["kind"] == "folder":
+        return AdapterSource(FolderSource(_still_there(artifact, stated)), stated["scale"])
+    return AdapterSource(HubAdapterSource(stated["repo"], stated["revision"]), stated["scale"])
+
+
+def _still_there(artifact: Path, stated: Mapping[str, Any]) -> Path:
+    path = Path(stated["path"])
+    if not path.exists():
+        raise MeasurementError(
+            f"the float model of '{artifact.name}', '{path}', is not there any more", _FIX
+        )
+    return path
 
 
 def _unknown(artifact: Path) -> MeasurementError:
@@ -194,8 +217,9 @@ def _check_same_weights(artifact: Path, reference: Path) -> None:
 
 
 def _files(folder: Path) -> Mapping[str, Any]:
-    files: Mapping[str, Any] = read_artifact(folder).facts.get("source", {}).get("files", {})
-    return files
+    source = read_artifact(folder).facts.get("source", {})
+    adapters = {str(i): one.get("files") for i, one in enumerate(source.get("adapters", ()))}
+    return {**source.get("files", {}), **adapters}
 
 
 def find_logprobs(folder: Path, key: str) -> npt.NDArray[np.float16] | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from aipc.measure.report.charts import (
@@ -20,58 +22,91 @@ from aipc.measure.report.theme import PARTICIPANTS, color_of, dashes_of, light, 
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
 
 _WIDTH = 9.6  # inches
+_FILE_HEIGHT = 5.4  # of every picture that stands alone
+_HEADING = 0.62
+_CREDIT = 130  # characters that fit into a line
 _BESIDE = 1.012
 """Places on a logarithmic axis where one participant's value stands beside another's."""
 _RESOLUTION = 160  # dots an inch
 
 
-def draw_svg(chart: Chart) -> str:
+@dataclass(frozen=True)
+class Heading:
+    """What a picture says of itself where no page does: its title, and of what, where and when."""
+
+    title: str
+    credit: str
+
+
+def draw_svg(chart: Chart, heading: Heading | None = None) -> str:
     """As matplotlib writes it: text stays text, and the same chart gives the same bytes.
+
+    With a ``heading`` it stands alone, as large as every other such picture.
 
     Raises:
         MeasurementError: matplotlib is not installed.
     """
-    return _drawn(chart, format="svg", metadata={"Date": None, "Creator": None}).decode()
+    return _drawn(chart, heading, format="svg", metadata={"Date": None, "Creator": None}).decode()
 
 
-def draw_png(chart: Chart) -> bytes:
+def draw_png(chart: Chart, heading: Heading | None = None) -> bytes:
     """Errors are those of `draw_svg`."""
-    return _drawn(chart, format="png", dpi=_RESOLUTION, metadata={"Software": None})
+    return _drawn(chart, heading, format="png", dpi=_RESOLUTION, metadata={"Software": None})
 
 
-def _drawn(chart: Chart, **options: Any) -> bytes:
+def _drawn(chart: Chart, heading: Heading | None, **options: Any) -> bytes:
     with style():
-        figure = _figure(chart)
+        figure = _page_figure(chart) if heading is None else _file_figure(chart, heading)
         written = BytesIO()
         figure.savefig(written, **options)
     return written.getvalue()
 
 
-def _figure(chart: Chart) -> Figure:
+def _page_figure(chart: Chart) -> Figure:
+    """As high as its bars or its legend need."""
     from matplotlib.figure import Figure
 
-    count = len(chart.panels) if not isinstance(chart, PointChart) else 1
-    height, is_bars = 3.9, isinstance(chart, BarChart)
+    height = 3.9
     if isinstance(chart, BarChart):
         rows = max(len(panel.bars) for panel in chart.panels)
         height = 0.75 + 0.42 * rows + (0.3 if chart.mark else 0)
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    rows = _draw(figure, chart)
+    figure.set_figheight(height + 0.2 * (rows - 1))
+    return figure
+
+
+def _file_figure(chart: Chart, heading: Heading) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, _FILE_HEIGHT), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(_HEADING, _FILE_HEIGHT - _HEADING))
+    head, body = parts
+    head.text(0.008, 0.62, heading.title, fontsize=13, va="center")
+    credit = shorten(heading.credit, _CREDIT, placeholder=" …")
+    head.text(0.008, 0.16, credit, color=light("soft"), va="center")
+    _draw(body, chart)
+    return figure
+
+
+def _draw(figure: FigureBase, chart: Chart) -> int:
+    """Draw the chart; gives the legend's rows."""
+    is_bars = isinstance(chart, BarChart)
+    count = len(chart.panels) if not isinstance(chart, PointChart) else 1
     axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
     for one in axes:
         one.tick_params(length=0 if is_bars else 3)
     if isinstance(chart, LineChart):
-        _draw_lines(figure, axes, chart)
-    elif isinstance(chart, BarChart):
-        _draw_bars(figure, axes, chart)
-    else:
-        _draw_points(figure, axes[0], chart)
-    return figure
+        return _draw_lines(figure, axes, chart)
+    if isinstance(chart, BarChart):
+        return _draw_bars(figure, axes, chart)
+    return _draw_points(figure, axes[0], chart)
 
 
-def _draw_lines(figure: Figure, axes: Any, chart: LineChart) -> None:
+def _draw_lines(figure: FigureBase, axes: Any, chart: LineChart) -> int:
     for one, panel in zip(axes, chart.panels, strict=True):
         for line in panel.lines:
             _draw_line(one, line, is_log=chart.is_log)
@@ -84,7 +119,7 @@ def _draw_lines(figure: Figure, axes: Any, chart: LineChart) -> None:
     if chart.marks:
         handles.append(_hollow())
         labels.append(chart.marks)
-    _legend(figure, handles, labels)
+    return _legend(figure, handles, labels)
 
 
 def _draw_line(axes: Axes, line: ChartLine, *, is_log: bool) -> None:
@@ -164,7 +199,7 @@ def _log_ticks(axis: Any, set_scale: Callable[[str], None]) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _draw_bars(figure: Figure, axes: Any, chart: BarChart) -> None:
+def _draw_bars(figure: FigureBase, axes: Any, chart: BarChart) -> int:
     from matplotlib.lines import Line2D
 
     labels = list(dict.fromkeys(bar.label for panel in chart.panels for bar in panel.bars))
@@ -175,9 +210,10 @@ def _draw_bars(figure: Figure, axes: Any, chart: BarChart) -> None:
     axes[0].set_yticks(range(len(labels)), labels)
     axes[0].tick_params(axis="y", labelcolor=light("ink"))
     axes[0].set_ylim(len(labels) - 0.45, -0.55)
-    if chart.mark:
-        look: dict[str, Any] = {"markersize": 12, "markeredgewidth": 1.9, "linestyle": "none"}
-        _legend(figure, [Line2D([], [], marker="|", color=light("ink"), **look)], [chart.mark])
+    if not chart.mark:
+        return 1
+    look: dict[str, Any] = {"markersize": 12, "markeredgewidth": 1.9, "linestyle": "none"}
+    return _legend(figure, [Line2D([], [], marker="|", color=light("ink"), **look)], [chart.mark])
 
 
 def _draw_bar_panel(axes: Axes, panel: BarPanel, labels: list[str], limit: float | None) -> None:
@@ -202,7 +238,7 @@ def _behind() -> dict[str, Any]:
     return {"facecolor": light("raised"), "edgecolor": "none", "pad": 1.2}
 
 
-def _draw_points(figure: Figure, axes: Axes, chart: PointChart) -> None:
+def _draw_points(figure: FigureBase, axes: Axes, chart: PointChart) -> int:
     for frontier in chart.frontiers:
         best = [chart.points[at] for at in frontier]
         axes.plot(
@@ -238,15 +274,14 @@ def _draw_points(figure: Figure, axes: Axes, chart: PointChart) -> None:
     axes.set_ylim(0, 1.12 * max(point.y for point in chart.points))
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
-    _legend(figure, *axes.get_legend_handles_labels())
+    return _legend(figure, *axes.get_legend_handles_labels())
 
 
-def _legend(figure: Figure, handles: list[Any], labels: list[str]) -> None:
-    """Above the axes, in as many columns as fit; the picture grows by its further rows."""
+def _legend(figure: FigureBase, handles: list[Any], labels: list[str]) -> int:
+    """Above the axes, in as many columns as fit; gives its rows."""
     longest = max(map(len, labels))
     columns = 1 if longest > 44 else 2 if longest > 26 else 3 if longest > 20 else 4
-    rows = math.ceil(len(labels) / columns)
-    figure.set_figheight(figure.get_figheight() + 0.2 * (rows - 1))
     figure.legend(
         handles, labels, loc="outside upper left", ncols=min(columns, len(labels)), handlelength=3.2
     )
+    return math.ceil(len(labels) / columns)

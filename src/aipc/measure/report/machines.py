@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from aipc import units
+from aipc.devices.system.memory import SHARE_FOR_MODELS
 from aipc.measure.bench.figures import Figures
 from aipc.measure.bench.result import MachineFacts
 from aipc.measure.report.charts import Bar, BarChart, BarPanel, Picture, ReportTable
@@ -19,8 +20,6 @@ from aipc.units import amount
 
 FLUENT = 8.0
 """Tokens a second of an answer that comes faster than it is read: 250 words a minute are 6."""
-ROOMY = 0.7
-"""The share of a machine's memory that a model may take; the rest is for other programs."""
 _PANELS = 3
 _LONGEST = 30  # characters of a processor's name
 
@@ -168,7 +167,7 @@ def _expected(placed: Sequence[ModelOnMachine], model: str, facts: MachineFacts)
     peaks = [one.peak_bytes for one in placed if one.model == model and one.peak_bytes]
     if not peaks:
         return units.ABSENT
-    if min(peaks) > ROOMY * facts.memory_bytes:
+    if min(peaks) > SHARE_FOR_MODELS * facts.memory_bytes:
         return f"does not fit: took {amount(min(peaks))} elsewhere"
     return f"{units.ABSENT}; fits"
 
@@ -176,7 +175,7 @@ def _expected(placed: Sequence[ModelOnMachine], model: str, facts: MachineFacts)
 def _troubles(one: ModelOnMachine, facts: MachineFacts) -> Iterator[str]:
     if one.per_s < FLUENT:
         yield "slow"
-    if (one.peak_bytes or 0) > ROOMY * facts.memory_bytes:
+    if (one.peak_bytes or 0) > SHARE_FOR_MODELS * facts.memory_bytes:
         yield f"tight in {amount(facts.memory_bytes)}"
 
 

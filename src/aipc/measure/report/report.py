@@ -15,7 +15,7 @@ from aipc.choose.measured import Tuned
 from aipc.errors import MeasurementError
 from aipc.measure.report import machines, tables, words
 from aipc.measure.report.charts import Picture, ReportTable
-from aipc.measure.report.drawing import draw_png, draw_svg
+from aipc.measure.report.drawing import Heading, draw_png, draw_svg
 from aipc.measure.report.findings import Findings, Section, printable, sections
 from aipc.measure.report.pictures import pictures
 from aipc.measure.report.scatter import trials_picture
@@ -55,13 +55,24 @@ class Report:
     @property
     def pictures(self) -> tuple[Picture, ...]:
         """Of all the chapters; no two have the same name."""
-        shown = [
-            picture
-            for chapter in self.chapters
-            for picture in (chapter.machines, *chapter.pictures)
-            if picture is not None
-        ]
-        return (*shown, *(search.picture for search in self.searches))
+        return tuple(picture for picture, _ in self.credited)
+
+    @property
+    def credited(self) -> Iterator[tuple[Picture, str]]:
+        """Each picture with the models, machines and days that it is of."""
+        for chapter in self.chapters:
+            results = [one.result for one in chapter.section.benchmarks]
+            credit = _credit(
+                [short_name(one.model) for one in results],
+                [one.machine.processor for one in results],
+                [one.created for one in results],
+            )
+            for picture in (chapter.machines, *chapter.pictures):
+                if picture is not None:
+                    yield picture, credit
+        for search in self.searches:
+            tuned = search.tuned
+            yield search.picture, _credit([tuned.label], [tuned.machine.processor], [tuned.when])
 
     @property
     def headline(self) -> str:
@@ -135,11 +146,15 @@ def write_pictures(report: Report, folder: Path, form: str) -> Iterator[Path]:
     Raises:
         MeasurementError: matplotlib is not installed, or the disk refuses a file.
     """
-    for picture in report.pictures:
+    for picture, credit in report.credited:
         if picture.chart is None:
             continue
         file = folder / f"{picture.name}.{form}"
-        content = draw_png(picture.chart) if form == "png" else _svg(picture, is_file=True).encode()
+        heading = Heading(picture.title, credit)
+        if form == "png":
+            content = draw_png(picture.chart, heading)
+        else:
+            content = _svg(picture, heading).encode()
         _write(file, content)
         yield file
 
@@ -155,11 +170,19 @@ def _unused(findings: Findings, found: Sequence[Section]) -> Iterator[str]:
             )
 
 
-def _svg(picture: Picture, *, is_file: bool = False) -> str:
+def _svg(picture: Picture, heading: Heading | None = None) -> str:
+    """With a ``heading``, as a file of its own."""
     if picture.chart is None:
         raise ValueError(f"{picture.name} shows nothing")
-    drawn = draw_svg(picture.chart)
+    drawn = draw_svg(picture.chart, heading)
+    is_file = heading is not None
     return themed(drawn, picture.name, picture.title, picture.about, is_file=is_file)
+
+
+def _credit(models: Sequence[str], processors: Sequence[str], times: Sequence[str]) -> str:
+    days = sorted({time[:10] for time in times})
+    period = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return f"{_distinct(models)} on {_distinct(processors)}, {period}; measured by aipc"
 
 
 def _distinct(names: Sequence[str]) -> str:

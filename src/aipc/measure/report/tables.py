@@ -15,7 +15,8 @@ from aipc.measure.bench.result import Participant, Result
 from aipc.measure.report import words
 from aipc.measure.report.charts import ReportTable
 from aipc.measure.report.findings import Benchmark, ReportEntry, Section, recipe_tag
-from aipc.models.names import CATALOGUE
+from aipc.models.catalogue import CATALOGUE, Model
+from aipc.models.source import HubSource
 from aipc.runtimes.limits import Rate
 from aipc.units import amount
 
@@ -177,9 +178,15 @@ def command(result: Result) -> str:
 
 
 def short_name(label: str) -> str:
-    """Of a model with this label, where it has one; other labels are names as they are."""
-    known = {CATALOGUE[name].source.label: name for name in CATALOGUE}
-    return known.get(label, label)
+    """The model's name; results of earlier versions say where it is from instead."""
+    return next((name for name, model in CATALOGUE.items() if label == _earlier(model)), label)
+
+
+def _earlier(model: Model) -> str:
+    source = model.source
+    if isinstance(source, HubSource):
+        return f"{source.repo}@{source.revision[:12]}"
+    return f"{source.distribution} {source.version} from the package index"
 
 
 def _lengths(result: Result) -> Iterator[str]:

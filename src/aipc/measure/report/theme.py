@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from aipc import remedies
 from aipc.errors import MeasurementError
 
 ROLES: dict[str, tuple[str, str]] = {
@@ -76,7 +77,7 @@ def style() -> Iterator[None]:
         import matplotlib as mpl
     except ImportError as error:
         raise MeasurementError(
-            "the pictures need matplotlib, which is not installed", "pip install 'aipc[report]'"
+            "the pictures need matplotlib, which is not installed", remedies.add_extra("report")
         ) from error
     settings = {
         "axes.edgecolor": light("edge"),

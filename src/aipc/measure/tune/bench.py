@@ -13,8 +13,9 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from aipc.choose.measured import Work
+from aipc.choose.plan import target_for
 from aipc.choose.setup import Setup
-from aipc.convert.targets import find_target
+from aipc.convert.targets import Target
 from aipc.devices import Device
 from aipc.devices.counters.energy import EnergyCounter, drawn, find_energy
 from aipc.devices.system.memory import read_memory
@@ -25,10 +26,11 @@ from aipc.measure.bench.workload import Case, RandomPrompts
 from aipc.measure.quality.passages import read_passages
 from aipc.measure.quality.quality import measure_kl
 from aipc.measure.tune.participants import SetupRun
+from aipc.measure.tune.passing import PassingArtifacts
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress
-from aipc.session.convert import find_artifact, prepare
+from aipc.session.convert import artifact_key, find_artifact, prepare
 from aipc.session.parameters import count_parameters
 from aipc.units import amount
 
@@ -135,8 +137,6 @@ class ProcessBench:
     progress: Progress
     notify: Notify
     wants_energy: bool = False
-    _made: dict[str, Path] = field(default_factory=dict)
-    """Artifacts that were not there before, by their recipe's tag and target."""
     _converted: list[tuple[float, float]] = field(default_factory=list)
     """(work, seconds) of each conversion."""
     _shared_prompts: TuningPrompts | None = None
@@ -183,11 +183,14 @@ class ProcessBench:
 
     def tidy(self, kept: Setup | None) -> None:
         """Remove the artifacts that were made for this search, save that of ``kept``."""
-        keep = self._existing(kept) if kept and kept.recipe else None
-        for path in self._made.values():
-            if path != keep:
-                self.store.remove(path.name)
-        self._made.clear()
+        if isinstance(self.source, ArtifactSource):
+            return
+        self._passing.remove(self._key(kept) if kept and kept.recipe else "")
+
+    @cached_property
+    def _passing(self) -> PassingArtifacts:
+        """What was not there before this search, or an earlier one that was killed."""
+        return PassingArtifacts(self.source, self.store)
 
     @cached_property
     def weights(self) -> int:
@@ -203,8 +206,10 @@ class ProcessBench:
     def _folder(self, setup: Setup) -> Path:
         if isinstance(self.source, ArtifactSource):
             return self.source.path
+        if self._existing(setup) is None:
+            self._passing.add(self._key(setup))
         begun = time.monotonic()
-        target = find_target(setup.kind, setup.runtime)
+        target = self._target(setup)
         made = prepare(
             self.source,
             setup.recipe,
@@ -214,14 +219,22 @@ class ProcessBench:
             notify=self.notify,
         )
         if not made.reused:
-            self._made[f"{setup.runtime} {setup.kind} {setup.weights}"] = made.path
             self._converted.append((self._conversion(setup), time.monotonic() - begun))
         return made.path
 
     def _existing(self, setup: Setup) -> Path | None:
-        target = find_target(setup.kind, setup.runtime)
+        target = self._target(setup)
         recipe = setup.recipe or target.recipe
         return find_artifact(self.source, recipe, self.store, target)
+
+    def _key(self, setup: Setup) -> str:
+        """What the setup's artifact is called in the store."""
+        target = self._target(setup)
+        return artifact_key(self.source, setup.recipe or target.recipe, target)
+
+    def _target(self, setup: Setup) -> Target:
+        device = next(one for one in self.devices if one.name == setup.device)
+        return target_for(device, setup.runtime)
 
     def _conversion(self, setup: Setup) -> float:
         """Work of one, in weights that are simply rounded."""

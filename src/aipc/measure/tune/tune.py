@@ -20,11 +20,13 @@ from aipc.measure.tune.goal import GOALS, TuneOptions
 from aipc.measure.tune.search import SetupSearch
 from aipc.measure.tune.verdict import Terms, TuningOutcome
 from aipc.models import names
+from aipc.models.catalogue import model_name
 from aipc.models.source import ArtifactSource, Source
 from aipc.models.store import Store
 from aipc.progress import Notify, Progress, silent
 from aipc.runtimes.registry import RUNTIMES
 from aipc.session.convert import announce, log
+from aipc.session.encoders.reader import refuse_reader, source_task
 from aipc.session.parameters import count_parameters
 from aipc.session.place import SessionOptions
 from aipc.session.probe import probed_choice
@@ -34,10 +36,17 @@ STREAMS = 8
 
 @dataclass(frozen=True)
 class Tuning:
-    """A search that is over: what it found, and the record that was kept."""
+    """A search that is over: what it found, as a record.
+
+    It is kept only where something was compared with the default choice.
+    """
 
     outcome: TuningOutcome
     tuned: Tuned
+
+    @property
+    def is_kept(self) -> bool:
+        return len(self.outcome.trials) > 1
 
 
 def tune(
@@ -51,7 +60,7 @@ def tune(
     progress: Progress = silent,
     notify: Notify = log,
 ) -> Tuning:
-    """Measure, choose and keep; what is interrupted keeps nothing.
+    """Measure, choose and keep; what is interrupted, or compared nothing, keeps nothing.
 
     Args:
         name: as `aipc.load`'s; an artifact folder keeps its weights.
@@ -70,7 +79,8 @@ def tune(
     """
     telemetry.switch_off()
     options, store = options or TuneOptions(), store or Store()
-    source = names.resolve(name)
+    source = names.resolve(name, store)
+    refuse_reader(name, source_task(source, store))
     found = _places(source, device, runtime)
     work = _work(goal, options)
     if goal == "energy":
@@ -78,6 +88,7 @@ def tune(
     announce(name, source, store, notify)
     if not isinstance(source, ArtifactSource):
         parameters = count_parameters(source, store, progress)
+        refuse_reader(name, source_task(source, store))  # it is here now, at least its checkpoint
         found = tuple(one.sized(parameters) for one in found)
     wanted = SessionOptions(device, runtime, work="serve" if work.streams > 1 else "chat")
     devices = tuple({one.device.name: one.device for one in found}.values())
@@ -88,9 +99,10 @@ def tune(
     )
     terms = Terms(goal, work, options.budget_s, options.max_kl)
     outcome = _searched(SetupSearch(terms, bench, notify), bench, found)
-    tuned = _record(source, terms, outcome, reachable_devices())
-    Records(store.tuned).save(tuned)
-    return Tuning(outcome, tuned)
+    tuning = Tuning(outcome, _record(source, terms, outcome, reachable_devices()))
+    if tuning.is_kept:
+        Records(store.tuned).save(tuning.tuned)
+    return tuning
 
 
 def _searched(
@@ -163,7 +175,7 @@ def _record(
 ) -> Tuned:
     return Tuned(
         model=source.name,
-        label=source.label,
+        label=model_name(source),
         goal=terms.goal,
         work=terms.work,
         when=datetime.now(timezone.utc).isoformat("T", "seconds"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from aipc import errors
-from aipc.errors import AipcError, EngineError
+from aipc.errors import MORE_MEMORY, AipcError, EngineError, is_out_of_memory
 from aipc.generate import (
     Alternative,
     Echo,
@@ -51,6 +51,16 @@ class Embedded:
 
     vectors: tuple[str, ...]
     """Each float32, little-endian, in base64, as it is sent to the client."""
+    cut: tuple[int, ...] = ()
+    """Indices among the request's texts of those whose end was left out."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of the next few texts, in the order of the request; ``cut`` as `Embedded`'s."""
+
+    scores: tuple[float, ...]
+    cut: tuple[int, ...] = ()
 
 
 def floats(vector: str) -> list[float]:
@@ -60,13 +70,18 @@ def floats(vector: str) -> list[float]:
 
 @dataclass(frozen=True)
 class Begun:
-    """The prompt is being computed; sent where a request asks for it."""
+    """The prompt is being computed."""
 
     prompt_tokens: int
 
 
-ServerEvent: TypeAlias = Event | Embedded | Waiting | Begun
-"""Of one answer: any `Waiting`; `Begun`, if asked for; events or `Embedded`; one `Finished`."""
+Read: TypeAlias = Embedded | Scored
+"""What is made of texts that are read as a whole."""
+ServerEvent: TypeAlias = Event | Read | Waiting | Begun
+"""Of one answer: any `Waiting`; `Begun`, if asked for; events or `Read`; one `Finished`.
+
+A worker sends `Begun` of every answer that has a prompt.
+"""
 
 
 class VendorError(Exception):
@@ -87,11 +102,13 @@ def request_from_data(data: Mapping[str, Any]) -> GenerationRequest:
     return GenerationRequest(**data)
 
 
-def event_to_data(event: Event | Embedded | Begun) -> dict[str, Any]:
+def event_to_data(event: Event | Read | Begun) -> dict[str, Any]:
     if isinstance(event, Begun):
         return {"begun": event.prompt_tokens}
     if isinstance(event, Embedded):
-        return {"vectors": event.vectors}
+        return {"vectors": event.vectors, "cut": event.cut}
+    if isinstance(event, Scored):
+        return {"scores": event.scores, "cut": event.cut}
     for name, written in _TEXTS.items():
         if isinstance(event, written):
             fields = {"tokens": event.tokens, "logprobs": event.logprobs}
@@ -103,11 +120,13 @@ def event_to_data(event: Event | Embedded | Begun) -> dict[str, Any]:
     return {kind: dataclasses.asdict(event)}
 
 
-def event_from_data(data: Mapping[str, Any]) -> Event | Embedded | Begun:
+def event_from_data(data: Mapping[str, Any]) -> Event | Read | Begun:
     if "begun" in data:
         return Begun(data["begun"])
     if "vectors" in data:
-        return Embedded(tuple(data["vectors"]))
+        return Embedded(tuple(data["vectors"]), tuple(data["cut"]))
+    if "scores" in data:
+        return Scored(tuple(data["scores"]), tuple(data["cut"]))
     for name, kind in _TEXTS.items():
         if name in data:
             pieces = tuple(piece.encode(_BYTES) for piece in data["pieces"])
@@ -136,8 +155,10 @@ def error_to_data(error: BaseException) -> dict[str, Any]:
     if isinstance(error, AipcError):
         kind = next(one.__name__ for one in type(error).__mro__ if one.__name__ in _KNOWN)
         return {"kind": kind, "what": error.what, "fix": error.fix, "cause": _cause(error)}
-    what = f"the worker failed: {_line(error)}"
-    return {"kind": EngineError.__name__, "what": what, "fix": "", "cause": _cause(error)}
+    what, fix = f"the worker failed: {_line(error)}", ""
+    if is_out_of_memory(error):
+        what, fix = f"out of memory ({_line(error)})", MORE_MEMORY
+    return {"kind": EngineError.__name__, "what": what, "fix": fix, "cause": _cause(error)}
 
 
 def error_from_data(data: Mapping[str, Any]) -> AipcError:

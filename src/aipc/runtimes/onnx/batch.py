@@ -39,6 +39,7 @@ class RowRequest:
     ) -> None:
         self.prompt = list(prompt)
         self.left = decoding.max_new_tokens
+        self.adapter = decoding.adapter
         self.is_cancelled = False
         self.cached_tokens = 0
         """Of the prompt, that its row held already."""
@@ -200,7 +201,8 @@ class RowBatch:
         """Whether it need not wait any more."""
         try:
             with translated("ONNX Runtime refused the request"):
-                row = self._pool.take(request.prompt, len(request.prompt) + request.left)
+                most = len(request.prompt) + request.left
+                row = self._pool.take(request.prompt, most, request.adapter)
         except AipcError as error:
             request.fail(error)
             return True
@@ -274,7 +276,8 @@ class RowBatch:
 
     def _compute(self, rows: list[Row], tokens: Sequence[list[int]]) -> Logits:
         lengths = [len(row.tokens) for row in rows]
-        logits = self._decoder.compute(self._pool.cache, self._pool.at(rows[0]), tokens, lengths)
+        first, adapters = self._pool.at(rows[0]), [row.adapter for row in rows]
+        logits = self._decoder.compute(self._pool.cache, first, tokens, lengths, adapters)
         for row, more in zip(rows, tokens, strict=True):
             row.tokens += more
         return logits

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
+from aipc.artifact.lora import Factors
 from aipc.artifact.providers import Provider
 from aipc.errors import EngineError
-from aipc.runtimes.base import Alternatives, Decoding
+from aipc.runtimes.base import Alternatives, Decoding, check_adapter
 from aipc.runtimes.json_schema import check_constrained
+from aipc.runtimes.onnx.adapters import GraphAdapters
 from aipc.runtimes.onnx.batch import RowBatch, RowRequest
 from aipc.runtimes.onnx.decoder import Decoder, DecoderGraph
 from aipc.runtimes.onnx.folder import GenAIFolder
@@ -40,6 +42,7 @@ class BatchEngine:
         settings: Settings,
         properties: Mapping[str, str],
         lookup: PromptLookup | None,
+        adapters: Mapping[str, Factors] | None = None,
     ) -> None:
         with span("import the runtime"):
             import onnxruntime
@@ -54,9 +57,11 @@ class BatchEngine:
         }
         with translated(f"the model could not be loaded on {self.device}"):
             options = session_options(folder.session, settings)
-            decoder = Decoder(folder.file, graph, folder.vocabulary, options, folder.switch)
+            added = GraphAdapters(folder.file, adapters) if adapters else None
+            decoder = Decoder(folder.file, graph, folder.vocabulary, options, folder.switch, added)
         self._folder = folder
         self._lookup = lookup
+        self._adapters = tuple(adapters or ())
         self._grammars = Grammars(folder)
         self._batch: RowBatch | None = RowBatch(decoder, RowPool(graph, folder, provider.piece))
         self._running: WeakSet[BatchGeneration] = WeakSet()
@@ -69,6 +74,7 @@ class BatchEngine:
         batch = self._checked_batch(prompt)
         self._folder.check_length(len(prompt) + decoding.max_new_tokens)
         check_constrained(decoding, len(prompt), stop_ids, self._folder.switch)
+        check_adapter(decoding.adapter, self._adapters)
         grammar = None
         if decoding.constraint is not None:
             check_end(self._folder.ends, stop_ids)

@@ -12,14 +12,15 @@ have the interpreter, which GenAI's binding does not.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aipc.runtimes.onnx.file import References
+from aipc.artifact.onnx_file import References
+from aipc.runtimes.onnx.adapters import WEIGHTS_FOLDER, GraphAdapters
 from aipc.runtimes.onnx.provider import written
 
 Logits = npt.NDArray[Any]
@@ -120,6 +121,10 @@ class _Call:
     mask: npt.NDArray[Any]
     """[rows, tokens of the longest]"""
     logits: Logits
+    adapters: tuple[str, ...] = ()
+    """Of its rows."""
+    factors: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """Those of the adapters, which have to outlive it."""
 
 
 class CacheRows:
@@ -179,6 +184,7 @@ class Decoder:
         vocabulary: int,
         options: Mapping[str, Any],
         switch: int | None,
+        adapters: GraphAdapters | None = None,
     ) -> None:
         """``options`` as genai_config.json's session_options have them; see `rope_switch`."""
         import onnxruntime
@@ -187,19 +193,29 @@ class Decoder:
         self._mask_step = _MASK_STEP if switch is None else 1
         self.graph = graph
         self._vocabulary = vocabulary
+        self._adapters = adapters
+        model: str | bytes = str(file)
+        if adapters is not None:
+            model, options = adapters.model, {**options, WEIGHTS_FOLDER: str(file.parent)}
         self._session = onnxruntime.InferenceSession(
-            str(file), _session_options(options), providers=["CPUExecutionProvider"]
+            model, make_options(options), providers=["CPUExecutionProvider"]
         )
         types = {output.name: output.type for output in self._session.get_outputs()}
         self._element = np.float16 if types[graph.logits] == "tensor(float16)" else np.float32
 
     def compute(
-        self, cache: CacheRows, first: int, tokens: Sequence[Sequence[int]], lengths: Sequence[int]
+        self,
+        cache: CacheRows,
+        first: int,
+        tokens: Sequence[Sequence[int]],
+        lengths: Sequence[int],
+        adapters: Sequence[str] = (),
     ) -> Logits:
         """Scores of what follows each of ``tokens`` [rows, tokens], until the next call.
 
         Row n continues row ``first`` + n of ``cache``, which holds ``lengths[n]`` tokens.
-        Several tokens a row only where there is one row.
+        Several tokens a row only where there is one row.  ``adapters`` are the rows' own, "" for
+        none; left out where no row has one.
         """
         call = self._call(cache, first, len(tokens), len(tokens[0]))
         held = np.array(lengths)[:, None]
@@ -208,6 +224,8 @@ class Decoder:
         call.ids[:] = tokens
         if self.graph.positions:
             np.add(held, np.arange(call.ids.shape[1]), out=call.positions, casting="unsafe")
+        if self._adapters is not None:
+            self._set_adapters(call, self._adapters, tuple(adapters) or ("",) * len(tokens))
         self._session.run_with_iobinding(call.binding)
         return call.logits
 
@@ -219,6 +237,14 @@ class Decoder:
             call.mask = np.zeros((len(total), width), self.graph.integer)
             _bind_input(call.binding, self.graph.mask, call.mask)
         np.less(np.arange(call.mask.shape[1]), total, out=call.mask, casting="unsafe")
+
+    @staticmethod
+    def _set_adapters(call: _Call, adapters: GraphAdapters, chosen: tuple[str, ...]) -> None:
+        if chosen == call.adapters:
+            return
+        call.adapters, call.factors = chosen, adapters.inputs(chosen)
+        for name, array in call.factors.items():
+            _bind_input(call.binding, name, array)
 
     def _call(self, cache: CacheRows, first: int, count: int, width: int) -> _Call:
         """Kept where it is a step's: to bind every layer's cache takes as long as a layer."""
@@ -263,7 +289,8 @@ def _bind_input(binding: Any, name: str, array: npt.NDArray[Any]) -> None:
     binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
 
-def _session_options(options: Mapping[str, Any]) -> Any:
+def make_options(options: Mapping[str, Any]) -> Any:
+    """ONNX Runtime's SessionOptions of those that genai_config.json would have."""
     import onnxruntime
 
     made = onnxruntime.SessionOptions()

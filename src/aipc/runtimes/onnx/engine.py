@@ -10,7 +10,6 @@ wherever it runs.
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,10 +17,13 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
+from aipc import disk
+from aipc.artifact.lora import Factors
 from aipc.artifact.providers import Provider
-from aipc.errors import DeviceError, EngineError
-from aipc.runtimes.base import Decoding
+from aipc.errors import EngineError, NotPlaced
+from aipc.runtimes.base import Decoding, check_adapter
 from aipc.runtimes.json_schema import check_constrained
+from aipc.runtimes.onnx.adapters import WEIGHTS_FOLDER, GraphAdapters
 from aipc.runtimes.onnx.folder import GenAIFolder
 from aipc.runtimes.onnx.guided import GuidedSequence, check_end
 from aipc.runtimes.onnx.provider import Settings, configure, session_options
@@ -48,11 +50,11 @@ def read_placement(model: Any) -> Mapping[str, int]:
     params = onnxruntime_genai.GeneratorParams(model)
     params.set_search_options(max_length=2, batch_size=1, num_beams=1)
     generator = onnxruntime_genai.Generator(model, params)
-    with tempfile.TemporaryDirectory(prefix="aipc-") as folder:
-        generator.set_runtime_option("enable_profiling", str(Path(folder, "run")))
+    with disk.scratch(EngineError) as folder:
+        generator.set_runtime_option("enable_profiling", str(folder / "run"))
         generator.append_tokens([_TOKEN])
         generator.set_runtime_option("enable_profiling", "0")
-        return _count(Path(folder))
+        return _count(folder)
 
 
 def _count(folder: Path) -> Mapping[str, int]:
@@ -74,12 +76,14 @@ class ONNXEngine:
         device: str,
         settings: Settings,
         properties: Mapping[str, str],
+        adapters: Mapping[str, Factors] | None = None,
     ) -> None:
         with span("import the runtime"):
             import onnxruntime_genai
 
         with translated(f"the model could not be loaded on {device}"):
-            model = _load(folder, provider, device, settings)
+            added = GraphAdapters(folder.file, adapters) if adapters else None
+            model = _load(folder, provider, device, settings, added)
             placement = read_placement(model) if provider.profiled else None
         _check_placement(model, provider, device, placement)
         self.device = device
@@ -93,7 +97,8 @@ class ONNXEngine:
         if placement is not None:
             self.facts = {**self.facts, "placement": placement}
         self._folder = folder
-        self._pool: SequencePool | None = SequencePool(model, folder, provider)
+        self._adapters = tuple(adapters or ())
+        self._pool: SequencePool | None = SequencePool(model, folder, provider, adapters=added)
         self._running: WeakSet[ONNXGeneration] = WeakSet()
 
     def start(
@@ -101,6 +106,7 @@ class ONNXEngine:
     ) -> ONNXGeneration:
         pool = self._checked_pool(prompt)
         check_constrained(decoding, len(prompt), stop_ids, self._folder.switch)
+        check_adapter(decoding.adapter, self._adapters)
         if decoding.constraint is not None:
             check_end(self._folder.ends, stop_ids)
         with translated("ONNX Runtime GenAI refused the request"):
@@ -143,10 +149,12 @@ class ONNXGeneration(JudgedTokens):
         self._sampler = Sampler(decoding, prompt)
         self._stop_ids = stop_ids
         self._left = decoding.max_new_tokens
+        self._adapter = decoding.adapter
         self._pending = self._prompt
         self._sequence: CachedSequence | None = None
         if decoding.constraint is not None:
-            self._sequence = pool.guided(len(prompt), self._left, decoding.constraint)
+            constraint, adapter = decoding.constraint, decoding.adapter
+            self._sequence = pool.guided(len(prompt), self._left, constraint, adapter)
         self._cancelled = threading.Event()
         self._turn = threading.Lock()
 
@@ -187,7 +195,7 @@ class ONNXGeneration(JudgedTokens):
 
     def _choose(self) -> int | None:
         if self._sequence is None:
-            self._sequence = self._pool.take(self._prompt, self._left)
+            self._sequence = self._pool.take(self._prompt, self._left, self._adapter)
             self._pending = self._prompt[len(self._sequence.tokens) :]
         if not self._sequence.append(self._pending, self._cancelled.is_set):
             return None
@@ -209,22 +217,36 @@ class ONNXGeneration(JudgedTokens):
             self._pool.give_back(sequence)
 
 
-def _load(folder: GenAIFolder, provider: Provider, device: str, settings: Settings) -> Any:
+def _load(
+    folder: GenAIFolder,
+    provider: Provider,
+    device: str,
+    settings: Settings,
+    adapters: GraphAdapters | None,
+) -> Any:
     import onnxruntime_genai
 
     config = onnxruntime_genai.Config(str(folder.path))
     configure(config, provider, device, settings.provider)
-    config.overlay(Settings(session_options(folder.session, settings), {}).overlay())
+    options = session_options(folder.session, settings)
+    if adapters is not None:
+        config.add_model_data(folder.file.name, adapters.model)  # which outlives the loading
+        options[WEIGHTS_FOLDER] = "."  # GenAI puts the config's own folder before it
+    config.overlay(Settings(options, {}).overlay())
     return onnxruntime_genai.Model(config)
 
 
 def _check_placement(
     model: Any, provider: Provider, device: str, placement: Mapping[str, int] | None
 ) -> None:
-    """Refuse a model that computes elsewhere than it was set to."""
+    """Refuse a model that computes elsewhere than it was set to.
+
+    Raises:
+        NotPlaced: saying where.
+    """
     ran = set(placement or ())
     if model.device_type != provider.device_type or ran == {CPU}:
         where = CPU if ran == {CPU} else model.device_type
-        raise DeviceError(
+        raise NotPlaced(
             f"{device} was requested and ONNX Runtime took {where}", "`aipc doctor` looks into it"
         )

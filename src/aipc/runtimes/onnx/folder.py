@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aipc.artifact.files import CONFIG, GENAI_CONFIG
+import numpy as np
+
+from aipc.artifact.files import CONFIG, GENAI_CONFIG, ONNX_MODEL
 from aipc.artifact.kv_cache import token_numbers
+from aipc.artifact.onnx_file import ELEMENT_BYTES, External, References, read_references
 from aipc.artifact.providers import PROVIDERS, Provider, normal_name
 from aipc.artifact.rope_switch import rope_switch
-from aipc.errors import ArtifactError, EngineError
+from aipc.devices import Device
+from aipc.errors import ArtifactError, EngineError, quoted
 from aipc.runtimes.onnx.decoder import DecoderGraph, read_graph
-from aipc.runtimes.onnx.file import ELEMENT_BYTES, External, References, read_references
 
 _AGAIN = "fetch or convert the model again"
 _OTHER_FILE = re.compile(
@@ -28,6 +31,8 @@ _OTHER_FILE = re.compile(
     re.IGNORECASE,
 )
 """Options whose values are files or libraries."""
+MIXTURES = frozenset({"MoE", "QMoE"})
+"""Operators that compute the experts which a token chooses."""
 RECURRENT = frozenset({"CausalConvWithState", "LinearAttention", "GatedDeltaNet"})
 """Operators that keep a state instead of keys and values."""
 _GENAI_SWITCH = {"phi3": 4096, "phimoe": 4096, "phi3small": 8192}
@@ -50,6 +55,8 @@ class GenAIFolder:
     """See `rope_switch`."""
     rewinds: bool
     """Whether what it keeps can be cut back to an earlier token."""
+    is_mixture: bool
+    """Whether blocks have experts."""
     ends: tuple[int, ...]
     """Its eos_token_id, one or several."""
     providers: frozenset[str]
@@ -68,6 +75,19 @@ class GenAIFolder:
             raise ArtifactError(
                 f"'{self.path}' was made for the provider {made}, not {provider.name}",
                 f"convert the model with --for {provider.kind}",
+            )
+
+    def check_device(self, device: Device) -> None:
+        """Refuse a device without the number format that the graph computes in.
+
+        Raises:
+            ArtifactError: with the conversion that fits.
+        """
+        is_half = self.graph is not None and self.graph.element == np.float16
+        if is_half and not device.computes_in("fp16"):
+            raise ArtifactError(
+                f"'{self.path}' computes in fp16, which {device.name} does not",
+                f"convert the model with --for {device.kind} --activations fp32",
             )
 
     def check_tokens(self, ids: Sequence[int]) -> None:
@@ -124,16 +144,28 @@ def open_folder(path: Path) -> GenAIFolder:
         graph=read_graph(decoder, references),
         switch=_switch(path, model),
         rewinds=not RECURRENT & references.operators,
+        is_mixture=bool(MIXTURES & references.operators),
         ends=_ends(model),
         providers=frozenset(_providers(decoder)),
         session=_session(decoder),
     )
 
 
+def own_graph(path: Path) -> Path:
+    """The graph of a model that is no decoder, checked as `open_folder` checks one.
+
+    Raises:
+        ArtifactError: there is none, or it is damaged or refers to files outside the folder.
+    """
+    file = _own_file(path, ONNX_MODEL)
+    _check_references(path, read_references(file))
+    return file
+
+
 def _read_json(file: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"'{file}' can't be read ({error})", _AGAIN) from error
     if not isinstance(content, dict):
         raise ArtifactError(f"'{file}' holds no JSON object", _AGAIN)
@@ -215,13 +247,13 @@ def _own_file(path: Path, name: str) -> Path:
     file = path / name
     plain = name not in {"", ".", ".."} and not set(name) & set("/\\:\0")
     if not plain:
-        raise ArtifactError(f"'{path}' refers to '{name}', outside its folder", _AGAIN)
+        raise ArtifactError(f"'{path}' refers to {quoted(name)}, outside its folder", _AGAIN)
     if file.is_symlink():
         raise ArtifactError(
             f"'{file}' is a link to another place", f"copy what it stands for: cp -rL '{path}' DIR"
         )
     if not file.is_file():
-        raise ArtifactError(f"'{path}' has no file '{name}'", _AGAIN)
+        raise ArtifactError(f"'{path}' has no file {quoted(name)}", _AGAIN)
     if file.stat().st_nlink > 1:
         raise ArtifactError(
             f"'{file}' has a second name elsewhere (a hard link)", f"copy it: cp -r '{path}' DIR"

@@ -16,6 +16,7 @@ and computes with the stand-in, without a word: who opens the model has to compa
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from aipc.artifact.files import ONNX_MODEL, ONNX_WEIGHTS
+from aipc.artifact.onnx_file import PREPACKED, prepacked_blobs
 from aipc.errors import ArtifactError
-from aipc.runtimes.onnx.file import PREPACKED, prepacked_blobs
 
 _ALIGNED = 64
 """Bytes: what a kernel arranged begins at a multiple in memory, and is read wrongly elsewhere.
@@ -95,7 +96,7 @@ def _keys(folder: Path) -> dict[str, tuple[str, str]]:
     import onnx
 
     file, weights = folder / "keys.onnx", folder / "keys.data"
-    if os.name != "nt":
+    if sys.platform != "win32":
         weights.symlink_to(os.devnull)  # as large as the model, and of no use
     try:
         _optimize(folder / ONNX_MODEL, file, weights)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import json
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+from aipc import remedies
 from aipc.artifact.providers import PROVIDERS, SESSION_OPTIONS, Provider
-from aipc.devices import kind_of, resolve_device
+from aipc.devices import Device, kind_of, resolve_device
 from aipc.devices.onnxruntime import onnx_devices, onnx_kinds
 from aipc.devices.system.cpu import read_cpu
 from aipc.devices.wheels import clashes, install_command, wheel_for
@@ -65,25 +69,23 @@ def check_installed(provider: Provider) -> None:
         )
     if provider.plugin and find_spec(provider.plugin) is None:
         package = provider.plugin.replace("_", "-")
-        raise DeviceError(
-            f"the provider {provider.name} is not installed", f"`pip install {package}`"
-        )
+        raise DeviceError(f"the provider {provider.name} is not installed", remedies.add([package]))
 
 
-def device_name(provider: Provider, requested: str) -> str:
+def find_device(provider: Provider, requested: str) -> Device:
     """The device that ``requested`` names, "CPU" or "CUDA.1", among those that ONNX Runtime finds.
 
     Raises:
         DeviceError: it finds no such device; says why, or which there are.
     """
     if provider.kind == "cpu":
-        return "CPU"
-    devices, problems = onnx_devices()
-    names = [device.name for device in devices if device.kind == provider.kind]
-    if not names:
+        return Device("CPU", "cpu", "CPU")
+    found, problems = onnx_devices()
+    devices = {device.name: device for device in found if device.kind == provider.kind}
+    if not devices:
         why = problems[0] if problems else f"ONNX Runtime finds no {provider.kind} device"
         raise DeviceError(why, "`aipc doctor` looks into it; `--device cpu` runs without it")
-    return resolve_device(requested, names)
+    return devices[resolve_device(requested, list(devices))]
 
 
 def configure(config: Any, provider: Provider, device: str, options: Mapping[str, str]) -> None:
@@ -91,8 +93,10 @@ def configure(config: Any, provider: Provider, device: str, options: Mapping[str
     config.clear_providers()
     if provider.name == "CPU":
         return
+    if provider.kind == "cuda":
+        load_cuda()
     if provider.plugin:
-        _register(provider)
+        _register(provider.plugin)
     config.append_provider(provider.name)
     number = device.partition(".")[2]
     if number and not provider.number:
@@ -105,6 +109,21 @@ def configure(config: Any, provider: Provider, device: str, options: Mapping[str
         config.set_provider_option(provider.name, name, value)
 
 
+def load_cuda() -> None:
+    """CUDA's libraries out of NVIDIA's wheels, where the system's loader does not look for them.
+
+    Without it ONNX Runtime can't load its provider.  Source: onnxruntime.ai, CUDA execution
+    provider, "Preload DLLs"; what it could not load, the function prints.
+    """
+    import onnxruntime
+
+    with redirect_stdout(io.StringIO()) as printed:
+        onnxruntime.preload_dlls(directory="")
+    failures = [line for line in printed.getvalue().splitlines() if line.startswith("Failed")]
+    if failures:
+        raise DeviceError(f"CUDA's libraries are not whole ({failures[0]})", _install("cuda"))
+
+
 def _install(kind: str) -> str:
     wheels = wheel_for(kind)
     if wheels is None:
@@ -112,10 +131,16 @@ def _install(kind: str) -> str:
     return install_command(wheels)
 
 
-def _register(provider: Provider) -> None:
+@cache
+def _register(plugin_module: str) -> None:
+    """Once a process: a second time is refused and breaks what the first one loaded.
+
+    Measured with onnxruntime-genai 0.18 and onnxruntime-ep-webgpu 0.4.0: the next model that is
+    loaded ends the process.
+    """
     import onnxruntime_genai
 
-    plugin = importlib.import_module(provider.plugin)
+    plugin = importlib.import_module(plugin_module)
     try:
         onnxruntime_genai.register_execution_provider_library(
             plugin.get_ep_name(), plugin.get_library_path()

@@ -11,8 +11,8 @@ change answers, in 0.2 s, where hashing 2 GB takes one or two.
 
 from __future__ import annotations
 
-import os
 import shutil
+import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -23,10 +23,11 @@ import numpy.typing as npt
 
 from aipc import telemetry
 from aipc.artifact.files import ONNX_MODEL, ONNX_WEIGHTS
+from aipc.artifact.lora import Factors
 from aipc.artifact.manifest import FILE
 from aipc.devices.system.cpu import read_cpu
 from aipc.devices.wheels import installed
-from aipc.errors import AipcError, ArtifactError
+from aipc.errors import AipcError, ArtifactError, UsageError
 from aipc.progress import Notify, Progress, silent
 from aipc.runtimes.blob_cache import READY, BlobCache
 from aipc.runtimes.onnx.batch_engine import BatchEngine
@@ -44,7 +45,7 @@ _TOKENS = (0, 1)
 _TOLERANCE = 0.01
 """Of the largest score: threads may add in another order, and other weights give other scores."""
 _OTHER_GRAPH = frozenset({PROVIDER, "graph_optimization_level"})
-_FULL_COPY = 3.5 if os.name == "nt" else 2.5
+_FULL_COPY = 3.5 if sys.platform == "win32" else 2.5
 """Of the artifact's size: room for both forms, of which one stays; see `packed_model._keys`."""
 
 
@@ -67,19 +68,27 @@ class ReadyWeights:
         self._made_for = made_for()
 
     def open(
-        self, properties: Mapping[str, str], notify: Notify
+        self,
+        properties: Mapping[str, str],
+        notify: Notify,
+        adapters: Mapping[str, Factors] | None = None,
     ) -> ONNXEngine | BatchEngine | None:
         """An engine with them; None where there are none, or none that can be used.
 
         Those that can't be used are removed, and ``notify`` is told.
+
+        Raises:
+            UsageError: properties or adapters that the model can't have, whatever its weights.
         """
         folder = self._blobs.find(self._made_for)
         if folder is None:
             return None
         engine = None
         try:
-            engine = ONNXRuntime().open(folder, "cpu", properties)
+            engine = ONNXRuntime().open(folder, "cpu", properties, adapters)
             _compare(_scores(engine), np.load(folder / _SCORES, allow_pickle=False))
+        except UsageError:
+            raise
         except (AipcError, OSError, ValueError) as error:
             if engine is not None:
                 engine.close()
@@ -119,18 +128,22 @@ class ReadyWeights:
 
 
 def open_on_cpu(
-    artifact: Path, properties: Mapping[str, str], blobs: BlobCache | None, notify: Notify
+    artifact: Path,
+    properties: Mapping[str, str],
+    blobs: BlobCache | None,
+    notify: Notify,
+    adapters: Mapping[str, Factors] | None = None,
 ) -> ONNXEngine | BatchEngine:
     """As `ONNXRuntime.open` on the CPU, with ready weights where ``blobs`` has them.
 
     ``blobs`` is None for an artifact whose weights can't be told by a hash.
     """
     if blobs is None or _OTHER_GRAPH & set(properties) or not _is_plain(artifact):
-        return ONNXRuntime().open(artifact, "cpu", properties)
-    engine = ReadyWeights(artifact, blobs).open(properties, notify)
+        return ONNXRuntime().open(artifact, "cpu", properties, adapters)
+    engine = ReadyWeights(artifact, blobs).open(properties, notify, adapters)
     is_ready = engine is not None
     if engine is None:
-        engine = ONNXRuntime().open(artifact, "cpu", properties)
+        engine = ONNXRuntime().open(artifact, "cpu", properties, adapters)
     engine.facts = {**engine.facts, READY: is_ready}
     return engine
 

@@ -36,6 +36,8 @@ class Row:
     """To be computed next."""
     piece: int = 0
     """How many of those in one call, while the prompt is computed."""
+    adapter: str = ""
+    """That its keys and values were computed with."""
     decodes: bool = False
     """Whether the prompt is computed."""
     taken: int = 0
@@ -70,21 +72,22 @@ class RowPool:
         """They lie side by side, from the first row on."""
         return [row for row in self.rows if row.decodes]
 
-    def take(self, prompt: Sequence[int], length: int) -> Row | None:
+    def take(self, prompt: Sequence[int], length: int, adapter: str = "") -> Row | None:
         """A row with room for ``length`` tokens that holds as much of ``prompt`` as any does.
 
-        None where it has to wait for another to end.
+        What was computed with another ``adapter`` does not count.  None where it has to wait for
+        another to end.
 
         Raises:
             EngineError: the free memory does not hold it, though nothing else runs.
         """
-        if not self._make_room(prompt, length):
+        if not self._make_room(prompt, length, adapter):
             return None
-        source, row = self._choose(prompt)
-        shared = self._shared(source, prompt)
+        source, row = self._choose(prompt, adapter)
+        shared = self._shared(source, prompt, adapter)
         if source is not row and shared:
             self.cache.copy(self.at(source), self.at(row), shared)
-        row.tokens = list(prompt[:shared])
+        row.tokens, row.adapter = list(prompt[:shared]), adapter
         row.length, row.taken = length, next(self._clock)
         return row
 
@@ -124,7 +127,7 @@ class RowPool:
         """Its place in the cache."""
         return self.rows.index(row)
 
-    def _make_room(self, prompt: Sequence[int], length: int) -> bool:
+    def _make_room(self, prompt: Sequence[int], length: int, adapter: str) -> bool:
         """Whether there is a row for it; kept ones give way where memory is short."""
         kept = [row for row in self.rows if row.request is None]
         running = [row for row in self.rows if row.request is not None]
@@ -139,7 +142,7 @@ class RowPool:
                 return True
         least = max([length, *(row.length for row in running)])
         if self._fits(len(running) + 1, least, prompt):
-            self._keep(max(kept, key=lambda row: self._shared(row, prompt), default=None))
+            self._keep(max(kept, key=lambda row: self._shared(row, prompt, adapter), default=None))
             self._resize(len(running) + 1, least)
             return True
         if not running:
@@ -148,16 +151,17 @@ class RowPool:
             self.check_memory(length, len(prompt))
         return False
 
-    def _choose(self, prompt: Sequence[int]) -> tuple[Row, Row]:
+    def _choose(self, prompt: Sequence[int], adapter: str) -> tuple[Row, Row]:
         """(the row with the most of ``prompt``, the row to use, which may be the same)."""
-        source = max(self.rows, key=lambda row: self._shared(row, prompt))
-        if source.request is None and 2 * self._shared(source, prompt) >= len(source.tokens):
+        source = max(self.rows, key=lambda row: self._shared(row, prompt, adapter))
+        shared = self._shared(source, prompt, adapter)
+        if source.request is None and 2 * shared >= len(source.tokens):
             return source, source  # goes on with it
         kept = [row for row in self.rows if row.request is None]
         return source, min(kept, key=lambda row: (row is source, row.taken))
 
-    def _shared(self, row: Row, prompt: Sequence[int]) -> int:
-        return reusable(row.tokens, prompt, self.switch)
+    def _shared(self, row: Row, prompt: Sequence[int], adapter: str) -> int:
+        return reusable(row.tokens, prompt, self.switch) if row.adapter == adapter else 0
 
     def _fits(self, rows: int, capacity: int, prompt: Sequence[int]) -> bool:
         # Of a cache the system has handed out only what was written to.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,18 @@ class CachedSequence:
     ) -> None:
         self.capacity = capacity
         self.tokens: list[int] = []
+        self.adapter = ""
+        """The name of the one that they were computed with."""
         self._generator = generator
+        self._factors: Mapping[str, npt.NDArray[np.float32]] = {}
         self._provider = provider
         self._switch = switch
+
+    def adapt(self, name: str, factors: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Give the graph, before anything is computed, the inputs that an adapter is."""
+        self.adapter, self._factors = name, factors  # the generator has no copy
+        for each, array in factors.items():
+            self._generator.set_model_input(each, array)
 
     def append(self, tokens: Sequence[int], is_cancelled: Callable[[], bool]) -> bool:
         """Compute ``tokens`` after those in the cache; False where it was cancelled before."""

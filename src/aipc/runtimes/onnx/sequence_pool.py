@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from aipc.artifact.providers import Provider
 from aipc.devices.system.memory import read_memory
 from aipc.errors import EngineError
 from aipc.runtimes.base import Constraint
+from aipc.runtimes.onnx.adapters import GraphAdapters
 from aipc.runtimes.onnx.folder import GenAIFolder
 from aipc.runtimes.onnx.guided import PLAIN_SEARCH, GuidedSequence, guided_generator
 from aipc.runtimes.onnx.sequence import CachedSequence
+
+_Made = TypeVar("_Made", bound=CachedSequence)
 
 
 class SequencePool:
@@ -24,8 +27,11 @@ class SequencePool:
         folder: GenAIFolder,
         provider: Provider,
         available: Callable[[], int] = lambda: read_memory().available,
+        adapters: GraphAdapters | None = None,
     ) -> None:
+        """``adapters`` are those of the model's graph."""
         self._model = model
+        self._adapters = adapters
         self._folder = folder
         self._provider = provider
         self._available = available
@@ -33,10 +39,10 @@ class SequencePool:
         self._idle: CachedSequence | None = None
         self._lock = threading.Lock()
 
-    def take(self, prompt: Sequence[int], answer: int) -> CachedSequence:
+    def take(self, prompt: Sequence[int], answer: int, adapter: str = "") -> CachedSequence:
         """A sequence with room for ``prompt`` and ``answer`` more tokens.
 
-        It may hold a beginning of the prompt already.
+        It may hold a beginning of the prompt already, computed with the same ``adapter``.
 
         Raises:
             EngineError: more tokens than the model's context or the free memory hold.
@@ -44,20 +50,22 @@ class SequencePool:
         wanted = self._checked_length(len(prompt), answer)
         with self._lock:
             idle, self._idle = self._idle, None
-        shared = self._shared(idle, prompt) if idle else 0
+        shared = self._shared(idle, prompt) if idle and idle.adapter == adapter else 0
         if idle and shared and idle.capacity >= wanted:
             idle.rewind(shared)
             return idle
         del idle  # its memory is free before the next is requested
         # A conversation that outgrew its room gets twice as much, so that it seldom does again.
-        return self._make(wanted, 2 * wanted if shared else wanted, len(prompt))
+        return self._make(wanted, 2 * wanted if shared else wanted, len(prompt), adapter)
 
     def _shared(self, idle: CachedSequence, prompt: Sequence[int]) -> int:
         """Tokens of ``idle`` that ``prompt`` begins with; 0 where the others can't be forgotten."""
         shared = idle.reusable(prompt)
         return shared if self._folder.rewinds or shared == len(idle.tokens) else 0
 
-    def guided(self, prompt: int, answer: int, constraint: Constraint) -> GuidedSequence:
+    def guided(
+        self, prompt: int, answer: int, constraint: Constraint, adapter: str = ""
+    ) -> GuidedSequence:
         """An empty one whose answer keeps ``constraint``; lengths in tokens, errors as `take`'s.
 
         Raises:
@@ -66,7 +74,8 @@ class SequencePool:
         wanted = self._checked_length(prompt, answer)
         model, params = self._parameters(wanted, prompt)
         generator = guided_generator(model, params, constraint)
-        return GuidedSequence(generator, wanted, self._provider, self._switch)
+        made = GuidedSequence(generator, wanted, self._provider, self._switch)
+        return self._adapted(made, adapter)
 
     def fresh(self, tokens: int) -> CachedSequence:
         """One with an empty cache and room for ``tokens``; errors are those of `take`."""
@@ -86,14 +95,21 @@ class SequencePool:
         self._folder.check_length(prompt + answer)
         return prompt + answer
 
-    def _make(self, wanted: int, generous: int, prompt: int) -> CachedSequence:
+    def _make(self, wanted: int, generous: int, prompt: int, adapter: str = "") -> CachedSequence:
         import onnxruntime_genai
 
         capacity = min(generous, self._folder.context)
         if self._cost(capacity, prompt) > self._available():
             capacity = wanted
         generator = onnxruntime_genai.Generator(*self._parameters(capacity, prompt))
-        return CachedSequence(generator, capacity, self._provider, self._switch)
+        made = CachedSequence(generator, capacity, self._provider, self._switch)
+        return self._adapted(made, adapter)
+
+    def _adapted(self, made: _Made, adapter: str) -> _Made:
+        """The same, which has computed nothing yet, with an adapter; "" for none."""
+        if self._adapters is not None:
+            made.adapt(adapter, self._adapters.inputs([adapter]))
+        return made
 
     def _parameters(self, capacity: int, prompt: int) -> tuple[Any, Any]:
         """The model, and how it should generate."""

@@ -9,24 +9,34 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
 from aipc.artifact.files import OPENVINO_MODEL, OPENVINO_WEIGHTS
+from aipc.artifact.lora import Factors
 from aipc.artifact.rope_switch import read_rope_switch
-from aipc.devices import resolve_device
+from aipc.devices import kind_of, resolve_device
 from aipc.errors import ArtifactError, DeviceError, EngineError, UsageError
-from aipc.runtimes.base import Capabilities, Decoding, Engine, Generation, Scorer
+from aipc.runtimes.base import (
+    MERGE_ADAPTER,
+    Capabilities,
+    Decoding,
+    Engine,
+    Generation,
+    Scorer,
+    check_adapter,
+)
 from aipc.runtimes.json_schema import check_constrained
 from aipc.runtimes.kv_budget import kv_budget, state_tokens
-from aipc.runtimes.openvino.batch import Batch, BatchRequest
+from aipc.runtimes.openvino.batch import Batch, BatchRequest, LoadedAdapters
 from aipc.runtimes.openvino.generation import OpenVINOGeneration, generation_config, token_tensor
 from aipc.runtimes.openvino.grammar_check import GrammarCheck
 from aipc.runtimes.openvino.properties import check_properties
 from aipc.runtimes.openvino.recipe import has_fused_attention, keeps_states
-from aipc.runtimes.openvino.repack import repack
+from aipc.runtimes.openvino.repack import read_once, repack
 from aipc.runtimes.openvino.scorer import (
     FollowedGeneration,
     OpenVINOScorer,
@@ -64,10 +74,19 @@ class OpenVINORuntime:
             constraints=frozenset({"json_schema", "regex"}),
             logprobs=True,
             logits=kind != "npu",
+            adapters=kind == "cpu",
         )
 
-    def open(self, artifact: Path, device: str, properties: Mapping[str, str]) -> Engine:
+    def open(
+        self,
+        artifact: Path,
+        device: str,
+        properties: Mapping[str, str],
+        adapters: Mapping[str, Factors] | None = None,
+    ) -> Engine:
         _check_folder(artifact)
+        if adapters:
+            self.capabilities(kind_of(device)).check_adapters()
         if device.lower() == "npu":
             from aipc.runtimes.openvino.npu import open_npu
 
@@ -77,9 +96,14 @@ class OpenVINORuntime:
         core = openvino.Core()
         name = resolve_device(device, core.available_devices)
         check_properties(core, name, properties)
-        if not has_fused_attention(artifact):
-            return GraphEngine(artifact, name, properties)
-        return OpenVINOEngine(artifact, name, properties)
+        if has_fused_attention(artifact):
+            return OpenVINOEngine(artifact, name, properties, adapters)
+        if adapters:
+            raise UsageError(
+                "OpenVINO takes no adapters with this network's attention while it runs",
+                MERGE_ADAPTER,
+            )
+        return GraphEngine(artifact, name, properties)
 
     def scorer(self, artifact: Path, device: str, properties: Mapping[str, str]) -> Scorer:
         _check_folder(artifact)
@@ -91,11 +115,20 @@ class OpenVINORuntime:
 class OpenVINOEngine:
     """A model loaded in a continuous-batching pipeline; see `aipc.runtimes.base.Engine`."""
 
-    def __init__(self, artifact: Path, device: str, properties: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        artifact: Path,
+        device: str,
+        properties: Mapping[str, str],
+        adapters: Mapping[str, Factors] | None = None,
+    ) -> None:
         with span("import the runtime"):
             import openvino_genai
 
         self.device = device
+        self._adapters = LoadedAdapters(adapters) if adapters else None
+        if self._adapters is not None:
+            properties = self._adapters.exact(properties)
         self.facts: Mapping[str, Any] = {
             "runtime": "openvino",
             "version": openvino_genai.__version__,
@@ -109,18 +142,24 @@ class OpenVINOEngine:
                 "OpenVINO has no prompt lookup for a network with blocks that convolve or remember",
                 "leave prompt_lookup out",
             )
-        scheduler = _scheduler(chunked=self.switch is None)
+        if self._lookup is not None and adapters:
+            raise UsageError(
+                "OpenVINO has no prompt lookup with adapters", "leave prompt_lookup out"
+            )
+        scheduler = _scheduler(chunked=self.switch is None, caches=not adapters)
         with translated("the model could not be loaded on " + device):
-            typed, make = (
-                _typed(properties, self._lookup),
-                openvino_genai.ContinuousBatchingPipeline,
-            )
+            typed = _typed(properties, self._lookup)
+            if self._adapters is not None:
+                typed |= self._adapters.properties
+            make = openvino_genai.ContinuousBatchingPipeline
             tokenizer = masked_tokenizer(artifact)
-            pipeline: Any = (
-                make(artifact, scheduler, device, typed)
-                if tokenizer is None
-                else make(artifact, tokenizer, scheduler, device, **typed)
-            )
+            # experts are repacked as the graph is compiled, other matrices as they are first used
+            with read_once(artifact / OPENVINO_WEIGHTS) if device == "CPU" else nullcontext():
+                pipeline: Any = (
+                    make(artifact, scheduler, device, typed)
+                    if tokenizer is None
+                    else make(artifact, tokenizer, scheduler, device, **typed)
+                )
         self._grammars = GrammarCheck(artifact)
         self._artifact = artifact
         self._state_tokens = state_tokens(artifact)
@@ -130,9 +169,9 @@ class OpenVINOEngine:
         if device == "CPU":
             config = self._config(Decoding(1), frozenset())
             prepare = partial(repack, weights=artifact / OPENVINO_WEIGHTS, config=config)
-            self._batch = Batch(pipeline, kv_budget(artifact), prepare)
+            self._batch = Batch(pipeline, kv_budget(artifact), prepare, self._adapters)
         else:
-            self._batch = Batch(pipeline, None)
+            self._batch = Batch(pipeline, None, adapters=self._adapters)
         # Neither thread nor process outlives the engine or, in C++ code, the interpreter.
         self._finalizers = [
             weakref.finalize(self, each.close) for each in (self._batch, self._grammars)
@@ -142,6 +181,7 @@ class OpenVINOEngine:
         self, prompt: Sequence[int], decoding: Decoding, stop_ids: frozenset[int]
     ) -> Generation:
         check_constrained(decoding, len(prompt), stop_ids, self.switch)
+        self._check_adapter(decoding)
         if is_scored(decoding):
             return self._start_scored(prompt, decoding, stop_ids)
         if decoding.constraint is not None:
@@ -178,7 +218,14 @@ class OpenVINOEngine:
         tokens = token_tensor(prompt)
         config = self._config(decoding, stop_ids)
         length = len(prompt) + decoding.max_new_tokens + self._state_tokens
-        request = BatchRequest(tokens, config, length, self._batch.readers, whole=decoding.whole)
+        request = BatchRequest(
+            tokens,
+            config,
+            length,
+            self._batch.readers,
+            whole=decoding.whole,
+            adapter=decoding.adapter,
+        )
         self._batch.add(request)
         return request
 
@@ -199,6 +246,16 @@ class OpenVINOEngine:
             if self._scorer is not None:
                 self._scorer.close()
         leave_signal_stack()
+
+    def _check_adapter(self, decoding: Decoding) -> None:
+        """Refuse an unknown one, and what is computed by the graph, which has none."""
+        check_adapter(decoding.adapter, self._adapters.names if self._adapters else ())
+        if decoding.adapter and (is_scored(decoding) or decoding.top_logprobs):
+            raise UsageError(
+                "OpenVINO has no penalties of presence and frequency, no logit_bias and no "
+                "top_logprobs with an adapter",
+                "leave them out, or merge the adapter: aipc convert MODEL --adapter DIR",
+            )
 
     def _config(self, decoding: Decoding, stop_ids: frozenset[int]) -> Any:
         config = generation_config(decoding, stop_ids)
@@ -258,16 +315,16 @@ def _typed(properties: Mapping[str, str], lookup: PromptLookup | None) -> dict[s
     return own if lookup is None else {**own, SWITCH: True}
 
 
-def _scheduler(*, chunked: bool) -> Any:
-    """Chat history is computed once (prefix caching), unless a rotary switch forbids it.
+def _scheduler(*, chunked: bool, caches: bool) -> Any:
+    """Chat history is computed once (prefix caching), unless something forbids it.
 
-    With a switch a prompt must be computed in one piece, and the cache of a short sequence is
-    no prefix of a long one's.
+    With a rotary switch a prompt must be computed in one piece, and the cache of a short sequence
+    is no prefix of a long one's; with adapters (not ``caches``) one's cache would serve another.
     """
     import openvino_genai
 
     config = openvino_genai.SchedulerConfig()
-    config.enable_prefix_caching = chunked
+    config.enable_prefix_caching = chunked and caches
     config.dynamic_split_fuse = chunked
     config.max_num_batched_tokens = PROMPT_CHUNK if chunked else WHOLE_PROMPT
     return config

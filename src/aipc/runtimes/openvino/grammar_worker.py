@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import signal
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from aipc.child import answer_lines
+from aipc import disk
+from aipc.child import answer_lines, limit_memory
+from aipc.errors import EngineError
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.openvino.generation import generation_config, token_tensor
 from aipc.runtimes.openvino.tokenizer import open_tokenizer
 from aipc.runtimes.vendor_errors import reason_line
 
-MEMORY = 2 * 2**30  # bytes that grammars may take
+MEMORY = 2 * 2**30  # bytes that grammars may take: more would be the model's
 PROCESSOR_S = 2.0
 """Seconds of processor time that one may take: a step of the model's pipeline compiles the grammar
 once more, and all its requests wait."""
@@ -35,7 +36,7 @@ def _start() -> Callable[[Any], str]:
     import openvino_genai
 
     pipeline, stop = _pipeline(Path(sys.argv[1])), frozenset({0})
-    _limit_memory()
+    limit_memory(MEMORY)
 
     def complaint(constraint: Any) -> str:
         config = generation_config(Decoding(1), stop)
@@ -59,8 +60,8 @@ def _pipeline(artifact: Path) -> Any:
     import openvino_genai
 
     tokenizer = open_tokenizer(artifact)
-    with tempfile.TemporaryDirectory() as folder:
-        graph = Path(folder, "model.xml")
+    with disk.scratch(EngineError) as folder:
+        graph = folder / "model.xml"
         openvino.save_model(_network(max(tokenizer.get_vocab().values()) + 1), graph)
         weights = openvino.Tensor(np.fromfile(graph.with_suffix(".bin"), np.uint8))
         text = graph.read_text("utf-8")
@@ -89,16 +90,6 @@ def _limit_time(seconds: float) -> None:
     """Die after so many of processor time; 0 lifts the limit.  Windows has none like it."""
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_PROF, seconds)
-
-
-def _limit_memory() -> None:
-    """More than this would take it from the model; Windows has no such limit for a process."""
-    if sys.platform == "linux":
-        import resource
-
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
-        limit = pages * resource.getpagesize() + MEMORY
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The first inference on the CPU, in which OpenVINO repacks the weights for its kernels.
 
+Those of experts it repacks before, as it compiles the graph.
+
 The file that it maps is read once, matrix after matrix, and is of no use afterwards; left alone,
 it lies in memory beside the copy, and the process has its weights twice.
 """

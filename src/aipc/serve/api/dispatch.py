@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aipc.pool.pool import Pool
     from aipc.serve.http.metrics import AnswerMeter, Metrics
 
-_Queue = asyncio.Queue[IndexedEvent | Exception | None]
+_Queue = asyncio.Queue[IndexedEvent | BaseException | None]
 AT_ONCE = 8
 """Answers of one request under way together, so that a list of prompts does not fill the queue."""
 TOKENS = "aipc.tokens"
@@ -103,7 +103,7 @@ async def _merged(streams: Sequence[PendingRequest], counter: _Counter) -> Index
         running = len(readers)
         while running:
             received = await queue.get()
-            if isinstance(received, Exception):
+            if isinstance(received, BaseException):
                 raise received
             if received is None:
                 running -= 1
@@ -124,7 +124,9 @@ async def _read(
         async with turns, aclosing(stream):
             async for event in stream:
                 await queue.put((index, event))
-    except Exception as error:  # noqa: BLE001 - raised again by the reader of the queue
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - raised again by the reader of the queue
         await queue.put(error)
     else:
         await queue.put(None)

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from aipc.devices.quarantine import list_quarantined
 from aipc.errors import DeviceError
 from aipc.pool.status import STATES
 from aipc.serve.http.connection import json_response
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from aipc.devices.counters.monitor import Monitor
     from aipc.pool.pool import Pool
     from aipc.pool.status import ModelStatus
+    from aipc.serve.http.binding import Binding
 
 _FIGURES = ("model", "device", "state", "waiting", "running", "tokens", "memory_bytes")
 
@@ -33,6 +35,9 @@ class Health(ApiModel):
 class Readiness(ApiModel):
     status: Literal["ready", "loading", "failed", "idle"]
     models: dict[str, str] = Field(description="state of each model that was asked for")
+    quarantined: list[str] = Field(
+        description="devices that were seen to compute a model wrongly, with what was seen"
+    )
 
 
 class MachineBody(ApiModel):
@@ -46,13 +51,17 @@ class MachineBody(ApiModel):
         description="what a request's device may be: device, name, runtimes"
     )
     models: list[dict[str, Any]]
+    allows: list[Literal["pull", "delete"]] = Field(
+        description="what requests may do to the store: Ollama's /api/pull, /api/delete"
+    )
 
 
 class ServerHealth:
-    def __init__(self, pool: Pool, metrics: Metrics, monitor: Monitor) -> None:
+    def __init__(self, pool: Pool, metrics: Metrics, monitor: Monitor, binding: Binding) -> None:
         self._pool = pool
         self._metrics = metrics
         self._monitor = monitor
+        self._allows = _allowed(binding)
 
     async def alive(self, _: Request) -> Response:
         return json_response(Health(status="alive"))
@@ -65,7 +74,9 @@ class ServerHealth:
             message = f"no model is ready: {', '.join(map(': '.join, states.items()))}"
             headers = {"Retry-After": "1"}
             raise HTTPError(503, message, kind=SERVER, code="not_ready", headers=headers)
-        return json_response(Readiness(status=best, models=states))  # type: ignore[arg-type]
+        found = await run_in_threadpool(list_quarantined, self._pool.store.quarantine)
+        words = [one.words for one in found]
+        return json_response(Readiness(status=best, models=states, quarantined=words))  # type: ignore[arg-type]
 
     async def metrics(self, _: Request) -> Response:
         return Response(self._metrics.read(), headers={"Content-Type": CONTENT_TYPE})
@@ -78,8 +89,13 @@ class ServerHealth:
             places = [asdict(device) for device in await self._pool.devices()]
         except DeviceError:  # a request for one of the devices gets the error
             places = None
-        body = MachineBody(**facts, places=places, models=models)
+        body = MachineBody(**facts, places=places, models=models, allows=self._allows)
         return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+
+
+def _allowed(binding: Binding) -> list[Literal["pull", "delete"]]:
+    pull: list[Literal["pull", "delete"]] = ["pull"] if binding.allow_pull else []
+    return [*pull, "delete"] if binding.allow_delete else pull
 
 
 def _best_states(statuses: Sequence[ModelStatus]) -> dict[str, str]:

@@ -13,16 +13,17 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from aipc import disk
+from aipc.artifact import manifest
 from aipc.errors import AipcError
-from aipc.records import Misfit, plain, read, replace_private
+from aipc.records import Misfit, hashed, plain, read, replace_private, unhashed
 from aipc.wire.schemas import new_id
 
 MAX_FILE = 200 * 10**6
@@ -40,6 +41,10 @@ class FileTooLarge(AipcError):
     pass
 
 
+class FileDamaged(AipcError):
+    """Its content is not what was kept."""
+
+
 @dataclass(frozen=True)
 class FileRecord:
     id: str
@@ -51,6 +56,8 @@ class FileRecord:
     created_at: int
     """Seconds since 1970."""
     expires_at: int | None
+    sha256: str = ""
+    """Of its content, once it is kept."""
 
 
 class Draft:
@@ -127,17 +134,17 @@ class FileStore:
         with self._lock:
             self._expected -= expected
 
-    def keep(self, draft: Draft, record: FileRecord) -> None:
-        """Make a draft the content of a new file.
+    def keep(self, draft: Draft, record: FileRecord) -> FileRecord:
+        """Make a draft the content of a new file, whose record is returned.
 
         Raises:
             StorageFull: the disk's.
         """
         draft.end()
-        self.put(draft.path, record)
+        return self.put(draft.path, record)
 
-    def put(self, content: Path, record: FileRecord) -> None:
-        """Make a file of the same disk, which moves here, the content of a record's.
+    def put(self, content: Path, record: FileRecord) -> FileRecord:
+        """Make a file of the same disk, which moves here, the content of a record's; returns that.
 
         Raises:
             StorageFull: the disk's.
@@ -145,8 +152,10 @@ class FileStore:
         with storing():
             disk.private_folder(self._folder)
             content.chmod(0o600)
-            content.replace(self._data(record.id))
-            replace_private(self._about(record.id), json.dumps(plain(record)))
+            kept = replace(record, sha256=manifest.sha256(content))
+            disk.rename(content, self._data(record.id))
+            replace_private(self._about(record.id), json.dumps(hashed(plain(kept))))
+        return kept
 
     def find(self, owner: str, file_id: str) -> FileRecord | None:
         """None where there is none, or it is another's or has expired."""
@@ -154,7 +163,30 @@ class FileStore:
         return record if record is not None and record.owner == owner else None
 
     def content(self, record: FileRecord) -> Path:
+        """Its content, read once to see that it is whole.
+
+        Raises:
+            FileDamaged: it is not.
+        """
+        if self._problems(record):
+            what = f"the file '{record.id}' is damaged on the server's disk"
+            raise FileDamaged(what, "delete it, and upload it again")
         return self._data(record.id)
+
+    def verify(self) -> Mapping[str, Sequence[str]]:
+        """What is wrong with each file that was kept, by its id."""
+        return {about.stem: self._damage(about) for about in self._folder.glob("file-*.json")}
+
+    def _damage(self, about: Path) -> Sequence[str]:
+        try:
+            return self._problems(_record(about))
+        except (OSError, ValueError, Misfit) as error:
+            return [f"{about.name}: {error}"]
+
+    def _problems(self, record: FileRecord) -> Sequence[str]:
+        content = self._data(record.id)
+        is_whole = content.is_file() and manifest.sha256(content) == record.sha256
+        return [] if is_whole else [f"{content.name}: its contents changed"]
 
     def list(self, owner: str) -> list[FileRecord]:
         """All of an owner's, the newest first."""
@@ -188,7 +220,7 @@ class FileStore:
     def _read(self, path: Path) -> FileRecord | None:
         """None for one that is going away, is damaged or has expired: that is removed."""
         try:
-            record = read(FileRecord, json.loads(path.read_text("utf-8")))
+            record = _record(path)
         except (OSError, ValueError, Misfit):
             return None
         if record.expires_at is not None and record.expires_at <= time.time():
@@ -202,6 +234,11 @@ class FileStore:
 
     def _data(self, file_id: str) -> Path:
         return self._folder / f"{file_id}.data"
+
+
+def _record(path: Path) -> FileRecord:
+    """Raises OSError, ValueError or Misfit where it can't be read or is damaged."""
+    return read(FileRecord, unhashed(path.read_text("utf-8")))
 
 
 def new_record(

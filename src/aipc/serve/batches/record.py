@@ -13,14 +13,14 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aipc import disk
 from aipc.batch.answers import TokenUse
-from aipc.records import Misfit, plain, read, replace_private
+from aipc.records import Misfit, hashed, plain, read, replace_private, unhashed
 
 ENDED = ("failed", "completed", "expired", "cancelled")
 """Statuses after which nothing changes."""
@@ -118,7 +118,7 @@ class BatchFolder:
         Raises:
             OSError: the disk's.
         """
-        replace_private(self.path(record.id) / _RECORD, json.dumps(plain(record)))
+        replace_private(self.path(record.id) / _RECORD, json.dumps(hashed(plain(record))))
         if record.has_ended:
             for path in self.path(record.id).iterdir():
                 if path.name != _RECORD:
@@ -130,6 +130,17 @@ class BatchFolder:
     def all(self) -> list[BatchRecord]:
         """In the order of their creation."""
         return sorted(self._records(), key=lambda record: record.created)
+
+    def verify(self) -> Mapping[str, Sequence[str]]:
+        """What is wrong with each batch's record, by its id."""
+        return {path.name: self._damage(path) for path in self._folder.glob("batch_*")}
+
+    def _damage(self, path: Path) -> Sequence[str]:
+        try:
+            self._whole(path)
+        except (OSError, ValueError, Misfit) as error:
+            return [f"{_RECORD}: {error}"]
+        return []
 
     def tidy(self) -> None:
         """Remove batches that ended long ago, and those that a killed server had but begun."""
@@ -149,6 +160,9 @@ class BatchFolder:
     def _read(self, path: Path) -> BatchRecord | None:
         """None for one that is not whole or is damaged."""
         try:
-            return read(BatchRecord, json.loads((path / _RECORD).read_text("utf-8")))
+            return self._whole(path)
         except (OSError, ValueError, Misfit):
             return None
+
+    def _whole(self, path: Path) -> BatchRecord:
+        return read(BatchRecord, unhashed((path / _RECORD).read_text("utf-8")))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aipc.errors import UsageError
 from aipc.options import check, option
+from aipc.serve.http.client_limits import ClientLimits
 
 KEY_VARIABLE = "AIPC_API_KEY"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -49,6 +50,7 @@ class Binding:
     """More values of a request's Host: "pc.example", with its port if it is another."""
     allowed_origins: tuple[str, ...] = ()
     """Origins of other pages and of apps that may use it: "https://page.example"."""
+    limits: ClientLimits = field(default_factory=ClientLimits)
     api_key: str | None = field(default=None, repr=False)
     token: str = field(default_factory=lambda: os.urandom(32).hex(), repr=False)
     """Made for this run; `aipc.serve.announcement` gives it to this user's own programs."""
@@ -58,7 +60,7 @@ class Binding:
         if not self.is_loopback and not self.api_key:
             raise UsageError(
                 f"'{self.host}' is reached from other machines, and there is no key",
-                "set AIPC_API_KEY or give --api-key-file, or listen on 127.0.0.1",
+                "give --api-key-file FILE or set AIPC_API_KEY, or listen on 127.0.0.1",
             )
         for origin in self.allowed_origins:
             _check_origin(origin)

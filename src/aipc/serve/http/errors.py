@@ -12,7 +12,7 @@ REQUEST_ID = "request-id"
 _ROUTING = {404: "there is nothing at this path", 405: "this path does not take that method"}
 
 
-def error_response(error: Exception, shape: ErrorShape) -> Response:
+def error_response(error: BaseException, shape: ErrorShape) -> Response:
     """The response of any error, its body written by ``shape``."""
     if isinstance(error, HTTPException):
         message = _ROUTING.get(error.status_code, error.detail)

@@ -171,6 +171,9 @@ def _check_size(headers: list[tuple[bytes, bytes]]) -> None:
     for name in _ONCE:
         if names.count(name) > 1:
             raise HTTPError(400, f"the header {name.decode()} may come once")
+    if b"content-length" in names and b"transfer-encoding" in names:  # RFC 9112, 6.1: and close
+        message = "a request has Content-Length or Transfer-Encoding, not both"
+        raise HTTPError(400, message, code="invalid_http", headers={"Connection": "close"})
 
 
 def _is_bare_delete(method: str, headers: Headers) -> bool:

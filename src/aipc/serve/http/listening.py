@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import logging
+import os
 import socket
 import sys
+import time
 from dataclasses import replace
+from typing import Any
 
 from aipc.errors import AipcError, UsageError
 from aipc.serve.http.binding import Binding
@@ -14,6 +18,55 @@ _BOTH = {"127.0.0.1", "localhost"}
 _IPV4, _IPV6 = "127.0.0.1", "::1"
 _TRIES = 8
 """For a port that is free on both loopbacks, where any will do."""
+_TOLD_EVERY_S = 60.0
+_log = logging.getLogger(__name__)
+
+
+class ListeningSocket(socket.socket):
+    """Closes a connection at once where the process has no descriptor left for it.
+
+    Else it would wait until there is one, and the event loop would write of each try.  Windows has
+    no such limit.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._spare = _descriptor()
+        self._told_at = float("-inf")
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """As of any socket; BlockingIOError where a connection had to be closed."""
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno not in {errno.EMFILE, errno.ENFILE}:
+                raise
+        os.close(self._spare)
+        try:
+            super().accept()[0].close()
+        finally:
+            self._spare = _descriptor()
+        self._tell()
+        raise BlockingIOError
+
+    def close(self) -> None:
+        if self.fileno() >= 0:
+            os.close(self._spare)
+        super().close()
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._told_at >= _TOLD_EVERY_S:
+            self._told_at = now
+            _log.warning(
+                "the system gives this process no more descriptors: new connections are closed; "
+                "`ulimit -n` allows more"
+            )
+
+
+def _descriptor() -> int:
+    """One more, of nothing."""
+    return os.open(os.devnull, os.O_RDONLY)
 
 
 def listen(binding: Binding) -> tuple[tuple[socket.socket, ...], Binding]:
@@ -59,7 +112,7 @@ def _open(host: str, binding: Binding) -> tuple[tuple[socket.socket], Binding]:
         fix = "give an address of this machine, such as 127.0.0.1"
         raise UsageError(f"'{host}' is no address ({error.strerror})", fix) from error
     # asyncio sets TCP_NODELAY only where the protocol is named: else a write waits 40 ms for an ACK
-    listener = socket.socket(family, kind, protocol)
+    listener = ListeningSocket(family, kind, protocol)
     try:
         _make_exclusive(listener)
         listener.bind(address)

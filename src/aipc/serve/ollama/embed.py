@@ -18,6 +18,7 @@ from aipc.serve.http.connection import json_response, telling_ignored, while_con
 from aipc.serve.ollama.loading import load_or_unload
 from aipc.serve.ollama.schemas import OllamaBody
 from aipc.wire.exchange import IndexedEvents
+from aipc.wire.openai.embeddings import ignore_ends
 from aipc.wire.schemas import ApiModel, Whole, read
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ class OllamaEmbedRequest(OllamaBody):
         default=None, description="a text, or several; without one the model is loaded"
     )
     dimensions: Whole | None = Field(
-        default=None, ge=0, description="the model's own number, or 0, only"
+        default=None, ge=0, description="the model's own number, one that it states, or 0"
+    )
+
+    truncate: bool = Field(
+        default=True, description="leave out the end of texts that are too long; false refuses them"
     )
 
     @property
@@ -66,7 +71,10 @@ async def answer_embed(pool: Pool, dispatcher: Dispatcher, request: Request) -> 
         empty = OllamaEmbedReply(model=body.model, embeddings=[])
         return telling_ignored(json_response(empty), body)
     asked = GenerationRequest(
-        texts=body.texts, dimensions=body.dimensions or None, client=client_of(request)
+        texts=body.texts,
+        dimensions=body.dimensions or None,
+        truncate=body.truncate,
+        client=client_of(request),
     )
     vectors, end = await _embed(dispatcher, request, body, asked)
     total = time.perf_counter() - started
@@ -85,7 +93,7 @@ async def answer_embeddings(pool: Pool, dispatcher: Dispatcher, request: Request
     if not body.prompt:
         await load_or_unload(pool, body)
         return telling_ignored(json_response(OllamaEmbeddingsReply(embedding=[])), body)
-    asked = GenerationRequest(texts=(body.prompt,), client=client_of(request))
+    asked = GenerationRequest(texts=(body.prompt,), truncate=True, client=client_of(request))
     (vector,), _ = await _embed(dispatcher, request, body, asked)
     return telling_ignored(json_response(OllamaEmbeddingsReply(embedding=vector)), body)
 
@@ -94,15 +102,19 @@ async def _embed(
     dispatcher: Dispatcher, request: Request, body: OllamaBody, asked: GenerationRequest
 ) -> tuple[Vectors, Finished]:
     events = dispatcher.events(request, body.model, body.device, [asked], body.keep_s)
-    return await while_connected(request.receive, _collected(events))
+    vectors, cut, end = await while_connected(request.receive, _collected(events))
+    ignore_ends(body, "input" if isinstance(body, OllamaEmbedRequest) else "prompt", cut)
+    return vectors, end
 
 
-async def _collected(events: IndexedEvents) -> tuple[Vectors, Finished]:
+async def _collected(events: IndexedEvents) -> tuple[Vectors, list[int], Finished]:
     vectors: Vectors = []
+    cut: list[int] = []
     async with aclosing(events):
         async for _, event in events:
             if isinstance(event, Embedded):
                 vectors += map(floats, event.vectors)
+                cut += event.cut
             elif isinstance(event, Finished):
                 end = event
-    return vectors, end
+    return vectors, cut, end

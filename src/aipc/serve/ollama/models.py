@@ -28,6 +28,7 @@ from aipc.serve.ollama.schemas import rfc3339
 from aipc.wire.schemas import read
 
 if TYPE_CHECKING:
+    from aipc.models.store import Store
     from aipc.pool.model_registry import ModelCard
     from aipc.pool.pool import Pool
     from aipc.pool.status import ModelStatus
@@ -63,7 +64,7 @@ class OllamaModels:
     def _tags(self, loaded: dict[str, Ready]) -> TagList:
         store = self._pool.store
         cards = self._pool.models()
-        return TagList(models=[_tag(find_files(store, one, loaded.get(one.name))) for one in cards])
+        return TagList(models=[_found_tag(store, one, loaded.get(one.name)) for one in cards])
 
     async def running(self, _: Request) -> Response:
         bodies = [
@@ -94,7 +95,8 @@ class OllamaModels:
         body = read(NamedModel, await request.body())
         card = await self._pool.card(body.named)
         statuses = self._pool.statuses()
-        ready = next((one.ready for one in statuses if one.model == card.name and one.ready), None)
+        loaded = (one for one in statuses if one.model == card.loaded_name)
+        ready = next((one.ready for one in loaded if one.ready), None)
         return json_response(await run_in_threadpool(self._shown, card, ready))
 
     def _shown(self, card: ModelCard, ready: Ready | None) -> ShownModel:
@@ -112,7 +114,14 @@ class OllamaModels:
 
 
 def _tagged(card: ModelCard) -> str:
-    return f"{card.name}:latest"
+    return card.name if card.adapter else f"{card.name}:latest"
+
+
+def _found_tag(store: Store, card: ModelCard, ready: Ready | None) -> TagBody:
+    try:
+        return _tag(find_files(store, card, ready))
+    except (AipcError, OSError, UnicodeDecodeError):  # damaged; who asks the model gets the error
+        return _tag(ModelFiles(card, None, None))
 
 
 def _tag(files: ModelFiles) -> TagBody:

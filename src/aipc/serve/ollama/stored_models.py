@@ -16,7 +16,7 @@ from starlette.responses import Response
 from aipc import telemetry
 from aipc.errors import DownloadFailed
 from aipc.models.names import resolve_remote
-from aipc.models.source import HubSource, WheelSource
+from aipc.models.source import AdaptedSource, HubSource, WheelSource
 from aipc.serve.api.endpoint import LINES
 from aipc.serve.http.connection import EventStream, json_response, while_connected
 from aipc.serve.ollama.models_schemas import NamedModel
@@ -122,7 +122,10 @@ class StoreRequests:
 
 
 def _stored_name(card: ModelCard) -> str:
-    return card.source.name if isinstance(card.source, HubSource | WheelSource) else card.name
+    source = card.source
+    if isinstance(source, HubSource | WheelSource | AdaptedSource):
+        return source.name
+    return source.path.name
 
 
 async def _last(steps: AsyncGenerator[PullStatus, None]) -> PullStatus:

@@ -13,7 +13,7 @@ from aipc.serve.batches.file_store import StorageFull
 from aipc.serve.batches.keeper import BatchKeeper
 from aipc.serve.batches.record import BatchRecord
 from aipc.serve.http.connection import json_response
-from aipc.serve.openai.files import full_storage, page_of
+from aipc.serve.openai.files import full_storage, page_of, whole_content
 from aipc.serve.openai.stored import Owner
 from aipc.wire.errors import HTTPError
 from aipc.wire.openai.batches_schemas import (
@@ -47,7 +47,8 @@ class Batches:
             message = "input_file_id: no file of that id was uploaded with the purpose 'batch'"
             raise HTTPError(400, message, code="invalid_value", param="input_file_id")
         try:
-            record = await self._keeper.create(_new(asked, owner), self._files.content(file))
+            content = await whole_content(self._files, file)
+            record = await self._keeper.create(_new(asked, owner), content)
         except StorageFull as error:
             raise full_storage(error) from error
         return json_response(_body(record))

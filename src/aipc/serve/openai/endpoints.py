@@ -32,6 +32,7 @@ from aipc.wire.openai.responses_schemas import (
     ResponseBody,
     ResponseRequest,
 )
+from aipc.wire.rerank import RerankBody, RerankRequest
 
 
 def endpoints(dispatcher: Dispatcher, models: ModelHandlers) -> tuple[Endpoint, ...]:
@@ -91,6 +92,15 @@ def _generation(dispatcher: Dispatcher, responses: Responses) -> tuple[Endpoint,
             "A vector of each text, from a model that can make them.",
             body=EmbeddingRequest,
             returns=EmbeddingList,
+            errors=GENERATION_ERRORS,
+        ),
+        Endpoint(
+            "POST",
+            urls.RERANK,
+            answered,
+            "How well each document answers a query, from a model that scores them.",
+            body=RerankRequest,
+            returns=RerankBody,
             errors=GENERATION_ERRORS,
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from starlette.concurrency import run_in_threadpool
@@ -13,6 +14,7 @@ from starlette.responses import FileResponse, Response
 from aipc.serve.batches.file_store import (
     MAX_FILE,
     Draft,
+    FileDamaged,
     FileRecord,
     FileStore,
     FileTooLarge,
@@ -22,7 +24,7 @@ from aipc.serve.batches.file_store import (
 from aipc.serve.http.connection import json_response
 from aipc.serve.http.form import FORM_BYTES, Form
 from aipc.serve.openai.stored import Owner
-from aipc.wire.errors import SERVER, HTTPError
+from aipc.wire.errors import SERVER, HTTPError, public_text
 from aipc.wire.openai.files_schemas import (
     LONGEST_S,
     DeletedFile,
@@ -69,8 +71,7 @@ class Files:
         asked = read_fields(FileUpload, {**form.fields, "file": form.filename})
         lasts_s = asked.seconds or LONGEST_S
         record = new_record(owner, asked.file, asked.purpose, draft.nbytes, lasts_s)
-        self._store.keep(draft, record)
-        return record
+        return self._store.keep(draft, record)
 
     async def list(self, request: Request) -> Response:
         query = read_fields(FileQuery, dict(request.query_params))
@@ -92,7 +93,7 @@ class Files:
         record = await self._find(request)
         headers = {"Cache-Control": "no-store"}
         return FileResponse(
-            self._store.content(record),
+            await whole_content(self._store, record),
             media_type=CONTENT,
             filename=record.filename,
             headers=headers,
@@ -117,8 +118,20 @@ class Files:
         return found
 
 
+async def whole_content(store: FileStore, record: FileRecord) -> Path:
+    """Where a file's content is.
+
+    Raises:
+        HTTPError: 500, it is damaged.
+    """
+    try:
+        return await run_in_threadpool(store.content, record)
+    except FileDamaged as error:
+        raise HTTPError(500, str(error), kind=SERVER, code="file_damaged") from error
+
+
 def full_storage(error: StorageFull) -> HTTPError:
-    return HTTPError(507, str(error), kind=SERVER, code="storage_full")
+    return HTTPError(507, public_text(error), kind=SERVER, code="storage_full")
 
 
 async def _write(draft: Draft, piece: bytes) -> None:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from aipc.pool.status import STATES
 from aipc.serve.http.connection import json_response
+from aipc.wire.errors import public_text
 from aipc.wire.schemas import ApiModel
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class ModelState(ApiModel):
     error: str | None
     waiting: int
     running: int
-    can: list[str] = Field(description="of: json_schema, regex, logprobs, embeddings")
+    can: list[str] = Field(description="of: json_schema, regex, logprobs, embeddings, scores")
 
 
 class ModelBody(ApiModel):
@@ -68,7 +69,7 @@ class Models:
         return json_response(self._body(await self._pool.card(request.path_params["model"])))
 
     def _body(self, card: ModelCard) -> ModelBody:
-        statuses = [status for status in self._pool.statuses() if status.model == card.name]
+        statuses = [status for status in self._pool.statuses() if status.model == card.loaded_name]
         state = _state(card, statuses)
         return ModelBody(
             id=card.name, object="model", created=card.created, owned_by="aipc", aipc=state
@@ -79,17 +80,17 @@ def _state(card: ModelCard, statuses: list[ModelStatus]) -> ModelState:
     """The best state, where the model is loaded on several devices."""
     best = min(statuses, key=lambda status: STATES.index(status.state), default=None)
     ready = best.ready if best else None
-    abilities: list[str] = ["embeddings"] if card.embeds else []
-    if ready and not card.embeds:  # of a model that writes text, known once it is loaded
+    abilities: list[str] = [card.task] if card.task else []
+    if ready and not card.task:  # of a model that writes text, known once it is loaded
         abilities = [*ready.constraints, *(["logprobs"] if ready.logprobs else [])]
     return ModelState(
         what=card.what,
-        state=best.state if best else "stopped",
+        state=best.state if best else "failed" if card.problem else "stopped",
         device=str(ready.facts.get("device", "")).lower() if ready else None,
         runtime=ready.facts.get("runtime") if ready else None,
         context=ready.context if ready else card.context,
         doing=best.doing if best else "",
-        error=str(best.error) if best and best.error else None,
+        error=public_text(best.error) if best and best.error else card.problem or None,
         waiting=best.waiting if best else 0,
         running=best.running if best else 0,
         can=abilities,

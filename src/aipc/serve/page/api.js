@@ -1,4 +1,4 @@
-import { readEvents } from "./sse.js";
+import { readEvents, readLines } from "./sse.js";
 import { ofTab } from "./storage.js";
 
 const KEY = "aipc.key";
@@ -17,6 +17,14 @@ export class Server {
 
   models = async () => (await (await this.#fetch("v1/models")).json()).data;
 
+  /** The members of a chat completion's body, as the server's OpenAPI document has them. */
+  async declared() {
+    const { paths, components } = await (await this.#fetch("openapi.json")).json();
+    const { content } = paths["/v1/chat/completions"].post.requestBody;
+    const name = content["application/json"].schema.$ref.split("/").at(-1);
+    return components.schemas[name].properties;
+  }
+
   /** Without asking for a key: it is called every other second. */
   machine = async () => (await this.#fetch("api/machine", { isQuiet: true })).json();
 
@@ -31,6 +39,19 @@ export class Server {
       if (data) yield checked(JSON.parse(data));
     }
     throw new ServerError("The connection ended before the answer was whole.");
+  }
+
+  /** Fetch a model into this server's store: `{status, total, completed}` for each step. */
+  async *pull(model, signal) {
+    const { body } = await this.#fetch("api/pull", { body: { model }, signal });
+    let isWhole = false;
+    for await (const line of readLines(body)) {
+      if (!line) continue;
+      const step = checked(JSON.parse(line));
+      isWhole = step.status === "success";
+      yield step;
+    }
+    if (!isWhole) throw new ServerError("The connection ended before the model was whole.");
   }
 
   async #fetch(path, { body, signal, isQuiet = false } = {}) {
@@ -66,11 +87,14 @@ export class Server {
 }
 
 function checked(chunk) {
-  if (chunk.error) throw new ServerError(chunk.error.message);
+  if (chunk.error) throw new ServerError(told(chunk.error));
   return chunk;
 }
 
 async function reasonOf(response) {
-  const told = await response.json().catch(() => null);
-  return told?.error?.message ?? `The server answered ${response.status}.`;
+  const answer = await response.json().catch(() => null);
+  return answer?.error ? told(answer.error) : `The server answered ${response.status}.`;
 }
+
+/** Ollama's paths tell the text alone. */
+const told = (error) => error.message ?? String(error);

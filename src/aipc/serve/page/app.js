@@ -4,22 +4,28 @@ import { Conversations } from "./conversations.js";
 import { byId } from "./element.js";
 import { newConversation, past, titleOf } from "./history.js";
 import { Machine } from "./machine.js";
+import { Pulling } from "./pulling.js";
 import { Settings } from "./settings.js";
 import { asJson, asMarkdown, download } from "./transcript.js";
 import { View } from "./view.js";
 
 const view = new View();
-const settings = new Settings();
+const settings = new Settings(() => chat.save());
 const server = new Server(askForKey);
 const chat = new Chat({ view, server, settings, onChange, onAnswer: offerModels });
 const conversations = new Conversations(chat);
-const machine = new Machine(server, (places) => settings.offerDevices(places));
+const pulling = new Pulling(server, onPulled);
+const machine = new Machine(server, ({ places, allows }) => {
+  settings.offerDevices(places ?? []);
+  pulling.isAllowed = allows.includes("pull");
+});
 
 /** The address names the conversation, so that a reload, or another tab, shows it again. */
 function onChange() {
   const { id, messages } = chat.conversation;
   history.replaceState(null, "", messages.length ? `#${id}` : "#");
   document.title = messages.length ? `${titleOf(chat.conversation)} · aipc` : "aipc";
+  byId("welcome-model").textContent = settings.aboutModel();
   byId("welcome").hidden = messages.length > 0;
   byId("export-drop").hidden = messages.length === 0;
   conversations.show();
@@ -27,11 +33,17 @@ function onChange() {
 
 async function offerModels() {
   try {
+    if (!settings.isDeclared) settings.declare(await server.declared());
     settings.offerModels(await server.models());
     byId("welcome-model").textContent = settings.aboutModel();
   } catch (error) {
     view.fail(error.message, "Try again", start);
   }
+}
+
+async function onPulled(name) {
+  await offerModels();
+  settings.choose(name);
 }
 
 function start() {
@@ -75,7 +87,7 @@ document.addEventListener("click", ({ target }) => {
   for (const drop of document.querySelectorAll(".drop[open]")) drop.open = drop.contains(target);
 });
 document.addEventListener("keydown", ({ key }) => {
-  if (key === "Escape" && !byId("key-dialog").open) onEscape();
+  if (key === "Escape" && !document.querySelector("dialog[open]")) onEscape();
 });
 byId("log").addEventListener("click", ({ target }) => {
   const name = target.dataset.action;
@@ -85,7 +97,7 @@ byId("log").addEventListener("click", ({ target }) => {
 byId("new").addEventListener("click", () => chat.open(newConversation()));
 byId("menu").addEventListener("click", () => showSide(byId("menu").ariaExpanded === "false"));
 byId("side").addEventListener("click", ({ target }) => {
-  if (target.matches("button:not(#theme)")) showSide(false);
+  if (target.matches("button:not(#theme, .rename)")) showSide(false);
 });
 byId("model").addEventListener("change", offerModels);
 byId("export-json").addEventListener("click", () =>

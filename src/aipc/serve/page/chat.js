@@ -19,8 +19,11 @@ export class Chat {
   constructor({ view, server, settings, onChange, onAnswer }) {
     [this.#view, this.#server, this.#settings] = [view, server, settings];
     [this.#onChange, this.#onAnswer] = [onChange, onAnswer];
-    const onSend = (text) => this.#ask(text);
-    this.#composer = new Composer({ onSend, onStop: () => this.stop() });
+    this.#composer = new Composer({
+      onSend: (question) => this.#ask(question),
+      onStop: () => this.stop(),
+      onEditLast: () => this.#editLast(),
+    });
   }
 
   get isRunning() {
@@ -35,6 +38,8 @@ export class Chat {
     this.stop();
     this.stopEditing();
     this.conversation = conversation;
+    conversation.settings ??= this.#settings.forNew();
+    this.#settings.show(conversation.settings);
     this.#view.show(conversation.messages);
     if (conversation.messages.at(-1)?.role === "user") {
       this.#view.fail("This question has no answer yet.", "Ask again", () => this.answer());
@@ -50,8 +55,16 @@ export class Chat {
 
   edit(index) {
     this.#editing = index;
-    this.#composer.fill(this.conversation.messages[index].content);
+    this.#composer.fill(this.conversation.messages[index]);
     this.tell("Editing: sending replaces this question and all after it. Esc leaves it as it was.");
+  }
+
+  /** False where there is no question to edit, or an answer is being written. */
+  #editLast() {
+    const last = this.conversation.messages.findLastIndex(({ role }) => role === "user");
+    if (last === -1 || this.isRunning) return false;
+    this.edit(last);
+    return true;
   }
 
   stopEditing() {
@@ -65,14 +78,26 @@ export class Chat {
     this.#composer.tell(text, ...controls);
   }
 
-  async #ask(content) {
+  rename(title) {
+    this.conversation.title = title;
+    this.save();
+    this.#onChange();
+  }
+
+  /** As it stands, at its place in the list; one without a message is not kept. */
+  save() {
+    const told = this.conversation.messages.length ? past.save(this.conversation) : "";
+    if (told) this.tell(told);
+  }
+
+  async #ask(question) {
     if (this.#running || !this.#settings.isSound()) return;
     const { messages } = this.conversation;
     if (this.#editing !== null) messages.length = this.#editing;
     this.#view.cut(messages.length);
     this.stopEditing();
     this.#composer.clear();
-    messages.push({ role: "user", content });
+    messages.push({ role: "user", ...question });
     this.#view.add(messages.at(-1));
     await this.answer();
   }

@@ -1,19 +1,26 @@
+import { Attachments } from "./attachments.js";
 import { byId } from "./element.js";
 
 /** Where a question is written, with the figures of the answer being written above it. */
 export class Composer {
   #field = byId("question");
   #status = byId("status");
+  #attached = new Attachments((told) => this.tell(told));
 
-  /** `onSend` gets the text; the field keeps it until `clear`. */
-  constructor({ onSend, onStop }) {
-    const send = () => this.#field.value.trim() && onSend(this.#field.value.trim());
+  /** `onSend` gets a question as a message has it; the field keeps it until `clear`. */
+  constructor({ onSend, onStop, onEditLast }) {
+    const send = () => this.#isEmpty || onSend(this.#question);
     byId("ask").addEventListener("submit", (event) => {
       event.preventDefault();
       send();
     });
     this.#field.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      const { ctrlKey, altKey, metaKey, shiftKey } = event;
+      const isPlain = !(ctrlKey || altKey || metaKey || shiftKey);
+      if (event.key === "ArrowUp" && isPlain && this.#isEmpty && onEditLast()) {
+        event.preventDefault(); // it would put the cursor before the text
+      }
+      if (event.key !== "Enter" || shiftKey || event.isComposing) return;
       event.preventDefault();
       send();
     });
@@ -21,15 +28,26 @@ export class Composer {
     byId("stop").addEventListener("click", onStop);
   }
 
-  fill(text) {
-    this.#field.value = text;
+  fill({ content, files = [] }) {
+    this.#field.value = content;
+    this.#attached.files = files;
     this.#fit();
     this.#field.focus();
   }
 
   clear() {
     this.#field.value = "";
+    this.#attached.files = [];
     this.#fit();
+  }
+
+  get #isEmpty() {
+    return this.#field.value.trim() === "" && this.#attached.files.length === 0;
+  }
+
+  get #question() {
+    const { files } = this.#attached;
+    return { content: this.#field.value.trim(), ...(files.length && { files }) };
   }
 
   focus() {

@@ -3,13 +3,19 @@ import { keep, lasting } from "./storage.js";
 const PREFIX = "aipc.conversation.";
 const MOST_CHARACTERS = 4_000_000; // browsers give an origin about five million
 
-/** A message is `{role, content}`; an answer has `model`, `device`, `finish`, `figures` too. */
+/**
+ * A message is `{role, content}`; a question may have `files`, of `{name, text}`, and an answer has
+ * `model`, `device`, `finish`, `figures`. `settings` are texts by the names of their fields; `title`
+ * is one that a person gave.
+ */
 export function newConversation() {
   return { id: crypto.randomUUID?.() ?? `${Date.now()}`, updated: Date.now(), messages: [] };
 }
 
 export function titleOf(conversation) {
-  const question = conversation.messages[0]?.content.trim().split("\n")[0] ?? "";
+  if (conversation.title) return conversation.title;
+  const { content = "", files = [] } = conversation.messages[0] ?? {};
+  const question = content.trim().split("\n")[0] || (files[0]?.name ?? "");
   return question.length > 60 ? `${question.slice(0, 59)}…` : question || "Untitled";
 }
 
@@ -51,13 +57,46 @@ const sizeOf = (conversation) => lasting.getItem(PREFIX + conversation.id)?.leng
 /** Null for what is no conversation: other programs may have used this origin. */
 function read(name) {
   try {
-    const kept = JSON.parse(lasting.getItem(name));
-    const isWhole = name === PREFIX + kept.id && kept.messages.every(isMessage);
-    return isWhole ? { ...kept, updated: Number(kept.updated) || 0 } : null;
+    const kept = conversationOf(JSON.parse(lasting.getItem(name)));
+    return name === PREFIX + kept.id ? kept : null;
   } catch {
     return null;
   }
 }
 
+/**
+ * What is known of a conversation, of the right types: other programs may have written it.
+ *
+ * Throws for what is none.
+ */
+export function conversationOf({ id, updated, title, settings, messages }) {
+  if (!messages.every(isMessage)) throw new TypeError("no conversation");
+  return {
+    id,
+    updated: Number(updated) || 0,
+    title: typeof title === "string" ? title.slice(0, 60) : undefined,
+    // Without any it takes those of new ones.
+    settings: settings && typeof settings === "object" ? { ...settings } : undefined,
+    messages: messages.map(messageOf),
+  };
+}
+
 const isMessage = ({ role, content }) =>
   ["user", "assistant"].includes(role) && typeof content === "string";
+
+const isFile = (file) => typeof file?.name === "string" && typeof file.text === "string";
+
+function messageOf(message) {
+  const kept = { role: message.role, content: message.content };
+  for (const name of ["model", "device", "finish", "thinking"]) {
+    if (typeof message[name] === "string") kept[name] = message[name];
+  }
+  const files = Array.isArray(message.files) ? message.files.filter(isFile) : [];
+  if (files.length) kept.files = files.map(({ name, text }) => ({ name, text }));
+  if (message.json === true) kept.json = true;
+  if (message.figures && typeof message.figures === "object") {
+    const isFigure = ([, value]) => Number.isFinite(value) || value === true;
+    kept.figures = Object.fromEntries(Object.entries(message.figures).filter(isFigure));
+  }
+  return kept;
+}

@@ -8,13 +8,13 @@ const gigabytes = (bytes) => (bytes / 1e9).toFixed(1);
 export class Machine {
   #server;
   #place = byId("devices");
-  #onPlaces;
+  #onFacts;
   #timer = null;
 
-  /** `onPlaces` is told where a model can answer: a list of `{device, name}`. */
-  constructor(server, onPlaces) {
+  /** `onFacts` is told each time what `/api/machine` told. */
+  constructor(server, onFacts) {
     this.#server = server;
-    this.#onPlaces = onPlaces;
+    this.#onFacts = onFacts;
     document.addEventListener("visibilitychange", () => this.watch());
   }
 
@@ -30,13 +30,14 @@ export class Machine {
     this.#timer = setTimeout(() => this.watch(), EVERY_MS);
   }
 
-  #show({ devices, memory, places }) {
+  #show(facts) {
+    const { devices, memory } = facts;
     const total = memory?.total;
     const used = memory?.available == null ? null : total - memory.available;
     const rows = devices.filter(({ kind }) => kind !== "package").map(deviceGroup);
     if (total) rows.push(group("Memory", "", meter("In use", used / total, used, total)));
     this.#place.replaceChildren(...rows);
-    this.#onPlaces(places ?? []);
+    this.#onFacts(facts);
   }
 }
 

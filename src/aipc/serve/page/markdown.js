@@ -2,7 +2,9 @@
 // with the text set as text: no HTML is ever parsed, so there is none to sanitise.
 
 import { copyButton } from "./clipboard.js";
+import { codeNodes } from "./code.js";
 import { element } from "./element.js";
+import { mathNode } from "./math.js";
 
 const DEEPEST = 8; // quotes and lists in one another; what is deeper is shown as it stands
 const LONGEST_INLINE = 20_000; // characters of one block that are searched for bold, links, …
@@ -12,6 +14,7 @@ const FENCE = /^ {0,3}(`{3,}|~{3,}) *([^\s`]*)[^`]*$/;
 const HEADING = /^ {0,3}(#{1,6}) +(.*)$/;
 const RULE = /^ {0,3}([-*_])(?: *\1){2,} *$/;
 const QUOTE = /^ {0,3}> ?/;
+const MATH = /^ {0,3}(?:(\$\$)|\\\[)/;
 const ITEM = /^( {0,3})([-*+]|(\d{1,9})[.)])(?: +|$)/;
 
 /** A document that grows: what is added changes its last block, and only that is made anew. */
@@ -58,7 +61,9 @@ export function renderMarkdown(place, text) {
 }
 
 /** Each reads the block that starts at a line: `[node, line after it]`; null for another kind. */
-const READERS = [readCode, readHeading, readRule, readQuote, readList, readTable, readParagraph];
+const READERS = [
+  readCode, readMath, readHeading, readRule, readQuote, readList, readTable, readParagraph,
+];
 
 function* readBlocks(lines, context) {
   for (let at = 0; at < lines.length;) {
@@ -91,11 +96,29 @@ function readCode(lines, at, { isWhole }) {
   const isClosed = end !== -1;
   const text = lines.slice(at + 1, isClosed ? end : lines.length).join("\n");
   const head = element("figcaption", {}, element("span", {}, language || "text"));
+  const isEnded = isClosed || isWhole;
   // A button that is made anew with every token could not be clicked.
-  if (isClosed || isWhole) head.append(copyButton("Copy code", text));
+  if (isEnded) head.append(copyButton("Copy code", text));
+  const words = isEnded ? codeNodes(text, language) : [text];
   const block = element("figure", { className: "listing" }, head,
-    element("pre", {}, element("code", {}, text)));
+    element("pre", {}, element("code", {}, ...words)));
   return [block, isClosed ? end + 1 : lines.length];
+}
+
+/** Up to its closing sign or, where that is missing, a blank line: a plain paragraph then. */
+function readMath(lines, at) {
+  const [opener, dollars] = MATH.exec(lines[at]) ?? [];
+  if (!opener) return null;
+  const closer = dollars ?? "\\]";
+  let [end, isClosed] = [at, false];
+  while (!isClosed && lines[end]?.trim()) {
+    const own = end === at ? lines[end].slice(opener.length) : lines[end];
+    isClosed = own.trimEnd().endsWith(closer);
+    end += 1;
+  }
+  const text = lines.slice(at, end).join("\n").trim();
+  if (!isClosed) return [element("p", {}, ...inline(text)), end];
+  return [mathNode(text.slice(2, -2), true), end];
 }
 
 /** The page's own headings go down to h2. */
@@ -191,7 +214,7 @@ function readParagraph(lines, at, { depth }) {
 /** What ends a paragraph without a blank line. */
 function beginsBlock(lines, at) {
   const line = lines[at];
-  const kinds = [FENCE, HEADING, RULE, QUOTE, ITEM];
+  const kinds = [FENCE, MATH, HEADING, RULE, QUOTE, ITEM];
   return kinds.some((kind) => kind.test(line)) || beginsTable(lines, at);
 }
 
@@ -202,6 +225,11 @@ function endOf(lines, at, goesOn) {
 
 // Every repetition is bounded, so that no text, however made, is slow to search.
 const INLINE = new RegExp([
+  /\$\$(?<display>[^$]{1,1000})\$\$/,
+  /\\\[(?<square>.{1,1000}?)\\\]/,
+  /\\\((?<round>.{1,1000}?)\\\)/,
+  // Not "$5 and $6".
+  /(?<![\w$\\])\$(?=[^\s$])(?<dollar>[^$\n]{1,500})(?<=[^\s\\])\$(?![\w$])/,
   /\\(?<escaped>[!-\/:-@[-`{-~])/,
   /(?<!`)(?<ticks>`{1,3})(?!`)(?<code>.{1,1000}?)(?<!`)\k<ticks>(?!`)/,
   /!?\[(?<label>[^[\]]{1,99})\]\((?<href>(?:[^\s()]|\([^\s()]{0,99}\)){1,999})(?: "[^"]{0,99}")?\)/,
@@ -229,6 +257,9 @@ function inline(text, depth = 0) {
 function inlineNode({ 0: source, groups }, depth) {
   const { escaped, code, label, href, bracketed, bare, strong, strong_, em, em_, del } = groups;
   const marked = (tag, text) => element(tag, {}, ...inline(text, depth + 1));
+  const { display, square, round, dollar } = groups;
+  if (display ?? square) return mathNode(display ?? square, true);
+  if (round ?? dollar) return mathNode(round ?? dollar, false);
   if (escaped) return escaped;
   if (code) return element("code", {}, code);
   // An image is a link too: fetching it would tell a stranger that the answer was read.

@@ -1,27 +1,68 @@
 import { byId } from "./element.js";
+import { sentText } from "./files.js";
+import { optionLabels, valueOf } from "./options.js";
 import { keep, lasting } from "./storage.js";
 
 const NAME = "aipc.settings";
+const CHOSEN = ["model", "device"]; // what a new conversation takes from the one before it
 
-/** The form of model, device and options: kept in the browser, and made into a request. */
+/** The form of model, device and options of a conversation, made into a request. */
 export class Settings {
   #form = byId("settings");
-  #kept = read();
+  #shown = {};
+  #options = [];
+  #onChange;
   #cards = [];
 
-  constructor() {
-    for (const field of this.#form.elements) {
-      field.value = this.#kept[field.name] ?? "";
-      field.addEventListener("input", () => this.#keep(field));
-    }
+  constructor(onChange) {
+    this.#onChange = onChange;
     this.#form.addEventListener("submit", (event) => event.preventDefault());
-    this.#checkSchema();
+    for (const field of this.#form.elements) this.#listen(field);
+    byId("settings-keep").addEventListener("click", () => this.#keepForNew());
+    byId("settings-clear").addEventListener("click", () => this.#clear());
+  }
+
+  /** Offer the options that the server declares, once. */
+  declare(properties) {
+    if (this.#options.length) return;
+    const labels = optionLabels(properties);
+    byId("options").replaceChildren(...labels);
+    this.#options = labels.map((label) => label.control);
+    this.#options.forEach((field) => this.#listen(field));
+    this.show(this.#shown);
+  }
+
+  get isDeclared() {
+    return this.#options.length > 0;
+  }
+
+  /** What a new conversation starts with: texts by the names of their fields. */
+  forNew = () => read();
+
+  /** Show a conversation's settings, which change as the fields do. */
+  show(settings) {
+    this.#shown = settings;
+    for (const field of this.#fields) {
+      const value = String(settings[field.name] ?? "");
+      const isOffered = !field.options || [...field.options].some((one) => one.value === value);
+      if (isOffered) field.value = value;
+      else if (!CHOSEN.includes(field.name)) field.value = "";
+    }
+    this.#check();
   }
 
   /** As `/v1/models` lists them; those that write no text are left out. */
   offerModels(cards) {
     this.#cards = cards.filter(({ aipc }) => !aipc.can.includes("embeddings"));
     this.#offer("model", this.#cards.map(({ id }) => [id, id]));
+  }
+
+  /** Take a model for this conversation, where it is offered. */
+  choose(model) {
+    if (this.#cards.some(({ id }) => id === model)) {
+      this.#form.elements.model.value = model;
+      this.#note(this.#form.elements.model);
+    }
   }
 
   /** As `/api/machine` lists its places. */
@@ -33,6 +74,7 @@ export class Settings {
   aboutModel() {
     const { state, device, context, error } = this.#card ?? {};
     return [
+      this.#card && `${this.#form.elements.model.value}.`,
       state === "ready" && `Ready on ${device.toUpperCase()}.`,
       state === "stopped" && "Not loaded yet: the first answer takes longer.",
       state === "failed" && `It could not be loaded: ${error}.`,
@@ -69,17 +111,19 @@ export class Settings {
 
   /** The body of a chat completion: only what was set is sent. */
   request(messages) {
-    const { model, device, system, temperature, max_tokens: most } = this.#form.elements;
-    const { schema, think } = this.#form.elements;
-    const said = messages.map(({ role, content }) => ({ role, content }));
+    const { model, device, system, schema, think } = this.#form.elements;
+    const said = messages.map((one) => ({ role: one.role, content: sentText(one) }));
     const body = { model: model.value, messages: said };
     if (system.value.trim()) said.unshift({ role: "system", content: system.value });
     if (device.value) body.device = device.value;
-    if (temperature.value) body.temperature = temperature.valueAsNumber;
-    if (most.value) body.max_tokens = most.valueAsNumber;
+    for (const field of this.#options) body[field.name] = valueOf(field); // undefined is not sent
     if (think.value) body.think = think.value === "on";
     if (this.#isJson) body.response_format = formatOf(JSON.parse(schema.value));
     return body;
+  }
+
+  get #fields() {
+    return [...this.#form.elements].filter(({ name }) => name);
   }
 
   get #card() {
@@ -95,16 +139,42 @@ export class Settings {
     const select = this.#form.elements[name];
     const offered = JSON.stringify(options);
     if (select.dataset.offered === offered) return; // a list that is open stays as it is
-    const before = select.value || this.#kept[name];
+    const before = select.value || this.#shown[name];
     select.dataset.offered = offered;
     select.replaceChildren(...options.map(([value, label]) => new Option(label, value)));
     if (options.some(([value]) => value === before)) select.value = before;
+    this.#check();
   }
 
-  #keep({ name, value }) {
+  #listen(field) {
+    field.addEventListener("input", () => this.#note(field));
+  }
+
+  #note({ name, value }) {
+    this.#shown[name] = value;
+    if (CHOSEN.includes(name)) keep(NAME, JSON.stringify({ ...read(), [name]: value }));
+    this.#check();
+    this.#onChange();
+  }
+
+  #keepForNew() {
+    keep(NAME, JSON.stringify(this.#shown));
+    byId("settings-told").textContent = "New chats start with these.";
+  }
+
+  #clear() {
+    for (const { name } of this.#fields) if (!CHOSEN.includes(name)) delete this.#shown[name];
+    this.show(this.#shown);
+    this.#onChange();
+  }
+
+  #check() {
     this.#checkSchema();
-    this.#kept[name] = value;
-    keep(NAME, JSON.stringify(this.#kept));
+    const { model } = this.#form.elements;
+    model.title = model.value; // a narrow field cuts it
+    const set = this.#fields.filter(({ name, value }) => !CHOSEN.includes(name) && value.trim());
+    byId("settings-count").textContent = set.length ? ` (${set.length})` : "";
+    byId("settings-told").textContent = "They hold in this conversation.";
   }
 
   #checkSchema() {

@@ -3,9 +3,21 @@
  * `{data}` for each event and `{comment}` for each comment line.
  */
 export async function* readEvents(body) {
+  let data = [];
+  for await (const line of readLines(body)) {
+    if (line.startsWith(":")) yield { comment: line.slice(1).trim() };
+    else if (line.startsWith("data:")) data.push(line.slice(5).replace(/^ /, ""));
+    else if (line === "" && data.length) {
+      yield { data: data.join("\n") };
+      data = [];
+    }
+  }
+}
+
+/** Each whole line of a body, without its end. */
+export async function* readLines(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
-  let data = [];
   try {
     for (;;) {
       const { value, done } = await reader.read();
@@ -13,14 +25,7 @@ export async function* readEvents(body) {
       // A carriage return that ends a piece may be half of a line's end.
       const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
-      for (const line of lines) {
-        if (line.startsWith(":")) yield { comment: line.slice(1).trim() };
-        else if (line.startsWith("data:")) data.push(line.slice(5).replace(/^ /, ""));
-        else if (line === "" && data.length) {
-          yield { data: data.join("\n") };
-          data = [];
-        }
-      }
+      yield* lines;
     }
   } finally {
     await reader.cancel().catch(() => {}); // the reader of an aborted request is closed already

@@ -1,8 +1,11 @@
 import { element } from "./element.js";
-import { titleOf } from "./history.js";
+import { sentText } from "./files.js";
+import { conversationOf, newConversation, titleOf } from "./history.js";
 
 export function asMarkdown(conversation) {
-  const parts = conversation.messages.map(({ role, content, model, json }) => {
+  const parts = conversation.messages.map((message) => {
+    const { role, model, json } = message;
+    const content = sentText(message);
     const heading = role === "user" ? "Question" : `Answer${model ? ` of ${model}` : ""}`;
     return `## ${heading}\n\n${json ? fenced(content) : content}`;
   });
@@ -10,6 +13,18 @@ export function asMarkdown(conversation) {
 }
 
 export const asJson = (conversation) => JSON.stringify(conversation, null, 2) + "\n";
+
+/** A new conversation with what an exported one holds; null for any other text. */
+export function fromJson(text) {
+  try {
+    const taken = conversationOf(JSON.parse(text));
+    return taken.messages.length ? { ...taken, ...nameless(newConversation()) } : null;
+  } catch {
+    return null;
+  }
+}
+
+const nameless = ({ id, updated }) => ({ id, updated });
 
 export const fenced = (json) => "```json\n" + json + "\n```";
 

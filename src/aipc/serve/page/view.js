@@ -76,7 +76,7 @@ class Draft {
   #markdown;
   #pending = "";
   #thinking = null; // all of it so far, where it is new
-  #thought = thoughtOf("", "Thinking …");
+  #thought = folded("thought", "", "Thinking …");
   #frame = null;
 
   constructor(message, following) {
@@ -125,7 +125,8 @@ function article(message) {
 function question(message) {
   return element("article", { className: "question" },
     heading(message),
-    element("div", { className: "body" }, message.content),
+    ...(message.files ?? []).map(({ name, text }) => folded("file", text, name)),
+    message.content ? element("div", { className: "body" }, message.content) : "",
     element("footer", {}, action("edit", "Edit")));
 }
 
@@ -135,7 +136,7 @@ function answer(message) {
   const told = [ENDINGS[message.finish], message.figures && line(message.figures)];
   return element("article", { className: "answer" },
     heading(message),
-    message.thinking ? thoughtOf(message.thinking, "Thought before it answered") : "",
+    message.thinking ? folded("thought", message.thinking, "Thought before it answered") : "",
     body,
     element("footer", {},
       element("p", { className: "figures" }, told.filter(Boolean).join(" · ")),
@@ -143,9 +144,9 @@ function answer(message) {
       action("regenerate", "Regenerate")));
 }
 
-/** Folded, so that the answer is what is seen. */
-function thoughtOf(text, label) {
-  return element("details", { className: "thought" },
+/** What was thought, or a file: so that the rest is what is seen. */
+function folded(kind, text, label) {
+  return element("details", { className: `folded ${kind}` },
     element("summary", {}, label),
     element("div", {}, text));
 }

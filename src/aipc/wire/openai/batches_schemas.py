@@ -9,7 +9,9 @@ from pydantic import Field
 from aipc.wire.openai.files_schemas import ExpiresAfter
 from aipc.wire.schemas import ApiModel, RequestPart
 
-BatchUrl = Literal["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings"]
+BatchUrl = Literal[
+    "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/rerank"
+]
 Status = Literal[
     "validating",
     "failed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -23,7 +24,19 @@ class EmbeddingRequest(RequestBody):
     encoding_format: Literal["float", "base64"] | None = Field(
         default=None, description="base64 is of little-endian float32"
     )
-    dimensions: int | None = Field(default=None, ge=1, description="the model's own number only")
+    dimensions: int | None = Field(
+        default=None, ge=1, description="the model's own number, or one that it states"
+    )
+    input_type: str | None = Field(
+        default=None,
+        max_length=100,
+        description="extension: query, document or another prompt that the model states",
+    )
+    truncate: bool | Literal["NONE", "END"] | None = Field(
+        default=None,
+        description="extension: leave out the end of texts that are too long, which are refused"
+        " otherwise",
+    )
 
     @field_validator("input", mode="before")
     @classmethod
@@ -33,8 +46,20 @@ class EmbeddingRequest(RequestBody):
         return value
 
     @property
+    def prompt_name(self) -> str | None:
+        """What Cohere calls search_query, others call query."""
+        return None if self.input_type is None else self.input_type.removeprefix("search_")
+
+    @property
     def texts(self) -> tuple[str, ...]:
         return (self.input,) if isinstance(self.input, str) else tuple(self.input)
+
+
+def ignore_ends(body: RequestBody, member: str, cut: Iterable[int]) -> None:
+    """Name the texts whose end was left out, of a list by their places."""
+    is_list = isinstance(getattr(body, member), list)
+    for index in cut:
+        body.ignore(f"end of {member}[{index}]" if is_list else f"end of {member}")
 
 
 class EmbeddingBody(ApiModel):
@@ -59,7 +84,13 @@ class EmbeddingExchange(Exchange):
     def __init__(self, body: EmbeddingRequest, client: str = "") -> None:
         self.body: EmbeddingRequest = body
         self.requests = [
-            GenerationRequest(texts=body.texts, dimensions=body.dimensions, client=client)
+            GenerationRequest(
+                texts=body.texts,
+                dimensions=body.dimensions,
+                prompt_name=body.prompt_name,
+                truncate=body.truncate in {True, "END"},
+                client=client,
+            )
         ]
         self._vectors: list[str] = []
         self._tokens = 0
@@ -67,6 +98,7 @@ class EmbeddingExchange(Exchange):
     def add(self, index: int, event: ServerEvent) -> None:  # noqa: ARG002 - there is one
         if isinstance(event, Embedded):
             self._vectors += event.vectors
+            ignore_ends(self.body, "input", event.cut)
         elif isinstance(event, Finished):
             self._tokens = event.usage.prompt_tokens
 

@@ -12,17 +12,20 @@ from aipc.wire.openai.completions import CompletionExchange, CompletionRequest
 from aipc.wire.openai.embeddings import EmbeddingExchange, EmbeddingRequest
 from aipc.wire.openai.responses import ResponseExchange
 from aipc.wire.openai.responses_schemas import ResponseRequest
+from aipc.wire.rerank import RerankExchange, RerankRequest
 from aipc.wire.schemas import read
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
 RESPONSES = "/v1/responses"
 EMBEDDINGS = "/v1/embeddings"
+RERANK = "/v1/rerank"
 _BEGIN: Mapping[str, Callable[[bytes, str], Exchange]] = {
     CHAT: lambda body, client: ChatExchange(read(ChatRequest, body), client),
     COMPLETIONS: lambda body, client: CompletionExchange(read(CompletionRequest, body), client),
     RESPONSES: lambda body, client: ResponseExchange(read(ResponseRequest, body), client),
     EMBEDDINGS: lambda body, client: EmbeddingExchange(read(EmbeddingRequest, body), client),
+    RERANK: lambda body, client: RerankExchange(read(RerankRequest, body), client),
 }
 URLS = tuple(_BEGIN)
 

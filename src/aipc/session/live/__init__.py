@@ -1,0 +1,1 @@
+"""Answers of an accelerator, judged by the CPU while nobody asks."""
