@@ -35,7 +35,7 @@ import aipc
 from aipc.session.convert import convert
 
 model_id = os.environ.get("AIPC_EXAMPLE_MODEL", "smollm2-135m")
-messages = [{"role": "user", "content": "What is the capital of France?"}]
+messages = [{"role": "user", "content": "Name the capital of France."}]
 
 # %% [markdown]
 # As `aipc convert MODEL --for directml -o DIR` does it in a terminal.

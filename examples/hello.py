@@ -14,7 +14,7 @@ model = sys.argv[1] if len(sys.argv) > 1 else None
 try:
     with aipc.load(model) as session:
         print("running on", session.facts["device_name"], file=sys.stderr)
-        for event in session.stream("What is the capital of France?", max_new_tokens=64):
+        for event in session.stream("Name the capital of France.", max_new_tokens=64):
             print(event.text, end="", flush=True)
 except AipcError as error:  # one line: what failed, and what to do
     sys.exit(str(error))

@@ -60,7 +60,7 @@ generation_args = {
 
 pipe = pipeline("text-generation", model=model, tokenizer=tokenizer)
 
-query = [{"role": "user", "content": "What is the capital of France?"}]
+query = [{"role": "user", "content": "Name the capital of France."}]
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -62,7 +62,7 @@ print("running on", ov_model.facts["device_name"])
 
 # %%
 tokenizer = AutoTokenizer.from_pretrained(model_dir)
-messages = [{"role": "user", "content": "What is the capital of France?"}]
+messages = [{"role": "user", "content": "Name the capital of France."}]
 inputs = tokenizer.apply_chat_template(
     messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
 )

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
-from aipc.child import Child, ChildEnded, Outbox, batches, encode
+from aipc.child import Child, ChildEnded, Outbox, batches, encode, spared_ctrl_c
 
 
 @pytest.fixture
@@ -106,6 +108,18 @@ def test_a_child_that_hangs_is_ended(child):
     with pytest.raises(ChildEnded) as caught:
         child.ask("hang", 0.2)
     assert caught.value.status is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal there")
+@pytest.mark.parametrize("after_s", [0.0, 0.01, 0.03])
+def test_ctrl_c_does_not_reach_what_still_imports(after_s):
+    with spared_ctrl_c():
+        command = [sys.executable, "-c", "import json, typing; print('whole')"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    time.sleep(after_s)
+    process.send_signal(signal.SIGINT)
+    assert (process.communicate()[0], process.returncode) == (b"whole\n", 0)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())  # as before
 
 
 def test_what_a_child_writes_to_stderr_can_be_kept(tmp_path):

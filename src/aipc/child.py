@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from io import BufferedIOBase
 from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
@@ -33,6 +34,23 @@ _LONGEST = 1 << 28  # bytes; more is no message but noise on the pipe
 def safe_environment() -> dict[str, str]:
     """For a child by ``-m``: no module is imported from the folder that the user is in."""
     return {**os.environ, "PYTHONSAFEPATH": "1"}
+
+
+@contextmanager
+def spared_ctrl_c() -> Iterator[None]:
+    """What is started within hears no Ctrl-C, which reaches every program in a terminal.
+
+    The parent hears it, and ends its children.  One that ignores it by itself would be interrupted
+    while it still imports.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a program inherits it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class ChildEnded(Exception):
@@ -61,7 +79,10 @@ class Child:
     ) -> None:
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
         errors = nowhere if stderr is None else stderr
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, env=env)
+        with spared_ctrl_c():
+            self._process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=errors, env=env
+            )
         self._answers: SimpleQueue[bytes] = SimpleQueue()
         threading.Thread(target=self._read, name="child", daemon=True).start()
 

@@ -95,7 +95,9 @@ class StandIn:
         options["notify"]("fetching the stand-in")
         options["progress"]("fetching", 5_000_000, 5_000_000)
         with span("prepare", "looking for devices"):
-            time.sleep(self.preparing_s)
+            end = time.monotonic() + self.preparing_s
+            while time.monotonic() < end:  # as work does, since Ctrl-C may come to another thread
+                time.sleep(0.05)
         return self
 
     def prepare_session(self, name: str | None, wanted: Any, **options: Any) -> StandIn:

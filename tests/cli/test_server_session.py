@@ -18,7 +18,7 @@ from aipc.models.store import Store
 from aipc.serve.announcement import read_announcements
 
 MODEL = "smollm2-135m"
-QUESTION = "What is the capital of France?"
+QUESTION = "Name the capital of France."
 GREEDY = ("--temperature", "0", "--max-new-tokens", "12")
 USING = "using the model that aipc serve has ready (pid {pid}, on cpu; --no-server loads it here)"
 

@@ -161,6 +161,6 @@ def test_the_small_model_answers_from_a_web_server(small_store, tmp_path, monkey
         path = pull.pull_from(server.url, name, store=ours, runtime="openvino")
     assert path.name == made.path.name
     with aipc.load(name, store=ours, notify=pytest.fail) as session:
-        reply = session.generate("What is the capital of France?", max_new_tokens=16)
+        reply = session.generate("Name the capital of France.", max_new_tokens=16)
     assert "Paris" in reply.text
     assert not (ours.home / "checkpoints").exists()

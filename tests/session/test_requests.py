@@ -22,7 +22,7 @@ from aipc.runtimes.fake import FakeEngine
 from aipc.runtimes.registry import RUNTIMES
 from aipc.session.session import Session
 
-QUESTION = "What is the capital of France?"
+QUESTION = "Name the capital of France."
 EXACT = {
     "INFERENCE_PRECISION_HINT": "f32",
     "KV_CACHE_PRECISION": "f32",

@@ -23,7 +23,7 @@ from aipc.runtimes.openvino.static_shape import NpuOptions
 from aipc.session.convert import convert
 from aipc.session.loading import is_artifact
 
-QUESTION = "What is the capital of France?"
+QUESTION = "Name the capital of France."
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ SOFTWARE = next((one for one in DEVICES if one.kind == "webgpu" and one.is_softw
 pytestmark = pytest.mark.skipif(
     SOFTWARE is None, reason="no WebGPU device in software: docs/devices.md has its three parts"
 )
-QUESTION = "What is the capital of France?"
+QUESTION = "Name the capital of France."
 PROVIDER = "WebGpuExecutionProvider"
 WHILE_LOADED = """
 import sys

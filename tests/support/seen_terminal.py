@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pty
 import select
-import signal
 import struct
+import subprocess
+import sys
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +17,15 @@ import pytest
 
 CTRL_C, CTRL_D, UP, ENTER = "\x03", "\x04", "\x1b[A", "\r"
 PASTE, PASTED = "\x1b[200~", "\x1b[201~"
+
+# Not by pty.fork: what it copies is a test run's process, with the threads of vendors' code, and a
+# copy of that has died before it came to the program.
+_AT_ITS_TERMINAL = """
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class SeenTerminal:
@@ -32,16 +41,24 @@ class SeenTerminal:
         self._screen = pyte.HistoryScreen(columns, rows, history=1000, ratio=1)
         self._stream = pyte.ByteStream(self._screen)
         self.written = b""
-        self._status = 0
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it
-            time.sleep(0.05)  # the size comes first
-            os.execve(command[0], list(command), dict(environment))
+        self._fd, terminal = os.openpty()
         self._set_size(columns, rows)
+        self._program = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _AT_ITS_TERMINAL, *command],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=dict(environment),
+            start_new_session=True,
+        )
+        os.close(terminal)
         self.flags_before = termios.tcgetattr(self._fd)
         # it answers what it is asked: where the cursor stands
         self._screen.write_process_input = self.type
+
+    @property
+    def pid(self) -> int:
+        return self._program.pid
 
     @property
     def lines(self) -> list[str]:
@@ -82,7 +99,7 @@ class SeenTerminal:
 
     def resize(self, columns: int, rows: int) -> None:
         self._screen.resize(rows, columns)
-        self._set_size(columns, rows)
+        self._set_size(columns, rows)  # the kernel tells the program
 
     def see(self, text: str, seconds: float = 30.0) -> None:
         """Wait until ``text`` is on the screen or above it."""
@@ -101,7 +118,8 @@ class SeenTerminal:
             ):
                 if is_so():
                     return
-                ended = "" if self.pid else f"; ended: {os.waitstatus_to_exitcode(self._status)}"
+                status = self._program.poll()
+                ended = "" if status is None else f"; ended: {status}"
                 pytest.fail(f"no {what} in:\n{self.text}{ended}")
 
     def rest(self, seconds: float) -> None:
@@ -119,7 +137,7 @@ class SeenTerminal:
                 pytest.fail(f"it has not ended:\n{self.text}")
         while self._read(0.1):
             pass
-        return os.waitstatus_to_exitcode(self._status)
+        return int(self._program.returncode)
 
     def is_tidy(self) -> bool:
         """Whether the terminal is as it was before: echo, lines, cursor, paste unmarked."""
@@ -131,22 +149,16 @@ class SeenTerminal:
         )
 
     def close(self) -> None:
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+        self._program.kill()
+        self._program.wait()
         os.close(self._fd)
 
     def _has_ended(self) -> bool:
-        if self.pid:
-            pid, self._status = os.waitpid(self.pid, os.WNOHANG)
-            self.pid = 0 if pid else self.pid
-        return not self.pid
+        return self._program.poll() is not None
 
     def _set_size(self, columns: int, rows: int) -> None:
         size = struct.pack("HHHH", rows, columns, 0, 0)
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, size)
-        if self.pid:
-            os.kill(self.pid, signal.SIGWINCH)
 
     def _read(self, seconds: float) -> bool:
         ready, _, _ = select.select([self._fd], [], [], max(seconds, 0))

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from aipc.child import safe_environment
+from aipc.child import safe_environment, spared_ctrl_c
 from aipc.devices import reachable_devices
 from aipc.errors import DeviceError
 
@@ -49,13 +49,14 @@ class DeviceList:
 
 def _find(runtimes: Sequence[str]) -> tuple[ReachableDevice, ...]:
     try:
-        done = subprocess.run(
-            [*_COMMAND, *runtimes],
-            check=True,
-            capture_output=True,
-            timeout=_LIMIT_S,
-            env=safe_environment(),
-        )
+        with spared_ctrl_c():
+            done = subprocess.run(
+                [*_COMMAND, *runtimes],
+                check=True,
+                capture_output=True,
+                timeout=_LIMIT_S,
+                env=safe_environment(),
+            )
         found = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
         what = "the devices of this machine can't be listed"

@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
-from aipc.child import PIECE, Message, Outbox, Splitter, end_first, safe_environment
+from aipc.child import (
+    PIECE,
+    Message,
+    Outbox,
+    Splitter,
+    end_first,
+    safe_environment,
+    spared_ctrl_c,
+)
 from aipc.pool.failures import WorkerDied
 
 _LAST_S = 5.0
@@ -134,7 +142,8 @@ def start_worker() -> subprocess.Popen[bytes]:
     """
     pipe = subprocess.PIPE
     try:
-        process = subprocess.Popen(_COMMAND, stdin=pipe, stdout=pipe, env=safe_environment())
+        with spared_ctrl_c():
+            process = subprocess.Popen(_COMMAND, stdin=pipe, stdout=pipe, env=safe_environment())
     except OSError as error:
         raise WorkerDied(
             f"no worker can be started ({error.strerror})", "end other programs, and ask again"

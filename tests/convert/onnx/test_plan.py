@@ -22,7 +22,7 @@ from aipc.models.store import Store
 from aipc.session.convert import convert
 
 TEXT = "The licence is granted to any person who obtains a copy of this software, free of charge."
-QUESTION = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
+QUESTION = "<|im_start|>user\nName the capital of France.<|im_end|>\n<|im_start|>assistant\n"
 FILES = {
     "config.json",
     "genai_config.json",

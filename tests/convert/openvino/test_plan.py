@@ -81,7 +81,7 @@ def test_the_artifact_opens_in_plain_openvino_genai(smollm_gguf, converted):
     exact = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}  # "The" and "L" are near-ties to the model
     artifact = converted(smollm_gguf, Recipe("int8"))
     pipeline = openvino_genai.LLMPipeline(artifact, "CPU", **exact)
-    assert "Paris" in str(pipeline.generate("What is the capital of France?", max_new_tokens=12))
+    assert "Paris" in str(pipeline.generate("Name the capital of France.", max_new_tokens=12))
 
 
 def test_converting_twice_gives_the_same_bytes(tiny_checkpoint, convert_anew):
