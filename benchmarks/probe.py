@@ -25,9 +25,10 @@ from aipc.choose.probe.probe import PlannedSetup, Probe, ProbeResult
 from aipc.choose.probe.times import PROMPT, StackTask, time_stack
 from aipc.choose.probe.work import KINDS_OF_WORK
 from aipc.choose.runtime_device import runtime_devices
+from aipc.convert.planning import plan_decoder
 from aipc.devices import reachable_devices
 from aipc.devices.system.memory import peak_memory, read_memory
-from aipc.session.convert import convert, plan_conversion
+from aipc.session.convert import convert
 
 LOW_ROWS = 256
 FIGURES = ("load_s", "cold_s", "prompt_s", "token_s", "memory")
@@ -36,7 +37,7 @@ FIGURES = ("load_s", "cold_s", "prompt_s", "token_s", "memory")
 def planned(checkpoint: Path) -> list[PlannedSetup]:
     opened = open_checkpoint(checkpoint)
     return [
-        PlannedSetup(setup := one.default(), plan_conversion(opened, setup.recipe, one.target))
+        PlannedSetup(setup := one.default(), plan_decoder(opened, setup.recipe, one.target))
         for one in runtime_devices(reachable_devices(), device="CPU")
     ]
 

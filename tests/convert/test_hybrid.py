@@ -15,10 +15,10 @@ from aipc.artifact.kv_cache import layer_types
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.families.network_reader import read_network
 from aipc.convert.network import Attention
+from aipc.convert.planning import plan_decoder
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.errors import CheckpointError, ConversionError
-from aipc.session.convert import plan_conversion
 
 FP16 = Recipe(weight_format="fp16")
 STATES = {"lfm2": ("PagedCausalConv1D", 3), "qwen3_5": ("PagedGatedDeltaNet", 3)}
@@ -107,7 +107,7 @@ def test_converting_twice_gives_the_same_bytes(runtime, tmp_path):
         (tmp_path / name).mkdir()
         with open_checkpoint(source) as checkpoint:
             target = find_target("cpu", runtime)
-            plan_conversion(checkpoint, FP16, target).write(tmp_path / name)
+            plan_decoder(checkpoint, FP16, target).write(tmp_path / name)
         files = sorted((tmp_path / name).glob("*model.*"))
         made.append({file.name: file.read_bytes() for file in files})
     assert len(made[0]) == 2
@@ -121,4 +121,4 @@ def test_what_computes_them_wrongly_or_not_is_refused(target, runtime, tmp_path)
         open_checkpoint(folder) as checkpoint,
         pytest.raises(ConversionError, match="convert it for cpu"),
     ):
-        plan_conversion(checkpoint, FP16, find_target(target, runtime))
+        plan_decoder(checkpoint, FP16, find_target(target, runtime))

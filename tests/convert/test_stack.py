@@ -10,12 +10,12 @@ import pytest
 import tiny
 
 from aipc.checkpoint import open_checkpoint
+from aipc.convert.planning import plan_decoder
 from aipc.convert.recipe import Recipe
 from aipc.convert.stack import StackSize, next_tokens, write_stack
 from aipc.convert.targets import find_target
 from aipc.runtimes.base import Decoding
 from aipc.runtimes.registry import RUNTIMES
-from aipc.session.convert import plan_conversion
 
 EXACT = {
     "openvino": {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
@@ -34,7 +34,7 @@ def plan(folder, runtime, recipe, model_type="phi3"):
     config = tiny.CONFIGS[model_type]
     if not folder.exists():
         tiny.write_checkpoint(folder, config, tiny.random_tensors(config))
-    return plan_conversion(open_checkpoint(folder), recipe, find_target("cpu", runtime))
+    return plan_decoder(open_checkpoint(folder), recipe, find_target("cpu", runtime))
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnx"])
@@ -87,7 +87,7 @@ def test_a_stack_of_any_height_attends(name, runtime, tmp_path):
     source = networks.Expected(name).write(tmp_path / name)
     target = find_target("cpu", runtime)
     with open_checkpoint(source) as checkpoint:
-        planned = plan_conversion(checkpoint, Recipe("int4", group_size=32), target)
+        planned = plan_decoder(checkpoint, Recipe("int4", group_size=32), target)
         for blocks in (1, 2, 4):
             size = StackSize(blocks, 200)
             write_stack(planned, size, made := made_in(tmp_path, str(blocks)))
@@ -115,7 +115,7 @@ def test_a_stack_of_any_height_attends(name, runtime, tmp_path):
 @pytest.mark.parametrize("recipe", RECIPES[:2], ids=lambda recipe: recipe.tag)
 def test_networks_whose_blocks_differ_have_stacks_too(name, recipe, tmp_path):
     folder = networks.Expected(name).write(tmp_path / name)
-    planned = plan_conversion(open_checkpoint(folder), recipe, find_target("cpu", "openvino"))
+    planned = plan_decoder(open_checkpoint(folder), recipe, find_target("cpu", "openvino"))
     write_stack(planned, size := StackSize(2, 64), made := made_in(tmp_path))
     for prompt in ([token % 64 for token in one] for one in PROMPTS):
         found = openvino_scorer.Scorer(made).logits(prompt)[-1].argmax()

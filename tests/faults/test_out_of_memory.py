@@ -115,7 +115,7 @@ def test_a_server_in_a_control_group_goes_on_when_its_model_is_ended(
     assert program.run(*MADE.format_map(places).split()).status == 0
     model = (str(places["model"]), "--runtime", "onnx")
     with (
-        served(program.store, *model, limit=group.enter) as server,
+        served(program.store, *model, limit=group.entering) as server,
         httpx2.Client(base_url=server.url, timeout=120, trust_env=False) as client,
     ):
         server.wait_for("is ready")

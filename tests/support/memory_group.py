@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,14 +18,15 @@ UNLIMITED, ENDED_S = 2**40, 10
 
 
 class MemoryGroup:
-    """``enter`` is for the process that is to be limited, before it begins."""
+    """``entering`` is the shell's, before it begins the program that is to be limited."""
 
     def __init__(self, folder: Path, limit: str, used: str) -> None:
         self.folder = folder
         self._limit, self._used = folder / limit, folder / used
 
-    def enter(self) -> None:
-        (self.folder / "cgroup.procs").write_text(str(os.getpid()))
+    @property
+    def entering(self) -> str:
+        return f"echo $$ > {shlex.quote(str(self.folder / 'cgroup.procs'))}"
 
     def limit(self, nbytes: int) -> None:
         self._limit.write_text(str(nbytes))

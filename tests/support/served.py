@@ -8,26 +8,25 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+
+from limited import after
 
 READY_S = 120
 
 
 class Served:
-    """The process, and what it has written so far; ``limit`` is called in it before it begins."""
+    """The process, and what it has written so far; ``limit`` is a shell's, before it begins."""
 
-    def __init__(
-        self, store, *arguments: str, limit: Callable[[], None] | None = None, **environment: str
-    ) -> None:
+    def __init__(self, store, *arguments: str, limit: str = "", **environment: str) -> None:
         command = [sys.executable, "-m", "aipc", "serve", "--port", "0", *arguments]
         self.process = subprocess.Popen(
-            command,
+            after(limit, command) if limit else command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, "AIPC_HOME": str(store.home), **environment},
-            preexec_fn=limit,  # noqa: PLW1509 - it only sets limits
         )
         self.servers = store.servers
         self.lines: list[str] = []

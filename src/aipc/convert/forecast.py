@@ -8,12 +8,11 @@ import sys
 import time
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TypeAlias
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from aipc.convert.encoders.plan import EncoderPlan
+from aipc.convert.decoder_plan import DecoderPlan
 from aipc.convert.feed_forward import Experts, FeedForward
 from aipc.convert.parts import Matrix
 from aipc.convert.plan import ConversionPlan
@@ -50,7 +49,6 @@ CHECK_OVERHEAD = 2.5
 tenth of it, and the artifact in float32 as long again (measured at Phi-3-mini's size)."""
 LOADING_SECONDS = 3.0
 """Of a check besides: a runtime imported, a small artifact loaded."""
-AnyPlan: TypeAlias = ConversionPlan | EncoderPlan
 SMALLER = (Recipe("int8"), Recipe("int4"), Recipe("int4", group_size=WHOLE_ROW))
 
 
@@ -63,7 +61,9 @@ class Forecast:
     seconds: float
 
 
-def forecast(conversion: AnyPlan, checked_tokens: int = 0, hashed_bytes: int = 0) -> Forecast:
+def forecast(
+    conversion: ConversionPlan, checked_tokens: int = 0, hashed_bytes: int = 0
+) -> Forecast:
     """Sizes are computed; time is extrapolated from small parts of the work, run now.
 
     ``checked_tokens`` are read by the float network and by the artifact once it is made;
@@ -87,13 +87,13 @@ def forecast(conversion: AnyPlan, checked_tokens: int = 0, hashed_bytes: int = 0
     )
 
 
-def smaller_recipe(conversion: AnyPlan, room: int) -> Recipe | None:
+def smaller_recipe(conversion: ConversionPlan, room: int) -> Recipe | None:
     """The least drastic recipe for the same target that can be written in ``room`` bytes."""
     fitting = (recipe for recipe in SMALLER if not conversion.target.misfit(recipe))
     return next((r for r in fitting if conversion.again(r).room <= room), None)
 
 
-def _seconds(conversion: AnyPlan) -> float:
+def _seconds(conversion: ConversionPlan) -> float:
     """Time in which one core encodes every weight."""
     layout, checkpoint = conversion.layout, conversion.checkpoint
     largest = max(layout.matrices.values(), key=lambda stored: stored.matrix.weights)
@@ -109,7 +109,7 @@ def _seconds(conversion: AnyPlan) -> float:
     return per_weight * sum(stored.matrix.weights for stored in layout.matrices.values())
 
 
-def _written_seconds(conversion: AnyPlan) -> float:
+def _written_seconds(conversion: ConversionPlan) -> float:
     """Time in which Python writes the tokenizer and the graph, whatever the size of the weights."""
     network = conversion.network
     steps = conversion.steps_per_token * network.embedding.rows
@@ -142,9 +142,9 @@ def _some_inputs(matrix: Matrix) -> Inputs:
     )
 
 
-def _calibration_memory(conversion: AnyPlan) -> int:
+def _calibration_memory(conversion: ConversionPlan) -> int:
     """Bytes of hidden states and widest products, of two matrices' codes, and of rows in work."""
-    if isinstance(conversion, EncoderPlan) or conversion.calibration is None:
+    if not isinstance(conversion, DecoderPlan) or conversion.calibration is None:
         return 0
     network, calibrated = conversion.network, _calibrated(conversion)
     tokens = conversion.calibration.ids.size
@@ -163,9 +163,9 @@ def _widest(one: FeedForward | Experts) -> int:
     return widest if one.shared is None else max(widest, _widest(one.shared.feed_forward))
 
 
-def _calibration_seconds(conversion: AnyPlan) -> float:
+def _calibration_seconds(conversion: ConversionPlan) -> float:
     """Time of the matrix products of calibration, at the rate at which one runs now."""
-    if isinstance(conversion, EncoderPlan) or conversion.calibration is None:
+    if not isinstance(conversion, DecoderPlan) or conversion.calibration is None:
         return 0.0
     tokens, blocks = conversion.calibration.ids.size, conversion.network.blocks
     products = tokens * sum(m.token_weights for block in blocks for m in block.matrices)
@@ -182,7 +182,7 @@ def _multiplications(matrix: Matrix, tokens: int) -> int:
     return matrix.experts * multiplications(share, matrix.expert_rows, matrix.columns)
 
 
-def _check_seconds(conversion: AnyPlan, tokens: int) -> float:
+def _check_seconds(conversion: ConversionPlan, tokens: int) -> float:
     """Time in which the float network and the artifact read so many tokens."""
     if not tokens:
         return 0.0
@@ -190,7 +190,7 @@ def _check_seconds(conversion: AnyPlan, tokens: int) -> float:
     return LOADING_SECONDS + CHECK_OVERHEAD * products / _product_rate()
 
 
-def _calibrated(conversion: ConversionPlan) -> list[Matrix]:
+def _calibrated(conversion: DecoderPlan) -> list[Matrix]:
     """The matrices of blocks and head that get 4 bits."""
     network, encodings = conversion.network, conversion.encodings
     blocks = [matrix for block in network.blocks for matrix in block.matrices]

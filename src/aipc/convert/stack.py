@@ -21,11 +21,11 @@ import numpy.typing as npt
 
 from aipc.artifact.files import CONFIG
 from aipc.checkpoint.tensors import GridCodes, TensorInfo
+from aipc.convert.decoder_plan import DecoderPlan
 from aipc.convert.feed_forward import Experts, FeedForward, Router, SharedExpert
 from aipc.convert.layout import Packing, StoredMatrix
 from aipc.convert.network import Attention, Block, Mixer, Network, TokenGate, TokenInputs
 from aipc.convert.parts import Matrix
-from aipc.convert.plan import ConversionPlan
 from aipc.convert.quantizers.activations import logits, matrix_inputs, read_matrix
 from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, dequantize
 from aipc.convert.recipe import Encoding
@@ -49,7 +49,7 @@ class StackSize:
     rows: int
 
 
-def write_stack(plan: ConversionPlan, size: StackSize, folder: Path) -> None:
+def write_stack(plan: DecoderPlan, size: StackSize, folder: Path) -> None:
     """Write a stack of the planned conversion into the empty ``folder``; it has no tokenizer.
 
     Raises:
@@ -63,7 +63,7 @@ def write_stack(plan: ConversionPlan, size: StackSize, folder: Path) -> None:
 
 
 def next_tokens(
-    plan: ConversionPlan, size: StackSize, prompts: Sequence[Sequence[int]]
+    plan: DecoderPlan, size: StackSize, prompts: Sequence[Sequence[int]]
 ) -> tuple[int, ...]:
     """The likeliest token after each prompt, all of one length, computed here in float32."""
     network = _cut(plan.network, size)
@@ -75,7 +75,7 @@ def next_tokens(
     return tuple(int(one) for one in scores.argmax(axis=1))
 
 
-def _config(plan: ConversionPlan, network: Network) -> dict[str, Any]:
+def _config(plan: DecoderPlan, network: Network) -> dict[str, Any]:
     return {
         **plan.checkpoint.config,
         "num_hidden_layers": len(network.blocks),
@@ -114,7 +114,7 @@ def _of_blocks(inputs: TokenInputs | None, blocks: int, rows: int) -> TokenInput
     return replace(inputs, embedding=embedding, projection=_own(inputs.projection, width))
 
 
-def _encodings(plan: ConversionPlan, network: Network) -> dict[str, Encoding]:
+def _encodings(plan: DecoderPlan, network: Network) -> dict[str, Encoding]:
     """The plan's; whole rows stay whole where they are shorter."""
     found = {one.name: (one, plan.encodings[one.name]) for one in network.matrices()}
     return {
@@ -216,7 +216,7 @@ def _encoded(stored: StoredMatrix, packing: Packing) -> Iterator[Encoded]:
 class _StackWeights:
     """A stack's weights by rows, as a checkpoint's: noise for matrices, the model's own vectors."""
 
-    def __init__(self, plan: ConversionPlan, network: Network) -> None:
+    def __init__(self, plan: DecoderPlan, network: Network) -> None:
         self._plan = plan
         self._matrices = {
             tensor: (matrix, expert)

@@ -44,9 +44,7 @@ from aipc.units import amount
 
 if TYPE_CHECKING:
     from aipc.checkpoint import Checkpoint
-    from aipc.convert.encoders.plan import EncoderPlan
     from aipc.convert.export import Export
-    from aipc.convert.forecast import AnyPlan
     from aipc.convert.plan import ConversionPlan
 
 
@@ -197,46 +195,6 @@ def artifact_key(source: Source, recipe: Recipe, target: Target) -> str:
     return _Order(source, recipe, target).key
 
 
-def plan_conversion(
-    checkpoint: Checkpoint, recipe: Recipe, target: Target, progress: Progress = silent
-) -> ConversionPlan:
-    """The plan of our own conversion, in the format of the target's runtime.
-
-    Raises:
-        UnsupportedModel: a network that has no graph here.
-        AipcError: as `ConversionPlan.plan`.
-    """
-    from aipc.convert.onnx.plan import plan_onnx
-    from aipc.convert.openvino.headless import HeadlessPlan
-    from aipc.convert.openvino.plan import plan_openvino
-
-    if reads_whole_texts(checkpoint):
-        return HeadlessPlan.plan(checkpoint, recipe, target, progress)
-    if target.runtime == "onnx":
-        return plan_onnx(checkpoint, recipe, target, progress)
-    return plan_openvino(checkpoint, recipe, target, progress)
-
-
-def plan_encoder(checkpoint: Checkpoint, recipe: Recipe, target: Target) -> EncoderPlan:
-    """As `plan_conversion`, of a network that writes no text.
-
-    Raises:
-        AipcError: as `EncoderPlan.plan`.
-    """
-    from aipc.convert.onnx.encoder_plan import ONNXEncoderPlan
-    from aipc.convert.openvino.encoder_plan import OpenVINOEncoderPlan
-
-    kind = ONNXEncoderPlan if target.runtime == "onnx" else OpenVINOEncoderPlan
-    return kind.plan(checkpoint, recipe, target)
-
-
-def reads_whole_texts(checkpoint: Checkpoint) -> bool:
-    """Whether it makes vectors or scores of texts, and writes none."""
-    from aipc.convert.encoders.kinds import checkpoint_task
-
-    return checkpoint_task(checkpoint.path, checkpoint.config) is not None
-
-
 class _Order:
     """What is to be made; ``key`` is its name in the store, fixed before anything is read."""
 
@@ -313,16 +271,12 @@ def _check_kept(
 
 def _work(
     order: _Order, checkpoint: Checkpoint, parent: Path, progress: Progress, notify: Notify
-) -> AnyPlan | Export:
+) -> ConversionPlan | Export:
     """Our own conversion, or the exporter's for a network that has no graph here."""
-    from aipc.convert.encoders.kinds import is_encoder
+    from aipc.convert.planning import plan_conversion, reads_whole_texts
 
-    conversion: AnyPlan
     try:
-        if is_encoder(checkpoint.config):
-            conversion = plan_encoder(checkpoint, order.recipe, order.target)
-        else:
-            conversion = plan_conversion(checkpoint, order.recipe, order.target, progress)
+        conversion = plan_conversion(checkpoint, order.recipe, order.target, progress)
     except UnsupportedModel as unknown:
         if not checkpoint.path.is_dir() or checkpoint.adapters or reads_whole_texts(checkpoint):
             raise
@@ -364,7 +318,7 @@ def _check_outside(output: Path, source: Source) -> None:
 
 
 def _foretell(
-    conversion: AnyPlan,
+    conversion: ConversionPlan,
     check: ConversionCheck | None,
     parent: Path,
     notify: Notify,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aipc.choose.measured import fingerprint
 from aipc.choose.runtime_device import RuntimeDevice
+from aipc.convert.planning import plan_decoder
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
 from aipc.devices.system.memory import read_memory
@@ -18,7 +19,7 @@ from aipc.models.store import Store
 from aipc.progress import Notify, Progress
 from aipc.records import JsonCache, Misfit, plain, read
 from aipc.session.checkpoints import open_source
-from aipc.session.convert import announce, plan_conversion
+from aipc.session.convert import announce
 from aipc.session.kept import kept_artifact, requested_places
 from aipc.session.parameters import count_parameters
 from aipc.session.place import SessionOptions
@@ -170,7 +171,7 @@ class _Meeting:
             if one.target is None or setup.recipe is None:
                 continue
             with suppress(UnsupportedModel, ConversionError):
-                plan = plan_conversion(checkpoint, setup.recipe.rounded, one.target)
+                plan = plan_decoder(checkpoint, setup.recipe.rounded, one.target)
                 yield PlannedSetup(setup, plan)
 
     def _identity(self, model: Mapping[str, Any]) -> dict[str, Any]:

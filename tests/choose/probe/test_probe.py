@@ -15,8 +15,8 @@ from aipc.choose.probe.probe import PlannedSetup, Probe, identity, shape
 from aipc.choose.probe.times import PROMPT, SHORT, SHORTS, prompts
 from aipc.choose.probe.work import KINDS_OF_WORK
 from aipc.choose.runtime_device import runtime_devices
+from aipc.convert.planning import plan_decoder
 from aipc.devices import Device
-from aipc.session.convert import plan_conversion
 
 CPU = Device("CPU", "cpu", "A CPU", runtimes=("openvino", "onnx"))
 PLANTED = Path(__file__).parents[2] / "support" / "planted_probe.py"
@@ -32,7 +32,7 @@ def candidates(tmp_path_factory):
     )
     checkpoint = open_checkpoint(folder)
     return [
-        PlannedSetup(one.default(), plan_conversion(checkpoint, one.target.recipe, one.target))
+        PlannedSetup(one.default(), plan_decoder(checkpoint, one.target.recipe, one.target))
         for one in runtime_devices((CPU,))
     ]
 

@@ -59,7 +59,7 @@ def set_clock(file: Path, wrong_s: float) -> None:
 
 
 async def streamed(url, model, meanwhile):
-    body = crowd.chat_body(model, "Count.", TOKENS)
+    body = crowd.chat_body(model, "Count.", TOKENS, ignore_eos=True)
     async with crowd.connected(url) as client:
         streams = [asyncio.ensure_future(crowd.hear(client, body)) for _ in range(STREAMS)]
         await asyncio.sleep(0.1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from functools import partial
 
 import httpx2
 import pytest
@@ -12,7 +11,6 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("programs are limited as Linux limits them", allow_module_level=True)
 
-import resource
 
 import processes
 from raw_client import RawClient, until
@@ -33,9 +31,8 @@ def descriptors(pid):
 def test_few_descriptors_close_some_and_keep_nobody_out(row, make_program, most, floods):
     program, places = make_program(f"descriptors-{most}-{floods}")
     assert program.run(*MADE.format_map(places).split()).status == 0
-    limit = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (most, most))
     model = str(places["model"])
-    with served(program.store, model, "--runtime", "onnx", limit=limit) as server:
+    with served(program.store, model, "--runtime", "onnx", limit=f"ulimit -n {most}") as server:
         server.wait_for("is ready")
         before = descriptors(server.process.pid)
         client = RawClient(server.url)

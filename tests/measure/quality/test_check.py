@@ -9,10 +9,10 @@ import pytest
 import tiny
 
 from aipc.checkpoint import open_checkpoint
+from aipc.convert.planning import plan_decoder
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.measure.quality.check import TextCheck
-from aipc.session.convert import plan_conversion
 
 FEW = TextCheck(tokens=128)
 
@@ -24,7 +24,7 @@ def make(tmp_path):
     def write(checkpoint, recipe, runtime="openvino", target="cpu"):
         folder = tmp_path / f"{target}-{runtime}-{recipe.tag}"
         folder.mkdir()
-        plan_conversion(checkpoint, recipe, find_target(target, runtime)).write(folder)
+        plan_decoder(checkpoint, recipe, find_target(target, runtime)).write(folder)
         return folder
 
     return write

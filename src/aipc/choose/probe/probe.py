@@ -21,8 +21,8 @@ from aipc.choose.probe.prediction import Prediction, StackSizes, predict, stack_
 from aipc.choose.probe.times import SHORT, SHORTS, DeviceTimes, StackTask, prompts
 from aipc.choose.runtime_device import RuntimeDevice
 from aipc.choose.setup import Setup
+from aipc.convert.decoder_plan import DecoderPlan
 from aipc.convert.network import Network
-from aipc.convert.plan import ConversionPlan
 from aipc.convert.stack import next_tokens, write_stack
 from aipc.devices import kind_of
 from aipc.devices.system.cpu import others_s, read_cpu
@@ -46,7 +46,7 @@ class PlannedSetup:
     """A device through a runtime, and how a model is converted and run there."""
 
     setup: Setup
-    plan: ConversionPlan
+    plan: DecoderPlan
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _failure(ended: ChildEnded, stage: str, kind: str) -> _Failure:
     return _Failure(f"it was still {stage} when its time was over", unfit=True)
 
 
-def _write(plan: ConversionPlan, sizes: StackSizes, folder: Path) -> tuple[str, ...]:
+def _write(plan: DecoderPlan, sizes: StackSizes, folder: Path) -> tuple[str, ...]:
     """The folders of the small, the large and the wide stack."""
     written = []
     for name, size in (("small", sizes.small), ("large", sizes.large), ("wide", sizes.wide)):

@@ -38,9 +38,10 @@ class ONNXEncoderPlan(EncoderPlan):
 
     @classmethod
     def fit(
-        cls, network: EncoderNetwork, encodings: Mapping[str, Encoding]
+        cls, network: EncoderNetwork, encodings: Mapping[str, Encoding], target: Target
     ) -> Mapping[str, Encoding]:
         """In MatMulNBits' blocks; 16 bits where none divides a width."""
+        del target
         widths = {matrix.name: matrix.columns for matrix in network.matrices()}
         return {name: _blocked(one, widths[name]) for name, one in encodings.items()}
 

@@ -12,6 +12,7 @@ from aipc import remedies
 from aipc.artifact.files import ONNX_MODEL, ONNX_WEIGHTS
 from aipc.artifact.providers import GRAPH_FORMS, GraphForm
 from aipc.checkpoint import Checkpoint
+from aipc.convert.decoder_plan import DecoderPlan
 from aipc.convert.layout import Layout, lay_out
 from aipc.convert.network import Network
 from aipc.convert.onnx.experts import ACTIVATION, join_experts
@@ -24,7 +25,6 @@ from aipc.convert.onnx.weights import (
     blocked,
     exact_matrices,
 )
-from aipc.convert.plan import ConversionPlan
 from aipc.convert.recipe import Encoding, Recipe
 from aipc.convert.rope import rope_tables
 from aipc.convert.targets import Target, find_target
@@ -35,7 +35,7 @@ HEAD_MULTIPLE = 16
 """GroupQueryAttention refuses other head sizes, and tables that are not half of one wide."""
 
 
-class ONNXPlan(ConversionPlan):
+class ONNXPlan(DecoderPlan):
     packages = ("onnx",)
     weights_file = ONNX_WEIGHTS
     steps_per_token = 90
@@ -144,7 +144,7 @@ def plan_onnx(
     target: Target | None = None,
     progress: Progress = silent,
 ) -> ONNXPlan:
-    """As `ConversionPlan.plan`, for the CPU where no target is named.
+    """As `DecoderPlan.plan`, for the CPU where no target is named.
 
     Raises:
         ConversionError: moreover, where the package onnx is missing.

@@ -39,7 +39,7 @@ class HeadlessPlan(OpenVINOPlan):
     def plan(
         cls, checkpoint: Checkpoint, recipe: Recipe, target: Target, progress: Progress = silent
     ) -> Self:
-        """As `ConversionPlan.plan`.
+        """As `DecoderPlan.plan`.
 
         Raises:
             ArtifactError: sentence-transformers' files ask for what is not known here.

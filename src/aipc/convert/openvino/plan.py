@@ -8,19 +8,19 @@ from pathlib import Path
 
 from aipc.artifact.files import OPENVINO_WEIGHTS
 from aipc.checkpoint import Checkpoint
+from aipc.convert.decoder_plan import DecoderPlan
 from aipc.convert.layout import Layout, lay_out
 from aipc.convert.network import Network
 from aipc.convert.openvino.ir import draft_bytes, write_graph
 from aipc.convert.openvino.tokenizer import write_tokenizer
 from aipc.convert.openvino.weights import OpenVINOPacking
-from aipc.convert.plan import ConversionPlan
 from aipc.convert.recipe import Encoding, Recipe
 from aipc.convert.targets import TARGETS, Target
 from aipc.errors import ConversionError
 from aipc.progress import Progress, silent
 
 
-class OpenVINOPlan(ConversionPlan):
+class OpenVINOPlan(DecoderPlan):
     packages = ("openvino", "openvino-tokenizers")
     weights_file = OPENVINO_WEIGHTS
     steps_per_token = 240
@@ -67,5 +67,5 @@ def plan_openvino(
     target: Target = TARGETS["cpu"],
     progress: Progress = silent,
 ) -> OpenVINOPlan:
-    """As `ConversionPlan.plan`, for the CPU where no target is named."""
+    """As `DecoderPlan.plan`, for the CPU where no target is named."""
     return OpenVINOPlan.plan(checkpoint, recipe, target, progress)

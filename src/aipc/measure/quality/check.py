@@ -20,6 +20,7 @@ import numpy.typing as npt
 from aipc.checkpoint import Checkpoint
 from aipc.convert.families.network_reader import read_network
 from aipc.convert.network import Network
+from aipc.convert.planning import reads_whole_texts
 from aipc.convert.quality import ConversionQuality, ReadingQuality
 from aipc.convert.quantizers.activations import (
     READ_WEIGHTS,
@@ -33,7 +34,6 @@ from aipc.measure.quality.passages import Cut, Window, cut_passages, read_passag
 from aipc.measure.quality.reference import Subject
 from aipc.measure.quality.vectors import check_reader
 from aipc.progress import Progress, silent
-from aipc.session.convert import reads_whole_texts
 
 HEAD_POSITIONS = 128
 """Positions whose scores are computed at once: 100 MB where a vocabulary has 200,000 entries."""

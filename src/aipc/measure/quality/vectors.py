@@ -15,7 +15,7 @@ import numpy.typing as npt
 from aipc.artifact.artifact import read_artifact
 from aipc.artifact.sentence_model import read_sentence_model, task_of
 from aipc.checkpoint import Checkpoint
-from aipc.convert.encoders.kinds import is_encoder
+from aipc.convert.planning import plan_conversion
 from aipc.convert.quality import ReadingQuality
 from aipc.convert.quantizers.attention import sigmoid
 from aipc.convert.recipe import Recipe
@@ -24,7 +24,6 @@ from aipc.disk import scratch
 from aipc.measure.quality.passages import read_passages
 from aipc.progress import Progress, silent
 from aipc.runtimes.openvino.scorer import EXACT
-from aipc.session.convert import plan_conversion, plan_encoder
 from aipc.session.encoders.reader import ReaderOptions, TextReader
 
 TEXTS = 32
@@ -45,8 +44,7 @@ def check_reader(
     with scratch() as folder:
         progress("writing the float model", 0, 0)
         target = find_target("cpu", read_artifact(artifact).target)
-        plan = plan_encoder if is_encoder(checkpoint.config) else plan_conversion
-        plan(checkpoint, Recipe("fp16"), target).write(folder)
+        plan_conversion(checkpoint, Recipe("fp16"), target).write(folder)
         progress("reading texts with both", 0, 0)
         wanted, found = _made(folder, texts), _made(artifact, texts)
     if task_of(artifact) == "scores":
