@@ -25,7 +25,7 @@ from aipc.choose.probe.probe import PlannedSetup, Probe, ProbeResult
 from aipc.choose.probe.times import PROMPT, StackTask, time_stack
 from aipc.choose.probe.work import KINDS_OF_WORK
 from aipc.choose.runtime_device import runtime_devices
-from aipc.convert.planning import plan_decoder
+from aipc.convert.plans.planning import plan_decoder
 from aipc.devices import reachable_devices
 from aipc.devices.system.memory import peak_memory, read_memory
 from aipc.session.convert import convert

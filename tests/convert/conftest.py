@@ -7,9 +7,9 @@ import pytest
 import tiny
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert import plan
 from aipc.convert.onnx.plan import plan_onnx
 from aipc.convert.openvino.plan import plan_openvino
+from aipc.convert.plans import decoder_plan
 from aipc.convert.quantizers.awq import foldable
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
@@ -97,7 +97,7 @@ def scales_at_random(tmp_path, monkeypatch):
             for matrix in foldable(block)
         }
 
-    monkeypatch.setattr(plan, "choose_scales", scales)
+    monkeypatch.setattr(decoder_plan, "choose_scales", scales)
     text = tmp_path / "text.txt"
     text.write_text("The quick brown fox jumps over the lazy dog. " * 40)
     return Recipe(group_size=32, ratio=0.0, quantizer="awq", calibration=str(text))

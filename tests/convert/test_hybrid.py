@@ -15,7 +15,7 @@ from aipc.artifact.kv_cache import layer_types
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.families.network_reader import read_network
 from aipc.convert.network import Attention
-from aipc.convert.planning import plan_decoder
+from aipc.convert.plans.planning import plan_decoder
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import find_target
 from aipc.errors import CheckpointError, ConversionError

@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from aipc.checkpoint import open_checkpoint
-from aipc.convert.planning import plan_decoder
+from aipc.convert.plans.planning import plan_decoder
 from aipc.convert.recipe import Recipe
 from aipc.convert.stack import StackSize, next_tokens, write_stack
 from aipc.convert.targets import find_target

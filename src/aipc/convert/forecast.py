@@ -12,10 +12,10 @@ from itertools import repeat
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from aipc.convert.decoder_plan import DecoderPlan
 from aipc.convert.feed_forward import Experts, FeedForward
 from aipc.convert.parts import Matrix
-from aipc.convert.plan import ConversionPlan
+from aipc.convert.plans.decoder_plan import DecoderPlan
+from aipc.convert.plans.plan import ConversionPlan
 from aipc.convert.quantizers.activations import RANDOM_TOKENS
 from aipc.convert.quantizers.calibrated import PART_WEIGHTS
 from aipc.convert.quantizers.gptq import multiplications

@@ -21,11 +21,11 @@ import numpy.typing as npt
 
 from aipc.artifact.files import CONFIG
 from aipc.checkpoint.tensors import GridCodes, TensorInfo
-from aipc.convert.decoder_plan import DecoderPlan
 from aipc.convert.feed_forward import Experts, FeedForward, Router, SharedExpert
 from aipc.convert.layout import Packing, StoredMatrix
 from aipc.convert.network import Attention, Block, Mixer, Network, TokenGate, TokenInputs
 from aipc.convert.parts import Matrix
+from aipc.convert.plans.decoder_plan import DecoderPlan
 from aipc.convert.quantizers.activations import logits, matrix_inputs, read_matrix
 from aipc.convert.quantizers.rtn import SYMMETRIC_CODES, Floats, Quantized, dequantize
 from aipc.convert.recipe import Encoding

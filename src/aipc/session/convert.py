@@ -45,7 +45,7 @@ from aipc.units import amount
 if TYPE_CHECKING:
     from aipc.checkpoint import Checkpoint
     from aipc.convert.export import Export
-    from aipc.convert.plan import ConversionPlan
+    from aipc.convert.plans.plan import ConversionPlan
 
 
 def log(message: str) -> None:
@@ -273,7 +273,7 @@ def _work(
     order: _Order, checkpoint: Checkpoint, parent: Path, progress: Progress, notify: Notify
 ) -> ConversionPlan | Export:
     """Our own conversion, or the exporter's for a network that has no graph here."""
-    from aipc.convert.planning import plan_conversion, reads_whole_texts
+    from aipc.convert.plans.planning import plan_conversion, reads_whole_texts
 
     try:
         conversion = plan_conversion(checkpoint, order.recipe, order.target, progress)

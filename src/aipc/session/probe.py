@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aipc.choose.measured import fingerprint
 from aipc.choose.runtime_device import RuntimeDevice
-from aipc.convert.planning import plan_decoder
+from aipc.convert.plans.planning import plan_decoder
 from aipc.convert.recipe import Recipe
 from aipc.devices import Device
 from aipc.devices.system.memory import read_memory

@@ -15,7 +15,7 @@ from aipc.choose.probe.probe import PlannedSetup, Probe, identity, shape
 from aipc.choose.probe.times import PROMPT, SHORT, SHORTS, prompts
 from aipc.choose.probe.work import KINDS_OF_WORK
 from aipc.choose.runtime_device import runtime_devices
-from aipc.convert.planning import plan_decoder
+from aipc.convert.plans.planning import plan_decoder
 from aipc.devices import Device
 
 CPU = Device("CPU", "cpu", "A CPU", runtimes=("openvino", "onnx"))

@@ -139,7 +139,7 @@ def test_searched_codes_are_those_of_the_other_writer(tiny_checkpoint, tmp_path)
 def test_where_openvino_has_no_wheels_only_what_needs_it_is_refused(tiny_checkpoint, monkeypatch):
     from aipc.convert.openvino.plan import plan_openvino
 
-    monkeypatch.setattr("aipc.convert.plan.find_spec", lambda name: None)
+    monkeypatch.setattr("aipc.convert.plans.plan.find_spec", lambda name: None)
     folder, _, _ = tiny_checkpoint("qwen2")
     with open_checkpoint(folder) as checkpoint:
         with pytest.raises(ConversionError, match=r"searches with it.*--quantizer rtn"):

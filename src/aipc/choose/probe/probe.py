@@ -21,8 +21,8 @@ from aipc.choose.probe.prediction import Prediction, StackSizes, predict, stack_
 from aipc.choose.probe.times import SHORT, SHORTS, DeviceTimes, StackTask, prompts
 from aipc.choose.runtime_device import RuntimeDevice
 from aipc.choose.setup import Setup
-from aipc.convert.decoder_plan import DecoderPlan
 from aipc.convert.network import Network
+from aipc.convert.plans.decoder_plan import DecoderPlan
 from aipc.convert.stack import next_tokens, write_stack
 from aipc.devices import kind_of
 from aipc.devices.system.cpu import others_s, read_cpu

@@ -9,11 +9,11 @@ from typing import Any
 
 from aipc.artifact.files import ONNX_MODEL, ONNX_WEIGHTS
 from aipc.convert.encoders.network import EncoderNetwork
-from aipc.convert.encoders.plan import EncoderPlan
 from aipc.convert.layout import Layout, lay_out
 from aipc.convert.onnx.encoder_graph import build_encoder
 from aipc.convert.onnx.plan import ONNXPlan, check_package, graph_form
 from aipc.convert.onnx.weights import ExternalWeights, ONNXPacking
+from aipc.convert.plans.encoder_plan import EncoderPlan
 from aipc.convert.recipe import GROUP_SIZES, Encoding, dividing_group
 from aipc.convert.rope import rope_tables
 from aipc.convert.targets import Target

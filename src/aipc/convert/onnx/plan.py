@@ -12,7 +12,6 @@ from aipc import remedies
 from aipc.artifact.files import ONNX_MODEL, ONNX_WEIGHTS
 from aipc.artifact.providers import GRAPH_FORMS, GraphForm
 from aipc.checkpoint import Checkpoint
-from aipc.convert.decoder_plan import DecoderPlan
 from aipc.convert.layout import Layout, lay_out
 from aipc.convert.network import Network
 from aipc.convert.onnx.experts import ACTIVATION, join_experts
@@ -25,6 +24,7 @@ from aipc.convert.onnx.weights import (
     blocked,
     exact_matrices,
 )
+from aipc.convert.plans.decoder_plan import DecoderPlan
 from aipc.convert.recipe import Encoding, Recipe
 from aipc.convert.rope import rope_tables
 from aipc.convert.targets import Target, find_target

@@ -9,12 +9,12 @@ from pathlib import Path
 from aipc.artifact.files import OPENVINO_WEIGHTS
 from aipc.artifact.sentence_model import longest_text
 from aipc.convert.encoders.network import EncoderNetwork
-from aipc.convert.encoders.plan import EncoderPlan
 from aipc.convert.layout import Layout, lay_out
 from aipc.convert.openvino.ir import draft_bytes, write_graph
 from aipc.convert.openvino.plan import OpenVINOPlan
 from aipc.convert.openvino.tokenizer import WholeTexts, write_tokenizer
 from aipc.convert.openvino.weights import OpenVINOPacking
+from aipc.convert.plans.encoder_plan import EncoderPlan
 from aipc.convert.recipe import Encoding
 from aipc.convert.targets import Target
 from aipc.errors import ConversionError

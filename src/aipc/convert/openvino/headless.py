@@ -12,12 +12,12 @@ from aipc.artifact.sentence_model import is_classifier, keeps_logits, read_sente
 from aipc.artifact.sentence_modules import token_scores
 from aipc.checkpoint import Checkpoint
 from aipc.checkpoint.text_network import EMBEDDING, HEAD, SCORE
-from aipc.convert.encoders.plan import module_bytes
 from aipc.convert.encoders.reader import check_labels
 from aipc.convert.network import Network
 from aipc.convert.openvino.encoder_plan import check_target, write_whole_texts
 from aipc.convert.openvino.ir import write_graph
 from aipc.convert.openvino.plan import OpenVINOPlan
+from aipc.convert.plans.encoder_plan import module_bytes
 from aipc.convert.recipe import Recipe
 from aipc.convert.targets import Target
 from aipc.errors import CheckpointError, ConversionError

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from aipc.artifact.files import OPENVINO_WEIGHTS
 from aipc.checkpoint import Checkpoint
-from aipc.convert.decoder_plan import DecoderPlan
 from aipc.convert.layout import Layout, lay_out
 from aipc.convert.network import Network
 from aipc.convert.openvino.ir import draft_bytes, write_graph
 from aipc.convert.openvino.tokenizer import write_tokenizer
 from aipc.convert.openvino.weights import OpenVINOPacking
+from aipc.convert.plans.decoder_plan import DecoderPlan
 from aipc.convert.recipe import Encoding, Recipe
 from aipc.convert.targets import TARGETS, Target
 from aipc.errors import ConversionError

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from aipc.checkpoint import Checkpoint
 from aipc.convert.families.network_reader import read_network
 from aipc.convert.network import Network
-from aipc.convert.planning import reads_whole_texts
+from aipc.convert.plans.planning import reads_whole_texts
 from aipc.convert.quality import ConversionQuality, ReadingQuality
 from aipc.convert.quantizers.activations import (
     READ_WEIGHTS,

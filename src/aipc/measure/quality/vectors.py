@@ -15,7 +15,7 @@ import numpy.typing as npt
 from aipc.artifact.artifact import read_artifact
 from aipc.artifact.sentence_model import read_sentence_model, task_of
 from aipc.checkpoint import Checkpoint
-from aipc.convert.planning import plan_conversion
+from aipc.convert.plans.planning import plan_conversion
 from aipc.convert.quality import ReadingQuality
 from aipc.convert.quantizers.attention import sigmoid
 from aipc.convert.recipe import Recipe

@@ -14,7 +14,7 @@ from aipc.convert.carried import carry, describe, read_grids
 from aipc.convert.families.network_reader import read_network
 from aipc.convert.layout import Layout
 from aipc.convert.network import Network
-from aipc.convert.plan import ConversionPlan, check_openvino
+from aipc.convert.plans.plan import ConversionPlan, check_openvino
 from aipc.convert.quality import expected_quality, rounded_as
 from aipc.convert.quantizers.activations import forward, random_tokens
 from aipc.convert.quantizers.awq import Folded, choose_scales

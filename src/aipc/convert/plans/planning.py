@@ -9,9 +9,9 @@ from aipc.progress import Progress, silent
 
 if TYPE_CHECKING:
     from aipc.checkpoint import Checkpoint
-    from aipc.convert.decoder_plan import DecoderPlan
-    from aipc.convert.encoders.plan import EncoderPlan
-    from aipc.convert.plan import ConversionPlan
+    from aipc.convert.plans.decoder_plan import DecoderPlan
+    from aipc.convert.plans.encoder_plan import EncoderPlan
+    from aipc.convert.plans.plan import ConversionPlan
     from aipc.convert.recipe import Recipe
     from aipc.convert.targets import Target
 

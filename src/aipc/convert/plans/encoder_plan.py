@@ -13,7 +13,7 @@ from aipc.checkpoint import Checkpoint
 from aipc.convert.encoders.network import EncoderNetwork
 from aipc.convert.encoders.reader import read_encoder
 from aipc.convert.layout import Layout
-from aipc.convert.plan import ConversionPlan, check_openvino
+from aipc.convert.plans.plan import ConversionPlan, check_openvino
 from aipc.convert.recipe import Encoding, Recipe, assign
 from aipc.convert.targets import SMALL_PARAMETERS, Target
 from aipc.convert.weights_file import check_vectors, write_weights

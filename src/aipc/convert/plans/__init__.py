@@ -1,0 +1,1 @@
+"""What is decided of a conversion before any weight is written."""
