@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -205,4 +206,18 @@ def test_a_file_is_moved_only_to_where_there_is_none(tmp_path, monkeypatch, link
     source.write_text("newer")
     with pytest.raises(FileExistsError):
         disk.rename_new(source, target)
+    assert target.read_text() == "new"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="renamed there in one step")
+def test_a_file_that_was_moved_is_not_taken_for_another_that_was_there(tmp_path, monkeypatch):
+    """On a disk that turns read-only between the second name and the end of the first."""
+
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    source, target = tmp_path / "draft", tmp_path / "file"
+    source.write_text("new")
+    monkeypatch.setattr(type(tmp_path), "unlink", refuse)
+    disk.rename_new(source, target)
     assert target.read_text() == "new"

@@ -211,13 +211,15 @@ def rename_new(source: Path, target: Path) -> None:
         return
     try:
         target.hardlink_to(source)
-        source.unlink()
     except FileExistsError:
         raise
     except OSError:  # FAT and some network file systems give no file two names
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
         source.replace(target)
+    else:
+        with suppress(OSError):  # the file is where it was to be
+            source.unlink()
 
 
 def is_portable(name: str) -> bool:
