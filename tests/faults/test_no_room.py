@@ -67,7 +67,7 @@ def test_a_disk_that_is_too_small_or_fills_on_the_way(row, make_trial, name, mos
     for draw in row.cases(most):
         if draw.random() < 0.5:
             room = int(draw.uniform(0, 1.05) * max(trial.nbytes - kept, 2**16))
-            disk.resize(kept + room)
+            disk.resize(disk.used + room)
             moment, outcome = f"with {room:,} bytes", trial.run()
         else:
             at = draw.uniform(0.2, 1) * trial.seconds

@@ -170,10 +170,13 @@ def differences(found: Mapping[str, str], wanted: Mapping[str, str]) -> list[str
 
 
 def _digest(path: Path) -> str:
+    """Of a file's bytes, but for the time at which a manifest or a result was made."""
     data = path.read_bytes()
-    if path.name == manifest.FILE:
+    if path.suffix == ".json":
         with suppress(ValueError):
-            data = json.dumps({**json.loads(data), "created": None, "hash": None}).encode()
+            table = json.loads(data)
+            if isinstance(table, dict) and {"created", "hash"} <= table.keys():
+                data = json.dumps({**table, "created": None, "hash": None}).encode()
     return hashlib.sha256(data).hexdigest()
 
 

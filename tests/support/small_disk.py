@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,11 @@ class SmallDisk:
     def __init__(self, folder: Path, nbytes: int) -> None:
         self.folder = folder
         self.nbytes = nbytes
+
+    @property
+    def used(self) -> int:
+        """Bytes in whole blocks; it can't be resized to less."""
+        return shutil.disk_usage(self.folder).used
 
     def resize(self, nbytes: int) -> None:
         options = f"remount,size={nbytes}"
