@@ -27,8 +27,9 @@ PIECE = 1 << 16
 """Bytes to read from a pipe at once, at most."""
 _SLICE_S = 1.0
 _OOM_SCORE = 1000
-"""As if it took all of the memory besides (``proc_pid_oom_score_adj(5)``), a container's where it is
-in one.  With half of it a server of 90 MB was ended before a worker that still imported."""
+"""As if it took all of the memory besides (``proc_pid_oom_score_adj(5)``), in a container its own.
+
+With half of it a server of 90 MB was ended before a worker that still imported."""
 _LONGEST = 1 << 28  # bytes; more is no message but noise on the pipe
 
 
