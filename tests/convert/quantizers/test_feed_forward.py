@@ -6,6 +6,7 @@ import networks
 import numpy as np
 import pytest
 from openvino_scorer import Scorer
+from threadpoolctl import threadpool_limits
 
 from aipc.checkpoint import open_checkpoint
 from aipc.convert.families.network_reader import read_network
@@ -65,15 +66,13 @@ def test_each_expert_is_calibrated_with_its_own_inputs(quantizer, tmp_path):
         network = read_network(checkpoint)
         ids, encoding = random_tokens(network), Encoding(4, 32)
         encodings = {matrix.name: encoding for matrix in network.matrices()}
-        inputs = dict(matrix_inputs(checkpoint, network, ids))
+        with threadpool_limits(1, "blas"):  # as it calibrates: more threads sum in another order
+            inputs = dict(matrix_inputs(checkpoint, network, ids))
         found = dict(quantize_calibrated(checkpoint, network, encodings, ids, PREPARE[quantizer]))
         for matrix in network.blocks[1].feed_forward.down.each_expert:
             rows = read_matrix(checkpoint, matrix)
             wanted = PREPARE[quantizer](inputs[matrix])(rows, encoding)
-            apart = np.abs(found[matrix].codes.astype(int) - wanted.codes)
-            # products of parts of the rows are not bit for bit those of all
-            assert apart.max() <= 1
-            assert np.count_nonzero(apart) < 1e-3 * apart.size
+            np.testing.assert_array_equal(found[matrix].codes, wanted.codes)
 
 
 @pytest.mark.parametrize("name", ["qwen3_moe", "gpt_oss"])

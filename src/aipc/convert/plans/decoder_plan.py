@@ -12,7 +12,6 @@ from aipc.artifact.files import TOKENIZER
 from aipc.checkpoint import Checkpoint, Weights
 from aipc.convert.carried import carry, describe, read_grids
 from aipc.convert.families.network_reader import read_network
-from aipc.convert.layout import Layout
 from aipc.convert.network import Network
 from aipc.convert.plans.plan import ConversionPlan, check_openvino
 from aipc.convert.quality import expected_quality, rounded_as
@@ -27,7 +26,7 @@ from aipc.convert.quantizers.calibrated import (
 )
 from aipc.convert.quantizers.calibration import CALIBRATION_TOKENS, Calibration, read_calibration
 from aipc.convert.quantizers.search import release
-from aipc.convert.recipe import GROUP_SIZES, WHOLE_ROW, Encoding, Recipe, assign
+from aipc.convert.recipe import GROUP_SIZES, WHOLE_ROW, Recipe, assign
 from aipc.convert.targets import Target
 from aipc.convert.weights_file import (
     Lookup,
@@ -115,20 +114,6 @@ class DecoderPlan(ConversionPlan):
     @abstractmethod
     def check(cls, network: Network, target: Target) -> None:
         """Raise ConversionError for a network that the target can't run."""
-
-    @classmethod
-    def fit(
-        cls, network: Network, encodings: Mapping[str, Encoding], target: Target
-    ) -> Mapping[str, Encoding]:
-        """The nearest encodings that the format has."""
-        del network, target
-        return encodings
-
-    @classmethod
-    @abstractmethod
-    def lay_out(
-        cls, network: Network, encodings: Mapping[str, Encoding], target: Target
-    ) -> Layout: ...
 
     @property
     def notes(self) -> tuple[str, ...]:

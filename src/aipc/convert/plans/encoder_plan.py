@@ -12,9 +12,8 @@ from aipc.artifact.sentence_model import keeps_logits, read_sentence_model, sett
 from aipc.checkpoint import Checkpoint
 from aipc.convert.encoders.network import EncoderNetwork
 from aipc.convert.encoders.reader import read_encoder
-from aipc.convert.layout import Layout
 from aipc.convert.plans.plan import ConversionPlan, check_openvino
-from aipc.convert.recipe import Encoding, Recipe, assign
+from aipc.convert.recipe import Recipe, assign
 from aipc.convert.targets import SMALL_PARAMETERS, Target
 from aipc.convert.weights_file import check_vectors, write_weights
 from aipc.errors import UsageError
@@ -74,20 +73,6 @@ class EncoderPlan(ConversionPlan):
     @abstractmethod
     def check(cls, target: Target) -> None:
         """Raise ConversionError for a target that runs no encoder."""
-
-    @classmethod
-    def fit(
-        cls, network: EncoderNetwork, encodings: Mapping[str, Encoding], target: Target
-    ) -> Mapping[str, Encoding]:
-        """The nearest encodings that the format has."""
-        del network, target
-        return encodings
-
-    @classmethod
-    @abstractmethod
-    def lay_out(
-        cls, network: EncoderNetwork, encodings: Mapping[str, Encoding], target: Target
-    ) -> Layout: ...
 
     def write_weights(self, path: Path, progress: Progress = silent) -> None:
         write_weights(self.checkpoint, self.layout, path, progress)

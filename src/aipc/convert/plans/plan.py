@@ -56,6 +56,18 @@ class ConversionPlan(ABC):
             AipcError: as each kind of network has it.
         """
 
+    @classmethod
+    def fit(
+        cls, network: Any, encodings: Mapping[str, Encoding], target: Target
+    ) -> Mapping[str, Encoding]:
+        """The nearest encodings that the format has; ``network`` is of the plan's kind."""
+        del network, target
+        return encodings
+
+    @classmethod
+    @abstractmethod
+    def lay_out(cls, network: Any, encodings: Mapping[str, Encoding], target: Target) -> Layout: ...
+
     def write(self, folder: Path, progress: Progress = silent) -> None:
         """Write the whole artifact, but for its manifest, into the empty ``folder``.
 
